@@ -1,0 +1,278 @@
+// Package target brings the path of a request to one canonical form, or refuses
+// it. It is step 1 of the request path: what [Parse] returns is what the policy
+// matches, what the audit names and what the upstream is sent, so that no two
+// readers can see different paths.
+//
+// It refuses rather than repairs wherever servers are known to disagree: dot
+// segments, empty segments, backslashes, path parameters, double encoding. It
+// knows no upstream and no rule, and reads nothing of the query. Values are
+// immutable and safe for any number of goroutines.
+package target
+
+import (
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
+
+// Path is a canonical path. [Parse] is the only way to a non-zero one; the zero
+// Path is no path and matches no rule.
+//
+// It holds only bytes that net/url keeps as they are in RawPath (validEncoded in
+// net/url/url.go), each escape is of a reserved or non-ASCII byte, and its hex
+// digits are upper case (RFC 3986, 6.2.2).
+type Path struct {
+	canonical  string
+	codedSlash bool
+}
+
+// String gives the canonical form, escapes included.
+func (p Path) String() string { return p.canonical }
+
+// IsZero reports whether p is no path at all.
+func (p Path) IsZero() bool { return p.canonical == "" }
+
+// HasCodedSlash reports whether a segment holds %2F: one character to some
+// servers and a separator to others (RFC 3986, 2.2), so the route has to know
+// which of them it leads to.
+func (p Path) HasCodedSlash() bool { return p.codedSlash }
+
+// Decoded gives the path with every escape decoded: what url.URL calls Path
+// where String is its RawPath. It is never matched against a rule.
+func (p Path) Decoded() string {
+	decoded, err := url.PathUnescape(p.canonical)
+	if err != nil { // Parse leaves no broken escape behind
+		return p.canonical
+	}
+	return decoded
+}
+
+// Refusal says why a target has no canonical form. It is a sentence for the
+// person who sent it and repeats nothing of what was sent.
+type Refusal string
+
+func (r Refusal) Error() string { return string(r) }
+
+// The reasons for which Parse refuses.
+const (
+	NotAbsolute    Refusal = "the path does not begin with a slash"
+	BadEscape      Refusal = "the path has a % that is not followed by two hex digits"
+	ControlByte    Refusal = "the path holds a control character or a blank"
+	Backslash      Refusal = "the path holds a backslash"
+	Parameter      Refusal = "the path holds a semicolon"
+	Fragment       Refusal = "the path holds a #"
+	DoubleEncoding Refusal = "the path is percent-encoded twice"
+	NotUTF8        Refusal = "the path is not valid UTF-8"
+	DotSegment     Refusal = "the path has a . or .. segment"
+	EmptySegment   Refusal = "the path has an empty segment"
+)
+
+const (
+	codedSlash      = "%2F"
+	schemeSeparator = "%3A"
+	escapeLen       = len(codedSlash)
+	upperHex        = "0123456789ABCDEF"
+)
+
+// Parse brings the path of a request target in origin form (RFC 9112, 3.2.1) to
+// its canonical form; a query is cut off and not looked at. The error is a
+// [Refusal]. A target that is canonical already costs no allocation.
+func Parse(requestTarget string) (Path, error) {
+	raw, _, _ := strings.Cut(requestTarget, "?")
+	if raw == "" || raw[0] != '/' {
+		return Path{}, NotAbsolute
+	}
+	canonical, err := normalise(raw)
+	if err != nil {
+		return Path{}, err
+	}
+	if err := checkSegments(canonical); err != nil {
+		return Path{}, err
+	}
+	return Path{canonical, strings.Contains(canonical, codedSlash)}, nil
+}
+
+// normalise decodes escapes of unreserved characters, encodes bytes that may not
+// stand in a path (RFC 3986, 3.3; browsers send some, such as |) and writes hex
+// digits in upper case. It refuses bytes that have no harmless form.
+func normalise(raw string) (string, error) {
+	var out []byte // nil while raw[:i] is canonical already
+	wide := false
+	for i := 0; i < len(raw); {
+		c, width := raw[i], 1
+		if c == '%' {
+			var ok bool
+			if c, ok = unhex(raw, i+1); !ok {
+				return "", BadEscape
+			}
+			width = escapeLen
+		}
+		if err := refuseByte(c, width == 1); err != nil {
+			return "", err
+		}
+		wide = wide || c >= utf8.RuneSelf
+		plain := unreserved(c) || width == 1 && mayStand(c)
+		same := plain && width == 1 || !plain && width == escapeLen && isUpperHex(raw[i+1:i+escapeLen])
+		if !same && out == nil {
+			out = append(make([]byte, 0, len(raw)+2*escapeLen), raw[:i]...)
+		}
+		if out != nil {
+			out = appendByte(out, c, plain)
+		}
+		i += width
+	}
+	canonical := raw
+	if out != nil {
+		canonical = string(out)
+	}
+	if wide && !decodesToUTF8(canonical) {
+		return "", NotUTF8
+	}
+	if codedTwice(canonical) {
+		return "", DoubleEncoding
+	}
+	return canonical, nil
+}
+
+func refuseByte(c byte, bare bool) error {
+	switch {
+	case c < ' ' || c == 0x7f || bare && c == ' ':
+		return ControlByte
+	case c == '\\':
+		return Backslash
+	case c == ';':
+		return Parameter
+	case bare && c == '#':
+		return Fragment
+	}
+	return nil
+}
+
+// checkSegments refuses dot segments and empty segments, of the path and of the
+// parts between coded slashes alike. The empty segment behind a trailing slash
+// is data.
+func checkSegments(path string) error {
+	rest, more := path[1:], true
+	for more {
+		var segment string
+		segment, rest, more = strings.Cut(rest, "/")
+		if segment == "" {
+			if more {
+				return EmptySegment
+			}
+			return nil
+		}
+		if err := checkParts(segment); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkParts(segment string) error {
+	rest, more := segment, true
+	for first, afterScheme := true, false; more; first = false {
+		var part string
+		part, rest, more = strings.Cut(rest, codedSlash)
+		switch {
+		case part == "." || part == "..":
+			return DotSegment
+		case part == "" && !(afterScheme && more):
+			return EmptySegment
+		}
+		// https%3A%2F%2Fhost: the one empty part that a URL in a segment needs.
+		afterScheme = first && isScheme(part)
+	}
+	return nil
+}
+
+func isScheme(part string) bool {
+	name, isCoded := strings.CutSuffix(part, schemeSeparator)
+	if !isCoded {
+		var isPlain bool
+		if name, isPlain = strings.CutSuffix(part, ":"); !isPlain {
+			return false
+		}
+	}
+	for i := range len(name) {
+		c := name[i] | 0x20
+		letter := 'a' <= c && c <= 'z'
+		if !letter && (i == 0 || !strings.ContainsRune("0123456789+-.", rune(name[i]))) {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// codedTwice finds %25 before two hex digits: a server that decodes once and one
+// that decodes twice see different paths.
+func codedTwice(canonical string) bool {
+	for i := strings.Index(canonical, "%25"); i >= 0; {
+		if _, twice := unhex(canonical, i+escapeLen); twice {
+			return true
+		}
+		next := strings.Index(canonical[i+1:], "%25")
+		if next < 0 {
+			return false
+		}
+		i += 1 + next
+	}
+	return false
+}
+
+func decodesToUTF8(canonical string) bool {
+	decoded, err := url.PathUnescape(canonical)
+	return err == nil && utf8.ValidString(decoded)
+}
+
+func appendByte(out []byte, c byte, plain bool) []byte {
+	if plain {
+		return append(out, c)
+	}
+	return append(out, '%', upperHex[c>>4], upperHex[c&15])
+}
+
+// unreserved is RFC 3986, 2.3: an escape of one of these means the character.
+func unreserved(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+		c == '-' || c == '.' || c == '_' || c == '~'
+}
+
+// mayStand tells the other bytes that a path holds unescaped.
+func mayStand(c byte) bool {
+	switch c {
+	case '/', '!', '$', '&', '\'', '(', ')', '*', '+', ',', '=', ':', '@', '[', ']':
+		return true
+	}
+	return false
+}
+
+func isUpperHex(digits string) bool {
+	for i := range len(digits) {
+		if 'a' <= digits[i] && digits[i] <= 'f' {
+			return false
+		}
+	}
+	return true
+}
+
+func unhex(s string, at int) (byte, bool) {
+	if at+2 > len(s) {
+		return 0, false
+	}
+	high, ok1 := hexDigit(s[at])
+	low, ok2 := hexDigit(s[at+1])
+	return high<<4 | low, ok1 && ok2
+}
+
+func hexDigit(c byte) (byte, bool) {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0', true
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10, true
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10, true
+	}
+	return 0, false
+}
