@@ -1,0 +1,133 @@
+package config
+
+import (
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// parseProxy reads one of trustedProxies. It refuses what would match other
+// addresses than it seems to.
+func parseProxy(s string) (netip.Prefix, complaint) {
+	if s == "unix" {
+		return netip.Prefix{}, complaint{"unix is not supported yet", "name the addresses of the proxies"}
+	}
+	prefix, err := netip.ParsePrefix(s)
+	if err != nil {
+		address, err := netip.ParseAddr(s)
+		if err != nil || address.Zone() != "" {
+			return netip.Prefix{}, complaint{quote(s) + " is neither a CIDR nor an address", `write "10.0.0.0/16" or "10.0.0.7"`}
+		}
+		prefix = netip.PrefixFrom(address, address.BitLen())
+	}
+	switch {
+	case prefix.Addr().Is4In6():
+		return netip.Prefix{}, complaint{quote(s) + " is IPv4 dressed as IPv6 and would match nothing", "write it without ::ffff:"}
+	case prefix != prefix.Masked():
+		return netip.Prefix{}, complaint{
+			quote(s) + " has address bits behind its mask",
+			"write " + quote(prefix.Masked().String()) + " for the network or " + quote(prefix.Addr().String()) + " for the one address",
+		}
+	}
+	return prefix, complaint{}
+}
+
+// parseHTTP reads an absolute http or https URL. Faults repeat nothing of it:
+// people put passwords into URLs.
+func parseHTTP(raw, example string) (*url.URL, complaint) {
+	mend := "write it as " + example
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return nil, complaint{"is not a URL", mend}
+	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
+		return nil, complaint{"must be an absolute http or https URL with a host", mend}
+	case u.User != nil:
+		return nil, complaint{"must not hold a user name or a password", mend}
+	case strings.ContainsAny(raw, "?#"):
+		return nil, complaint{"must have neither a query nor a fragment", mend}
+	case !validPort(u.Port()) && u.Port() != "" || strings.HasSuffix(u.Host, ":"):
+		return nil, complaint{"must have a port from 1 to 65535, or none", mend}
+	}
+	return u, complaint{}
+}
+
+func validPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
+}
+
+// checkHost wants a host in the one form that requests are compared in.
+func checkHost(host string) complaint {
+	if host == "*" {
+		return complaint{}
+	}
+	if address, err := netip.ParseAddr(host); err == nil {
+		if address.Zone() != "" || address.String() != host {
+			return complaint{quote(host) + " is not how the address is written", "write " + quote(address.WithZone("").String())}
+		}
+		return complaint{}
+	}
+	if u, err := url.Parse("//" + host); err == nil && u.Host == host && host != u.Hostname() && u.Hostname() != "" {
+		return complaint{quote(host) + " has a port or brackets; a host counts on every port", "write " + quote(u.Hostname())}
+	}
+	lower := strings.TrimSuffix(strings.ToLower(host), ".")
+	switch {
+	case strings.HasPrefix(host, "*."):
+		return complaint{quote(host) + " is a pattern", "name each host"}
+	case validName(host) && host == lower:
+		return complaint{}
+	case validName(lower):
+		return complaint{quote(host) + " is not how the host is compared", "write " + quote(lower)}
+	}
+	return complaint{quote(host) + " is not a host", "write a name such as argo-cd.example.com, without scheme and path, and with other letters as xn--..."}
+}
+
+// checkOrigin wants what a browser would send as Origin (RFC 6454, 6.2): anything
+// else never matches.
+func checkOrigin(origin string) complaint {
+	u, c := parseHTTP(origin, "https://other.example.com")
+	switch {
+	case c.what != "":
+		return c
+	case u.Path != "":
+		return complaint{"is an origin and has no path", "write " + quote(u.Scheme+"://"+u.Host)}
+	case origin != strings.ToLower(origin):
+		return complaint{"is not how browsers write it", "write " + quote(strings.ToLower(origin))}
+	case u.Scheme == "http" && u.Port() == "80", u.Scheme == "https" && u.Port() == "443":
+		return complaint{"has the port that browsers leave out", "write " + quote(strings.TrimSuffix(origin, ":"+u.Port()))}
+	}
+	return complaint{}
+}
+
+func checkAuthority(host string) complaint {
+	u, c := parseHTTP("http://"+host, "")
+	if c.what != "" || u.Host != host {
+		return complaint{quote(host) + " is not a host", "write a name such as argo-cd.example.com, with a port where it needs one"}
+	}
+	return complaint{}
+}
+
+// validName reports whether s is a host name of letters, digits, hyphens and
+// underscores (RFC 1123, 2.1; the underscore is seen in internal names).
+func validName(s string) bool {
+	if len(s) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for i := range len(label) {
+			if c := label[i]; !isAlphanumeric(c) && c != '-' && c != '_' {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func isAlphanumeric(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}

@@ -1,0 +1,107 @@
+// Package config is authgate.yaml: one tree of plain structs, its defaults, and
+// the checks that a file has to pass before anything is built from it.
+//
+// [Load] opens the file it is given and no other: secrets, certificates and
+// policies are only named here, and reading them is for whoever needs them
+// ([Secret.Reveal]). The package dials nothing, sets no global and knows nothing
+// of policy rows or of requests. All faults of a file are reported at once.
+//
+// Nobody writes to a Config after Load has returned it; from then on it is safe
+// for any number of goroutines.
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is authgate.yaml, whole.
+type Config struct {
+	Listen         string         `yaml:"listen"`
+	AdminListen    string         `yaml:"adminListen"`
+	AdminToken     Secret         `yaml:"adminToken"`
+	TLS            TLS            `yaml:"tls"`
+	TrustedProxies []netip.Prefix `yaml:"trustedProxies"` // masked; a bare address is a prefix of full length
+	PathPrefix     string         `yaml:"pathPrefix"`     // canonical, no slash at its end
+	Issuer         Issuer         `yaml:"issuer" is:"required"`
+	Bearer         []Bearer       `yaml:"bearer"`
+	Session        Session        `yaml:"session" is:"required"`
+	Policy         Policy         `yaml:"policy"`
+	Audit          Audit          `yaml:"audit"`
+	Timeouts       Timeouts       `yaml:"timeouts"`
+	Limits         Limits         `yaml:"limits"`
+	Upstreams      []Upstream     `yaml:"upstreams" is:"required"`
+}
+
+// Default is a file in which nothing is written: the one place where defaults
+// stand, together with the two functions beneath it for what lies in lists.
+// What has no default (the issuer, its secrets, the upstreams) is empty in it.
+func Default() Config {
+	return Config{
+		Listen:      ":8080",
+		AdminListen: "127.0.0.1:9090",
+		PathPrefix:  "/oauth2",
+		Issuer: Issuer{
+			Scopes:      []string{"openid", "profile", "email", "groups", "offline_access"},
+			GroupsClaim: "groups",
+			ClockSkew:   Duration(30 * time.Second),
+		},
+		Session: Session{
+			Store:        StoreCookie,
+			Lifetime:     Duration(12 * time.Hour),
+			RefreshEvery: Duration(10 * time.Minute),
+			RefreshGrace: Duration(15 * time.Minute),
+			Cookie:       Cookie{Name: "authgate", SameSite: SameSiteLax},
+		},
+		Policy: Policy{Files: []string{"/etc/authgate/policy.csv"}},
+		Audit:  Audit{Output: AuditStdout},
+		Timeouts: Timeouts{
+			ReadHeader:     Duration(10 * time.Second),
+			Idle:           Duration(75 * time.Second),
+			UpstreamDial:   Duration(5 * time.Second),
+			UpstreamHeader: Duration(50 * time.Second),
+			ShutdownDelay:  Duration(15 * time.Second),
+			Shutdown:       Duration(30 * time.Second),
+		},
+		Limits: Limits{HeaderBytes: 65536, StreamsPerPrincipal: 100},
+	}
+}
+
+func defaultUpstream() Upstream {
+	return Upstream{
+		Path:     "/",
+		Kind:     KindGeneric,
+		Identity: Identity{Headers: true, Credential: CredentialNone},
+	}
+}
+
+func defaultBearer() Bearer { return Bearer{SubjectClaim: "sub"} }
+
+// UpstreamNames lists the upstreams in the order of the file: the names that a
+// policy may use.
+func (c *Config) UpstreamNames() []string {
+	names := make([]string, len(c.Upstreams))
+	for i, u := range c.Upstreams {
+		names[i] = u.Name
+	}
+	return names
+}
+
+// check asks each section about itself, and then what only the whole can know.
+func (c *Config) check(at place) {
+	checkPending(c, at)
+	checkListen(c.Listen, at.key("listen"))
+	checkListen(c.AdminListen, at.key("adminListen"))
+	if c.Listen == c.AdminListen && !picksPort(c.Listen) {
+		at.key("adminListen").fault("is the same address as listen", `write another port, such as "127.0.0.1:9090"`)
+	}
+	checkPathPrefix(c.PathPrefix, at.key("pathPrefix"))
+	c.Issuer.check(at.key("issuer"))
+	c.Session.check(at.key("session"))
+	c.Policy.check(at.key("policy"))
+	c.Audit.check(at.key("audit"))
+	c.Timeouts.check(at.key("timeouts"))
+	c.Limits.check(at.key("limits"))
+	checkUpstreams(c.Upstreams, c.PathPrefix, at.key("upstreams"))
+	c.Session.Cookie.checkReach(c.Upstreams, at.key("session").key("cookie").key("domain"))
+}

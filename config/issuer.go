@@ -1,0 +1,82 @@
+package config
+
+import (
+	"slices"
+	"strings"
+)
+
+// Issuer is the OpenID Connect provider at which people log in.
+type Issuer struct {
+	URL            string   `yaml:"url" is:"required"` // exactly as `iss` in its tokens
+	BackchannelURL string   `yaml:"backchannelURL"`    // empty: URL
+	ClientID       Secret   `yaml:"clientID" is:"required"`
+	ClientSecret   Secret   `yaml:"clientSecret" is:"required"`
+	CAFile         string   `yaml:"caFile" is:"file"`
+	Scopes         []string `yaml:"scopes"`
+	Audiences      []string `yaml:"audiences"`
+	GroupsClaim    string   `yaml:"groupsClaim"`
+	ClockSkew      Duration `yaml:"clockSkew"`
+}
+
+func (i Issuer) check(at place) {
+	if i.URL == "" {
+		at.key("url").fault("is missing", "add the address at which browsers reach the issuer, such as https://argo-cd.example.com/api/dex")
+	} else {
+		checkIssuerURL(i.URL, ", and issuers are compared byte for byte", at.key("url"))
+	}
+	if i.BackchannelURL != "" {
+		checkIssuerURL(i.BackchannelURL, "", at.key("backchannelURL"))
+	}
+	if i.ClientID.IsZero() {
+		at.key("clientID").fault("is missing", "add {env: NAME}, {file: PATH} or the id in quotes")
+	}
+	if i.ClientSecret.IsZero() {
+		at.key("clientSecret").fault("is missing", "add {file: PATH} or {env: NAME}")
+	}
+	for n, scope := range i.Scopes {
+		if !validScope(scope) {
+			at.key("scopes").item(n).fault(quote(scope)+" is not a scope", "write one word for each item of the list")
+		}
+	}
+	if !slices.Contains(i.Scopes, "openid") {
+		at.key("scopes").fault("must hold openid, or the issuer gives no ID token", "add openid")
+	}
+	if strings.TrimSpace(i.GroupsClaim) == "" {
+		at.key("groupsClaim").fault("is empty", "write groups, or leave the line out")
+	}
+	i.ClockSkew.checkNotNegative(at.key("clockSkew"))
+}
+
+// checkIssuerURL refuses a slash at the end of a path, which Dex never has and
+// which makes discovery fail much later: issuers are compared byte for byte
+// (OpenID Connect Discovery 1.0, 4.3). A bare https://host/ passes: there are
+// issuers whose identifier is just that.
+func checkIssuerURL(raw, why string, at place) {
+	u, c := parseHTTP(raw, "https://argo-cd.example.com/api/dex")
+	switch {
+	case c.what != "":
+		at.complain(c)
+	case len(u.Path) > 1 && strings.HasSuffix(u.Path, "/"):
+		at.fault("has a trailing slash"+why,
+			"remove the trailing slash: write "+quote(strings.TrimRight(raw, "/")))
+	}
+}
+
+// validScope is scope-token of RFC 6749, 3.3.
+func validScope(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// Bearer is a further issuer whose tokens are accepted.
+type Bearer struct {
+	Issuer       string              `yaml:"issuer"`
+	Audience     string              `yaml:"audience"`
+	Require      map[string][]string `yaml:"require"` // claim → the values that will do
+	SubjectClaim string              `yaml:"subjectClaim"`
+	Groups       []string            `yaml:"groups"`
+}

@@ -1,0 +1,40 @@
+package config
+
+// Timeouts bound what a slow or absent peer can hold.
+type Timeouts struct {
+	ReadHeader     Duration `yaml:"readHeader"`
+	Idle           Duration `yaml:"idle"`
+	UpstreamDial   Duration `yaml:"upstreamDial"`
+	UpstreamHeader Duration `yaml:"upstreamHeader"`
+	ShutdownDelay  Duration `yaml:"shutdownDelay"`
+	Shutdown       Duration `yaml:"shutdown"`
+}
+
+func (t Timeouts) check(at place) {
+	t.ReadHeader.checkPositive(at.key("readHeader"))
+	if t.Idle <= 0 {
+		// net/http reads 0 as never: an HTTP/2 client that says nothing after its
+		// preface would then stay for ever.
+		at.key("idle").fault("must be longer than nothing: without it a silent connection is never closed",
+			"write 75s, or more than the idle timeout of the load balancer in front")
+	}
+	t.UpstreamDial.checkPositive(at.key("upstreamDial"))
+	t.UpstreamHeader.checkPositive(at.key("upstreamHeader"))
+	t.ShutdownDelay.checkNotNegative(at.key("shutdownDelay"))
+	t.Shutdown.checkPositive(at.key("shutdown"))
+}
+
+// Limits bound what one client can take.
+type Limits struct {
+	HeaderBytes         int   `yaml:"headerBytes"`
+	BodyBytes           int64 `yaml:"bodyBytes"`
+	Connections         int   `yaml:"connections"`
+	StreamsPerPrincipal int   `yaml:"streamsPerPrincipal"`
+}
+
+func (l Limits) check(at place) {
+	const least, most = 4096, 16 << 20
+	if l.HeaderBytes < least || l.HeaderBytes > most {
+		at.key("headerBytes").fault("must be from 4096 to 16777216", "write 65536, or leave the line out")
+	}
+}

@@ -1,0 +1,68 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/example-org/authgate/target"
+)
+
+// TLS says with what authgate ends TLS itself.
+type TLS struct {
+	CertFile string `yaml:"certFile" is:"file"`
+	KeyFile  string `yaml:"keyFile"  is:"file"`
+}
+
+// checkListen takes an address that net.Listen takes, with its port as a number:
+// what a name such as "http" means differs from machine to machine.
+func checkListen(address string, at place) {
+	const mend = `write ":8080" for every interface or "127.0.0.1:8080" for one`
+	if strings.HasPrefix(address, "unix:") {
+		at.fault("a Unix socket is not supported yet", mend)
+		return
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		at.fault(quote(address)+" is not host:port", mend)
+		return
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		at.fault(quote(address)+" has no port from 0 to 65535", mend)
+	}
+	if _, err := netip.ParseAddr(host); err != nil && host != "" && !validName(host) {
+		at.fault(quote(address)+" has no valid host", mend)
+	}
+}
+
+// picksPort reports whether the system picks a port, another one each time.
+func picksPort(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	return err == nil && strings.Trim(port, "0") == ""
+}
+
+func checkPathPrefix(prefix string, at place) {
+	if c := plainPath(prefix); c.what != "" {
+		at.complain(c)
+	} else if prefix == "/" {
+		at.fault("must not be the whole host", "write /oauth2")
+	}
+}
+
+// plainPath wants a path in the form that requests are brought to before they
+// are compared with it, without what could be read in two ways.
+func plainPath(path string) complaint {
+	p, err := target.Parse(path)
+	switch {
+	case err != nil:
+		return complaint{quote(path) + " is not a path: " + err.Error(), "write it like /oauth2"}
+	case p.HasCodedSlash():
+		return complaint{quote(path) + " holds an encoded slash", "write it like /oauth2"}
+	case p.String() != path:
+		return complaint{quote(path) + " is not in canonical form", "write " + quote(p.String())}
+	case path != "/" && strings.HasSuffix(path, "/"):
+		return complaint{quote(path) + " has a trailing slash", "write " + quote(strings.TrimRight(path, "/"))}
+	}
+	return complaint{}
+}

@@ -1,0 +1,63 @@
+package config
+
+import (
+	"strings"
+
+	"github.com/example-org/authgate/fault"
+)
+
+// Policy says which files decide.
+type Policy struct {
+	Files       []string `yaml:"files"  is:"file"`
+	Shadow      []string `yaml:"shadow" is:"file"`
+	AllowShrink bool     `yaml:"allowShrink"`
+}
+
+func (p Policy) check(at place) {
+	files := at.key("files")
+	if len(p.Files) == 0 {
+		files.fault("is empty, and nobody would be let in", "name at least one policy.csv")
+	}
+	for i, file := range p.Files {
+		if file == "" {
+			files.item(i).fault("is empty", "write the path of a policy.csv, or remove it")
+		}
+	}
+}
+
+// Audit says where the record of each request goes.
+type Audit struct {
+	Output string `yaml:"output"` // one of the words below, or a file
+}
+
+// The words that are not files.
+const (
+	AuditStdout = "stdout"
+	AuditStderr = "stderr"
+	AuditNone   = "none"
+)
+
+func auditWords() []string { return []string{AuditStdout, AuditStderr, AuditNone} }
+
+func (a Audit) isWord() bool {
+	return a.Output == AuditStdout || a.Output == AuditStderr || a.Output == AuditNone
+}
+
+// check refuses a misspelt word, which would otherwise be a file of that name.
+func (a Audit) check(at place) {
+	output := at.key("output")
+	switch {
+	case a.Output == "":
+		output.fault("is empty", "write stdout, stderr, none or the path of a file")
+	case !a.isWord() && !strings.ContainsAny(a.Output, `./\`):
+		if meant := fault.DidYouMean(a.Output, auditWords()); meant != "" {
+			output.fault(quote(a.Output)+" is not known", meant+" (a file of that name: ./"+a.Output+")")
+		}
+	}
+}
+
+func (a *Audit) resolve(r *report) {
+	if !a.isWord() {
+		a.Output = r.resolve(a.Output)
+	}
+}

@@ -1,0 +1,201 @@
+package config_test
+
+import (
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/example-org/authgate/config"
+)
+
+// tree is a JSON Schema of what this package writes.
+type tree struct {
+	Description          string
+	Const, Default       any
+	MaxItems             *int
+	Properties           map[string]tree
+	Required             []string
+	Items                *tree
+	AdditionalProperties any
+}
+
+func schemaTree(t *testing.T) tree {
+	t.Helper()
+	text, err := config.Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var root tree
+	if err := json.Unmarshal(text, &root); err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+// walk visits every key that this version acts on.
+func (s tree) walk(path string, visit func(path string, s tree)) {
+	for name, below := range s.Properties {
+		if below.Const != nil || below.MaxItems != nil {
+			continue // not supported yet: it may only be off
+		}
+		at := strings.TrimPrefix(path+"."+name, ".")
+		if len(below.Properties) == 0 || below.supported() {
+			visit(at, below)
+		}
+		below.walk(at, visit)
+		if below.Items != nil {
+			below.Items.walk(at+"[]", visit)
+		}
+	}
+}
+
+// supported reports whether a section has a key that can be used.
+func (s tree) supported() bool {
+	return slices.ContainsFunc(keysOf(s.Properties), func(name string) bool {
+		below := s.Properties[name]
+		return below.Const == nil && below.MaxItems == nil
+	})
+}
+
+func keysOf[V any](m map[string]V) []string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// block is the annotated file in the documentation.
+func block(t *testing.T) string {
+	t.Helper()
+	doc, err := os.ReadFile("../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, ok := strings.Cut(string(doc), "```yaml\n")
+	text, _, closed := strings.Cut(after, "```\n")
+	if !ok || !closed {
+		t.Fatal("docs/configuration.md has no yaml block")
+	}
+	return text
+}
+
+func TestTheDocumentedFileLoadsAndIsTheReference(t *testing.T) {
+	t.Parallel()
+	text := block(t)
+	if _, err := config.Parse("authgate.yaml", []byte(text)); err != nil {
+		t.Error(err)
+	}
+	if want := string(read(t, "reference.yaml")); text != want {
+		t.Error("the block in docs/configuration.md and config/reference.yaml differ: copy one over the other")
+	}
+}
+
+func TestEverySupportedKeyIsDocumentedAndNoOther(t *testing.T) {
+	t.Parallel()
+	var want []string
+	schemaTree(t).walk("", func(path string, s tree) {
+		want = append(want, path)
+		if s.Description == "" && path != "upstreams[].identity" {
+			t.Errorf("%s has no comment in reference.yaml", path)
+		}
+	})
+	var document map[string]any
+	if err := yaml.Unmarshal([]byte(block(t)), &document); err != nil {
+		t.Fatal(err)
+	}
+	got := written("", document)
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("documented:\n%s\nsupported:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// written lists the keys of a file; {file: ...} and {env: ...} are values.
+func written(path string, section map[string]any) []string {
+	var keys []string
+	for name, value := range section {
+		at := strings.TrimPrefix(path+"."+name, ".")
+		if name == "file" || name == "env" {
+			continue
+		}
+		keys = append(keys, at)
+		switch v := value.(type) {
+		case map[string]any:
+			keys = append(keys, written(at, v)...)
+		case []any:
+			for _, item := range v {
+				if m, ok := item.(map[string]any); ok {
+					keys = append(keys, written(at+"[]", m)...)
+				}
+			}
+		}
+	}
+	return keys
+}
+
+func TestTheDocumentedDefaultsAreTheDefaults(t *testing.T) {
+	t.Parallel()
+	documented, err := config.Parse("authgate.yaml", []byte(block(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What has no default is taken from the documented file, the rest must agree.
+	want := config.Default()
+	want.Issuer.URL, want.Issuer.ClientID = documented.Issuer.URL, documented.Issuer.ClientID
+	want.Issuer.ClientSecret, want.Session.Keys = documented.Issuer.ClientSecret, documented.Session.Keys
+	want.Upstreams = documented.Upstreams
+	want.TrustedProxies = documented.TrustedProxies
+	if got, want := asJSON(t, documented), asJSON(t, want); got != want {
+		t.Errorf("documented %s\ndefault    %s", got, want)
+	}
+
+	least, err := config.Load("testdata/good-minimal.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, d := least.Upstreams[0], documented.Upstreams[0]
+	u.Name, u.Hosts, u.URL = d.Name, d.Hosts, d.URL
+	u.AllowedOrigins = d.AllowedOrigins
+	if got, want := asJSON(t, d), asJSON(t, u); got != want {
+		t.Errorf("documented upstream %s\ndefault             %s", got, want)
+	}
+}
+
+func asJSON(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestTheSchemaKnowsDefaultsAndWhatIsRequired(t *testing.T) {
+	t.Parallel()
+	root := schemaTree(t)
+	for _, key := range []struct {
+		what      string
+		got, want any
+	}{
+		{"listen", root.Properties["listen"].Default, ":8080"},
+		{"lifetime", root.Properties["session"].Properties["lifetime"].Default, "12h"},
+		{"headerBytes", root.Properties["limits"].Properties["headerBytes"].Default, 65536.0},
+		{"path", root.Properties["upstreams"].Items.Properties["path"].Default, "/"},
+		{"store", root.Properties["session"].Properties["store"].Const, "cookie"},
+		{"root", strings.Join(root.Required, " "), "issuer session upstreams"},
+		{"issuer", strings.Join(root.Properties["issuer"].Required, " "), "url clientID clientSecret"},
+		{"upstreams", strings.Join(root.Properties["upstreams"].Items.Required, " "), "name hosts url"},
+		{"unknown keys", root.Properties["issuer"].AdditionalProperties, false},
+	} {
+		if key.got != key.want {
+			t.Errorf("%s: got %v, want %v", key.what, key.got, key.want)
+		}
+	}
+}

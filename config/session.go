@@ -1,0 +1,118 @@
+package config
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// Session says how a signed-in principal is remembered.
+type Session struct {
+	Store        Store    `yaml:"store"`
+	Keys         Secret   `yaml:"keys" is:"required"` // one a line: the first seals, all open
+	Lifetime     Duration `yaml:"lifetime"`           // from login, whatever happens since
+	IdleTimeout  Duration `yaml:"idleTimeout"`        // 0: none
+	RefreshEvery Duration `yaml:"refreshEvery"`       // how old groups may become
+	RefreshGrace Duration `yaml:"refreshGrace"`       // how much older while the issuer is failing
+	Cookie       Cookie   `yaml:"cookie"`
+	Redis        Redis    `yaml:"redis"`
+}
+
+// Store is where sessions are.
+type Store string
+
+// The stores.
+const (
+	StoreCookie Store = "cookie"
+	StoreRedis  Store = "redis"
+)
+
+func (Store) words() []string { return []string{string(StoreCookie), string(StoreRedis)} }
+
+// Redis is reached by the forms of URL that its client knows.
+type Redis struct {
+	URL    Secret `yaml:"url"` // holds a password
+	CAFile string `yaml:"caFile" is:"file"`
+}
+
+// Cookie is what the browser keeps.
+type Cookie struct {
+	Name     string   `yaml:"name"`
+	Domain   string   `yaml:"domain"` // empty: the host that set it and no other
+	SameSite SameSite `yaml:"sameSite"`
+}
+
+// SameSite is the cookie's attribute of that name (RFC 6265bis, 4.1.2.7).
+type SameSite string
+
+// The values of SameSite.
+const (
+	SameSiteLax    SameSite = "lax"
+	SameSiteStrict SameSite = "strict"
+	SameSiteNone   SameSite = "none"
+)
+
+func (SameSite) words() []string {
+	return []string{string(SameSiteLax), string(SameSiteStrict), string(SameSiteNone)}
+}
+
+func (s Session) check(at place) {
+	if s.Keys.IsZero() {
+		at.key("keys").fault("is missing", "add {file: PATH} to a file that `authgate keygen` wrote")
+	}
+	s.Lifetime.checkPositive(at.key("lifetime"))
+	s.Cookie.check(at.key("cookie"))
+}
+
+func (c Cookie) check(at place) {
+	name := strings.ToUpper(c.Name)
+	switch {
+	case !isToken(c.Name):
+		at.key("name").fault(quote(c.Name)+" cannot name a cookie", "write letters, digits, - and _")
+	case strings.HasPrefix(name, "__HOST-"), strings.HasPrefix(name, "__SECURE-"):
+		at.key("name").fault("must not begin with "+c.Name[:strings.Index(c.Name, "-")+1],
+			"leave the prefix out: authgate puts it in front where the browser would accept it")
+	case strings.HasPrefix(name, "AWSALB"), strings.HasPrefix(name, "AWSELB"):
+		at.key("name").fault("must not begin with "+c.Name[:len("AWSALB")]+", which AWS load balancers use for theirs", "write authgate")
+	}
+	if c.Domain != "" {
+		c.checkDomain(at.key("domain"))
+	}
+}
+
+func (c Cookie) checkDomain(at place) {
+	_, notAddress := netip.ParseAddr(c.Domain)
+	switch {
+	case strings.HasPrefix(c.Domain, "."):
+		at.refuse("begins with a dot, which browsers ignore", "write "+quote(strings.TrimLeft(c.Domain, ".")))
+	case !validName(c.Domain) || notAddress == nil || c.Domain != strings.ToLower(c.Domain):
+		at.refuse(quote(c.Domain)+" is not a domain", "write example.com, for instance, in lower case")
+	case !strings.Contains(c.Domain, "."):
+		at.refuse("has only one label, and browsers refuse such a cookie", "write a domain like example.com, or leave the line out")
+	}
+}
+
+// checkReach wants a cookie that is sent to every upstream (RFC 6265, 5.1.3):
+// a host outside its domain would ask for a login for ever.
+func (c Cookie) checkReach(upstreams []Upstream, at place) {
+	if c.Domain == "" {
+		return
+	}
+	for _, u := range upstreams {
+		for _, host := range u.Hosts {
+			if host != c.Domain && !strings.HasSuffix(host, "."+c.Domain) {
+				at.fault("does not cover the host "+quote(host)+" of upstream "+quote(u.Name),
+					"write a domain that all hosts share, or leave the line out: each host then has its own session")
+			}
+		}
+	}
+}
+
+// isToken is token of RFC 9110, 5.6.2.
+func isToken(s string) bool {
+	for i := range len(s) {
+		if !isAlphanumeric(s[i]) && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(s[i])) {
+			return false
+		}
+	}
+	return s != ""
+}

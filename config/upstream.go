@@ -1,0 +1,144 @@
+package config
+
+import (
+	"net/url"
+	"strings"
+)
+
+// Upstream is one server behind authgate, and which requests are its.
+type Upstream struct {
+	Name           string   `yaml:"name" is:"required"`
+	Hosts          []string `yaml:"hosts" is:"required"` // lower case, no port; IPv6 without brackets
+	Path           string   `yaml:"path"`                // canonical, no slash at its end unless it is "/"
+	URL            *url.URL `yaml:"url" is:"required"`   // scheme and host
+	CAFile         string   `yaml:"caFile" is:"file"`
+	StripPath      bool     `yaml:"stripPath"`
+	AllowedOrigins []string `yaml:"allowedOrigins"` // as browsers write them
+	HostHeader     string   `yaml:"hostHeader"`     // empty: the client's
+	Kind           Kind     `yaml:"kind"`
+	EncodedSlash   []string `yaml:"encodedSlash"`
+	Identity       Identity `yaml:"identity"`
+}
+
+// Kind names a dashboard whose ways are known.
+type Kind string
+
+// The kinds.
+const (
+	KindGeneric       Kind = "generic"
+	KindArgoCD        Kind = "argo-cd"
+	KindArgoWorkflows Kind = "argo-workflows"
+)
+
+func (Kind) words() []string {
+	return []string{string(KindGeneric), string(KindArgoCD), string(KindArgoWorkflows)}
+}
+
+// Identity is what the upstream is told about the principal.
+type Identity struct {
+	Headers         bool             `yaml:"headers"`
+	Credential      Credential       `yaml:"credential"`
+	ServiceAccounts []ServiceAccount `yaml:"serviceAccounts"` // the first role that the user has wins
+}
+
+// Credential is what the upstream is shown in Authorization.
+type Credential string
+
+// The credentials.
+const (
+	CredentialNone           Credential = "none"
+	CredentialIDToken        Credential = "idToken"
+	CredentialAccessToken    Credential = "accessToken"
+	CredentialServiceAccount Credential = "serviceAccount"
+)
+
+func (Credential) words() []string {
+	return []string{
+		string(CredentialNone), string(CredentialIDToken),
+		string(CredentialAccessToken), string(CredentialServiceAccount),
+	}
+}
+
+// ServiceAccount is the Kubernetes account that a role stands for.
+type ServiceAccount struct {
+	Role      string `yaml:"role"`
+	Namespace string `yaml:"namespace"`
+	Name      string `yaml:"name"`
+	TokenFile string `yaml:"tokenFile" is:"file"`
+}
+
+func checkUpstreams(upstreams []Upstream, pathPrefix string, at place) {
+	if len(upstreams) == 0 {
+		at.fault("there is none", "add at least one, with name, hosts and url")
+	}
+	named := make(map[string]bool)
+	taken := make(map[[2]string]string) // host and path → upstream
+	for i, u := range upstreams {
+		here := at.item(i)
+		u.check(pathPrefix, here)
+		if u.Name != "" && named[u.Name] {
+			here.key("name").fault("another upstream is called "+quote(u.Name)+" too", "give each a name of its own: policies tell them apart by it")
+		}
+		named[u.Name] = true
+		for n, host := range u.Hosts {
+			at := here.key("hosts").item(n)
+			route := [2]string{host, u.Path}
+			if other, twice := taken[route]; twice {
+				at.fault(quote(host)+" with path "+quote(u.Path)+" leads to upstream "+quote(other)+" already", "change the host or the path of one")
+			}
+			taken[route] = u.Name
+			if host == "*" && len(upstreams) > 1 {
+				at.fault(`"*" is for a file with one upstream only`, "name the hosts")
+			}
+		}
+	}
+}
+
+func (u Upstream) check(pathPrefix string, at place) {
+	switch {
+	case u.Name == "":
+		at.key("name").fault("is missing", "add the name that policies call it by")
+	case strings.Trim(u.Name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "":
+		at.key("name").fault(quote(u.Name)+" holds more than a-z, 0-9 and -_.", "write a short name such as argocd")
+	}
+	if len(u.Hosts) == 0 {
+		at.key("hosts").fault("is missing", `add the names by which browsers reach it, or "*" where there is only one upstream`)
+	}
+	for i, host := range u.Hosts {
+		at.key("hosts").item(i).complain(checkHost(host))
+	}
+	if c := plainPath(u.Path); c.what != "" {
+		at.key("path").complain(c)
+	} else if pathPrefix != "/" && u.Path == pathPrefix || strings.HasPrefix(u.Path, pathPrefix+"/") {
+		at.key("path").fault("lies under pathPrefix, where authgate itself answers", "change one of the two")
+	}
+	if u.URL == nil {
+		at.key("url").fault("is missing", "add where it is reached, such as http://argocd-server.argocd.svc:80")
+	}
+	for i, origin := range u.AllowedOrigins {
+		at.key("allowedOrigins").item(i).complain(checkOrigin(origin))
+	}
+	if u.HostHeader != "" {
+		at.key("hostHeader").complain(checkAuthority(u.HostHeader))
+	}
+}
+
+// parseUpstreamURL reads where an upstream is. Its path is the client's, so there
+// is none here.
+func parseUpstreamURL(raw string) (*url.URL, complaint) {
+	const example = "http://argocd-server.argocd.svc:80"
+	for _, scheme := range []string{"h2c:", "unix:"} {
+		if strings.HasPrefix(raw, scheme) {
+			return nil, complaint{"a URL with " + scheme + " is not supported yet", "write http or https"}
+		}
+	}
+	u, c := parseHTTP(raw, example)
+	switch {
+	case c.what != "":
+		return nil, c
+	case u.Path != "" && u.Path != "/":
+		return nil, complaint{"must not have a path: the request's own is sent", "write " + quote(u.Scheme+"://"+u.Host)}
+	}
+	u.Path = ""
+	return u, complaint{}
+}

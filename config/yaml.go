@@ -1,0 +1,134 @@
+package config
+
+import (
+	"iter"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// pairs walks a mapping, and refuses what strict YAML leaves open: keys that are
+// not words, keys written twice, merge keys.
+func (p place) pairs() iter.Seq2[string, place] {
+	return func(yield func(string, place) bool) {
+		if p.value.Kind != yaml.MappingNode || p.value.ShortTag() != "!!map" {
+			p.refuse("must be a mapping of keys to values, not "+describe(p.value), "")
+			return
+		}
+		first := make(map[string]*yaml.Node)
+		for i := 0; i+1 < len(p.value.Content); i += 2 {
+			key := p.value.Content[i]
+			here := p
+			here.at = key
+			switch {
+			case key.Kind == yaml.ScalarNode && key.ShortTag() == "!!merge":
+				here.fault("the merge key << is not understood",
+					"write the keys out, or use an alias for the whole value (identity: *same)")
+				continue
+			case !isWord(key):
+				here.fault("a key must be a plain word, not "+describe(key), "")
+				continue
+			case first[key.Value] != nil:
+				here.fault("the key "+quote(key.Value)+" is written twice",
+					"line "+strconv.Itoa(first[key.Value].Line)+" has it already; keep one")
+				continue
+			}
+			first[key.Value] = key
+			if !yield(key.Value, p.key(key.Value)) {
+				return
+			}
+		}
+	}
+}
+
+func isWord(key *yaml.Node) bool {
+	return key.Kind == yaml.ScalarNode && key.ShortTag() == "!!str"
+}
+
+// describe says what was found where something else was wanted. It never repeats
+// the value: that may be a secret in the wrong place.
+func describe(n *yaml.Node) string {
+	switch tag := n.ShortTag(); {
+	case n.Kind == yaml.AliasNode:
+		return "an alias"
+	case n.Kind == yaml.MappingNode && tag == "!!map":
+		return "a mapping"
+	case n.Kind == yaml.SequenceNode && tag == "!!seq":
+		return "a list"
+	case tag == "!!str":
+		return "a string"
+	case tag == "!!int":
+		return "a number"
+	case tag == "!!float":
+		return "a fraction or a very large number"
+	case tag == "!!bool":
+		return "true or false"
+	case tag == "!!timestamp":
+		return "a date"
+	case tag == "!!null":
+		return "nothing"
+	case tag == "!!merge":
+		return "<<"
+	default:
+		return "a value with the tag " + quote(tag)
+	}
+}
+
+// field is a key of a section.
+type field struct {
+	name     string
+	index    int
+	isFile   bool // a path, relative to the file that names it
+	required bool // without a default; the check beside the type asks for it
+}
+
+type fields []field
+
+// fieldsOf reads the tags that say what the tree looks like in YAML.
+func fieldsOf(section reflect.Type) fields {
+	var fs fields
+	for i := range section.NumField() {
+		f := section.Field(i)
+		if name := f.Tag.Get("yaml"); name != "" {
+			fs = append(fs, field{name, i, f.Tag.Get("is") == "file", f.Tag.Get("is") == "required"})
+		}
+	}
+	return fs
+}
+
+func (fs fields) byName(name string) (field, bool) {
+	i := slices.IndexFunc(fs, func(f field) bool { return f.name == name })
+	if i < 0 {
+		return field{}, false
+	}
+	return fs[i], true
+}
+
+func (fs fields) names() []string {
+	names := make([]string, len(fs))
+	for i, f := range fs {
+		names[i] = f.name
+	}
+	return names
+}
+
+// quote repeats a word in a fault, but no more of it than a person needs.
+func quote(s string) string {
+	const enough = 100
+	if len(s) > enough {
+		s = s[:enough] + "..."
+	}
+	return strconv.Quote(s)
+}
+
+// list joins words the way a sentence does: a, b or c.
+func list(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
