@@ -1,0 +1,128 @@
+package identity
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+var (
+	// ErrNotReady is why nobody can log in before the issuer was first reached.
+	ErrNotReady = errors.New("the issuer has not been discovered yet")
+
+	// ErrStateMismatch is what a callback gets that belongs to no login of this
+	// browser: another browser's, an old one, or a forged one (RFC 6749, 10.12).
+	ErrStateMismatch = errors.New("the answer of the issuer does not belong to the login that this browser began; start again")
+)
+
+// LoginRefusedError is the issuer's no: it sent the browser back with an error
+// instead of a code (RFC 6749, 4.1.2.1; OpenID Connect Core 1.0, 3.1.2.6).
+type LoginRefusedError struct {
+	Code        string // access_denied, invalid_scope, ...
+	Description string // the issuer's words, printable and short; anybody can write them into the URL
+}
+
+func (e *LoginRefusedError) Error() string {
+	if e.Description == "" {
+		return "the issuer refused the login: " + e.Code
+	}
+	return "the issuer refused the login: " + e.Code + " (" + e.Description + ")"
+}
+
+// CallbackError is an answer that no issuer sends to its own relying party: half
+// of it missing or twice there, or in the name of another issuer.
+type CallbackError struct {
+	Reason string
+}
+
+func (e *CallbackError) Error() string { return "the answer of the issuer is not usable: " + e.Reason }
+
+// ExchangeError says that the issuer gave no tokens for the code.
+type ExchangeError struct {
+	Status int    // of the token endpoint's answer; 0 when it could not be read
+	Code   string // OAuth error code (RFC 6749, 5.2), or empty
+
+	credentials bool
+}
+
+func (e *ExchangeError) Error() string {
+	switch {
+	case e.credentials:
+		return "the issuer refused the client id or secret: check issuer.clientID and issuer.clientSecret (" + e.answer() + ")"
+	case e.Code == "invalid_grant":
+		return "the issuer did not accept the login code, which is used up, too old or not ours; start again (" + e.answer() + ")"
+	case e.Status == 0:
+		return "the answer of the issuer's token endpoint could not be read: cut off, too large or not JSON"
+	default:
+		return "the issuer's token endpoint refused the login code (" + e.answer() + ")"
+	}
+}
+
+func (e *ExchangeError) answer() string {
+	if e.Code == "" {
+		return "it answered " + strconv.Itoa(e.Status)
+	}
+	return "it answered " + strconv.Itoa(e.Status) + " " + e.Code
+}
+
+// TokenRefusedError says what about an ID token cannot be believed.
+type TokenRefusedError struct {
+	Reason string
+}
+
+func (e *TokenRefusedError) Error() string { return "ID token refused: " + e.Reason }
+
+func refused(format string, args ...any) *TokenRefusedError {
+	return &TokenRefusedError{Reason: fmt.Sprintf(format, args...)}
+}
+
+// UnreachableError says that the issuer gave no usable answer to a request. It
+// unwraps to context.Canceled or context.DeadlineExceeded where one was the cause.
+type UnreachableError struct {
+	At     string // method and address; where the way was known, the backchannel's
+	Reason string
+	ended  error
+}
+
+func (e *UnreachableError) Error() string {
+	return "no usable answer of the issuer to " + e.At + ": " + e.Reason
+}
+func (e *UnreachableError) Unwrap() error { return e.ended }
+
+const unknownError = "unknown_error"
+
+// errorCode passes an OAuth error code on, and nothing that only claims to be one.
+func errorCode(s string) string {
+	if len(s) > 64 {
+		return unknownError
+	}
+	for _, r := range s {
+		if r != '_' && r != '-' && r != '.' && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r)) {
+			return unknownError
+		}
+	}
+	return s
+}
+
+// speech makes foreign words fit for one line of a log or a page.
+func speech(s string) string {
+	const most = 200
+	var b strings.Builder
+	n := 0
+	for _, r := range s {
+		if n++; n > most {
+			b.WriteString("…")
+			break
+		}
+		if !unicode.IsPrint(r) {
+			r = ' '
+		}
+		b.WriteRune(r)
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// quoted is speech in quotation marks, for values of claims and metadata.
+func quoted(s string) string { return strconv.Quote(speech(s)) }

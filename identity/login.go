@@ -1,0 +1,150 @@
+package identity
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+)
+
+// Login is what has to be remembered between Begin and Finish, by the browser
+// that began and sealed from it. The zero Login finishes nothing.
+type Login struct {
+	State       string `json:"s"`
+	Nonce       string `json:"n"`
+	Verifier    string `json:"v"` // PKCE (RFC 7636)
+	RedirectURI string `json:"r"`
+}
+
+// String, GoString and LogValue keep a Login out of logs.
+func (Login) String() string       { return "[redacted]" }
+func (Login) GoString() string     { return "[redacted]" }
+func (Login) LogValue() slog.Value { return slog.StringValue("[redacted]") }
+
+func (l Login) complete() bool { return l.Nonce != "" && l.Verifier != "" && l.RedirectURI != "" }
+
+// Begin starts a login: the browser is to be sent to the URL, and to come back to
+// redirectURI.
+func (rp *RelyingParty) Begin(redirectURI string) (Login, string, error) {
+	p, err := rp.provider()
+	if err != nil {
+		return Login{}, "", err
+	}
+	if _, err := httpURL(redirectURI); err != nil {
+		return Login{}, "", fmt.Errorf("the redirect URI %s %w", quoted(redirectURI), err)
+	}
+	l := Login{State: chance(), Nonce: chance(), Verifier: chance(), RedirectURI: redirectURI}
+	there := rp.oauth(p, l).AuthCodeURL(l.State, oidc.Nonce(l.Nonce), oauth2.S256ChallengeOption(l.Verifier))
+	return l, there, nil
+}
+
+// Finish turns the issuer's answer, the query of the callback, into a principal.
+// The code is spent by it, whatever comes of it.
+func (rp *RelyingParty) Finish(ctx context.Context, l Login, callback url.Values) (Principal, error) {
+	p, err := rp.provider()
+	if err != nil {
+		return Principal{}, err
+	}
+	code, err := rp.readCallback(p, l, callback)
+	if err != nil {
+		return Principal{}, err
+	}
+	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, rp.client), attemptTimeout)
+	defer cancel()
+	tokens, err := rp.oauth(p, l).Exchange(ctx, code, oauth2.VerifierOption(l.Verifier))
+	if err != nil {
+		return Principal{}, exchangeError(ctx, p, err)
+	}
+	c, err := rp.verify(ctx, p, tokens)
+	if err != nil {
+		return Principal{}, err
+	}
+	if err := rp.check(c, l.Nonce); err != nil {
+		return Principal{}, err
+	}
+	return rp.principal(c)
+}
+
+// readCallback finds the code, if the answer is one to this login and a yes.
+func (rp *RelyingParty) readCallback(p *provider, l Login, callback url.Values) (string, error) {
+	for _, name := range []string{"state", "iss", "error", "code"} { // RFC 6749, 3.1: at most once
+		if len(callback[name]) > 1 {
+			return "", &CallbackError{Reason: "it has the parameter " + name + " more than once"}
+		}
+	}
+	if !l.complete() || !same(l.State, callback.Get("state")) {
+		return "", ErrStateMismatch
+	}
+	// RFC 9207, 2.4, against mix-up: before anything else of the answer is believed.
+	switch iss := callback.Get("iss"); {
+	case callback.Has("iss") && iss != rp.cfg.URL:
+		return "", &CallbackError{Reason: fmt.Sprintf("it comes from the issuer %s, this login went to %s", quoted(iss), rp.cfg.URL)}
+	case !callback.Has("iss") && p.metadata.NamesItself:
+		return "", &CallbackError{Reason: "it does not name its issuer, although the issuer promises to (RFC 9207)"}
+	}
+	if callback.Has("error") {
+		return "", &LoginRefusedError{
+			Code:        cmp.Or(errorCode(callback.Get("error")), unknownError),
+			Description: speech(callback.Get("error_description")),
+		}
+	}
+	code := callback.Get("code")
+	if code == "" {
+		return "", &CallbackError{Reason: "it has neither a code nor an error"}
+	}
+	return code, nil
+}
+
+func (rp *RelyingParty) oauth(p *provider, l Login) *oauth2.Config {
+	return &oauth2.Config{
+		ClientID:     rp.cfg.ClientID,
+		ClientSecret: rp.cfg.ClientSecret,
+		Endpoint:     p.endpoint,
+		RedirectURL:  l.RedirectURI,
+		Scopes:       rp.cfg.Scopes,
+	}
+}
+
+// exchangeError keeps status and code of a refusal. An oauth2.RetrieveError has
+// the whole answer in it, and may hold a token.
+func exchangeError(ctx context.Context, p *provider, err error) error {
+	var unreachable *UnreachableError
+	var answer *oauth2.RetrieveError
+	switch {
+	case errors.As(err, &unreachable):
+		return unreachable
+	case errors.As(err, &answer):
+		e := &ExchangeError{Status: answer.Response.StatusCode, Code: errorCode(answer.ErrorCode)}
+		// RFC 6749, 5.2: 401 is for client authentication alone. Others say so with 400.
+		e.credentials = e.Status == http.StatusUnauthorized || strings.EqualFold(e.Code, "invalid_client")
+		return e
+	case ctx.Err() != nil:
+		return &UnreachableError{At: "POST " + p.endpoint.TokenURL, Reason: reason(ctx.Err()), ended: ctx.Err()}
+	default: // x/oauth2's words may repeat the answer
+		return &ExchangeError{}
+	}
+}
+
+// chance gives 256 bits of it: RFC 7636, 7.1, for the verifier, and as much for
+// state and nonce.
+func chance() string {
+	var b [32]byte
+	rand.Read(b[:]) // never fails: it ends the program first
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// same compares without telling by its duration how much agreed. Nothing equals
+// the empty string.
+func same(want, got string) bool {
+	return want != "" && subtle.ConstantTimeCompare([]byte(want), []byte(got)) == 1
+}

@@ -1,0 +1,274 @@
+package identity
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+)
+
+// Config is what a relying party has to know, resolved: no file is read and no
+// variable looked up here. It must not be modified after New.
+type Config struct {
+	URL            string // the issuer, exactly as it calls itself
+	BackchannelURL string // where to send what is addressed to URL; empty: there
+	ClientID       string
+	ClientSecret   string
+	RootCAs        *x509.CertPool // nil: the system's
+	Scopes         []string       // openid is asked for in any case
+	GroupsClaim    string         // a top-level claim by its exact name; empty: nobody has groups
+	ClockSkew      time.Duration
+
+	Now          func() time.Time    // nil: time.Now
+	GroupDropped func(reason string) // nil, or safe for concurrent use: a group was dropped, "reserved" or "malformed"
+}
+
+// RelyingParty logs people in at one issuer. It is safe for concurrent use.
+type RelyingParty struct {
+	cfg    Config
+	log    *slog.Logger
+	client *http.Client
+	broken error // no request can be sent with this Config
+
+	view       atomic.Pointer[view]
+	discovered chan struct{} // closed with the first provider
+	once       sync.Once
+}
+
+// view is what Run last learned about the issuer. It is replaced whole, by Run
+// alone.
+type view struct {
+	provider *provider // nil until discovery first succeeds; kept while the issuer is down
+	failure  error     // why the last look failed; nil when it did not
+}
+
+// provider is what discovery said. It is never written again.
+type provider struct {
+	endpoint   oauth2.Endpoint
+	metadata   metadata
+	algorithms []string // of the announced ones, those that prove something
+	keys       *oidc.RemoteKeySet
+}
+
+// metadata are the members of the discovery document that go-oidc keeps to itself
+// (OpenID Connect Discovery 1.0, section 3; RFC 9207, section 3).
+type metadata struct {
+	Keys        string   `json:"jwks_uri"`
+	Algorithms  []string `json:"id_token_signing_alg_values_supported"`
+	AuthMethods []string `json:"token_endpoint_auth_methods_supported"`
+	NamesItself bool     `json:"authorization_response_iss_parameter_supported"`
+}
+
+// New prepares a relying party. It asks the network nothing; that is for Run.
+func New(cfg Config, log *slog.Logger) *RelyingParty {
+	return newRelyingParty(cfg, log, newTransport(cfg))
+}
+
+func newRelyingParty(cfg Config, log *slog.Logger, base http.RoundTripper) *RelyingParty {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.GroupDropped == nil {
+		cfg.GroupDropped = func(string) {}
+	}
+	if !slices.Contains(cfg.Scopes, oidc.ScopeOpenID) { // without it there is no ID token
+		cfg.Scopes = append([]string{oidc.ScopeOpenID}, cfg.Scopes...)
+	}
+	rp := &RelyingParty{cfg: cfg, log: log, discovered: make(chan struct{})}
+	rp.view.Store(&view{failure: errors.New("discovery has not finished its first attempt")})
+	way, err := newChannel(cfg, base)
+	if err != nil {
+		rp.broken = err
+		return rp
+	}
+	rp.client = newClient(way)
+	return rp
+}
+
+// The first retries come quickly, since authgate and its issuer are often started
+// together. A running issuer is looked at just often enough for a metric.
+const (
+	firstRetry = 250 * time.Millisecond
+	lastRetry  = 30 * time.Second
+	lookEvery  = 40 * time.Second // at most; 30 s on average
+)
+
+// Run discovers the issuer, tries again until that succeeds, and then keeps an
+// eye on it. It returns when ctx ends.
+func (rp *RelyingParty) Run(ctx context.Context) {
+	retry := firstRetry
+	for {
+		rp.look(ctx)
+		pause := lookEvery
+		if rp.view.Load().provider == nil {
+			pause, retry = retry, min(2*retry, lastRetry)
+		}
+		// Half of it is chance: replicas that started together shall not ask together.
+		timer := time.NewTimer(pause/2 + rand.N(pause/2))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+	}
+}
+
+// Discovered is closed once discovery first succeeded, when Ready becomes nil.
+func (rp *RelyingParty) Discovered() <-chan struct{} { return rp.discovered }
+
+// Ready is nil once discovery ever succeeded, and stays so: an issuer outage later
+// is for Up to tell. Before, it wraps ErrNotReady and says why not.
+func (rp *RelyingParty) Ready() error {
+	_, err := rp.provider()
+	return err
+}
+
+// Up reports whether the last look at the issuer succeeded.
+func (rp *RelyingParty) Up() bool {
+	v := rp.view.Load()
+	return v.provider != nil && v.failure == nil
+}
+
+func (rp *RelyingParty) provider() (*provider, error) {
+	v := rp.view.Load()
+	if v.provider == nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotReady, v.failure)
+	}
+	return v.provider, nil
+}
+
+// look asks the issuer once, publishes what it learned and logs what changed.
+func (rp *RelyingParty) look(ctx context.Context) {
+	old := rp.view.Load()
+	found, err := rp.discover(ctx)
+	switch {
+	case ctx.Err() != nil: // says nothing about the issuer
+		return
+	case err != nil:
+		if old.provider == nil || old.failure == nil {
+			rp.log.WarnContext(ctx, "issuer is not usable, trying again", "error", err, "ready", old.provider != nil)
+		}
+		rp.view.Store(&view{provider: old.provider, failure: err})
+		return
+	case old.provider == nil:
+		rp.log.InfoContext(ctx, "issuer discovered", "issuer", rp.cfg.URL)
+	case !found.same(old.provider):
+		rp.log.InfoContext(ctx, "issuer has changed its discovery document", "issuer", rp.cfg.URL)
+	default:
+		found = old.provider // with the keys that it has fetched
+	}
+	if old.provider != nil && old.failure != nil {
+		rp.log.InfoContext(ctx, "issuer answers again", "issuer", rp.cfg.URL)
+	}
+	rp.view.Store(&view{provider: found})
+	rp.once.Do(func() { close(rp.discovered) })
+}
+
+func (p *provider) same(q *provider) bool {
+	return p.endpoint == q.endpoint && reflect.DeepEqual(p.metadata, q.metadata)
+}
+
+// discover fetches and judges the discovery document.
+func (rp *RelyingParty) discover(ctx context.Context) (*provider, error) {
+	if rp.broken != nil {
+		return nil, rp.broken
+	}
+	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, rp.client), attemptTimeout)
+	defer cancel()
+	p, err := rp.fetch(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("discovering issuer %s: %w", rp.cfg.URL, err)
+	}
+	return p, nil
+}
+
+func (rp *RelyingParty) fetch(ctx context.Context) (*provider, error) {
+	document, err := oidc.NewProvider(ctx, rp.cfg.URL)
+	if err != nil {
+		return nil, rp.discoveryError(ctx, err)
+	}
+	p := &provider{endpoint: document.Endpoint()}
+	if err := document.Claims(&p.metadata); err != nil {
+		return nil, errors.New("its discovery document has members of the wrong type (OpenID Connect Discovery 1.0, section 3)")
+	}
+	for _, e := range []struct{ name, address string }{
+		{"authorization_endpoint", p.endpoint.AuthURL},
+		{"token_endpoint", p.endpoint.TokenURL},
+		{"jwks_uri", p.metadata.Keys},
+	} {
+		if err := rp.checkEndpoint(e.address); err != nil {
+			return nil, fmt.Errorf("its %s %w", e.name, err)
+		}
+	}
+	if p.endpoint.AuthStyle, err = authStyle(p.metadata.AuthMethods); err != nil {
+		return nil, err
+	}
+	if p.algorithms, err = trustedAlgorithms(p.metadata.Algorithms); err != nil {
+		return nil, err
+	}
+	p.keys = oidc.NewRemoteKeySet(ctx, p.metadata.Keys)
+	return p, nil
+}
+
+func (rp *RelyingParty) discoveryError(ctx context.Context, err error) error {
+	var mismatch *oidc.IssuerMismatchError
+	var unreachable *UnreachableError
+	switch {
+	case errors.As(err, &mismatch):
+		says, want := mismatch.Discovered, mismatch.Provided
+		if strings.TrimSuffix(says, "/") == strings.TrimSuffix(want, "/") {
+			return fmt.Errorf("the issuer calls itself %s, the configuration says %s: write issuer.url exactly as the issuer does, trailing slash included", speech(says), want)
+		}
+		return fmt.Errorf("the issuer calls itself %s, the configuration says %s: one of them is wrong, or issuer.backchannelURL leads to another issuer", speech(says), want)
+	case errors.As(err, &unreachable):
+		return unreachable
+	case ctx.Err() != nil:
+		return &UnreachableError{At: "GET " + strings.TrimSuffix(rp.cfg.URL, "/") + "/.well-known/openid-configuration", Reason: reason(ctx.Err()), ended: ctx.Err()}
+	default: // go-oidc's words may repeat the answer
+		return errors.New("its discovery document could not be read: cut off, larger than 1 MiB, or not JSON")
+	}
+}
+
+// checkEndpoint refuses what would take a login from https to http: the secret
+// and the code would travel in clear. Issuers that answer differently on the
+// backchannel (Keycloak does) may name that.
+func (rp *RelyingParty) checkEndpoint(address string) error {
+	if address == "" {
+		return errors.New("is missing in the discovery document")
+	}
+	u, err := httpURL(address)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s %w", quoted(address), err)
+	case u.Scheme == "https", strings.HasPrefix(rp.cfg.URL, "http:"):
+		return nil
+	case rp.cfg.BackchannelURL != "" && strings.HasPrefix(address, strings.TrimSuffix(rp.cfg.BackchannelURL, "/")+"/"):
+		return nil
+	}
+	return fmt.Errorf("%s is http although the issuer is https", quoted(address))
+}
+
+// authStyle settles once how the client authenticates. x/oauth2 would find out by
+// trying, and a failed try may cost the code.
+func authStyle(methods []string) (oauth2.AuthStyle, error) {
+	switch {
+	case len(methods) == 0, slices.Contains(methods, "client_secret_basic"): // the default: Discovery 1.0, section 3
+		return oauth2.AuthStyleInHeader, nil
+	case slices.Contains(methods, "client_secret_post"):
+		return oauth2.AuthStyleInParams, nil
+	}
+	return 0, fmt.Errorf("it wants clients to authenticate by %s; only client_secret_basic and client_secret_post are supported", speech(strings.Join(methods, ", ")))
+}

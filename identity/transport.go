@@ -1,0 +1,191 @@
+package identity
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+const (
+	// attemptTimeout bounds one discovery, and one login's code exchange and key
+	// fetch together: an issuer that is silent ends on an error page.
+	attemptTimeout = 10 * time.Second
+
+	// keyFetchTimeout bounds what no request waits for any more: go-oidc finishes
+	// a key fetch after its first caller has left.
+	keyFetchTimeout = attemptTimeout + 5*time.Second
+
+	// maxAnswer is some twenty times the largest answer there is to expect: the
+	// tokens of somebody in a thousand teams.
+	maxAnswer = 1 << 20
+)
+
+// newClient is how the issuer is spoken to; nothing else is reached through it.
+func newClient(c *channel) *http.Client {
+	return &http.Client{
+		Transport:     c,
+		CheckRedirect: refuseRedirect,
+		Timeout:       keyFetchTimeout,
+	}
+}
+
+// newTransport is a transport of the issuer's own, so that no other traffic uses
+// its connections up and none of its settings leak elsewhere.
+func newTransport(cfg Config) *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:        &tls.Config{RootCAs: cfg.RootCAs, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    5 * time.Second,
+		ResponseHeaderTimeout:  attemptTimeout,
+		MaxResponseHeaderBytes: 64 << 10,
+		IdleConnTimeout:        90 * time.Second,
+		MaxIdleConnsPerHost:    4,
+		ForceAttemptHTTP2:      true, // a TLSClientConfig of one's own turns it off
+	}
+}
+
+// refuseRedirect never follows: a 307 of the token endpoint would hand the code
+// and the client secret to whoever it names.
+func refuseRedirect(to *http.Request, via []*http.Request) error {
+	return &UnreachableError{
+		At: address(via[len(via)-1]),
+		Reason: "it redirects to " + place(to.URL) + ", which is not followed, since that would send the client secret on; " +
+			"write the address that answers by itself into issuer.url or issuer.backchannelURL",
+	}
+}
+
+// channel sends what is addressed to the issuer by the way the configuration
+// names: discovery, keys and token requests all pass here, so that none of them
+// can take another way. Everything else about a request stays, and `iss` is
+// compared with the front address whatever way was taken.
+type channel struct {
+	base        http.RoundTripper
+	front, back *url.URL // back is nil where the front is the way
+}
+
+func newChannel(cfg Config, base http.RoundTripper) (*channel, error) {
+	front, err := httpURL(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("issuer.url %w", err)
+	}
+	if cfg.BackchannelURL == "" {
+		return &channel{base: base, front: front}, nil
+	}
+	back, err := httpURL(cfg.BackchannelURL)
+	if err != nil {
+		return nil, fmt.Errorf("issuer.backchannelURL %w", err)
+	}
+	return &channel{base: base, front: front, back: back}, nil
+}
+
+// httpURL reads an address that a request can be sent to. The error is the
+// second half of a sentence, and repeats nothing: net/url would quote a password.
+func httpURL(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return nil, errors.New("is not a URL")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, errors.New("does not begin with https:// or http://")
+	case u.Host == "":
+		return nil, errors.New("names no host")
+	case u.User != nil:
+		return nil, errors.New("holds a user name or password")
+	case u.Fragment != "":
+		return nil, errors.New("has a fragment (#)")
+	}
+	return u, nil
+}
+
+// RoundTrip also keeps what an issuer writes beside its answers (error pages of
+// proxies, mostly) away from libraries that would quote it in their errors.
+func (c *channel) RoundTrip(req *http.Request) (*http.Response, error) {
+	if to := c.way(req.URL); to != nil {
+		req = req.Clone(req.Context())
+		req.URL, req.Host = to, ""
+	}
+	resp, err := c.base.RoundTrip(req)
+	if err != nil {
+		return nil, &UnreachableError{At: address(req), Reason: reason(err), ended: ended(err)}
+	}
+	if req.Method == http.MethodGet && resp.StatusCode != http.StatusOK && resp.StatusCode/100 != 3 {
+		resp.Body.Close()
+		return nil, &UnreachableError{At: address(req), Reason: fmt.Sprintf("it answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))}
+	}
+	resp.Body = http.MaxBytesReader(nil, resp.Body, maxAnswer)
+	return resp, nil
+}
+
+// way gives the backchannel's address for one that begins with the issuer's, on
+// a path boundary: /dexter is not below /dex.
+func (c *channel) way(u *url.URL) *url.URL {
+	if c.back == nil || u.Scheme != c.front.Scheme || !strings.EqualFold(u.Host, c.front.Host) {
+		return nil
+	}
+	rest, below := strings.CutPrefix(u.EscapedPath(), strings.TrimSuffix(c.front.EscapedPath(), "/"))
+	if !below || rest != "" && rest[0] != '/' {
+		return nil
+	}
+	raw := strings.TrimSuffix(c.back.EscapedPath(), "/") + rest
+	path, err := url.PathUnescape(raw)
+	if err != nil { // both halves came out of net/url
+		return nil
+	}
+	to := *c.back
+	to.Path, to.RawPath, to.RawQuery = path, raw, u.RawQuery
+	return &to
+}
+
+// address names a request in an error, place a URL: without query and userinfo,
+// where secrets travel.
+func address(req *http.Request) string { return req.Method + " " + place(req.URL) }
+
+func place(u *url.URL) string {
+	return speech((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String())
+}
+
+// reason puts a failed round trip into words. Only errors whose text is made of
+// addresses and certificates are quoted: net/http also has some that repeat what
+// the other side sent.
+func reason(err error) string {
+	var (
+		timeout interface{ Timeout() bool }
+		cert    *tls.CertificateVerificationError
+		op      *net.OpError
+		noTLS   tls.RecordHeaderError
+	)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return "given up, since nobody waits for the answer any more"
+	case errors.As(err, &cert):
+		return cert.Error() + "; issuer.caFile names a further authority to trust"
+	case errors.As(err, &op):
+		return op.Error()
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "no answer in time"
+	case errors.As(err, &noTLS):
+		return "it does not speak TLS, although https was asked for"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "it closed the connection without an answer"
+	default:
+		return "what it answers is not HTTP, or a proxy on the way refused"
+	}
+}
+
+// ended keeps of an error only whether a context ended.
+func ended(err error) error {
+	for _, e := range []error{context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, e) {
+			return e
+		}
+	}
+	return nil
+}

@@ -1,0 +1,205 @@
+package identity
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+)
+
+// asymmetric are the signatures that only the issuer can make. "none" proves
+// nothing, and an HMAC's key is known to us or, where it is a public key, to all.
+var asymmetric = []string{
+	oidc.RS256, oidc.RS384, oidc.RS512,
+	oidc.ES256, oidc.ES384, oidc.ES512,
+	oidc.PS256, oidc.PS384, oidc.PS512,
+	oidc.EdDSA,
+}
+
+func trustedAlgorithms(announced []string) ([]string, error) {
+	if len(announced) == 0 {
+		return []string{oidc.RS256}, nil // the one that everybody has: Core 1.0, section 2
+	}
+	var trusted []string
+	for _, alg := range asymmetric {
+		if slices.Contains(announced, alg) {
+			trusted = append(trusted, alg)
+		}
+	}
+	if trusted == nil {
+		return nil, fmt.Errorf("it signs ID tokens with %s only; needed is one of %s",
+			speech(strings.Join(announced, ", ")), strings.Join(asymmetric, ", "))
+	}
+	return trusted, nil
+}
+
+// verify establishes that the issuer made the ID token, and gives its claims;
+// check says whether they are for us and for now.
+func (rp *RelyingParty) verify(ctx context.Context, p *provider, tokens *oauth2.Token) (claims, error) {
+	raw, _ := tokens.Extra("id_token").(string)
+	if raw == "" {
+		return nil, refused("the issuer sent none")
+	}
+	if alg := algorithm(raw); !slices.Contains(p.algorithms, alg) {
+		return nil, refused("it is signed with %s; the issuer announces, and authgate accepts, %s", quoted(alg), strings.Join(p.algorithms, ", "))
+	}
+	// go-oidc checks signature and form here. Issuer, audience and times are for
+	// check: go-oidc's refusals cannot be told apart, it gives no leeway on exp,
+	// takes no notice of iat, and lets Google leave the scheme out of iss.
+	keys := &keySet{RemoteKeySet: p.keys}
+	token, err := oidc.NewVerifier(rp.cfg.URL, keys, &oidc.Config{
+		SupportedSigningAlgs: p.algorithms,
+		SkipIssuerCheck:      true,
+		SkipClientIDCheck:    true,
+		SkipExpiryCheck:      true,
+	}).Verify(ctx, raw)
+	if err != nil {
+		return nil, verificationError(ctx, p, keys.err)
+	}
+	if token.AccessTokenHash != "" && token.VerifyAccessToken(tokens.AccessToken) != nil {
+		return nil, refused("its at_hash belongs to another access token")
+	}
+	var c claims
+	if err := token.Claims(&c); err != nil {
+		return nil, refused("its claims are not a JSON object")
+	}
+	return c, nil
+}
+
+// keySet remembers why a signature was not verified; the verifier would keep
+// only the words.
+type keySet struct {
+	*oidc.RemoteKeySet
+	err error
+}
+
+func (k *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
+	var payload []byte
+	payload, k.err = k.RemoteKeySet.VerifySignature(ctx, jwt)
+	return payload, k.err
+}
+
+func verificationError(ctx context.Context, p *provider, keyErr error) error {
+	var unreachable *UnreachableError
+	switch {
+	case keyErr == nil:
+		return refused("it is not a signed JWT with claims of the types that OpenID Connect asks for")
+	case errors.As(keyErr, &unreachable):
+		return unreachable
+	case ctx.Err() != nil:
+		return &UnreachableError{At: "GET " + p.metadata.Keys, Reason: reason(ctx.Err()), ended: ctx.Err()}
+	case errors.Unwrap(keyErr) != nil: // go-oidc wraps what a fetch ended in (RemoteKeySet.verify), and nothing else
+		return refused("the issuer's keys (jwks_uri) could not be read: cut off, larger than 1 MiB, or not a JSON Web Key Set")
+	default:
+		return refused("its signature is of none of the keys that the issuer publishes now (jwks_uri)")
+	}
+}
+
+// algorithm reads what a token says it is signed with, unverified; "" where it
+// is no JWT.
+func algorithm(raw string) string {
+	header, _, _ := strings.Cut(raw, ".")
+	decoded, err := base64.RawURLEncoding.DecodeString(header)
+	if err != nil {
+		return ""
+	}
+	var h struct {
+		Alg string `json:"alg"`
+	}
+	if json.Unmarshal(decoded, &h) != nil {
+		return ""
+	}
+	return h.Alg
+}
+
+// check judges verified claims: OpenID Connect Core 1.0, section 3.1.3.7. nonce is
+// what the login sent along.
+func (rp *RelyingParty) check(c claims, nonce string) error {
+	iss, err := c.text("iss")
+	if err != nil {
+		return err
+	}
+	if iss != rp.cfg.URL {
+		return refused("it is of the issuer %s, the configuration says %s", quoted(iss), rp.cfg.URL)
+	}
+	if err := rp.checkAudience(c); err != nil {
+		return err
+	}
+	if err := rp.checkTimes(c); err != nil {
+		return err
+	}
+	got, err := c.text("nonce")
+	if err != nil {
+		return err
+	}
+	if !same(nonce, got) {
+		return refused("its nonce is not the one of this login")
+	}
+	return nil
+}
+
+func (rp *RelyingParty) checkAudience(c claims) error {
+	audience, err := c.texts("aud")
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(audience, rp.cfg.ClientID) {
+		return refused("it is for the client %s, the configuration says %s", quoted(strings.Join(audience, ", ")), quoted(rp.cfg.ClientID))
+	}
+	azp, err := c.text("azp")
+	if err != nil {
+		return err
+	}
+	if azp == "" && len(audience) > 1 {
+		return refused("it is for several clients and does not say which of them asked for it (no azp)")
+	}
+	if azp != "" && azp != rp.cfg.ClientID {
+		return refused("it was asked for by the client %s (azp), the configuration says %s", quoted(azp), quoted(rp.cfg.ClientID))
+	}
+	return nil
+}
+
+// checkTimes gives clockSkew in every direction, and both clocks in every refusal:
+// a clock that is wrong looks like an attack and is found by nobody.
+func (rp *RelyingParty) checkTimes(c claims) error {
+	now, skew := rp.cfg.Now(), rp.cfg.ClockSkew
+	clocks := fmt.Sprintf("this machine's clock says %s (clockSkew %s): do the clocks differ?", stamp(now), skew)
+
+	expiry, given, err := c.date("exp")
+	if err != nil {
+		return err
+	}
+	if !given {
+		return refused("it does not say when it expires (no exp)")
+	}
+	if !now.Before(expiry.Add(skew)) {
+		return refused("the ID token expired at %s, %s", stamp(expiry), clocks)
+	}
+	issued, given, err := c.date("iat")
+	if err != nil {
+		return err
+	}
+	if !given {
+		return refused("it does not say when it was issued (no iat)")
+	}
+	if issued.After(now.Add(skew)) {
+		return refused("the ID token was issued at %s, which is to come: %s", stamp(issued), clocks)
+	}
+	begins, given, err := c.date("nbf")
+	if err != nil {
+		return err
+	}
+	if given && begins.After(now.Add(skew)) {
+		return refused("the ID token is not valid before %s, %s", stamp(begins), clocks)
+	}
+	return nil
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
