@@ -1,0 +1,38 @@
+package policy
+
+import "github.com/example-org/authgate/target"
+
+// Effect is what a row says, and what a decision comes to.
+type Effect uint8
+
+// The zero Effect refuses.
+const (
+	Deny Effect = iota
+	Allow
+)
+
+// String gives the word that stands in the policy file and in the audit.
+func (e Effect) String() string {
+	if e == Allow {
+		return "allow"
+	}
+	return "deny"
+}
+
+// Request is one question: may the holder of these roles use the method on the
+// path of the upstream?
+type Request struct {
+	Roles    Roles // from Resolve of the snapshot that is asked
+	Upstream string
+	Path     target.Path
+	Method   string // as the client sent it: methods are case-sensitive (RFC 9110, 9.1)
+}
+
+// Decision is the answer. The zero Decision lets nobody in.
+type Decision struct {
+	Effect Effect
+	Rule   *Row // the row that decided; nil where none matched
+}
+
+// Allowed reports whether the request may go on.
+func (d Decision) Allowed() bool { return d.Effect == Allow }

@@ -1,0 +1,225 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/casbin/casbin/v2"
+	"github.com/casbin/casbin/v2/model"
+	"github.com/casbin/casbin/v2/rbac"
+)
+
+// This is the only file that imports casbin. Three habits of casbin shape it:
+//
+// LoadPolicy and AddPolicy on an enforcer in use let wrong requests through
+// while they run, so no enforcer is touched after it was built.
+//
+// g() in a matcher remembers every subject it has ever seen, so the matcher has
+// none: roles are resolved beforehand, and hasRole looks into the set. It also
+// weighs all roles in one verdict; one call for each role would lose denials.
+//
+// Enforce takes time for each row that it holds, so each upstream has an enforcer
+// of its own, and rows with * are in all of them.
+const modelText = `
+[request_definition]
+r = roles, app, path, meth
+[policy_definition]
+p = sub, app, path, meth, eft
+[role_definition]
+g = _, _
+[policy_effect]
+e = some(where (p.eft == allow)) && !some(where (p.eft == deny))
+[matchers]
+m = r.app == p.app && hasRole(r.roles, p.sub) && pathMatch(r.path, p.path) && methodMatch(r.meth, p.meth)
+`
+
+// judge gives casbin's verdicts for one upstream. It is safe for concurrent use.
+type judge struct {
+	upstream string
+	enforcer *casbin.Enforcer
+	rows     map[rule]*Row // what casbin holds → the first such row
+}
+
+// rule is a row as casbin holds it, in the order of the model.
+type rule [5]string
+
+func (r *Row) rule(upstream string) rule {
+	return rule{r.Subject, upstream, r.Path, r.Methods, r.Effect.String()}
+}
+
+// newJudge builds the judge of an upstream from the rows that concern it, in the
+// order of the files. Without rows there is no judge: casbin would try its
+// matcher once, with every field of the policy empty.
+func newJudge(upstream string, all []*Row) (*judge, error) {
+	j := &judge{upstream: upstream, rows: map[rule]*Row{}}
+	var policy [][]string
+	var first *Row
+	for _, row := range all {
+		if row.Upstream != upstream && row.Upstream != anyUpstream {
+			continue
+		}
+		if first == nil {
+			first = row
+		}
+		r := row.rule(upstream)
+		policy = append(policy, r[:])
+		if _, seen := j.rows[r]; !seen {
+			j.rows[r] = row
+		}
+	}
+	if first == nil {
+		return nil, nil
+	}
+	var err error
+	if j.enforcer, err = newEnforcer(policy, nil); err != nil {
+		return nil, fmt.Errorf("building the enforcer of upstream %s: %w", upstream, err)
+	}
+	if err := j.probe(first); err != nil {
+		return nil, fmt.Errorf("trying the enforcer of upstream %s: %w", upstream, err)
+	}
+	return j, nil
+}
+
+// decide asks casbin. The caller has seen to it that nothing in the question is
+// empty. An error means deny, and the zero Decision that comes with it does.
+func (j *judge) decide(roles subjects, path, method string) (Decision, error) {
+	if j == nil {
+		return Decision{}, nil
+	}
+	allowed, why, err := j.enforcer.EnforceEx(roles, j.upstream, path, method)
+	if err != nil {
+		return Decision{}, fmt.Errorf("asking casbin: %w", err)
+	}
+	if len(why) == 0 && !allowed {
+		return Decision{}, nil
+	}
+	if len(why) != len(rule{}) {
+		return Decision{}, errors.New("casbin names no row for its verdict")
+	}
+	row := j.rows[rule(why)]
+	if row == nil || (row.Effect == Allow) != allowed {
+		return Decision{}, errors.New("casbin's verdict is not that of the row it names")
+	}
+	return Decision{row.Effect, row}, nil
+}
+
+// probe asks a question that some row answers: an unknown function or field
+// shows itself only when casbin is first asked.
+func (j *judge) probe(row *Row) error {
+	path, method := row.witness()
+	d, err := j.decide(subjects{row.Subject: {}}, path, method)
+	if err == nil && d.Rule == nil {
+		err = errors.New("casbin does not find " + row.String())
+	}
+	return err
+}
+
+// hierarchy knows which roles a member holds. It is safe for concurrent use with
+// names of the policy; for others casbin would write a passing entry.
+type hierarchy struct{ manager rbac.RoleManager }
+
+func newHierarchy(grants []grant) (*hierarchy, error) {
+	links := make([][]string, len(grants))
+	for i, g := range grants {
+		links[i] = []string{g.member, g.role}
+	}
+	enforcer, err := newEnforcer(nil, links)
+	if err != nil {
+		return nil, fmt.Errorf("building the role manager: %w", err)
+	}
+	h := &hierarchy{enforcer.GetRoleManager()}
+	held := map[string][]string{} // member → its roles, as casbin sees them
+	for _, g := range grants {
+		if _, asked := held[g.member]; !asked {
+			held[g.member] = slices.Sorted(slices.Values(h.above(g.member)))
+		}
+		if _, found := slices.BinarySearch(held[g.member], g.role); !found {
+			return nil, fmt.Errorf("building the role manager: casbin does not find that %s is granted %s", g.member, g.role)
+		}
+	}
+	return h, nil
+}
+
+// above gives the roles that a member holds, over at most maxChain grants.
+func (h *hierarchy) above(member string) []string {
+	roles, err := h.manager.GetImplicitRoles(member)
+	if err != nil {
+		return nil
+	}
+	return roles
+}
+
+// newEnforcer builds an enforcer with these rows and makes sure that it holds
+// them all.
+func newEnforcer(rules, links [][]string) (e *casbin.Enforcer, err error) {
+	defer func() {
+		if r := recover(); r != nil { // casbin panics on some input that it does not expect
+			e, err = nil, fmt.Errorf("casbin panicked: %v", r)
+		}
+	}()
+	m, err := model.NewModelFromString(modelText)
+	if err != nil {
+		return nil, fmt.Errorf("reading the model: %w", err)
+	}
+	if err := addAll(m, rules, links); err != nil {
+		return nil, err
+	}
+	if e, err = casbin.NewEnforcer(m); err != nil {
+		return nil, fmt.Errorf("taking the model: %w", err)
+	}
+	e.AddFunction("hasRole", predicate(subjects.has))
+	e.AddFunction("pathMatch", predicate(matchPath))
+	e.AddFunction("methodMatch", predicate(matchMethod))
+	if err := e.BuildRoleLinks(); err != nil {
+		return nil, fmt.Errorf("linking roles: %w", err)
+	}
+	return e, holdsAll(e, rules, links)
+}
+
+// addAll adds row by row: where casbin takes several at once, or reads lines, it
+// drops a row whose fields, joined by commas, equal those of another, even where
+// the one denies.
+func addAll(m model.Model, rules, links [][]string) error {
+	for _, r := range rules {
+		if err := m.AddPolicy("p", "p", r); err != nil {
+			return fmt.Errorf("adding p row %q: %w", r, err)
+		}
+	}
+	for _, l := range links {
+		if err := m.AddPolicy("g", "g", l); err != nil {
+			return fmt.Errorf("adding g row %q: %w", l, err)
+		}
+	}
+	return nil
+}
+
+func holdsAll(e *casbin.Enforcer, rules, links [][]string) error {
+	heldRules, err := e.GetPolicy()
+	if err != nil {
+		return fmt.Errorf("reading p rows back: %w", err)
+	}
+	heldLinks, err := e.GetGroupingPolicy()
+	if err != nil {
+		return fmt.Errorf("reading g rows back: %w", err)
+	}
+	if !slices.EqualFunc(heldRules, rules, slices.Equal) || !slices.EqualFunc(heldLinks, links, slices.Equal) {
+		return errors.New("casbin does not hold every row")
+	}
+	return nil
+}
+
+// predicate makes a function of two arguments callable from the matcher.
+func predicate[A, B any](holds func(A, B) bool) func(args ...any) (any, error) {
+	return func(args ...any) (any, error) {
+		if len(args) != 2 {
+			return false, fmt.Errorf("%d arguments where 2 are due", len(args))
+		}
+		a, isA := args[0].(A)
+		b, isB := args[1].(B)
+		if !isA || !isB {
+			return false, fmt.Errorf("arguments of type %T and %T", args[0], args[1])
+		}
+		return holds(a, b), nil
+	}
+}

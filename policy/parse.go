@@ -1,0 +1,183 @@
+package policy
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/example-org/authgate/fault"
+)
+
+const (
+	ruleKind  = "p"
+	grantKind = "g"
+	blanks    = " \t"
+
+	// casbin's own reader of files gives up on longer lines.
+	maxLine = 64 << 10
+
+	ruleForm  = `write "p, subject, upstream, path, method, effect", several methods as GET|POST`
+	grantForm = `write "g, member, role"`
+	kindForm  = "begin the line with p or g, or with # for a comment"
+)
+
+// Source is the text of one policy file.
+type Source struct {
+	Name string // as faults and decisions are to show it
+	Data []byte
+}
+
+// ReadFiles reads policy files. It reads all of them before it fails, so that
+// the error names every file that is missing.
+func ReadFiles(names ...string) ([]Source, error) {
+	var sources []Source
+	var failures []error
+	for _, name := range names {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			var detail *fs.PathError
+			if errors.As(err, &detail) { // the name is said already
+				err = detail.Err
+			}
+			failures = append(failures, fmt.Errorf("policy file %s: %w", name, err))
+			continue
+		}
+		sources = append(sources, Source{name, data})
+	}
+	if err := errors.Join(failures...); err != nil {
+		return nil, err
+	}
+	return sources, nil
+}
+
+// parser reads sources one after the other and goes on after a fault, so that a
+// person sees all of them. What it gathered is used only if there were none.
+//
+// It is stricter than casbin's reader, which keeps the blank before a comma and
+// the comment behind a row as part of the field, and drops or ignores the row.
+type parser struct {
+	faults    fault.List
+	upstreams []string // nil: not known
+	rows      []*Row
+	grants    []grant
+
+	first   map[string]fault.Position // row → where it stood first
+	ruled   subjects                  // subjects of p rows, of faulty ones too
+	garbled bool                      // some row could not be read: names may be missing
+	buffer  *bufio.Reader
+	csv     *csv.Reader
+}
+
+func newParser(upstreams []string) *parser {
+	p := &parser{upstreams: upstreams, first: map[string]fault.Position{}, ruled: subjects{}}
+	p.buffer = bufio.NewReader(strings.NewReader(""))
+	p.csv = csv.NewReader(p.buffer)
+	p.csv.FieldsPerRecord = -1
+	p.csv.TrimLeadingSpace = true // the examples align their columns
+	p.csv.ReuseRecord = true
+	return p
+}
+
+func (p *parser) read(src Source) {
+	at := fault.Position{File: src.Name, Line: 1, Column: 1}
+	data := src.Data
+	skipped := 0 // bytes before column 1
+	switch {
+	case bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
+		p.faults.Add(at, "the file begins with a byte order mark", "save it as UTF-8 without BOM")
+		skipped, data = 3, data[3:]
+	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
+		p.faults.Add(at, "the file is UTF-16", "save it as UTF-8 without BOM")
+		p.garbled = true
+		return
+	}
+	rows, windows := 0, false
+	for more := true; more; at.Line++ {
+		var line []byte
+		line, data, more = bytes.Cut(data, []byte("\n"))
+		text, isWindows := strings.CutSuffix(string(line), "\r")
+		at.Column = 1 + skipped
+		if isWindows && !windows { // said once: it will be so on every line
+			windows = true
+			p.faults.Add(shift(at, len(text)), "the line ends in CR LF", "save the file with Unix line ends (LF)")
+		}
+		if p.line(at, text) {
+			rows++
+		}
+		skipped = 0
+	}
+	if rows == 0 {
+		p.faults.Add(fault.Position{File: src.Name}, "the policy has no rows", "add p and g rows; an empty file is most often a failed write")
+	}
+}
+
+// line reads one line and reports whether it was meant as a row.
+func (p *parser) line(at fault.Position, text string) bool {
+	text = strings.TrimRight(text, blanks) // invisible, and casbin drops them alike
+	bare := strings.TrimLeft(text, blanks)
+	isRow := bare != "" && bare[0] != '#'
+	if len(text) > maxLine {
+		p.garble(at, fmt.Sprintf("the line is longer than %d bytes", maxLine), "make several rows of it")
+		return isRow
+	}
+	if i, what, mend := unprintable(text); what != "" {
+		p.garble(shift(at, i), what, mend)
+		return isRow
+	}
+	if !isRow {
+		return false
+	}
+	p.buffer.Reset(strings.NewReader(text))
+	record, err := p.csv.Read()
+	if err != nil {
+		p.badQuotes(at, err)
+		return true
+	}
+	p.row(p.fields(at, text, record))
+	return true
+}
+
+// unprintable finds what no name and no path holds and no editor shows: control
+// characters but the tab, odd blanks, and the marks that turn the direction of
+// what follows. Joiners pass, since some scripts need them.
+func unprintable(text string) (at int, what, mend string) {
+	for i, r := range text {
+		switch {
+		case r == ' ' || r == '\t' || r == '\u200c' || r == '\u200d':
+		case r == utf8.RuneError && !strings.HasPrefix(text[i:], "\ufffd"):
+			return i, "the line is not valid UTF-8", "save the file as UTF-8"
+		case r == '\r':
+			return i, "the line holds a carriage return (CR)", "end each line with LF alone"
+		case unicode.IsControl(r) || unicode.IsSpace(r) || unicode.In(r, unicode.Cf, unicode.Z):
+			return i, fmt.Sprintf("the line holds the invisible character %U", r), "take it out"
+		}
+	}
+	return 0, "", ""
+}
+
+func (p *parser) badQuotes(at fault.Position, err error) {
+	var detail *csv.ParseError
+	if errors.As(err, &detail) {
+		at = shift(at, detail.Column-1)
+	}
+	switch {
+	case errors.Is(err, csv.ErrBareQuote):
+		p.garble(at, "a quote stands inside a field that does not begin with one", `quote the whole field and double the quotes in it: "a ""b"" c"`)
+	case errors.Is(err, csv.ErrQuote):
+		p.garble(at, "a quoted field does not end, or goes on behind its quote", "close the quote on the same line, right before the comma")
+	default:
+		p.garble(at, err.Error(), "")
+	}
+}
+
+func (p *parser) garble(at fault.Position, what, mend string) {
+	p.garbled = true
+	p.faults.Add(at, what, mend)
+}

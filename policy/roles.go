@@ -1,0 +1,179 @@
+package policy
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/example-org/authgate/fault"
+)
+
+// Users, groups and roles are names of one kind to casbin, so a group called
+// role:admin would be that role (compare CVE-2022-29165 of Argo CD). These
+// prefixes therefore belong to the policy alone: no issuer can send them.
+const (
+	rolePrefix    = "role:"
+	userPrefix    = "user:"
+	systemPrefix  = "system:"
+	anonymous     = "system:anonymous"
+	authenticated = "system:authenticated"
+	everyTeam     = ":*" // ends a subject that stands for every group of an organisation
+)
+
+// Who is somebody, as the issuer describes them, before the policy is asked.
+//
+// Whoever is not Anonymous holds system:authenticated, even without an e-mail
+// address and without groups, and never system:anonymous. There is one exception
+// for dry runs: a Who with Roles and nothing else is just these roles.
+type Who struct {
+	Email     string   // a verified one only; compared without regard to ASCII case
+	Groups    []string // as the issuer sends them; those with a reserved prefix are ignored
+	Roles     []string // role:NAME, for dry runs; anything else is ignored
+	Anonymous bool     // nobody: system:anonymous and nothing else, whatever the other fields say
+}
+
+// Roles is the set of subjects that somebody is, those that come through g rows
+// included. It holds only names that the policy knows. The zero Roles is nobody.
+//
+// A set is good for the snapshot that resolved it; every other one denies.
+type Roles struct {
+	of    *origin
+	names subjects
+}
+
+// origin tells snapshots apart without keeping one alive.
+type origin struct{ _ byte }
+
+type subjects map[string]struct{}
+
+func (s subjects) has(name string) bool {
+	_, ok := s[name]
+	return ok
+}
+
+// Names gives the roles in the set, sorted: what begins with role:.
+func (r Roles) Names() []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(r.names)) {
+		if strings.HasPrefix(name, rolePrefix) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Resolve finds all subjects that somebody is. Which role leads to which is
+// casbin's answer. It costs microseconds a group: callers keep the result with
+// the session until the snapshot is replaced.
+func (s *Snapshot) Resolve(w Who) Roles {
+	names := subjects{}
+	add := func(name string) {
+		if !s.known.has(name) || names.has(name) {
+			return
+		}
+		names[name] = struct{}{}
+		for _, role := range s.hierarchy.above(name) {
+			names[role] = struct{}{}
+		}
+	}
+	switch {
+	case w.Anonymous:
+		add(anonymous)
+		return Roles{s.origin, names}
+	case w.Email != "" || len(w.Groups) > 0 || len(w.Roles) == 0:
+		add(authenticated)
+	}
+	if isEmail(w.Email) {
+		add(userPrefix + lowerASCII(w.Email))
+	}
+	for _, group := range w.Groups {
+		if reserved(group) {
+			continue
+		}
+		add(group)
+		for i := range len(group) - 1 {
+			if group[i] == ':' {
+				add(s.organisations[group[:i+1]])
+			}
+		}
+	}
+	for _, role := range w.Roles {
+		if strings.HasPrefix(role, rolePrefix) {
+			add(role)
+		}
+	}
+	return Roles{s.origin, names}
+}
+
+// reserved reports whether a name begins as no group of an issuer may.
+func reserved(name string) bool {
+	return strings.HasPrefix(name, rolePrefix) || strings.HasPrefix(name, userPrefix) || strings.HasPrefix(name, systemPrefix)
+}
+
+// foldSubject gives the one spelling of a subject. Mail systems do not tell
+// A@x from a@x, and an issuer may spell either. Beyond ASCII nothing is folded:
+// the Kelvin sign is no k here.
+func foldSubject(name string) string {
+	if strings.HasPrefix(name, userPrefix) {
+		return lowerASCII(name)
+	}
+	return name
+}
+
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r - 'A' + 'a'
+		}
+		return r
+	}, s)
+}
+
+func isEmail(address string) bool {
+	local, domain, ok := strings.Cut(address, "@")
+	return ok && local != "" && domain != ""
+}
+
+// checkSubject judges the first column of p rows and of g rows alike.
+func checkSubject(name string) (what, mend string) {
+	for _, prefix := range []string{rolePrefix, userPrefix, systemPrefix} {
+		if len(name) >= len(prefix) && name[:len(prefix)] != prefix && strings.EqualFold(name[:len(prefix)], prefix) {
+			return quote(name) + " begins like " + prefix + " in other letters", "write " + quote(prefix+name[len(prefix):])
+		}
+	}
+	switch {
+	case strings.HasPrefix(name, rolePrefix):
+		return checkRole(name)
+	case strings.HasPrefix(name, userPrefix):
+		address := name[len(userPrefix):]
+		if !isEmail(address) || strings.ContainsAny(address, "* \t") {
+			return quote(name) + " names no e-mail address", "write user:NAME@DOMAIN for one person, or else a group"
+		}
+	case strings.HasPrefix(name, systemPrefix):
+		known := []string{authenticated, anonymous}
+		if mend := fault.DidYouMean(name, known); !slices.Contains(known, name) {
+			return quote(name) + " is not known", orElse(mend, "write system:authenticated or system:anonymous")
+		}
+	case name == "*":
+		return `"*" is nobody`, "write system:authenticated for all who logged in, system:anonymous for the others"
+	case strings.Contains(strings.TrimSuffix(name, everyTeam), "*") || name == everyTeam:
+		return "a * in " + quote(name) + " stands for nothing", "write ORG:* for every group of an organisation, or name each group"
+	}
+	return "", ""
+}
+
+// checkRole judges the name of a role, as a subject and as what a g row grants.
+func checkRole(name string) (what, mend string) {
+	bare, isRole := strings.CutPrefix(name, rolePrefix)
+	switch {
+	case !isRole:
+		return quote(name) + " is not a role", "write " + quote(rolePrefix+name)
+	case bare == "":
+		return `"role:" has no name`, "write role:NAME"
+	case strings.Trim(bare, blanks) != bare:
+		return quote(name) + " has a blank at an end of its name", "write " + quote(rolePrefix+strings.Trim(bare, blanks))
+	case strings.ContainsAny(bare, "*,"):
+		return quote(name) + " holds a * or a comma", "name one role"
+	}
+	return "", ""
+}

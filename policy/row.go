@@ -1,0 +1,61 @@
+package policy
+
+import (
+	"strings"
+
+	"github.com/example-org/authgate/fault"
+)
+
+// Row is one p row of a policy file: whom it concerns, where, and what it says.
+// A row belongs to its [Snapshot] and must not be changed.
+type Row struct {
+	Subject  string // role:NAME, a group, ORG:*, user:EMAIL (in lower case) or system:NAME
+	Upstream string // a name, or * for every upstream
+	Path     string // a pattern, canonical but for its stars
+	Methods  string // *, one, or several joined by |
+	Effect   Effect
+
+	at fault.Position
+}
+
+// Where names the row as people look for it: policy.csv:3.
+func (r *Row) Where() string { return lineOf(r.at) }
+
+// String gives the row as it could stand in a policy file.
+func (r *Row) String() string {
+	return csvLine(ruleKind, r.Subject, r.Upstream, r.Path, r.Methods, r.Effect.String())
+}
+
+// witness is a path and a method that the row surely covers.
+func (r *Row) witness() (path, method string) {
+	method, _, _ = strings.Cut(r.Methods, methodSeparator)
+	if method == anyMethod {
+		method = "GET"
+	}
+	return strings.ReplaceAll(r.Path, "*", "x"), method
+}
+
+// grant is one g row: who holds the member holds the role, too.
+type grant struct {
+	member, role     string
+	memberAt, roleAt fault.Position
+}
+
+func lineOf(at fault.Position) string {
+	at.Column = 0
+	return at.String()
+}
+
+// csvLine writes fields so that the parser reads the same fields back.
+func csvLine(fields ...string) string {
+	for i, f := range fields {
+		if needsQuotes(f) {
+			fields[i] = `"` + strings.ReplaceAll(f, `"`, `""`) + `"`
+		}
+	}
+	return strings.Join(fields, ", ")
+}
+
+func needsQuotes(f string) bool {
+	return f == "" || strings.ContainsAny(f, `",`) || strings.Trim(f, blanks) != f || commentStart(f) >= 0
+}
