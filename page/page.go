@@ -1,0 +1,110 @@
+// Package page draws what authgate itself shows in a browser. It gets a struct
+// and returns bytes: it knows no request, no session and no policy. Everything
+// is escaped by html/template, needs no script and no other file, and works
+// under the Content-Security-Policy that [Set.Policy] gives.
+package page
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+)
+
+//go:embed *.html style.css
+var files embed.FS
+
+// Set is every page, parsed. It is safe for concurrent use.
+type Set struct {
+	templates *template.Template
+	policy    string
+}
+
+// New parses the pages. An error is a mistake in this package.
+func New() (*Set, error) {
+	style, err := files.ReadFile("style.css")
+	if err != nil {
+		return nil, fmt.Errorf("reading the pages: %w", err)
+	}
+	templates, err := template.New("").Funcs(template.FuncMap{
+		"style": func() template.CSS { return template.CSS(style) },
+	}).ParseFS(files, "*.html")
+	if err != nil {
+		return nil, fmt.Errorf("parsing the pages: %w", err)
+	}
+	sum := sha256.Sum256(style)
+	return &Set{
+		templates: templates,
+		policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+			"'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+	}, nil
+}
+
+// Policy is the Content-Security-Policy for every page of the set: its one style
+// sheet, its own forms, and nothing else.
+func (s *Set) Policy() string { return s.policy }
+
+// Link leads somewhere.
+type Link struct{ Text, URL string }
+
+// Problem says that something went wrong.
+type Problem struct {
+	Status int
+	Title  string
+	Detail string
+	ID     string // finds the record in the audit and the log
+	Next   Link   // what to do now; empty: nothing to offer
+}
+
+// Denied says that somebody is not let in, and who would be.
+type Denied struct {
+	Who      string   // e-mail, or name, or subject
+	Groups   []string // as the issuer sent them
+	Admitted []string // groups that would be let in
+	Rule     string   // file:line of the row that denied; empty where no row allows
+	Upstream string
+	Method   string
+	Path     string
+	ID       string
+	SignOut  string // URL
+}
+
+// SignOut asks whether to end the session.
+type SignOut struct {
+	Who      string
+	Action   string // URL to post to
+	ReturnTo string
+}
+
+// Portal lists what a person may open.
+type Portal struct {
+	Who       string
+	Groups    []string
+	Upstreams []Link
+	SignOut   string // URL
+}
+
+// Problem draws the page for an error.
+func (s *Set) Problem(p Problem) ([]byte, error) { return s.render("problem.html", p) }
+
+// Denied draws the page for somebody who is not let in.
+func (s *Set) Denied(d Denied) ([]byte, error) { return s.render("denied.html", d) }
+
+// SignOut draws the page with the button that ends a session.
+func (s *Set) SignOut(o SignOut) ([]byte, error) { return s.render("signout.html", o) }
+
+// SignedOut draws the page that says that a session has ended.
+func (s *Set) SignedOut(again Link) ([]byte, error) { return s.render("signedout.html", again) }
+
+// Portal draws the list of upstreams.
+func (s *Set) Portal(p Portal) ([]byte, error) { return s.render("portal.html", p) }
+
+func (s *Set) render(name string, data any) ([]byte, error) {
+	var b bytes.Buffer
+	if err := s.templates.ExecuteTemplate(&b, name, data); err != nil {
+		return nil, fmt.Errorf("drawing %s: %w", name, err)
+	}
+	return b.Bytes(), nil
+}
