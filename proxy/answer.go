@@ -1,0 +1,256 @@
+package proxy
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/example-org/authgate/page"
+)
+
+// Refusal ends a request. Detail is for the person who made it and holds nothing
+// of tokens, cookies or upstream bodies; Cause is for the log.
+type Refusal struct {
+	Status int
+	Code   string // stable: audit reason and the problem's type
+	Detail string
+	Cause  error
+	Next   page.Link // what a person can do now
+}
+
+// Codes that the answer depends on.
+const (
+	codeLoginRequired = "login_required"
+	codeDenied        = "denied"
+)
+
+// refuse notes why the request ends here. It returns false, as a step does.
+func (x *exchange) refuse(status int, code, detail string, cause error) bool {
+	x.refusal = &Refusal{Status: status, Code: code, Detail: detail, Cause: cause}
+	return false
+}
+
+// answer is step 5, and the one place where a refusal becomes a response: a
+// redirect to log in, a page for a browser, a status for gRPC, or problem+json.
+func (p *Proxy) answer(x *exchange) {
+	f := x.refusal
+	x.reason = f.Code
+	p.logRefusal(x)
+	x.closeIfUnread()
+
+	h := x.w.Header()
+	ownHeaders(h)
+	switch {
+	case isGRPC(x.r):
+		answerGRPC(x.w, f)
+	case f.Code == codeLoginRequired && navigates(x.r):
+		p.toLogin(x)
+	case f.Code == codeDenied && wantsPage(x.r):
+		p.writePage(x, f.Status, p.deniedPage(x))
+	case wantsPage(x.r):
+		p.writePage(x, f.Status, p.problemPage(x))
+	default:
+		p.writeProblem(x)
+	}
+}
+
+func (p *Proxy) logRefusal(x *exchange) {
+	f := x.refusal
+	log := p.log.With("id", x.id, "code", f.Code, "status", f.Status)
+	switch {
+	case f.Cause == nil:
+	case f.Status >= http.StatusInternalServerError:
+		log.Error("request failed", "error", f.Cause)
+	default:
+		log.Debug("request refused", "error", f.Cause)
+	}
+}
+
+// ownHeaders are those of every answer that authgate itself makes.
+func ownHeaders(h http.Header) {
+	h.Set("Cache-Control", "no-store")
+	h.Set("Vary", "Cookie, Authorization, Accept, Origin, Sec-Fetch-Site, Sec-Fetch-Mode")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+}
+
+// closeIfUnread ends an HTTP/1 connection whose request body nobody will read:
+// net/http would wait for that body before it sends the answer, and no other
+// timeout runs meanwhile (golang/go#25475).
+func (x *exchange) closeIfUnread() {
+	if x.r.ProtoMajor != 1 || x.r.ContentLength == 0 || x.r.Body == http.NoBody {
+		return
+	}
+	x.w.Header().Set("Connection", "close")
+	_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(5 * time.Second))
+}
+
+// navigates reports whether a browser is opening a page, as opposed to a script
+// or another program asking: only the former can follow a login.
+func navigates(r *http.Request) bool {
+	return r.Method == http.MethodGet && len(r.Header["Upgrade"]) == 0 && wantsPage(r)
+}
+
+// wantsPage reports whether a person will look at the answer. Browsers say so in
+// Sec-Fetch-Mode (W3C Fetch Metadata); on plain http, and the older ones, only
+// by accepting HTML by name.
+func wantsPage(r *http.Request) bool {
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate"
+	}
+	return acceptsHTML(r.Header["Accept"]) && r.Header.Get("X-Requested-With") == ""
+}
+
+func acceptsHTML(accept []string) bool {
+	for _, line := range accept {
+		for element := range strings.SplitSeq(line, ",") {
+			media, _, _ := strings.Cut(element, ";")
+			if strings.EqualFold(strings.TrimSpace(media), "text/html") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// toLogin sends a browser to log in and back to where it was.
+func (p *Proxy) toLogin(x *exchange) {
+	x.redirect(http.StatusFound, p.startURL(returnTo{x.path, x.r.URL.RawQuery}.String()))
+}
+
+func (p *Proxy) startURL(rd string) string {
+	return p.prefix + "/start?rd=" + url.QueryEscape(rd)
+}
+
+func (x *exchange) redirect(status int, location string) {
+	ownHeaders(x.w.Header())
+	x.w.Header().Set("Location", location)
+	x.w.WriteHeader(status)
+}
+
+func (p *Proxy) deniedPage(x *exchange) func() ([]byte, error) {
+	who := x.session.Principal
+	d := page.Denied{
+		Who: displayName(who), Groups: who.Groups, Admitted: x.admitted(),
+		Upstream: x.route.name, Method: x.r.Method, Path: x.path.String(),
+		ID: x.id, SignOut: p.prefix + "/sign_out",
+	}
+	if x.decision.Rule != nil {
+		d.Rule = x.decision.Rule.Where()
+	}
+	return func() ([]byte, error) { return p.pages.Denied(d) }
+}
+
+// admitted names the groups that would be let in where this person is not.
+func (x *exchange) admitted() []string {
+	return x.state.policy.Admitted(x.route.name, x.path, x.r.Method)
+}
+
+func (p *Proxy) problemPage(x *exchange) func() ([]byte, error) {
+	f := x.refusal
+	return func() ([]byte, error) {
+		return p.pages.Problem(page.Problem{
+			Status: f.Status, Title: title(f.Status), Detail: f.Detail, ID: x.id, Next: f.Next,
+		})
+	}
+}
+
+func (p *Proxy) writePage(x *exchange, status int, draw func() ([]byte, error)) {
+	html, err := draw()
+	if err != nil { // a mistake in package page; its tests draw every page
+		p.log.Error("page not drawn", "id", x.id, "error", err)
+		p.writeProblem(x)
+		return
+	}
+	h := x.w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", p.pages.Policy())
+	challenge(h, status)
+	x.w.WriteHeader(status)
+	_, _ = x.w.Write(html)
+}
+
+// problem is RFC 9457, with authgate's own members behind.
+type problem struct {
+	Type     string   `json:"type"`
+	Title    string   `json:"title"`
+	Status   int      `json:"status"`
+	Detail   string   `json:"detail"`
+	ID       string   `json:"id"`
+	Login    string   `json:"login,omitempty"` // where a browser signs in
+	User     string   `json:"user,omitempty"`
+	Groups   []string `json:"groups,omitempty"`
+	Admitted []string `json:"admitted,omitempty"` // groups that would be let in
+	Rule     string   `json:"rule,omitempty"`
+}
+
+func (p *Proxy) writeProblem(x *exchange) {
+	f := x.refusal
+	body := problem{
+		Type: "urn:authgate:problem:" + f.Code, Title: title(f.Status), Status: f.Status, Detail: f.Detail, ID: x.id,
+	}
+	switch f.Code {
+	case codeLoginRequired:
+		body.Login = p.prefix + "/start"
+	case codeDenied:
+		body.User, body.Groups, body.Admitted = displayName(x.session.Principal), x.session.Principal.Groups, x.admitted()
+		if x.decision.Rule != nil {
+			body.Rule = x.decision.Rule.Where()
+		}
+	}
+	h := x.w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	challenge(h, f.Status)
+	x.w.WriteHeader(f.Status)
+	_ = json.NewEncoder(x.w).Encode(body)
+}
+
+// challenge adds what RFC 9110, 11.6.1 wants beside a 401.
+func challenge(h http.Header, status int) {
+	if status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", `Bearer realm="authgate"`)
+	}
+}
+
+func title(status int) string {
+	if text := http.StatusText(status); text != "" {
+		return text
+	}
+	return "Refused"
+}
+
+func isGRPC(r *http.Request) bool {
+	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	return kind == "application/grpc" || strings.HasPrefix(kind, "application/grpc+")
+}
+
+// answerGRPC is a trailers-only response (gRPC over HTTP/2, Responses): HTTP 200
+// with the status in the header block. Clients make nothing of other statuses.
+func answerGRPC(w http.ResponseWriter, f *Refusal) {
+	h := w.Header()
+	h.Set("Content-Type", "application/grpc")
+	h.Set("Grpc-Status", strconv.Itoa(grpcStatus(f.Status)))
+	h.Set("Grpc-Message", strings.ReplaceAll(f.Detail, "%", "%25"))
+	w.WriteHeader(http.StatusOK)
+}
+
+// grpcStatus follows "HTTP to gRPC Status Code Mapping" of the gRPC project.
+func grpcStatus(status int) int {
+	switch status {
+	case http.StatusBadRequest:
+		return 13 // internal
+	case http.StatusUnauthorized:
+		return 16 // unauthenticated
+	case http.StatusForbidden:
+		return 7 // permission denied
+	case http.StatusNotFound:
+		return 12 // unimplemented
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return 14 // unavailable
+	default:
+		return 2 // unknown
+	}
+}

@@ -1,0 +1,150 @@
+package proxy
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"net/http"
+	"time"
+
+	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/target"
+)
+
+// exchange is one request and what the steps have learned of it so far, a field
+// for each.
+type exchange struct {
+	w     *recorder
+	r     *http.Request
+	state *state // pinned: one policy for the whole request
+	begun time.Time
+	id    string
+
+	client client // who connected, by which scheme and host
+	path   target.Path
+	route  *upstream // nil: no upstream serves this path
+
+	session    session.Session // zero: nobody
+	sessionErr error           // why nobody, for the log
+	credential bool            // an Authorization that authgate did not accept came along
+	roles      policy.Roles
+	decision   policy.Decision
+	incognito  bool // somebody, but let through as nobody
+
+	answered time.Time // when the upstream's header came
+	stream   bool      // its body has no end to wait for
+
+	refusal *Refusal
+	event   audit.Event
+	outcome audit.Decision
+	reason  string
+}
+
+// begin opens the exchange of a request and pins the state it is judged by.
+func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
+	return &exchange{
+		w:       &recorder{ResponseWriter: w},
+		r:       r,
+		state:   p.state.Load(),
+		begun:   p.now(),
+		id:      newID(),
+		client:  p.clientOf(r),
+		event:   audit.Request,
+		outcome: audit.Refuse, // until somebody says otherwise
+	}
+}
+
+// canonicalise is step 1: the path that everything else speaks of. Only the
+// request line is read: r.URL.Path is decoded, and RawPath is empty whenever the
+// default encoding happens to fit.
+func (x *exchange) canonicalise() bool {
+	if !knownMethod(x.r.Method) {
+		return x.refuse(http.StatusMethodNotAllowed, "bad_method", "This method is not served here.", nil)
+	}
+	path, err := target.Parse(x.r.RequestURI)
+	if err != nil {
+		return x.refuse(http.StatusBadRequest, "bad_target", "The request was refused: "+err.Error()+".", nil)
+	}
+	x.path = path
+	return true
+}
+
+// knownMethod admits upper-case words (RFC 9110, 9.1: methods are case-sensitive,
+// so get is not GET) but for CONNECT, a tunnel, and TRACE, an echo of headers.
+func knownMethod(m string) bool {
+	for i := range len(m) {
+		if (m[i] < 'A' || m[i] > 'Z') && m[i] != '-' {
+			return false
+		}
+	}
+	return m != "" && len(m) <= 32 && m != http.MethodConnect && m != http.MethodTrace
+}
+
+// signedIn reports whether somebody is behind the request.
+func (x *exchange) signedIn() bool { return x.session.ID != "" }
+
+// finish writes the audit record and the metrics of an exchange, also when an
+// upstream breaks off and the reverse proxy panics with http.ErrAbortHandler.
+func (p *Proxy) finish(x *exchange) {
+	took := p.now().Sub(x.begun)
+	upstream := ""
+	if x.route != nil && !p.isOwn(x.path) {
+		upstream = x.route.name
+	}
+	if x.stream {
+		p.metrics.streams.WithLabelValues(upstream).Dec()
+	}
+	p.metrics.request(upstream, x.outcome, x.w.code(), x.sinceHeader(x.begun.Add(took)))
+	rule := ""
+	if x.decision.Rule != nil {
+		rule = x.decision.Rule.Where()
+	}
+	p.audit.Write(audit.Record{
+		Time: x.begun, Event: x.event, ID: x.id,
+		Remote: x.client.address(), Host: x.client.host, Method: x.r.Method, Path: x.path.String(), Upstream: upstream,
+		Subject: x.session.Principal.Subject, Email: x.session.Principal.Email, Roles: x.roles.Names(),
+		Decision: x.outcome, Reason: x.reason, Rule: rule, Policy: x.state.policy.Hash(),
+		Status: x.w.code(), Bytes: x.w.bytes, Millis: float64(took.Microseconds()) / 1000,
+	})
+}
+
+func newID() string {
+	var id [8]byte
+	rand.Read(id[:]) // never fails (crypto/rand, Go 1.24)
+	return hex.EncodeToString(id[:])
+}
+
+// recorder notes what was answered. Unwrap gives http.ResponseController the
+// connection behind it: flushing and upgrades depend on that.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *recorder) WriteHeader(status int) {
+	final := status >= 200 || status == http.StatusSwitchingProtocols // others may come before (RFC 9110, 15.2)
+	if w.status == 0 && final {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recorder) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += int64(n)
+	return n, err
+}
+
+func (w *recorder) code() int {
+	if w.status == 0 {
+		return http.StatusOK
+	}
+	return w.status
+}

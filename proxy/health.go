@@ -1,0 +1,92 @@
+package proxy
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// serveHealth answers /healthz and /readyz on the traffic port, exactly and on
+// any host: a balancer asks by address. It reports whether it did.
+func (p *Proxy) serveHealth(w http.ResponseWriter, r *http.Request) bool {
+	path, _, _ := strings.Cut(r.RequestURI, "?")
+	switch path {
+	case "/healthz":
+		p.healthz(w, r)
+	case "/readyz":
+		p.readyz(w, r, false)
+	default:
+		return false
+	}
+	return true
+}
+
+// Admin serves the admin port: health with its details, and the metrics.
+func (p *Proxy) Admin(gatherer prometheus.Gatherer) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/healthz", p.healthz)
+	mux.HandleFunc("/readyz", func(w http.ResponseWriter, r *http.Request) { p.readyz(w, r, true) })
+	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
+	return mux
+}
+
+// healthz says that the process runs, and nothing of what it depends on.
+func (p *Proxy) healthz(w http.ResponseWriter, r *http.Request) {
+	writeHealth(w, r, http.StatusOK, health{Status: "ok"})
+}
+
+// health is the body of both endpoints.
+type health struct {
+	Status string        `json:"status"`
+	Reason string        `json:"reason,omitempty"`
+	Issuer string        `json:"issuer,omitempty"` // up or down at the last look
+	Policy *policyHealth `json:"policy,omitempty"`
+}
+
+type policyHealth struct {
+	Hash       string  `json:"hash"`
+	Generation uint64  `json:"generation"`
+	AgeSeconds float64 `json:"age_seconds"`
+}
+
+// readyz says whether requests can be served. It does not turn back when the
+// issuer goes away later: signed-in people are still served, and every target at
+// once would leave the balancer. Names and errors of the inside are for detailed.
+func (p *Proxy) readyz(w http.ResponseWriter, r *http.Request, detailed bool) {
+	status, body := http.StatusOK, health{Status: "ready", Issuer: "up"}
+	if !p.issuer.Up() {
+		body.Issuer = "down"
+	}
+	if err := p.issuer.Ready(); err != nil {
+		status, body.Status, body.Reason = http.StatusServiceUnavailable, "not ready", "the issuer has not been reached yet"
+		if detailed {
+			body.Reason = err.Error()
+		}
+	}
+	if p.draining.Load() {
+		status, body.Status, body.Reason = http.StatusServiceUnavailable, "not ready", "shutting down"
+	}
+	if detailed {
+		st := p.state.Load()
+		body.Policy = &policyHealth{st.policy.Hash(), st.generation, p.now().Sub(st.loaded).Round(time.Millisecond).Seconds()}
+	}
+	writeHealth(w, r, status, body)
+}
+
+func writeHealth(w http.ResponseWriter, r *http.Request, status int, body health) {
+	h := w.Header()
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		h.Set("Allow", "GET, HEAD")
+		h.Set("Connection", "close") // a body may follow that nobody reads
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	}
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}

@@ -1,0 +1,86 @@
+package proxy
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/example-org/authgate/audit"
+)
+
+// metrics are authgate's numbers. Labels never hold paths, users or groups.
+type metrics struct {
+	requests        *prometheus.CounterVec
+	requestSeconds  prometheus.Histogram
+	decisionSeconds prometheus.Histogram
+	upstreamSeconds prometheus.Histogram
+	logins          *prometheus.CounterVec
+	reloads         *prometheus.CounterVec
+	streams         *prometheus.GaugeVec
+}
+
+var (
+	requestBuckets  = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+	decisionBuckets = []float64{1e-7, 2.5e-7, 5e-7, 1e-6, 2.5e-6, 1e-5, 1e-4, 1e-3}
+)
+
+func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
+	register := promauto.With(r)
+	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
+		return register.NewHistogram(prometheus.HistogramOpts{
+			Name: name, Help: help, Buckets: buckets, NativeHistogramBucketFactor: 1.1,
+		})
+	}
+	m := &metrics{
+		requests: register.NewCounterVec(prometheus.CounterOpts{
+			Name: "authgate_requests_total", Help: "Requests answered or forwarded.",
+		}, []string{"upstream", "decision", "code"}),
+		requestSeconds:  histogram("authgate_request_seconds", "Time until a request was served; for streams, until the upstream's header.", requestBuckets),
+		decisionSeconds: histogram("authgate_decision_seconds", "Time of one policy decision.", decisionBuckets),
+		upstreamSeconds: histogram("authgate_upstream_seconds", "Time until the upstream's response header.", requestBuckets),
+		logins: register.NewCounterVec(prometheus.CounterOpts{
+			Name: "authgate_logins_total", Help: "Logins that came back from the issuer.",
+		}, []string{"result"}),
+		reloads: register.NewCounterVec(prometheus.CounterOpts{
+			Name: "authgate_policy_reloads_total", Help: "Policies put in force (ok) and refused (error).",
+		}, []string{"result"}),
+	}
+	m.streams = register.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "authgate_streams", Help: "Event streams and WebSockets that are open.",
+	}, []string{"upstream"})
+	for _, u := range p.upstreams {
+		m.streams.WithLabelValues(u.name)
+	}
+	for _, result := range []string{"ok", "denied", "state", "unreachable", "too_large", "error"} {
+		m.logins.WithLabelValues(result) // rate() misses a counter's first step
+	}
+	m.reloads.WithLabelValues("error")
+	gauge := func(name, help string, read func() float64) {
+		register.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read)
+	}
+	gauge("authgate_policy_generation", "How many policies were put in force since the start.",
+		func() float64 { return float64(p.state.Load().generation) })
+	gauge("authgate_policy_age_seconds", "Time since the policy in force was loaded.",
+		func() float64 { return p.now().Sub(p.state.Load().loaded).Seconds() })
+	gauge("authgate_issuer_up", "Whether the issuer answered at the last look.",
+		func() float64 {
+			if p.issuer.Up() {
+				return 1
+			}
+			return 0
+		})
+	return m
+}
+
+// request counts one finished request. Statuses come from upstreams and are
+// bounded to what HTTP knows, or a label could take any value.
+func (m *metrics) request(upstream string, decision audit.Decision, code int, took time.Duration) {
+	label := "other"
+	if code >= 100 && code < 600 {
+		label = strconv.Itoa(code)
+	}
+	m.requests.WithLabelValues(upstream, string(decision), label).Inc()
+	m.requestSeconds.Observe(took.Seconds())
+}

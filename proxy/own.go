@@ -1,0 +1,140 @@
+package proxy
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/identity"
+	"github.com/example-org/authgate/page"
+	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/target"
+)
+
+// isOwn reports whether a path is one of authgate's own endpoints.
+func (p *Proxy) isOwn(path target.Path) bool {
+	rest, ok := strings.CutPrefix(path.String(), p.prefix)
+	return ok && (rest == "" || rest[0] == '/')
+}
+
+// serveOwn answers authgate's own endpoints. It reports whether it did: they have
+// no upstream and no policy, so that signing in never depends on a rule.
+func (p *Proxy) serveOwn(x *exchange) bool {
+	if !p.isOwn(x.path) {
+		return false
+	}
+	endpoint := map[string]func(*exchange) bool{
+		"":          p.portal,
+		"/":         p.portal,
+		"/start":    p.start,
+		"/callback": p.callback,
+		"/sign_out": p.signOut,
+		"/userinfo": p.userinfo,
+	}[strings.TrimPrefix(x.path.String(), p.prefix)]
+	if endpoint == nil {
+		endpoint = func(x *exchange) bool {
+			return x.refuse(http.StatusNotFound, "no_endpoint", "There is nothing under this path.", nil)
+		}
+	}
+	if !endpoint(x) {
+		p.answer(x)
+	}
+	return true
+}
+
+// identifyReader is step 3 for endpoints that only show something to somebody.
+func (p *Proxy) identifyReader(x *exchange) bool {
+	if x.r.Method != http.MethodGet && x.r.Method != http.MethodHead {
+		return x.refuse(http.StatusMethodNotAllowed, "bad_method", "This can only be read.", nil)
+	}
+	if !p.identify(x) {
+		return false
+	}
+	if !x.signedIn() {
+		return x.refuseNobody()
+	}
+	x.outcome = audit.Allow
+	return true
+}
+
+// userinfo tells a signed-in person what authgate knows of them.
+type userinfo struct {
+	Issuer        string    `json:"issuer"`
+	Subject       string    `json:"subject"`
+	Email         string    `json:"email"`
+	EmailVerified bool      `json:"email_verified"`
+	Name          string    `json:"name"`
+	Username      string    `json:"preferred_username"`
+	Groups        []string  `json:"groups"`
+	Roles         []string  `json:"roles"`
+	Expires       time.Time `json:"expires"`
+}
+
+func (p *Proxy) userinfo(x *exchange) bool {
+	if !p.identifyReader(x) {
+		return false
+	}
+	who := x.session.Principal
+	ownHeaders(x.w.Header())
+	x.w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(x.w).Encode(userinfo{
+		Issuer: who.Issuer, Subject: who.Subject, Email: who.Email, EmailVerified: who.EmailVerified,
+		Name: who.Name, Username: who.Username, Groups: orEmpty(who.Groups), Roles: orEmpty(x.roles.Names()),
+		Expires: x.session.Expires.UTC(),
+	})
+	return true
+}
+
+// portal lists the upstreams whose start page this person may open.
+func (p *Proxy) portal(x *exchange) bool {
+	if !p.identifyReader(x) {
+		return false
+	}
+	shown := page.Portal{
+		Who: displayName(x.session.Principal), Groups: x.session.Principal.Groups, SignOut: p.prefix + "/sign_out",
+	}
+	for i := range p.config.Upstreams {
+		u := &p.config.Upstreams[i]
+		home, err := target.Parse(strings.TrimSuffix(u.Path, "/") + "/")
+		if err != nil { // config has checked it
+			continue
+		}
+		if !x.state.policy.Decide(policy.Request{Roles: x.roles, Upstream: u.Name, Path: home, Method: http.MethodGet}).Allowed() {
+			continue
+		}
+		for _, host := range u.Hosts {
+			shown.Upstreams = append(shown.Upstreams, page.Link{Text: u.Name, URL: x.client.originOf(host) + home.String()})
+		}
+	}
+	p.writeOwnPage(x, func() ([]byte, error) { return p.pages.Portal(shown) })
+	return true
+}
+
+// originOf is the origin of another host behind the same authgate: same scheme,
+// same port.
+func (c client) originOf(host string) string {
+	if host == "*" {
+		return c.origin()
+	}
+	port := strings.TrimPrefix(c.host, bracketed(c.name))
+	return c.scheme + "://" + bracketed(host) + port
+}
+
+// displayName is what a person calls themselves by.
+func displayName(who identity.Principal) string {
+	for _, name := range []string{who.Email, who.Username, who.Name} {
+		if name != "" {
+			return name
+		}
+	}
+	return who.Subject
+}
+
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}

@@ -1,0 +1,127 @@
+// Package proxy is the request path: the only package that sees both a request
+// and a decision. ARCHITECTURE.md walks through its six steps, and ServeHTTP is
+// that walk.
+//
+// A [Proxy] is safe for concurrent use. All that one request reads of the policy
+// hangs on a single pointer, loaded once when the request begins.
+package proxy
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/config"
+	"github.com/example-org/authgate/identity"
+	"github.com/example-org/authgate/page"
+	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/session"
+)
+
+// issuer is what the proxy asks of the OpenID Connect relying party.
+type issuer interface {
+	Ready() error
+	Up() bool
+	Begin(redirectURI string) (identity.Login, string, error)
+	Finish(ctx context.Context, login identity.Login, callback url.Values) (identity.Principal, error)
+}
+
+// Options are the parts that a Proxy is made of.
+type Options struct {
+	Config   *config.Config
+	Issuer   issuer
+	Keys     session.Keys
+	Policy   *policy.Snapshot
+	Audit    *audit.Writer
+	Registry prometheus.Registerer
+	Log      *slog.Logger
+	Now      func() time.Time // nil: time.Now
+}
+
+// Proxy answers requests, or forwards them.
+type Proxy struct {
+	issuer   issuer
+	sessions *session.Cookies
+	logins   *session.Sealer
+	pages    *page.Set
+	audit    *audit.Writer
+	metrics  *metrics
+	log      *slog.Logger
+	now      func() time.Time
+
+	config    *config.Config
+	prefix    string      // authgate's own endpoints, without a slash at the end
+	upstreams []*upstream // in the order of the configuration
+
+	state    atomic.Pointer[state]
+	buffers  buffers
+	draining atomic.Bool
+	plain    atomic.Bool // the warning about plain http was given
+}
+
+// New builds a Proxy that serves under the given policy. It dials nothing.
+func New(o Options) (*Proxy, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	cookie := o.Config.Session.Cookie
+	sessions, err := session.NewCookies(o.Keys, cookie.Name, cookie.Domain, o.Now)
+	if err != nil {
+		return nil, err
+	}
+	logins, err := o.Keys.Sealer("login")
+	if err != nil {
+		return nil, err
+	}
+	pages, err := page.New()
+	if err != nil {
+		return nil, err
+	}
+	p := &Proxy{
+		issuer: o.Issuer, sessions: sessions, logins: logins, pages: pages, audit: o.Audit, log: o.Log, now: o.Now,
+		config: o.Config, prefix: o.Config.PathPrefix,
+	}
+	for i := range o.Config.Upstreams {
+		u, err := newUpstream(&o.Config.Upstreams[i], o.Config.Timeouts, o.Log)
+		if err != nil {
+			return nil, err
+		}
+		p.upstreams = append(p.upstreams, u)
+	}
+	p.metrics = newMetrics(o.Registry, p)
+	p.SetPolicy(o.Policy)
+	return p, nil
+}
+
+// ServeHTTP takes a request through the six steps of ARCHITECTURE.md. Each step
+// reports whether the request goes on; one that stops it has set x.refusal.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if p.serveHealth(w, r) { // any host, no policy, no audit: the balancer asks every few seconds
+		return
+	}
+	x := p.begin(w, r)
+	defer p.finish(x) // one audit record, one set of metrics, on every way out
+
+	switch {
+	case !x.canonicalise(): // 1 target: 400
+	case !p.findHost(x): // 2 route: 421
+	case p.serveOwn(x): // authgate's endpoints: no upstream, no policy
+		return
+	case !p.findUpstream(x): // 2 route: 404
+	case !p.identify(x): // 3 identity: who, or nobody
+	case !p.decide(x): // 4 policy
+	default:
+		p.forward(x) // 6
+		return
+	}
+	p.answer(x) // 5 to login, or a page or problem+json saying why
+}
+
+// Drain makes /readyz fail from now on, so that balancers send nothing new.
+func (p *Proxy) Drain() { p.draining.Store(true) }

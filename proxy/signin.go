@@ -1,0 +1,271 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/identity"
+	"github.com/example-org/authgate/page"
+	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/target"
+)
+
+const (
+	loginLifetime  = 15 * time.Minute // a login that never returns is normal: the issuer may strand people on its own page
+	maxLogins      = 5                // begun and not finished in one browser: tabs that were restored together
+	maxReturnTo    = 1024             // bytes; a cookie holds it
+	maxSignOutForm = 8 << 10          // bytes
+	stateInName    = 8                // characters of the state that tell the cookies of two logins apart
+)
+
+// pending is a login between its two halves. The browser keeps it, sealed.
+type pending struct {
+	Login    identity.Login `json:"l"`
+	ReturnTo string         `json:"r"`
+	Begun    time.Time      `json:"b"`
+}
+
+// start begins a login: the browser is sent to the issuer with a state and a
+// nonce that only this browser can bring back.
+func (p *Proxy) start(x *exchange) bool {
+	if !safeMethod(x.r.Method) {
+		return x.refuse(http.StatusMethodNotAllowed, "bad_method", "Open this address in a browser.", nil)
+	}
+	login, authorize, err := p.issuer.Begin(x.client.origin() + p.prefix + "/callback")
+	if err != nil {
+		return x.refuse(http.StatusServiceUnavailable, "issuer_not_ready",
+			"Nobody can sign in right now: the identity provider has not answered yet. Try again in a moment.", err)
+	}
+	secure := x.client.secure()
+	name := p.loginCookie(login.State, secure)
+	sealed, err := p.logins.Seal(name, pending{login, p.parseReturnTo(x.r.URL.Query().Get("rd")).String(), x.begun})
+	if err != nil {
+		return x.refuse(http.StatusInternalServerError, "login_not_begun", "The login could not be begun.", err)
+	}
+	p.dropOldLogins(x)
+	setLoginCookie(x.w, name, sealed, int(loginLifetime.Seconds()), secure)
+	x.outcome = audit.ToLogin
+	x.redirect(http.StatusFound, authorize)
+	return true
+}
+
+// callback finishes a login: the issuer has sent the browser back.
+func (p *Proxy) callback(x *exchange) bool {
+	x.event = audit.LoginFailed
+	if x.r.Method != http.MethodGet {
+		return x.refuse(http.StatusMethodNotAllowed, "bad_method", "Sign in with a browser.", nil)
+	}
+	answer := x.r.URL.Query()
+	begun, err := p.takeLogin(x, answer.Get("state"))
+	if err != nil {
+		return p.loginFailed(x, "state", Refusal{
+			Status: http.StatusBadRequest, Code: "login_unknown", Cause: err,
+			Detail: "This login was begun in another browser, was finished already, or is too old.",
+		}, "/")
+	}
+	who, err := p.issuer.Finish(x.r.Context(), begun.Login, answer)
+	if err != nil {
+		result, refusal := refusalOfLogin(err)
+		return p.loginFailed(x, result, refusal, begun.ReturnTo)
+	}
+	s := session.Begin(who, p.now(), time.Duration(p.config.Session.Lifetime))
+	if err := p.sessions.Save(x.w, s, x.client.secure()); err != nil {
+		p.log.Error("session not kept", "id", x.id, "sub", who.Subject, "groups", len(who.Groups), "error", err,
+			"mend", "the groups of this person do not fit: let the issuer send fewer (its teams filter)")
+		return p.loginFailed(x, "too_large", Refusal{
+			Status: http.StatusInternalServerError, Code: "session_too_large", Cause: err,
+			Detail: "You have more groups than a session can hold. Show the id below to whoever runs this service.",
+		}, "")
+	}
+	x.session, x.roles = s, x.state.rolesOf(s)
+	x.event, x.outcome = audit.Login, audit.Allow
+	p.metrics.logins.WithLabelValues("ok").Inc()
+	x.redirect(http.StatusFound, begun.ReturnTo)
+	return true
+}
+
+// loginFailed refuses a callback. The page offers to start again rather than
+// doing so by itself: a login that fails each time must not become a loop.
+func (p *Proxy) loginFailed(x *exchange, result string, f Refusal, rd string) bool {
+	p.metrics.logins.WithLabelValues(result).Inc()
+	p.log.Warn("login failed", "id", x.id, "result", result, "error", f.Cause)
+	f.Cause = nil // said already
+	if rd != "" {
+		f.Next = page.Link{Text: "Start again", URL: p.startURL(rd)}
+	}
+	x.refusal = &f
+	return false
+}
+
+// refusalOfLogin turns an error of the relying party into what a person is told.
+func refusalOfLogin(err error) (result string, f Refusal) {
+	var declined *identity.LoginRefusedError
+	var unreachable *identity.UnreachableError
+	switch {
+	case errors.As(err, &declined):
+		return "denied", Refusal{
+			Status: http.StatusForbidden, Code: "login_denied", Cause: err,
+			Detail: "The identity provider did not let you sign in (" + declined.Code + ").",
+		}
+	case errors.Is(err, identity.ErrStateMismatch):
+		return "state", Refusal{
+			Status: http.StatusBadRequest, Code: "login_unknown", Cause: err,
+			Detail: "This login does not belong to this browser.",
+		}
+	case errors.As(err, &unreachable):
+		return "unreachable", Refusal{
+			Status: http.StatusBadGateway, Code: "issuer_unreachable", Cause: err,
+			Detail: "The identity provider did not answer. Try again in a moment; if it stays so, show the id below to whoever runs this service.",
+		}
+	default:
+		return "error", Refusal{
+			Status: http.StatusBadGateway, Code: "login_failed", Cause: err,
+			Detail: "The identity provider's answer could not be used. Show the id below to whoever runs this service: the log says why.",
+		}
+	}
+}
+
+// takeLogin finds the login that a callback finishes, and forgets it: whatever
+// comes of it, it is used up.
+func (p *Proxy) takeLogin(x *exchange, state string) (pending, error) {
+	secure := x.client.secure()
+	if len(state) < stateInName {
+		return pending{}, identity.ErrStateMismatch
+	}
+	name := p.loginCookie(state, secure)
+	sealed, err := session.Find(x.r.Header, name)
+	if err != nil {
+		return pending{}, errors.New("no login cookie for this state")
+	}
+	setLoginCookie(x.w, name, "", -1, secure)
+	var begun pending
+	if err := p.logins.Open(name, sealed, &begun); err != nil {
+		return pending{}, err
+	}
+	if age := x.begun.Sub(begun.Begun); age > loginLifetime || age < -loginLifetime {
+		return pending{}, errors.New("the login was begun too long ago")
+	}
+	return begun, nil
+}
+
+// loginCookie names the cookie of one login. Several tabs may log in at once,
+// each with its own.
+func (p *Proxy) loginCookie(state string, secure bool) string {
+	name := "-login-" + state[:stateInName]
+	return p.sessions.Name(secure) + name
+}
+
+// dropOldLogins keeps tabs that nobody finishes from filling the cookie header.
+func (p *Proxy) dropOldLogins(x *exchange) {
+	secure := x.client.secure()
+	prefix := p.sessions.Name(secure) + "-login-"
+	var old []string
+	for name := range session.Names(x.r.Header) {
+		if strings.HasPrefix(name, prefix) {
+			old = append(old, name)
+		}
+	}
+	if len(old) < maxLogins {
+		return
+	}
+	for _, name := range old {
+		setLoginCookie(x.w, name, "", -1, secure)
+	}
+}
+
+func setLoginCookie(w http.ResponseWriter, name, value string, maxAge int, secure bool) {
+	http.SetCookie(w, &http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: maxAge,
+		Secure: secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// signOut ends the session on POST, and asks first on GET: a link or an image on
+// another page must not sign anybody out.
+func (p *Proxy) signOut(x *exchange) bool {
+	if !p.identify(x) {
+		return false
+	}
+	x.outcome = audit.Allow
+	switch x.r.Method {
+	case http.MethodGet, http.MethodHead:
+		if !x.signedIn() {
+			return p.signedOut(x)
+		}
+		rd := x.r.URL.Query().Get("rd")
+		if rd != "" {
+			rd = p.parseReturnTo(rd).String()
+		}
+		question := page.SignOut{Who: displayName(x.session.Principal), Action: p.prefix + "/sign_out", ReturnTo: rd}
+		p.writeOwnPage(x, func() ([]byte, error) { return p.pages.SignOut(question) })
+		return true
+	case http.MethodPost:
+		if !x.sameOrigin() { // also where the session is over: then identify did not ask
+			x.outcome = audit.Refuse
+			return x.refuse(http.StatusForbidden, "cross_origin", "The request was refused: it came from another site.", nil)
+		}
+		x.r.Body = http.MaxBytesReader(x.w, x.r.Body, maxSignOutForm)
+		rd := x.r.FormValue("rd")
+		p.sessions.End(x.w, x.client.secure())
+		x.event = audit.Logout
+		if rd != "" {
+			x.redirect(http.StatusSeeOther, p.parseReturnTo(rd).String())
+			return true
+		}
+		return p.signedOut(x)
+	default:
+		x.outcome = audit.Refuse
+		return x.refuse(http.StatusMethodNotAllowed, "bad_method", "Sign out with GET or POST.", nil)
+	}
+}
+
+func (p *Proxy) signedOut(x *exchange) bool {
+	p.writeOwnPage(x, func() ([]byte, error) {
+		return p.pages.SignedOut(page.Link{Text: "Sign in again", URL: p.startURL("/")})
+	})
+	return true
+}
+
+func (p *Proxy) writeOwnPage(x *exchange, draw func() ([]byte, error)) {
+	ownHeaders(x.w.Header())
+	p.writePage(x, http.StatusOK, draw)
+}
+
+// returnTo is where a person was on this host: a canonical path and a query. No
+// value of it leads to another host.
+type returnTo struct {
+	path  target.Path
+	query string
+}
+
+func (to returnTo) String() string {
+	if to.query == "" {
+		return to.path.String()
+	}
+	return to.path.String() + "?" + to.query
+}
+
+// parseReturnTo reads rd. What is not a canonical path on this host, or leads
+// back into authgate's own endpoints, becomes the start page.
+func (p *Proxy) parseReturnTo(rd string) returnTo {
+	home, err := target.Parse("/")
+	path, parseErr := target.Parse(rd)
+	_, query, _ := strings.Cut(rd, "?")
+	if err != nil || parseErr != nil || len(rd) > maxReturnTo || !visible(query) || p.isOwn(path) {
+		return returnTo{path: home}
+	}
+	return returnTo{path, query}
+}
+
+// visible reports whether a query may stand in a Location header as it is.
+func visible(query string) bool {
+	for i := range len(query) {
+		if query[i] <= ' ' || query[i] > '~' || query[i] == '\\' || query[i] == '#' {
+			return false
+		}
+	}
+	return true
+}
