@@ -1,0 +1,64 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/example-org/authgate/fault"
+)
+
+// Exit codes, the same for every command.
+const (
+	exitYes       = 0 // yes, pass, no change
+	exitNo        = 1 // no, failed, changed
+	exitUsage     = 2
+	exitNotLoaded = 3 // a configuration, a policy, or what they name, does not load
+)
+
+// errNo ends a command whose answer is no, and which has said so already.
+var errNo = errors.New("no")
+
+// notLoaded marks an error of what a command was given to read.
+type notLoaded struct{ error }
+
+func (e notLoaded) Unwrap() error { return e.error }
+
+// failed marks an error of a command that had begun its work.
+type failed struct{ error }
+
+func (e failed) Unwrap() error { return e.error }
+
+// exitCode says what went wrong and turns it into a code. Whatever no command
+// has marked is a mistake on the command line.
+func exitCode(stderr io.Writer, err error) int {
+	var loading notLoaded
+	var working failed
+	switch {
+	case err == nil:
+		return exitYes
+	case errors.Is(err, errNo):
+		return exitNo
+	case errors.As(err, &loading):
+		speak(stderr, err)
+		return exitNotLoaded
+	case errors.As(err, &working):
+		speak(stderr, err)
+		return exitNo
+	default:
+		fmt.Fprintf(stderr, "authgate: %v\n", err)
+		fmt.Fprintln(stderr, "authgate: `authgate help` lists the commands, `authgate COMMAND --help` explains one")
+		return exitUsage
+	}
+}
+
+// speak prints an error. Faults begin with their own place, where terminals and
+// editors can jump to them.
+func speak(stderr io.Writer, err error) {
+	var faults fault.Faults
+	if errors.As(err, &faults) {
+		fmt.Fprintln(stderr, faults)
+		return
+	}
+	fmt.Fprintf(stderr, "authgate: %v\n", err)
+}

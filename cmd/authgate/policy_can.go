@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/example-org/authgate/policy"
+)
+
+func newPolicyCan() *cobra.Command {
+	var flags policyFlags
+	var who whoFlags
+	cmd := &cobra.Command{
+		Use:   "can WHO METHOD TARGET",
+		Short: "Say whether somebody may, and which row decided",
+		Long: "Say whether somebody may use a method on a path, and which row decided.\n" +
+			"WHO is --group, --user, --role or --anonymous. TARGET is UPSTREAM:/path or,\n" +
+			"with --config, a URL. Exit code 0 is yes, 1 is no.",
+		Example: "  authgate policy can --policy policy.csv --group example-org:argo POST argocd:/api/v1/applications/web/sync\n" +
+			"  authgate policy can --config authgate.yaml --anonymous GET https://argo-cd.example.com/api/dex/keys",
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := who.check(); err != nil {
+				return err
+			}
+			loaded, err := flags.load()
+			if err != nil {
+				return err
+			}
+			at, err := loaded.parsePlace(args[1])
+			if err != nil {
+				return err
+			}
+			verdict, err := ask(loaded, who.who, strings.ToUpper(args[0]), at)
+			if err != nil {
+				return err
+			}
+			if err := flags.answer(cmd.OutOrStdout(), verdict.text(), verdict); err != nil {
+				return err
+			}
+			if verdict.Decision != policy.Allow.String() {
+				return errNo
+			}
+			return nil
+		},
+	}
+	flags.add(cmd)
+	who.add(cmd)
+	return cmd
+}
+
+// verdict is the answer of `policy can`.
+type verdict struct {
+	Decision string `json:"decision"` // allow or deny
+	Method   string `json:"method"`
+	Upstream string `json:"upstream"`
+	Path     string `json:"path"` // canonical
+	Rule     string `json:"rule"` // file:line; empty where no row matched
+	Row      string `json:"row"`
+	Reason   string `json:"reason"` // why, where no row says so
+	Policy   string `json:"policy"` // hash
+}
+
+func ask(loaded *loadedPolicy, who policy.Who, method string, at place) (verdict, error) {
+	v := verdict{Decision: policy.Deny.String(), Method: method, Upstream: at.upstream, Path: at.path, Policy: loaded.Hash()}
+	path, err := at.parseTarget()
+	if err != nil { // the answer is no, and the policy has no part in it
+		v.Reason = err.Error()
+		return v, nil
+	}
+	v.Path = path.String()
+	q := policy.Request{Roles: loaded.Resolve(who), Upstream: at.upstream, Path: path, Method: method}
+	d := loaded.Decide(q)
+	v.Decision = d.Effect.String()
+	if d.Rule == nil {
+		v.Reason = "no row matches"
+		q.Roles = loaded.Resolve(policy.Who{Anonymous: true})
+		if open := loaded.Decide(q); open.Allowed() {
+			v.Reason += ", but " + open.Rule.Where() + " lets anybody through without a login"
+		}
+		return v, nil
+	}
+	v.Rule, v.Row = d.Rule.Where(), d.Rule.String()
+	return v, nil
+}
+
+func (v verdict) text() string {
+	word := "no"
+	if v.Decision == policy.Allow.String() {
+		word = "yes"
+	}
+	if v.Rule == "" {
+		return fmt.Sprintf("%s  %s %s:%s  %s", word, v.Method, v.Upstream, v.Path, v.Reason)
+	}
+	return fmt.Sprintf("%s  %s %s:%s  %s: %s", word, v.Method, v.Upstream, v.Path, v.Rule, v.Row)
+}

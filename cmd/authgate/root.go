@@ -1,0 +1,93 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/session"
+)
+
+func newRoot() *cobra.Command {
+	root := group("authgate", "One login and one policy file in front of your dashboards",
+		newServe(), newConfig(), newPolicy(), newKeygen(), newVersion())
+	root.SilenceUsage, root.SilenceErrors = true, true // exit.go speaks
+	return root
+}
+
+// group is a command that only holds others. By itself it shows them.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	g := &cobra.Command{
+		Use:   use,
+		Short: short,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			cmd.SetOut(cmd.ErrOrStderr())
+			if err := cmd.Help(); err != nil {
+				return err
+			}
+			return errors.New("no command is named")
+		},
+		Args: cobra.ArbitraryArgs, // judged above, with a guess at what was meant
+	}
+	g.AddCommand(commands...)
+	return g
+}
+
+func unknownCommand(cmd *cobra.Command, word string) error {
+	var known []string
+	for _, c := range cmd.Commands() {
+		known = append(known, c.Name())
+	}
+	what := fmt.Sprintf("%s has no command %q", cmd.CommandPath(), word)
+	if hint := fault.DidYouMean(word, known); hint != "" {
+		what += "; " + hint
+	}
+	return errors.New(what)
+}
+
+func newKeygen() *cobra.Command {
+	return &cobra.Command{
+		Use:   "keygen",
+		Short: "Print a new session key",
+		Long: "Print a random session key, one line of base64. Put it into the file that\n" +
+			"session.keys names: the first line seals, every line opens.",
+		Example: "  authgate keygen > /etc/authgate/session-keys",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), session.NewKey())
+			return err
+		},
+	}
+}
+
+// version is set by release builds: -ldflags "-X main.version=v1.2.3".
+var version string
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "authgate %s %s %s/%s\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		},
+	}
+}
+
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(unknown)"
+}
