@@ -1,0 +1,116 @@
+// Package dashboards is two sample dashboards with the pages and the HTTP
+// surface of Argo CD and Argo Workflows: real paths, JSON, an event stream, a
+// WebSocket, and Dex served through the one as argocd-server does it.
+//
+// They know no login. They show whom they were told about in X-Forwarded-User
+// and its like, as any dashboard behind a proxy would, and let everybody do
+// everything: what stands in front of them decides. Safe for concurrent use.
+package dashboards
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+//go:embed assets
+var assets embed.FS
+
+var pages = template.Must(template.New("").ParseFS(assets, "assets/*.html"))
+
+// Links is what the pages offer in their head line; an empty one is left out.
+type Links struct {
+	Others  []Link
+	SignOut string // receives a POST
+	Switch  string // where one becomes somebody else
+}
+
+// Link is a name to click on.
+type Link struct{ Name, URL string }
+
+// Running is a dashboard that listens.
+type Running struct {
+	listener net.Listener
+	http     *http.Server
+	done     chan error
+	saw      atomic.Pointer[http.Header]
+}
+
+// Serve runs a dashboard on a free port of 127.0.0.1 until Close.
+func Serve(ctx context.Context, log *slog.Logger, h http.Handler) (*Running, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listening for a dashboard: %w", err)
+	}
+	r := &Running{
+		listener: l,
+		done:     make(chan error, 1),
+		http: &http.Server{
+			ReadHeaderTimeout: 10 * time.Second,
+			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		},
+	}
+	r.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		header := req.Header.Clone()
+		r.saw.Store(&header)
+		h.ServeHTTP(w, req)
+	})
+	go func() { r.done <- r.http.Serve(l) }()
+	return r, nil
+}
+
+// URL is where the dashboard is reached without anything in front of it.
+func (r *Running) URL() string { return "http://" + r.listener.Addr().String() }
+
+// Saw is the header of the request that came last: what is left of a client's
+// header behind whatever stands in front.
+func (r *Running) Saw() http.Header {
+	if header := r.saw.Load(); header != nil {
+		return *header
+	}
+	return nil
+}
+
+// Close ends the dashboard and the streams that it has open.
+func (r *Running) Close() error {
+	err := r.http.Close()
+	if served := <-r.done; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
+
+// static serves the embedded style sheet and scripts below /assets/.
+func static() http.Handler {
+	sub, err := fs.Sub(assets, "assets")
+	if err != nil {
+		return http.NotFoundHandler() // the folder is embedded above
+	}
+	return http.StripPrefix("/assets/", http.FileServerFS(sub))
+}
+
+func renderPage(w http.ResponseWriter, name string, data any) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	_ = pages.ExecuteTemplate(w, name, data) // the browser has gone: nobody is left to tell
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+// refuse is grpc-gateway's shape of an error, which both servers have.
+func refuse(w http.ResponseWriter, status, code int, text string) {
+	writeJSON(w, status, map[string]any{"error": text, "code": code, "message": text})
+}
