@@ -1,0 +1,99 @@
+{{/* The annotations of the AWS Load Balancer Controller, from typed values:
+nothing else checks them, kubectl takes any. */}}
+
+{{- define "authgate.alb.annotations" -}}
+{{- include "authgate.alb.check" . -}}
+{{- $alb := .Values.ingress.alb -}}
+{{- $drain := addf (include "authgate.timeout" (list . "shutdownDelay")) (include "authgate.timeout" (list . "shutdown")) | ceil | int64 -}}
+{{- $balancer := dict
+  "idle_timeout.timeout_seconds" (int64 $alb.idleTimeoutSeconds)
+  "routing.http.drop_invalid_header_fields.enabled" "true"
+  "routing.http.desync_mitigation_mode" "defensive" -}}
+{{- $targets := dict
+  "deregistration_delay.timeout_seconds" $drain
+  "load_balancing.algorithm.type" "least_outstanding_requests" -}}
+{{- $annotations := dict
+  "target-type" "ip"
+  "scheme" $alb.scheme
+  "listen-ports" "[{\"HTTP\": 80}, {\"HTTPS\": 443}]"
+  "ssl-redirect" "443"
+  "ssl-policy" $alb.sslPolicy
+  "backend-protocol" "HTTP"
+  "backend-protocol-version" "HTTP1"
+  "healthcheck-path" "/readyz"
+  "healthcheck-port" "traffic-port"
+  "healthcheck-protocol" "HTTP"
+  "healthcheck-interval-seconds" "10"
+  "healthcheck-timeout-seconds" "5"
+  "healthy-threshold-count" "2"
+  "unhealthy-threshold-count" "2"
+  "success-codes" "200"
+  "load-balancer-attributes" (include "authgate.alb.attributes" (list "loadBalancerAttributes" $balancer $alb.loadBalancerAttributes))
+  "target-group-attributes" (include "authgate.alb.attributes" (list "targetGroupAttributes" $targets $alb.targetGroupAttributes)) -}}
+{{- if $alb.group.name -}}
+{{- $_ := set $annotations "group.name" $alb.group.name -}}
+{{- $_ := set $annotations "group.order" ($alb.group.order | int64 | toString) -}}
+{{- end -}}
+{{- with $alb.certificateArns -}}
+{{- $_ := set $annotations "certificate-arn" (join "," .) -}}
+{{- end -}}
+{{- with $alb.inboundCidrs -}}
+{{- $_ := set $annotations "inbound-cidrs" (join "," .) -}}
+{{- end -}}
+{{- with $alb.securityGroups -}}
+{{- $_ := set $annotations "security-groups" (join "," .) -}}
+{{/* Own groups switch off the rules that let the ALB reach the pods. */}}
+{{- $_ := set $annotations "manage-backend-security-group-rules" "true" -}}
+{{- end -}}
+{{- with $alb.wafv2AclArn -}}
+{{- $_ := set $annotations "wafv2-acl-arn" . -}}
+{{- end -}}
+{{- $prefixed := dict -}}
+{{- range $name, $value := $annotations -}}
+{{- $_ := set $prefixed (printf "alb.ingress.kubernetes.io/%s" $name) $value -}}
+{{- end -}}
+{{- range $name, $_ := $.Values.ingress.annotations -}}
+{{- if hasKey $prefixed $name -}}
+{{- fail (printf "ingress.annotations sets %s, which the chart computes: use the values below ingress.alb" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $prefixed -}}
+{{- end -}}
+
+{{/* key=value,... in the order of the keys: (list "valueName" computed further). */}}
+{{- define "authgate.alb.attributes" -}}
+{{- $name := index . 0 -}}
+{{- $computed := index . 1 -}}
+{{- $further := index . 2 -}}
+{{- range $key, $_ := $further -}}
+{{- if hasKey $computed $key -}}
+{{- fail (printf "ingress.alb.%s sets %s, which the chart computes" $name $key) -}}
+{{- end -}}
+{{- end -}}
+{{- $all := merge (dict) $computed $further -}}
+{{- $pairs := list -}}
+{{- range $key := keys $all | sortAlpha -}}
+{{- $pairs = append $pairs (printf "%s=%v" $key (get $all $key)) -}}
+{{- end -}}
+{{- join "," $pairs -}}
+{{- end -}}
+
+{{/* ALB and authgate hold one connection from two ends; whose patience ends first decides who answers. */}}
+{{- define "authgate.alb.check" -}}
+{{- $alb := .Values.ingress.alb -}}
+{{- $patience := float64 $alb.idleTimeoutSeconds -}}
+{{- $idle := include "authgate.timeout" (list . "idle") | float64 -}}
+{{- $upstream := addf (include "authgate.timeout" (list . "upstreamDial")) (include "authgate.timeout" (list . "upstreamHeader")) -}}
+{{- if gt (addf $patience 5) $idle -}}
+{{- fail (printf "ingress.alb.idleTimeoutSeconds is %v and config.timeouts.idle is %vs: idle must be at least 5s longer, or the ALB sends requests into connections that authgate is closing (502). Raise config.timeouts.idle." $patience $idle) -}}
+{{- end -}}
+{{- if ge $upstream $patience -}}
+{{- fail (printf "ingress.alb.idleTimeoutSeconds is %v, and config.timeouts.upstreamDial + upstreamHeader come to %vs: the ALB would answer a slow upstream with its bare 504 before authgate can say why. Raise the first or lower the others." $patience $upstream) -}}
+{{- end -}}
+{{- if not .Values.config.trustedProxies -}}
+{{- fail "config.trustedProxies is empty, and ingress.alb is on: name the CIDRs of the ALB's subnets. Without them authgate takes every request for plain http from the ALB's own address: wrong callback addresses, cookies that are not Secure, one address in the audit." -}}
+{{- end -}}
+{{- if and $alb.inboundCidrs $alb.securityGroups -}}
+{{- fail "ingress.alb.inboundCidrs has no effect beside ingress.alb.securityGroups: write the CIDRs into those groups, or leave the groups out" -}}
+{{- end -}}
+{{- end -}}

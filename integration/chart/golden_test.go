@@ -1,0 +1,149 @@
+package chart_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+)
+
+func TestEveryFeatureRendersAsItDid(t *testing.T) {
+	names := ciNames(t)
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) {
+			golden := filepath.Join("testdata", name+".golden.yaml")
+			got := render(t, valuesOf(t, name)).manifest
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatalf("%v (go test ./chart -update writes it)", err)
+			}
+			if got != string(want) {
+				t.Errorf("%s differs (after a wanted change: go test ./chart -update):\n%s", golden, firstDifference(string(want), got))
+			}
+		})
+	}
+
+	goldens, _ := filepath.Glob("testdata/*.golden.yaml")
+	for _, golden := range goldens {
+		if !slices.Contains(names, strings.TrimSuffix(filepath.Base(golden), ".golden.yaml")) {
+			t.Errorf("%s has no values file in ci", golden)
+		}
+	}
+}
+
+// firstDifference shows the first line in which two texts part.
+func firstDifference(want, got string) string {
+	a, b := strings.Split(want, "\n"), strings.Split(got, "\n")
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return "- " + a[i] + "\n+ " + b[i]
+		}
+	}
+	return "one is longer than the other"
+}
+
+func TestEveryObjectIsNamedPlacedAndLabelled(t *testing.T) {
+	t.Parallel()
+	r := render(t, valuesOf(t, "names"))
+	if len(r.objects) == 0 {
+		t.Fatal("nothing rendered")
+	}
+	for _, object := range r.objects {
+		m, err := meta.Accessor(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.GetNamespace() != "edge" {
+			t.Errorf("%T is in namespace %q, want edge", object, m.GetNamespace())
+		}
+		for label, want := range map[string]string{
+			"app.kubernetes.io/name":     "authgate",
+			"app.kubernetes.io/instance": "authgate",
+			"team":                       "platform",
+		} {
+			if got := m.GetLabels()[label]; got != want {
+				t.Errorf("%T: label %s is %q, want %q", object, label, got, want)
+			}
+		}
+	}
+	d := deploymentOf(t, r)
+	if d.Name != "front-door" || d.Spec.Template.Spec.ServiceAccountName != "door" {
+		t.Errorf("Deployment %s runs as %s, want front-door as door", d.Name, d.Spec.Template.Spec.ServiceAccountName)
+	}
+	if len(d.Spec.Selector.MatchLabels) != 2 {
+		t.Errorf("selector %v: only name and instance may be in it, it can never change", d.Spec.Selector.MatchLabels)
+	}
+	want := "registry.example.com/mirror/authgate@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	if got := d.Spec.Template.Spec.Containers[0].Image; got != want {
+		t.Errorf("image %s, want %s", got, want)
+	}
+}
+
+func TestServiceLeadsToThePodsPorts(t *testing.T) {
+	t.Parallel()
+	for _, name := range ciNames(t) {
+		r := render(t, valuesOf(t, name))
+		pod := deploymentOf(t, r).Spec.Template
+		service := one[*corev1.Service](t, r.objects)
+		for key, want := range service.Spec.Selector {
+			if got := pod.Labels[key]; got != want {
+				t.Errorf("%s: the Service looks for %s=%s, pods have %q", name, key, want, got)
+			}
+		}
+		for _, port := range service.Spec.Ports {
+			if !slices.ContainsFunc(pod.Spec.Containers[0].Ports, func(p corev1.ContainerPort) bool {
+				return p.Name == port.TargetPort.StrVal
+			}) {
+				t.Errorf("%s: port %s leads to %q, which no container has", name, port.Name, port.TargetPort.StrVal)
+			}
+		}
+	}
+}
+
+func TestMetricsPortIsTheAdminPort(t *testing.T) {
+	t.Parallel()
+	r := render(t, valuesOf(t, "metrics"))
+	service := one[*corev1.Service](t, r.objects)
+	if len(service.Spec.Ports) != 2 || service.Spec.Ports[1].Name != "metrics" || service.Spec.Ports[1].Port != 9100 {
+		t.Errorf("Service ports %+v, want http and metrics on 9100", service.Spec.Ports)
+	}
+	ports := deploymentOf(t, r).Spec.Template.Spec.Containers[0].Ports
+	if len(ports) != 2 || ports[1].Name != "metrics" || ports[1].ContainerPort != 9091 {
+		t.Errorf("container ports %+v, want metrics on 9091, as config.adminListen says", ports)
+	}
+	if n := len(one[*corev1.Service](t, render(t, valuesOf(t, "default")).objects).Spec.Ports); n != 1 {
+		t.Errorf("%d ports without metrics.enabled, want http alone", n)
+	}
+}
+
+func TestNotesSayHowToMakeAKeyAndWhereDexCallsBack(t *testing.T) {
+	t.Parallel()
+	notes := render(t, valuesOf(t, "alb")).notes
+	for _, want := range []string{
+		"authgate keygen > session-keys",
+		"argo-workflows.example.com",
+		"https://HOST/oauth2/callback",
+		"kubectl rollout restart deployment/authgate --namespace login",
+	} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("the notes do not say %q:\n%s", want, notes)
+		}
+	}
+	if strings.Contains(notes, "server-side") {
+		t.Errorf("a short policy is warned of:\n%s", notes)
+	}
+	values := valuesOf(t, "default")
+	values["policy"] = strings.Repeat("p, role:viewer, argocd, /**, GET, allow\n", 6000)
+	if notes := render(t, values).notes; !strings.Contains(notes, "--server-side") {
+		t.Errorf("a policy of 240 kB is not warned of:\n%s", notes)
+	}
+}

@@ -1,0 +1,86 @@
+// Package chart_test holds what goes into a cluster to what authgate and
+// Kubernetes accept: the Helm chart and the examples. The chart is rendered by
+// Helm's own library, each object is decoded strictly into its Kubernetes type,
+// the files that a container would see are laid out in a folder, and the real
+// binary judges them. No cluster is asked, and nothing is installed.
+package chart_test
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+)
+
+const (
+	chartDir    = "../../deploy/helm/authgate"
+	examplesDir = "../../examples"
+)
+
+var update = flag.Bool("update", false, "write testdata/*.golden.yaml anew")
+
+// built is where authgate's binary is; the first test that wants it builds it.
+var built func() (string, error)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "authgate-chart-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	built = sync.OnceValues(func() (string, error) {
+		binary := filepath.Join(dir, "authgate")
+		build := exec.Command("go", "build", "-o", binary, "./cmd/authgate")
+		build.Dir = "../.."
+		if out, err := build.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("building authgate: %w\n%s", err, out)
+		}
+		return binary, nil
+	})
+	return m.Run()
+}
+
+// A verdict is what one authgate command came to.
+type verdict struct {
+	code           int
+	stdout, stderr string
+}
+
+// authgate runs the binary in an environment of nothing but env.
+func authgate(t testing.TB, env []string, args ...string) verdict {
+	t.Helper()
+	binary, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), binary, args...)
+	cmd.Env = slices.Concat([]string{"HOME=" + t.TempDir()}, env)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("authgate %q: %v", args, err)
+	}
+	return verdict{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// accepts fails the test where authgate does not exit with 0.
+func accepts(t testing.TB, env []string, args ...string) {
+	t.Helper()
+	if v := authgate(t, env, args...); v.code != 0 {
+		t.Errorf("authgate %q: exit code %d, want 0\n%s%s", args, v.code, v.stdout, v.stderr)
+	}
+}
