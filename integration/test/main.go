@@ -1,0 +1,177 @@
+// Command test runs every check of authgate, as CI does:
+//
+//	go run -C integration ./test
+//
+// It installs a C compiler where the race detector would miss one and apt-get is
+// at hand, runs on when a step fails, and exits with 1 if any did.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// step is one command of the list. A quiet one must print nothing.
+type step struct {
+	name  string
+	dir   string // below the repository's root
+	args  []string
+	quiet bool
+}
+
+const fuzzTime = "10s" // for each target: enough to fall over a new fault, not to search for one
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx))
+}
+
+func run(ctx context.Context) int {
+	root, err := filepath.Abs("..")
+	if err != nil {
+		fmt.Println("test:", err)
+		return 1
+	}
+	if err := haveCompiler(ctx); err != nil {
+		fmt.Println("test:", err)
+		return 1
+	}
+	steps, err := all(root)
+	if err != nil {
+		fmt.Println("test:", err)
+		return 1
+	}
+	var failed []string
+	began := time.Now()
+	for i, s := range steps {
+		fmt.Printf("\n=== %d/%d %s: (cd %s && %s)\n", i+1, len(steps), s.name, orDot(s.dir), strings.Join(s.args, " "))
+		start := time.Now()
+		err := s.run(ctx, root)
+		if ctx.Err() != nil {
+			fmt.Println("test: stopped")
+			return 1
+		}
+		verdict := "ok"
+		if err != nil {
+			verdict = "FAILED: " + err.Error()
+			failed = append(failed, s.name)
+		}
+		fmt.Printf("--- %s: %s (%s)\n", s.name, verdict, time.Since(start).Round(time.Second))
+	}
+	fmt.Printf("\nall steps took %s\n", time.Since(began).Round(time.Second))
+	for _, name := range failed {
+		fmt.Println("failed:", name)
+	}
+	fmt.Printf("%d passed, %d failed\n", len(steps)-len(failed), len(failed))
+	return min(len(failed), 1)
+}
+
+// all lists the steps: what is quick and tells most comes first.
+func all(root string) ([]step, error) {
+	tool := func(name string, args ...string) []string {
+		return append([]string{"go", "tool", "-modfile=" + filepath.Join(root, "tools", "go.mod"), name}, args...)
+	}
+	const nested = "integration"
+	steps := []step{
+		{name: "format", args: tool("gofumpt", "-l", "."), quiet: true},
+		{name: "vet", args: []string{"go", "vet", "./..."}},
+		{name: "staticcheck", args: tool("staticcheck", "./...")},
+		{name: "unit tests", args: []string{"go", "test", "-race", "./..."}},
+	}
+	targets, err := fuzzTargets(root)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range targets {
+		steps = append(steps, step{
+			name: "fuzz " + t.pkg + " " + t.name,
+			args: []string{"go", "test", "-run=^$", "-fuzz=^" + t.name + "$", "-fuzztime=" + fuzzTime, "./" + t.pkg},
+		})
+	}
+	return append(steps,
+		step{name: "vet integration", dir: nested, args: []string{"go", "vet", "./..."}},
+		step{name: "staticcheck integration", dir: nested, args: tool("staticcheck", "./...")},
+		step{name: "integration tests", dir: nested, args: []string{"go", "test", "-race", "-timeout=20m", "./..."}},
+	), nil
+}
+
+// fuzzTarget is a fuzz function; `go test -fuzz` takes one at a time.
+type fuzzTarget struct{ pkg, name string }
+
+var fuzzFunction = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)
+
+func fuzzTargets(root string) ([]fuzzTarget, error) {
+	files, err := filepath.Glob(filepath.Join(root, "*", "*_test.go"))
+	if err != nil {
+		return nil, err
+	}
+	var targets []fuzzTarget
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		for _, match := range fuzzFunction.FindAllSubmatch(text, -1) {
+			targets = append(targets, fuzzTarget{filepath.Base(filepath.Dir(file)), string(match[1])})
+		}
+	}
+	if len(targets) == 0 {
+		return nil, fmt.Errorf("no fuzz target below %s", root)
+	}
+	return targets, nil
+}
+
+func (s step) run(ctx context.Context, root string) error {
+	cmd := exec.CommandContext(ctx, s.args[0], s.args[1:]...)
+	cmd.Dir = filepath.Join(root, s.dir)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.Stderr = os.Stderr
+	if !s.quiet {
+		cmd.Stdout = os.Stdout
+		return cmd.Run()
+	}
+	out, err := cmd.Output()
+	os.Stdout.Write(out)
+	if err == nil && len(out) > 0 {
+		err = fmt.Errorf("%d complaints", strings.Count(string(out), "\n"))
+	}
+	return err
+}
+
+// haveCompiler sees to a C compiler, which the race detector links with.
+func haveCompiler(ctx context.Context) error {
+	for _, cc := range []string{os.Getenv("CC"), "gcc", "clang"} {
+		if _, err := exec.LookPath(cc); cc != "" && err == nil {
+			return nil
+		}
+	}
+	if _, err := exec.LookPath("apt-get"); err != nil || os.Getuid() != 0 {
+		return fmt.Errorf("the race detector needs a C compiler: install gcc")
+	}
+	fmt.Println("=== installing gcc for the race detector")
+	for _, args := range [][]string{{"update", "-q"}, {"install", "-q", "-y", "--no-install-recommends", "gcc", "libc6-dev"}} {
+		cmd := exec.CommandContext(ctx, "apt-get", args...)
+		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("installing gcc: %w", err)
+		}
+	}
+	return nil
+}
+
+func orDot(dir string) string {
+	if dir == "" {
+		return "."
+	}
+	return dir
+}
