@@ -46,7 +46,7 @@ func (p *Proxy) clientOf(r *http.Request) client {
 	if !c.secure() && !p.plain.Swap(true) {
 		p.log.Warn("serving plain http: session cookies are sent without Secure and __Host-",
 			"remote", peer, "forwarded_proto", lastElement(r.Header["X-Forwarded-Proto"]), "trusted_proxy", trusted,
-			"mend", "set tls, or list the balancer's addresses in trustedProxies so that its X-Forwarded-Proto counts")
+			"mend", "let a load balancer speak https to browsers, and list its addresses in trustedProxies so that its X-Forwarded-Proto counts")
 	}
 	return c
 }

@@ -95,6 +95,11 @@ func serve(ctx context.Context, file string, stdout, stderr io.Writer) error {
 		newServer(c, gate, log),
 		newServer(c, gate.Admin(registry), log),
 	}
+	defer func() { // whatever is left of them, before running is waited for
+		for _, s := range servers {
+			s.Close()
+		}
+	}()
 	broken := make(chan error, len(servers))
 	for i, listener := range []net.Listener{traffic, admin} {
 		running.Go(func() { broken <- servers[i].Serve(listener) })

@@ -80,6 +80,14 @@ func openLog(path string) (*os.File, error) {
 // Done is closed when the process has ended, whoever ended it.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
+// Signal sends a signal to the process.
+func (p *Process) Signal(s os.Signal) error {
+	if err := p.cmd.Process.Signal(s); err != nil {
+		return fmt.Errorf("signalling %s: %w", p.command.Name, err)
+	}
+	return nil
+}
+
 // ExitCode waits for the end. It is -1 where a signal ended the process.
 func (p *Process) ExitCode(ctx context.Context) (int, error) {
 	select {
