@@ -74,7 +74,7 @@ func ownHeaders(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Vary", "Cookie, Authorization, Accept, Origin, Sec-Fetch-Site, Sec-Fetch-Mode")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "same-origin") // no-referrer would make browsers send our own form with Origin: null
 }
 
 // closeIfUnread ends an HTTP/1 connection whose request body nobody will read:

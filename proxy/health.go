@@ -79,7 +79,7 @@ func (p *Proxy) readyz(w http.ResponseWriter, r *http.Request, detailed bool) {
 
 func writeHealth(w http.ResponseWriter, r *http.Request, status int, body health) {
 	h := w.Header()
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if !reads(r.Method) {
 		h.Set("Allow", "GET, HEAD")
 		h.Set("Connection", "close") // a body may follow that nobody reads
 		w.WriteHeader(http.StatusMethodNotAllowed)

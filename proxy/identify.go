@@ -85,7 +85,7 @@ func canonicalOrigin(origin string) string {
 }
 
 func safeMethod(method string) bool {
-	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+	return reads(method) || method == http.MethodOptions
 }
 
 // upgrade reports whether the request asks for a WebSocket, the one protocol

@@ -46,7 +46,7 @@ func (p *Proxy) serveOwn(x *exchange) bool {
 
 // identifyReader is step 3 for endpoints that only show something to somebody.
 func (p *Proxy) identifyReader(x *exchange) bool {
-	if x.r.Method != http.MethodGet && x.r.Method != http.MethodHead {
+	if !reads(x.r.Method) {
 		return x.refuse(http.StatusMethodNotAllowed, "bad_method", "This can only be read.", nil)
 	}
 	if !p.identify(x) {
@@ -58,6 +58,8 @@ func (p *Proxy) identifyReader(x *exchange) bool {
 	x.outcome = audit.Allow
 	return true
 }
+
+func reads(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
 // userinfo tells a signed-in person what authgate knows of them.
 type userinfo struct {

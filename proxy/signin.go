@@ -16,7 +16,7 @@ import (
 const (
 	loginLifetime  = 15 * time.Minute // a login that never returns is normal: the issuer may strand people on its own page
 	maxLogins      = 5                // begun and not finished in one browser: tabs that were restored together
-	maxReturnTo    = 1024             // bytes; a cookie holds it
+	maxReturnTo    = 1024             // bytes of a path, and of a query; a cookie holds both
 	maxSignOutForm = 8 << 10          // bytes
 	stateInName    = 8                // characters of the state that tell the cookies of two logins apart
 )
@@ -31,7 +31,7 @@ type pending struct {
 // start begins a login: the browser is sent to the issuer with a state and a
 // nonce that only this browser can bring back.
 func (p *Proxy) start(x *exchange) bool {
-	if !safeMethod(x.r.Method) {
+	if !reads(x.r.Method) {
 		return x.refuse(http.StatusMethodNotAllowed, "bad_method", "Open this address in a browser.", nil)
 	}
 	login, authorize, err := p.issuer.Begin(x.client.origin() + p.prefix + "/callback")
@@ -249,13 +249,17 @@ func (to returnTo) String() string {
 }
 
 // parseReturnTo reads rd. What is not a canonical path on this host, or leads
-// back into authgate's own endpoints, becomes the start page.
+// back into authgate's own endpoints, becomes the start page; a query that cannot
+// be kept is left out.
 func (p *Proxy) parseReturnTo(rd string) returnTo {
 	home, err := target.Parse("/")
 	path, parseErr := target.Parse(rd)
 	_, query, _ := strings.Cut(rd, "?")
-	if err != nil || parseErr != nil || len(rd) > maxReturnTo || !visible(query) || p.isOwn(path) {
+	if err != nil || parseErr != nil || len(path.String()) > maxReturnTo || p.isOwn(path) {
 		return returnTo{path: home}
+	}
+	if len(query) > maxReturnTo || !visible(query) {
+		query = ""
 	}
 	return returnTo{path, query}
 }
