@@ -35,6 +35,11 @@ type Config struct {
 	GroupDropped func(reason string) // nil, or safe for concurrent use: a group was dropped, "reserved" or "malformed"
 }
 
+// String keeps the secret out of logs and errors, as the others do.
+func (Config) String() string       { return "[redacted]" }
+func (Config) GoString() string     { return "[redacted]" }
+func (Config) LogValue() slog.Value { return slog.StringValue("[redacted]") }
+
 // RelyingParty logs people in at one issuer. It is safe for concurrent use.
 type RelyingParty struct {
 	cfg    Config

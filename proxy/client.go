@@ -43,7 +43,7 @@ func (p *Proxy) clientOf(r *http.Request) client {
 		}
 	}
 	c.name, c.host = splitHost(r.Host, c.scheme)
-	if !c.secure() && !p.plain.Swap(true) {
+	if !c.secure() && !p.plain.Load() && !p.plain.Swap(true) {
 		p.log.Warn("serving plain http: session cookies are sent without Secure and __Host-",
 			"remote", peer, "forwarded_proto", lastElement(r.Header["X-Forwarded-Proto"]), "trusted_proxy", trusted,
 			"mend", "let a load balancer speak https to browsers, and list its addresses in trustedProxies so that its X-Forwarded-Proto counts")
