@@ -61,17 +61,6 @@ func serve(ctx context.Context, file string, stdout, stderr io.Writer) error {
 	}
 	defer closeRecords()
 
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	issuer := newRelyingParty(parts.issuer, registry, log)
-	gate, err := proxy.New(proxy.Options{
-		Config: c, Issuer: issuer, Keys: parts.keys, Policy: parts.policy,
-		Audit: audit.New(records, log), Registry: registry, Log: log,
-	})
-	if err != nil {
-		return notLoaded{err}
-	}
-
 	traffic, err := listen("listen", c.Listen)
 	if err != nil {
 		return notLoaded{err}
@@ -82,6 +71,17 @@ func serve(ctx context.Context, file string, stdout, stderr io.Writer) error {
 		return notLoaded{err}
 	}
 	defer admin.Close()
+
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	issuer := newRelyingParty(parts.issuer, registry, log)
+	gate, err := proxy.New(proxy.Options{
+		Config: c, Issuer: issuer, Keys: parts.keys, Policy: parts.policy,
+		Audit: audit.New(records, log), Registry: registry, Log: log,
+	})
+	if err != nil {
+		return notLoaded{err}
+	}
 
 	background, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
