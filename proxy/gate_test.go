@@ -45,7 +45,7 @@ issuer: {url: "https://dex.example.com", clientID: authgate, clientSecret: not-s
 session: {keys: {env: UNUSED}}
 policy: {files: [policy.csv]}
 audit: {output: none}
-trustedProxies: [127.0.0.1/32]
+trustedProxies: [TRUSTED]
 upstreams:
 - {name: argocd, hosts: [argo-cd.example.com], url: "URL", kind: argo-cd, allowedOrigins: ["https://friend.example.com"], identity: {headers: true}}
 - {name: reports, hosts: [argo-cd.example.com], path: /reports, url: "URL"}
@@ -117,7 +117,12 @@ func newGate(t *testing.T, upstream http.Handler) *gate {
 
 func newGateTo(t *testing.T, upstreamURL string) *gate {
 	t.Helper()
-	c, err := config.Parse("authgate.yaml", []byte(strings.ReplaceAll(settings, "URL", upstreamURL)))
+	return newGateBehind(t, "127.0.0.1/32", upstreamURL) // the test plays the balancer
+}
+
+func newGateBehind(t *testing.T, trusted, upstreamURL string) *gate {
+	t.Helper()
+	c, err := config.Parse("authgate.yaml", []byte(strings.NewReplacer("URL", upstreamURL, "TRUSTED", trusted).Replace(settings)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -68,6 +69,21 @@ func TestUserinfoTellsWhatIsKnown(t *testing.T) {
 		`"name":"","preferred_username":"alice","groups":["example-org:argo"],"roles":["role:admin"],"expires":"`
 	if got := body(t, res); len(got) < len(want) || got[:len(want)] != want {
 		t.Errorf("got  %s\nwant %s...", got, want)
+	}
+}
+
+func TestForwardedHeadersCountFromTrustedProxiesAlone(t *testing.T) {
+	t.Parallel()
+	g := newGateBehind(t, "10.0.0.0/8", "http://127.0.0.1:1")
+	res := g.do("GET", own+"/start", browser, []string{"X-Forwarded-For", "203.0.113.7"})
+	if c := res.Cookies()[0]; c.Secure || !strings.HasPrefix(c.Name, "authgate-") {
+		t.Errorf("https was believed: %v", c)
+	}
+	if to := res.Header.Get("Location"); !strings.Contains(to, "redirect_uri=http%3A%2F%2Fargo-cd.example.com%2F") {
+		t.Errorf("https was believed: %s", to)
+	}
+	if r := g.records()[1]; r.Remote != "127.0.0.1" {
+		t.Errorf("the address was believed: %s", r.Remote)
 	}
 }
 
