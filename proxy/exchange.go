@@ -23,7 +23,7 @@ type exchange struct {
 
 	client client // who connected, by which scheme and host
 	path   target.Path
-	route  *upstream // nil: no upstream serves this path
+	route  *upstream // nil: authgate itself, or nobody, serves this path
 
 	session    session.Session // zero: nobody
 	sessionErr error           // why nobody, for the log
@@ -89,7 +89,7 @@ func (x *exchange) signedIn() bool { return x.session.ID != "" }
 func (p *Proxy) finish(x *exchange) {
 	took := p.now().Sub(x.begun)
 	upstream := ""
-	if x.route != nil && !p.isOwn(x.path) {
+	if x.route != nil {
 		upstream = x.route.name
 	}
 	if x.stream {

@@ -35,6 +35,8 @@ p, role:admin, *, /**, *, allow
 p, role:viewer, argocd, /secret/**, *, deny
 p, role:viewer, argocd, /api/dex/internal, *, deny
 p, system:authenticated, argocd, /welcome, GET, allow
+p, user:bob@example.com, workflows, /mine, GET, allow
+p, user:carol@example.com, workflows, /mine, GET, allow
 g, example-org:dev, role:viewer
 g, example-org:argo, role:admin
 `

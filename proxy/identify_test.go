@@ -59,6 +59,14 @@ func TestRequestsWithoutASessionNeedNoOrigin(t *testing.T) {
 	expect(t, "anonymous", res, http.StatusOK)
 }
 
+func TestOnlyAVerifiedAddressNamesAPerson(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, nil)
+	const mine = "https://argo-workflows.example.com/mine"
+	expect(t, "verified", g.do("GET", mine, g.as("bob")), http.StatusOK)
+	expect(t, "only claimed", g.do("GET", mine, g.as("carol")), http.StatusForbidden)
+}
+
 func TestUserinfoTellsWhatIsKnown(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)

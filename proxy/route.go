@@ -91,7 +91,7 @@ func (p *Proxy) findHost(x *exchange) bool {
 		return x.refuse(http.StatusMisdirectedRequest, "unknown_host",
 			"No dashboard is served under this host name.", errors.New("no upstream has this host; add it to upstreams[].hosts"))
 	}
-	if index >= 0 {
+	if index >= 0 && !p.isOwn(x.path) {
 		x.route = p.upstreams[index]
 	}
 	return true

@@ -203,10 +203,6 @@ func (p *Proxy) signOut(x *exchange) bool {
 		p.writeOwnPage(x, func() ([]byte, error) { return p.pages.SignOut(question) })
 		return true
 	case http.MethodPost:
-		if !x.sameOrigin() { // also where the session is over: then identify did not ask
-			x.outcome = audit.Refuse
-			return x.refuse(http.StatusForbidden, "cross_origin", "The request was refused: it came from another site.", nil)
-		}
 		x.r.Body = http.MaxBytesReader(x.w, x.r.Body, maxSignOutForm)
 		rd := x.r.FormValue("rd")
 		p.sessions.End(x.w, x.client.secure())
