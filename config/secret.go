@@ -47,7 +47,8 @@ func (s Secret) Source() string {
 
 // Reveal reads the value now, so that a file that was replaced is seen at the
 // next call. Line ends at the end of a file are not part of it; an empty value
-// is an error. The error names the key and the source and nothing of the value.
+// is an error. The error names the key and the source and nothing of the value;
+// errors.Is(err, fs.ErrNotExist) tells a file or a variable that is not there.
 func (s Secret) Reveal() (string, error) {
 	if s.from == nil {
 		return "", errors.New("no secret is configured")
@@ -65,7 +66,7 @@ func (s Secret) Reveal() (string, error) {
 	case s.from.env != "":
 		var set bool
 		if value, set = os.LookupEnv(s.from.env); !set {
-			return "", fmt.Errorf("%s: %s is not set", s.from.key, s.Source())
+			return "", fmt.Errorf("%s: %w", s.from.key, unset(s.Source()))
 		}
 	}
 	if strings.TrimSpace(value) == "" {
@@ -73,6 +74,12 @@ func (s Secret) Reveal() (string, error) {
 	}
 	return value, nil
 }
+
+// unset is a variable that is not there, and to errors.Is what a missing file is.
+type unset string
+
+func (u unset) Error() string   { return string(u) + " is not set" }
+func (unset) Is(err error) bool { return err == fs.ErrNotExist }
 
 // withoutPath keeps "no such file or directory" of an error whose path is told
 // already.

@@ -8,6 +8,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/x509"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -34,11 +35,14 @@ type issuer interface {
 
 // Options are the parts that a Proxy is made of.
 type Options struct {
-	Config   *config.Config
-	Issuer   issuer
-	Keys     session.Keys
-	Policy   *policy.Snapshot
-	Audit    *audit.Writer
+	Config *config.Config
+	Issuer issuer
+	Keys   session.Keys
+	Policy *policy.Snapshot
+	Audit  *audit.Writer
+
+	UpstreamCAs map[string]*x509.CertPool // upstream → CAs to believe; the others: the system's
+
 	Registry prometheus.Registerer
 	Log      *slog.Logger
 	Now      func() time.Time // nil: time.Now
@@ -88,11 +92,8 @@ func New(o Options) (*Proxy, error) {
 		config: o.Config, prefix: o.Config.PathPrefix,
 	}
 	for i := range o.Config.Upstreams {
-		u, err := newUpstream(&o.Config.Upstreams[i], o.Config.Timeouts, o.Log)
-		if err != nil {
-			return nil, err
-		}
-		p.upstreams = append(p.upstreams, u)
+		u := &o.Config.Upstreams[i]
+		p.upstreams = append(p.upstreams, newUpstream(u, o.Config.Timeouts, o.UpstreamCAs[u.Name], o.Log))
 	}
 	p.metrics = newMetrics(o.Registry, p)
 	p.SetPolicy(o.Policy)

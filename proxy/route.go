@@ -4,12 +4,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -52,7 +50,7 @@ type upstream struct {
 	log            *slog.Logger
 }
 
-func newUpstream(c *config.Upstream, timeouts config.Timeouts, log *slog.Logger) (*upstream, error) {
+func newUpstream(c *config.Upstream, timeouts config.Timeouts, cas *x509.CertPool, log *slog.Logger) *upstream {
 	transport := &http.Transport{
 		// No Proxy: HTTP_PROXY would receive the requests with the identity in them.
 		DialContext:            (&net.Dialer{Timeout: time.Duration(timeouts.UpstreamDial)}).DialContext,
@@ -63,25 +61,15 @@ func newUpstream(c *config.Upstream, timeouts config.Timeouts, log *slog.Logger)
 		MaxIdleConnsPerHost:    256,
 		IdleConnTimeout:        30 * time.Second,
 		MaxResponseHeaderBytes: 256 << 10,
+		TLSClientConfig:        &tls.Config{RootCAs: cas, MinVersion: tls.VersionTLS12},
 		Protocols:              new(http.Protocols),
 	}
 	transport.Protocols.SetHTTP1(true)
-	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("upstream %s: caFile: %w", c.Name, err)
-		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("upstream %s: caFile %s holds no certificate in PEM", c.Name, c.CAFile)
-		}
-		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-	}
 	return &upstream{
 		name: c.Name, url: c.URL, hostHeader: c.HostHeader,
 		headers: c.Identity.Headers, allowedOrigins: c.AllowedOrigins, transport: transport,
 		log: log.With("upstream", c.Name),
-	}, nil
+	}
 }
 
 // findHost is the first half of step 2: a host that no upstream has is refused.

@@ -4,15 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"log/slog"
+	"strings"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
-	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/config"
-	"github.com/example-org/authgate/identity"
-	"github.com/example-org/authgate/proxy"
 )
 
 func newConfig() *cobra.Command {
@@ -38,39 +34,33 @@ func newConfigSchema() *cobra.Command {
 
 func newConfigCheck() *cobra.Command {
 	var file string
-	var syntaxOnly bool
+	var strict bool
 	cmd := &cobra.Command{
 		Use:   "check --config FILE",
 		Short: "Say whether `serve` would start with a configuration",
-		Long: "Do all that `serve` does before it opens a port: read the configuration, the\n" +
-			"secrets, certificates and policies that it names, and build the routes.\n" +
-			"Nothing is dialled. With --syntax-only the files that it names stay unread.",
+		Long: "Read a configuration and, as far as they are there, the secrets, certificates and\n" +
+			"policies that it names. Nothing is dialled. What is not on this machine, such as\n" +
+			"the secrets of a cluster, is listed and is no error, unless --strict says so.",
 		Example: "  authgate config check --config authgate.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if syntaxOnly {
-				if _, err := config.Load(file); err != nil {
-					return notLoaded{err}
-				}
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: syntax ok\n", file)
-				return err
+			var missing []error
+			note := func(err error) error {
+				missing = append(missing, err)
+				return nil
 			}
-			parts, err := loadParts(file)
+			if strict {
+				note = needed
+			}
+			parts, err := loadParts(file, note)
 			if err != nil {
 				return notLoaded{err}
 			}
-			quiet := slog.New(slog.DiscardHandler)
-			if _, err := proxy.New(proxy.Options{
-				Config: parts.config, Issuer: identity.New(parts.issuer, quiet), Keys: parts.keys, Policy: parts.policy,
-				Audit: audit.New(nil, quiet), Registry: prometheus.NewRegistry(), Log: quiet,
-			}); err != nil {
-				return notLoaded{err}
-			}
-			return describe(cmd.OutOrStdout(), file, parts)
+			return describe(cmd.OutOrStdout(), file, parts, missing)
 		},
 	}
 	addConfigFlag(cmd, &file)
-	cmd.Flags().BoolVar(&syntaxOnly, "syntax-only", false, "do not read the files that the configuration names")
+	cmd.Flags().BoolVar(&strict, "strict", false, "whatever the configuration names has to be here")
 	return cmd
 }
 
@@ -79,8 +69,14 @@ func addConfigFlag(cmd *cobra.Command, file *string) {
 	_ = cmd.MarkFlagRequired("config")
 }
 
-func describe(w io.Writer, file string, parts *parts) error {
-	_, err := fmt.Fprintf(w, "%s: ok: %d upstreams, %d policy rows (%s)\n",
-		file, len(parts.config.Upstreams), parts.policy.Rows(), parts.policy.Hash())
+func describe(w io.Writer, file string, parts *parts, missing []error) error {
+	summary := fmt.Sprintf("%s: ok: %d upstreams", file, len(parts.config.Upstreams))
+	if parts.policy != nil {
+		summary += fmt.Sprintf(", %d policy rows (%s)", parts.policy.Rows(), parts.policy.Hash())
+	}
+	for _, err := range missing {
+		summary += "\n  not here, so not looked at: " + strings.ReplaceAll(err.Error(), "\n", "\n  not here, so not looked at: ")
+	}
+	_, err := fmt.Fprintln(w, summary)
 	return err
 }

@@ -52,13 +52,19 @@ func exitCode(stderr io.Writer, err error) int {
 	}
 }
 
-// speak prints an error. Faults begin with their own place, where terminals and
-// editors can jump to them.
+// speak prints an error, or each of several. Faults begin with their own place,
+// where terminals and editors can jump to them.
 func speak(stderr io.Writer, err error) {
+	var several interface{ Unwrap() []error }
 	var faults fault.Faults
-	if errors.As(err, &faults) {
+	switch {
+	case errors.As(err, &several):
+		for _, one := range several.Unwrap() {
+			speak(stderr, one)
+		}
+	case errors.As(err, &faults):
 		fmt.Fprintln(stderr, faults)
-		return
+	default:
+		fmt.Fprintf(stderr, "authgate: %v\n", err)
 	}
-	fmt.Fprintf(stderr, "authgate: %v\n", err)
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -14,61 +16,100 @@ import (
 
 // parts are what a configuration names, read and checked.
 type parts struct {
-	config *config.Config
-	issuer identity.Config
-	keys   session.Keys
-	policy *policy.Snapshot
+	config    *config.Config
+	issuer    identity.Config
+	keys      session.Keys
+	policy    *policy.Snapshot
+	upstreams map[string]*x509.CertPool // upstream → CAs to believe, where it names some
 
 	sources []policy.Source // that the policy was made of
 }
 
-// loadParts reads a configuration and every file and variable that it names. It
-// dials nothing.
-func loadParts(file string) (*parts, error) {
+// absent judges that a file or a variable is not there: an error ends the load,
+// nil goes on without.
+type absent func(error) error
+
+// needed is for `serve`, which goes on without nothing.
+func needed(err error) error { return err }
+
+// or hands over what is not there, and leaves every other error as it is.
+func (a absent) or(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return a(err)
+	}
+	return err
+}
+
+// loadParts reads a configuration and every file and variable that it names, all
+// of them before it fails. It dials nothing.
+func loadParts(file string, absent absent) (*parts, error) {
 	c, err := config.Load(file)
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{config: c}
-	if p.issuer, err = resolveIssuer(c.Issuer); err != nil {
-		return nil, err
-	}
-	lines, err := c.Session.Keys.Reveal()
-	if err != nil {
-		return nil, err
-	}
-	if p.keys, err = session.ParseKeys(lines); err != nil {
-		return nil, fmt.Errorf("session.keys: %s: %w", c.Session.Keys.Source(), err)
-	}
-	if p.sources, err = policy.ReadFiles(c.Policy.Files...); err != nil {
-		return nil, err
-	}
-	if p.policy, err = policy.Load(p.sources, c.UpstreamNames()); err != nil {
+	p := &parts{config: c, upstreams: make(map[string]*x509.CertPool)}
+	if err := errors.Join(p.readIssuer(absent), p.readKeys(absent), p.readUpstreams(absent), p.readPolicy(absent)); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-func resolveIssuer(c config.Issuer) (identity.Config, error) {
-	resolved := identity.Config{
-		URL: c.URL, BackchannelURL: c.BackchannelURL, Scopes: c.Scopes, GroupsClaim: c.GroupsClaim, ClockSkew: time.Duration(c.ClockSkew),
+func (p *parts) readIssuer(absent absent) error {
+	c := p.config.Issuer
+	id, noID := c.ClientID.Reveal()
+	secret, noSecret := c.ClientSecret.Reveal()
+	pool, noPool := readCAs("issuer.caFile", c.CAFile)
+	p.issuer = identity.Config{
+		URL: c.URL, BackchannelURL: c.BackchannelURL, ClientID: id, ClientSecret: secret, RootCAs: pool,
+		Scopes: c.Scopes, GroupsClaim: c.GroupsClaim, ClockSkew: time.Duration(c.ClockSkew),
 	}
-	var err error
-	if resolved.ClientID, err = c.ClientID.Reveal(); err != nil {
-		return identity.Config{}, err
+	return errors.Join(absent.or(noID), absent.or(noSecret), absent.or(noPool))
+}
+
+func (p *parts) readKeys(absent absent) error {
+	secret := p.config.Session.Keys
+	lines, err := secret.Reveal()
+	if err != nil {
+		return absent.or(err)
 	}
-	if resolved.ClientSecret, err = c.ClientSecret.Reveal(); err != nil {
-		return identity.Config{}, err
+	if p.keys, err = session.ParseKeys(lines); err != nil {
+		return fmt.Errorf("session.keys: %s: %w", secret.Source(), err)
 	}
-	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
-		if err != nil {
-			return identity.Config{}, fmt.Errorf("issuer.caFile: %w", err)
+	return nil
+}
+
+func (p *parts) readUpstreams(absent absent) error {
+	var errs []error
+	for i, u := range p.config.Upstreams {
+		pool, err := readCAs(fmt.Sprintf("upstreams[%d].caFile", i), u.CAFile)
+		errs = append(errs, absent.or(err))
+		if pool != nil {
+			p.upstreams[u.Name] = pool
 		}
-		resolved.RootCAs = x509.NewCertPool()
-		if !resolved.RootCAs.AppendCertsFromPEM(pem) {
-			return identity.Config{}, fmt.Errorf("issuer.caFile: %s holds no certificate in PEM", c.CAFile)
-		}
 	}
-	return resolved, nil
+	return errors.Join(errs...)
+}
+
+func (p *parts) readPolicy(absent absent) (err error) {
+	if p.sources, err = policy.ReadFiles(p.config.Policy.Files...); err != nil {
+		return absent.or(err)
+	}
+	p.policy, err = policy.Load(p.sources, p.config.UpstreamNames())
+	return err
+}
+
+// readCAs reads certificates in PEM; no file is nil, the system's.
+func readCAs(key, file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s: %s holds no certificate in PEM", key, file)
+	}
+	return pool, nil
 }

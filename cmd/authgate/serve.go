@@ -49,7 +49,7 @@ func serve(ctx context.Context, file string, stdout, stderr io.Writer) error {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
 
-	parts, err := loadParts(file)
+	parts, err := loadParts(file, needed)
 	if err != nil {
 		return notLoaded{err}
 	}
@@ -76,7 +76,7 @@ func serve(ctx context.Context, file string, stdout, stderr io.Writer) error {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	issuer := newRelyingParty(parts.issuer, registry, log)
 	gate, err := proxy.New(proxy.Options{
-		Config: c, Issuer: issuer, Keys: parts.keys, Policy: parts.policy,
+		Config: c, Issuer: issuer, Keys: parts.keys, Policy: parts.policy, UpstreamCAs: parts.upstreams,
 		Audit: audit.New(records, log), Registry: registry, Log: log,
 	})
 	if err != nil {

@@ -119,7 +119,7 @@ func (m mounted) write(t testing.TB, name, data string) {
 func (m mounted) isAccepted(t testing.TB, config string) {
 	t.Helper()
 	file := filepath.Join(m.root, config)
-	accepts(t, m.env, "config", "check", "--config", file, "--syntax-only")
+	accepts(t, m.env, "config", "check", "--config", file)
 
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -129,7 +129,7 @@ func (m mounted) isAccepted(t testing.TB, config string) {
 	if err := os.WriteFile(file, moved, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	accepts(t, m.env, "config", "check", "--config", file)
+	accepts(t, m.env, "config", "check", "--strict", "--config", file)
 }
 
 // authority makes a certificate such as an upstream's caFile holds.
