@@ -50,11 +50,16 @@ const rpCallback = "http://rp.localhost/callback"
 
 func newSet(t *testing.T) set {
 	t.Helper()
-	port, err := program.FreePort(t.Context())
+	port, err := program.ReservePort(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	listen := "127.0.0.1:" + strconv.Itoa(port)
+	t.Cleanup(func() {
+		if err := port.Release(); err != nil {
+			t.Error(err)
+		}
+	})
+	listen := "127.0.0.1:" + strconv.Itoa(port.Number)
 	issuer := "http://" + listen + "/api/dex"
 	app := fakegithub.App{ClientID: "dex", ClientSecret: "at-github", Callback: dex.Callback(issuer)}
 	gh, err := fakegithub.Start(t.Context(), slog.New(slog.DiscardHandler), app,

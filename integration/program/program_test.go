@@ -119,8 +119,14 @@ func TestTakenPortIsNotFree(t *testing.T) {
 	if err := program.PortFree(t.Context(), addr.Port); err == nil {
 		t.Errorf("port %d is said to be free", addr.Port)
 	}
-	port, err := program.FreePort(t.Context())
-	if err != nil || program.PortFree(t.Context(), port) != nil {
-		t.Errorf("FreePort gives %d %v", port, err)
+	port, err := program.ReservePort(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := program.PortFree(t.Context(), port.Number); err != nil {
+		t.Errorf("a reserved port is for its process to listen on: %v", err)
+	}
+	if err := port.Release(); err != nil {
+		t.Error(err)
 	}
 }

@@ -74,6 +74,7 @@ type Stage struct {
 	binary     string
 	dexOptions dex.Options
 	dashboards []*dashboards.Running
+	reserved   []*program.Port
 }
 
 // dexSecret is what Dex knows authgate by. It guards nothing but this stage.
@@ -90,8 +91,8 @@ func Set(ctx context.Context, log *slog.Logger, o Options) (_ *Stage, err error)
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	var p ports
-	if err := p.choose(ctx, o.Port); err != nil {
+	p, err := s.choosePorts(ctx, o.Port)
+	if err != nil {
 		return nil, err
 	}
 	s.ArgoCD = fmt.Sprintf("http://%s:%d", ArgoCDHost, p.authgate)
@@ -217,6 +218,10 @@ func (s *Stage) Close() error {
 		errs = append(errs, s.GitHub.Close())
 		s.GitHub = nil
 	}
+	for _, port := range s.reserved {
+		errs = append(errs, port.Release())
+	}
+	s.reserved = nil
 	return errors.Join(errs...)
 }
 
@@ -237,18 +242,23 @@ func (s *Stage) CloseDashboards() error {
 // ports are those that must be known before anybody listens on them.
 type ports struct{ authgate, admin, dex int }
 
-func (p *ports) choose(ctx context.Context, authgate int) (err error) {
+// choosePorts takes authgate's where it is given, and reserves the others until
+// the stage is closed.
+func (s *Stage) choosePorts(ctx context.Context, authgate int) (p ports, err error) {
 	p.authgate = authgate
 	for _, port := range []*int{&p.authgate, &p.admin, &p.dex} {
 		if *port != 0 {
 			if err := program.PortFree(ctx, *port); err != nil {
-				return err
+				return p, err
 			}
 			continue
 		}
-		if *port, err = program.FreePort(ctx); err != nil {
-			return err
+		reserved, err := program.ReservePort(ctx)
+		if err != nil {
+			return p, err
 		}
+		s.reserved = append(s.reserved, reserved)
+		*port = reserved.Number
 	}
-	return nil
+	return p, nil
 }
