@@ -205,11 +205,18 @@ func (i *issuer) approve(t *testing.T, there string) url.Values {
 // login is a whole one.
 func (i *issuer) login(t *testing.T, rp *identity.RelyingParty) (identity.Principal, error) {
 	t.Helper()
+	l, answer := i.halfLogin(t, rp)
+	return rp.Finish(t.Context(), l, answer)
+}
+
+// halfLogin stops when the browser is back with the issuer's answer.
+func (i *issuer) halfLogin(t *testing.T, rp *identity.RelyingParty) (identity.Login, url.Values) {
+	t.Helper()
 	l, there, err := rp.Begin(redirectURI)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return rp.Finish(t.Context(), l, i.approve(t, there))
+	return l, i.approve(t, there)
 }
 
 // wasAsked counts requests.

@@ -150,11 +150,7 @@ func TestAnswersThatBelongToNoLoginAreRefusedBeforeTheCodeIsSent(t *testing.T) {
 				i.document = func(d map[string]any) { d["authorization_response_iss_parameter_supported"] = true }
 			}
 			rp := party(t, config(i.url))
-			l, there, err := rp.Begin(redirectURI)
-			if err != nil {
-				t.Fatal(err)
-			}
-			answer := i.approve(t, there)
+			l, answer := i.halfLogin(t, rp)
 			state, code := l.State, answer.Get("code")
 			row.bend(&l, answer)
 			p, err := rp.Finish(t.Context(), l, answer)
@@ -176,11 +172,7 @@ func TestAnswerThatNamesOurIssuerIsTaken(t *testing.T) {
 	i := serve(t)
 	i.document = func(d map[string]any) { d["authorization_response_iss_parameter_supported"] = true }
 	rp := party(t, config(i.url))
-	l, there, err := rp.Begin(redirectURI)
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer := i.approve(t, there)
+	l, answer := i.halfLogin(t, rp)
 	answer.Set("iss", i.url)
 	if _, err := rp.Finish(t.Context(), l, answer); err != nil {
 		t.Error(err)
@@ -191,15 +183,11 @@ func TestReplayedCallbackIsRefusedByTheIssuer(t *testing.T) {
 	t.Parallel()
 	i := serve(t)
 	rp := party(t, config(i.url))
-	l, there, err := rp.Begin(redirectURI)
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer := i.approve(t, there)
+	l, answer := i.halfLogin(t, rp)
 	if _, err := rp.Finish(t.Context(), l, answer); err != nil {
 		t.Fatal(err)
 	}
-	_, err = rp.Finish(t.Context(), l, answer)
+	_, err := rp.Finish(t.Context(), l, answer)
 	wantExchange(t, err, 400, "invalid_grant", "start again (it answered 400 invalid_grant)")
 }
 

@@ -5,7 +5,7 @@ func (s *Snapshot) AllRows() []*Row { return s.rows }
 
 // Holding is somebody who is one subject and nothing else.
 func (s *Snapshot) Holding(subject string) Roles {
-	return Roles{s.origin, subjects{subject: {}}}
+	return newRoles(s.origin, subjects{subject: {}})
 }
 
 // Witness is a path and a method that the row covers.

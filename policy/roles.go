@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -39,6 +38,7 @@ type Who struct {
 type Roles struct {
 	of    *origin
 	names subjects
+	roles []string // those of names that begin with role:, sorted
 }
 
 // origin tells snapshots apart without keeping one alive.
@@ -51,16 +51,20 @@ func (s subjects) has(name string) bool {
 	return ok
 }
 
-// Names gives the roles in the set, sorted: what begins with role:.
-func (r Roles) Names() []string {
-	var names []string
-	for _, name := range slices.Sorted(maps.Keys(r.names)) {
+func newRoles(of *origin, names subjects) Roles {
+	r := Roles{of: of, names: names}
+	for name := range names {
 		if strings.HasPrefix(name, rolePrefix) {
-			names = append(names, name)
+			r.roles = append(r.roles, name)
 		}
 	}
-	return names
+	slices.Sort(r.roles)
+	return r
 }
+
+// Names gives the roles in the set, sorted: what begins with role:. The caller
+// must not change them.
+func (r Roles) Names() []string { return r.roles }
 
 // Resolve finds all subjects that somebody is. Which role leads to which is
 // casbin's answer. It costs microseconds a group: callers keep the result with
@@ -79,7 +83,7 @@ func (s *Snapshot) Resolve(w Who) Roles {
 	switch {
 	case w.Anonymous:
 		add(anonymous)
-		return Roles{s.origin, names}
+		return newRoles(s.origin, names)
 	case w.Email != "" || len(w.Groups) > 0 || len(w.Roles) == 0:
 		add(authenticated)
 	}
@@ -102,7 +106,7 @@ func (s *Snapshot) Resolve(w Who) Roles {
 			add(role)
 		}
 	}
-	return Roles{s.origin, names}
+	return newRoles(s.origin, names)
 }
 
 // reserved reports whether a name begins as no group of an issuer may.

@@ -41,17 +41,18 @@ func (p *Proxy) answer(x *exchange) {
 	p.logRefusal(x)
 	x.closeIfUnread()
 
-	h := x.w.Header()
-	ownHeaders(h)
+	ownHeaders(x.w.Header())
 	switch {
 	case isGRPC(x.r):
 		answerGRPC(x.w, f)
 	case f.Code == codeLoginRequired && navigates(x.r):
 		p.toLogin(x)
 	case f.Code == codeDenied && wantsPage(x.r):
-		p.writePage(x, f.Status, p.deniedPage(x))
+		html, err := p.deniedPage(x)
+		p.writePage(x, f.Status, html, err)
 	case wantsPage(x.r):
-		p.writePage(x, f.Status, p.problemPage(x))
+		html, err := p.problemPage(x)
+		p.writePage(x, f.Status, html, err)
 	default:
 		p.writeProblem(x)
 	}
@@ -59,13 +60,12 @@ func (p *Proxy) answer(x *exchange) {
 
 func (p *Proxy) logRefusal(x *exchange) {
 	f := x.refusal
-	log := p.log.With("id", x.id, "code", f.Code, "status", f.Status)
 	switch {
 	case f.Cause == nil:
 	case f.Status >= http.StatusInternalServerError:
-		log.Error("request failed", "error", f.Cause)
+		p.log.Error("request failed", "id", x.id, "code", f.Code, "status", f.Status, "error", f.Cause)
 	default:
-		log.Debug("request refused", "error", f.Cause)
+		p.log.Debug("request refused", "id", x.id, "code", f.Code, "status", f.Status, "error", f.Cause)
 	}
 }
 
@@ -118,7 +118,7 @@ func acceptsHTML(accept []string) bool {
 
 // toLogin sends a browser to log in and back to where it was.
 func (p *Proxy) toLogin(x *exchange) {
-	x.redirect(http.StatusFound, p.startURL(returnTo{x.path, x.r.URL.RawQuery}.String()))
+	x.redirect(http.StatusFound, p.startURL(withQuery(x.path.String(), x.r.URL.RawQuery)))
 }
 
 func (p *Proxy) startURL(rd string) string {
@@ -126,22 +126,17 @@ func (p *Proxy) startURL(rd string) string {
 }
 
 func (x *exchange) redirect(status int, location string) {
-	ownHeaders(x.w.Header())
 	x.w.Header().Set("Location", location)
 	x.w.WriteHeader(status)
 }
 
-func (p *Proxy) deniedPage(x *exchange) func() ([]byte, error) {
+func (p *Proxy) deniedPage(x *exchange) ([]byte, error) {
 	who := x.session.Principal
-	d := page.Denied{
-		Who: displayName(who), Groups: who.Groups, Admitted: x.admitted(),
+	return p.pages.Denied(page.Denied{
+		Who: displayName(who), Groups: who.Groups, Admitted: x.admitted(), Rule: x.rule(),
 		Upstream: x.route.name, Method: x.r.Method, Path: x.path.String(),
 		ID: x.id, SignOut: p.prefix + "/sign_out",
-	}
-	if x.decision.Rule != nil {
-		d.Rule = x.decision.Rule.Where()
-	}
-	return func() ([]byte, error) { return p.pages.Denied(d) }
+	})
 }
 
 // admitted names the groups that would be let in where this person is not.
@@ -149,19 +144,21 @@ func (x *exchange) admitted() []string {
 	return x.state.policy.Admitted(x.route.name, x.path, x.r.Method)
 }
 
-func (p *Proxy) problemPage(x *exchange) func() ([]byte, error) {
+func (p *Proxy) problemPage(x *exchange) ([]byte, error) {
 	f := x.refusal
-	return func() ([]byte, error) {
-		return p.pages.Problem(page.Problem{
-			Status: f.Status, Title: title(f.Status), Detail: f.Detail, ID: x.id, Next: f.Next,
-		})
-	}
+	return p.pages.Problem(page.Problem{
+		Status: f.Status, Title: title(f.Status), Detail: f.Detail, ID: x.id, Next: f.Next,
+	})
 }
 
-func (p *Proxy) writePage(x *exchange, status int, draw func() ([]byte, error)) {
-	html, err := draw()
-	if err != nil { // a mistake in package page; its tests draw every page
+// writePage sends what package page drew, or problem+json where it could not: a
+// mistake there, whose tests draw every page.
+func (p *Proxy) writePage(x *exchange, status int, html []byte, err error) {
+	if err != nil {
 		p.log.Error("page not drawn", "id", x.id, "error", err)
+		if x.refusal == nil {
+			x.refuse(http.StatusInternalServerError, "page_not_drawn", "This page could not be shown.", nil)
+		}
 		p.writeProblem(x)
 		return
 	}
@@ -197,9 +194,7 @@ func (p *Proxy) writeProblem(x *exchange) {
 		body.Login = p.prefix + "/start"
 	case codeDenied:
 		body.User, body.Groups, body.Admitted = displayName(x.session.Principal), x.session.Principal.Groups, x.admitted()
-		if x.decision.Rule != nil {
-			body.Rule = x.decision.Rule.Where()
-		}
+		body.Rule = x.rule()
 	}
 	h := x.w.Header()
 	h.Set("Content-Type", "application/problem+json")

@@ -5,20 +5,13 @@ import (
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/target"
 )
 
 // decide is step 4: the policy's answer, and what it means to whoever asks.
 func (p *Proxy) decide(x *exchange) bool {
 	begun := p.now()
-	x.decision = x.ask(x.roles)
-	if x.signedIn() && x.decision.Rule == nil {
-		// No row speaks of this person here. Where nobody in particular may go,
-		// the session is left out and they go as nobody: signing in closes no door,
-		// such as the issuer's own pages behind this host.
-		if open := x.ask(x.state.anonymous); open.Allowed() {
-			x.decision, x.incognito = open, true
-		}
-	}
+	x.decision, x.incognito = x.judge(x.route.name, x.path, x.r.Method)
 	p.metrics.decisionSeconds.Observe(p.now().Sub(begun).Seconds())
 	switch {
 	case x.decision.Allowed():
@@ -32,8 +25,20 @@ func (p *Proxy) decide(x *exchange) bool {
 	}
 }
 
-func (x *exchange) ask(roles policy.Roles) policy.Decision {
-	return x.state.policy.Decide(policy.Request{Roles: roles, Upstream: x.route.name, Path: x.path, Method: x.r.Method})
+// judge asks the policy about whoever is behind the exchange. Where no row speaks
+// of somebody who is signed in, and nobody in particular may go, the session is
+// left out and they go as nobody, incognito: signing in closes no door, such as
+// the issuer's own pages behind this host.
+func (x *exchange) judge(upstream string, path target.Path, method string) (d policy.Decision, incognito bool) {
+	q := policy.Request{Roles: x.roles, Upstream: upstream, Path: path, Method: method}
+	if d = x.state.policy.Decide(q); d.Rule != nil || !x.signedIn() {
+		return d, false
+	}
+	q.Roles = x.state.anonymous
+	if open := x.state.policy.Decide(q); open.Allowed() {
+		return open, true
+	}
+	return d, false
 }
 
 // refuseNobody turns away a request that nobody in particular made.

@@ -84,10 +84,18 @@ func knownMethod(m string) bool {
 // signedIn reports whether somebody is behind the request.
 func (x *exchange) signedIn() bool { return x.session.ID != "" }
 
+// rule names the row that decided, as file:line; empty where none did.
+func (x *exchange) rule() string {
+	if x.decision.Rule == nil {
+		return ""
+	}
+	return x.decision.Rule.Where()
+}
+
 // finish writes the audit record and the metrics of an exchange, also when an
 // upstream breaks off and the reverse proxy panics with http.ErrAbortHandler.
 func (p *Proxy) finish(x *exchange) {
-	took := p.now().Sub(x.begun)
+	end := p.now()
 	upstream := ""
 	if x.route != nil {
 		upstream = x.route.name
@@ -95,17 +103,13 @@ func (p *Proxy) finish(x *exchange) {
 	if x.stream {
 		p.metrics.streams.WithLabelValues(upstream).Dec()
 	}
-	p.metrics.request(upstream, x.outcome, x.w.code(), x.sinceHeader(x.begun.Add(took)))
-	rule := ""
-	if x.decision.Rule != nil {
-		rule = x.decision.Rule.Where()
-	}
+	p.metrics.request(upstream, x.outcome, x.w.code(), x.sinceHeader(end))
 	p.audit.Write(audit.Record{
 		Time: x.begun, Event: x.event, ID: x.id,
 		Remote: x.client.address(), Host: x.client.host, Method: x.r.Method, Path: x.path.String(), Upstream: upstream,
 		Subject: x.session.Principal.Subject, Email: x.session.Principal.Email, Roles: x.roles.Names(),
-		Decision: x.outcome, Reason: x.reason, Rule: rule, Policy: x.state.policy.Hash(),
-		Status: x.w.code(), Bytes: x.w.bytes, Millis: float64(took.Microseconds()) / 1000,
+		Decision: x.outcome, Reason: x.reason, Rule: x.rule(), Policy: x.state.policy.Hash(),
+		Status: x.w.code(), Bytes: x.w.bytes, Millis: float64(end.Sub(x.begun).Microseconds()) / 1000,
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -48,7 +47,7 @@ func (p *Proxy) forward(x *exchange) {
 	reverse := httputil.ReverseProxy{
 		Transport:  x.route.transport,
 		BufferPool: &p.buffers,
-		ErrorLog:   slog.NewLogLogger(x.route.log.Handler(), slog.LevelWarn),
+		ErrorLog:   x.route.errorLog,
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			p.rewrite(x, pr, to)
 		},

@@ -36,6 +36,7 @@ p, role:viewer, argocd, /secret/**, *, deny
 p, role:viewer, argocd, /api/dex/internal, *, deny
 p, system:authenticated, argocd, /welcome, GET, allow
 p, user:bob@example.com, workflows, /mine, GET, allow
+p, system:anonymous, reports, /reports/, GET, allow
 p, user:carol@example.com, workflows, /mine, GET, allow
 g, example-org:dev, role:viewer
 g, example-org:argo, role:admin

@@ -87,15 +87,16 @@ func setIdentity(h http.Header, who identity.Principal) {
 	for i, g := range who.Groups {
 		groups[i] = headerValue(g)
 	}
-	for name, value := range map[string]string{
-		"User": headerValue(who.Subject), "Email": headerValue(email),
-		"Preferred-Username": headerValue(who.Username), "Groups": strings.Join(groups, ","),
-	} {
+	set := func(name, value string) {
 		if value != "" {
 			h.Set("X-Forwarded-"+name, value)
 			h.Set("X-Auth-Request-"+name, value)
 		}
 	}
+	set("User", headerValue(who.Subject))
+	set("Email", headerValue(email))
+	set("Preferred-Username", headerValue(who.Username))
+	set("Groups", strings.Join(groups, ","))
 }
 
 // headerValue percent-encodes what is not plain ASCII, and the comma and percent

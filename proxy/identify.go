@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -59,16 +60,7 @@ func (x *exchange) sameOrigin() bool {
 }
 
 func (x *exchange) allowedOrigin(origin string) bool {
-	if x.route == nil {
-		return false
-	}
-	origin = canonicalOrigin(origin)
-	for _, allowed := range x.route.allowedOrigins {
-		if canonicalOrigin(allowed) == origin {
-			return true
-		}
-	}
-	return false
+	return x.route != nil && slices.Contains(x.route.allowedOrigins, canonicalOrigin(origin))
 }
 
 // canonicalOrigin brings an origin to lower case without its scheme's own port.

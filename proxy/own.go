@@ -9,14 +9,12 @@ import (
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/page"
-	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/target"
 )
 
 // isOwn reports whether a path is one of authgate's own endpoints.
 func (p *Proxy) isOwn(path target.Path) bool {
-	rest, ok := strings.CutPrefix(path.String(), p.prefix)
-	return ok && (rest == "" || rest[0] == '/')
+	return hasPrefix(path.String(), p.prefix)
 }
 
 // serveOwn answers authgate's own endpoints. It reports whether it did: they have
@@ -25,23 +23,28 @@ func (p *Proxy) serveOwn(x *exchange) bool {
 	if !p.isOwn(x.path) {
 		return false
 	}
-	endpoint := map[string]func(*exchange) bool{
-		"":          p.portal,
-		"/":         p.portal,
-		"/start":    p.start,
-		"/callback": p.callback,
-		"/sign_out": p.signOut,
-		"/userinfo": p.userinfo,
-	}[strings.TrimPrefix(x.path.String(), p.prefix)]
-	if endpoint == nil {
-		endpoint = func(x *exchange) bool {
-			return x.refuse(http.StatusNotFound, "no_endpoint", "There is nothing under this path.", nil)
-		}
-	}
-	if !endpoint(x) {
+	ownHeaders(x.w.Header())
+	if !p.endpoint(x) {
 		p.answer(x)
 	}
 	return true
+}
+
+func (p *Proxy) endpoint(x *exchange) bool {
+	switch strings.TrimPrefix(x.path.String(), p.prefix) {
+	case "", "/":
+		return p.portal(x)
+	case "/start":
+		return p.start(x)
+	case "/callback":
+		return p.callback(x)
+	case "/sign_out":
+		return p.signOut(x)
+	case "/userinfo":
+		return p.userinfo(x)
+	default:
+		return x.refuse(http.StatusNotFound, "no_endpoint", "There is nothing under this path.", nil)
+	}
 }
 
 // identifyReader is step 3 for endpoints that only show something to somebody.
@@ -79,7 +82,6 @@ func (p *Proxy) userinfo(x *exchange) bool {
 		return false
 	}
 	who := x.session.Principal
-	ownHeaders(x.w.Header())
 	x.w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(x.w).Encode(userinfo{
 		Issuer: who.Issuer, Subject: who.Subject, Email: who.Email, EmailVerified: who.EmailVerified,
@@ -103,14 +105,15 @@ func (p *Proxy) portal(x *exchange) bool {
 		if err != nil { // config has checked it
 			continue
 		}
-		if !x.state.policy.Decide(policy.Request{Roles: x.roles, Upstream: u.Name, Path: home, Method: http.MethodGet}).Allowed() {
+		if d, _ := x.judge(u.Name, home, http.MethodGet); !d.Allowed() {
 			continue
 		}
 		for _, host := range u.Hosts {
 			shown.Upstreams = append(shown.Upstreams, page.Link{Text: u.Name, URL: x.client.originOf(host) + home.String()})
 		}
 	}
-	p.writeOwnPage(x, func() ([]byte, error) { return p.pages.Portal(shown) })
+	html, err := p.pages.Portal(shown)
+	p.writePage(x, http.StatusOK, html, err)
 	return true
 }
 

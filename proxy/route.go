@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -45,12 +46,12 @@ type upstream struct {
 	url            *url.URL
 	hostHeader     string
 	headers        bool
-	allowedOrigins []string
+	allowedOrigins []string // canonical
 	transport      http.RoundTripper
-	log            *slog.Logger
+	errorLog       *log.Logger // what ReverseProxy has to say
 }
 
-func newUpstream(c *config.Upstream, timeouts config.Timeouts, cas *x509.CertPool, log *slog.Logger) *upstream {
+func newUpstream(c *config.Upstream, timeouts config.Timeouts, cas *x509.CertPool, logger *slog.Logger) *upstream {
 	transport := &http.Transport{
 		// No Proxy: HTTP_PROXY would receive the requests with the identity in them.
 		DialContext:            (&net.Dialer{Timeout: time.Duration(timeouts.UpstreamDial)}).DialContext,
@@ -65,11 +66,14 @@ func newUpstream(c *config.Upstream, timeouts config.Timeouts, cas *x509.CertPoo
 		Protocols:              new(http.Protocols),
 	}
 	transport.Protocols.SetHTTP1(true)
-	return &upstream{
-		name: c.Name, url: c.URL, hostHeader: c.HostHeader,
-		headers: c.Identity.Headers, allowedOrigins: c.AllowedOrigins, transport: transport,
-		log: log.With("upstream", c.Name),
+	u := &upstream{
+		name: c.Name, url: c.URL, hostHeader: c.HostHeader, headers: c.Identity.Headers, transport: transport,
+		errorLog: slog.NewLogLogger(logger.With("upstream", c.Name).Handler(), slog.LevelWarn),
 	}
+	for _, origin := range c.AllowedOrigins {
+		u.allowedOrigins = append(u.allowedOrigins, canonicalOrigin(origin))
+	}
+	return u
 }
 
 // findHost is the first half of step 2: a host that no upstream has is refused.

@@ -41,7 +41,7 @@ func (p *Proxy) start(x *exchange) bool {
 	}
 	secure := x.client.secure()
 	name := p.loginCookie(login.State, secure)
-	sealed, err := p.logins.Seal(name, pending{login, p.parseReturnTo(x.r.URL.Query().Get("rd")).String(), x.begun})
+	sealed, err := p.logins.Seal(name, pending{login, p.returnTo(x.r.URL.Query().Get("rd")), x.begun})
 	if err != nil {
 		return x.refuse(http.StatusInternalServerError, "login_not_begun", "The login could not be begun.", err)
 	}
@@ -154,14 +154,15 @@ func (p *Proxy) takeLogin(x *exchange, state string) (pending, error) {
 // loginCookie names the cookie of one login. Several tabs may log in at once,
 // each with its own.
 func (p *Proxy) loginCookie(state string, secure bool) string {
-	name := "-login-" + state[:stateInName]
-	return p.sessions.Name(secure) + name
+	return p.loginPrefix(secure) + state[:stateInName]
 }
+
+func (p *Proxy) loginPrefix(secure bool) string { return p.sessions.Name(secure) + "-login-" }
 
 // dropOldLogins keeps tabs that nobody finishes from filling the cookie header.
 func (p *Proxy) dropOldLogins(x *exchange) {
 	secure := x.client.secure()
-	prefix := p.sessions.Name(secure) + "-login-"
+	prefix := p.loginPrefix(secure)
 	var old []string
 	for name := range session.Names(x.r.Header) {
 		if strings.HasPrefix(name, prefix) {
@@ -197,10 +198,12 @@ func (p *Proxy) signOut(x *exchange) bool {
 		}
 		rd := x.r.URL.Query().Get("rd")
 		if rd != "" {
-			rd = p.parseReturnTo(rd).String()
+			rd = p.returnTo(rd)
 		}
-		question := page.SignOut{Who: displayName(x.session.Principal), Action: p.prefix + "/sign_out", ReturnTo: rd}
-		p.writeOwnPage(x, func() ([]byte, error) { return p.pages.SignOut(question) })
+		html, err := p.pages.SignOut(page.SignOut{
+			Who: displayName(x.session.Principal), Action: p.prefix + "/sign_out", ReturnTo: rd,
+		})
+		p.writePage(x, http.StatusOK, html, err)
 		return true
 	case http.MethodPost:
 		x.r.Body = http.MaxBytesReader(x.w, x.r.Body, maxSignOutForm)
@@ -208,7 +211,7 @@ func (p *Proxy) signOut(x *exchange) bool {
 		p.sessions.End(x.w, x.client.secure())
 		x.event = audit.Logout
 		if rd != "" {
-			x.redirect(http.StatusSeeOther, p.parseReturnTo(rd).String())
+			x.redirect(http.StatusSeeOther, p.returnTo(rd))
 			return true
 		}
 		return p.signedOut(x)
@@ -219,45 +222,31 @@ func (p *Proxy) signOut(x *exchange) bool {
 }
 
 func (p *Proxy) signedOut(x *exchange) bool {
-	p.writeOwnPage(x, func() ([]byte, error) {
-		return p.pages.SignedOut(page.Link{Text: "Sign in again", URL: p.startURL("/")})
-	})
+	html, err := p.pages.SignedOut(page.Link{Text: "Sign in again", URL: p.startURL("/")})
+	p.writePage(x, http.StatusOK, html, err)
 	return true
 }
 
-func (p *Proxy) writeOwnPage(x *exchange, draw func() ([]byte, error)) {
-	ownHeaders(x.w.Header())
-	p.writePage(x, http.StatusOK, draw)
-}
-
-// returnTo is where a person was on this host: a canonical path and a query. No
-// value of it leads to another host.
-type returnTo struct {
-	path  target.Path
-	query string
-}
-
-func (to returnTo) String() string {
-	if to.query == "" {
-		return to.path.String()
+// returnTo reads rd, where a person was on this host. What is not a canonical
+// path, or leads back into authgate's own endpoints, becomes the start page; a
+// query that cannot be kept is left out. No value of it leads to another host.
+func (p *Proxy) returnTo(rd string) string {
+	path, err := target.Parse(rd)
+	if err != nil || len(path.String()) > maxReturnTo || p.isOwn(path) {
+		return "/"
 	}
-	return to.path.String() + "?" + to.query
-}
-
-// parseReturnTo reads rd. What is not a canonical path on this host, or leads
-// back into authgate's own endpoints, becomes the start page; a query that cannot
-// be kept is left out.
-func (p *Proxy) parseReturnTo(rd string) returnTo {
-	home, err := target.Parse("/")
-	path, parseErr := target.Parse(rd)
 	_, query, _ := strings.Cut(rd, "?")
-	if err != nil || parseErr != nil || len(path.String()) > maxReturnTo || p.isOwn(path) {
-		return returnTo{path: home}
-	}
 	if len(query) > maxReturnTo || !visible(query) {
 		query = ""
 	}
-	return returnTo{path, query}
+	return withQuery(path.String(), query)
+}
+
+func withQuery(path, query string) string {
+	if query == "" {
+		return path
+	}
+	return path + "?" + query
 }
 
 // visible reports whether a query may stand in a Location header as it is.

@@ -234,8 +234,8 @@ func TestPortalListsWhatAPersonMayOpen(t *testing.T) {
 	g := newGate(t, nil)
 	for who, want := range map[string][]string{
 		"alice": {"https://argo-cd.example.com/", "https://argo-cd.example.com/reports/", "https://argo-workflows.example.com/"},
-		"bob":   {"https://argo-cd.example.com/"},
-		"carol": nil,
+		"bob":   {"https://argo-cd.example.com/", "https://argo-cd.example.com/reports/"},
+		"carol": {"https://argo-cd.example.com/reports/"}, // open to anybody
 	} {
 		page := body(t, g.do("GET", own+"/", g.as(who), browser))
 		if got := strings.Count(page, `<li><a href="`); got != len(want) {

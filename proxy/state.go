@@ -25,6 +25,7 @@ type state struct {
 func (p *Proxy) SetPolicy(s *policy.Snapshot) {
 	next := &state{policy: s, generation: 1, loaded: p.now()}
 	next.anonymous = s.Resolve(policy.Who{Anonymous: true})
+	next.roles.clear()
 	if last := p.state.Load(); last != nil {
 		next.generation = last.generation + 1
 	}
@@ -66,18 +67,18 @@ type roleMemory struct {
 }
 
 func (m *roleMemory) of(id string, resolve func() policy.Roles) policy.Roles {
-	known := m.known.Load()
-	if known != nil {
-		if roles, ok := known.Load(id); ok {
-			return roles.(policy.Roles)
-		}
+	if roles, ok := m.known.Load().Load(id); ok {
+		return roles.(policy.Roles)
+	}
+	if m.count.Add(1) > maxRoleMemory {
+		m.clear()
 	}
 	roles := resolve()
-	if known == nil || m.count.Add(1) > maxRoleMemory {
-		known = &sync.Map{}
-		m.known.Store(known)
-		m.count.Store(1)
-	}
-	known.Store(id, roles)
+	m.known.Load().Store(id, roles)
 	return roles
+}
+
+func (m *roleMemory) clear() {
+	m.known.Store(&sync.Map{})
+	m.count.Store(0)
 }

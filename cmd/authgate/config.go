@@ -75,7 +75,9 @@ func describe(w io.Writer, file string, parts *parts, missing []error) error {
 		summary += fmt.Sprintf(", %d policy rows (%s)", parts.policy.Rows(), parts.policy.Hash())
 	}
 	for _, err := range missing {
-		summary += "\n  not here, so not looked at: " + strings.ReplaceAll(err.Error(), "\n", "\n  not here, so not looked at: ")
+		for line := range strings.Lines(err.Error()) { // several policy files are one error
+			summary += "\n  not here, so not looked at: " + strings.TrimSuffix(line, "\n")
+		}
 	}
 	_, err := fmt.Fprintln(w, summary)
 	return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -109,62 +110,70 @@ func (f *whoFlags) check() error {
 
 // place is a TARGET of the command line.
 type place struct {
-	upstream string
-	path     string
+	upstream string // empty where a refused path leaves it open
+	path     target.Path
+	shown    string // path as it is told: canonical, or as written where it is refused
+	refused  error  // why authgate would refuse the path before any policy is asked
 }
 
 // parsePlace reads UPSTREAM:/path or, with a configuration, a URL.
 func (l *loadedPolicy) parsePlace(s string) (place, error) {
-	if strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") {
-		return l.parseURL(s)
+	if scheme, rest, isURL := strings.Cut(s, "://"); isURL && (scheme == "http" || scheme == "https") {
+		return l.parseURL(s, rest)
 	}
 	upstream, path, ok := strings.Cut(s, ":")
 	if !ok || upstream == "" || !strings.HasPrefix(path, "/") {
 		return place{}, fmt.Errorf("target %q is not UPSTREAM:/path", s)
 	}
-	if l.config != nil && l.upstream(upstream) == nil {
+	if l.config != nil && !slices.Contains(l.config.UpstreamNames(), upstream) {
 		what := fmt.Sprintf("the configuration has no upstream %q", upstream)
 		if hint := fault.DidYouMean(upstream, l.config.UpstreamNames()); hint != "" {
 			what += "; " + hint
 		}
 		return place{}, errors.New(what)
 	}
-	return place{upstream, path}, nil
+	at := newPlace(path)
+	at.upstream = upstream
+	return at, nil
 }
 
-func (l *loadedPolicy) upstream(name string) *config.Upstream {
-	for i := range l.config.Upstreams {
-		if l.config.Upstreams[i].Name == name {
-			return &l.config.Upstreams[i]
-		}
+func newPlace(path string) place {
+	canonical, err := target.Parse(path)
+	if err != nil {
+		return place{shown: path, refused: err}
 	}
-	return nil
+	return place{path: canonical, shown: canonical.String()}
 }
 
 // parseURL finds the upstream of a URL as the proxy does: by host, then by the
-// longest path prefix.
-func (l *loadedPolicy) parseURL(s string) (place, error) {
+// longest prefix of the canonical path. The path is taken as it was written,
+// because net/url would decode it.
+func (l *loadedPolicy) parseURL(s, rest string) (place, error) {
 	if l.config == nil {
 		return place{}, fmt.Errorf("target %q is a URL, which takes --config to tell its upstream; or write UPSTREAM:/path", s)
 	}
-	u, err := url.Parse(s)
+	end := strings.IndexAny(rest, "/?")
+	if end < 0 {
+		end = len(rest)
+	}
+	u, err := url.Parse("//" + rest[:end])
 	if err != nil {
 		return place{}, fmt.Errorf("target: %w", err)
 	}
-	path := u.EscapedPath()
-	if path == "" {
-		path = "/"
+	path := rest[end:]
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
 	}
-	found, known := proxy.Route(l.config.Upstreams, strings.ToLower(u.Hostname()), path)
+	at := newPlace(path)
+	found, known := proxy.Route(l.config.Upstreams, strings.ToLower(u.Hostname()), at.path.String())
 	switch {
 	case !known:
 		return place{}, fmt.Errorf("no upstream of the configuration has the host %s", u.Hostname())
+	case at.refused != nil:
+		return at, nil
 	case found < 0:
 		return place{}, fmt.Errorf("no upstream of the configuration serves %s under this path", u.Hostname())
 	}
-	return place{l.config.Upstreams[found].Name, path}, nil
+	at.upstream = l.config.Upstreams[found].Name
+	return at, nil
 }
-
-// parseTarget gives the canonical path, or the reason for which authgate would
-// refuse the request before any policy is asked.
-func (p place) parseTarget() (target.Path, error) { return target.Parse(p.path) }

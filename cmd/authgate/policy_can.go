@@ -33,10 +33,7 @@ func newPolicyCan() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			verdict, err := ask(loaded, who.who, strings.ToUpper(args[0]), at)
-			if err != nil {
-				return err
-			}
+			verdict := ask(loaded, who.who, strings.ToUpper(args[0]), at)
 			if err := flags.answer(cmd.OutOrStdout(), verdict.text(), verdict); err != nil {
 				return err
 			}
@@ -63,15 +60,13 @@ type verdict struct {
 	Policy   string `json:"policy"` // hash
 }
 
-func ask(loaded *loadedPolicy, who policy.Who, method string, at place) (verdict, error) {
-	v := verdict{Decision: policy.Deny.String(), Method: method, Upstream: at.upstream, Path: at.path, Policy: loaded.Hash()}
-	path, err := at.parseTarget()
-	if err != nil { // the answer is no, and the policy has no part in it
-		v.Reason = err.Error()
-		return v, nil
+func ask(loaded *loadedPolicy, who policy.Who, method string, at place) verdict {
+	v := verdict{Decision: policy.Deny.String(), Method: method, Upstream: at.upstream, Path: at.shown, Policy: loaded.Hash()}
+	if at.refused != nil { // the answer is no, and the policy has no part in it
+		v.Reason = at.refused.Error()
+		return v
 	}
-	v.Path = path.String()
-	q := policy.Request{Roles: loaded.Resolve(who), Upstream: at.upstream, Path: path, Method: method}
+	q := policy.Request{Roles: loaded.Resolve(who), Upstream: at.upstream, Path: at.path, Method: method}
 	d := loaded.Decide(q)
 	v.Decision = d.Effect.String()
 	if d.Rule == nil {
@@ -80,10 +75,10 @@ func ask(loaded *loadedPolicy, who policy.Who, method string, at place) (verdict
 		if open := loaded.Decide(q); open.Allowed() {
 			v.Reason += ", but " + open.Rule.Where() + " lets anybody through without a login"
 		}
-		return v, nil
+		return v
 	}
 	v.Rule, v.Row = d.Rule.Where(), d.Rule.String()
-	return v, nil
+	return v
 }
 
 func (v verdict) text() string {

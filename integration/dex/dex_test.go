@@ -101,9 +101,9 @@ func newSet(t *testing.T) set {
 	return set{gh, p, issuer, rp}
 }
 
-// login walks a person to the relying party's callback, where nobody listens,
-// and returns the code that the address holds.
-func (s set) login(t *testing.T, login string) (code string) {
+// visit walks a person towards the relying party's callback, where nobody
+// listens, and returns where the way ended.
+func (s set) visit(t *testing.T, login string) visitor.Answer {
 	t.Helper()
 	v, err := visitor.New(login, s.github.URL(), s.github.CA())
 	if err != nil {
@@ -114,6 +114,13 @@ func (s set) login(t *testing.T, login string) (code string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return a
+}
+
+// login is a visit that gets there; it returns the code that the address holds.
+func (s set) login(t *testing.T, login string) (code string) {
+	t.Helper()
+	a := s.visit(t, login)
 	code = a.URL.Query().Get("code")
 	if code == "" || a.URL.Query().Get("state") != "state" {
 		t.Fatalf("login of %s ended at %s with status %d: %s", login, a.URL, a.Status, a.Body)
@@ -230,15 +237,7 @@ func TestWhatGitHubRefusesNeverReachesTheRelyingParty(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			v, err := visitor.New(c.login, s.github.URL(), s.github.CA())
-			if err != nil {
-				t.Fatal(err)
-			}
-			v.StopAt(rpCallback)
-			a, err := v.Open(t.Context(), s.rp.AuthCodeURL("state"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			a := s.visit(t, c.login)
 			if a.Status != http.StatusInternalServerError || !a.Via("/api/dex/callback") {
 				t.Errorf("ended at %s with %d, want Dex's own 500", a.URL, a.Status)
 			}
