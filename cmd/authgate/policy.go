@@ -1,10 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"slices"
 	"strings"
@@ -22,18 +20,15 @@ func newPolicy() *cobra.Command {
 	return group("policy", "Ask a policy, offline: no issuer, no network, no cluster", newPolicyCan())
 }
 
-// policyFlags say which policy is asked, and how it answers. Every policy
-// command has them.
+// policyFlags say which policy is asked.
 type policyFlags struct {
 	policies []string
 	config   string
-	output   string
 }
 
 func (f *policyFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.policies, "policy", nil, "policy `FILE`; may be repeated")
 	cmd.Flags().StringVar(&f.config, "config", "", "configuration `FILE` that names the policy and the upstreams")
-	cmd.Flags().StringVarP(&f.output, "output", "o", "text", "text or json")
 }
 
 // loadedPolicy is a policy, and the configuration around it where there is one.
@@ -45,9 +40,6 @@ type loadedPolicy struct {
 func (f *policyFlags) load() (*loadedPolicy, error) {
 	if len(f.policies) == 0 && f.config == "" {
 		return nil, errors.New("no policy is named; write --policy FILE or --config FILE")
-	}
-	if f.output != "text" && f.output != "json" {
-		return nil, fmt.Errorf("--output is %q; write text or json", f.output)
 	}
 	var loaded loadedPolicy
 	var upstreams []string
@@ -70,17 +62,6 @@ func (f *policyFlags) load() (*loadedPolicy, error) {
 		return nil, notLoaded{err}
 	}
 	return &loaded, nil
-}
-
-// answer renders one answer in the form that was asked for.
-func (f *policyFlags) answer(w io.Writer, text string, object any) error {
-	if f.output == "json" {
-		encoder := json.NewEncoder(w)
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(object)
-	}
-	_, err := fmt.Fprintln(w, text)
-	return err
 }
 
 // whoFlags say who asks.

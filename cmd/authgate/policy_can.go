@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"cmp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,6 +11,7 @@ import (
 
 func newPolicyCan() *cobra.Command {
 	var flags policyFlags
+	var out output
 	var who whoFlags
 	cmd := &cobra.Command{
 		Use:   "can WHO METHOD TARGET",
@@ -22,7 +23,7 @@ func newPolicyCan() *cobra.Command {
 			"  authgate policy can --config authgate.yaml --anonymous GET https://argo-cd.example.com/api/dex/keys",
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := who.check(); err != nil {
+			if err := cmp.Or(who.check(), out.check()); err != nil {
 				return err
 			}
 			loaded, err := flags.load()
@@ -34,7 +35,7 @@ func newPolicyCan() *cobra.Command {
 				return err
 			}
 			verdict := ask(loaded, who.who, strings.ToUpper(args[0]), at)
-			if err := flags.answer(cmd.OutOrStdout(), verdict.text(), verdict); err != nil {
+			if err := out.answer(cmd, verdict, verdict.print); err != nil {
 				return err
 			}
 			if verdict.Decision != policy.Allow.String() {
@@ -45,6 +46,7 @@ func newPolicyCan() *cobra.Command {
 	}
 	flags.add(cmd)
 	who.add(cmd)
+	out.add(cmd)
 	return cmd
 }
 
@@ -81,13 +83,14 @@ func ask(loaded *loadedPolicy, who policy.Who, method string, at place) verdict 
 	return v
 }
 
-func (v verdict) text() string {
-	word := "no"
+func (v verdict) print(s *sheet) {
+	word := s.bad("no")
 	if v.Decision == policy.Allow.String() {
-		word = "yes"
+		word = s.good("yes")
 	}
 	if v.Rule == "" {
-		return fmt.Sprintf("%s  %s %s:%s  %s", word, v.Method, v.Upstream, v.Path, v.Reason)
+		s.line("%s  %s %s:%s  %s", word, v.Method, v.Upstream, v.Path, v.Reason)
+		return
 	}
-	return fmt.Sprintf("%s  %s %s:%s  %s: %s", word, v.Method, v.Upstream, v.Path, v.Rule, v.Row)
+	s.line("%s  %s %s:%s  %s: %s", word, v.Method, v.Upstream, v.Path, v.Rule, v.Row)
 }

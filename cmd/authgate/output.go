@@ -1,0 +1,50 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// output is the form of an answer. Every policy command has text, for people, and
+// json, whose keys are stable; some have further ones.
+type output struct {
+	form  string
+	forms []string
+}
+
+const (
+	textForm = "text"
+	jsonForm = "json"
+)
+
+func (o *output) add(cmd *cobra.Command, more ...string) {
+	o.forms = append([]string{textForm, jsonForm}, more...)
+	last := len(o.forms) - 1
+	cmd.Flags().StringVarP(&o.form, "output", "o", textForm, strings.Join(o.forms[:last], ", ")+" or "+o.forms[last])
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(o.forms, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func (o *output) check() error {
+	if !slices.Contains(o.forms, o.form) {
+		last := len(o.forms) - 1
+		return fmt.Errorf("--output is %q; write %s or %s", o.form, strings.Join(o.forms[:last], ", "), o.forms[last])
+	}
+	return nil
+}
+
+// answer renders one answer: the object for programs, or what print writes for a
+// person.
+func (o *output) answer(cmd *cobra.Command, object any, print func(*sheet)) error {
+	if o.form == jsonForm {
+		encoder := json.NewEncoder(cmd.OutOrStdout())
+		encoder.SetEscapeHTML(false)
+		return encoder.Encode(object)
+	}
+	out := newSheet(cmd.OutOrStdout())
+	print(out)
+	return out.err
+}
