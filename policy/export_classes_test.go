@@ -1,0 +1,29 @@
+package policy
+
+// Class shows a class of paths.
+type Class struct {
+	Label, Witness string
+	Matching       []int
+}
+
+// ClassesOf cuts the paths into classes.
+func ClassesOf(patterns []string) ([]Class, error) {
+	found, err := classesOf(patterns)
+	var shown []Class
+	for _, c := range found {
+		shown = append(shown, Class{c.label, c.witness, c.matching})
+	}
+	return shown, err
+}
+
+// MatchPath says what a pattern means.
+func MatchPath(path, pattern string) bool { return matchPath(path, pattern) }
+
+// MethodClasses gives the methods that rows with these methods tell apart.
+func MethodClasses(methods ...string) []string {
+	var rows []*Row
+	for _, m := range methods {
+		rows = append(rows, &Row{Methods: m})
+	}
+	return methodClasses(rows)
+}
