@@ -70,9 +70,9 @@ func fresh(literals map[string]bool) string {
 
 var plainWords = []string{"x", "y", "z"}
 
-// maxOverlaps bounds the states of one search. Globs as people write them, with
-// one star, need about as many as they have characters.
-const maxOverlaps = 1 << 16
+// maxOverlaps bounds one search, in positions of globs looked at. Globs as people
+// write them, with one star, need a few for each of their characters.
+const maxOverlaps = 1 << 18
 
 // search runs globs side by side over a segment and finds every set of them, the
 // empty one too, that some segment matches which is no literal. One strange
@@ -123,7 +123,7 @@ func (s *search) note(text, label string, matching []string) {
 		return
 	}
 	s.known[key] = true
-	switch globs := count(matching, isGlob); {
+	switch globs := countGlobs(matching); {
 	case globs == 0:
 		label = anySegment
 	case globs > 1 || label == "":
@@ -141,12 +141,14 @@ func (s *search) run() error {
 	}
 	const often = 2
 	left := map[string]int{}
+	looked := 0
 	var first []int
 	for g := range s.globs {
 		first = append(first, g*s.width)
 	}
 	for queue := []step{{"", s.settle(first)}}; len(queue) > 0; queue = queue[1:] {
-		if len(left) > maxOverlaps {
+		looked += len(queue[0].state)
+		if looked > maxOverlaps {
 			return fmt.Errorf("the %d patterns of one segment, %s among them, overlap in too many ways", len(s.globs), s.globs[0])
 		}
 		at := queue[0]
@@ -216,9 +218,9 @@ func (s *search) accepted(state []int) []string {
 	return matching
 }
 
-func count(list []string, is func(string) bool) (n int) {
-	for _, s := range list {
-		if is(s) {
+func countGlobs(pieces []string) (n int) {
+	for _, piece := range pieces {
+		if isGlob(piece) {
 			n++
 		}
 	}
