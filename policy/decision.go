@@ -36,3 +36,11 @@ type Decision struct {
 
 // Allowed reports whether the request may go on.
 func (d Decision) Allowed() bool { return d.Effect == Allow }
+
+// String gives the answer as the audit does: allow policy.csv:3.
+func (d Decision) String() string {
+	if d.Rule == nil {
+		return d.Effect.String()
+	}
+	return d.Effect.String() + " " + d.Rule.Where()
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/casbin/casbin/v2"
 	"github.com/casbin/casbin/v2/model"
@@ -38,7 +39,14 @@ m = r.app == p.app && hasRole(r.roles, p.sub) && pathMatch(r.path, p.path) && me
 type judge struct {
 	upstream string
 	enforcer *casbin.Enforcer
-	rows     map[rule]*Row // what casbin holds → the first such row
+	rows     []*Row // what casbin holds, in its order
+}
+
+// lazyJudge builds its judge when it is first asked for it.
+type lazyJudge func() (*judge, error)
+
+func judgeLater(upstream string, all []*Row) lazyJudge {
+	return sync.OnceValues(func() (*judge, error) { return newJudge(upstream, all) })
 }
 
 // rule is a row as casbin holds it, in the order of the model.
@@ -52,30 +60,24 @@ func (r *Row) rule(upstream string) rule {
 // order of the files. Without rows there is no judge: casbin would try its
 // matcher once, with every field of the policy empty.
 func newJudge(upstream string, all []*Row) (*judge, error) {
-	j := &judge{upstream: upstream, rows: map[rule]*Row{}}
+	j := &judge{upstream: upstream}
 	var policy [][]string
-	var first *Row
 	for _, row := range all {
 		if row.Upstream != upstream && row.Upstream != anyUpstream {
 			continue
 		}
-		if first == nil {
-			first = row
-		}
 		r := row.rule(upstream)
 		policy = append(policy, r[:])
-		if _, seen := j.rows[r]; !seen {
-			j.rows[r] = row
-		}
+		j.rows = append(j.rows, row)
 	}
-	if first == nil {
+	if len(j.rows) == 0 {
 		return nil, nil
 	}
 	var err error
 	if j.enforcer, err = newEnforcer(policy, nil); err != nil {
 		return nil, fmt.Errorf("building the enforcer of upstream %s: %w", upstream, err)
 	}
-	if err := j.probe(first); err != nil {
+	if err := j.probe(j.rows[0]); err != nil {
 		return nil, fmt.Errorf("trying the enforcer of upstream %s: %w", upstream, err)
 	}
 	return j, nil
@@ -83,10 +85,15 @@ func newJudge(upstream string, all []*Row) (*judge, error) {
 
 // decide asks casbin. The caller has seen to it that nothing in the question is
 // empty. An error means deny, and the zero Decision that comes with it does.
-func (j *judge) decide(roles subjects, path, method string) (Decision, error) {
+func (j *judge) decide(roles Roles, path, method string) (d Decision, err error) {
 	if j == nil {
 		return Decision{}, nil
 	}
+	defer func() {
+		if r := recover(); r != nil {
+			d, err = Decision{}, fmt.Errorf("casbin panicked: %v", r)
+		}
+	}()
 	allowed, why, err := j.enforcer.EnforceEx(roles, j.upstream, path, method)
 	if err != nil {
 		return Decision{}, fmt.Errorf("asking casbin: %w", err)
@@ -97,26 +104,37 @@ func (j *judge) decide(roles subjects, path, method string) (Decision, error) {
 	if len(why) != len(rule{}) {
 		return Decision{}, errors.New("casbin names no row for its verdict")
 	}
-	row := j.rows[rule(why)]
+	row := j.row(rule(why))
 	if row == nil || (row.Effect == Allow) != allowed {
 		return Decision{}, errors.New("casbin's verdict is not that of the row it names")
 	}
 	return Decision{row.Effect, row}, nil
 }
 
+// row finds the first row that casbin holds in this form. Enforce has just looked
+// at each of them, and at far greater cost.
+func (j *judge) row(as rule) *Row {
+	i := slices.IndexFunc(j.rows, func(row *Row) bool { return row.rule(j.upstream) == as })
+	if i < 0 {
+		return nil
+	}
+	return j.rows[i]
+}
+
 // probe asks a question that some row answers: an unknown function or field
 // shows itself only when casbin is first asked.
 func (j *judge) probe(row *Row) error {
 	path, method := row.witness()
-	d, err := j.decide(subjects{row.Subject: {}}, path, method)
+	d, err := j.decide(Roles{roles: []string{row.Subject}, others: []string{row.Subject}}, path, method)
 	if err == nil && d.Rule == nil {
 		err = errors.New("casbin does not find " + row.String())
 	}
 	return err
 }
 
-// hierarchy knows which roles a member holds. It is safe for concurrent use with
-// names of the policy; for others casbin would write a passing entry.
+// hierarchy is casbin's knowledge of which roles a member holds. It is safe for
+// concurrent use with names of the policy; for others casbin would write a passing
+// entry.
 type hierarchy struct{ manager rbac.RoleManager }
 
 func newHierarchy(grants []grant) (*hierarchy, error) {
@@ -128,26 +146,16 @@ func newHierarchy(grants []grant) (*hierarchy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("building the role manager: %w", err)
 	}
-	h := &hierarchy{enforcer.GetRoleManager()}
-	held := map[string][]string{} // member → its roles, as casbin sees them
-	for _, g := range grants {
-		if _, asked := held[g.member]; !asked {
-			held[g.member] = slices.Sorted(slices.Values(h.above(g.member)))
-		}
-		if _, found := slices.BinarySearch(held[g.member], g.role); !found {
-			return nil, fmt.Errorf("building the role manager: casbin does not find that %s is granted %s", g.member, g.role)
-		}
-	}
-	return h, nil
+	return &hierarchy{enforcer.GetRoleManager()}, nil
 }
 
-// above gives the roles that a member holds, over at most maxChain grants.
-func (h *hierarchy) above(member string) []string {
+// above gives the roles that a member holds, sorted, over at most maxChain grants.
+func (h *hierarchy) above(member string) ([]string, error) {
 	roles, err := h.manager.GetImplicitRoles(member)
 	if err != nil {
-		return nil
+		return nil, fmt.Errorf("asking casbin for the roles of %s: %w", member, err)
 	}
-	return roles
+	return slices.Sorted(slices.Values(roles)), nil
 }
 
 // newEnforcer builds an enforcer with these rows and makes sure that it holds
@@ -168,7 +176,7 @@ func newEnforcer(rules, links [][]string) (e *casbin.Enforcer, err error) {
 	if e, err = casbin.NewEnforcer(m); err != nil {
 		return nil, fmt.Errorf("taking the model: %w", err)
 	}
-	e.AddFunction("hasRole", predicate(subjects.has))
+	e.AddFunction("hasRole", predicate(Roles.has))
 	e.AddFunction("pathMatch", predicate(matchPath))
 	e.AddFunction("methodMatch", predicate(matchMethod))
 	if err := e.BuildRoleLinks(); err != nil {

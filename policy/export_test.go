@@ -1,12 +1,66 @@
 package policy
 
+import (
+	"errors"
+	"time"
+)
+
+// What casbin is given to call.
+var (
+	PathMatch   = predicate(matchPath)
+	MethodMatch = predicate(matchMethod)
+)
+
 // AllRows gives the p rows in the order of the files.
 func (s *Snapshot) AllRows() []*Row { return s.rows }
 
 // Holding is somebody who is one subject and nothing else.
 func (s *Snapshot) Holding(subject string) Roles {
-	return newRoles(s.origin, subjects{subject: {}})
+	return newRoles(s.numbers, []setWord{wordOf(s.numbers.ids[subject])})
 }
+
+// DecideKind gives the answer of the index, and what kind of question this is.
+func (s *Snapshot) DecideKind(q Request) (Decision, uint64) {
+	v := s.index.decide(&q)
+	return v.Decision, v.kind(&q)
+}
+
+// Enforce asks casbin's enforcer of the whole upstream.
+func (s *Snapshot) Enforce(q Request) (Decision, error) { return s.enforce(&q) }
+
+// LoseDenials makes the index forget the rows that deny.
+func (s *Snapshot) LoseDenials() {
+	for i := range s.index.groups {
+		if g := &s.index.groups[i]; g.effect == Deny {
+			g.methods = 0
+		}
+	}
+}
+
+// BreakCasbin makes casbin fail.
+func (s *Snapshot) BreakCasbin(upstream string, panics bool) {
+	s.judges[upstream] = func() (*judge, error) {
+		if panics {
+			return &judge{}, nil // without an enforcer
+		}
+		return nil, errors.New("casbin is broken")
+	}
+}
+
+// SlowCasbin makes casbin take its time.
+func (s *Snapshot) SlowCasbin(upstream string, d time.Duration) {
+	j := s.judges[upstream]
+	s.judges[upstream] = func() (*judge, error) {
+		<-time.After(d)
+		return j()
+	}
+}
+
+// ForgetGrants makes the index forget which role leads to which.
+func (s *Snapshot) ForgetGrants() { clear(s.numbers.brings) }
+
+// Waiting counts the questions that casbin was not asked yet, if somebody confirms.
+func (s *Snapshot) Waiting() int { return len(s.confirming.Load().queue) }
 
 // Witness is a path and a method that the row covers.
 func (r *Row) Witness() (path, method string) { return r.witness() }

@@ -17,13 +17,36 @@ type field struct {
 	at     fault.Position
 }
 
+// fields gives the fields of a row, of which there is always a first one, or nil
+// where a comment stands behind them.
 func (p *parser) fields(start fault.Position, line string, record []string) []field {
 	fields := make([]field, len(record))
 	for i, text := range record {
 		_, column := p.csv.FieldPos(i)
-		fields[i] = field{text, strings.HasPrefix(line[column-1:], `"`), shift(start, column-1)}
+		f := field{text, strings.HasPrefix(line[column-1:], `"`), shift(start, column-1)}
+		if !f.quoted && !p.tidy(&f) {
+			return nil
+		}
+		fields[i] = f
 	}
 	return fields
+}
+
+// tidy refuses what no field without quotes may hold, and reports whether the
+// rest of its row can be read.
+func (p *parser) tidy(f *field) bool {
+	if at := commentStart(f.text); at >= 0 {
+		p.garble(shift(f.at, at), "a comment stands behind a row", "give it a line of its own, or quote the field")
+		return false
+	}
+	if bare := strings.TrimRight(f.text, blanks); bare != f.text {
+		p.faults.Add(shift(f.at, len(bare)), "a blank stands before the comma", "take it away")
+		f.text = bare
+	}
+	if at := strings.IndexByte(f.text, '\t'); at >= 0 {
+		p.faults.Add(shift(f.at, at), "a tab stands inside a field", "separate fields by commas")
+	}
+	return true
 }
 
 // commentStart finds the # of a comment behind a field, or -1.
@@ -36,25 +59,8 @@ func commentStart(text string) int {
 	return -1
 }
 
-// row reads the fields of one row; there is always a first one.
+// row reads the fields of one row.
 func (p *parser) row(fields []field) {
-	for i := range fields {
-		f := &fields[i]
-		if f.quoted {
-			continue
-		}
-		if at := commentStart(f.text); at >= 0 {
-			p.garble(shift(f.at, at), "a comment stands behind a row", "give it a line of its own, or quote the field")
-			return
-		}
-		if bare := strings.TrimRight(f.text, blanks); bare != f.text {
-			p.faults.Add(shift(f.at, len(bare)), "a blank stands before the comma", "take it away")
-			f.text = bare
-		}
-		if at := strings.IndexByte(f.text, '\t'); at >= 0 {
-			p.faults.Add(shift(f.at, at), "a tab stands inside a field", "separate fields by commas")
-		}
-	}
 	switch kind := fields[0].text; {
 	case kind == ruleKind:
 		p.rule(fields)

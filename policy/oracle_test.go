@@ -6,32 +6,47 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/target"
 )
 
-// naive decides from the text of a policy with nothing but loops and regular
-// expressions: slow, short, and without a line of the code under test. It reads
-// no quotes.
-func naive(text string, who policy.Who, upstream, path, method string) string {
-	var p, g [][]string
-	var lines []int
-	for n, line := range strings.Split(text, "\n") {
-		fields := strings.Split(line, ",")
-		for i := range fields {
-			if fields[i] = strings.TrimSpace(fields[i]); strings.HasPrefix(fields[i], "user:") {
-				fields[i] = naiveLower(fields[i])
+// naively is a policy read from its text with nothing but loops and regular
+// expressions: slow, short, and without a line of the code under test. It reads no
+// quotes.
+type naively struct {
+	p, g  [][]string
+	where []string
+	paths []*regexp.Regexp
+	seen  map[string][]bool // path → which p rows match it
+}
+
+func readNaively(sources ...policy.Source) *naively {
+	n := &naively{seen: map[string][]bool{}}
+	for _, src := range sources {
+		for i, line := range strings.Split(string(src.Data), "\n") {
+			fields := strings.Split(line, ",")
+			for i := range fields {
+				if fields[i] = strings.TrimSpace(fields[i]); strings.HasPrefix(fields[i], "user:") {
+					fields[i] = naiveLower(fields[i])
+				}
+			}
+			switch fields[0] {
+			case "p":
+				n.p, n.where = append(n.p, fields[1:]), append(n.where, fmt.Sprintf("%s:%d", src.Name, i+1))
+				n.paths = append(n.paths, naivePath(fields[3]))
+			case "g":
+				n.g = append(n.g, fields[1:])
 			}
 		}
-		switch fields[0] {
-		case "p":
-			p, lines = append(p, fields[1:]), append(lines, n+1)
-		case "g":
-			g = append(g, fields[1:])
-		}
 	}
+	return n
+}
+
+// subjects gives all that somebody is.
+func (n *naively) subjects(who policy.Who) map[string]bool {
 	is := map[string]bool{"system:authenticated": true, "user:" + naiveLower(who.Email): who.Email != ""}
 	for _, group := range who.Groups {
 		is[group] = true
@@ -44,22 +59,39 @@ func naive(text string, who policy.Who, upstream, path, method string) string {
 	if who.Anonymous {
 		is = map[string]bool{"system:anonymous": true}
 	}
-	for range g { // as often as there could be anything new
-		for _, row := range g {
+	for range n.g { // as often as there could be anything new
+		for _, row := range n.g {
 			is[row[1]] = is[row[1]] || is[row[0]]
 		}
 	}
+	return is
+}
+
+func (n *naively) decide(is map[string]bool, upstream, path, method string) string {
+	matching, seen := n.seen[path]
+	if !seen {
+		for _, pattern := range n.paths {
+			matching = append(matching, pattern.MatchString(path))
+		}
+		n.seen[path] = matching
+	}
 	answer := "deny"
-	for i, row := range p {
-		matches := is[row[0]] && (row[1] == upstream || row[1] == "*") && naivePath(row[2]).MatchString(path) && naiveMethod(row[3], method)
+	for i, row := range n.p {
+		matches := matching[i] && is[row[0]] && (row[1] == upstream || row[1] == "*") && naiveMethod(row[3], method)
 		if matches && row[4] == "deny" {
-			return fmt.Sprintf("deny policy.csv:%d", lines[i])
+			return "deny " + n.where[i]
 		}
 		if matches && answer == "deny" {
-			answer = fmt.Sprintf("allow policy.csv:%d", lines[i])
+			answer = "allow " + n.where[i]
 		}
 	}
 	return answer
+}
+
+// naive decides a single question.
+func naive(text string, who policy.Who, upstream, path, method string) string {
+	n := readNaively(policy.Source{Name: "policy.csv", Data: []byte(text)})
+	return n.decide(n.subjects(who), upstream, path, method)
 }
 
 func naiveLower(s string) string {
@@ -132,10 +164,14 @@ func randomPolicy(r *rand.Rand) string {
 	return strings.Join(rows, "\n")
 }
 
+func somePiece(r *rand.Rand) string {
+	return strings.Replace(pick(r, somePieces), "%2F", "a%2Fb", 1) // nothing empty before or behind
+}
+
 func randomRule(r *rand.Rand) string {
 	path := ""
 	for range r.IntN(3) {
-		path += "/" + strings.Replace(pick(r, somePieces), "%2F", "a%2Fb", 1)
+		path += "/" + somePiece(r)
 	}
 	path += []string{"", "/", "/**", "/**"}[r.IntN(4)]
 	if path == "" {
@@ -156,12 +192,27 @@ func randomWho(r *rand.Rand) policy.Who {
 	return who
 }
 
+var someSegments = []string{"a", "b", "ab", "aab", "*", "a*", "aXbA", "a%2Fb", "%3A", "b%3A", "A", "7"}
+
 func randomPath(r *rand.Rand) string {
 	path := ""
 	for range r.IntN(3) {
-		path += "/" + pick(r, []string{"a", "b", "ab", "aab", "*", "aXbA", "a%2Fb", "%3A", "b%3A", "A"})
+		path += "/" + pick(r, someSegments)
 	}
 	return path + []string{"", "/"}[r.IntN(2)]
+}
+
+// pathsOfTwo gives every path of up to two segments that randomPath may come to.
+func pathsOfTwo(t *testing.T) []target.Path {
+	t.Helper()
+	paths := []target.Path{path(t, "/")}
+	for _, one := range someSegments {
+		paths = append(paths, path(t, "/"+one), path(t, "/"+one+"/"))
+		for _, two := range someSegments {
+			paths = append(paths, path(t, "/"+one+"/"+two), path(t, "/"+one+"/"+two+"/"))
+		}
+	}
+	return paths
 }
 
 func TestDecisionsAreThoseOfANaiveReading(t *testing.T) {
@@ -171,13 +222,14 @@ func TestDecisionsAreThoseOfANaiveReading(t *testing.T) {
 	for range 400 {
 		text := randomPolicy(r)
 		s := load(t, text)
+		reading := readNaively(policy.Source{Name: "policy.csv", Data: []byte(text)})
 		for range 50 {
 			who, upstream, raw, method := randomWho(r), pick(r, []string{"u", "v", "w"}), randomPath(r), pick(r, []string{"GET", "HEAD", "POST", "PUT", "X"})
 			p, err := target.Parse(raw)
 			if err != nil {
 				continue // the empty path
 			}
-			want := naive(text, who, upstream, p.String(), method)
+			want := reading.decide(reading.subjects(who), upstream, p.String(), method)
 			got := told(s.Decide(policy.Request{Roles: s.Resolve(who), Upstream: upstream, Path: p, Method: method}))
 			if got != want {
 				t.Fatalf("%+v: %s %s:%s: %s, naively %s, in\n%s", who, method, upstream, p, got, want, text)
@@ -201,6 +253,138 @@ func TestDecisionsAreThoseOfANaiveReading(t *testing.T) {
 			t.Errorf("only %d times %s: the policies do not try it (%v)", counts[kind], kind, counts)
 		}
 	}
+}
+
+// crowd adds rows for many groups, some on one pattern, some of one path each.
+func crowd(r *rand.Rand, text string) string {
+	rows := strings.Split(text, "\n")
+	for i := range 400 {
+		group, path := fmt.Sprintf("o:%d", r.IntN(200)), fmt.Sprintf("/%d/%s", i, somePiece(r))
+		if i%2 == 0 {
+			path = pick(r, []string{"/a", "/a/*", "/**", "/*/"})
+		}
+		row := fmt.Sprintf("p, %s, %s, %s, %s, %s", group, pick(r, someUpstreams), path, pick(r, someMethods), pick(r, []string{"allow", "allow", "allow", "deny"}))
+		if !slices.Contains(rows, row) {
+			rows = append(rows, row)
+		}
+	}
+	r.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
+	return strings.Join(rows, "\n")
+}
+
+// member is somebody in some of the groups of a crowd.
+func member(r *rand.Rand) policy.Who {
+	who := randomWho(r)
+	for range r.IntN(20) {
+		who.Groups = append(who.Groups, fmt.Sprintf("o:%d", r.IntN(250)))
+	}
+	return who
+}
+
+// spread makes files of the lines of a policy, in the same order.
+func spread(r *rand.Rand, text string) []policy.Source {
+	lines := strings.Split(text, "\n")
+	var sources []policy.Source
+	for _, name := range []string{"one.csv", "two.csv"} {
+		if cut := 1 + r.IntN(len(lines)); cut < len(lines) {
+			sources = append(sources, policy.Source{Name: name, Data: []byte(strings.Join(lines[:cut], "\n"))})
+			lines = lines[cut:]
+		}
+	}
+	return append(sources, policy.Source{Name: "last.csv", Data: []byte(strings.Join(lines, "\n"))})
+}
+
+// TestAMillionDecisionsAreThoseOfCasbin holds the index against the naive reading
+// in every decision, and against casbin's enforcer of the whole upstream wherever
+// the index takes a question for a new one.
+func TestAMillionDecisionsAreThoseOfCasbin(t *testing.T) {
+	t.Parallel()
+	const parts, policies, people = 4, 10, 5
+	var all, byCasbin, allowed, denied atomic.Int64
+	t.Run("parts", func(t *testing.T) {
+		for part := range uint64(parts) {
+			t.Run(fmt.Sprint(part), func(t *testing.T) {
+				t.Parallel()
+				r := rand.New(rand.NewPCG(part, 7))
+				for i := range policies {
+					text := randomPolicy(r)
+					if i%5 == 0 {
+						text = crowd(r, text)
+					}
+					o := newOracle(t, spread(r, text))
+					for range people {
+						o.interview(member(r))
+					}
+					all.Add(int64(o.all))
+					byCasbin.Add(int64(o.byCasbin))
+					allowed.Add(int64(o.allowed))
+					denied.Add(int64(o.denied))
+				}
+			})
+		}
+	})
+	t.Logf("%d decisions, %d of them by casbin, too; %d allowed by a row, %d denied by one", all.Load(), byCasbin.Load(), allowed.Load(), denied.Load())
+	if all.Load() < 1_000_000 || byCasbin.Load() < 20_000 || allowed.Load() < 100_000 || denied.Load() < 50_000 {
+		t.Error("the questions do not try the policies enough")
+	}
+}
+
+// oracle asks index, casbin and the naive reading about one policy.
+type oracle struct {
+	t        *testing.T
+	s        *policy.Snapshot
+	naive    *naively
+	verdicts map[uint64]string // kind of question → what casbin said
+
+	all, byCasbin, allowed, denied int
+}
+
+func newOracle(t *testing.T, sources []policy.Source) *oracle {
+	t.Helper()
+	s, err := policy.Load(sources, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &oracle{t: t, s: s, naive: readNaively(sources...), verdicts: map[uint64]string{}}
+}
+
+// interview asks everything that one person could ask.
+func (o *oracle) interview(who policy.Who) {
+	o.t.Helper()
+	roles, subjects := o.s.Resolve(who), o.naive.subjects(who)
+	for _, p := range pathsOfTwo(o.t) {
+		for _, upstream := range []string{"u", "v", "w"} {
+			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "X", "M-SEARCH"} {
+				q := policy.Request{Roles: roles, Upstream: upstream, Path: p, Method: method}
+				got, kind := o.s.DecideKind(q)
+				told := told(got)
+				if want := o.naive.decide(subjects, upstream, p.String(), method); told != want {
+					o.t.Fatalf("%+v: %s %s:%s: %s, naively %s", who, method, upstream, p, told, want)
+				}
+				if _, asked := o.verdicts[kind]; !asked {
+					o.verdicts[kind] = o.enforce(q)
+				}
+				if o.verdicts[kind] != told {
+					o.t.Fatalf("%+v: %s %s:%s: %s, and casbin to questions of this kind: %s", who, method, upstream, p, told, o.verdicts[kind])
+				}
+				o.all++
+				if got.Allowed() {
+					o.allowed++
+				} else if got.Rule != nil {
+					o.denied++
+				}
+			}
+		}
+	}
+}
+
+func (o *oracle) enforce(q policy.Request) string {
+	o.byCasbin++
+	d, err := o.s.Enforce(q)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return told(d)
 }
 
 // FuzzDecide is the same for policies and questions that the fuzzer finds.
@@ -230,8 +414,12 @@ func FuzzDecide(f *testing.F) {
 		}
 		who := policy.Who{Groups: []string{group}, Email: email, Anonymous: anonymous}
 		want := naive(text, who, upstream, p.String(), method)
-		if got := told(s.Decide(policy.Request{Roles: s.Resolve(who), Upstream: upstream, Path: p, Method: method})); got != want {
+		q := policy.Request{Roles: s.Resolve(who), Upstream: upstream, Path: p, Method: method}
+		if got := told(s.Decide(q)); got != want {
 			t.Errorf("%+v: %s %s:%s: %s, naively %s, in\n%s", who, method, upstream, p, got, want, text)
+		}
+		if got, err := s.Enforce(q); err != nil || told(got) != want {
+			t.Errorf("%+v: %s %s:%s: casbin says %s (%v), naively %s, in\n%s", who, method, upstream, p, told(got), err, want, text)
 		}
 	})
 }
@@ -254,6 +442,9 @@ func FuzzLoad(f *testing.F) {
 				t.Errorf("casbin did not take a policy without faults: %v", err)
 			}
 			return
+		}
+		if err := s.Prepare(); err != nil {
+			t.Errorf("casbin did not take a policy without faults: %v", err)
 		}
 		rows := 0
 		for line := range strings.SplitSeq(string(data), "\n") {

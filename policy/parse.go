@@ -120,28 +120,37 @@ func (p *parser) read(src Source) {
 
 // line reads one line and reports whether it was meant as a row.
 func (p *parser) line(at fault.Position, text string) bool {
+	fields, isRow := p.cells(at, text)
+	if fields != nil {
+		p.row(fields)
+	}
+	return isRow
+}
+
+// cells takes one line apart. There are no fields where it was meant as a row and
+// cannot be read.
+func (p *parser) cells(at fault.Position, text string) (fields []field, isRow bool) {
 	text = strings.TrimRight(text, blanks) // invisible, and casbin drops them alike
 	bare := strings.TrimLeft(text, blanks)
-	isRow := bare != "" && bare[0] != '#'
+	isRow = bare != "" && bare[0] != '#'
 	if len(text) > maxLine {
 		p.garble(at, fmt.Sprintf("the line is longer than %d bytes", maxLine), "make several rows of it")
-		return isRow
+		return nil, isRow
 	}
 	if i, what, mend := unprintable(text); what != "" {
 		p.garble(shift(at, i), what, mend)
-		return isRow
+		return nil, isRow
 	}
 	if !isRow {
-		return false
+		return nil, false
 	}
 	p.buffer.Reset(strings.NewReader(text))
 	record, err := p.csv.Read()
 	if err != nil {
 		p.badQuotes(at, err)
-		return true
+		return nil, true
 	}
-	p.row(p.fields(at, text, record))
-	return true
+	return p.fields(at, text, record), true
 }
 
 // unprintable finds what no name and no path holds and no editor shows: control
@@ -150,7 +159,7 @@ func (p *parser) line(at fault.Position, text string) bool {
 func unprintable(text string) (at int, what, mend string) {
 	for i, r := range text {
 		switch {
-		case r == ' ' || r == '\t' || r == '\u200c' || r == '\u200d':
+		case ' ' <= r && r <= '~' || r == '\t' || r == '\u200c' || r == '\u200d':
 		case r == utf8.RuneError && !strings.HasPrefix(text[i:], "\ufffd"):
 			return i, "the line is not valid UTF-8", "save the file as UTF-8"
 		case r == '\r':

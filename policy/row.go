@@ -57,5 +57,5 @@ func csvLine(fields ...string) string {
 }
 
 func needsQuotes(f string) bool {
-	return f == "" || strings.ContainsAny(f, `",`) || strings.Trim(f, blanks) != f || commentStart(f) >= 0
+	return f == "" || strings.ContainsAny(f, "\",\t") || strings.Trim(f, blanks) != f || commentStart(f) >= 0
 }

@@ -9,8 +9,15 @@
 // goroutines; a changed file becomes a new one. [Snapshot.Resolve] turns
 // somebody into a set of roles once, [Snapshot.Decide] answers each request.
 //
-// Which role leads to which, and the verdict, are casbin's (engine.go); what a
-// pattern matches is ours (pattern.go), and casbin asks it.
+// casbin is the engine of record (engine.go), and what a pattern matches is ours
+// (pattern.go), for casbin too. Decide does not wait for casbin: it answers from an
+// index compiled from the same rows (index.go), and casbin is held against it.
+// [Snapshot.Prepare] compares which role leads to which, and a witness of each
+// row; [Snapshot.Confirm] compares, in the background, the first answer to each
+// combination of subjects, upstream, method and set of patterns that match. Where
+// effect or row differ, or casbin fails, that answer has been given already; it is
+// reported, and the snapshot is demoted for good: from then on each request waits
+// for casbin, and is let in only if both name the same row.
 //
 // In doubt the answer is no: for a zero path, for nobody, for an unknown
 // upstream, for roles of another snapshot and for an error of casbin.
@@ -21,6 +28,8 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/target"
@@ -33,15 +42,17 @@ type Snapshot struct {
 	hash   string
 	rows   []*Row
 	grants []grant
-	origin *origin
 
-	known         subjects          // every name that stands in a first column, or is granted
-	organisations map[string]string // "example-org:" → "example-org:*", where a row names it
-	groups        []groupRoles      // by name
-	hierarchy     *hierarchy
+	known         subjects            // every name that stands in a first column, or is granted
+	numbers       *numbering          // of the same names
+	organisations map[string]string   // "example-org:" → "example-org:*", where a row names it
+	groups        func() []groupRoles // by name; worked out when first asked for
+	index         *index
+	judges        map[string]lazyJudge // upstream → judge; nil where no row concerns it
+	others        lazyJudge            // for upstreams that no row names; nil if there are to be none
 
-	judges map[string]*judge // upstream → judge; nil where no row concerns it
-	others *judge            // for upstreams that no row names, if names are not checked
+	confirming atomic.Pointer[confirmation] // nil until somebody confirms
+	demoted    atomic.Bool
 }
 
 // groupRoles is what somebody is who is in one group and in no other.
@@ -72,60 +83,39 @@ func Load(sources []Source, upstreams []string) (*Snapshot, error) {
 	if err := p.faults.Err(); err != nil {
 		return nil, err
 	}
-	s := &Snapshot{hash: hex.EncodeToString(digest.Sum(nil))[:12], rows: p.rows, grants: p.grants, origin: new(origin)}
-	if err := s.build(upstreams); err != nil {
-		at := fault.Position{File: sources[0].Name}
-		return nil, fault.Faults{{Position: at, What: "the policy is sound, but casbin fails with it: " + err.Error(), Mend: "please report this"}}
+	s := &Snapshot{hash: hex.EncodeToString(digest.Sum(nil))[:12], rows: p.rows, grants: p.grants}
+	s.numbers = numberSubjects(s.rows, s.grants)
+	s.index = compile(s.rows, s.numbers, upstreams, &p.faults)
+	if err := p.faults.Err(); err != nil {
+		return nil, err
 	}
-	return s, nil
-}
-
-func (s *Snapshot) build(upstreams []string) (err error) {
-	if s.hierarchy, err = newHierarchy(s.grants); err != nil {
-		return err
-	}
-	s.collectNames()
-	for name := range s.known {
-		if !reserved(name) {
-			s.groups = append(s.groups, groupRoles{name, s.Resolve(Who{Groups: []string{name}})})
-		}
-	}
-	slices.SortFunc(s.groups, func(a, b groupRoles) int { return strings.Compare(a.group, b.group) })
-
-	if upstreams == nil {
-		if s.others, err = newJudge(anyUpstream, s.rows); err != nil {
-			return err
-		}
-		for _, row := range s.rows {
-			upstreams = append(upstreams, row.Upstream)
-		}
-	}
-	s.judges = map[string]*judge{}
-	for _, upstream := range upstreams {
-		if _, done := s.judges[upstream]; done || upstream == anyUpstream {
-			continue
-		}
-		if s.judges[upstream], err = newJudge(upstream, s.rows); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *Snapshot) collectNames() {
-	s.known, s.organisations = subjects{}, map[string]string{}
-	for _, row := range s.rows {
-		s.known[row.Subject] = struct{}{}
-	}
-	for _, g := range s.grants {
-		s.known[g.member] = struct{}{}
-		s.known[g.role] = struct{}{}
-	}
-	for name := range s.known {
+	s.known, s.organisations = make(subjects, len(s.numbers.names)), make(map[string]string)
+	for _, name := range s.numbers.names {
+		s.known[name] = struct{}{}
 		if strings.HasSuffix(name, everyTeam) && !reserved(name) {
 			s.organisations[strings.TrimSuffix(name, "*")] = name
 		}
 	}
+	s.groups = sync.OnceValue(s.resolveGroups)
+	s.judges = make(map[string]lazyJudge)
+	for upstream := range s.index.roots {
+		s.judges[upstream] = judgeLater(upstream, s.rows)
+	}
+	if upstreams == nil {
+		s.others = judgeLater(anyUpstream, s.rows)
+	}
+	return s, nil
+}
+
+func (s *Snapshot) resolveGroups() []groupRoles {
+	var groups []groupRoles
+	for _, name := range s.numbers.names {
+		if !reserved(name) {
+			groups = append(groups, groupRoles{name, s.Resolve(Who{Groups: []string{name}})})
+		}
+	}
+	slices.SortFunc(groups, func(a, b groupRoles) int { return strings.Compare(a.group, b.group) })
+	return groups
 }
 
 // Hash names the content of the policy: the first 12 hex digits of the SHA-256
@@ -137,16 +127,19 @@ func (s *Snapshot) Hash() string { return s.hash }
 func (s *Snapshot) Rows() int { return len(s.rows) + len(s.grants) }
 
 // Decide answers one request: the first row, in the order of the files, that
-// denies; else the first that allows; else no.
+// denies; else the first that allows; else no. It allocates nothing.
 func (s *Snapshot) Decide(q Request) Decision {
-	if !answerable(q.Upstream, q.Path, q.Method) || q.Roles.of != s.origin || len(q.Roles.names) == 0 {
+	if !answerable(q.Upstream, q.Path, q.Method) || q.Roles.of != s.numbers {
 		return Decision{}
 	}
-	d, err := s.judgeOf(q.Upstream).decide(q.Roles.names, q.Path.String(), q.Method)
-	if err != nil {
-		return Decision{}
+	v := s.index.decide(&q)
+	if c := s.confirming.Load(); c != nil {
+		c.note(&q, v)
 	}
-	return d
+	if s.demoted.Load() {
+		return s.insist(&q, v.Decision)
+	}
+	return v.Decision
 }
 
 // answerable keeps from casbin what it would compare with empty fields.
@@ -154,44 +147,30 @@ func answerable(upstream string, path target.Path, method string) bool {
 	return upstream != "" && upstream != anyUpstream && !path.IsZero() && method != ""
 }
 
-func (s *Snapshot) judgeOf(upstream string) *judge {
-	if j, named := s.judges[upstream]; named {
-		return j
-	}
-	return s.others
+// serves reports whether an upstream is one that rows may speak of.
+func (s *Snapshot) serves(upstream string) bool {
+	return s.others != nil || s.judges[upstream] != nil
+}
+
+// concerns reports whether a question is one that rows can answer.
+func (s *Snapshot) concerns(q Request) bool {
+	return answerable(q.Upstream, q.Path, q.Method) && q.Roles.of == s.numbers && s.serves(q.Upstream)
 }
 
 // Admitted gives the issuer's groups, among those that the policy names, in which
 // somebody would have to be to be let in, were it the only one: for the page that
 // tells a person why not. ORG:* stands for any group of that organisation. The
-// groups are sorted.
+// groups are sorted. A demoted snapshot gives none.
 func (s *Snapshot) Admitted(upstream string, path target.Path, method string) []string {
-	if !answerable(upstream, path, method) || s.judgeOf(upstream) == nil {
+	if !answerable(upstream, path, method) || s.demoted.Load() {
 		return nil
 	}
-	// Only rows that match matter here. A judge of these alone is soon built and
-	// soon answers, however many groups there are: a refusal must not be dear.
-	var matching []*Row
-	var opening []string // subjects that some row lets in
-	for _, row := range s.rows {
-		if matchPath(path.String(), row.Path) && matchMethod(method, row.Methods) {
-			matching = append(matching, row)
-			if row.Effect == Allow {
-				opening = append(opening, row.Subject)
-			}
-		}
-	}
-	j, err := newJudge(upstream, matching)
-	if err != nil {
-		return nil
-	}
+	// The path is walked once, however many groups there are: a refusal must not
+	// be dear.
+	matching := s.index.matching(upstream, path.String(), method)
 	var admitted []string
-	for _, g := range s.groups {
-		if !slices.ContainsFunc(opening, g.roles.names.has) {
-			continue
-		}
-		d, err := j.decide(g.roles.names, path.String(), method)
-		if err == nil && d.Allowed() {
+	for _, g := range s.groups() {
+		if matching.decide(g.roles.bits).Allowed() {
 			admitted = append(admitted, g.group)
 		}
 	}

@@ -22,7 +22,9 @@ type parts struct {
 	policy    *policy.Snapshot
 	upstreams map[string]*x509.CertPool // upstream → CAs to believe, where it names some
 
-	sources []policy.Source // that the policy was made of
+	shadow *policy.Snapshot // nil: no candidate
+
+	sources, shadowSources []policy.Source // that they were made of
 }
 
 // absent judges that a file or a variable is not there: an error ends the load,
@@ -48,7 +50,7 @@ func loadParts(file string, absent absent) (*parts, error) {
 		return nil, err
 	}
 	p := &parts{config: c, upstreams: make(map[string]*x509.CertPool)}
-	if err := errors.Join(p.readIssuer(absent), p.readKeys(absent), p.readUpstreams(absent), p.readPolicy(absent)); err != nil {
+	if err := errors.Join(p.readIssuer(absent), p.readKeys(absent), p.readUpstreams(absent), p.readPolicy(absent), p.readShadow(absent)); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -94,8 +96,28 @@ func (p *parts) readPolicy(absent absent) (err error) {
 	if p.sources, err = policy.ReadFiles(p.config.Policy.Files...); err != nil {
 		return absent.or(err)
 	}
-	p.policy, err = policy.Load(p.sources, p.config.UpstreamNames())
+	p.policy, err = loadPolicy(p.sources, p.config.UpstreamNames())
 	return err
+}
+
+func (p *parts) readShadow(absent absent) (err error) {
+	if len(p.config.Policy.Shadow) == 0 {
+		return nil
+	}
+	if p.shadowSources, err = policy.ReadFiles(p.config.Policy.Shadow...); err != nil {
+		return absent.or(err)
+	}
+	p.shadow, err = loadPolicy(p.shadowSources, p.config.UpstreamNames())
+	return err
+}
+
+// loadPolicy makes a policy ready to be put in force.
+func loadPolicy(sources []policy.Source, upstreams []string) (*policy.Snapshot, error) {
+	s, err := policy.Load(sources, upstreams)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.Prepare()
 }
 
 // readCAs reads certificates in PEM; no file is nil, the system's.

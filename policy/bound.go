@@ -1,0 +1,116 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/example-org/authgate/fault"
+)
+
+// maxVisits bounds how many nodes and groups of rows any one path may make the
+// index look at, so that no request takes long, whatever it asks for. Patterns
+// that part at a star again and again would otherwise double it at each segment.
+const maxVisits = 1000
+
+// burden says what the worst path makes the index look at from each node on.
+type burden struct {
+	visits  []int
+	literal []uint32 // node → its heaviest literal child, or 0
+}
+
+// weighBurden counts at each node what no path escapes, every child with a star,
+// and of the literal children the heaviest: a path meets no more than one.
+func (x *index) weighBurden() burden {
+	b := burden{make([]int, len(x.nodes)), make([]uint32, len(x.nodes))}
+	for i := uint32(len(x.nodes)) - 1; i > 0; i-- { // children come behind their parents
+		n := &x.nodes[i]
+		visits := 1 + x.groupCount(n.rest) + x.groupCount(n.exact)
+		for _, child := range x.branches(b, i) {
+			visits += b.visits[child]
+		}
+		b.visits[i] = min(visits, 1<<30)
+		literal := n.segment != anySegment && !isGlob(n.segment)
+		if heaviest := &b.literal[n.parent]; literal && b.visits[i] > b.visits[*heaviest] {
+			*heaviest = i
+		}
+	}
+	return b
+}
+
+func (x *index) groupCount(pattern uint32) int {
+	return int(x.groupsOf[pattern+1] - x.groupsOf[pattern])
+}
+
+// branches gives the children of a node that one path may all meet.
+func (x *index) branches(b burden, at uint32) []uint32 {
+	n := &x.nodes[at]
+	var branches []uint32
+	for _, child := range []uint32{b.literal[at], n.star} {
+		if child != 0 {
+			branches = append(branches, child)
+		}
+	}
+	for glob := n.globs; glob != 0; glob = x.nodes[glob].nextGlob {
+		branches = append(branches, glob)
+	}
+	return branches
+}
+
+// checkBurden finds the upstream where a path may cost most, and names rows that
+// are to blame if it is too much.
+func (x *index) checkBurden(faults *fault.List) {
+	b := x.weighBurden()
+	roots := []uint32{x.everywhere}
+	byName := slices.Sorted(maps.Keys(x.roots))
+	if len(byName) > 0 {
+		heaviest := slices.MaxFunc(byName, func(u, v string) int { return cmp.Compare(b.visits[x.roots[u]], b.visits[x.roots[v]]) })
+		roots = append(roots, x.roots[heaviest])
+	}
+	visits := 0
+	for _, root := range roots {
+		visits += b.visits[root]
+	}
+	if visits <= maxVisits {
+		return
+	}
+	for _, row := range x.heaviestRows(b, roots) {
+		faults.Add(row.at, fmt.Sprintf("path %s overlaps with too many others: one request may have to be held against %d parts of patterns, and %d are allowed", quote(row.Path), visits, maxVisits),
+			"end more of them with /**, or have fewer that differ in a * at the same segment")
+	}
+}
+
+// heaviestRows gives some rows from the heaviest branches below some nodes.
+func (x *index) heaviestRows(b burden, pending []uint32) []*Row {
+	const most = 8
+	first := x.firstRows()
+	byBurden := func(u, v uint32) int { return cmp.Compare(b.visits[u], b.visits[v]) }
+	slices.SortStableFunc(pending, byBurden)
+	var rows []*Row
+	for len(pending) > 0 && len(rows) < most {
+		at := pending[len(pending)-1]
+		n := &x.nodes[at]
+		for _, pattern := range []uint32{n.rest, n.exact} {
+			if pattern != 0 {
+				rows = append(rows, x.rows[first[pattern]])
+			}
+		}
+		branches := x.branches(b, at)
+		slices.SortStableFunc(branches, byBurden)
+		pending = append(pending[:len(pending)-1], branches...)
+	}
+	return rows
+}
+
+// firstRows gives for each pattern the row that brought it.
+func (x *index) firstRows() []uint32 {
+	first := make([]uint32, len(x.groupsOf)-1)
+	for pattern := range first {
+		first[pattern] = noRow
+		for _, g := range x.groups[x.groupsOf[pattern]:x.groupsOf[pattern+1]] {
+			first[pattern] = min(first[pattern], g.first)
+		}
+	}
+	return first
+}

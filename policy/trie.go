@@ -1,0 +1,135 @@
+package policy
+
+import "hash/maphash"
+
+// trie holds patterns of paths, segment by segment, in flat arrays: node 0 is
+// none, and every upstream has a root of its own. Children come behind their
+// parents.
+type trie struct {
+	nodes []trieNode
+	seed  maphash.Seed
+	slots []trieSlot // hash table (parent, literal segment) → child, open addressing
+	used  int
+}
+
+// trieNode is a place in patterns. matchSegment says what its segment matches,
+// but for a literal and a lone star, where nothing is left to say.
+type trieNode struct {
+	segment  string
+	parent   uint32
+	literals uint32 // how many literal children it has: they are in the hash table
+	star     uint32 // child for any one segment
+	globs    uint32 // first child with a star inside its segment
+	nextGlob uint32 // the next such child of the same parent
+	exact    uint32 // pattern that ends here
+	rest     uint32 // pattern that ends here with a segment **
+}
+
+type trieSlot struct {
+	tag   uint32 // half of the hash, so that most misses touch no node
+	child uint32 // 0: free
+}
+
+func newTrie() *trie {
+	return &trie{nodes: make([]trieNode, 1), seed: maphash.MakeSeed(), slots: make([]trieSlot, 16)}
+}
+
+func (t *trie) newNode(parent uint32, segment string) uint32 {
+	t.nodes = append(t.nodes, trieNode{segment: segment, parent: parent})
+	return uint32(len(t.nodes) - 1)
+}
+
+// insert gives the place of a pattern below a root: the field that holds its
+// number, good until the next insert.
+func (t *trie) insert(root uint32, pattern string) *uint32 {
+	at := root
+	for pattern != "" {
+		if pattern == "/"+anyRest {
+			return &t.nodes[at].rest
+		}
+		var segment string
+		segment, pattern = cutSegment(pattern)
+		at = t.child(at, segment)
+	}
+	return &t.nodes[at].exact
+}
+
+// child finds or makes the child for a segment of a pattern.
+func (t *trie) child(at uint32, segment string) uint32 {
+	if segment == anySegment {
+		if t.nodes[at].star == 0 {
+			star := t.newNode(at, segment)
+			t.nodes[at].star = star
+		}
+		return t.nodes[at].star
+	}
+	if isGlob(segment) {
+		for glob := t.nodes[at].globs; glob != 0; glob = t.nodes[glob].nextGlob {
+			if t.nodes[glob].segment == segment {
+				return glob
+			}
+		}
+		glob := t.newNode(at, segment)
+		t.nodes[glob].nextGlob = t.nodes[at].globs
+		t.nodes[at].globs = glob
+		return glob
+	}
+	if known := t.literal(at, segment); known != 0 {
+		return known
+	}
+	t.makeRoom()
+	child := t.newNode(at, segment)
+	t.nodes[at].literals++
+	t.store(child)
+	return child
+}
+
+func (t *trie) hash(parent uint32, segment string) uint64 {
+	return maphash.String(t.seed, segment) ^ uint64(parent)*0x9e3779b97f4a7c15
+}
+
+// literal finds the child for just this segment, or 0.
+func (t *trie) literal(parent uint32, segment string) uint32 {
+	if t.nodes[parent].literals == 0 {
+		return 0
+	}
+	sum := t.hash(parent, segment)
+	mask := uint32(len(t.slots) - 1)
+	for i := uint32(sum) & mask; ; i = (i + 1) & mask {
+		slot := t.slots[i]
+		if slot.child == 0 {
+			return 0
+		}
+		if slot.tag != uint32(sum>>32) {
+			continue
+		}
+		if n := &t.nodes[slot.child]; n.parent == parent && n.segment == segment {
+			return slot.child
+		}
+	}
+}
+
+// makeRoom keeps the table at most half full, for one more.
+func (t *trie) makeRoom() {
+	if 2*(t.used+1) <= len(t.slots) {
+		return
+	}
+	old := t.slots
+	t.slots, t.used = make([]trieSlot, 2*len(old)), 0
+	for _, slot := range old {
+		if slot.child != 0 {
+			t.store(slot.child)
+		}
+	}
+}
+
+func (t *trie) store(child uint32) {
+	sum := t.hash(t.nodes[child].parent, t.nodes[child].segment)
+	mask := uint32(len(t.slots) - 1)
+	i := uint32(sum) & mask
+	for t.slots[i].child != 0 {
+		i = (i + 1) & mask
+	}
+	t.slots[i] = trieSlot{uint32(sum >> 32), child}
+	t.used++
+}
