@@ -13,6 +13,7 @@ func newPolicyCan() *cobra.Command {
 	var flags policyFlags
 	var out output
 	var who whoFlags
+	var quiet bool
 	cmd := &cobra.Command{
 		Use:   "can WHO METHOD TARGET",
 		Short: "Say whether somebody may, and which row decided",
@@ -21,7 +22,8 @@ func newPolicyCan() *cobra.Command {
 			"with --config, a URL. Exit code 0 is yes, 1 is no.",
 		Example: "  authgate policy can --policy policy.csv --group example-org:argo POST argocd:/api/v1/applications/web/sync\n" +
 			"  authgate policy can --config authgate.yaml --anonymous GET https://argo-cd.example.com/api/dex/keys",
-		Args: cobra.ExactArgs(2),
+		Args:              cobra.ExactArgs(2),
+		ValidArgsFunction: offerQuestion,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := cmp.Or(who.check(), out.check()); err != nil {
 				return err
@@ -34,11 +36,16 @@ func newPolicyCan() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			verdict := ask(loaded, who.who, strings.ToUpper(args[0]), at)
-			if err := out.answer(cmd, verdict, verdict.print); err != nil {
+			verdict, err := ask(loaded, who.who, strings.ToUpper(args[0]), at)
+			if err != nil {
 				return err
 			}
-			if verdict.Decision != policy.Allow.String() {
+			if !quiet {
+				if err := out.answer(cmd, verdict, verdict.print); err != nil {
+					return err
+				}
+			}
+			if !verdict.yes() {
 				return errNo
 			}
 			return nil
@@ -47,6 +54,7 @@ func newPolicyCan() *cobra.Command {
 	flags.add(cmd)
 	who.add(cmd)
 	out.add(cmd)
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print nothing, answer by the exit code alone")
 	return cmd
 }
 
@@ -58,18 +66,25 @@ type verdict struct {
 	Path     string `json:"path"` // canonical
 	Rule     string `json:"rule"` // file:line; empty where no row matched
 	Row      string `json:"row"`
-	Reason   string `json:"reason"` // why, where no row says so
-	Policy   string `json:"policy"` // hash
+	Reason   string `json:"reason"`        // why, where no row says so
+	Policy   string `json:"policy"`        // hash
+	Raw      string `json:"raw,omitempty"` // the path as it was written, where the canonical one differs
 }
 
-func ask(loaded *loadedPolicy, who policy.Who, method string, at place) verdict {
+func ask(loaded *loadedPolicy, who policy.Who, method string, at place) (verdict, error) {
 	v := verdict{Decision: policy.Deny.String(), Method: method, Upstream: at.upstream, Path: at.shown, Policy: loaded.Hash()}
+	if at.raw != at.shown {
+		v.Raw = at.raw
+	}
 	if at.refused != nil { // the answer is no, and the policy has no part in it
 		v.Reason = at.refused.Error()
-		return v
+		return v, nil
 	}
 	q := policy.Request{Roles: loaded.Resolve(who), Upstream: at.upstream, Path: at.path, Method: method}
 	d := loaded.Decide(q)
+	if err := loaded.Verify(q); err != nil {
+		return verdict{}, failed{err}
+	}
 	v.Decision = d.Effect.String()
 	if d.Rule == nil {
 		v.Reason = "no row matches"
@@ -77,20 +92,25 @@ func ask(loaded *loadedPolicy, who policy.Who, method string, at place) verdict 
 		if open := loaded.Decide(q); open.Allowed() {
 			v.Reason += ", but " + open.Rule.Where() + " lets anybody through without a login"
 		}
-		return v
+		return v, nil
 	}
 	v.Rule, v.Row = d.Rule.Where(), d.Rule.String()
-	return v
+	return v, nil
 }
+
+func (v verdict) yes() bool { return v.Decision == policy.Allow.String() }
 
 func (v verdict) print(s *sheet) {
 	word := s.bad("no")
-	if v.Decision == policy.Allow.String() {
+	if v.yes() {
 		word = s.good("yes")
 	}
-	if v.Rule == "" {
-		s.line("%s  %s %s:%s  %s", word, v.Method, v.Upstream, v.Path, v.Reason)
-		return
+	why := v.Reason
+	if v.Rule != "" {
+		why = v.Rule + ": " + v.Row
 	}
-	s.line("%s  %s %s:%s  %s: %s", word, v.Method, v.Upstream, v.Path, v.Rule, v.Row)
+	s.line("%s  %s %s:%s  %s", word, v.Method, v.Upstream, v.Path, why)
+	if v.Raw != "" {
+		s.line("%s", s.faint("     "+v.Raw+" is judged as "+v.Path))
+	}
 }

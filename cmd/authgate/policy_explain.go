@@ -1,0 +1,277 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/example-org/authgate/policy"
+)
+
+func newPolicyExplain() *cobra.Command {
+	var flags policyFlags
+	var out output
+	var who whoFlags
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "explain WHO METHOD TARGET",
+		Short: "Say why somebody may or may not, and what would turn the answer",
+		Long: "Say why somebody may use a method on a path, or may not: how the person comes to\n" +
+			"each role, which rows match and what keeps the others from it, and the smallest\n" +
+			"edits that would turn the answer. Each edit was tried before it is shown.\n" +
+			"WHO and TARGET are those of `authgate policy can`. Exit code 0 is yes, 1 is no.",
+		Example: "  authgate policy explain --policy policy.csv --group example-org:dev POST argocd:/api/v1/applications/web/sync\n" +
+			"  authgate policy explain --config authgate.yaml --user eve@example.com GET https://argo-cd.example.com/terminal",
+		Args:              cobra.ExactArgs(2),
+		ValidArgsFunction: offerQuestion,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := cmp.Or(who.check(), out.check()); err != nil {
+				return err
+			}
+			loaded, err := flags.load()
+			if err != nil {
+				return err
+			}
+			at, err := loaded.parsePlace(args[1])
+			if err != nil {
+				return err
+			}
+			e, err := explain(loaded, who.who, strings.ToUpper(args[0]), at, all)
+			if err != nil {
+				return err
+			}
+			if err := out.answer(cmd, e, e.print); err != nil {
+				return err
+			}
+			if !e.yes() {
+				return errNo
+			}
+			return nil
+		},
+	}
+	flags.add(cmd)
+	who.add(cmd)
+	out.add(cmd)
+	cmd.Flags().BoolVar(&all, "all", false, "list every row, those too that have little in common with the request")
+	return cmd
+}
+
+// explanation is the answer of `policy explain`.
+type explanation struct {
+	verdict
+	Who        []heldSubject   `json:"who"`         // what the person is, nearest first
+	Unknown    []string        `json:"unknown"`     // groups and roles of the person that the policy does not name
+	Rows       []consideredRow `json:"rows"`        // what decides first, then what matches, then what nearly does
+	Others     int             `json:"others"`      // rows that are not listed
+	NearMisses []nearMiss      `json:"near_misses"` // edits, each of which turns the answer; the smallest first
+	Anybody    string          `json:"anybody"`     // file:line of the row that lets anybody do this without a login, or empty
+}
+
+type heldSubject struct {
+	Subject string      `json:"subject"`
+	Chain   []chainLink `json:"chain"` // g rows that lead to it; empty where the person is it as such
+}
+
+type chainLink struct {
+	Member string `json:"member"`
+	Role   string `json:"role"`
+	Where  string `json:"where"` // file:line
+}
+
+type consideredRow struct {
+	Where   string `json:"where"`
+	Row     string `json:"row"`
+	Matches bool   `json:"matches"`
+	Near    bool   `json:"near"` // one thing is off
+	Why     string `json:"why"`  // what is off; empty where the row matches
+}
+
+type nearMiss struct {
+	Kind     string    `json:"kind"` // method, path, login, join, leave, add, remove or widen
+	Text     string    `json:"text"` // what to do
+	Method   string    `json:"method"`
+	Path     string    `json:"path"`
+	Subject  string    `json:"subject"` // group or role to join or leave
+	Remove   []removal `json:"remove"`  // rows to take away, all of them
+	Add      []string  `json:"add"`     // rows to add
+	Decision string    `json:"decision"`
+	Rule     string    `json:"rule"` // file:line of the row that decides then; empty where none does, or an added one
+}
+
+type removal struct {
+	Where string `json:"where"`
+	Row   string `json:"row"`
+}
+
+// mostNear is how many rows that nearly match are listed without --all.
+const mostNear = 12
+
+func explain(loaded *loadedPolicy, who policy.Who, method string, at place, all bool) (explanation, error) {
+	v, err := ask(loaded, who, method, at)
+	if err != nil {
+		return explanation{}, err
+	}
+	if at.refused != nil {
+		v.Reason = "refused with 400 before any policy is asked: " + v.Reason
+	}
+	e := explanation{verdict: v, Who: []heldSubject{}, Unknown: []string{}, Rows: []consideredRow{}, NearMisses: []nearMiss{}}
+	if at.refused != nil {
+		return e, nil
+	}
+	x := loaded.Explain(who, at.upstream, at.path, method)
+	for _, held := range x.Subjects {
+		h := heldSubject{held.Subject, []chainLink{}}
+		for _, link := range held.Chain {
+			h.Chain = append(h.Chain, chainLink{link.Member, link.Role, link.Where()})
+		}
+		e.Who = append(e.Who, h)
+	}
+	e.Unknown = append(e.Unknown, x.Strange...)
+	near := 0
+	for _, c := range x.Rows {
+		if c.Near {
+			near++
+		}
+		if !all && !c.Matches && (!c.Near || near > mostNear) {
+			e.Others++
+			continue
+		}
+		e.Rows = append(e.Rows, consideredRow{c.Row.Where(), c.Row.String(), c.Matches, c.Near, c.Why()})
+	}
+	for _, edit := range x.Edits {
+		m := nearMiss{
+			Kind: string(edit.Kind), Text: edit.Text, Method: edit.Method, Path: edit.Path.String(), Subject: edit.Subject,
+			Remove: []removal{}, Add: append([]string{}, edit.Add...), Decision: edit.Decision.Effect.String(),
+		}
+		for _, r := range edit.Remove {
+			m.Remove = append(m.Remove, removal{r.Where, r.Row})
+		}
+		if edit.Decision.Rule != nil {
+			m.Rule = edit.Decision.Rule.Where()
+		}
+		e.NearMisses = append(e.NearMisses, m)
+	}
+	if x.Anybody != nil {
+		e.Anybody = x.Anybody.Where()
+	}
+	return e, nil
+}
+
+func (e explanation) print(s *sheet) {
+	e.verdict.print(s)
+	if e.Upstream == "" || len(e.Who)+len(e.Unknown)+len(e.Rows)+e.Others == 0 {
+		return // refused before any policy
+	}
+	s.line("")
+	s.line("%s", s.strong("WHO"))
+	e.printWho(s)
+	s.line("")
+	s.line("%s", s.strong("ROWS"))
+	e.printRows(s)
+	s.line("")
+	s.line("%s%s", s.strong("NEAR MISSES"), s.faint("  each of these alone turns the answer"))
+	e.printNearMisses(s)
+}
+
+func (e explanation) printWho(s *sheet) {
+	var table [][]string
+	for _, held := range e.Who {
+		table = append(table, []string{"  " + held.Subject, held.how(s)})
+	}
+	for _, name := range e.Unknown {
+		table = append(table, []string{"  " + name, s.warn("the policy does not name it")})
+	}
+	if len(table) == 0 {
+		table = append(table, []string{s.warn("  nobody whom the policy knows")})
+	}
+	s.table(table)
+}
+
+// how tells of the way to a subject.
+func (h heldSubject) how(s *sheet) string {
+	if len(h.Chain) > 0 {
+		how := h.Chain[0].Member
+		for _, link := range h.Chain {
+			how += " -> " + link.Role + s.faint(" ("+link.Where+")")
+		}
+		return how
+	}
+	org, everyGroup := strings.CutSuffix(h.Subject, ":*")
+	switch {
+	case strings.HasPrefix(h.Subject, "role:"):
+		return "by --role"
+	case strings.HasPrefix(h.Subject, "user:"):
+		return "by --user"
+	case h.Subject == "system:anonymous":
+		return "whoever is not signed in"
+	case h.Subject == "system:authenticated":
+		return "whoever is signed in"
+	case everyGroup:
+		return "any group of " + org
+	}
+	return "by --group"
+}
+
+func (e explanation) printRows(s *sheet) {
+	var table [][]string
+	for _, row := range e.Rows {
+		why := row.Why
+		switch {
+		case row.Where == e.Rule:
+			why = s.strong("decides")
+		case row.Matches:
+			why = "matches"
+		}
+		table = append(table, []string{"  " + row.Where, row.Row, why})
+	}
+	s.table(table)
+	if len(e.Rows) == 0 {
+		s.line("  none matches or nearly does")
+	}
+	if e.Others > 0 {
+		s.line("%s", s.faint(fmt.Sprintf("  and %d more (--all lists them)", e.Others)))
+	}
+}
+
+func (e explanation) printNearMisses(s *sheet) {
+	const mostJoins = 5
+	var table [][]string
+	joins := 0
+	for _, m := range e.NearMisses {
+		if m.Kind == string(policy.EditJoin) {
+			if joins++; joins > mostJoins {
+				continue
+			}
+		}
+		table = append(table, []string{"  " + m.Text, e.then(s, m)})
+	}
+	if joins > mostJoins {
+		last := slices.IndexFunc(e.NearMisses, func(m nearMiss) bool { return m.Kind == string(policy.EditJoin) }) + mostJoins
+		table = slices.Insert(table, last, []string{fmt.Sprintf("  be in one of %d more groups or roles", joins-mostJoins), "listed by -o json"})
+	}
+	if len(table) == 0 {
+		table = append(table, []string{"  none found"})
+	}
+	s.table(table)
+}
+
+// then tells of the decision after an edit.
+func (e explanation) then(s *sheet, m nearMiss) string {
+	allowed := m.Decision == policy.Allow.String()
+	switch {
+	case allowed && m.Rule != "":
+		return s.good("allowed") + " by " + m.Rule
+	case allowed:
+		return s.good("allowed") + " by the new row"
+	case m.Rule != "":
+		return s.bad("denied") + " by " + m.Rule
+	case len(m.Add) > 0:
+		return s.bad("denied") + " by the new row"
+	case e.Anybody != "":
+		return s.bad("denied") + ", but " + e.Anybody + " lets anybody through without a login"
+	}
+	return s.bad("denied") + ": no row matches"
+}
