@@ -1,0 +1,222 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/example-org/authgate/policy"
+)
+
+// The text that comes through a pipe, as the command line and as faults call it.
+const (
+	fromStdin = "-"
+	stdinName = "stdin"
+)
+
+func newPolicyFmt() *cobra.Command {
+	var out output
+	var check bool
+	cmd := &cobra.Command{
+		Use:   "fmt [--check] FILE...",
+		Short: "Write policy files in their canonical form",
+		Long: "Write policy files in their canonical form: one blank behind each comma, no\n" +
+			"quotes that are not needed, at most one blank line in a row, e-mail addresses in\n" +
+			"lower case. Rows keep their order and comments their words. A byte order mark,\n" +
+			"Windows line ends and blanks before a comma are mended.\n\n" +
+			"A file with any other fault is not touched, and then none of the files is: exit\n" +
+			"code 3. With --check nothing is written, and exit code 1 says that a file would\n" +
+			"change. FILE - is standard input, written to standard output.",
+		Example: "  authgate policy fmt policy.csv\n" +
+			"  authgate policy fmt --check examples/*.csv\n" +
+			"  authgate policy fmt - < policy.csv",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := out.check(); err != nil {
+				return err
+			}
+			if slices.Contains(args, fromStdin) && len(args) > 1 {
+				return errors.New(`standard input is one text; write "-" alone`)
+			}
+			sources, err := formatSources(cmd.InOrStdin(), args)
+			if err != nil {
+				return notLoaded{err}
+			}
+			done, err := format(sources)
+			if err != nil {
+				return notLoaded{err}
+			}
+			switch piped := args[0] == fromStdin; {
+			case check:
+				done.print = done.printCheck
+			case piped && out.form == textForm:
+				_, err := cmd.OutOrStdout().Write(done.texts[0])
+				return err
+			case piped:
+				done.Files[0].Text = string(done.texts[0])
+			default:
+				if err := done.write(); err != nil {
+					return failed{err}
+				}
+			}
+			if err := out.answer(cmd, done, done.print); err != nil {
+				return err
+			}
+			if check && done.Changed > 0 {
+				return errNo
+			}
+			return nil
+		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return []string{"csv"}, cobra.ShellCompDirectiveFilterFileExt
+		},
+	}
+	cmd.Flags().BoolVar(&check, "check", false, "write nothing; exit code 1 where a file would change")
+	out.add(cmd)
+	return cmd
+}
+
+func formatSources(stdin io.Reader, names []string) ([]policy.Source, error) {
+	if names[0] != fromStdin {
+		return policy.ReadFiles(names...)
+	}
+	data, err := io.ReadAll(stdin)
+	return []policy.Source{{Name: stdinName, Data: data}}, err
+}
+
+// formatting is the answer of `policy fmt`.
+type formatting struct {
+	Files   []formattedFile `json:"files"`   // in the order of the command line
+	Changed int             `json:"changed"` // how many of them change
+
+	texts [][]byte // of each file
+	print func(*sheet)
+}
+
+// formattedFile is one of the files.
+type formattedFile struct {
+	File    string `json:"file"`
+	Changed bool   `json:"changed"`
+	Lines   []int  `json:"lines"` // of the file as it was, that are written otherwise or left out
+	Text    string `json:"text"`  // canonical, where the file is standard input and is not only checked
+}
+
+// format reads all of the sources before it fails: a person sees every fault, and
+// nothing is written.
+func format(sources []policy.Source) (*formatting, error) {
+	done := &formatting{Files: []formattedFile{}}
+	done.print = done.printWritten
+	var faults []error
+	for _, src := range sources {
+		text, lines, err := policy.Format(src)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		file := formattedFile{File: src.Name, Changed: len(lines) > 0, Lines: append([]int{}, lines...)}
+		if file.Changed {
+			done.Changed++
+		}
+		done.Files, done.texts = append(done.Files, file), append(done.texts, text)
+	}
+	return done, errors.Join(faults...)
+}
+
+func (f *formatting) printWritten(s *sheet) {
+	var rows [][]string
+	for _, file := range f.Files {
+		if file.Changed {
+			rows = append(rows, []string{file.File, countLines(file.Lines, "changed", "was", file.File)})
+		}
+	}
+	s.table(rows)
+}
+
+func (f *formatting) printCheck(s *sheet) {
+	var rows [][]string
+	var names []string
+	for _, file := range f.Files {
+		if file.Changed {
+			rows = append(rows, []string{s.warn(file.File), countLines(file.Lines, "would change", "is", file.File)})
+			names = append(names, file.File)
+		}
+	}
+	s.table(rows)
+	if len(names) > 0 && !slices.Equal(names, []string{stdinName}) {
+		s.line("%s", s.faint("to change them: authgate policy fmt "+strings.Join(names, " ")))
+	}
+}
+
+func countLines(lines []int, verb, tense, name string) string {
+	if len(lines) == 1 {
+		return fmt.Sprintf("1 line %s: %s:%d", verb, name, lines[0])
+	}
+	return fmt.Sprintf("%d lines %s, the first %s %s:%d", len(lines), verb, tense, name, lines[0])
+}
+
+// write replaces the files that change. All of the texts are on the disk before
+// the first file is replaced, and a reader sees a file whole, before or after.
+func (f *formatting) write() error {
+	type replacement struct{ name, with string }
+	var ready []replacement
+	defer func() {
+		for _, r := range ready {
+			_ = os.Remove(r.with) // what became a file is not there any more
+		}
+	}()
+	for i, file := range f.Files {
+		if !file.Changed {
+			continue
+		}
+		name, err := filepath.EvalSymlinks(file.File)
+		if err != nil {
+			return fmt.Errorf("formatting %s: %w", file.File, err)
+		}
+		with, err := writeBeside(name, f.texts[i])
+		if err != nil {
+			return fmt.Errorf("formatting %s: %w", file.File, err)
+		}
+		ready = append(ready, replacement{name, with})
+	}
+	for len(ready) > 0 {
+		if err := os.Rename(ready[0].with, ready[0].name); err != nil {
+			return fmt.Errorf("formatting %s: %w", ready[0].name, err)
+		}
+		ready = ready[1:]
+	}
+	return nil
+}
+
+// writeBeside writes a text to a new file in the folder of another one, with the
+// mode of that one.
+func writeBeside(name string, text []byte) (with string, err error) {
+	was, err := os.Stat(name)
+	if err != nil {
+		return "", err
+	}
+	if !was.Mode().IsRegular() { // a pipe or a device would be gone
+		return "", errors.New("it is not a regular file")
+	}
+	file, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	if err != nil {
+		return "", err
+	}
+	defer func() {
+		if err = errors.Join(err, file.Close()); err != nil {
+			_ = os.Remove(file.Name())
+		}
+	}()
+	if _, err = file.Write(text); err != nil {
+		return "", err
+	}
+	if err = file.Chmod(was.Mode().Perm()); err != nil {
+		return "", err
+	}
+	return file.Name(), file.Sync()
+}

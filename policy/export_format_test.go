@@ -1,0 +1,10 @@
+package policy
+
+// AllGrants gives member and role of the g rows, in the order of the files.
+func (s *Snapshot) AllGrants() [][2]string {
+	var all [][2]string
+	for _, g := range s.grants {
+		all = append(all, [2]string{g.member, g.role})
+	}
+	return all
+}

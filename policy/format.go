@@ -1,0 +1,122 @@
+package policy
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/example-org/authgate/fault"
+)
+
+// Format gives the text of one policy file in its canonical form, and the lines
+// of the source, ascending, that read otherwise there or are left out. A text in
+// canonical form comes back as it is, without lines.
+//
+// The form makes good diffs: a blank behind each comma and none elsewhere,
+// because columns that are aligned change with their longest field. Rows keep
+// their order, since the first one that matches is the one that decisions name;
+// methods keep theirs. Comments keep their words, and the blank lines that group
+// rows shrink to one.
+//
+// A byte order mark, Windows line ends and blanks before a comma, which [Load]
+// refuses, are mended. Any other fault is returned, as [fault.Faults]: what is
+// not understood is not rewritten. Names are not followed to other rows or files,
+// so a role may have its rows elsewhere.
+func Format(src Source) (text []byte, changed []int, err error) {
+	lines := bytes.SplitAfter(src.Data, []byte("\n"))
+	rows, err := readRows(src.Name, lines)
+	if err != nil {
+		return nil, nil, err
+	}
+	var out bytes.Buffer
+	out.Grow(len(src.Data))
+	var blank []int // lines without text since the last one with some
+	for i, line := range lines {
+		if len(line) == 0 { // behind the last line end
+			continue
+		}
+		written := rows[i+1]
+		if written == "" {
+			written = strings.Trim(unmarked(line, i), blanks)
+		}
+		if written == "" {
+			blank = append(blank, i+1)
+			continue
+		}
+		if len(blank) > 0 && out.Len() > 0 {
+			out.WriteByte('\n')
+			if string(lines[blank[0]-1]) == "\n" {
+				blank = blank[1:]
+			}
+		}
+		changed, blank = append(changed, blank...), nil
+		if text, ended := bytes.CutSuffix(line, []byte("\n")); !ended || string(text) != written {
+			changed = append(changed, i+1)
+		}
+		out.WriteString(written)
+		out.WriteByte('\n')
+	}
+	return out.Bytes(), append(changed, blank...), nil
+}
+
+// readRows gives the row on each line of a file in its canonical form, and nothing
+// for lines without. Lines count from 1.
+func readRows(name string, lines [][]byte) ([]string, error) {
+	var mended bytes.Buffer
+	for i, line := range lines {
+		mended.WriteString(settle(unmarked(line, i)))
+		mended.WriteByte('\n')
+	}
+	p := newParser(nil)
+	p.read(Source{name, mended.Bytes()})
+	rows := make([]string, 1+len(lines))
+	write := func(at fault.Position, row string) {
+		switch {
+		case len(row) > maxLine:
+			p.faults.Add(at, fmt.Sprintf("the line would be longer than %d bytes", maxLine), "make several rows of it")
+		case strings.Contains(row, "\t"): // inside quotes, where nobody sees it
+			p.faults.Add(at, "a name holds a tab", "take it out")
+		}
+		rows[at.Line] = row
+	}
+	for _, row := range p.rows {
+		write(row.at, row.String())
+	}
+	for _, g := range p.grants {
+		write(g.memberAt, csvLine(grantKind, g.member, g.role))
+	}
+	return rows, p.faults.Err()
+}
+
+// unmarked is the text of a line without its end, and of the first one without
+// the mark that some editors put before it.
+func unmarked(line []byte, index int) string {
+	text := strings.TrimSuffix(strings.TrimSuffix(string(line), "\n"), "\r")
+	if index == 0 {
+		text = strings.TrimPrefix(text, "\ufeff")
+	}
+	return text
+}
+
+// settle moves the blanks before a comma behind it, where they mean nothing. All
+// else stays in its column, so that faults point into the file as it is.
+func settle(text string) string {
+	if !strings.Contains(text, " ,") && !strings.Contains(text, "\t,") {
+		return text
+	}
+	out := []byte(text)
+	quoted := false
+	for i, c := range out {
+		switch {
+		case c == '"': // two of them stand for one, and change nothing here
+			quoted = !quoted
+		case c == ',' && !quoted:
+			kept := len(bytes.TrimRight(out[:i], blanks))
+			if kept > 0 && out[kept-1] != ',' { // else the field is empty, and that is a fault
+				copy(out[kept+1:i+1], out[kept:i])
+				out[kept] = ','
+			}
+		}
+	}
+	return string(out)
+}
