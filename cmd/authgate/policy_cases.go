@@ -1,0 +1,158 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/target"
+)
+
+const junitForm = "junit"
+
+func newPolicyTest() *cobra.Command {
+	var t policyTest
+	watch := false
+	cmd := &cobra.Command{
+		Use:   "test CASES...",
+		Short: "Hold a policy to tables of expectations, and tell which rows they test",
+		Long: "Hold a policy to what is expected of it, and tell which of its rows that tests.\n" +
+			"CASES are files, YAML or tables. Exit code 0 is as expected, 1 is not.\n\n" +
+			"YAML tells for one person at a time what is allowed and what is denied:\n\n" +
+			"  cases:\n" +
+			"    - name: viewers look and touch nothing    # optional\n" +
+			"      who: [example-org:dev, user:eve@example.com]\n" +
+			"      allow:\n" +
+			"        - GET argocd:/api/v1/applications\n" +
+			"        - request: GET argocd:/api/v1/projects\n" +
+			"          rule: p, role:viewer, argocd, /api/v1/**, GET, allow\n" +
+			"      deny:\n" +
+			"        - POST argocd:/api/v1/applications/web/sync\n\n" +
+			"A table has a header and one case a line:\n\n" +
+			"  who, method, target, expect, rule\n" +
+			"  example-org:dev + user:eve@example.com, GET, argocd:/api/v1/applications, allow\n" +
+			"  role:viewer, GET, argocd:/api/v1/projects, allow, \"p, role:viewer, argocd, /api/v1/**, GET, allow\"\n" +
+			"  system:anonymous, GET, argocd:/, deny\n\n" +
+			"Who asks is one subject of a policy, or several that are one person; a role alone\n" +
+			"is just that role. A target is UPSTREAM:/path or, with --config, a URL. A rule, the\n" +
+			"row that is to decide, is optional: write the row, or FILE:LINE if it does not move.\n\n" +
+			"A p row is tested if it decided a case, a g row if it is on a chain by which\n" +
+			"somebody who asked holds the subject of such a row. With --watch, JSON is one\n" +
+			"object a run.",
+		Example: "  authgate policy test --policy policy.csv cases.yaml\n" +
+			"  authgate policy test --config authgate.yaml --coverage-min 100 cases/*.csv\n" +
+			"  authgate policy test --policy policy.csv -o junit cases.yaml > report.xml\n" +
+			"  authgate policy test --policy policy.csv --watch cases.yaml",
+		ValidArgsFunction: cobra.FixedCompletions([]string{"yaml", "yml", "csv"}, cobra.ShellCompDirectiveFilterFileExt),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := t.out.check(); err != nil {
+				return err
+			}
+			if len(args) == 0 {
+				return errors.New("no case file is named; write authgate policy test --policy policy.csv cases.yaml")
+			}
+			if watch && t.out.form == junitForm {
+				return errors.New("--watch makes a report for each run and JUnit takes one; write -o text or -o json")
+			}
+			if t.files = args; watch {
+				return t.watch(cmd)
+			}
+			return t.run(cmd)
+		},
+	}
+	t.flags.add(cmd)
+	t.out.add(cmd, junitForm)
+	cmd.Flags().BoolVar(&t.coverage, "coverage", false, "list the rows that no case tests")
+	cmd.Flags().Var(&t.minimum, "coverage-min", "fail if fewer than `PERCENT` of the rows are tested")
+	cmd.Flags().BoolVar(&watch, "watch", false, "run again whenever the policy or the cases change, until Ctrl-C")
+	_ = cmd.RegisterFlagCompletionFunc("coverage-min", cobra.FixedCompletions([]string{"100"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+// policyTest is one command line of `policy test`.
+type policyTest struct {
+	flags    policyFlags
+	out      output
+	files    []string
+	coverage bool
+	minimum  percent
+}
+
+func (t *policyTest) run(cmd *cobra.Command) error {
+	loaded, err := t.flags.load()
+	if err != nil {
+		return err
+	}
+	sources, err := readCaseFiles(t.files)
+	if err != nil {
+		return notLoaded{err}
+	}
+	cases, err := policy.ReadCases(sources, func(name string) (string, target.Path, error) {
+		at, err := loaded.parsePlace(name)
+		if err != nil {
+			return "", target.Path{}, err
+		}
+		return at.upstream, at.path, at.refused
+	})
+	if err != nil {
+		return notLoaded{err}
+	}
+	outcomes, coverage := loaded.Run(cases)
+	report := t.report(loaded.Hash(), outcomes, coverage)
+	if t.out.form == junitForm {
+		err = writeJUnit(cmd.OutOrStdout(), report)
+	} else {
+		err = t.out.answer(cmd, report, report.print)
+	}
+	if err != nil {
+		return err
+	}
+	if report.Failed > 0 || report.Coverage.short {
+		return errNo
+	}
+	return nil
+}
+
+// readCaseFiles reads all of them before it fails.
+func readCaseFiles(names []string) ([]policy.Source, error) {
+	var sources []policy.Source
+	var failures []error
+	for _, name := range names {
+		data, err := os.ReadFile(name)
+		switch {
+		case err == nil:
+			sources = append(sources, policy.Source{Name: name, Data: data})
+		case errors.Is(err, syscall.EISDIR):
+			failures = append(failures, fmt.Errorf("%s is a folder; name the files in it, such as %s", name, filepath.Join(name, "*.yaml")))
+		default:
+			failures = append(failures, fmt.Errorf("case file: %w", err))
+		}
+	}
+	return sources, errors.Join(failures...)
+}
+
+// percent is a flag that keeps the number as it was written: 99.9 is not 100.
+type percent struct{ big.Rat }
+
+var percentForm = regexp.MustCompile(`^[0-9]{1,3}(\.[0-9]{1,9})?$`)
+
+func (p *percent) Set(s string) error {
+	if _, ok := p.SetString(s); !ok || !percentForm.MatchString(s) || p.Cmp(big.NewRat(100, 1)) > 0 {
+		return errors.New("write a number from 0 to 100, such as 90 or 99.5")
+	}
+	return nil
+}
+
+func (p *percent) String() string {
+	return strings.TrimSuffix(strings.TrimRight(p.FloatString(9), "0"), ".")
+}
+
+func (p *percent) Type() string { return "percent" }

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/example-org/authgate/policy"
+)
+
+// testReport is the answer of `policy test`.
+type testReport struct {
+	Cases    []caseReport   `json:"cases"` // in the order of the files
+	Passed   int            `json:"passed"`
+	Failed   int            `json:"failed"`
+	Coverage coverageReport `json:"coverage"`
+	Policy   string         `json:"policy"` // hash
+
+	listed bool // the rows that no case tests are shown
+}
+
+// caseReport is one case and what came of it.
+type caseReport struct {
+	Case       string   `json:"case"` // file:line
+	Name       string   `json:"name"` // of the case in YAML; may be empty
+	Who        []string `json:"who"`
+	Method     string   `json:"method"`
+	Target     string   `json:"target"`   // as it is written
+	Upstream   string   `json:"upstream"` // empty where a refused path leaves it open
+	Path       string   `json:"path"`     // canonical; empty where it is refused
+	Expect     string   `json:"expect"`   // allow or deny
+	ExpectRule string   `json:"expect_rule"`
+	Decision   string   `json:"decision"` // allow or deny
+	Rule       string   `json:"rule"`     // file:line; empty where no row decided
+	Row        string   `json:"row"`
+	Reason     string   `json:"reason"` // of the decision, where no row says so
+	Passed     bool     `json:"passed"`
+	Failure    string   `json:"failure"` // empty where it passed
+	Explain    string   `json:"explain"` // of a failure: the command that tells more
+
+	file string
+	line int
+	note string
+}
+
+// coverageReport is how much of the policy the cases test.
+type coverageReport struct {
+	Rows     int           `json:"rows"` // p and g
+	Covered  int           `json:"covered"`
+	Percent  float64       `json:"percent"` // rounded down to a tenth
+	Minimum  float64       `json:"minimum"` // of --coverage-min, else 0
+	Untested []untestedRow `json:"untested"`
+
+	minimum string
+	short   bool // of the minimum
+}
+
+type untestedRow struct {
+	Rule string `json:"rule"` // file:line
+	Row  string `json:"row"`
+}
+
+func (t *policyTest) report(hash string, outcomes []policy.Outcome, c policy.Coverage) testReport {
+	r := testReport{Cases: []caseReport{}, Policy: hash}
+	for _, o := range outcomes {
+		r.Cases = append(r.Cases, t.caseReport(o))
+		if o.Passed() {
+			r.Passed++
+		} else {
+			r.Failed++
+		}
+	}
+	minimum, _ := t.minimum.Float64()
+	r.Coverage = coverageReport{
+		Rows: c.Rows, Covered: c.Covered, Percent: c.Percent(), Untested: []untestedRow{},
+		Minimum: minimum, minimum: t.minimum.String(), short: !c.Reaches(&t.minimum.Rat),
+	}
+	for _, u := range c.Untested {
+		r.Coverage.Untested = append(r.Coverage.Untested, untestedRow{u.Where, u.Row})
+	}
+	r.listed = t.coverage || r.Coverage.short
+	return r
+}
+
+func (t *policyTest) caseReport(o policy.Outcome) caseReport {
+	c := o.Case
+	r := caseReport{
+		Case: c.Where(), Name: c.Name, Who: c.Subjects, Method: c.Method, Target: c.Target, Upstream: c.Upstream, Path: c.Path.String(),
+		Expect: c.Expect.String(), ExpectRule: c.Rule, Decision: o.Decision.Effect.String(), Passed: o.Passed(), Failure: o.Failure,
+		file: c.File(), line: c.Line(),
+	}
+	switch row := o.Decision.Rule; {
+	case row != nil:
+		r.Rule, r.Row = row.Where(), row.String()
+	case c.Refused != nil:
+		r.Reason = "refused before any row is asked: " + c.Refused.Error()
+	case o.Open != nil:
+		r.Reason = "no row matches, but " + o.Open.Where() + " lets anybody through without a login"
+		r.note = "signed-in people get through there, too, as nobody; expect it of system:anonymous"
+	default:
+		r.Reason = "no row matches"
+	}
+	if !o.Passed() {
+		r.Explain = t.explain(c)
+	}
+	return r
+}
+
+// explain gives the command that tells more of a case.
+func (t *policyTest) explain(c policy.Case) string {
+	words := []string{"authgate", "policy", "explain"}
+	flag := func(name string, values ...string) {
+		for _, value := range values {
+			words = append(words, "--"+name, shellWord(value))
+		}
+	}
+	flag("policy", t.flags.policies...)
+	if t.flags.config != "" {
+		flag("config", t.flags.config)
+	}
+	flag("group", c.Who.Groups...)
+	flag("role", c.Who.Roles...)
+	switch {
+	case c.Who.Anonymous:
+		words = append(words, "--anonymous")
+	case c.Who.Email != "":
+		flag("user", c.Who.Email)
+	case len(c.Who.Groups)+len(c.Who.Roles) == 0: // signed in, and nothing else
+		flag("group", "")
+	}
+	return strings.Join(append(words, c.Method, shellWord(c.Target)), " ")
+}
+
+// shellWord quotes what a shell would take apart or fill in.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("@%+=:,./_-", r)
+	}
+	if s != "" && strings.TrimFunc(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+func (r testReport) print(s *sheet) {
+	for _, c := range r.Cases {
+		if !c.Passed {
+			c.print(s)
+		}
+	}
+	if r.listed && len(r.Coverage.Untested) > 0 {
+		s.line("%s", s.strong("rows that no case tests"))
+		var rows [][]string
+		for _, u := range r.Coverage.Untested {
+			rows = append(rows, []string{"", u.Rule, u.Row})
+		}
+		s.table(rows)
+		s.line("")
+	}
+	s.line("%s", r.summary(s))
+	if r.Coverage.short {
+		s.line("%s", s.bad("that is less than the "+r.Coverage.minimum+" % that --coverage-min wants"))
+	}
+}
+
+// print tells of a case that failed.
+func (c caseReport) print(s *sheet) {
+	const margin = "    " // below FAIL
+	s.line("%s  %s: %s", s.bad("FAIL"), c.Case, c.Failure)
+	var rows [][]string
+	if c.Name != "" {
+		rows = append(rows, []string{margin, "case", c.Name})
+	}
+	rows = append(rows, []string{margin, "who", strings.Join(c.Who, " + ")}, []string{margin, "asks", c.Method + " " + c.Target})
+	if c.Row != "" {
+		rows = append(rows, []string{margin, "got", c.Decision + " by " + c.Rule + ": " + c.Row})
+	} else {
+		rows = append(rows, []string{margin, "got", c.Decision + ": " + c.Reason})
+	}
+	want := c.Expect
+	if c.ExpectRule != "" {
+		want += " by " + c.ExpectRule
+	}
+	rows = append(rows, []string{margin, "want", want})
+	if c.note != "" {
+		rows = append(rows, []string{margin, "note", c.note})
+	}
+	rows = append(rows, []string{margin, "why", s.faint(c.Explain)})
+	s.table(rows)
+	s.line("")
+}
+
+func (r testReport) summary(s *sheet) string {
+	failed := fmt.Sprintf("%d failed", r.Failed)
+	if r.Failed > 0 {
+		failed = s.bad(failed)
+	} else {
+		failed = s.good(failed)
+	}
+	c := r.Coverage
+	return fmt.Sprintf("%s, %s; %d of %s decided a case (%s %%)",
+		plural(len(r.Cases), "case"), failed, c.Covered, plural(c.Rows, "row"), strconv.FormatFloat(c.Percent, 'f', -1, 64))
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

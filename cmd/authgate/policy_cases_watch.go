@@ -1,0 +1,150 @@
+package main
+
+import (
+	"crypto/sha256"
+	"errors"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/spf13/cobra"
+
+	"github.com/example-org/authgate/config"
+)
+
+const (
+	quiet  = 100 * time.Millisecond // an editor makes several events of one change
+	glance = 2 * time.Second        // what no event tells: a network file system, a folder that came back
+)
+
+// watch runs the cases whenever a file that they depend on changes, until Ctrl-C.
+// What does not load is shown, and waited out. The exit code is that of the last
+// run.
+func (t *policyTest) watch(cmd *cobra.Command) error {
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		return failed{err}
+	}
+	defer watcher.Close()
+	ticker := time.NewTicker(glance)
+	defer ticker.Stop()
+
+	var seen map[string]string
+	var last error
+	for {
+		files := t.watched()
+		for _, file := range files { // a folder that is not there is found by the glance
+			_ = watcher.Add(filepath.Dir(file))
+			if real, err := filepath.EvalSymlinks(file); err == nil {
+				_ = watcher.Add(filepath.Dir(real))
+			}
+		}
+		now := contents(files)
+		if changed := differing(files, seen, now); seen == nil || len(changed) > 0 {
+			last = t.runAgain(cmd, changed, seen != nil)
+			if seen = now; !watchable(last) {
+				return last
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return told(last)
+		case <-watcher.Errors: // events were lost
+		case <-ticker.C:
+		case <-watcher.Events:
+			settled := time.NewTimer(quiet)
+			for waiting := true; waiting; {
+				select {
+				case <-ctx.Done():
+					waiting = false
+				case <-watcher.Events: // of the same change; no event puts the look off
+				case <-settled.C:
+					waiting = false
+				}
+			}
+			settled.Stop()
+		}
+	}
+}
+
+func (t *policyTest) runAgain(cmd *cobra.Command, changed []string, again bool) error {
+	out := newSheet(cmd.OutOrStdout())
+	if t.out.form == textForm && again {
+		if isTerminal(out.w) {
+			out.line("\x1b[2J\x1b[3J\x1b[H")
+		}
+		out.line("%s", out.strong("--- "+strings.Join(changed, ", ")+" changed ---"))
+	}
+	err := t.run(cmd)
+	if err != nil && watchable(err) {
+		exitCode(cmd.ErrOrStderr(), err) // for what it says
+	}
+	if t.out.form == textForm && watchable(err) {
+		out.line("%s", out.faint("watching; Ctrl-C ends"))
+	}
+	return err
+}
+
+// watched names the files on which the next run depends.
+func (t *policyTest) watched() []string {
+	files := append(append([]string{}, t.flags.policies...), t.files...)
+	if t.flags.config == "" {
+		return files
+	}
+	files = append(files, t.flags.config)
+	if c, err := config.Load(t.flags.config); err == nil && len(t.flags.policies) == 0 {
+		files = append(files, c.Policy.Files...)
+	}
+	return files
+}
+
+// contents tells apart what the files hold, and why they cannot be read.
+func contents(files []string) map[string]string {
+	held := map[string]string{}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			held[file] = err.Error()
+			continue
+		}
+		sum := sha256.Sum256(data)
+		held[file] = string(sum[:])
+	}
+	return held
+}
+
+func differing(files []string, before, now map[string]string) []string {
+	var changed []string
+	for _, file := range files {
+		if before[file] != now[file] {
+			changed = append(changed, file)
+		}
+	}
+	return changed
+}
+
+// watchable reports whether another content of the files may end otherwise, which
+// no other command line is needed for.
+func watchable(err error) bool {
+	var loading notLoaded
+	return err == nil || errors.Is(err, errNo) || errors.As(err, &loading)
+}
+
+// told is how the last run ended, without saying it a second time.
+func told(err error) error {
+	if err == nil || errors.Is(err, errNo) {
+		return err
+	}
+	return notLoaded{said{err}}
+}
+
+// said is an error that has nothing more to say.
+type said struct{ error }
+
+func (said) Unwrap() []error { return nil }

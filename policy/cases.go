@@ -1,0 +1,215 @@
+package policy
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+
+	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/target"
+)
+
+// Case is one expectation of a policy: whether somebody may use a method on a
+// target.
+type Case struct {
+	Name     string   // that the file gives to this and the cases around it, or empty
+	Subjects []string // who asks, as subjects of a policy; several are one person
+	Who      Who      // the same
+	Method   string
+	Target   string      // as it is written
+	Upstream string      // empty where a refused path leaves it open
+	Path     target.Path // zero where it is refused
+	Refused  error       // why authgate refuses the path before any policy is asked
+	Expect   Effect
+	Rule     string // the row that is to decide, as it reads or as FILE:LINE; empty: not told
+
+	at fault.Position
+}
+
+// File names the file in which the case stands.
+func (c Case) File() string { return c.at.File }
+
+// Line is the line on which the case stands.
+func (c Case) Line() int { return c.at.Line }
+
+// Where names the case as people look for it: cases.yaml:7.
+func (c Case) Where() string { return lineOf(c.at) }
+
+// Asker shows who asks as a table of cases has it.
+func (c Case) Asker() string { return strings.Join(c.Subjects, togetherWith) }
+
+// Find tells which upstream and which path a target of a case means. An error
+// that is a [target.Refusal] stands for a path that authgate refuses, which a case
+// may expect; every other one is a mistake in the case.
+type Find func(name string) (upstream string, path target.Path, err error)
+
+const (
+	// Both are far above what a person or a script writes. They keep a wrong file
+	// name, and anchors that repeat each other, from filling the memory.
+	maxCaseBytes = 16 << 20
+	maxCases     = 100_000
+
+	togetherWith = " + " // a + alone may stand in an e-mail address, a blank in a group
+)
+
+// ReadCases reads case files: YAML or tables, as the ends of their names say. The
+// error is [fault.Faults] with all that is wrong in any of them.
+//
+// YAML tells for one person at a time what is allowed and what is denied:
+//
+//	cases:
+//	  - name: viewers look and touch nothing    # optional
+//	    who: [example-org:dev, user:eve@example.com]
+//	    allow:
+//	      - GET argocd:/api/v1/applications
+//	      - request: GET argocd:/api/v1/projects
+//	        rule: p, role:viewer, argocd, /api/v1/**, GET, allow
+//	    deny:
+//	      - POST argocd:/api/v1/applications/web/sync
+//
+// A table is CSV, as strict as a policy, with a header and one case a line:
+//
+//	who, method, target, expect, rule
+//	example-org:dev + user:eve@example.com, GET, argocd:/api/v1/applications, allow
+//
+// Who asks is told by subjects as in a policy. A rule is optional: the row that is
+// to decide, as it reads in the policy or, where its line will not move, as
+// FILE:LINE.
+func ReadCases(sources []Source, find Find) ([]Case, error) {
+	r := &caseReader{find: find}
+	for _, src := range sources {
+		r.file, r.first = src.Name, map[string]fault.Position{}
+		switch extension := strings.ToLower(filepath.Ext(src.Name)); {
+		case extension != ".yaml" && extension != ".yml" && extension != ".csv":
+			r.faults.Add(r.whole(), "the name of a case file ends in .yaml, .yml or .csv", "rename the file")
+		case len(src.Data) > maxCaseBytes:
+			r.faults.Add(r.whole(), "the file is larger than 16 MiB", "is it a case file?")
+		case extension == ".csv":
+			r.table(src.Data)
+		default:
+			r.yaml(src.Data)
+		}
+	}
+	if err := r.faults.Err(); err != nil {
+		return nil, err
+	}
+	return r.cases, nil
+}
+
+// caseReader gathers the cases and the faults of files that it reads one after
+// the other.
+type caseReader struct {
+	find   Find
+	file   string                    // that is read
+	first  map[string]fault.Position // question → where the file asked it first
+	cases  []Case
+	full   bool // there are more than there may be
+	faults fault.List
+}
+
+func (r *caseReader) whole() fault.Position { return fault.Position{File: r.file} }
+
+func (r *caseReader) refuse(f field, what, mend string) bool {
+	r.faults.Add(f.at, what, mend)
+	return false
+}
+
+// person reads who asks. Subjects mean here what they mean in a policy, so that
+// there is one way to write them.
+func (r *caseReader) person(subjects []field) (c Case, ok bool) {
+	ok = true
+	seen := subjectsOf(subjects)
+	for i, f := range subjects {
+		name := foldSubject(f.text)
+		what, mend := checkAsker(name)
+		switch {
+		case what != "":
+		case seen[name] != i:
+			what, mend = quote(f.text)+" is named twice", "name it once"
+		case name == anonymous && len(subjects) > 1:
+			what, mend = "system:anonymous is somebody else beside others", "give it a case of its own"
+		case name == authenticated && len(subjects) > 1:
+			what, mend = "system:authenticated stands beside others", "leave it out: whoever has a group or an e-mail address holds it"
+		case strings.HasPrefix(name, userPrefix) && c.Who.Email != "":
+			what, mend = "a person has one e-mail address, and this is a second one", "give each person a case"
+		}
+		if what != "" {
+			ok = r.refuse(f, what, mend)
+			continue
+		}
+		who := whoIs(name)
+		c.Subjects = append(c.Subjects, name)
+		c.Who.Anonymous = who.Anonymous
+		c.Who.Email += who.Email
+		c.Who.Groups = append(c.Who.Groups, who.Groups...)
+		c.Who.Roles = append(c.Who.Roles, who.Roles...)
+	}
+	return c, ok
+}
+
+// subjectsOf gives where each subject was named last.
+func subjectsOf(named []field) map[string]int {
+	last := make(map[string]int, len(named))
+	for i, f := range named {
+		last[foldSubject(f.text)] = i
+	}
+	return last
+}
+
+func checkAsker(name string) (what, mend string) {
+	switch {
+	case name == "":
+		return "a subject is empty", "write a group, role:NAME, user:EMAIL or system:anonymous"
+	case strings.Trim(name, blanks) != name:
+		return quote(name) + " has a blank at an end", "write " + quote(strings.Trim(name, blanks))
+	case name == "anonymous" || name == "authenticated":
+		return quote(name) + " is a group like any other here", "write " + quote(systemPrefix+name)
+	}
+	return checkSubject(name)
+}
+
+// ask reads what a person asks for, and keeps the case unless something is wrong
+// with it.
+func (r *caseReader) ask(c Case, method, name field) (Case, bool) {
+	ok := true
+	switch {
+	case isMethod(method.text):
+	case isMethod(strings.ToUpper(method.text)):
+		ok = r.refuse(method, "method "+quote(method.text)+" is not in upper case", "write "+strings.ToUpper(method.text))
+	default:
+		ok = r.refuse(method, quote(method.text)+" is not a method", "write one, such as GET")
+	}
+	c.Method, c.Target, c.at = method.text, name.text, method.at
+	upstream, path, err := r.find(name.text)
+	var refusal target.Refusal
+	switch {
+	case err == nil:
+		c.Upstream, c.Path = upstream, path
+	case errors.As(err, &refusal):
+		c.Upstream, c.Refused = upstream, refusal
+	default:
+		ok = r.refuse(name, err.Error(), "")
+	}
+	return c, ok
+}
+
+// keep adds a case, unless its file has asked the same before: two answers to one
+// question are a slip of the hand, and one of them is not looked at.
+func (r *caseReader) keep(c Case) {
+	shown := c.Target
+	if c.Refused == nil {
+		shown = c.Upstream + ":" + c.Path.String()
+	}
+	question := strings.Join(append(c.Subjects[:len(c.Subjects):len(c.Subjects)], c.Method, shown), "\x00")
+	if first, asked := r.first[question]; asked {
+		r.faults.Add(c.at, "the same is asked at "+lineOf(first), "delete one of the two")
+		return
+	}
+	r.first[question] = c.at
+	if len(r.cases) == maxCases {
+		r.full = true
+		r.faults.Add(c.at, "this is the case after the 100000th", "run the files in several turns, or use fewer anchors")
+		return
+	}
+	r.cases = append(r.cases, c)
+}

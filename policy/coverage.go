@@ -1,0 +1,106 @@
+package policy
+
+import (
+	"cmp"
+	"math/big"
+	"slices"
+)
+
+// Coverage is how much of a policy took part in answering some cases. A p row did
+// if it decided one; a g row, if it is on a chain by which somebody who asked
+// holds the subject of the row that decided.
+type Coverage struct {
+	Rows     int // p and g rows of the policy
+	Covered  int
+	Untested []Untested // the others, in the order of the files
+}
+
+// Untested is a row that took no part.
+type Untested struct {
+	Where string // policy.csv:3
+	Row   string
+}
+
+// Percent is how much is covered, rounded down to a tenth: 99.95 is not 100.
+func (c Coverage) Percent() float64 {
+	if c.Rows == 0 {
+		return 0
+	}
+	return float64(c.Covered*1000/c.Rows) / 10
+}
+
+// Reaches reports whether at least so many per cent are covered. It compares
+// exactly.
+func (c Coverage) Reaches(percent *big.Rat) bool {
+	need := new(big.Rat).Mul(percent, big.NewRat(int64(c.Rows), 100))
+	return need.Cmp(big.NewRat(int64(c.Covered), 1)) <= 0
+}
+
+// taken gathers the rows that took part.
+type taken struct {
+	ways   ways
+	rows   map[*Row]bool
+	grants map[int]bool
+	seen   map[[2]string]bool // who asked, and the subject that decided
+	into   map[string]reach   // subject → all that leads to it
+}
+
+func newTaken(grants []grant) *taken {
+	return &taken{newWays(grants), map[*Row]bool{}, map[int]bool{}, map[[2]string]bool{}, map[string]reach{}}
+}
+
+// note marks the row that decided for an asker, if one did.
+func (t *taken) note(row *Row, asker string, roles Roles) {
+	if row == nil {
+		return
+	}
+	t.rows[row] = true
+	way := [2]string{asker, row.Subject}
+	if t.seen[way] {
+		return
+	}
+	t.seen[way] = true
+	into, known := t.into[row.Subject]
+	if !known {
+		into = t.ways.into([]string{row.Subject})
+		t.into[row.Subject] = into
+	}
+	for _, role := range into.order {
+		for _, g := range t.ways.down[role] {
+			if roles.has(t.ways.grants[g].member) {
+				t.grants[g] = true
+			}
+		}
+	}
+}
+
+func (s *Snapshot) coverage(t *taken) Coverage {
+	type placed struct {
+		Untested
+		file, line int
+	}
+	c := Coverage{Rows: s.Rows(), Covered: len(t.rows) + len(t.grants)}
+	var missing []placed
+	files := map[string]int{} // in the order in which they first appear
+	rank := func(file string) int {
+		if _, known := files[file]; !known {
+			files[file] = len(files)
+		}
+		return files[file]
+	}
+	for _, row := range s.rows {
+		if file := rank(row.at.File); !t.rows[row] {
+			missing = append(missing, placed{Untested{row.Where(), row.String()}, file, row.at.Line})
+		}
+	}
+	for i, g := range s.grants {
+		if file := rank(g.memberAt.File); !t.grants[i] {
+			missing = append(missing, placed{Untested{lineOf(g.memberAt), csvLine(grantKind, g.member, g.role)}, file, g.memberAt.Line})
+		}
+	}
+	slices.SortFunc(missing, func(a, b placed) int { return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.line, b.line)) })
+	for _, m := range missing {
+		c.Untested = append(c.Untested, m.Untested)
+	}
+	return c
+}

@@ -1,0 +1,65 @@
+package policy
+
+import "strings"
+
+// Outcome is what came of one case.
+type Outcome struct {
+	Case     Case
+	Decision Decision
+	Failure  string // how it is not as expected, in a sentence; empty where it is
+	Open     *Row   // of a failure for want of a row: the one that lets anybody through without a login
+}
+
+// Passed reports whether the policy answers as the case expects.
+func (o Outcome) Passed() bool { return o.Failure == "" }
+
+// Run asks the policy every case, and says how much of the policy that took.
+func (s *Snapshot) Run(cases []Case) ([]Outcome, Coverage) {
+	outcomes := make([]Outcome, len(cases))
+	resolved := map[string]Roles{} // most cases are those of a few people
+	taken := newTaken(s.grants)
+	for i, c := range cases {
+		asker := strings.Join(c.Subjects, "\x00")
+		roles, known := resolved[asker]
+		if !known {
+			roles = s.Resolve(c.Who)
+			resolved[asker] = roles
+		}
+		outcomes[i] = s.try(c, roles)
+		taken.note(outcomes[i].Decision.Rule, asker, roles)
+	}
+	return outcomes, s.coverage(taken)
+}
+
+func (s *Snapshot) try(c Case, roles Roles) Outcome {
+	q := Request{Roles: roles, Upstream: c.Upstream, Path: c.Path, Method: c.Method}
+	o := Outcome{Case: c, Decision: s.Decide(q)} // no, for the zero path of one that is refused
+	if o.Failure = s.failure(c, o.Decision); o.Passed() || o.Decision.Rule != nil {
+		return o
+	}
+	q.Roles = s.alone(anonymous)
+	if open := s.Decide(q); open.Allowed() {
+		o.Open = open.Rule
+	}
+	return o
+}
+
+func (s *Snapshot) failure(c Case, d Decision) string {
+	for _, role := range c.Who.Roles {
+		if !s.known.has(role) { // it holds nothing, so that being denied would show nothing
+			return strings.TrimSuffix("the policy has no "+role+"; "+similar(role, rolesOf(s.known, nil)), "; ")
+		}
+	}
+	switch {
+	case d.Effect != c.Expect:
+		return "expected " + c.Expect.String() + ", got " + d.Effect.String()
+	case c.Rule == "" || c.means(d.Rule):
+		return ""
+	}
+	for _, row := range s.rows {
+		if c.means(row) {
+			return "expected " + row.Where() + " to decide"
+		}
+	}
+	return "the policy has no row " + c.Rule
+}
