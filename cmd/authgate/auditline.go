@@ -1,0 +1,63 @@
+package main
+
+import (
+	"time"
+
+	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/target"
+)
+
+// auditLine is what is needed of an [audit.Record], and whether it is there.
+type auditLine struct {
+	Time     *time.Time      `json:"time"`
+	Event    *audit.Event    `json:"event"`
+	Method   string          `json:"method"`
+	Path     string          `json:"path"`
+	Upstream *string         `json:"upstream"`
+	Subject  *string         `json:"sub"`
+	Email    *string         `json:"email"`
+	Roles    *[]string       `json:"roles"`
+	Groups   *[]string       `json:"groups"`
+	Decision *audit.Decision `json:"decision"`
+	Rule     string          `json:"rule"`
+}
+
+// observed says what lacks, or gives the request.
+func (l *auditLine) observed() (o policy.Observed, what string) {
+	switch {
+	case l.Time == nil:
+		return o, "has no time"
+	case l.Method == "":
+		return o, "has no method"
+	case l.Path == "":
+		return o, "has no path"
+	case l.Subject == nil && l.Email == nil && l.Roles == nil && l.Groups == nil:
+		return o, "does not say who asked (groups, roles, sub, email)"
+	}
+	path, err := target.Parse(l.Path)
+	if err != nil || path.String() != l.Path {
+		return o, "has a path that is not canonical"
+	}
+	o = policy.Observed{Time: *l.Time, Upstream: *l.Upstream, Path: path, Method: l.Method, Rule: l.Rule}
+	switch *l.Decision {
+	case audit.Allow:
+		o.Effect = policy.Allow
+	case audit.Deny, audit.ToLogin:
+	default:
+		return o, "has a decision that is not known"
+	}
+	if l.Subject != nil {
+		o.Person = *l.Subject
+	}
+	if l.Email != nil {
+		o.Email = *l.Email
+	}
+	if l.Roles != nil {
+		o.Roles = *l.Roles
+	}
+	if l.Groups != nil {
+		o.Groups = *l.Groups
+	}
+	return o, ""
+}

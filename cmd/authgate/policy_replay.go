@@ -1,0 +1,178 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/example-org/authgate/policy"
+)
+
+func newPolicyReplay() *cobra.Command {
+	var flags policyFlags
+	var logs auditFlags
+	var failOn string
+	var out output
+	cmd := &cobra.Command{
+		Use:   "replay --audit LOG --policy NEW",
+		Short: "Say which recorded requests a policy would decide differently",
+		Long: "Decide the requests of an audit log once more, by another policy, and say which\n" +
+			"would come out differently: granted (were refused) or revoked (were allowed).\n" +
+			"Logs of any size are read, in constant memory; .gz as they are.\n" +
+			"\n" +
+			"People are who their line says they are: groups and e-mail address (taken as\n" +
+			"verified) go through the g rows of the policy. Lines without groups are judged by\n" +
+			"their roles, where changed g rows do not show. A line names a group only if the\n" +
+			"policy of then did: what is new to all lines is listed.\n" +
+			"\n" +
+			"Requests that were refused before any policy was asked are left out. Lines that\n" +
+			"lack what is needed end this with exit code 3, once all is read; but for a last\n" +
+			"line without an end. Exit code 0 is no difference, 1 is some.",
+		Example: "  authgate policy replay --audit audit.log --policy new.csv\n" +
+			"  kubectl logs deploy/authgate | grep '\"event\":' | authgate policy replay --audit - --config authgate.yaml\n" +
+			"  authgate policy replay --audit audit-1.log.gz --audit audit.log --policy new.csv --fail-on revoked",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cmp.Or(logs.check(), out.check()); err != nil {
+				return err
+			}
+			if !slices.Contains(failOnWords, failOn) {
+				return fmt.Errorf("--fail-on is %q; write granted, revoked or any", failOn)
+			}
+			loaded, err := flags.load()
+			if err != nil {
+				return err
+			}
+			replay := loaded.NewReplay()
+			counts, err := logs.read(cmd.Context(), cmd, replay.Add)
+			if err != nil {
+				return err
+			}
+			report, err := replay.Report()
+			if err != nil {
+				return failed{err}
+			}
+			answer := replayed{loaded.Hash(), counts, report}
+			if err := out.answer(cmd, answer, answer.print); err != nil {
+				return err
+			}
+			if answer.fails(failOn) {
+				return errNo
+			}
+			return nil
+		},
+	}
+	logs.add(cmd)
+	flags.add(cmd)
+	cmd.Flags().StringVar(&failOn, "fail-on", failOnAny, "`KIND` of difference that ends in exit code 1: granted, revoked or any")
+	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions(failOnWords, cobra.ShellCompDirectiveNoFileComp))
+	out.add(cmd)
+	return cmd
+}
+
+// fails reports whether the differences are of the kind that is a no.
+func (r replayed) fails(kind string) bool {
+	return kind != policy.Revoked && r.Replay.Granted > 0 || kind != policy.Granted && r.Replay.Revoked > 0
+}
+
+// replayed is the answer of `policy replay`.
+type replayed struct {
+	Policy string              `json:"policy"` // hash
+	Log    auditCounts         `json:"log"`
+	Replay policy.ReplayReport `json:"replay"`
+}
+
+func (r replayed) print(s *sheet) {
+	switch report := r.Replay; {
+	case report.Granted+report.Revoked > 0:
+		s.line("%s of %s would be decided differently: %s, %s; %s affected", s.strong(fmt.Sprint(report.Granted+report.Revoked)),
+			counted(report.Requests, "request"), s.warn(fmt.Sprintf("%d granted", report.Granted)), s.bad(fmt.Sprintf("%d revoked", report.Revoked)),
+			countedPeople(report.People, report.PeopleMore))
+	case report.Requests > 0:
+		s.line("%s: %s would be decided as before", s.good("no change"), counted(report.Requests, "request"))
+	default:
+		s.line("%s", s.warn("no request to judge"))
+	}
+	r.Log.print(s)
+	for _, d := range r.Replay.Differences {
+		s.line("")
+		printDifference(s, d)
+	}
+	r.caveats(s)
+}
+
+func printDifference(s *sheet, d policy.Difference) {
+	change := s.warn(d.Change)
+	if d.Change == policy.Revoked {
+		change = s.bad(d.Change)
+	}
+	s.line("%s  %s %s:%s  %s, %s", change, d.Method, d.Upstream, d.Path, counted(d.Requests, "request"), countedPeople(d.People, d.PeopleMore))
+	now, before := "no row matches", "no row matched"
+	if d.Rule != "" {
+		now = d.Rule + ": " + d.Row
+	}
+	if d.RuleBefore != "" {
+		before = d.RuleBefore
+	}
+	person := d.Example.Person
+	if person == "" {
+		person = "nobody"
+	}
+	when := d.First.UTC().Format(time.DateTime)
+	if !d.Last.Equal(d.First) {
+		when += " to " + d.Last.UTC().Format(time.DateTime)
+	}
+	s.table([][]string{
+		{"  now", now},
+		{"  before", before},
+		{"  who", strings.Join(d.Subjects, ", ")},
+		{"  when", when},
+		{"  such as", fmt.Sprintf("%s by %s at %s", d.Example.Path, person, d.Example.Time.UTC().Format(time.DateTime))},
+	})
+}
+
+func countedPeople(n int, more bool) string {
+	switch {
+	case more:
+		return fmt.Sprintf("more than %d people", n)
+	case n == 1:
+		return "1 person"
+	case n == 0:
+		return "nobody who is signed in"
+	}
+	return fmt.Sprintf("%d people", n)
+}
+
+// caveats say what this replay could not see.
+func (r replayed) caveats(s *sheet) {
+	var said []string
+	report := r.Replay
+	if report.Ungrouped > 0 {
+		said = append(said, counted(report.Ungrouped, "more request")+" would be decided differently, in more ways than are told apart here")
+	}
+	if report.ByRoles > 0 {
+		said = append(said, counted(report.ByRoles, "request")+" judged by roles, since the lines name no groups: changed g rows cannot be seen")
+	}
+	if len(report.UnseenSubjects) > 0 && report.ByRoles < report.Requests {
+		said = append(said, "the policy names what no line does, so whoever is in it may have been judged without: "+shortened(report.UnseenSubjects))
+	}
+	if len(said) > 0 {
+		s.line("")
+	}
+	for _, text := range said {
+		s.line("%s %s", s.warn("note:"), text)
+	}
+}
+
+// shortened names the first few of many.
+func shortened(names []string) string {
+	const most = 10
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}

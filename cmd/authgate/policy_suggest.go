@@ -1,0 +1,176 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/example-org/authgate/policy"
+)
+
+func newPolicySuggest() *cobra.Command {
+	var flags policyFlags
+	var logs auditFlags
+	var options policy.SuggestOptions
+	var check bool
+	var out output
+	cmd := &cobra.Command{
+		Use:   "suggest --audit LOG",
+		Short: "Find the least rows that allow what was seen",
+		Long: "Find the least rows that allow what an audit log shows as allowed, subject by\n" +
+			"subject. A segment of a path becomes * where it takes enough different values and\n" +
+			"all else is the same; never **, never part of a segment, never the first segment,\n" +
+			"and not where the values look like words of an API. Every request is tried on the\n" +
+			"suggested policy before it is shown.\n" +
+			"\n" +
+			"Without a policy the answer is the text of one. With --policy or --config it is\n" +
+			"what to change there: + rows to add, - rows that nothing needed, or that allow more\n" +
+			"than was seen and are replaced by + rows. Rows then go to the most basic role that\n" +
+			"has the right, and nothing is suggested that the policy does not allow; deny rows\n" +
+			"stay. Without a policy, what only people with several roles did goes to the role\n" +
+			"that the fewest hold.\n" +
+			"\n" +
+			"--denied looks at what was refused to people who are signed in, and suggests rows\n" +
+			"that would let them: read these with care. Exit code 0 says that this worked;\n" +
+			"with --check, 1 says that the policy would have to change.",
+		Example: "  authgate policy suggest --audit audit.log > policy.csv\n" +
+			"  authgate policy suggest --audit audit.log --policy policy.csv --since 2026-03-01\n" +
+			"  authgate policy suggest --audit audit.log --config authgate.yaml --denied",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			compared := len(flags.policies) > 0 || flags.config != ""
+			if err := cmp.Or(logs.check(), out.check(), checkSuggest(options, check, compared)); err != nil {
+				return err
+			}
+			answer := suggested{Compared: compared}
+			if compared {
+				loaded, err := flags.load()
+				if err != nil {
+					return err
+				}
+				options.Present, answer.Policy = loaded.Snapshot, loaded.Hash()
+				if loaded.config != nil {
+					options.Upstreams = loaded.config.UpstreamNames()
+				}
+			}
+			suggest := policy.NewSuggest(options)
+			var err error
+			if answer.Log, err = logs.read(cmd.Context(), cmd, suggest.Add); err != nil {
+				return err
+			}
+			if answer.Suggestion, err = suggest.Report(); err != nil {
+				return failed{err}
+			}
+			if err := answer.write(cmd, &out); err != nil {
+				return err
+			}
+			if check && answer.Suggestion.Differs() {
+				return errNo
+			}
+			return nil
+		},
+	}
+	logs.add(cmd)
+	flags.add(cmd)
+	cmd.Flags().BoolVar(&options.Denied, "denied", false, "look at what was refused, and not at what was allowed")
+	cmd.Flags().BoolVar(&options.Exact, "exact", false, "no *: a row for each path")
+	cmd.Flags().IntVar(&options.Distinct, "min-distinct", 3, "different values that make a segment *; at least 2")
+	cmd.Flags().Int64Var(&options.MinCount, "min-count", 1, "leave out rows that stand for fewer requests")
+	cmd.Flags().BoolVar(&check, "check", false, "exit code 1 if the policy would have to change")
+	out.add(cmd, csvForm)
+	return cmd
+}
+
+// csvForm is the text of a whole policy.
+const csvForm = "csv"
+
+func checkSuggest(options policy.SuggestOptions, check, compared bool) error {
+	switch {
+	case options.Distinct < 2:
+		return fmt.Errorf("--min-distinct is %d; write 2 or more, or --exact for no * at all", options.Distinct)
+	case options.MinCount < 1:
+		return fmt.Errorf("--min-count is %d; write 1 or more", options.MinCount)
+	case check && !compared:
+		return errors.New("--check compares with a policy; name it with --policy FILE or --config FILE")
+	}
+	return nil
+}
+
+// suggested is the answer of `policy suggest`.
+type suggested struct {
+	Policy     string               `json:"policy"`   // hash of the policy that it is compared with
+	Compared   bool                 `json:"compared"` // there is one
+	Log        auditCounts          `json:"log"`
+	Suggestion policy.SuggestReport `json:"suggestion"`
+}
+
+// write keeps the text of a policy apart from what is said about it, which goes to
+// standard error.
+func (a suggested) write(cmd *cobra.Command, out *output) error {
+	if out.form == csvForm || out.form == textForm && !a.Compared {
+		a.notes(newSheet(cmd.ErrOrStderr()))
+		_, err := io.WriteString(cmd.OutOrStdout(), a.Suggestion.Policy())
+		return err
+	}
+	return out.answer(cmd, a, a.print)
+}
+
+func (a suggested) print(s *sheet) {
+	report := a.Suggestion
+	var add []policy.SuggestedRow
+	for _, row := range report.Rows {
+		if row.Change == policy.NewRow {
+			add = append(add, row)
+		}
+	}
+	if report.Differs() {
+		s.line("%s, %s, = %d kept", s.good(fmt.Sprintf("+ %d to add", len(add))), s.bad(fmt.Sprintf("- %d to take out", len(report.Remove))), report.Kept)
+	} else {
+		s.line("%s: = %d kept", s.good("no change"), report.Kept)
+	}
+	a.notes(s)
+	var rows [][]string
+	for _, row := range report.Remove {
+		rows = append(rows, []string{s.bad("- " + row.Row), s.faint(row.Rule), s.faint(removedBecause(row))})
+	}
+	for _, row := range add {
+		rows = append(rows, []string{s.good("+ " + row.Row), "", s.faint(row.StandsFor())})
+	}
+	if len(rows) > 0 {
+		s.line("")
+		s.table(rows)
+	}
+}
+
+func removedBecause(row policy.RemovedRow) string {
+	switch row.Reason {
+	case policy.UnusedRow:
+		return "nothing that was seen needs it"
+	case policy.EmptyRole:
+		return "the role has no rows left"
+	}
+	return fmt.Sprintf("allows more than was seen: %s, which other rows here allow", counted(row.Requests, "request"))
+}
+
+// notes say what the suggestion was made from, and what is not in it.
+func (a suggested) notes(s *sheet) {
+	a.Log.print(s)
+	report := a.Suggestion
+	if report.Requests == 0 {
+		s.line("%s nothing was seen that a row could be made from", s.warn("note:"))
+	}
+	if report.ByRoles > 0 {
+		s.line("%s %s taken by roles, since the lines name no groups", s.warn("note:"), counted(report.ByRoles, "request"))
+	}
+	for _, left := range report.LeftOut {
+		reason := left.Reason
+		if left.Rule != "" {
+			reason += " (" + left.Rule + ")"
+		}
+		s.line("%s %s without a row: %s; such as %s", s.warn("note:"), counted(left.Requests, "request"), reason, strings.TrimSpace(left.Example))
+	}
+}

@@ -1,0 +1,296 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"hash/maphash"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The words for how an answer changed.
+const (
+	Granted = "granted"
+	Revoked = "revoked"
+)
+
+// Bounds on what a replay keeps, however long the log is.
+const (
+	maxDifferences = 10_000  // what comes after is counted, and not told apart
+	maxPeople      = 100     // in each difference
+	maxAffected    = 100_000 // in all of them
+	maxVerified    = 100     // differences about which casbin is asked
+)
+
+// Replay decides the requests of a log once more, by another policy, and gathers
+// what comes out differently. It belongs to one goroutine.
+type Replay struct {
+	crowd  *crowd
+	groups map[differenceKey]*gathered
+	report ReplayReport
+	people people
+	unseen map[string]struct{} // groups and persons of the policy
+	seed   maphash.Seed
+	broken error // index and casbin disagree
+}
+
+// ReplayReport is what a replay has found.
+type ReplayReport struct {
+	Requests       int64        `json:"requests"`        // decided once more
+	Granted        int64        `json:"granted"`         // of them: were refused, and would be allowed
+	Revoked        int64        `json:"revoked"`         // of them: were allowed, and would be refused
+	ByRoles        int64        `json:"by_roles"`        // of them: the line names roles and no groups, so changed g rows do not show
+	People         int          `json:"people"`          // somebody who is signed in and whom a difference concerns
+	PeopleMore     bool         `json:"people_more"`     // there are more, not counted
+	Differences    []Difference `json:"differences"`     // the most frequent first
+	Ungrouped      int64        `json:"ungrouped"`       // differing requests beyond the differences that are told apart
+	UnseenSubjects []string     `json:"unseen_subjects"` // groups and persons that the policy names, and no line
+}
+
+// Difference is a kind of request that would be decided differently.
+type Difference struct {
+	Change     string    `json:"change"` // granted or revoked
+	Method     string    `json:"method"`
+	Upstream   string    `json:"upstream"`
+	Path       string    `json:"path"`     // of the row that decides now, else the paths seen, with * where they vary
+	Subjects   []string  `json:"subjects"` // what they were: roles, else groups, else system:authenticated or system:anonymous
+	Rule       string    `json:"rule"`     // file:line that decides now; empty where no row matches
+	Row        string    `json:"row"`
+	RuleBefore string    `json:"rule_before"` // file:line that decided then
+	Requests   int64     `json:"requests"`
+	People     int       `json:"people"`      // that are signed in
+	PeopleMore bool      `json:"people_more"` // there are more, not counted
+	First      time.Time `json:"first"`
+	Last       time.Time `json:"last"`
+	Example    Example   `json:"example"`
+}
+
+// Example is one request of a log.
+type Example struct {
+	Time   time.Time `json:"time"`
+	Person string    `json:"person"` // empty for nobody
+	Path   string    `json:"path"`
+}
+
+// differenceKey is what differences are told apart by. Where no row says which
+// paths belong together, those do that begin alike and are as long.
+type differenceKey struct {
+	granted                            bool
+	upstream, method, before, subjects string
+	row                                *Row
+	segments                           int
+	beginning                          string
+}
+
+type gathered struct {
+	Difference
+	people people
+}
+
+// NewReplay begins a replay with this policy.
+func (s *Snapshot) NewReplay() *Replay {
+	r := &Replay{
+		crowd: newCrowd(s), groups: map[differenceKey]*gathered{}, people: people{most: maxAffected},
+		unseen: map[string]struct{}{}, seed: maphash.MakeSeed(),
+	}
+	for _, row := range s.rows {
+		r.expect(row.Subject)
+	}
+	for _, g := range s.grants {
+		r.expect(g.member)
+	}
+	return r
+}
+
+func (r *Replay) expect(subject string) {
+	if !strings.HasPrefix(subject, rolePrefix) && !strings.HasPrefix(subject, systemPrefix) {
+		r.unseen[subject] = struct{}{}
+	}
+}
+
+// Add decides one request once more. It keeps nothing that o points to but
+// strings.
+func (r *Replay) Add(o *Observed) {
+	who, byRoles := o.who()
+	roles, stranger := r.crowd.resolve(who)
+	if stranger {
+		r.meet(who)
+	}
+	r.report.Requests++
+	if byRoles {
+		r.report.ByRoles++
+	}
+	q := Request{Roles: roles, Upstream: o.Upstream, Path: o.Path, Method: o.Method}
+	d, roles := r.crowd.decide(q, !who.Anonymous)
+	if d.Effect == o.Effect {
+		return
+	}
+	if d.Allowed() {
+		r.report.Granted++
+	} else {
+		r.report.Revoked++
+	}
+	person := uint64(0)
+	if !who.Anonymous && cmp.Or(o.Person, o.Email) != "" {
+		person = maphash.String(r.seed, cmp.Or(o.Person, o.Email))
+		r.people.add(person)
+	}
+	g := r.gather(o, d, who)
+	if g == nil {
+		r.report.Ungrouped++
+		return
+	}
+	if person != 0 {
+		g.people.add(person)
+	}
+	if g.Requests == 1 && len(r.groups) <= maxVerified && r.broken == nil {
+		q.Roles = roles // what is told as a change of the policy must not be a fault of the index
+		r.broken = r.crowd.snapshot.Verify(q)
+	}
+}
+
+// gather finds the difference that a request belongs to, or makes it; nil if
+// there are too many.
+func (r *Replay) gather(o *Observed, d Decision, who Who) *gathered {
+	subjects := o.subjects(who)
+	key := differenceKey{
+		granted: d.Allowed(), upstream: o.Upstream, method: o.Method, before: o.Rule,
+		subjects: strings.Join(subjects, "\x00"), row: d.Rule,
+	}
+	path := o.Path.String()
+	if d.Rule == nil {
+		key.segments = strings.Count(path, "/")
+		key.beginning, _ = cutSegment(path)
+	}
+	g := r.groups[key]
+	if g == nil {
+		if len(r.groups) == maxDifferences {
+			return nil
+		}
+		g = &gathered{people: people{most: maxPeople}, Difference: Difference{
+			Change: Revoked, Method: o.Method, Upstream: o.Upstream, Path: path, Subjects: subjects, RuleBefore: o.Rule,
+			First: o.Time, Last: o.Time, Example: Example{o.Time, cmp.Or(o.Email, o.Person), path},
+		}}
+		if d.Allowed() {
+			g.Change = Granted
+		}
+		if d.Rule != nil {
+			g.Path, g.Rule, g.Row = d.Rule.Path, d.Rule.Where(), d.Rule.String()
+		}
+		r.groups[key] = g
+	}
+	if d.Rule == nil {
+		g.Path = shapeOf(g.Path, path)
+	}
+	if o.Time.Before(g.First) {
+		g.First = o.Time
+	}
+	if o.Time.After(g.Last) {
+		g.Last = o.Time
+	}
+	g.Requests++
+	return g
+}
+
+// subjects says what somebody was when the request was made, in few words.
+func (o *Observed) subjects(who Who) []string {
+	switch {
+	case who.Anonymous:
+		return []string{anonymous}
+	case len(o.Roles) > 0:
+		return slices.Sorted(slices.Values(o.Roles))
+	case slices.ContainsFunc(o.Groups, func(name string) bool { return name != authenticated }):
+		return slices.DeleteFunc(slices.Sorted(slices.Values(o.Groups)), func(name string) bool { return name == authenticated })
+	default:
+		return []string{authenticated}
+	}
+}
+
+// shapeOf puts a * wherever a path differs from a shape with as many segments.
+func shapeOf(shape, path string) string {
+	if shape == path {
+		return shape
+	}
+	var b strings.Builder
+	for shape != "" && path != "" {
+		var was, is string
+		was, shape = cutSegment(shape)
+		is, path = cutSegment(path)
+		if was != is {
+			was = anySegment
+		}
+		b.WriteString("/" + was)
+	}
+	return b.String()
+}
+
+// meet strikes somebody's groups off the list of those never seen.
+func (r *Replay) meet(who Who) {
+	if len(r.unseen) == 0 {
+		return
+	}
+	delete(r.unseen, userPrefix+lowerASCII(who.Email))
+	for _, group := range who.Groups {
+		delete(r.unseen, group)
+		for i := range len(group) - 1 {
+			if group[i] == ':' {
+				delete(r.unseen, group[:i]+everyTeam)
+			}
+		}
+	}
+}
+
+// Report says what has been found so far. The error is about authgate itself: its
+// index and casbin disagree.
+func (r *Replay) Report() (ReplayReport, error) {
+	if r.broken != nil {
+		return ReplayReport{}, fmt.Errorf("deciding a request once more: %w", r.broken)
+	}
+	report := r.report
+	report.People, report.PeopleMore = len(r.people.known), r.people.more
+	report.Differences = make([]Difference, 0, len(r.groups))
+	for _, g := range r.groups {
+		g.Difference.People, g.PeopleMore = len(g.people.known), g.people.more
+		report.Differences = append(report.Differences, g.Difference)
+	}
+	slices.SortFunc(report.Differences, func(a, b Difference) int {
+		return cmp.Or(
+			cmp.Compare(b.Requests, a.Requests),
+			cmp.Compare(a.Change, b.Change),
+			cmp.Compare(a.Upstream, b.Upstream),
+			cmp.Compare(a.Path, b.Path),
+			cmp.Compare(a.Method, b.Method),
+			slices.Compare(a.Subjects, b.Subjects),
+			cmp.Compare(a.Rule, b.Rule),
+			cmp.Compare(a.RuleBefore, b.RuleBefore),
+		)
+	})
+	report.UnseenSubjects = make([]string, 0, len(r.unseen))
+	for name := range r.unseen {
+		report.UnseenSubjects = append(report.UnseenSubjects, name)
+	}
+	slices.Sort(report.UnseenSubjects)
+	return report, nil
+}
+
+// people counts different people up to a bound.
+type people struct {
+	known map[uint64]struct{}
+	most  int
+	more  bool
+}
+
+func (p *people) add(person uint64) {
+	if _, known := p.known[person]; known {
+		return
+	}
+	if len(p.known) >= p.most {
+		p.more = true
+		return
+	}
+	if p.known == nil {
+		p.known = map[uint64]struct{}{}
+	}
+	p.known[person] = struct{}{}
+}

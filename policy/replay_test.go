@@ -1,0 +1,181 @@
+package policy_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/target"
+)
+
+// noon is when requests of these logs were made, unless they say otherwise.
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// observed reads "allow GET u:/path", made by somebody.
+func observed(t *testing.T, who policy.Observed, line string) *policy.Observed {
+	t.Helper()
+	effect, question, _ := strings.Cut(line, " ")
+	method, place, _ := strings.Cut(question, " ")
+	upstream, raw, _ := strings.Cut(place, ":")
+	path, err := target.Parse(raw)
+	if err != nil {
+		t.Fatalf("%s: %v", line, err)
+	}
+	who.Upstream, who.Path, who.Method = upstream, path, method
+	if effect == "allow" {
+		who.Effect = policy.Allow
+	}
+	if who.Time.IsZero() {
+		who.Time = noon
+	}
+	return &who
+}
+
+func inGroups(person string, groups ...string) policy.Observed {
+	return policy.Observed{Person: person, Groups: append([]string{}, groups...)}
+}
+
+func inRoles(person string, roles ...string) policy.Observed {
+	return policy.Observed{Person: person, Roles: roles}
+}
+
+func replayed(t *testing.T, r *policy.Replay) policy.ReplayReport {
+	t.Helper()
+	report, err := r.Report()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+func TestPeopleOfALogAreWhoTheirLineSaysTheyAre(t *testing.T) {
+	t.Parallel()
+	s := load(t, `
+p, role:viewer, u, /viewer, GET, allow
+p, role:admin, u, /admin, GET, allow
+p, o:team, u, /team, GET, allow
+p, o:*, u, /org, GET, allow
+p, user:me@x, u, /me, GET, allow
+p, system:authenticated, u, /somebody, GET, allow
+p, system:anonymous, u, /open, GET, allow
+p, system:anonymous, u, /admin-only, GET, allow
+p, role:viewer, u, /admin-only, GET, deny
+g, o:team, role:viewer
+`)
+	withEmail := func(o policy.Observed) policy.Observed { o.Email = "Me@X"; return o }
+	for _, c := range []struct {
+		name string
+		who  policy.Observed
+		may  string
+	}{
+		{"groups go through the g rows of now, whatever roles were recorded", policy.Observed{Person: "p", Groups: []string{"o:team"}, Roles: []string{"role:admin"}}, "/viewer /team /org /somebody /open"},
+		{"ORG:* is some team of it", inGroups("p", "o:*"), "/org /somebody /open /admin-only"},
+		{"user:EMAIL stands among the groups", inGroups("p", "user:me@x"), "/me /somebody /open /admin-only"},
+		{"the e-mail address counts beside groups", withEmail(inGroups("p")), "/me /somebody /open /admin-only"},
+		{"in no group is still somebody", inGroups("p"), "/somebody /open /admin-only"},
+		{"roles are held where no groups are recorded", inRoles("p", "role:admin"), "/admin /somebody /open /admin-only"},
+		{"and with them the e-mail address", withEmail(inRoles("", "role:viewer")), "/viewer /me /somebody /open"},
+		{"roles of no person are just these", inRoles("", "role:viewer"), "/viewer /open"},
+		{"nobody", policy.Observed{}, "/open /admin-only"},
+		{"nobody, known by a group", inGroups("", "system:anonymous"), "/open /admin-only"},
+		{"nobody, whom the policy did not name", inGroups(""), "/open /admin-only"},
+	} {
+		var may []string
+		for _, path := range []string{"/viewer", "/admin", "/team", "/org", "/me", "/somebody", "/open", "/admin-only"} {
+			r := s.NewReplay()
+			r.Add(observed(t, c.who, "deny GET u:"+path))
+			if replayed(t, r).Granted == 1 {
+				may = append(may, path)
+			}
+		}
+		if got := strings.Join(may, " "); got != c.may {
+			t.Errorf("%s: may %s, want %s", c.name, got, c.may)
+		}
+	}
+}
+
+func TestDifferencesAreGroupedAndTheMostFrequentComesFirst(t *testing.T) {
+	t.Parallel()
+	s := load(t, `p, o:dev, u, /apps/*/sync, POST, allow
+p, o:dev, u, /apps, GET, allow
+p, o:dev, u, /secret/**, *, deny`)
+	r := s.NewReplay()
+	add := func(who policy.Observed, line string, after time.Duration, rule string) {
+		who.Time, who.Rule = noon.Add(after), rule
+		r.Add(observed(t, who, line))
+	}
+	add(inGroups("ann", "o:dev"), "deny POST u:/apps/b/sync", time.Hour, "")
+	add(inGroups("bob", "o:dev"), "deny POST u:/apps/a/sync", 0, "")
+	add(inGroups("bob", "o:dev"), "deny POST u:/apps/c/sync", 2*time.Hour, "")
+	add(inGroups("ann", "o:dev"), "allow GET u:/logs/1/x", 0, "old.csv:7")
+	add(inGroups("ann", "o:dev"), "allow GET u:/logs/2/x", 0, "old.csv:7")
+	add(inGroups("ann", "o:dev"), "allow GET u:/logs/2/x/y", 0, "old.csv:7")
+	add(inGroups("ann", "o:dev"), "allow GET u:/secret/1", 0, "old.csv:8")
+	add(inGroups("ann", "o:dev"), "allow GET u:/apps", 0, "old.csv:9")
+	add(inGroups("ann", "o:dev"), "deny GET u:/elsewhere", 0, "")
+
+	report := replayed(t, r)
+	if report.Requests != 9 || report.Granted != 3 || report.Revoked != 4 || report.People != 2 {
+		t.Errorf("%+v", report)
+	}
+	var got []string
+	for _, d := range report.Differences {
+		got = append(got, fmt.Sprintf("%s %s %s:%s %v %s after %s: %d by %d, %s %s %s", d.Change, d.Method, d.Upstream, d.Path, d.Subjects, d.Rule,
+			d.RuleBefore, d.Requests, d.People, d.First.Format("15h"), d.Last.Format("15h"), d.Example.Path))
+	}
+	want := []string{
+		"granted POST u:/apps/*/sync [o:dev] policy.csv:1 after : 3 by 2, 12h 14h /apps/b/sync",
+		"revoked GET u:/logs/*/x [o:dev]  after old.csv:7: 2 by 1, 12h 12h /logs/1/x",
+		"revoked GET u:/logs/2/x/y [o:dev]  after old.csv:7: 1 by 1, 12h 12h /logs/2/x/y",
+		"revoked GET u:/secret/** [o:dev] policy.csv:3 after old.csv:8: 1 by 1, 12h 12h /secret/1",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestAReplaySaysWhatItCouldNotSee(t *testing.T) {
+	t.Parallel()
+	s := load(t, `p, role:a, u, /, GET, allow
+p, o:seen, u, /, GET, allow
+p, o:*, u, /, GET, allow
+p, user:Me@x, u, /, GET, allow
+g, q:*, role:a
+g, o:new, role:a
+g, user:you@x, role:a`)
+	r := s.NewReplay()
+	who := inGroups("p", "o:seen")
+	who.Email = "ME@x"
+	r.Add(observed(t, who, "allow GET u:/"))
+	r.Add(observed(t, inRoles("p", "role:a"), "allow GET u:/"))
+	report := replayed(t, r)
+	if want := []string{"o:new", "q:*", "user:you@x"}; !slices.Equal(report.UnseenSubjects, want) {
+		t.Errorf("unseen are %q, want %q", report.UnseenSubjects, want)
+	}
+	if report.ByRoles != 1 {
+		t.Errorf("%d judged by roles, want 1", report.ByRoles)
+	}
+}
+
+func TestWhatAReplayKeepsIsBounded(t *testing.T) {
+	t.Parallel()
+	s := load(t, "p, o:dev, u, /, GET, allow")
+	r := s.NewReplay()
+	const many = 10_300
+	for i := range many {
+		r.Add(observed(t, inGroups(fmt.Sprint("p", i), "o:dev"), fmt.Sprintf("allow GET u%d:/x", i)))
+	}
+	for i := range 150 {
+		r.Add(observed(t, inGroups(fmt.Sprint("q", i), "o:dev"), "allow GET u0:/x"))
+	}
+	report := replayed(t, r)
+	if len(report.Differences) != 10_000 || report.Ungrouped != 300 || report.Revoked != many+150 {
+		t.Errorf("%d differences, %d ungrouped, %d revoked", len(report.Differences), report.Ungrouped, report.Revoked)
+	}
+	if d := report.Differences[0]; d.People != 100 || !d.PeopleMore || d.Requests != 151 {
+		t.Errorf("%d people, more: %v, of %d requests", d.People, d.PeopleMore, d.Requests)
+	}
+}

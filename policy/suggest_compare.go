@@ -1,0 +1,174 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// compare marks the rows that the present policy has, and notes those that it
+// would not need. It gives the other present rows that stay.
+func (r *SuggestReport) compare(options SuggestOptions, attributed []granted, seen map[request]int64) (kept []string) {
+	r.Remove = []RemovedRow{}
+	if options.Present == nil {
+		return nil
+	}
+	used := map[*Row]int64{}
+	for _, g := range attributed {
+		used[g.within] += seen[g.request]
+	}
+	suggested := map[string]int{}
+	for i, row := range r.Rows {
+		suggested[ruleText(row.Subject, row.Upstream, row.Path, row.Methods)] = i
+	}
+	var spare []*Row
+	ruled := subjects{}
+	for _, row := range options.Present.rows {
+		i, same := suggested[ruleText(row.Subject, row.Upstream, row.Path, row.Methods)]
+		switch {
+		case row.Effect == Allow && same && r.Rows[i].Change == NewRow:
+			r.Rows[i].Change, r.Rows[i].Rule, r.Rows[i].Row, r.Rows[i].Methods = KeptRow, row.Where(), row.String(), row.Methods
+			r.Kept++
+		case row.Effect == Allow && !options.Denied:
+			spare = append(spare, row)
+		default:
+			kept = append(kept, row.String())
+			ruled[row.Subject] = struct{}{}
+		}
+	}
+	for _, row := range r.Rows {
+		ruled[row.Subject] = struct{}{}
+	}
+	spare, restored := restore(spare, options.Present.grants, ruled)
+	for _, row := range restored {
+		kept = append(kept, row.String())
+	}
+	for _, row := range spare {
+		removed := RemovedRow{row.Where(), row.String(), UnusedRow, used[row]}
+		if used[row] > 0 {
+			removed.Reason = WideRow
+		}
+		r.Remove = append(r.Remove, removed)
+	}
+	grants, empty := prune(options.Present.grants, ruled)
+	for _, g := range grants {
+		kept = append(kept, csvLine(grantKind, g.member, g.role))
+	}
+	for _, g := range empty {
+		r.Remove = append(r.Remove, RemovedRow{lineOf(g.memberAt), csvLine(grantKind, g.member, g.role), EmptyRole, 0})
+	}
+	r.Kept += len(kept)
+	return kept
+}
+
+// ruleText is the same for rows that say the same, however methods are ordered.
+func ruleText(subject, upstream, path, methods string) string {
+	all := strings.Split(methods, methodSeparator)
+	slices.Sort(all)
+	if slices.Contains(all, "GET") {
+		all = slices.DeleteFunc(all, func(m string) bool { return m == "HEAD" })
+	}
+	return csvLine(subject, upstream, path, strings.Join(all, methodSeparator))
+}
+
+// restore keeps the rows of a role that inherits others and has no members:
+// without rows of its own it would look misspelt, and the policy would not load.
+func restore(spare []*Row, grants []grant, ruled subjects) (rest, restored []*Row) {
+	inheriting, member := subjects{}, subjects{}
+	for _, g := range grants {
+		inheriting[g.member] = struct{}{}
+		member[g.role] = struct{}{}
+	}
+	needed := func(row *Row) bool {
+		return strings.HasPrefix(row.Subject, rolePrefix) && inheriting.has(row.Subject) && !member.has(row.Subject)
+	}
+	for _, row := range spare {
+		if needed(row) && !ruled.has(row.Subject) {
+			restored = append(restored, row)
+		} else {
+			rest = append(rest, row)
+		}
+	}
+	for _, row := range restored {
+		ruled[row.Subject] = struct{}{}
+	}
+	return rest, restored
+}
+
+// prune takes out the g rows that grant a role without rows which inherits none:
+// nobody gains by them, and the policy would not load.
+func prune(grants []grant, ruled subjects) (rest, empty []grant) {
+	rest = slices.Clone(grants)
+	for again := true; again; {
+		inheriting := subjects{}
+		for _, g := range rest {
+			inheriting[g.member] = struct{}{}
+		}
+		before := len(rest)
+		rest = slices.DeleteFunc(rest, func(g grant) bool {
+			leadsNowhere := !ruled.has(g.role) && !inheriting.has(g.role)
+			if leadsNowhere {
+				empty = append(empty, g)
+			}
+			return leadsNowhere
+		})
+		again = len(rest) < before
+	}
+	return rest, empty
+}
+
+// write puts the policy down, present rows first.
+func (r *SuggestReport) write(kept []string) string {
+	if len(kept) == 0 && len(r.Rows) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("# p, subject, upstream, path, method, effect\n# g, member, role\n")
+	for _, line := range kept {
+		b.WriteString(line + "\n")
+	}
+	last := door{}
+	for _, row := range r.Rows {
+		if at := (door{row.Subject, row.Upstream}); at != last {
+			fmt.Fprintf(&b, "\n# %s on %s\n", row.Subject, row.Upstream)
+			last = at
+		}
+		fmt.Fprintf(&b, "# %s\n%s\n", row.StandsFor(), row.Row)
+	}
+	return b.String()
+}
+
+// StandsFor counts the requests of a row, for a person to read.
+func (r *SuggestedRow) StandsFor() string {
+	requests, paths := "1 request", ""
+	if r.Requests != 1 {
+		requests = fmt.Sprintf("%d requests", r.Requests)
+	}
+	if r.Paths > 1 {
+		paths = fmt.Sprintf(" on %d paths", r.Paths)
+	}
+	return requests + paths
+}
+
+// prove loads the suggested policy and asks it about every request.
+func (s *Suggest) prove(report *SuggestReport, attributed []granted, rare []SuggestedRow) error {
+	if report.policy == "" {
+		return nil
+	}
+	suggested, err := Load([]Source{{Name: "suggestion", Data: []byte(report.policy)}}, s.options.Upstreams)
+	if err != nil {
+		return fmt.Errorf("the suggested policy does not load: %w", err)
+	}
+	c := newCrowd(suggested)
+	for _, g := range attributed {
+		who := s.askers[g.asker].who
+		roles, _ := c.resolve(who)
+		d, _ := c.decide(Request{Roles: roles, Upstream: g.upstream, Path: g.path, Method: g.method}, !who.Anonymous)
+		if !d.Allowed() && !slices.ContainsFunc(rare, func(row SuggestedRow) bool {
+			return row.Subject == g.subject && row.Upstream == g.upstream && matchMethod(g.method, row.Methods) && matchPath(g.path.String(), row.Path)
+		}) {
+			return fmt.Errorf("the suggested policy does not allow %s, which was allowed to %s", g.String(), g.subject)
+		}
+	}
+	return nil
+}

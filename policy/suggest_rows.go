@@ -1,0 +1,231 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// SuggestReport is the least rows for what was seen, and what they leave out.
+type SuggestReport struct {
+	Requests  int64          `json:"requests"`  // seen, and of the wanted kind
+	Different int            `json:"different"` // of them: differing in who, upstream, method or path
+	ByRoles   int64          `json:"by_roles"`  // of them: the line names roles and no groups
+	Rows      []SuggestedRow `json:"rows"`
+	Remove    []RemovedRow   `json:"remove"`   // rows of the present policy that are not needed as they are
+	Kept      int            `json:"kept"`     // rows of the present policy that stay, g and deny rows included
+	LeftOut   []LeftOut      `json:"left_out"` // requests that no row is suggested for
+
+	policy string
+}
+
+// SuggestedRow is a p row and what it stands for.
+type SuggestedRow struct {
+	Change   string `json:"change"` // add, or keep where the present policy has it
+	Rule     string `json:"rule"`   // file:line in the present policy; empty if it is new
+	Row      string `json:"row"`
+	Subject  string `json:"subject"`
+	Upstream string `json:"upstream"`
+	Path     string `json:"path"`
+	Methods  string `json:"methods"`
+	Requests int64  `json:"requests"`
+	Paths    int    `json:"paths"` // different ones
+}
+
+// RemovedRow is a row of the present policy that is not needed as it is.
+type RemovedRow struct {
+	Rule     string `json:"rule"` // file:line
+	Row      string `json:"row"`
+	Reason   string `json:"reason"`   // unused, wide (rows to add allow what was seen of it), or empty (a g row whose role has no rows left)
+	Requests int64  `json:"requests"` // that it allowed
+}
+
+// LeftOut is requests that no row is suggested for.
+type LeftOut struct {
+	Reason   string `json:"reason"`
+	Rule     string `json:"rule"` // file:line that denies; empty if none does
+	Requests int64  `json:"requests"`
+	Example  string `json:"example"` // METHOD UPSTREAM:PATH, or a row
+}
+
+// The words for what becomes of a row.
+const (
+	NewRow  = "add"
+	KeptRow = "keep"
+
+	UnusedRow = "unused"
+	WideRow   = "wide"
+	EmptyRole = "empty"
+)
+
+// Differs reports whether the present policy would have to change.
+func (r *SuggestReport) Differs() bool {
+	return len(r.Remove) > 0 || slices.ContainsFunc(r.Rows, func(row SuggestedRow) bool { return row.Change == NewRow })
+}
+
+// Policy is the text of a policy with the suggested rows; with a present policy,
+// of one that could take its place. It is empty where there are no rows.
+func (r *SuggestReport) Policy() string { return r.policy }
+
+// Report makes the suggestion. It has asked the suggested policy about every
+// request that it is made from; the error says that this failed, which is a
+// mistake of authgate.
+func (s *Suggest) Report() (SuggestReport, error) {
+	report := s.report
+	report.Different = len(s.seen)
+	attributed := slices.DeleteFunc(s.attribute(), func(g granted) bool {
+		reason := s.unsayable(&g)
+		if reason != "" {
+			s.leave(reason, "", g.String(), s.seen[g.request])
+		}
+		return reason != ""
+	})
+	rows, rare := s.rows(attributed)
+	for _, row := range rare {
+		s.leave(fmt.Sprintf("the row stands for fewer than %d requests", s.options.MinCount), "", row.Row, row.Requests)
+	}
+	report.Rows = rows
+	kept := report.compare(s.options, attributed, s.seen)
+	report.policy = report.write(kept)
+	report.LeftOut = []LeftOut{}
+	for _, key := range slices.Sorted(maps.Keys(s.left)) {
+		report.LeftOut = append(report.LeftOut, *s.left[key])
+	}
+	return report, s.prove(&report, attributed, rare)
+}
+
+// rows folds what was attributed, and gives the rows for it by subject, upstream
+// and path; those that stand for too few requests apart.
+func (s *Suggest) rows(attributed []granted) (rows, rare []SuggestedRow) {
+	for key, patterns := range s.patterns(attributed) {
+		byPath, seen := map[string]*SuggestedRow{}, map[string][]string{}
+		for _, method := range slices.Sorted(maps.Keys(patterns)) {
+			for path, shape := range patterns[method] {
+				row := byPath[path]
+				if row == nil {
+					row = &SuggestedRow{Change: NewRow, Subject: key.subject, Upstream: key.upstream, Path: path, Methods: method}
+					byPath[path] = row
+				} else {
+					row.Methods += methodSeparator + method
+				}
+				row.Requests += shape.requests
+				seen[path] = append(seen[path], shape.paths...)
+			}
+		}
+		for path, row := range byPath {
+			slices.Sort(seen[path])
+			row.Paths = len(slices.Compact(seen[path]))
+			row.Row = csvLine(ruleKind, row.Subject, row.Upstream, row.Path, row.Methods, Allow.String())
+			if row.Requests < s.options.MinCount {
+				rare = append(rare, *row)
+			} else {
+				rows = append(rows, *row)
+			}
+		}
+	}
+	for _, list := range [][]SuggestedRow{rows, rare} {
+		slices.SortFunc(list, func(a, b SuggestedRow) int {
+			return cmp.Or(cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Upstream, b.Upstream), cmp.Compare(a.Path, b.Path))
+		})
+	}
+	if rows == nil {
+		rows = []SuggestedRow{}
+	}
+	return rows, rare
+}
+
+// door is where a subject may go in.
+type door struct{ subject, upstream string }
+
+// patterns folds the paths of each door, method by method. What one present row
+// allows is folded by itself, so that no * goes beyond that row.
+func (s *Suggest) patterns(attributed []granted) map[door]map[string]map[string]*shape {
+	type part struct {
+		door
+		method string
+		within *Row
+	}
+	parts := map[part]map[string]*shape{}
+	f := folder{least: s.options.Distinct, trees: map[string]*wordTree{}}
+	if s.options.Present != nil {
+		f.deny = slices.DeleteFunc(slices.Clone(s.options.Present.rows), func(row *Row) bool { return row.Effect == Allow })
+	}
+	for _, g := range attributed {
+		path := g.path.String()
+		if f.trees[g.upstream] == nil {
+			f.trees[g.upstream] = &wordTree{}
+		}
+		f.trees[g.upstream].add(path)
+		if g.within != nil && !s.options.Exact && !strings.HasSuffix(g.within.Path, anyRest) {
+			path = g.within.Path // somebody has folded it already
+		}
+		p := part{door{g.subject, g.upstream}, g.method, g.within}
+		if parts[p] == nil {
+			parts[p] = map[string]*shape{}
+		}
+		if parts[p][path] == nil {
+			parts[p][path] = &shape{path: path, seen: g.path.String()}
+		}
+		parts[p][path].take(&shape{requests: s.seen[g.request], paths: []string{g.path.String()}})
+	}
+	doors := map[door]map[string]map[string]*shape{}
+	for p, shapes := range parts {
+		if !s.options.Exact {
+			f.fold(p.upstream, p.method, p.within, shapes)
+		}
+		if doors[p.door] == nil {
+			doors[p.door] = map[string]map[string]*shape{}
+		}
+		if doors[p.door][p.method] == nil {
+			doors[p.door][p.method] = map[string]*shape{}
+		}
+		for path, folded := range shapes {
+			if there := doors[p.door][p.method][path]; there != nil {
+				there.take(folded)
+			} else {
+				doors[p.door][p.method][path] = folded
+			}
+		}
+	}
+	for _, methods := range doors {
+		dropCovered(methods)
+	}
+	return doors
+}
+
+// maxCompared bounds how many pairs of patterns are looked at for one that makes
+// the other needless. Beyond, needless rows stay.
+const maxCompared = 20_000_000
+
+// dropCovered takes away patterns that another one covers, and HEAD where GET
+// does.
+func dropCovered(methods map[string]map[string]*shape) {
+	for method, shapes := range methods {
+		for _, covering := range []string{method, "GET"} {
+			if method != covering && method != "HEAD" {
+				continue
+			}
+			for path, s := range shapes { // the same pattern under GET
+				if same := methods[covering][path]; same != nil && same != s {
+					same.take(s)
+					delete(shapes, path)
+				}
+			}
+			stars := slices.DeleteFunc(slices.Sorted(maps.Keys(methods[covering])), func(path string) bool { return !strings.Contains(path, anySegment) })
+			if len(stars)*len(shapes) > maxCompared {
+				continue
+			}
+			for _, path := range slices.Sorted(maps.Keys(shapes)) {
+				at := slices.IndexFunc(stars, func(star string) bool {
+					return (star != path || method != covering) && methods[covering][star] != nil && matchPath(path, star)
+				})
+				if at >= 0 {
+					methods[covering][stars[at]].take(shapes[path])
+					delete(shapes, path)
+				}
+			}
+		}
+	}
+}
