@@ -26,6 +26,7 @@ type Record struct {
 	Subject  string    `json:"sub"`
 	Email    string    `json:"email"`
 	Roles    []string  `json:"roles"`
+	Groups   []string  `json:"groups"` // and user:EMAIL, ORG:*, system:NAME: as what else the policy knows them
 	Decision Decision  `json:"decision"`
 	Reason   string    `json:"reason"` // code of a refusal, or why an event failed
 	Rule     string    `json:"rule"`   // file:line
@@ -33,7 +34,7 @@ type Record struct {
 	Status   int       `json:"status"`
 	Bytes    int64     `json:"bytes"` // of the response body
 	Millis   float64   `json:"ms"`
-	Shadow   string    `json:"shadow"`
+	Shadow   string    `json:"shadow"` // what the candidate policy says: allow, deny, or nothing
 }
 
 // Event says what a record is about.
@@ -81,6 +82,9 @@ func (w *Writer) Write(r Record) {
 	r.Time = r.Time.UTC()
 	if r.Roles == nil {
 		r.Roles = []string{}
+	}
+	if r.Groups == nil {
+		r.Groups = []string{}
 	}
 	line, err := json.Marshal(r)
 	w.mu.Lock()

@@ -19,8 +19,8 @@ import (
 
 var full = audit.Record{
 	Time: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), Event: audit.Request, ID: "id-1", Remote: "203.0.113.7", Host: "argo-cd.example.com",
-	Method: "GET", Path: "/a", Upstream: "argocd", Subject: "sub", Email: "alice@example.com", Roles: []string{"role:admin"},
-	Decision: audit.Allow, Reason: "r", Rule: "policy.csv:3", Policy: "79fc849e9d3e", Status: 200, Bytes: 7, Millis: 1.5,
+	Method: "GET", Path: "/a", Upstream: "argocd", Subject: "sub", Email: "alice@example.com", Roles: []string{"role:admin"}, Groups: []string{"example-org:argo"},
+	Decision: audit.Allow, Reason: "r", Rule: "policy.csv:3", Policy: "79fc849e9d3e", Status: 200, Bytes: 7, Millis: 1.5, Shadow: "deny",
 }
 
 func TestRecordHasTheContractsKeysAndReadsBack(t *testing.T) {
@@ -28,8 +28,8 @@ func TestRecordHasTheContractsKeysAndReadsBack(t *testing.T) {
 	var out bytes.Buffer
 	audit.New(&out, slog.New(slog.DiscardHandler)).Write(full)
 	const want = `{"time":"2026-11-23T12:00:00Z","event":"request","id":"id-1","remote":"203.0.113.7","host":"argo-cd.example.com",` +
-		`"method":"GET","path":"/a","upstream":"argocd","sub":"sub","email":"alice@example.com","roles":["role:admin"],"decision":"allow",` +
-		`"reason":"r","rule":"policy.csv:3","policy":"79fc849e9d3e","status":200,"bytes":7,"ms":1.5,"shadow":""}` + "\n"
+		`"method":"GET","path":"/a","upstream":"argocd","sub":"sub","email":"alice@example.com","roles":["role:admin"],"groups":["example-org:argo"],"decision":"allow",` +
+		`"reason":"r","rule":"policy.csv:3","policy":"79fc849e9d3e","status":200,"bytes":7,"ms":1.5,"shadow":"deny"}` + "\n"
 	if out.String() != want {
 		t.Errorf("got  %swant %s", out.String(), want)
 	}
@@ -39,11 +39,11 @@ func TestRecordHasTheContractsKeysAndReadsBack(t *testing.T) {
 	}
 }
 
-func TestRecordWithoutRolesHasAnEmptyListAndUTC(t *testing.T) {
+func TestRecordOfNobodyHasEmptyListsAndUTC(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	audit.New(&out, slog.New(slog.DiscardHandler)).Write(audit.Record{Time: full.Time.In(time.FixedZone("", 3600))})
-	if got := out.String(); !strings.Contains(got, `"roles":[]`) || !strings.Contains(got, `"2026-11-23T12:00:00Z"`) {
+	if got := out.String(); !strings.Contains(got, `"roles":[],"groups":[]`) || !strings.Contains(got, `"2026-11-23T12:00:00Z"`) {
 		t.Error(got)
 	}
 }

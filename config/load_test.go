@@ -81,7 +81,7 @@ func TestRelativePathsAreRelativeToTheFile(t *testing.T) {
 	text := `
 issuer: {url: https://dex.example.com, clientID: {file: id}, clientSecret: {env: SECRET}, caFile: ca/dex.crt}
 session: {keys: {file: /abs/keys}}
-policy: {files: [policy.csv, /abs/policy.csv]}
+policy: {files: [policy.csv, /abs/policy.csv], shadow: [next.csv]}
 audit: {output: audit.jsonl}
 upstreams: [{name: a, hosts: [a.example.com], url: "https://a", caFile: ../a.crt}]
 `
@@ -96,6 +96,7 @@ upstreams: [{name: a, hosts: [a.example.com], url: "https://a", caFile: ../a.crt
 		{c.Session.Keys.Source(), "file /abs/keys"},
 		{c.Policy.Files[0], filepath.Join(dir, "sub/policy.csv")},
 		{c.Policy.Files[1], "/abs/policy.csv"},
+		{c.Policy.Shadow[0], filepath.Join(dir, "sub/next.csv")},
 		{c.Audit.Output, filepath.Join(dir, "sub/audit.jsonl")},
 		{c.Upstreams[0].CAFile, filepath.Join(dir, "a.crt")},
 	} {

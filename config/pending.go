@@ -28,8 +28,6 @@ func pendings() []pending {
 		{"session.cookie.sameSite", SameSiteLax, "write lax"},
 		{"session.redis.url", Secret{}, "leave it out"},
 		{"session.redis.caFile", "", "leave it out"},
-		{"policy.shadow", none{}, "leave it out"},
-		{"policy.allowShrink", false, "leave it out"},
 		{"limits.bodyBytes", int64(0), "write 0, or leave it out"},
 		{"limits.connections", 0, "write 0, or leave it out"},
 		{"limits.streamsPerPrincipal", nil, "leave it out"},

@@ -9,18 +9,22 @@ import (
 // Policy says which files decide.
 type Policy struct {
 	Files       []string `yaml:"files"  is:"file"`
-	Shadow      []string `yaml:"shadow" is:"file"`
-	AllowShrink bool     `yaml:"allowShrink"`
+	Shadow      []string `yaml:"shadow" is:"file"` // decided beside Files, never enforced
+	AllowShrink bool     `yaml:"allowShrink"`      // a reload may lose more than half of the rows
 }
 
 func (p Policy) check(at place) {
-	files := at.key("files")
 	if len(p.Files) == 0 {
-		files.fault("is empty, and nobody would be let in", "name at least one policy.csv")
+		at.key("files").fault("is empty, and nobody would be let in", "name at least one policy.csv")
 	}
-	for i, file := range p.Files {
+	checkFiles(p.Files, at.key("files"))
+	checkFiles(p.Shadow, at.key("shadow"))
+}
+
+func checkFiles(files []string, at place) {
+	for i, file := range files {
 		if file == "" {
-			files.item(i).fault("is empty", "write the path of a policy.csv, or remove it")
+			at.item(i).fault("is empty", "write the path of a policy.csv, or remove it")
 		}
 	}
 }

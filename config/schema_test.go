@@ -151,7 +151,7 @@ func TestTheDocumentedDefaultsAreTheDefaults(t *testing.T) {
 	want.Issuer.URL, want.Issuer.ClientID = documented.Issuer.URL, documented.Issuer.ClientID
 	want.Issuer.ClientSecret, want.Session.Keys = documented.Issuer.ClientSecret, documented.Session.Keys
 	want.Upstreams = documented.Upstreams
-	want.TrustedProxies = documented.TrustedProxies
+	want.TrustedProxies, want.Policy.Shadow = documented.TrustedProxies, documented.Policy.Shadow
 	if got, want := asJSON(t, documented), asJSON(t, want); got != want {
 		t.Errorf("documented %s\ndefault    %s", got, want)
 	}

@@ -13,6 +13,7 @@ func (p *Proxy) decide(x *exchange) bool {
 	begun := p.now()
 	x.decision, x.incognito = x.judge(x.route.name, x.path, x.r.Method)
 	p.metrics.decisionSeconds.Observe(p.now().Sub(begun).Seconds())
+	p.decideShadow(x)
 	switch {
 	case x.decision.Allowed():
 		x.outcome = audit.Allow
@@ -25,17 +26,40 @@ func (p *Proxy) decide(x *exchange) bool {
 	}
 }
 
-// judge asks the policy about whoever is behind the exchange. Where no row speaks
-// of somebody who is signed in, and nobody in particular may go, the session is
-// left out and they go as nobody, incognito: signing in closes no door, such as
-// the issuer's own pages behind this host.
+// decideShadow asks the candidate the same question, writes down what it says and
+// counts where it differs. Nothing of it reaches the answer.
+func (p *Proxy) decideShadow(x *exchange) {
+	candidate := x.state.shadow
+	if candidate == nil {
+		return
+	}
+	q := policy.Request{Roles: x.candidate, Upstream: x.route.name, Path: x.path, Method: x.r.Method}
+	d, _ := candidate.judge(q, x.signedIn())
+	x.shadow = d.Effect.String()
+	switch {
+	case d.Allowed() == x.decision.Allowed():
+	case d.Allowed():
+		p.metrics.granted[x.route.name].Inc()
+	default:
+		p.metrics.revoked[x.route.name].Inc()
+	}
+}
+
+// judge asks the policy in force about whoever is behind the exchange.
 func (x *exchange) judge(upstream string, path target.Path, method string) (d policy.Decision, incognito bool) {
-	q := policy.Request{Roles: x.roles, Upstream: upstream, Path: path, Method: method}
-	if d = x.state.policy.Decide(q); d.Rule != nil || !x.signedIn() {
+	return x.state.policy.judge(policy.Request{Roles: x.roles, Upstream: upstream, Path: path, Method: method}, x.signedIn())
+}
+
+// judge asks a policy. Where no row speaks of somebody who is signed in, and
+// nobody in particular may go, the session is left out and they go as nobody,
+// incognito: signing in closes no door, such as the issuer's own pages behind
+// this host.
+func (e *edition) judge(q policy.Request, signedIn bool) (d policy.Decision, incognito bool) {
+	if d = e.Decide(q); d.Rule != nil || !signedIn {
 		return d, false
 	}
-	q.Roles = x.state.anonymous
-	if open := x.state.policy.Decide(q); open.Allowed() {
+	q.Roles = e.anonymous
+	if open := e.Decide(q); open.Allowed() {
 		return open, true
 	}
 	return d, false

@@ -28,9 +28,10 @@ type exchange struct {
 	session    session.Session // zero: nobody
 	sessionErr error           // why nobody, for the log
 	credential bool            // an Authorization that authgate did not accept came along
-	roles      policy.Roles
+	standing                   // zero: not asked
 	decision   policy.Decision
-	incognito  bool // somebody, but let through as nobody
+	incognito  bool   // somebody, but let through as nobody
+	shadow     string // what the candidate would have decided
 
 	answered time.Time // when the upstream's header came
 	stream   bool      // its body has no end to wait for
@@ -107,9 +108,11 @@ func (p *Proxy) finish(x *exchange) {
 	p.audit.Write(audit.Record{
 		Time: x.begun, Event: x.event, ID: x.id,
 		Remote: x.client.address(), Host: x.client.host, Method: x.r.Method, Path: x.path.String(), Upstream: upstream,
-		Subject: x.session.Principal.Subject, Email: x.session.Principal.Email, Roles: x.roles.Names(),
+		Subject: x.session.Principal.Subject, Email: x.session.Principal.Email,
+		Roles: x.roles.Names(), Groups: x.roles.Subjects(),
 		Decision: x.outcome, Reason: x.reason, Rule: x.rule(), Policy: x.state.policy.Hash(),
 		Status: x.w.code(), Bytes: x.w.bytes, Millis: float64(end.Sub(x.begun).Microseconds()) / 1000,
+		Shadow: x.shadow,
 	})
 }
 

@@ -98,7 +98,7 @@ func (f *fakeIssuer) Finish(_ context.Context, l identity.Login, callback url.Va
 // every upstream.
 type gate struct {
 	*proxy.Proxy
-	t        *testing.T
+	t        testing.TB
 	address  string
 	issuer   *fakeIssuer
 	cookies  *session.Cookies
@@ -108,7 +108,7 @@ type gate struct {
 }
 
 // newGate starts one. A nil upstream echoes what it was sent (type echo).
-func newGate(t *testing.T, upstream http.Handler) *gate {
+func newGate(t testing.TB, upstream http.Handler) *gate {
 	t.Helper()
 	if upstream == nil {
 		upstream = http.HandlerFunc(serveEcho)
@@ -118,12 +118,12 @@ func newGate(t *testing.T, upstream http.Handler) *gate {
 	return newGateTo(t, behind.URL)
 }
 
-func newGateTo(t *testing.T, upstreamURL string) *gate {
+func newGateTo(t testing.TB, upstreamURL string) *gate {
 	t.Helper()
 	return newGateBehind(t, "127.0.0.1/32", upstreamURL) // the test plays the balancer
 }
 
-func newGateBehind(t *testing.T, trusted, upstreamURL string) *gate {
+func newGateBehind(t testing.TB, trusted, upstreamURL string) *gate {
 	t.Helper()
 	c, err := config.Parse("authgate.yaml", []byte(strings.NewReplacer("URL", upstreamURL, "TRUSTED", trusted).Replace(settings)))
 	if err != nil {
@@ -150,7 +150,7 @@ func newGateBehind(t *testing.T, trusted, upstreamURL string) *gate {
 	return g
 }
 
-func load(t *testing.T, csv string) *policy.Snapshot {
+func load(t testing.TB, csv string) *policy.Snapshot {
 	t.Helper()
 	s, err := policy.Load([]policy.Source{{Name: "policy.csv", Data: []byte(csv)}}, nil)
 	if err != nil {
@@ -219,7 +219,7 @@ func (g *gate) raw(request string) *http.Response {
 	return res
 }
 
-func body(t *testing.T, res *http.Response) string {
+func body(t testing.TB, res *http.Response) string {
 	t.Helper()
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
@@ -229,7 +229,7 @@ func body(t *testing.T, res *http.Response) string {
 }
 
 // expect fails unless the response has the status.
-func expect(t *testing.T, what string, res *http.Response, status int) {
+func expect(t testing.TB, what string, res *http.Response, status int) {
 	t.Helper()
 	if res.StatusCode != status {
 		t.Errorf("%s: status %d, want %d: %s", what, res.StatusCode, status, body(t, res))

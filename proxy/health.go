@@ -45,12 +45,29 @@ type health struct {
 	Reason string        `json:"reason,omitempty"`
 	Issuer string        `json:"issuer,omitempty"` // up or down at the last look
 	Policy *policyHealth `json:"policy,omitempty"`
+	Shadow *policyHealth `json:"shadow,omitempty"` // the candidate
 }
 
+// policyHealth is for whoever looks after the policy: on the admin port alone.
 type policyHealth struct {
-	Hash       string  `json:"hash"`
-	Generation uint64  `json:"generation"`
-	AgeSeconds float64 `json:"age_seconds"`
+	Hash       string         `json:"hash"`
+	Generation uint64         `json:"generation,omitempty"` // of the policy in force
+	AgeSeconds float64        `json:"age_seconds"`
+	Demoted    bool           `json:"demoted"`           // casbin decides, for the index was wrong
+	Refused    *refusedHealth `json:"refused,omitempty"` // the files hold another one
+}
+
+type refusedHealth struct {
+	Error string    `json:"error"` // of the last attempt
+	Since time.Time `json:"since"` // the first one
+}
+
+func (e *edition) health(now time.Time) *policyHealth {
+	h := &policyHealth{Hash: e.Hash(), AgeSeconds: now.Sub(e.loaded).Round(time.Millisecond).Seconds(), Demoted: e.Demoted()}
+	if e.refused != nil {
+		h.Refused = &refusedHealth{e.refused.why.Error(), e.refused.since.UTC()}
+	}
+	return h
 }
 
 // readyz says whether requests can be served. It does not turn back when the
@@ -72,7 +89,11 @@ func (p *Proxy) readyz(w http.ResponseWriter, r *http.Request, detailed bool) {
 	}
 	if detailed {
 		st := p.state.Load()
-		body.Policy = &policyHealth{st.policy.Hash(), st.generation, p.now().Sub(st.loaded).Round(time.Millisecond).Seconds()}
+		body.Policy = st.policy.health(p.now())
+		body.Policy.Generation = st.generation
+		if st.shadow != nil {
+			body.Shadow = st.shadow.health(p.now())
+		}
 	}
 	writeHealth(w, r, status, body)
 }

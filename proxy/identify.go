@@ -9,7 +9,7 @@ import (
 // identify is step 3: who is asking, or nobody. It refuses only what a browser
 // was made to send by another site; being nobody is for the policy to judge.
 func (p *Proxy) identify(x *exchange) bool {
-	x.roles = x.state.anonymous
+	x.standing = x.state.anonymous
 	if hasCredential(x.r.Header) {
 		// Not accepted as a credential, so it is passed on only where anybody may
 		// go, and it does not mix with the session that rides along.
@@ -21,7 +21,7 @@ func (p *Proxy) identify(x *exchange) bool {
 		x.sessionErr = err
 		return true
 	}
-	x.session, x.roles = s, x.state.rolesOf(s)
+	x.session, x.standing = s, x.state.standingOf(s)
 	if !x.sameOrigin() {
 		return x.refuse(http.StatusForbidden, "cross_origin",
 			"The request was refused: it came from another site, and would have acted with your session.", nil)

@@ -19,6 +19,9 @@ type metrics struct {
 	logins          *prometheus.CounterVec
 	reloads         *prometheus.CounterVec
 	streams         *prometheus.GaugeVec
+
+	disagreements    prometheus.Counter
+	granted, revoked map[string]prometheus.Counter // :: upstream → what the candidate would have changed
 }
 
 var (
@@ -44,14 +47,24 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 			Name: "authgate_logins_total", Help: "Logins that came back from the issuer.",
 		}, []string{"result"}),
 		reloads: register.NewCounterVec(prometheus.CounterOpts{
-			Name: "authgate_policy_reloads_total", Help: "Policies put in force (ok) and refused (error).",
+			Name: "authgate_policy_reloads_total", Help: "Policies put in force (ok); changed ones, candidates among them, refused (error).",
 		}, []string{"result"}),
+		disagreements: register.NewCounter(prometheus.CounterOpts{
+			Name: "authgate_policy_disagreements_total", Help: "Decisions in which the index and casbin differed: a bug.",
+		}),
+		granted: make(map[string]prometheus.Counter),
+		revoked: make(map[string]prometheus.Counter),
 	}
+	differences := register.NewCounterVec(prometheus.CounterOpts{
+		Name: "authgate_shadow_differences_total", Help: "Requests that the candidate policy would have decided differently.",
+	}, []string{"upstream", "change"})
 	m.streams = register.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "authgate_streams", Help: "Event streams and WebSockets that are open.",
 	}, []string{"upstream"})
 	for _, u := range p.upstreams {
 		m.streams.WithLabelValues(u.name)
+		m.granted[u.name] = differences.WithLabelValues(u.name, "granted")
+		m.revoked[u.name] = differences.WithLabelValues(u.name, "revoked")
 	}
 	for _, result := range []string{"ok", "denied", "state", "unreachable", "too_large", "error"} {
 		m.logins.WithLabelValues(result) // rate() misses a counter's first step
@@ -63,7 +76,7 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 	gauge("authgate_policy_generation", "How many policies were put in force since the start.",
 		func() float64 { return float64(p.state.Load().generation) })
 	gauge("authgate_policy_age_seconds", "Time since the policy in force was loaded.",
-		func() float64 { return p.now().Sub(p.state.Load().loaded).Seconds() })
+		func() float64 { return p.now().Sub(p.state.Load().policy.loaded).Seconds() })
 	gauge("authgate_issuer_up", "Whether the issuer answered at the last look.",
 		func() float64 {
 			if p.issuer.Up() {

@@ -39,6 +39,7 @@ type Options struct {
 	Issuer issuer
 	Keys   session.Keys
 	Policy *policy.Snapshot
+	Shadow *policy.Snapshot // a candidate; nil: none
 	Audit  *audit.Writer
 
 	UpstreamCAs map[string]*x509.CertPool // upstream → CAs to believe; the others: the system's
@@ -58,6 +59,9 @@ type Proxy struct {
 	metrics  *metrics
 	log      *slog.Logger
 	now      func() time.Time
+
+	confirming confirming
+	alarm      alarm
 
 	config    *config.Config
 	prefix    string      // authgate's own endpoints, without a slash at the end
@@ -89,14 +93,19 @@ func New(o Options) (*Proxy, error) {
 	}
 	p := &Proxy{
 		issuer: o.Issuer, sessions: sessions, logins: logins, pages: pages, audit: o.Audit, log: o.Log, now: o.Now,
-		config: o.Config, prefix: o.Config.PathPrefix,
+		confirming: (*policy.Snapshot).Confirm,
+		config:     o.Config, prefix: o.Config.PathPrefix,
 	}
 	for i := range o.Config.Upstreams {
 		u := &o.Config.Upstreams[i]
 		p.upstreams = append(p.upstreams, newUpstream(u, o.Config.Timeouts, o.UpstreamCAs[u.Name], o.Log))
 	}
 	p.metrics = newMetrics(o.Registry, p)
-	p.SetPolicy(o.Policy)
+	p.publish(&state{policy: p.newEdition(o.Policy), generation: 1})
+	p.policyInForce()
+	if o.Shadow != nil {
+		p.SetShadow(o.Shadow)
+	}
 	return p, nil
 }
 

@@ -80,7 +80,7 @@ func (p *Proxy) callback(x *exchange) bool {
 			Detail: "You have more groups than a session can hold. Show the id below to whoever runs this service.",
 		}, "")
 	}
-	x.session, x.roles = s, x.state.rolesOf(s)
+	x.session, x.standing = s, x.state.standingOf(s)
 	x.event, x.outcome = audit.Login, audit.Allow
 	p.metrics.logins.WithLabelValues("ok").Inc()
 	x.redirect(http.StatusFound, begun.ReturnTo)

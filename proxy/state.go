@@ -10,75 +10,157 @@ import (
 	"github.com/example-org/authgate/session"
 )
 
-// state is all of the policy that a request reads. It is built whole, published
-// once and, but for its memory of roles, never written again.
+// state is all of the policies that a request reads. It is built whole, published
+// once and, but for its memory of people, never written again.
 type state struct {
-	policy     *policy.Snapshot
-	generation uint64
-	loaded     time.Time
-	anonymous  policy.Roles
-	roles      roleMemory
+	policy     *edition
+	shadow     *edition // decided beside it, never enforced; nil without a candidate
+	generation uint64   // counts policies in force, not candidates
+
+	anonymous standing
+	people    *peopleMemory
+	replaced  chan struct{} // closed by the next state
+}
+
+// edition is a policy as it was loaded, and what became of its files since.
+type edition struct {
+	*policy.Snapshot
+	loaded    time.Time
+	anonymous policy.Roles
+	refused   *refusedReload // nil: the files hold this very policy
+}
+
+// refusedReload says why the files hold something else than what is in force.
+type refusedReload struct {
+	why   error
+	since time.Time // the first of them
+}
+
+func (p *Proxy) newEdition(s *policy.Snapshot) *edition {
+	return &edition{Snapshot: s, loaded: p.now(), anonymous: s.Resolve(policy.Who{Anonymous: true})}
+}
+
+// keeping is the same edition, after its files have changed for the worse.
+func (e *edition) keeping(why error, now time.Time) *edition {
+	next := *e
+	next.refused = &refusedReload{why, now}
+	if e.refused != nil {
+		next.refused.since = e.refused.since
+	}
+	return &next
 }
 
 // SetPolicy puts a policy in force for every request that begins from now on.
-// Calls must not overlap.
+// Calls of this and of the three below must not overlap.
 func (p *Proxy) SetPolicy(s *policy.Snapshot) {
-	next := &state{policy: s, generation: 1, loaded: p.now()}
-	next.anonymous = s.Resolve(policy.Who{Anonymous: true})
-	next.roles.clear()
-	if last := p.state.Load(); last != nil {
-		next.generation = last.generation + 1
-	}
-	p.state.Store(next)
-	p.metrics.reloads.WithLabelValues("ok").Inc()
-	p.audit.Write(audit.Record{Time: p.now(), Event: audit.Policy, Decision: audit.Allow, Policy: s.Hash()})
-	p.log.Info("policy in force", "generation", next.generation, "hash", s.Hash(), "rows", s.Rows())
+	last := p.state.Load()
+	p.publish(&state{policy: p.newEdition(s), shadow: last.shadow, generation: last.generation + 1})
+	p.policyInForce()
 }
 
-// KeepPolicy notes that a changed policy did not load. The one in force stays.
+// SetShadow replaces the candidate, which is decided beside the policy in force
+// and changes no answer.
+func (p *Proxy) SetShadow(s *policy.Snapshot) {
+	last := p.state.Load()
+	p.publish(&state{policy: last.policy, shadow: p.newEdition(s), generation: last.generation})
+	p.log.Info("candidate policy beside the one in force", "hash", s.Hash(), "rows", s.Rows())
+}
+
+// KeepPolicy notes that a changed policy is not taken. The one in force stays.
 func (p *Proxy) KeepPolicy(why error) {
-	st := p.state.Load()
+	next := *p.state.Load()
+	next.policy = next.policy.keeping(why, p.now())
+	p.publish(&next)
 	p.metrics.reloads.WithLabelValues("error").Inc()
-	p.audit.Write(audit.Record{Time: p.now(), Event: audit.Policy, Decision: audit.Refuse, Reason: why.Error(), Policy: st.policy.Hash()})
+	p.audit.Write(audit.Record{Time: p.now(), Event: audit.Policy, Decision: audit.Refuse, Reason: why.Error(), Policy: next.policy.Hash()})
 	p.log.Error("policy not loaded; the last good one stays in force",
-		"error", why, "generation", st.generation, "hash", st.policy.Hash())
+		"error", why, "generation", next.generation, "hash", next.policy.Hash())
 }
 
-// rolesOf resolves the roles of a session once per policy generation.
-func (st *state) rolesOf(s session.Session) policy.Roles {
-	return st.roles.of(s.ID, func() policy.Roles {
+// KeepShadow notes that a changed candidate is not taken. The last one stays.
+func (p *Proxy) KeepShadow(why error) {
+	next := *p.state.Load()
+	next.shadow = next.shadow.keeping(why, p.now())
+	p.publish(&next)
+	p.metrics.reloads.WithLabelValues("error").Inc()
+	p.log.Error("candidate policy not loaded; the last good one stays beside the policy in force",
+		"error", why, "hash", next.shadow.Hash())
+}
+
+// publish makes a state the one that requests read.
+func (p *Proxy) publish(next *state) {
+	next.replaced = make(chan struct{})
+	if next.people == nil { // other policies: nobody is known to them yet
+		next.people = newPeopleMemory()
+		next.anonymous = next.resolve(policy.Who{Anonymous: true})
+	}
+	if last := p.state.Swap(next); last != nil {
+		close(last.replaced)
+	}
+}
+
+func (p *Proxy) policyInForce() {
+	st := p.state.Load()
+	p.metrics.reloads.WithLabelValues("ok").Inc()
+	p.audit.Write(audit.Record{Time: p.now(), Event: audit.Policy, Decision: audit.Allow, Policy: st.policy.Hash()})
+	p.log.Info("policy in force", "generation", st.generation, "hash", st.policy.Hash(), "rows", st.policy.Rows())
+}
+
+// standing is what somebody is to the policies of a state.
+type standing struct {
+	roles     policy.Roles
+	candidate policy.Roles // those of the shadow: a snapshot knows only its own
+}
+
+func (st *state) resolve(who policy.Who) standing {
+	s := standing{roles: st.policy.Resolve(who)}
+	if st.shadow != nil {
+		s.candidate = st.shadow.Resolve(who)
+	}
+	return s
+}
+
+// standingOf resolves a session once as long as the policies stay.
+func (st *state) standingOf(s session.Session) standing {
+	return st.people.of(s.ID, func() standing {
 		who := policy.Who{Groups: s.Principal.Groups}
 		if s.Principal.EmailVerified {
 			who.Email = s.Principal.Email
 		}
-		return st.policy.Resolve(who)
+		return st.resolve(who)
 	})
 }
 
-// maxRoleMemory bounds how many sessions a generation remembers. Beyond it the
-// memory starts afresh: what was forgotten is resolved again.
-const maxRoleMemory = 10_000
+// maxPeople bounds how many sessions are remembered. Beyond it the memory starts
+// afresh: what was forgotten is resolved again.
+const maxPeople = 10_000
 
-// roleMemory maps session ids to roles. Ids come out of sealed cookies, so that
-// nobody grows it without signing in. It is safe for concurrent use.
-type roleMemory struct {
-	known atomic.Pointer[sync.Map] // session id → policy.Roles
+// peopleMemory maps session ids to standings. Ids come out of sealed cookies, so
+// that nobody grows it without signing in. It is safe for concurrent use.
+type peopleMemory struct {
+	known atomic.Pointer[sync.Map] // session id → *standing
 	count atomic.Int64
 }
 
-func (m *roleMemory) of(id string, resolve func() policy.Roles) policy.Roles {
-	if roles, ok := m.known.Load().Load(id); ok {
-		return roles.(policy.Roles)
-	}
-	if m.count.Add(1) > maxRoleMemory {
-		m.clear()
-	}
-	roles := resolve()
-	m.known.Load().Store(id, roles)
-	return roles
+func newPeopleMemory() *peopleMemory {
+	m := &peopleMemory{}
+	m.clear()
+	return m
 }
 
-func (m *roleMemory) clear() {
+func (m *peopleMemory) of(id string, resolve func() standing) standing {
+	if known, ok := m.known.Load().Load(id); ok {
+		return *known.(*standing)
+	}
+	if m.count.Add(1) > maxPeople {
+		m.clear()
+	}
+	who := resolve()
+	m.known.Load().Store(id, &who)
+	return who
+}
+
+func (m *peopleMemory) clear() {
 	m.known.Store(&sync.Map{})
 	m.count.Store(0)
 }

@@ -31,7 +31,8 @@ func newServe() *cobra.Command {
 		Short: "Serve the dashboards of a configuration",
 		Long: "Serve until SIGTERM or SIGINT. On SIGTERM /readyz fails at once and requests are\n" +
 			"still served for timeouts.shutdownDelay, so that a balancer can look away; on\n" +
-			"SIGINT (Ctrl-C) there is no delay. A second signal ends the process.",
+			"SIGINT (Ctrl-C) there is no delay. A second of these signals ends the process.\n" +
+			"Changed policy files are taken within 2 seconds; SIGHUP looks at them at once.",
 		Example: "  authgate serve --config /etc/authgate/authgate.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -48,6 +49,9 @@ func serve(ctx context.Context, file string, stdout, stderr io.Writer) error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP) // until the very end: it must never end the process
+	defer signal.Stop(reload)
 
 	parts, err := loadParts(file, needed)
 	if err != nil {
@@ -76,7 +80,7 @@ func serve(ctx context.Context, file string, stdout, stderr io.Writer) error {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	issuer := newRelyingParty(parts.issuer, registry, log)
 	gate, err := proxy.New(proxy.Options{
-		Config: c, Issuer: issuer, Keys: parts.keys, Policy: parts.policy, UpstreamCAs: parts.upstreams,
+		Config: c, Issuer: issuer, Keys: parts.keys, Policy: parts.policy, Shadow: parts.shadow, UpstreamCAs: parts.upstreams,
 		Audit: audit.New(records, log), Registry: registry, Log: log,
 	})
 	if err != nil {
@@ -88,7 +92,8 @@ func serve(ctx context.Context, file string, stdout, stderr io.Writer) error {
 	defer running.Wait()
 	defer stop()
 	running.Go(func() { issuer.Run(background) })
-	running.Go(func() { watchPolicy(background, parts, gate, log) })
+	running.Go(func() { newPolicyWatch(parts, gate, log).run(background, reload) })
+	running.Go(func() { gate.ConfirmDecisions(background) })
 	running.Go(func() { sayWhenReady(background, issuer, started, log) })
 
 	servers := []*http.Server{

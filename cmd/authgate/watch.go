@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
+	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -15,16 +18,63 @@ import (
 )
 
 const (
-	settle = 100 * time.Millisecond // an editor or a kubelet makes several events of one change
-	poll   = 30 * time.Second       // what no event tells: a network file system, a lost watch
+	settle   = 100 * time.Millisecond // an editor or a kubelet makes several events of one change
+	poll     = 30 * time.Second       // what no event tells: a network file system, a lost watch
+	patience = 10                     // looks that find something new each time, until it is judged all the same
 )
 
-// watchPolicy puts changed policy files in force until ctx ends. It watches the
-// folders and not the files: a ConfigMap changes by a symlink beside them that
-// is swapped, and a watch on the old file would hear nothing.
-func watchPolicy(ctx context.Context, p *parts, gate *proxy.Proxy, log *slog.Logger) {
-	w := policyWatch{files: p.config.Policy.Files, upstreams: p.config.UpstreamNames(), gate: gate, seen: sum(p.sources)}
+// policyWatch puts changed policy files in force, and changed candidates beside
+// them. It watches folders and not files: a ConfigMap changes by a symlink beside
+// the files that is swapped, and a watch on the old file would hear nothing.
+type policyWatch struct {
+	follows []*followed
+	settle  time.Duration
+	poll    time.Duration
+	log     *slog.Logger
+}
 
+func newPolicyWatch(p *parts, gate *proxy.Proxy, log *slog.Logger) *policyWatch {
+	upstreams, inForce := p.config.UpstreamNames(), p.policy.Rows()
+	w := &policyWatch{settle: settle, poll: poll, log: log}
+	w.follow(&followed{
+		what: "policy", files: p.config.Policy.Files, judged: sum(p.sources, nil), upstreams: upstreams,
+		take: func(s *policy.Snapshot) error {
+			if err := shrunk(inForce, s.Rows()); err != nil && !p.config.Policy.AllowShrink {
+				return err
+			}
+			inForce = s.Rows()
+			gate.SetPolicy(s)
+			return nil
+		},
+		keep: gate.KeepPolicy,
+	})
+	if len(p.config.Policy.Shadow) > 0 {
+		w.follow(&followed{
+			what: "candidate policy", files: p.config.Policy.Shadow, judged: sum(p.shadowSources, nil), upstreams: upstreams,
+			take: func(s *policy.Snapshot) error { gate.SetShadow(s); return nil },
+			keep: gate.KeepShadow,
+		})
+	}
+	return w
+}
+
+func (w *policyWatch) follow(f *followed) {
+	f.last = f.judged
+	w.follows = append(w.follows, f)
+}
+
+// shrunk complains about a policy that lost more than half of its rows: a file
+// that was cut between two rows loads well, and a deny may be what is missing.
+func shrunk(had, has int) error {
+	if 2*has >= had {
+		return nil
+	}
+	return fmt.Errorf("only %d of %d rows would be left; "+
+		"if that is meant, restart authgate, or set policy.allowShrink: true in its configuration beforehand", has, had)
+}
+
+// run follows the files until ctx ends; again asks for a look at once.
+func (w *policyWatch) run(ctx context.Context, again <-chan os.Signal) {
 	var events <-chan fsnotify.Event
 	var faults <-chan error
 	watcher, err := fsnotify.NewWatcher()
@@ -34,85 +84,145 @@ func watchPolicy(ctx context.Context, p *parts, gate *proxy.Proxy, log *slog.Log
 		err = w.watchFolders(watcher)
 	}
 	if err != nil {
-		log.Warn("policy files are only looked at every "+poll.String(), "error", err,
+		w.log.Warn("policy files are only looked at every "+w.poll.String(), "error", err,
 			"mend", "raise the kernel's inotify limits (fs.inotify.max_user_instances, max_user_watches)")
 	}
-	ticker := time.NewTicker(poll)
+	ticker := time.NewTicker(w.poll)
 	defer ticker.Stop()
-	soon := time.NewTimer(settle) // once at the start: a change since the files were loaded
+	soon := time.NewTimer(w.settle) // once at the start: a change since the files were loaded
 	defer soon.Stop()
 	waiting := true // soon is running: more events must not put the look off, a busy folder has them all the time
 	lookSoon := func() {
 		if !waiting {
-			soon.Reset(settle)
+			soon.Reset(w.settle)
 			waiting = true
+		}
+	}
+	look := func() {
+		if watcher != nil {
+			_ = w.watchFolders(watcher) // one may have gone and come back; what cannot be read, reading tells
+		}
+		if w.look() {
+			lookSoon()
 		}
 	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-again:
+			w.lookAgain()
+			lookSoon()
 		case <-events:
 			lookSoon()
 		case <-faults: // events were lost
 			lookSoon()
 		case <-soon.C:
 			waiting = false
-			w.look()
+			look()
 		case <-ticker.C:
-			w.look()
+			look()
 		}
 	}
 }
 
-// policyWatch remembers what it saw last, so that one change is one reload and
-// one complaint.
-type policyWatch struct {
-	files     []string
-	upstreams []string
-	gate      *proxy.Proxy
-	seen      [sha256.Size]byte
-}
-
-// watchFolders watches the folder of each file, and of what it links to.
+// watchFolders watches the folder of each file, and of what it links to. Folders
+// that are watched already stay so.
 func (w *policyWatch) watchFolders(watcher *fsnotify.Watcher) error {
-	for _, file := range w.files {
-		if err := watcher.Add(filepath.Dir(file)); err != nil {
-			return err
-		}
-		if real, err := filepath.EvalSymlinks(file); err == nil {
-			if err := watcher.Add(filepath.Dir(real)); err != nil {
-				return err
+	var errs []error
+	for _, f := range w.follows {
+		for _, file := range f.files {
+			errs = append(errs, watcher.Add(filepath.Dir(file)))
+			if real, err := filepath.EvalSymlinks(file); err == nil {
+				errs = append(errs, watcher.Add(filepath.Dir(real)))
 			}
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
-func (w *policyWatch) look() {
-	sources, err := policy.ReadFiles(w.files...)
-	now := sum(sources)
-	if err != nil {
-		now = sha256.Sum256([]byte(err.Error()))
+// look looks at all files and reports whether to look again soon.
+func (w *policyWatch) look() (unsettled bool) {
+	for _, f := range w.follows {
+		if f.look() {
+			unsettled = true
+		}
 	}
-	if now == w.seen {
-		return
-	}
-	w.seen = now
-	if err != nil {
-		w.gate.KeepPolicy(err)
-		return
-	}
-	snapshot, err := policy.Load(sources, w.upstreams)
-	if err != nil {
-		w.gate.KeepPolicy(err)
-		return
-	}
-	w.gate.SetPolicy(snapshot)
+	return unsettled
 }
 
-// sum tells apart what the files held.
-func sum(sources []policy.Source) [sha256.Size]byte {
+// lookAgain is for somebody who asked: it waits for nothing, complains again of
+// what was refused before, and says where there is nothing to do.
+func (w *policyWatch) lookAgain() {
+	for _, f := range w.follows {
+		sources, content, err := f.read()
+		if content == f.judged && !f.refused {
+			w.log.Info(f.what+" is unchanged", "files", f.files)
+			continue
+		}
+		f.judge(sources, content, err)
+	}
+}
+
+// followed is a list of policy files and what became of their last content.
+type followed struct {
+	what      string
+	files     []string
+	upstreams []string
+	take      func(*policy.Snapshot) error // puts a sound policy in force, or says why not
+	keep      func(error)                  // told why the last good one stays
+
+	judged   [sha256.Size]byte // one change is one reload, or one complaint
+	refused  bool              // it was a complaint
+	last     [sha256.Size]byte // what the last look found
+	restless int               // looks in a row that found something new
+}
+
+// look judges what two looks in a row have found: a file that is just being
+// written may be cut anywhere. It reports whether to look again soon.
+func (f *followed) look() (unsettled bool) {
+	sources, content, err := f.read()
+	settled := content == f.last
+	f.last = content
+	if content == f.judged {
+		f.restless = 0
+		return false
+	}
+	if f.restless++; !settled && f.restless < patience {
+		return true
+	}
+	f.judge(sources, content, err)
+	return false
+}
+
+func (f *followed) read() (sources []policy.Source, content [sha256.Size]byte, err error) {
+	sources, err = policy.ReadFiles(f.files...)
+	return sources, sum(sources, err), err
+}
+
+func (f *followed) judge(sources []policy.Source, content [sha256.Size]byte, err error) {
+	f.judged, f.last, f.restless = content, content, 0
+	if err == nil {
+		err = f.load(sources)
+	}
+	if f.refused = err != nil; f.refused {
+		f.keep(err)
+	}
+}
+
+func (f *followed) load(sources []policy.Source) error {
+	snapshot, err := loadPolicy(sources, f.upstreams)
+	if err != nil {
+		return err
+	}
+	return f.take(snapshot)
+}
+
+// sum tells apart what the files held, or why they could not be read.
+func sum(sources []policy.Source, err error) [sha256.Size]byte {
+	if err != nil {
+		return sha256.Sum256([]byte(err.Error()))
+	}
 	var all bytes.Buffer
 	for _, s := range sources {
 		one := sha256.Sum256(s.Data)

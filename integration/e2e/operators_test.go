@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"os"
@@ -24,7 +25,7 @@ func signOut(t *testing.T, s *stage.Stage, v *visitor.Visitor) {
 
 // auditKeys is the contract: the same keys on every line.
 var auditKeys = []string{
-	"bytes", "decision", "email", "event", "host", "id", "method", "ms", "path", "policy", "reason",
+	"bytes", "decision", "email", "event", "groups", "host", "id", "method", "ms", "path", "policy", "reason",
 	"remote", "roles", "rule", "shadow", "status", "sub", "time", "upstream",
 }
 
@@ -72,7 +73,8 @@ func TestAuditSaysWhoDidWhatAndWhichRuleDecided(t *testing.T) {
 	}
 	allowed := find("path", "/api/v1/applications", "email", "bob@example.com")
 	if allowed == nil || allowed["decision"] != "allow" || allowed["upstream"] != "argocd" || allowed["status"] != 200.0 ||
-		!strings.Contains(allowed["rule"].(string), "policy.csv:") || allowed["policy"] == "" || allowed["host"] == "" {
+		!strings.Contains(allowed["rule"].(string), "policy.csv:") || allowed["policy"] == "" || allowed["host"] == "" || allowed["shadow"] != "" ||
+		fmt.Sprint(allowed["roles"]) != "[role:viewer]" || fmt.Sprint(allowed["groups"]) != "[example-org:dev]" {
 		t.Errorf("the list is %v", allowed)
 	}
 	if r := find("path", guestbook+"/sync"); r == nil || r["decision"] != "deny" || r["status"] != 403.0 || r["reason"] == "" {
@@ -101,16 +103,18 @@ func TestMetricsHaveTheContractsNamesAndNoPeopleInThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	labels := map[string][]string{
-		"authgate_requests_total":       {"code", "decision", "upstream"},
-		"authgate_request_seconds":      nil, // labels are its own affair
-		"authgate_decision_seconds":     nil,
-		"authgate_upstream_seconds":     nil,
-		"authgate_logins_total":         {"result"},
-		"authgate_policy_reloads_total": {"result"},
-		"authgate_policy_generation":    {},
-		"authgate_policy_age_seconds":   {},
-		"authgate_streams":              {"upstream"},
-		"authgate_issuer_up":            {},
+		"authgate_requests_total":             {"code", "decision", "upstream"},
+		"authgate_request_seconds":            nil, // labels are its own affair
+		"authgate_decision_seconds":           nil,
+		"authgate_upstream_seconds":           nil,
+		"authgate_logins_total":               {"result"},
+		"authgate_policy_reloads_total":       {"result"},
+		"authgate_policy_generation":          {},
+		"authgate_policy_age_seconds":         {},
+		"authgate_policy_disagreements_total": {},
+		"authgate_shadow_differences_total":   {"change", "upstream"},
+		"authgate_streams":                    {"upstream"},
+		"authgate_issuer_up":                  {},
 	}
 	for name, want := range labels {
 		f, ok := families[name]

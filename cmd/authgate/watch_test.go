@@ -1,0 +1,303 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/example-org/authgate/policy"
+)
+
+const (
+	oneRow   = "p, role:admin, argocd, /**, *, allow\ng, example-org:argo, role:admin\n"
+	otherRow = "p, role:viewer, argocd, /**, GET, allow\ng, example-org:dev, role:viewer\n"
+)
+
+// follower is a policy file, a watch on it, and what the watch made of it.
+type follower struct {
+	*policyWatch
+	*followed
+	file     string
+	log      bytes.Buffer
+	again    chan os.Signal
+	taken    chan string // first column of the policy's first row
+	refusals chan error
+}
+
+// newFollower begins with oneRow. It waits for the poll only where a test says so.
+func newFollower(t *testing.T, file string) *follower {
+	t.Helper()
+	write(t, file, oneRow)
+	return follow(t, file)
+}
+
+func follow(t *testing.T, file string) *follower {
+	t.Helper()
+	sources, err := policy.ReadFiles(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &follower{file: file, taken: make(chan string, 16), refusals: make(chan error, 16), again: make(chan os.Signal)}
+	f.followed = &followed{
+		what: "policy", files: []string{file}, judged: sum(sources, nil),
+		take: func(s *policy.Snapshot) error { f.taken <- firstRole(t, file); return nil },
+		keep: func(err error) { f.refusals <- err },
+	}
+	f.policyWatch = &policyWatch{settle: 5 * time.Millisecond, poll: time.Hour, log: slog.New(slog.NewTextHandler(&f.log, nil))}
+	f.follow(f.followed)
+	return f
+}
+
+func firstRole(t *testing.T, file string) string {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Error(err)
+		return ""
+	}
+	return strings.Split(string(text), ", ")[1]
+}
+
+// start runs the watch until the test ends.
+func (f *follower) start(t *testing.T) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f.run(ctx, f.again)
+	}()
+	t.Cleanup(func() { stop(); <-done })
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// soon waits for something that the watch does.
+func soon[T any](t *testing.T, what string, c <-chan T) (got T) {
+	t.Helper()
+	select {
+	case got = <-c:
+	case <-time.After(10 * time.Second):
+		t.Fatalf("waited in vain for %s", what)
+	}
+	return got
+}
+
+// nothing fails if the watch did something.
+func (f *follower) nothing(t *testing.T, when string) {
+	t.Helper()
+	select {
+	case role := <-f.taken:
+		t.Errorf("%s: the policy of %s was taken", when, role)
+	case err := <-f.refusals:
+		t.Errorf("%s: %v", when, err)
+	default:
+	}
+}
+
+func TestFileThatIsBeingWrittenIsNotTakenBeforeItsEnd(t *testing.T) {
+	t.Parallel()
+	f := newFollower(t, filepath.Join(t.TempDir(), "policy.csv"))
+	if f.policyWatch.look() {
+		t.Error("an unchanged file is looked at again")
+	}
+	for _, part := range []string{"", "p, role:viewer, ar", otherRow[:40], otherRow} {
+		write(t, f.file, part)
+		if !f.policyWatch.look() {
+			t.Errorf("%q is not looked at again", part)
+		}
+		f.nothing(t, "after "+part)
+	}
+	if f.policyWatch.look() {
+		t.Error("what was found twice is looked at again")
+	}
+	if got := soon(t, "the whole file", f.taken); got != "role:viewer" {
+		t.Errorf("the policy of %s", got)
+	}
+	f.policyWatch.look()
+	f.nothing(t, "a further look")
+}
+
+func TestFileThatNeverRestsIsJudgedAllTheSame(t *testing.T) {
+	t.Parallel()
+	f := newFollower(t, filepath.Join(t.TempDir(), "policy.csv"))
+	for i := range patience {
+		f.nothing(t, "while there is patience")
+		write(t, f.file, otherRow+strings.Repeat("#", i+1)+"\n")
+		f.policyWatch.look()
+	}
+	soon(t, "the judgement", f.taken)
+}
+
+func TestFileThatIsGoneForAMomentIsNoComplaint(t *testing.T) {
+	t.Parallel()
+	f := newFollower(t, filepath.Join(t.TempDir(), "policy.csv"))
+	if err := os.Rename(f.file, f.file+"~"); err != nil {
+		t.Fatal(err)
+	}
+	if !f.policyWatch.look() {
+		t.Error("it is not looked at again")
+	}
+	write(t, f.file, oneRow)
+	f.policyWatch.look()
+	f.nothing(t, "the same file came back")
+	if err := os.Remove(f.file); err != nil {
+		t.Fatal(err)
+	}
+	f.policyWatch.look()
+	f.policyWatch.look()
+	if err := soon(t, "the complaint", f.refusals); !strings.Contains(err.Error(), f.file) {
+		t.Errorf("the file is not named: %v", err)
+	}
+	f.policyWatch.look()
+	f.nothing(t, "complained of already")
+}
+
+func TestEmptyFilesAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "\n\n", "# all of it commented out\n#p, role:admin, argocd, /**, *, allow\n"} {
+		f := newFollower(t, filepath.Join(t.TempDir(), "policy.csv"))
+		write(t, f.file, text)
+		f.policyWatch.look()
+		f.policyWatch.look()
+		if err := soon(t, "the complaint", f.refusals); !strings.Contains(err.Error(), "policy.csv") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func TestWhoeverAsksIsAnsweredAtOnce(t *testing.T) {
+	t.Parallel()
+	f := newFollower(t, filepath.Join(t.TempDir(), "policy.csv"))
+	f.lookAgain()
+	f.nothing(t, "unchanged")
+	if !strings.Contains(f.log.String(), "policy is unchanged") {
+		t.Errorf("nothing is said: %s", &f.log)
+	}
+	write(t, f.file, otherRow)
+	f.lookAgain()
+	soon(t, "the changed policy", f.taken)
+	write(t, f.file, "p, role:viewer\n")
+	for range 2 {
+		f.lookAgain()
+		soon(t, "a complaint each time", f.refusals)
+	}
+	write(t, f.file, otherRow)
+	f.lookAgain()
+	soon(t, "what was in force before", f.taken)
+	if n := strings.Count(f.log.String(), "unchanged"); n != 1 {
+		t.Errorf("said to be unchanged %d times:\n%s", n, &f.log)
+	}
+}
+
+// A ConfigMap is a folder in which ..data is a link that is swapped.
+func TestSwappedLinkOfAConfigMapIsHeard(t *testing.T) {
+	t.Parallel()
+	mount := t.TempDir()
+	file := filepath.Join(mount, "policy.csv")
+	swap := func(version, text string) {
+		write(t, filepath.Join(mount, version, "policy.csv"), text)
+		fresh := filepath.Join(mount, "..data_tmp")
+		if err := os.Symlink(version, fresh); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(fresh, filepath.Join(mount, "..data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	swap("..2026_11_23_1", oneRow)
+	if err := os.Symlink(filepath.Join("..data", "policy.csv"), file); err != nil {
+		t.Fatal(err)
+	}
+	f := follow(t, file)
+	f.start(t)
+	for i, text := range []string{otherRow, oneRow, otherRow} {
+		version := "..2026_11_23_" + string(rune('2'+i))
+		swap(version, text)
+		if i == 2 { // the swap alone is heard, and so it is where the old version goes at once
+			if err := os.RemoveAll(filepath.Join(mount, "..2026_11_23_"+string(rune('1'+i)))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, want := soon(t, version, f.taken), strings.Split(text, ", ")[1]; got != want {
+			t.Errorf("%s: the policy of %s, want %s", version, got, want)
+		}
+	}
+}
+
+func TestEditorsAreFollowedWhicheverWayTheyWrite(t *testing.T) {
+	t.Parallel()
+	f := newFollower(t, filepath.Join(t.TempDir(), "policy.csv"))
+	f.start(t)
+	write(t, f.file, otherRow) // in place
+	soon(t, "a file written in place", f.taken)
+	write(t, f.file+".swp", oneRow)
+	if err := os.Rename(f.file+".swp", f.file); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "a file that was renamed", f.taken)
+	write(t, f.file, otherRow) // the watch is not on the file that was replaced
+	soon(t, "the new file, written in place", f.taken)
+}
+
+func TestFolderThatVanishedIsFoundByThePoll(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(t.TempDir(), "policies")
+	f := newFollower(t, filepath.Join(folder, "policy.csv"))
+	f.poll = 20 * time.Millisecond
+	f.start(t)
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "the complaint", f.refusals)
+	write(t, f.file, otherRow)
+	soon(t, "the folder to be found", f.taken)
+}
+
+func TestFolderThatVanishedIsWatchedAgain(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(t.TempDir(), "policies")
+	f := newFollower(t, filepath.Join(folder, "policy.csv"))
+	f.start(t)
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "the complaint", f.refusals)
+	write(t, f.file, otherRow)
+	f.again <- os.Interrupt // any signal; the poll does not come for an hour
+	soon(t, "the folder to be found", f.taken)
+	write(t, f.file, oneRow)
+	soon(t, "the change, by a look that was due still", f.taken)
+	write(t, f.file, otherRow) // no look is due
+	soon(t, "an event in the folder", f.taken)
+}
+
+func TestPolicyThatLostMoreThanHalfOfItsRowsIsSuspect(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		had, has int
+		suspect  bool
+	}{
+		{10, 10, false}, {10, 20, false}, {10, 5, false}, {10, 4, true}, {3, 1, true}, {2, 1, false}, {1, 1, false}, {11, 5, true},
+	} {
+		err := shrunk(c.had, c.has)
+		if (err != nil) != c.suspect {
+			t.Errorf("%d of %d rows: %v", c.has, c.had, err)
+		}
+	}
+	if err := shrunk(10, 4); !strings.Contains(err.Error(), "4 of 10 rows") || !strings.Contains(err.Error(), "policy.allowShrink: true") {
+		t.Error(err)
+	}
+}

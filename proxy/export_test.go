@@ -1,0 +1,28 @@
+package proxy
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/example-org/authgate/policy"
+)
+
+// Deciding takes a request as far as step 4 and gives that step alone.
+func (p *Proxy) Deciding(w http.ResponseWriter, r *http.Request) (decide func() (allowed bool), ok bool) {
+	x := p.begin(w, r)
+	if !x.canonicalise() || !p.findHost(x) || !p.findUpstream(x) || !p.identify(x) {
+		return nil, false
+	}
+	return func() bool { return p.decide(x) }, true
+}
+
+// ConfirmBy has somebody else than casbin confirm decisions.
+func (p *Proxy) ConfirmBy(c func(*policy.Snapshot, context.Context, func(policy.Disagreement))) {
+	p.confirming = c
+}
+
+// Alarm keeps a log from being flooded.
+type Alarm = alarm
+
+// Ring rings it.
+var Ring = (*alarm).ring
