@@ -1,0 +1,101 @@
+package policy
+
+import "strings"
+
+// anyFilling stands in a pattern for what its stars stand for. No pattern names
+// this character, so where another pattern matches it, a star does, and that star
+// would match anything else in its place: one question to matchPath tells of all
+// the paths of a pattern.
+const anyFilling = "\x00"
+
+// covers reports whether a pattern matches every path that another one matches.
+func covers(wide, narrow string) bool {
+	stem, open := strings.CutSuffix(narrow, "/"+anyRest)
+	if open && !strings.HasSuffix(wide, "/"+anyRest) {
+		return false
+	}
+	if stem == "" {
+		stem = "/"
+	}
+	if strings.Contains(stem, anySegment) {
+		stem = strings.ReplaceAll(stem, anySegment, anyFilling)
+	}
+	return matchPath(stem, wide)
+}
+
+// overlaps reports whether some path matches both patterns.
+func overlaps(a, b string) bool {
+	for a != "/"+anyRest && b != "/"+anyRest {
+		if a == "" || b == "" {
+			return a == b
+		}
+		var pieceA, pieceB string
+		pieceA, a = cutSegment(a)
+		pieceB, b = cutSegment(b)
+		if !overlapsSegment(pieceA, pieceB) {
+			return false
+		}
+	}
+	return true
+}
+
+// overlapsSegment asks the same of a segment. Two pieces with stars meet in the
+// longer beginning, followed by all that either asks for in its middle and by the
+// longer end, if the shorter ones agree with them.
+func overlapsSegment(a, b string) bool {
+	switch {
+	case !strings.Contains(a, anySegment):
+		if !strings.Contains(b, anySegment) {
+			return a == b
+		}
+		return matchSegment(a, b)
+	case !strings.Contains(b, anySegment):
+		return matchSegment(b, a)
+	}
+	beginA, beginB := a[:strings.Index(a, anySegment)], b[:strings.Index(b, anySegment)]
+	endA, endB := a[strings.LastIndex(a, anySegment)+1:], b[strings.LastIndex(b, anySegment)+1:]
+	return (strings.HasPrefix(beginA, beginB) || strings.HasPrefix(beginB, beginA)) &&
+		(endsWith(endA, endB) || endsWith(endB, endA))
+}
+
+func endsWith(s, end string) bool {
+	return strings.HasSuffix(s, end) && wholeCharacter(s, len(s)-len(end))
+}
+
+// coversUpstream, coversMethods and coversRow ask the same of the other fields,
+// and of whole rows, subjects and effects aside.
+func coversUpstream(wide, narrow string) bool { return wide == anyUpstream || wide == narrow }
+
+func coversMethods(wide, narrow string) bool {
+	if wide == anyMethod || narrow == anyMethod {
+		return wide == anyMethod
+	}
+	for m := range strings.SplitSeq(narrow, methodSeparator) {
+		if !matchMethod(m, wide) {
+			return false
+		}
+	}
+	return true
+}
+
+func coversRow(wide, narrow *Row) bool {
+	return coversUpstream(wide.Upstream, narrow.Upstream) && coversMethods(wide.Methods, narrow.Methods) && covers(wide.Path, narrow.Path)
+}
+
+func overlapsUpstream(a, b string) bool { return coversUpstream(a, b) || coversUpstream(b, a) }
+
+func overlapsMethods(a, b string) bool {
+	if a == anyMethod || b == anyMethod {
+		return true
+	}
+	for m := range strings.SplitSeq(a, methodSeparator) {
+		if matchMethod(m, b) || m == "GET" && matchMethod("HEAD", b) {
+			return true
+		}
+	}
+	return false
+}
+
+func overlapsRow(a, b *Row) bool {
+	return overlapsUpstream(a.Upstream, b.Upstream) && overlapsMethods(a.Methods, b.Methods) && overlaps(a.Path, b.Path)
+}

@@ -1,0 +1,77 @@
+package policy
+
+import "slices"
+
+// Check is one kind of finding.
+type Check struct {
+	Code     string
+	Name     string // for programs that show names: deny-binds-inheritors
+	Severity Severity
+	Title    string
+}
+
+// The codes are stable: comments in policies and alerts in other systems name
+// them. A code is never used again for something else.
+const (
+	doesNotLoad    = "AG001"
+	denyInherited  = "AG101"
+	denyEverybody  = "AG102"
+	shadowedRow    = "AG103"
+	deadAllow      = "AG104"
+	idleDeny       = "AG105"
+	neverMatches   = "AG106"
+	noMembers      = "AG107"
+	redundantGrant = "AG108"
+	everybodyMay   = "AG109"
+	openDoor       = "AG110"
+	wideOpen       = "AG111"
+	likeAnother    = "AG112"
+	oddMethod      = "AG113"
+	denyOneForm    = "AG114"
+	allowOneForm   = "AG115"
+	denyOneSlash   = "AG116"
+	upstreamTypo   = "AG117"
+	badIgnore      = "AG190"
+	idleIgnore     = "AG191"
+	incomplete     = "AG199"
+)
+
+var checks = [...]Check{
+	{doesNotLoad, "does-not-load", Error, "The policy does not load"},
+	{denyInherited, "deny-binds-inheritors", Warning, "A deny binds roles that inherit it"},
+	{denyEverybody, "deny-for-everybody", Info, "A deny for everybody takes from roles that are allowed"},
+	{shadowedRow, "shadowed-row", Warning, "A broader row makes the row superfluous"},
+	{deadAllow, "dead-allow", Warning, "A deny takes away all that the row allows"},
+	{idleDeny, "idle-deny", Warning, "A deny takes nothing away"},
+	{neverMatches, "never-matches", Warning, "No request can match the row"},
+	{noMembers, "role-without-members", Warning, "Nobody holds the role"},
+	{redundantGrant, "redundant-grant", Info, "The member holds the role anyway"},
+	{everybodyMay, "everybody-may-change-anything", Warning, "Everybody may change anything"},
+	{openDoor, "no-login", Info, "The row needs no login"},
+	{wideOpen, "wide-open", Warning, "The row opens much without a login"},
+	{likeAnother, "name-like-another", Warning, "A name looks like another one"},
+	{oddMethod, "unknown-method", Info, "The method is not a registered one"},
+	{denyOneForm, "deny-one-spelling", Warning, "A deny leaves another spelling of the path open"},
+	{allowOneForm, "allow-one-spelling", Info, "An allow takes one of two spellings of the path"},
+	{denyOneSlash, "deny-one-slash", Warning, "A deny leaves the path with or without a trailing slash open"},
+	{upstreamTypo, "upstream-like-another", Warning, "An upstream's name looks like another one"},
+	{badIgnore, "bad-ignore", Warning, "An authgate:ignore comment cannot be read"},
+	{idleIgnore, "idle-ignore", Warning, "An authgate:ignore comment silences nothing"},
+	{incomplete, "incomplete", Info, "Not all pairs of rows were looked at"},
+}
+
+// Checks gives every kind of finding, by code.
+func Checks() []Check { return slices.Clone(checks[:]) }
+
+func severityOf(code string) Severity {
+	for _, c := range checks {
+		if c.Code == code {
+			return c.Severity
+		}
+	}
+	return Error
+}
+
+func isCode(code string) bool {
+	return slices.ContainsFunc(checks[:], func(c Check) bool { return c.Code == code })
+}
