@@ -1,0 +1,180 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/example-org/authgate/config"
+	"github.com/example-org/authgate/policy"
+)
+
+const markdownForm = "md"
+
+func newPolicyDiff() *cobra.Command {
+	var configFile, failOn string
+	var out output
+	cmd := &cobra.Command{
+		Use:   "diff OLD NEW",
+		Short: "List what a changed policy grants and revokes",
+		Long: "List exactly what one policy file lets people do and another does not: by upstream,\n" +
+			"kind of path, method and subject, with a path to try and the rows that decide. Rows\n" +
+			"that are written otherwise, or in another order, are no change. One of the files may\n" +
+			"be -, standard input. With --config, rows may name its upstreams only.\n\n" +
+			"Where a denial came or went that no subject feels alone, it is listed together with\n" +
+			"what else a person is: together with system:anonymous are people of whom no other\n" +
+			"row speaks, who go as nobody where nobody needs to sign in.\n\n" +
+			"Exit code 0 says that nothing changes for anybody, 1 that something does, or only\n" +
+			"what --fail-on names. -o md is fit for a comment on a pull request.",
+		Example: "  git show origin/main:policy.csv | authgate policy diff - policy.csv\n" +
+			"  authgate policy diff --config authgate.yaml --fail-on granted -o md old.csv policy.csv",
+		Args: cobra.ExactArgs(2),
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) == 2 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return []string{"csv"}, cobra.ShellCompDirectiveFilterFileExt
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := out.check(); err != nil {
+				return err
+			}
+			if !slices.Contains(failOnWords, failOn) {
+				return fmt.Errorf("--fail-on is %q; write granted, revoked or any", failOn)
+			}
+			if args[0] == fromStdin && args[1] == fromStdin {
+				return errors.New("OLD and NEW are both -; one of them has to be a file")
+			}
+			c, err := compare(cmd.InOrStdin(), args[0], args[1], configFile)
+			if err != nil {
+				return err
+			}
+			if out.form == markdownForm {
+				_, err = io.WriteString(cmd.OutOrStdout(), c.markdown())
+			} else {
+				err = out.answer(cmd, newPolicyChanges(c), c.print)
+			}
+			if err != nil {
+				return err
+			}
+			if c.fails(failOn) {
+				return errNo
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&configFile, "config", "", "configuration `FILE` that names the upstreams")
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
+	cmd.Flags().StringVar(&failOn, "fail-on", failOnAny, "`KIND` of change that ends in exit code 1: granted, revoked or any")
+	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions(failOnWords, cobra.ShellCompDirectiveNoFileComp))
+	out.add(cmd, markdownForm)
+	return cmd
+}
+
+const failOnAny = "any"
+
+var failOnWords = []string{"granted", "revoked", failOnAny}
+
+// compared is a diff and the two policies that it tells apart.
+type compared struct {
+	policy.Diff
+	old, fresh *policy.Snapshot
+}
+
+func (c compared) fails(on string) bool {
+	return c.GrantedN > 0 && on != "revoked" || c.RevokedN > 0 && on != "granted"
+}
+
+// compare reads both policies before it fails: a person sees the faults of both.
+func compare(stdin io.Reader, oldName, newName, configFile string) (compared, error) {
+	var upstreams []string
+	if configFile != "" {
+		c, err := config.Load(configFile)
+		if err != nil {
+			return compared{}, notLoaded{err}
+		}
+		upstreams = c.UpstreamNames()
+	}
+	var old, fresh *policy.Snapshot
+	var oldErr, newErr error
+	var loading sync.WaitGroup
+	loading.Go(func() { old, oldErr = loadOne(stdin, oldName, upstreams) })
+	fresh, newErr = loadOne(stdin, newName, upstreams)
+	loading.Wait()
+	if err := errors.Join(oldErr, newErr); err != nil {
+		return compared{}, notLoaded{err}
+	}
+	diff, err := policy.Compare(old, fresh, upstreams)
+	if err != nil {
+		return compared{}, failed{fmt.Errorf("comparing %s with %s: %w", oldName, newName, err)}
+	}
+	return compared{diff, old, fresh}, nil
+}
+
+func loadOne(stdin io.Reader, name string, upstreams []string) (*policy.Snapshot, error) {
+	var sources []policy.Source
+	var err error
+	if name == fromStdin {
+		var data []byte
+		data, err = io.ReadAll(stdin)
+		sources = []policy.Source{{Name: stdinName, Data: data}}
+	} else {
+		sources, err = policy.ReadFiles(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return policy.Load(sources, upstreams)
+}
+
+// policyChanges is the answer of `policy diff`.
+type policyChanges struct {
+	Granted      []policyChange `json:"granted"`
+	Revoked      []policyChange `json:"revoked"`
+	GrantedCount int            `json:"granted_count"` // larger than the list where that is cut, behind the first 100,000
+	RevokedCount int            `json:"revoked_count"`
+	Old          string         `json:"old"` // hash
+	New          string         `json:"new"`
+}
+
+type policyChange struct {
+	Subject  string      `json:"subject"`
+	With     []string    `json:"with"`     // empty, or: only for whoever is also one of these
+	Upstream string      `json:"upstream"` // * for every upstream that no row names
+	Path     string      `json:"path"`     // a pattern for people; a path that a closer one fits is not meant
+	Methods  []string    `json:"methods"`  // GET covers HEAD, and * is every method, but those in except
+	Except   []string    `json:"except"`
+	Witness  string      `json:"witness"`   // a path for which the answer turns
+	Rule     string      `json:"rule"`      // file:line of the row that lets them in: a new one where granted, an old one where revoked
+	Row      string      `json:"row"`       // its text
+	Chain    []chainLink `json:"chain"`     // g rows by which the subject, or else the first of with, comes to that of the row
+	DeniedBy string      `json:"denied_by"` // file:line of the row that denies on the other side; empty where no row lets them in there
+}
+
+func newPolicyChanges(c compared) policyChanges {
+	return policyChanges{
+		Granted: shownChanges(c.Granted), GrantedCount: c.GrantedN,
+		Revoked: shownChanges(c.Revoked), RevokedCount: c.RevokedN,
+		Old: c.old.Hash(), New: c.fresh.Hash(),
+	}
+}
+
+func shownChanges(changes []policy.Change) []policyChange {
+	shown := make([]policyChange, 0, len(changes))
+	for _, c := range changes {
+		one := policyChange{
+			Subject: c.Subject, With: append([]string{}, c.With...), Upstream: c.Upstream, Path: c.Path,
+			Methods: c.Methods.Named(), Except: c.Methods.Except(), Witness: c.Witness,
+			Rule: c.Allowing.Where(), Row: c.Allowing.String(), Chain: newChain(c.Chain),
+		}
+		if c.Denying != nil {
+			one.DeniedBy = c.Denying.Where()
+		}
+		shown = append(shown, one)
+	}
+	return shown
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/example-org/authgate/policy"
+)
+
+const (
+	// mostComment is how long a comment on GitHub may be; the rest is for what a
+	// workflow puts around it.
+	mostComment = 65_536 - 1_536
+
+	// mostOpenRows is how many rows of a table are shown before one has to unfold it.
+	mostOpenRows = 20
+)
+
+// markdown tells a diff in a comment on a pull request.
+func (c compared) markdown() string {
+	hashes := fmt.Sprintf("%s → %s", c.old.Hash(), c.fresh.Hash())
+	if c.GrantedN+c.RevokedN == 0 {
+		return "**Policy: no change** to what anybody may do (" + hashes + ")\n"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "### Policy: %s\n\n", c.summary())
+	fmt.Fprintf(&b, "Counted by subject, upstream, path and methods (%s).\n", hashes)
+	left := 0
+	for _, part := range []struct {
+		title  string
+		groups []*changeGroup
+	}{
+		{"Granted", groupChanges(c.Granted, true)},
+		{"Revoked", groupChanges(c.Revoked, false)},
+	} {
+		if len(part.groups) > 0 {
+			left += table(&b, part.title, part.groups)
+		}
+	}
+	if left > 0 {
+		fmt.Fprintf(&b, "\nA comment has no room for %s; `authgate policy diff` lists them.\n", plural(left, "further row"))
+	}
+	if cut := c.GrantedN + c.RevokedN - len(c.Granted) - len(c.Revoked); cut > 0 {
+		fmt.Fprintf(&b, "\n%d more changes are only counted.\n", cut)
+	}
+	return b.String()
+}
+
+// table writes the rows for which there is room and says how many there was none for.
+func table(b *strings.Builder, title string, groups []*changeGroup) (left int) {
+	const head = "| Upstream | Who | Methods and paths | Because of |\n|---|---|---|---|\n"
+	const reserve = 512 // for what has to follow
+	fmt.Fprintf(b, "\n#### %s\n\n%s", title, head)
+	folded := false
+	for i, g := range groups {
+		row := g.row()
+		if b.Len()+len(row)+reserve > mostComment {
+			left = len(groups) - i
+			break
+		}
+		if i == mostOpenRows {
+			folded = true
+			fmt.Fprintf(b, "\n<details><summary>%s</summary>\n\n%s", plural(len(groups)-i, "further row"), head)
+		}
+		b.WriteString(row)
+	}
+	if folded {
+		b.WriteString("\n</details>\n")
+	}
+	return left
+}
+
+func (g *changeGroup) row() string {
+	const places, names, rows = 6, 6, 3
+	var sites, because []string
+	for i, place := range g.places {
+		if i == places && len(g.places) > places+1 {
+			sites = append(sites, fmt.Sprintf("and %d more", len(g.places)-i))
+			break
+		}
+		sites = append(sites, code(place.Methods.String())+" "+code(place.Path))
+	}
+	who := codes(g.subjects, names)
+	if len(g.With) > 0 {
+		who += "<br>for whoever is also " + codes(g.With, names)
+	}
+	for _, row := range g.rows(rows) {
+		because = append(because, code(row.Where()+": "+row.String()))
+	}
+	if !g.granted && slices.ContainsFunc(g.places, func(c policy.Change) bool { return c.Denying == nil }) {
+		because = append(because, "which is gone, or no longer theirs")
+	}
+	if how := g.how(&sheet{}); how != "" {
+		because = append(because, code(how))
+	}
+	return "| " + strings.Join([]string{upstreamCell(g.Upstream), who, strings.Join(sites, "<br>"), strings.Join(because, "<br>")}, " | ") + " |\n"
+}
+
+func upstreamCell(name string) string {
+	if name == "*" {
+		return upstreamName(name)
+	}
+	return code(name)
+}
+
+func codes(names []string, most int) string {
+	var list []string
+	for i, name := range names {
+		if i == most && len(names) > most+1 {
+			list = append(list, fmt.Sprintf("%d more", len(names)-i))
+			break
+		}
+		list = append(list, code(name))
+	}
+	return strings.Join(list, ", ")
+}
+
+// code shows a text as it is. In a code span nothing is Markdown, a mention or an
+// emoji; but the bar ends the cell even there (GFM, 4.10), and quotes in the text
+// want longer ones around it.
+func code(text string) string {
+	text = strings.ReplaceAll(text, "|", `\|`)
+	quotes := "`"
+	for strings.Contains(text, quotes) {
+		quotes += "`"
+	}
+	if len(quotes) > 1 {
+		return quotes + " " + text + " " + quotes
+	}
+	return quotes + text + quotes
+}

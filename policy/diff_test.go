@@ -1,0 +1,350 @@
+package policy_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/target"
+)
+
+// smallPolicy names few enough subjects that everybody there can be is asked for.
+func smallPolicy(r *rand.Rand) []string {
+	subjects := []string{"o:a", "o:*", "user:me@x", "system:authenticated", "system:anonymous", "role:0", "role:1", "role:2"}
+	rows := []string{"p, role:0, " + smallRule(r), "p, role:1, " + smallRule(r), "p, role:2, " + smallRule(r)}
+	for range 2 + r.IntN(6) {
+		rows = append(rows, "p, "+pick(r, subjects)+", "+smallRule(r))
+	}
+	for range r.IntN(4) {
+		rows = append(rows, "g, "+pick(r, subjects[:5])+", role:"+fmt.Sprint(r.IntN(3)))
+	}
+	if r.IntN(2) == 0 {
+		rows = append(rows, "g, role:2, role:1")
+	}
+	if r.IntN(2) == 0 {
+		rows = append(rows, "g, role:1, role:0")
+	}
+	slices.Sort(rows)
+	return slices.Compact(rows)
+}
+
+func smallRule(r *rand.Rand) string {
+	return strings.Join([]string{
+		pick(r, []string{"u", "u", "v", "*"}), pick(r, []string{"/a", "/a/", "/*", "/**", "/a/**", "/a*/b", "/*/b"}),
+		pick(r, []string{"GET", "HEAD", "POST", "*", "GET|POST"}), pick(r, []string{"allow", "allow", "deny"}),
+	}, ", ")
+}
+
+// altered is another policy that has most rows in common with the first.
+func altered(r *rand.Rand, rows []string) []string {
+	rows = slices.Clone(rows)
+	for range 1 + r.IntN(2) {
+		switch at := r.IntN(len(rows)); r.IntN(3) {
+		case 0: // roles 0 to 2 keep a row, so that the policy loads
+			if others := slices.Delete(slices.Clone(rows), at, at+1); ruledRoles(others) == 3 {
+				rows = others
+			}
+		case 1:
+			rows = append(rows, smallPolicy(r)[0])
+		case 2:
+			rows = append(rows, "p, "+pick(r, []string{"role:0", "o:a", "system:authenticated"})+", "+smallRule(r))
+		}
+	}
+	r.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
+	var once []string
+	for _, row := range rows {
+		if !slices.Contains(once, row) {
+			once = append(once, row)
+		}
+	}
+	return once
+}
+
+func ruledRoles(rows []string) int {
+	n := 0
+	for _, role := range []string{"p, role:0,", "p, role:1,", "p, role:2,"} {
+		if strings.Contains(strings.Join(rows, "\n"), role) {
+			n++
+		}
+	}
+	return n
+}
+
+// everybody is all there can be who differ to a smallPolicy, with the subjects
+// that each is.
+func everyWho() map[string]policy.Who {
+	all := map[string]policy.Who{"system:anonymous": {Anonymous: true}}
+	for n := range 1 << 6 {
+		var who policy.Who
+		is := []string{"system:authenticated"}
+		for i, name := range []string{"role:0", "role:1", "role:2", "o:a", "o:*", "user:me@x"} {
+			switch one := policy.WhoIs(name); {
+			case n>>i&1 == 0:
+			default:
+				who.Roles, who.Groups, who.Email = append(who.Roles, one.Roles...), append(who.Groups, one.Groups...), who.Email+one.Email
+				is = append(is, name)
+			}
+		}
+		if slices.Contains(is, "o:a") && !slices.Contains(is, "o:*") {
+			is = append(is, "o:*")
+		}
+		if len(who.Roles) > 0 && len(who.Groups) == 0 && who.Email == "" {
+			all[strings.Join(is[1:], " ")] = who
+			who.Groups = []string{"z"} // signed in, and with a role all the same
+		}
+		all[strings.Join(is, " ")] = who
+	}
+	return all
+}
+
+// side is one of two policies, and what everybody is there.
+type side struct {
+	*policy.Snapshot
+	known map[string]policy.Roles
+}
+
+func newSide(t testing.TB, text string) side { return side{load(t, text), map[string]policy.Roles{}} }
+
+// of resolves once: there is a policy and a hundred people to each question.
+func (s side) of(who policy.Who) policy.Roles {
+	key := fmt.Sprint(who)
+	if _, done := s.known[key]; !done {
+		s.known[key] = s.Resolve(who)
+	}
+	return s.known[key]
+}
+
+// lets tells whether somebody is let in, and whether as somebody.
+func (s side) lets(who policy.Who, upstream string, p target.Path, method string) (in, asSomebody bool) {
+	d := s.Decide(policy.Request{Roles: s.of(who), Upstream: upstream, Path: p, Method: method})
+	if d.Rule != nil || who.Anonymous {
+		return d.Allowed(), d.Allowed()
+	}
+	return s.Decide(policy.Request{Roles: s.of(policy.Who{Anonymous: true}), Upstream: upstream, Path: p, Method: method}).Allowed(), false
+}
+
+func TestADiffIsEveryDifferenceAndNoOther(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(7, 8))
+	everybody := everyWho()
+	var paths []target.Path
+	for _, raw := range []string{"/", "/a", "/a/", "/a/b", "/a/c", "/b", "/b/", "/ab/b", "/c/b", "/c/d/e"} {
+		paths = append(paths, parse(t, raw))
+	}
+	counts := map[string]int{}
+	for range 24 {
+		rows := smallPolicy(r)
+		before, after := strings.Join(rows, "\n"), strings.Join(altered(r, rows), "\n")
+		old, fresh := newSide(t, before), newSide(t, after)
+		diff, err := policy.Compare(old.Snapshot, fresh.Snapshot, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts := "\n" + before + "\n-->\n" + after
+		checkChanges(t, diff, old, fresh, texts)
+		for _, upstream := range []string{"u", "v", "w"} {
+			for _, p := range paths {
+				told := [2][]policy.Change{}
+				for i, changes := range [][]policy.Change{diff.Revoked, diff.Granted} {
+					for _, c := range changes {
+						same := slices.Equal(matchingPatterns(before+"\n"+after, upstream, p.String()), matchingPatterns(before+"\n"+after, upstream, c.Witness))
+						if same && (c.Upstream == upstream || c.Upstream == "*" && !strings.Contains(texts, ", "+upstream+",")) {
+							told[i] = append(told[i], c)
+						}
+					}
+				}
+				for _, method := range everyMethod {
+					for is, who := range everybody {
+						was, wasSomebody := old.lets(who, upstream, p, method)
+						now, nowSomebody := fresh.lets(who, upstream, p, method)
+						for i, turned := range []bool{was && !now || wasSomebody && !nowSomebody, !was && now || !wasSomebody && nowSomebody} {
+							kind := fmt.Sprint(i, turned)
+							explained := slices.ContainsFunc(told[i], func(c policy.Change) bool { return speaksOf(c, is, who, method, [2]side{old, fresh}[i]) })
+							counts[kind]++
+							if turned && !explained {
+								t.Fatalf("%s: %s %s:%s turned (%d) and the diff does not say so: %v%s", is, method, upstream, p, i, told[i], texts)
+							}
+						}
+					}
+				}
+			}
+		}
+		counts["empty"] += map[bool]int{true: 1}[diff.GrantedN+diff.RevokedN == 0]
+		for _, c := range slices.Concat(diff.Granted, diff.Revoked) {
+			counts["with"] += min(1, len(c.With))
+			counts["with anonymous"] += map[bool]int{true: 1}[slices.Contains(c.With, "system:anonymous")]
+		}
+	}
+	for _, kind := range []string{"0 true", "1 true", "empty", "with", "with anonymous"} {
+		if counts[kind] < 3 {
+			t.Errorf("the policies do not try %q: %v", kind, counts)
+		}
+	}
+}
+
+// speaksOf reports whether a change speaks of somebody.
+func speaksOf(c policy.Change, is string, who policy.Who, method string, s side) bool {
+	subjects := strings.Fields(is)
+	if c.Subject == "system:anonymous" && covers(c.Methods, method) {
+		return true // and people of whom no row speaks
+	}
+	if !covers(c.Methods, method) || !slices.Contains(slices.Concat(subjects, s.of(who).Names()), c.Subject) {
+		return false
+	}
+	return len(c.With) == 0 || slices.ContainsFunc(c.With, func(other string) bool {
+		return other == "system:anonymous" || slices.Contains(slices.Concat(subjects, s.of(who).Names()), other)
+	})
+}
+
+// checkChanges tries each change on its witness.
+func checkChanges(t *testing.T, diff policy.Diff, old, fresh side, texts string) {
+	t.Helper()
+	if len(diff.Granted) != diff.GrantedN || len(diff.Revoked) != diff.RevokedN {
+		t.Errorf("%d and %d changes are counted as %d and %d", len(diff.Granted), len(diff.Revoked), diff.GrantedN, diff.RevokedN)
+	}
+	for i, changes := range [][]policy.Change{diff.Revoked, diff.Granted} {
+		letting, refusing := [2]side{old, fresh}[i], [2]side{fresh, old}[i]
+		for _, c := range changes {
+			upstream := strings.Replace(c.Upstream, "*", "w", 1)
+			for n, who := range whosOf(c) {
+				in, asSomebody := letting.lets(who, upstream, parse(t, c.Witness), c.Methods.Witness())
+				out, outSomebody := refusing.lets(who, upstream, parse(t, c.Witness), c.Methods.Witness())
+				nobody := len(c.With) > 0 && c.With[n] == "system:anonymous"
+				if nobody && (!in || asSomebody || out) || !nobody && (!asSomebody || outSomebody) {
+					t.Fatalf("%+v: %+v is let in %v and %v%s", c, who, in, out, texts)
+				}
+				if nobody || n > 0 {
+					continue
+				}
+				q := policy.Request{Upstream: upstream, Path: parse(t, c.Witness), Method: c.Methods.Witness()}
+				q.Roles = letting.of(who)
+				if d := letting.Decide(q); d.Rule != c.Allowing {
+					t.Fatalf("%+v: allowed by %v%s", c, d, texts)
+				}
+				q.Roles = refusing.of(who)
+				if d := refusing.Decide(q); d.Rule != c.Denying {
+					t.Fatalf("%+v: refused by %v%s", c, d, texts)
+				}
+			}
+		}
+	}
+}
+
+// whosOf gives everybody of whom a change speaks, the least each.
+func whosOf(c policy.Change) []policy.Who {
+	alone := policy.WhoIs(c.Subject)
+	if len(c.With) == 0 {
+		return []policy.Who{alone}
+	}
+	var whos []policy.Who
+	for _, other := range c.With {
+		both, more := policy.WhoIs(c.Subject), policy.WhoIs(other)
+		if other == "system:anonymous" {
+			whos = append(whos, alone)
+			continue
+		}
+		both.Email += more.Email
+		both.Roles = append(both.Roles, more.Roles...)
+		both.Groups = append(both.Groups, more.Groups...)
+		if len(both.Roles) == 1 {
+			both.Groups = append(both.Groups, "z")
+		}
+		whos = append(whos, both)
+	}
+	return whos
+}
+
+func parse(t testing.TB, raw string) target.Path {
+	t.Helper()
+	p, err := target.Parse(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestADiffKnowsWhoCanBeWhatAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, both, old, fresh, want string }{
+		{"the same rows", "p, o:a, u, /**, GET, allow\n", "", "", ""},
+		{"a role that takes in somebody", "p, role:r, u, /x, GET, allow\n", "", "g, o:a, role:r\n", "+o:a"},
+		{"nobody is two persons", "p, user:a@x, u, /x, GET, allow\np, user:b@x, u, /y, GET, allow\n", "p, user:b@x, u, /x, GET, deny\n", "", ""},
+		{"somebody is a person and in a group", "p, o:a, u, /x, GET, allow\np, user:b@x, u, /y, GET, allow\n", "p, user:b@x, u, /x, GET, deny\n", "", "+user:b@x[o:a]"},
+		{"whoever is not signed in is nothing else", "p, system:authenticated, u, /x, GET, allow\n", "p, system:anonymous, u, /x, GET, deny\n", "", ""},
+		{
+			"whoever was refused goes as nobody now, or as what else they are",
+			"p, role:open, u, /x, GET, allow\ng, system:anonymous, role:open\n", "p, o:a, u, /x, GET, deny\n", "", "+o:a[role:open system:anonymous]",
+		},
+		{"a denial of what nobody may", "p, o:a, u, /x, GET, allow\n", "", "p, o:b, u, /x, POST, deny\n", ""},
+		{"a denial that meets a group of the organisation", "p, o:*, u, /x, GET, allow\n", "", "p, o:b, u, /x, GET, deny\n", "-o:b"},
+		{"whoever holds a role that is denied, too", "p, o:a, u, /x, GET, allow\n", "", "p, role:r, u, /x, GET, deny\n", "-role:r[o:a]"},
+	} {
+		diff, err := policy.Compare(load(t, c.both+c.old), load(t, c.both+c.fresh), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for sign, changes := range map[string][]policy.Change{"+": diff.Granted, "-": diff.Revoked} {
+			for _, change := range changes {
+				got = append(got, strings.TrimSuffix(fmt.Sprintf("%s%s%v", sign, change.Subject, change.With), "[]"))
+			}
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestADiffIsOfTheUpstreamsThatThereAre(t *testing.T) {
+	t.Parallel()
+	before, after := load(t, "p, o:a, u, /x, GET, allow"), load(t, "p, o:a, u, /x, GET, allow\np, o:a, *, /y, GET, allow")
+	for _, c := range []struct {
+		known []string
+		want  string
+	}{{nil, "u *"}, {[]string{"v", "u"}, "u v"}} {
+		diff, err := policy.Compare(before, after, c.known)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, change := range diff.Granted {
+			got = append(got, change.Upstream)
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("with the upstreams %v: %q, want %q", c.known, got, c.want)
+		}
+	}
+}
+
+func TestADiffThatNobodyReadsToTheEndIsCountedToTheEnd(t *testing.T) {
+	t.Parallel()
+	var before, after strings.Builder
+	before.WriteString("p, role:r, u, /none, GET, allow\n")
+	for i := range 400 {
+		fmt.Fprintf(&before, "g, o:%d, role:r\np, role:other, u, /%d, GET, allow\n", i, i)
+	}
+	after.WriteString(before.String() + "p, role:r, u, /**, GET, allow\n")
+	diff, err := policy.Compare(load(t, before.String()), load(t, after.String()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The role and its members, at each path that a row names and at all others.
+	if want := 401 * 401; diff.GrantedN != want || len(diff.Granted) != 100_000 {
+		t.Errorf("%d changes of which %d are told, want %d", diff.GrantedN, len(diff.Granted), want)
+	}
+}
+
+func TestWhatIsFarFromAChangeNeedNotBeLookedAt(t *testing.T) {
+	t.Parallel()
+	patterns := []string{"/", "/a", "/a/", "/*", "/*/", "/**", "/a/**", "/a/*/c", "/a*/b", "/*a/**", "/*/b", "/%3A*"}
+	for _, wide := range patterns {
+		for _, narrow := range patterns {
+			if got, want := policy.BranchOverlaps([]string{wide}, narrow), policy.Overlaps(wide, narrow); got != want {
+				t.Errorf("%s and %s overlap: %v, want %v", wide, narrow, got, want)
+			}
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package policy_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/target"
+)
+
+// matrixPaths is all paths of up to three segments over a few that the policies of
+// randomPolicy tell apart, with and without a trailing slash.
+func matrixPaths() []target.Path {
+	var paths []target.Path
+	add := func(raw string) {
+		if p, err := target.Parse(raw); err == nil {
+			paths = append(paths, p)
+		}
+	}
+	segments := []string{"a", "b", "ab", "c", "a%2Fb", "bA"}
+	add("/")
+	for _, one := range segments {
+		add("/" + one)
+		add("/" + one + "/")
+		for _, two := range segments {
+			add("/" + one + "/" + two)
+			add("/" + one + "/" + two + "/")
+			for _, three := range []string{"a", "c"} {
+				add("/" + one + "/" + two + "/" + three)
+			}
+		}
+	}
+	return paths
+}
+
+var everyMethod = []string{"GET", "HEAD", "POST", "PUT", "OTHER"}
+
+// covers reads a set of methods as the documentation has it.
+func covers(m policy.Methods, method string) bool {
+	named, except := m.Named(), m.Except()
+	switch {
+	case slices.Contains(named, method):
+		return true
+	case slices.Contains(except, method):
+		return false
+	case method == "HEAD" && slices.Contains(named, "GET"):
+		return true
+	case method == "HEAD" && slices.Contains(except, "GET"):
+		return false
+	}
+	return slices.Contains(named, "*")
+}
+
+// linesFor finds what a table says of a path: the lines whose witness the rows do
+// not tell apart from it.
+func linesFor(text string, table policy.Table, upstream, path string) []policy.Line {
+	return slices.DeleteFunc(slices.Clone(table.Lines), func(l policy.Line) bool {
+		return !slices.Equal(matchingPatterns(text, upstream, path), matchingPatterns(text, upstream, l.Witness))
+	})
+}
+
+func matchingPatterns(text, upstream, path string) []string {
+	var patterns []string
+	for line := range strings.Lines(text) {
+		f := strings.Split(strings.TrimSpace(line), ", ")
+		if f[0] == "p" && (f[2] == upstream || f[2] == "*") && policy.MatchPath(path, f[3]) {
+			patterns = append(patterns, f[3])
+		}
+	}
+	slices.Sort(patterns)
+	return slices.Compact(patterns)
+}
+
+func TestTheMatrixSaysWhatEveryRequestIsAnswered(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(5, 6))
+	paths := matrixPaths()
+	counts := map[string]int{}
+	for range 8 {
+		text := randomPolicy(r)
+		s := load(t, text)
+		m, err := s.Matrix(nil, append(s.Subjects(), "system:anonymous", "system:authenticated"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, table := range m.Tables {
+			upstream := strings.Replace(table.Upstream, "*", "any", 1)
+			for _, p := range paths {
+				lines := linesFor(text, table, upstream, p.String())
+				for _, method := range everyMethod {
+					said := map[string]string{}
+					for _, line := range lines {
+						for _, c := range line.Cells {
+							if covers(line.Methods, method) {
+								if said[c.Subject] != "" {
+									t.Fatalf("%s %s %s: two lines speak of it: %v\n%s", c.Subject, method, p, lines, text)
+								}
+								said[c.Subject] = told(c.Decision)
+							}
+						}
+					}
+					for _, c := range m.Columns {
+						got := said[c.Subject]
+						if got == "" {
+							got = "deny"
+						}
+						want := told(s.Decide(policy.Request{Roles: s.Resolve(policy.WhoIs(c.Subject)), Upstream: upstream, Path: p, Method: method}))
+						if got != want {
+							t.Fatalf("%s %s %s:%s: the matrix says %s, the policy %s\n%s", c.Subject, method, upstream, p, got, want, text)
+						}
+						kind, _, _ := strings.Cut(want, " ")
+						counts[kind]++
+					}
+				}
+			}
+		}
+	}
+	if counts["allow"] < 5_000 || counts["deny"] < 5_000 {
+		t.Errorf("the policies do not try it: %v", counts)
+	}
+}
+
+func TestAColumnIsThereForWhoeverDiffersFromTheirRoles(t *testing.T) {
+	t.Parallel()
+	s := load(t, `p, role:viewer, u, /**, GET, allow
+p, role:frozen, u, /a, *, deny
+p, user:me@x, u, /mine, PUT, allow
+g, o:plain, role:viewer
+g, o:mixed, role:viewer
+g, o:mixed, role:frozen
+g, o:frozen, role:frozen
+`)
+	m, err := s.Matrix(nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, c := range m.Columns {
+		got = append(got, c.Subject+"="+strings.Join(c.Members, "+"))
+	}
+	want := []string{"role:frozen=o:frozen+o:mixed", "role:viewer=o:mixed+o:plain", "o:mixed=", "user:me@x="}
+	if !slices.Equal(got, want) {
+		t.Errorf("columns %q, want %q", got, want)
+	}
+}
+
+func TestTheMatrixHasAPartForUpstreamsThatNoRowNames(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		text  string
+		known []string
+		want  string
+	}{
+		{"p, a, u, /, GET, allow", nil, "u"},
+		{"p, a, v, /, GET, allow\np, a, *, /b, GET, allow\np, a, u, /, GET, allow", nil, "u v *"},
+		{"p, a, v, /, GET, allow\np, a, *, /b, GET, allow", []string{"w", "v"}, "v w"},
+	} {
+		m, err := load(t, c.text).Matrix(c.known, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, table := range m.Tables {
+			got = append(got, table.Upstream)
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("upstreams %q, want %s", got, c.want)
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package policy_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/target"
+)
+
+func TestWhoCanListsEverySubjectThatMayOrIsRefused(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(9, 10))
+	counts := map[string]int{}
+	for range 60 {
+		text := randomPolicy(r)
+		s := load(t, text)
+		for range 8 {
+			upstream, p, method := pick(r, []string{"u", "v", "w"}), parse(t, "/"+strings.TrimPrefix(randomPath(r), "/")), pick(r, everyMethod)
+			who := whoCan(t, s, upstream, p, method)
+			for _, subject := range append(s.Subjects(), "system:anonymous", "system:authenticated") {
+				roles := s.Resolve(policy.WhoIs(subject))
+				want := s.Decide(policy.Request{Roles: roles, Upstream: upstream, Path: p, Method: method})
+				listed := slices.IndexFunc(who.May, func(a policy.Access) bool { return a.Subject == subject })
+				refused := slices.IndexFunc(who.Refused, func(a policy.Access) bool { return a.Subject == subject })
+				if (listed >= 0) != want.Allowed() || (refused >= 0) != (want.Rule != nil && !want.Allowed()) {
+					t.Fatalf("%s %s %s:%s: %s, and it is listed at %d and %d\n%s", subject, method, upstream, p, told(want), listed, refused, text)
+				}
+				if want.Rule == nil {
+					continue
+				}
+				list, at := who.May, listed
+				if at < 0 {
+					list, at = who.Refused, refused
+				}
+				a := list[at]
+				if a.Rule != want.Rule || !leads(a.Chain, subject, want.Rule.Subject) {
+					t.Fatalf("%s comes by %v to %s, which is not %s\n%s", subject, a.Chain, a.Rule, told(want), text)
+				}
+				if a.Instead != nil {
+					counts["instead"]++
+					instead := a.Instead.Effect == policy.Allow && slices.Contains(slices.Concat(roles.Names(), roles.Subjects()), a.Instead.Subject)
+					if !instead || want.Allowed() {
+						t.Fatalf("%s would be let in by %s\n%s", subject, a.Instead, text)
+					}
+				}
+				counts[want.Effect.String()]++
+				counts["chain"] += len(a.Chain)
+			}
+		}
+	}
+	for _, kind := range []string{"allow", "deny", "instead", "chain"} {
+		if counts[kind] < 50 {
+			t.Errorf("the policies do not try %s: %v", kind, counts)
+		}
+	}
+}
+
+// leads reports whether a chain goes from a subject, or what it is by its name,
+// to another subject, without a gap.
+func leads(chain []policy.Link, from, to string) bool {
+	if len(chain) == 0 {
+		organisation := strings.HasSuffix(to, ":*") && strings.HasPrefix(from, strings.TrimSuffix(to, "*"))
+		return from == to || organisation || to == "system:authenticated"
+	}
+	for i, link := range chain[1:] {
+		if link.Member != chain[i].Role {
+			return false
+		}
+	}
+	return leads(nil, from, chain[0].Member) && chain[len(chain)-1].Role == to
+}
+
+func TestARefusedSubjectIsToldWhatWouldLetItIn(t *testing.T) {
+	t.Parallel()
+	s := load(t, "p, role:viewer, u, /**, GET, allow\np, role:frozen, u, /a, *, deny\ng, o:frozen, role:frozen\ng, o:frozen, role:viewer")
+	who := whoCan(t, s, "u", parse(t, "/a"), "GET")
+	var got []string
+	for _, a := range who.Refused {
+		line := a.Subject + " " + a.Rule.Where()
+		if a.Instead != nil {
+			line += " instead of " + a.Instead.Where()
+		}
+		got = append(got, line)
+	}
+	want := []string{"role:frozen policy.csv:2", "o:frozen policy.csv:2 instead of policy.csv:1"}
+	if !slices.Equal(got, want) {
+		t.Errorf("refused: %q, want %q", got, want)
+	}
+}
+
+func whoCan(t *testing.T, s *policy.Snapshot, upstream string, p target.Path, method string) policy.WhoCan {
+	t.Helper()
+	who, err := s.WhoCan(upstream, p, method)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return who
+}
