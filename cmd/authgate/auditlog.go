@@ -115,15 +115,12 @@ func (c *auditCounts) print(s *sheet) {
 			rest = append(rest, fmt.Sprintf("%d %s", part.lines, part.what))
 		}
 	}
-	said := fmt.Sprintf("%s read, %s judged", counted(c.Lines, "line"), counted(c.Requests, "request"))
+	said := fmt.Sprintf("%s read, %s judged", plural(c.Lines, "line"), plural(c.Requests, "request"))
 	if len(rest) > 0 {
 		said += "; left out: " + strings.Join(rest, ", ")
 	}
 	s.line("%s", s.faint(said))
 }
-
-// counted writes 1 line, 2 lines.
-func counted(n int64, what string) string { return plural(int(n), what) }
 
 // auditReader reads line by line. Its buffers are reused: nothing grows with the
 // logs.

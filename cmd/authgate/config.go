@@ -74,6 +74,9 @@ func describe(w io.Writer, file string, parts *parts, missing []error) error {
 	if parts.policy != nil {
 		summary += fmt.Sprintf(", %d policy rows (%s)", parts.policy.Rows(), parts.policy.Hash())
 	}
+	if parts.shadow != nil {
+		summary += fmt.Sprintf(", %d of the candidate in policy.shadow (%s)", parts.shadow.Rows(), parts.shadow.Hash())
+	}
 	for _, err := range missing {
 		for line := range strings.Lines(err.Error()) { // several policy files are one error
 			summary += "\n  not here, so not looked at: " + strings.TrimSuffix(line, "\n")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -17,7 +18,14 @@ import (
 )
 
 func newPolicy() *cobra.Command {
-	return group("policy", "Ask a policy, offline: no issuer, no network, no cluster", newPolicyCan())
+	cmd := group("policy", "Ask a policy, offline: no issuer, no network, no cluster",
+		newPolicyCan(), newPolicyExplain(), newPolicyWhoCan(), newPolicyMatrix(),
+		newPolicyDiff(), newPolicyTest(), newPolicyLint(), newPolicyFmt(),
+		newPolicyReplay(), newPolicySuggest())
+	cmd.PersistentPreRun = func(*cobra.Command, []string) {
+		debug.SetGCPercent(400) // one answer, and the process ends: time is worth more than memory
+	}
+	return cmd
 }
 
 // policyFlags say which policy is asked.
@@ -29,6 +37,8 @@ type policyFlags struct {
 func (f *policyFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.policies, "policy", nil, "policy `FILE`; may be repeated")
 	cmd.Flags().StringVar(&f.config, "config", "", "configuration `FILE` that names the policy and the upstreams")
+	_ = cmd.MarkFlagFilename("policy", "csv")
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
 }
 
 // loadedPolicy is a policy, and the configuration around it where there is one.
@@ -37,31 +47,44 @@ type loadedPolicy struct {
 	config *config.Config // nil without --config
 }
 
-func (f *policyFlags) load() (*loadedPolicy, error) {
-	if len(f.policies) == 0 && f.config == "" {
-		return nil, errors.New("no policy is named; write --policy FILE or --config FILE")
-	}
-	var loaded loadedPolicy
-	var upstreams []string
+// read gives the files of the policy as they are, and the configuration if one is
+// named.
+func (f *policyFlags) read() ([]policy.Source, *config.Config, error) {
+	var c *config.Config
 	files := f.policies
 	if f.config != "" {
-		c, err := config.Load(f.config)
-		if err != nil {
-			return nil, notLoaded{err}
+		var err error
+		if c, err = config.Load(f.config); err != nil {
+			return nil, nil, notLoaded{err}
 		}
-		loaded.config, upstreams = c, c.UpstreamNames()
 		if len(files) == 0 {
 			files = c.Policy.Files
 		}
 	}
+	if len(files) == 0 {
+		return nil, nil, errors.New("no policy is named; write --policy FILE or --config FILE")
+	}
 	sources, err := policy.ReadFiles(files...)
+	if err != nil {
+		return nil, nil, notLoaded{err}
+	}
+	return sources, c, nil
+}
+
+func (f *policyFlags) load() (*loadedPolicy, error) {
+	sources, c, err := f.read()
+	if err != nil {
+		return nil, err
+	}
+	var upstreams []string
+	if c != nil {
+		upstreams = c.UpstreamNames()
+	}
+	snapshot, err := policy.Load(sources, upstreams)
 	if err != nil {
 		return nil, notLoaded{err}
 	}
-	if loaded.Snapshot, err = policy.Load(sources, upstreams); err != nil {
-		return nil, notLoaded{err}
-	}
-	return &loaded, nil
+	return &loadedPolicy{snapshot, c}, nil
 }
 
 // whoFlags say who asks.
@@ -75,6 +98,9 @@ func (f *whoFlags) add(cmd *cobra.Command) {
 	for _, named := range []string{"group", "user", "role"} {
 		cmd.MarkFlagsMutuallyExclusive("anonymous", named)
 	}
+	_ = cmd.RegisterFlagCompletionFunc("group", offerGroups())
+	_ = cmd.RegisterFlagCompletionFunc("user", offerUsers())
+	_ = cmd.RegisterFlagCompletionFunc("role", offerRoles())
 }
 
 func (f *whoFlags) check() error {
@@ -94,6 +120,7 @@ type place struct {
 	upstream string // empty where a refused path leaves it open
 	path     target.Path
 	shown    string // path as it is told: canonical, or as written where it is refused
+	raw      string // path as it was written
 	refused  error  // why authgate would refuse the path before any policy is asked
 }
 
@@ -121,9 +148,9 @@ func (l *loadedPolicy) parsePlace(s string) (place, error) {
 func newPlace(path string) place {
 	canonical, err := target.Parse(path)
 	if err != nil {
-		return place{shown: path, refused: err}
+		return place{shown: path, raw: path, refused: err}
 	}
-	return place{path: canonical, shown: canonical.String()}
+	return place{path: canonical, shown: canonical.String(), raw: path}
 }
 
 // parseURL finds the upstream of a URL as the proxy does: by host, then by the

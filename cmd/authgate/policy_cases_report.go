@@ -201,10 +201,3 @@ func (r testReport) summary(s *sheet) string {
 	return fmt.Sprintf("%s, %s; %d of %s decided a case (%s %%)",
 		plural(len(r.Cases), "case"), failed, c.Covered, plural(c.Rows, "row"), strconv.FormatFloat(c.Percent, 'f', -1, 64))
 }
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}

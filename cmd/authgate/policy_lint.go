@@ -43,11 +43,11 @@ func newPolicyLint() *cobra.Command {
 			if err := cmp.Or(err, out.check()); err != nil {
 				return err
 			}
-			sources, around, err := flags.text()
+			sources, c, err := flags.read()
 			if err != nil {
 				return err
 			}
-			report := policy.Lint(sources, around)
+			report := policy.Lint(sources, surroundings(c))
 			if out.form == sarifForm {
 				err = writeSARIF(cmd.OutOrStdout(), report.Findings)
 			} else {
@@ -81,32 +81,11 @@ func severity(word string) (policy.Severity, error) {
 	return 0, fmt.Errorf("--fail-on is %q; write error, warning or info", word)
 }
 
-// text reads the policy that the flags name, and does not load it.
-func (f *policyFlags) text() ([]policy.Source, policy.Surroundings, error) {
-	around := policy.Surroundings{Own: []string{"/healthz", "/readyz"}}
-	files := f.policies
-	switch {
-	case f.config != "":
-		c, err := config.Load(f.config)
-		if err != nil {
-			return nil, around, notLoaded{err}
-		}
-		around = surroundings(c)
-		if len(files) == 0 {
-			files = c.Policy.Files
-		}
-	case len(files) == 0:
-		return nil, around, errors.New("no policy is named; write --policy FILE or --config FILE")
-	}
-	sources, err := policy.ReadFiles(files...)
-	if err != nil {
-		return nil, around, notLoaded{err}
-	}
-	return sources, around, nil
-}
-
 // surroundings says which requests come to which upstream, as proxy.Route does it.
 func surroundings(c *config.Config) policy.Surroundings {
+	if c == nil {
+		return policy.Surroundings{Own: []string{"/healthz", "/readyz"}}
+	}
 	around := policy.Surroundings{
 		Upstreams: c.UpstreamNames(),
 		Own:       []string{"/healthz", "/readyz", below(c.PathPrefix)},

@@ -90,10 +90,10 @@ func (r replayed) print(s *sheet) {
 	switch report := r.Replay; {
 	case report.Granted+report.Revoked > 0:
 		s.line("%s of %s would be decided differently: %s, %s; %s affected", s.strong(fmt.Sprint(report.Granted+report.Revoked)),
-			counted(report.Requests, "request"), s.warn(fmt.Sprintf("%d granted", report.Granted)), s.bad(fmt.Sprintf("%d revoked", report.Revoked)),
+			plural(report.Requests, "request"), s.warn(fmt.Sprintf("%d granted", report.Granted)), s.bad(fmt.Sprintf("%d revoked", report.Revoked)),
 			countedPeople(report.People, report.PeopleMore))
 	case report.Requests > 0:
-		s.line("%s: %s would be decided as before", s.good("no change"), counted(report.Requests, "request"))
+		s.line("%s: %s would be decided as before", s.good("no change"), plural(report.Requests, "request"))
 	default:
 		s.line("%s", s.warn("no request to judge"))
 	}
@@ -110,7 +110,7 @@ func printDifference(s *sheet, d policy.Difference) {
 	if d.Change == policy.Revoked {
 		change = s.bad(d.Change)
 	}
-	s.line("%s  %s %s:%s  %s, %s", change, d.Method, d.Upstream, d.Path, counted(d.Requests, "request"), countedPeople(d.People, d.PeopleMore))
+	s.line("%s  %s %s:%s  %s, %s", change, d.Method, d.Upstream, d.Path, plural(d.Requests, "request"), countedPeople(d.People, d.PeopleMore))
 	now, before := "no row matches", "no row matched"
 	if d.Rule != "" {
 		now = d.Rule + ": " + d.Row
@@ -152,10 +152,10 @@ func (r replayed) caveats(s *sheet) {
 	var said []string
 	report := r.Replay
 	if report.Ungrouped > 0 {
-		said = append(said, counted(report.Ungrouped, "more request")+" would be decided differently, in more ways than are told apart here")
+		said = append(said, plural(report.Ungrouped, "more request")+" would be decided differently, in more ways than are told apart here")
 	}
 	if report.ByRoles > 0 {
-		said = append(said, counted(report.ByRoles, "request")+" judged by roles, since the lines name no groups: changed g rows cannot be seen")
+		said = append(said, plural(report.ByRoles, "request")+" judged by roles, since the lines name no groups: changed g rows cannot be seen")
 	}
 	if len(report.UnseenSubjects) > 0 && report.ByRoles < report.Requests {
 		said = append(said, "the policy names what no line does, so whoever is in it may have been judged without: "+shortened(report.UnseenSubjects))

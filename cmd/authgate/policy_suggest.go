@@ -153,7 +153,7 @@ func removedBecause(row policy.RemovedRow) string {
 	case policy.EmptyRole:
 		return "the role has no rows left"
 	}
-	return fmt.Sprintf("allows more than was seen: %s, which other rows here allow", counted(row.Requests, "request"))
+	return fmt.Sprintf("allows more than was seen: %s, which other rows here allow", plural(row.Requests, "request"))
 }
 
 // notes say what the suggestion was made from, and what is not in it.
@@ -164,13 +164,13 @@ func (a suggested) notes(s *sheet) {
 		s.line("%s nothing was seen that a row could be made from", s.warn("note:"))
 	}
 	if report.ByRoles > 0 {
-		s.line("%s %s taken by roles, since the lines name no groups", s.warn("note:"), counted(report.ByRoles, "request"))
+		s.line("%s %s taken by roles, since the lines name no groups", s.warn("note:"), plural(report.ByRoles, "request"))
 	}
 	for _, left := range report.LeftOut {
 		reason := left.Reason
 		if left.Rule != "" {
 			reason += " (" + left.Rule + ")"
 		}
-		s.line("%s %s without a row: %s; such as %s", s.warn("note:"), counted(left.Requests, "request"), reason, strings.TrimSpace(left.Example))
+		s.line("%s %s without a row: %s; such as %s", s.warn("note:"), plural(left.Requests, "request"), reason, strings.TrimSpace(left.Example))
 	}
 }

@@ -87,3 +87,11 @@ func visible(text string) int {
 		rest = tail
 	}
 }
+
+// plural writes 1 row, 2 rows.
+func plural[N int | int64](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

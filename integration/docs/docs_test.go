@@ -2,6 +2,8 @@
 package docs
 
 import (
+	"errors"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,47 +14,84 @@ import (
 
 const root = "../.."
 
-var block = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")
+var (
+	block  = regexp.MustCompile("(?ms)^```(\\w+)(?: ([\\w./-]+))?\n(.*?)^```$")
+	update = flag.Bool("update", false, "write into the pages what the program prints")
+)
 
-// TestTranscriptsAreWhatTheProgramPrints runs the console blocks of the README
-// beside the policy that it shows.
+// pages with transcripts. A block that names a file (```csv new.csv) is that file
+// from there on; ```csv alone is policy.csv.
+var pages = []string{"README.md", "docs/policy.md"}
+
+// TestTranscriptsAreWhatTheProgramPrints runs the console blocks of the pages
+// beside the files that they show.
 func TestTranscriptsAreWhatTheProgramPrints(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	build := exec.Command("go", "build", "-o", dir+string(os.PathSeparator), "./cmd/authgate")
+	bin := t.TempDir()
+	build := exec.Command("go", "build", "-o", bin+string(os.PathSeparator), "./cmd/authgate")
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building authgate: %v\n%s", err, out)
 	}
-	commands := 0
-	for _, b := range blocks(t, "README.md") {
-		switch b.kind {
-		case "csv":
-			if err := os.WriteFile(filepath.Join(dir, "policy.csv"), []byte(b.text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		case "console":
-			var shown strings.Builder
-			for line := range strings.Lines(b.text) {
-				command, isCommand := strings.CutPrefix(line, "$ ")
-				if !isCommand {
-					continue
+	for _, page := range pages {
+		t.Run(page, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			commands := 0
+			text := read(t, page)
+			told := block.ReplaceAllStringFunc(text, func(fence string) string {
+				match := block.FindStringSubmatch(fence)
+				kind, name, body := match[1], match[2], match[3]
+				switch {
+				case kind == "csv" && name == "":
+					name = "policy.csv"
+					fallthrough
+				case name != "":
+					if err := os.WriteFile(filepath.Join(dir, name), []byte(body), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				case kind == "console":
+					shown := transcript(t, bin, dir, body, &commands)
+					if shown != body && !*update {
+						t.Errorf("%s shows\n%s\nthe program prints\n%s\nif that is right: go test ./docs -update", page, body, shown)
+					}
+					return "```console\n" + shown + "```"
 				}
-				commands++
-				words := strings.Fields(command)
-				cmd := exec.Command(filepath.Join(dir, words[0]), words[1:]...)
-				cmd.Dir = dir
-				out, _ := cmd.CombinedOutput() // its exit code may say no
-				shown.WriteString(line + string(out))
+				return fence
+			})
+			if commands == 0 {
+				t.Errorf("%s shows no command", page)
 			}
-			if shown.String() != b.text {
-				t.Errorf("README.md shows\n%s\nthe program prints\n%s", b.text, shown.String())
+			if *update && told != text {
+				if err := os.WriteFile(filepath.Join(root, page), []byte(told), 0o600); err != nil {
+					t.Fatal(err)
+				}
 			}
+		})
+	}
+}
+
+// transcript runs the commands of a console block, those behind a $, and gives
+// the block with what they print.
+func transcript(t *testing.T, bin, dir, body string, commands *int) string {
+	t.Helper()
+	var shown strings.Builder
+	for line := range strings.Lines(body) {
+		command, isCommand := strings.CutPrefix(line, "$ ")
+		if !isCommand {
+			continue
 		}
+		*commands++
+		cmd := exec.Command("sh", "-c", command)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+		out, err := cmd.CombinedOutput()
+		if exit := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &exit) || exit.ExitCode() == 127) {
+			t.Fatalf("%s: %v\n%s", command, err, out) // any other code may be an answer
+		}
+		shown.WriteString(line + string(out))
 	}
-	if commands == 0 {
-		t.Error("README.md shows no command")
-	}
+	return shown.String()
 }
 
 var link = regexp.MustCompile(`\]\(([^)#:]+)\)`)
@@ -109,17 +148,6 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 			t.Errorf("docs/operations.md tells of %s, which does not exist", metric)
 		}
 	}
-}
-
-type fenced struct{ kind, text string }
-
-func blocks(t *testing.T, page string) []fenced {
-	t.Helper()
-	var all []fenced
-	for _, match := range block.FindAllStringSubmatch(read(t, page), -1) {
-		all = append(all, fenced{match[1], match[2]})
-	}
-	return all
 }
 
 func read(t *testing.T, file string) string {
