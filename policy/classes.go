@@ -176,8 +176,13 @@ func isCanonical(path string) bool {
 // leave goes on from a place by every kind of segment that is told apart there.
 func (w *walk) leave(p place) error {
 	var pieces []string
+	ends := 0
 	for _, n := range p.nodes {
 		pieces = append(pieces, n.pieces...)
+		ends += len(n.ends)
+	}
+	if len(pieces)+ends == 0 && p.path != "" { // all that follows is of the class that is noted
+		return nil
 	}
 	slices.Sort(pieces)
 	pieces = slices.Compact(pieces)
