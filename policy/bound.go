@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/example-org/authgate/fault"
 )
@@ -31,7 +32,7 @@ func (x *index) weighBurden() burden {
 			visits += b.visits[child]
 		}
 		b.visits[i] = min(visits, 1<<30)
-		literal := n.segment != anySegment && !isGlob(n.segment)
+		literal := !strings.Contains(n.segment, anySegment)
 		if heaviest := &b.literal[n.parent]; literal && b.visits[i] > b.visits[*heaviest] {
 			*heaviest = i
 		}
@@ -47,13 +48,11 @@ func (x *index) groupCount(pattern uint32) int {
 func (x *index) branches(b burden, at uint32) []uint32 {
 	n := &x.nodes[at]
 	var branches []uint32
-	for _, child := range []uint32{b.literal[at], n.star} {
-		if child != 0 {
-			branches = append(branches, child)
-		}
+	if literal := b.literal[at]; literal != 0 {
+		branches = append(branches, literal)
 	}
-	for glob := n.globs; glob != 0; glob = x.nodes[glob].nextGlob {
-		branches = append(branches, glob)
+	for wild := n.wild; wild != 0; wild = x.nodes[wild].nextWild {
+		branches = append(branches, wild)
 	}
 	return branches
 }

@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 
@@ -45,8 +46,35 @@ type judge struct {
 // lazyJudge builds its judge when it is first asked for it.
 type lazyJudge func() (*judge, error)
 
-func judgeLater(upstream string, all []*Row) lazyJudge {
-	return sync.OnceValues(func() (*judge, error) { return newJudge(upstream, all) })
+// judgesLater gives a judge for each upstream, and one for the upstreams that no
+// row names. They share the work of telling the rows apart.
+func judgesLater(upstreams iter.Seq[string], rows []*Row) (judges map[string]lazyJudge, others lazyJudge) {
+	numbersOf := sync.OnceValue(func() map[string][]uint32 {
+		numbers := make(map[string][]uint32)
+		for i, row := range rows {
+			numbers[row.Upstream] = append(numbers[row.Upstream], uint32(i))
+		}
+		return numbers
+	})
+	later := func(upstream string) lazyJudge {
+		return sync.OnceValues(func() (*judge, error) {
+			numbers := numbersOf()[anyUpstream]
+			if upstream != anyUpstream {
+				numbers = slices.Concat(numbers, numbersOf()[upstream])
+				slices.Sort(numbers)
+			}
+			concerning := make([]*Row, len(numbers))
+			for i, number := range numbers {
+				concerning[i] = rows[number]
+			}
+			return newJudge(upstream, concerning)
+		})
+	}
+	judges = make(map[string]lazyJudge)
+	for upstream := range upstreams {
+		judges[upstream] = later(upstream)
+	}
+	return judges, later(anyUpstream)
 }
 
 // rule is a row as casbin holds it, in the order of the model.
@@ -59,25 +87,21 @@ func (r *Row) rule(upstream string) rule {
 // newJudge builds the judge of an upstream from the rows that concern it, in the
 // order of the files. Without rows there is no judge: casbin would try its
 // matcher once, with every field of the policy empty.
-func newJudge(upstream string, all []*Row) (*judge, error) {
-	j := &judge{upstream: upstream}
-	var policy [][]string
-	for _, row := range all {
-		if row.Upstream != upstream && row.Upstream != anyUpstream {
-			continue
-		}
-		r := row.rule(upstream)
-		policy = append(policy, r[:])
-		j.rows = append(j.rows, row)
-	}
-	if len(j.rows) == 0 {
+func newJudge(upstream string, rows []*Row) (*judge, error) {
+	if len(rows) == 0 {
 		return nil, nil
+	}
+	j := &judge{upstream: upstream, rows: rows}
+	policy := make([][]string, len(rows))
+	for i, row := range rows {
+		r := row.rule(upstream)
+		policy[i] = r[:]
 	}
 	var err error
 	if j.enforcer, err = newEnforcer(policy, nil); err != nil {
 		return nil, fmt.Errorf("building the enforcer of upstream %s: %w", upstream, err)
 	}
-	if err := j.probe(j.rows[0]); err != nil {
+	if err := j.probe(rows[0]); err != nil {
 		return nil, fmt.Errorf("trying the enforcer of upstream %s: %w", upstream, err)
 	}
 	return j, nil
@@ -199,6 +223,8 @@ func addAll(m model.Model, rules, links [][]string) error {
 			return fmt.Errorf("adding g row %q: %w", l, err)
 		}
 	}
+	p := m["p"]["p"]
+	p.Policy = slices.Clip(slices.Clone(p.Policy)) // grown by appending, kept for long
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/example-org/authgate/policy"
@@ -35,6 +36,55 @@ g, example-org:dev, role:viewer
 	// allow /api/v1/applications by policy.csv:2
 	// deny /api/v1/session by policy.csv:3
 	// deny /terminal
+}
+
+// Another Go program may hold its own requests against a policy.
+func ExampleSnapshot_Decide() {
+	sources, err := policy.ReadFiles("../examples/policy.csv")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	snapshot, err := policy.Load(sources, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := snapshot.Prepare(); err != nil { // casbin agrees, before anybody is let in
+		fmt.Println(err)
+		return
+	}
+	path, err := target.Parse("/api/v1/%61pplications?watch=true") // one canonical form
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	who := policy.Who{Email: "alice@example.com", Groups: []string{"example-org:argo"}}
+	q := policy.Request{Roles: snapshot.Resolve(who), Upstream: "argocd", Path: path, Method: "GET"}
+	fmt.Println(q.Path, snapshot.Decide(q).Effect, q.Roles.Names(), snapshot.Verify(q))
+	// Output:
+	// /api/v1/applications allow [role:admin role:operator role:viewer] <nil>
+}
+
+// Confirm holds first answers against casbin while requests are served.
+func ExampleSnapshot_Confirm() {
+	snapshot, err := policy.Load([]policy.Source{{Name: "policy.csv", Data: []byte("p, system:anonymous, docs, /**, GET, allow\n")}}, []string{"docs"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		snapshot.Confirm(ctx, func(d policy.Disagreement) { fmt.Println("raise the alarm:", d.Index, d.Casbin, d.Err) })
+	}()
+	// ... serve requests with snapshot.Decide ...
+	stop()
+	<-ended
+	fmt.Println("demoted:", snapshot.Demoted())
+	// Output:
+	// demoted: false
 }
 
 func ExampleLoad_faults() {

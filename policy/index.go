@@ -131,20 +131,14 @@ func (w *indexWalk) visit(at uint32, path string) {
 		}
 		segment, below := cutSegment(path)
 		next := w.literal(at, segment)
-		if n.star != 0 && segment != "" {
-			if next != 0 {
-				w.visit(next, below)
-			}
-			next = n.star
-		}
-		for glob := n.globs; glob != 0; glob = w.nodes[glob].nextGlob {
-			if !matchSegment(segment, w.nodes[glob].segment) {
+		for wild := n.wild; wild != 0; wild = w.nodes[wild].nextWild {
+			if !matchSegment(segment, w.nodes[wild].segment) {
 				continue
 			}
 			if next != 0 {
 				w.visit(next, below)
 			}
-			next = glob
+			next = wild
 		}
 		if next == 0 {
 			return

@@ -63,7 +63,7 @@ func (s *Snapshot) checkRoles() error {
 // checkRows asks the index for a witness of each row, and for some of them also
 // every row in turn and, of fewer, casbin's enforcer of the whole upstream.
 func (s *Snapshot) checkRows() error {
-	const scanned, enforced = 64, 8
+	const scanned, enforced = 16, 4
 	for i, row := range s.rows {
 		q, err := s.witnessOf(row)
 		if err != nil {

@@ -26,6 +26,7 @@ package policy
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -83,7 +84,7 @@ func Load(sources []Source, upstreams []string) (*Snapshot, error) {
 	if err := p.faults.Err(); err != nil {
 		return nil, err
 	}
-	s := &Snapshot{hash: hex.EncodeToString(digest.Sum(nil))[:12], rows: p.rows, grants: p.grants}
+	s := &Snapshot{hash: hex.EncodeToString(digest.Sum(nil))[:12], rows: slices.Clone(p.rows), grants: slices.Clone(p.grants)}
 	s.numbers = numberSubjects(s.rows, s.grants)
 	s.index = compile(s.rows, s.numbers, upstreams, &p.faults)
 	if err := p.faults.Err(); err != nil {
@@ -97,12 +98,9 @@ func Load(sources []Source, upstreams []string) (*Snapshot, error) {
 		}
 	}
 	s.groups = sync.OnceValue(s.resolveGroups)
-	s.judges = make(map[string]lazyJudge)
-	for upstream := range s.index.roots {
-		s.judges[upstream] = judgeLater(upstream, s.rows)
-	}
-	if upstreams == nil {
-		s.others = judgeLater(anyUpstream, s.rows)
+	judges, others := judgesLater(maps.Keys(s.index.roots), s.rows)
+	if s.judges = judges; upstreams == nil {
+		s.others = others
 	}
 	return s, nil
 }

@@ -1,6 +1,9 @@
 package policy
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"strings"
+)
 
 // trie holds patterns of paths, segment by segment, in flat arrays: node 0 is
 // none, and every upstream has a root of its own. Children come behind their
@@ -12,15 +15,14 @@ type trie struct {
 	used  int
 }
 
-// trieNode is a place in patterns. matchSegment says what its segment matches,
-// but for a literal and a lone star, where nothing is left to say.
+// trieNode is a place in patterns. Where its segment holds a star, matchSegment
+// says what it matches.
 type trieNode struct {
 	segment  string
 	parent   uint32
 	literals uint32 // how many literal children it has: they are in the hash table
-	star     uint32 // child for any one segment
-	globs    uint32 // first child with a star inside its segment
-	nextGlob uint32 // the next such child of the same parent
+	wild     uint32 // first child with a star in its segment
+	nextWild uint32 // the next such child of the same parent
 	exact    uint32 // pattern that ends here
 	rest     uint32 // pattern that ends here with a segment **
 }
@@ -56,23 +58,16 @@ func (t *trie) insert(root uint32, pattern string) *uint32 {
 
 // child finds or makes the child for a segment of a pattern.
 func (t *trie) child(at uint32, segment string) uint32 {
-	if segment == anySegment {
-		if t.nodes[at].star == 0 {
-			star := t.newNode(at, segment)
-			t.nodes[at].star = star
-		}
-		return t.nodes[at].star
-	}
-	if isGlob(segment) {
-		for glob := t.nodes[at].globs; glob != 0; glob = t.nodes[glob].nextGlob {
-			if t.nodes[glob].segment == segment {
-				return glob
+	if strings.Contains(segment, anySegment) {
+		for wild := t.nodes[at].wild; wild != 0; wild = t.nodes[wild].nextWild {
+			if t.nodes[wild].segment == segment {
+				return wild
 			}
 		}
-		glob := t.newNode(at, segment)
-		t.nodes[glob].nextGlob = t.nodes[at].globs
-		t.nodes[at].globs = glob
-		return glob
+		wild := t.newNode(at, segment)
+		t.nodes[wild].nextWild = t.nodes[at].wild
+		t.nodes[at].wild = wild
+		return wild
 	}
 	if known := t.literal(at, segment); known != 0 {
 		return known
@@ -109,9 +104,9 @@ func (t *trie) literal(parent uint32, segment string) uint32 {
 	}
 }
 
-// makeRoom keeps the table at most half full, for one more.
+// makeRoom keeps the table at most three quarters full, for one more.
 func (t *trie) makeRoom() {
-	if 2*(t.used+1) <= len(t.slots) {
+	if 4*(t.used+1) <= 3*len(t.slots) {
 		return
 	}
 	old := t.slots
