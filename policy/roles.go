@@ -75,6 +75,12 @@ func (r Roles) has(subject string) bool {
 // must not change them.
 func (r Roles) Names() []string { return r.roles }
 
+// Subjects gives what else than roles somebody is to the policy, sorted: groups,
+// ORG:*, user:EMAIL and system:NAME, as far as its rows name them. With it an
+// audit can be held to another policy, where roles alone cannot tell what a
+// changed g row does. The caller must not change them.
+func (r Roles) Subjects() []string { return r.others }
+
 // Resolve finds all subjects that somebody is. It costs about a microsecond a
 // group: callers keep the result with the session until the snapshot is replaced.
 func (s *Snapshot) Resolve(w Who) Roles {
@@ -109,6 +115,26 @@ func (s *Snapshot) Resolve(w Who) Roles {
 	}
 	return newRoles(s.numbers, words)
 }
+
+// whoIs describes somebody who is one subject, with what it brings, and nothing
+// else. ORG:* is somebody in a team of ORG that no row names.
+func whoIs(subject string) Who {
+	switch {
+	case subject == anonymous:
+		return Who{Anonymous: true}
+	case subject == authenticated:
+		return Who{}
+	case strings.HasPrefix(subject, rolePrefix):
+		return Who{Roles: []string{subject}}
+	case strings.HasPrefix(subject, userPrefix):
+		return Who{Email: subject[len(userPrefix):]}
+	default:
+		return Who{Groups: []string{subject}}
+	}
+}
+
+// alone gives the roles of somebody who is one subject and nothing else.
+func (s *Snapshot) alone(subject string) Roles { return s.Resolve(whoIs(subject)) }
 
 // reserved reports whether a name begins as no group of an issuer may.
 func reserved(name string) bool {

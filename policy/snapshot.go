@@ -124,6 +124,20 @@ func (s *Snapshot) Hash() string { return s.hash }
 // Rows counts p and g rows.
 func (s *Snapshot) Rows() int { return len(s.rows) + len(s.grants) }
 
+// Subjects gives every subject that the policy names, in p rows or g rows,
+// sorted: roles, groups, ORG:*, users and system names.
+func (s *Snapshot) Subjects() []string { return slices.Sorted(maps.Keys(s.known)) }
+
+// Upstreams gives every upstream that a row names, sorted, and not *.
+func (s *Snapshot) Upstreams() []string {
+	names := subjects{}
+	for _, row := range s.rows {
+		names[row.Upstream] = struct{}{}
+	}
+	delete(names, anyUpstream)
+	return slices.Sorted(maps.Keys(names))
+}
+
 // Decide answers one request: the first row, in the order of the files, that
 // denies; else the first that allows; else no. It allocates nothing.
 func (s *Snapshot) Decide(q Request) Decision {
