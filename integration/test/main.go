@@ -114,19 +114,32 @@ type fuzzTarget struct{ pkg, name string }
 
 var fuzzFunction = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)
 
+// fuzzTargets finds those of the main module, whose packages are one or two
+// folders deep.
 func fuzzTargets(root string) ([]fuzzTarget, error) {
-	files, err := filepath.Glob(filepath.Join(root, "*", "*_test.go"))
-	if err != nil {
-		return nil, err
+	var files []string
+	for _, depth := range []string{"*", "*/*"} {
+		found, err := filepath.Glob(filepath.Join(root, depth, "*_test.go"))
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, found...)
 	}
 	var targets []fuzzTarget
 	for _, file := range files {
+		pkg, err := filepath.Rel(root, filepath.Dir(file))
+		if err != nil {
+			return nil, err
+		}
+		if pkg = filepath.ToSlash(pkg); strings.HasPrefix(pkg, "integration/") {
+			continue // a module of its own
+		}
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return nil, err
 		}
 		for _, match := range fuzzFunction.FindAllSubmatch(text, -1) {
-			targets = append(targets, fuzzTarget{filepath.Base(filepath.Dir(file)), string(match[1])})
+			targets = append(targets, fuzzTarget{pkg, string(match[1])})
 		}
 	}
 	if len(targets) == 0 {
