@@ -7,7 +7,7 @@ type Outcome struct {
 	Case     Case
 	Decision Decision
 	Failure  string // how it is not as expected, in a sentence; empty where it is
-	Open     *Row   // of a failure for want of a row: the one that lets anybody through without a login
+	Open     *Row   // where no row decided: the one that lets anybody through without a login
 }
 
 // Passed reports whether the policy answers as the case expects.
@@ -34,7 +34,7 @@ func (s *Snapshot) Run(cases []Case) ([]Outcome, Coverage) {
 func (s *Snapshot) try(c Case, roles Roles) Outcome {
 	q := Request{Roles: roles, Upstream: c.Upstream, Path: c.Path, Method: c.Method}
 	o := Outcome{Case: c, Decision: s.Decide(q)} // no, for the zero path of one that is refused
-	if o.Failure = s.failure(c, o.Decision); o.Passed() || o.Decision.Rule != nil {
+	if o.Failure = s.failure(c, o.Decision); o.Decision.Rule != nil {
 		return o
 	}
 	q.Roles = s.alone(anonymous)

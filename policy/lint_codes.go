@@ -31,6 +31,7 @@ const (
 	allowOneForm   = "AG115"
 	denyOneSlash   = "AG116"
 	upstreamTypo   = "AG117"
+	everybodySees  = "AG118"
 	badIgnore      = "AG190"
 	idleIgnore     = "AG191"
 	incomplete     = "AG199"
@@ -55,6 +56,7 @@ var checks = [...]Check{
 	{allowOneForm, "allow-one-spelling", Info, "An allow takes one of two spellings of the path"},
 	{denyOneSlash, "deny-one-slash", Warning, "A deny leaves the path with or without a trailing slash open"},
 	{upstreamTypo, "upstream-like-another", Warning, "An upstream's name looks like another one"},
+	{everybodySees, "everybody-may-read-everything", Info, "Everybody may read everything"},
 	{badIgnore, "bad-ignore", Warning, "An authgate:ignore comment cannot be read"},
 	{idleIgnore, "idle-ignore", Warning, "An authgate:ignore comment silences nothing"},
 	{incomplete, "incomplete", Info, "Not all pairs of rows were looked at"},

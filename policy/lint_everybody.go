@@ -3,12 +3,17 @@ package policy
 import "strings"
 
 // everybody finds rows by which all who signed in, or all of an organisation, may
-// change anything.
+// change anything, or read everything.
 func (l *linter) everybody() {
 	for _, row := range l.rows {
-		if l.isWide(row.Subject) && changesAnything(row) && !l.useless[row] {
-			l.addRow(everybodyMay, row, whoIsIt(row.Subject)+" may "+whatever(row), "grant it to a role with members that you can name")
+		if !l.isWide(row.Subject) || !isEverything(row) || l.useless[row] {
+			continue
 		}
+		code, mend := everybodySees, readingMend
+		if writes(row.Methods) {
+			code, mend = everybodyMay, "grant it to a role with members that you can name"
+		}
+		l.addRow(code, row, whoIsIt(row.Subject)+" may "+whatever(row), mend)
 	}
 	for _, g := range l.grants {
 		if !l.isWide(g.member) {
@@ -16,9 +21,13 @@ func (l *linter) everybody() {
 		}
 		if row := l.first(g.role, changesAnything); row != nil {
 			l.add(everybodyMay, g.memberAt, whoIsIt(g.member)+" may "+whatever(row)+" ("+row.Where()+")", "grant "+g.role+" to groups that you can name")
+		} else if row := l.first(g.role, isEverything); row != nil {
+			l.add(everybodySees, g.memberAt, whoIsIt(g.member)+" may "+whatever(row)+" ("+row.Where()+")", readingMend)
 		}
 	}
 }
+
+const readingMend = "if a GET there does more than read, such as open a shell, allow the paths that are meant"
 
 // nobody lists what needs no login, and warns where that is much.
 func (l *linter) nobody() {
@@ -56,8 +65,11 @@ func (l *linter) first(role string, holds func(*Row) bool) *Row {
 	return nil
 }
 
-func changesAnything(row *Row) bool {
-	return row.Effect == Allow && row.Path == "/"+anyRest && writes(row.Methods)
+func changesAnything(row *Row) bool { return isEverything(row) && writes(row.Methods) }
+
+// isEverything takes /*/** for everything, too: it leaves out no more than the top.
+func isEverything(row *Row) bool {
+	return row.Effect == Allow && strings.HasSuffix(row.Path, "/"+anyRest) && strings.Trim(row.Path, "/"+anySegment) == ""
 }
 
 // opensMuch draws the line for what needs no login: to read all of an upstream, or

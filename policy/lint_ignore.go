@@ -65,7 +65,10 @@ func readIgnore(comment string) (codes []string, what string) {
 		return nil, ""
 	}
 	word, rest, _ := strings.Cut(comment, " ")
-	if word != ignoreWord {
+	switch {
+	case word == directive && !strings.HasPrefix(strings.TrimLeft(rest, blanks), strings.TrimPrefix(ignoreWord, directive)):
+		return nil, "" // a sentence: "authgate: who may do what"
+	case word != ignoreWord:
 		return nil, quote(word) + " is not known"
 	}
 	list, reason, _ := strings.Cut(strings.TrimLeft(rest, blanks), " ")

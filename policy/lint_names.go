@@ -17,10 +17,11 @@ func (l *linter) names() {
 		if address, isUser := strings.CutPrefix(name, userPrefix); isUser {
 			_, domain, _ := strings.Cut(address, "@")
 			domains.count("", domain, at)
-		} else if !reserved(name) {
-			organisation, team, _ := strings.Cut(name, ":")
+		} else if organisation, team, isTeam := strings.Cut(name, ":"); isTeam && !reserved(name) {
 			organisations.count("", organisation, at)
 			groups.count(organisation+":", team, at)
+		} else if !reserved(name) {
+			groups.count("", name, at)
 		}
 	}
 	for _, g := range l.grants {

@@ -171,7 +171,13 @@ g, o:*, role:a
 p, role:a, u, /**, GET|POST, allow
 p, role:a, v, /x/**, *, allow
 p, p:*, v, /**, *, allow`[1:]},
-		"no reading for everybody": {"", "p, system:authenticated, u, /**, GET|HEAD, allow"},
+		"everybody who may change anything but the top": {"1:AG109", "p, system:authenticated, u, /*/**, *, allow\np, p:*, v, /x*/**, *, allow"},
+		"everybody who may read everything, as a note": {"1:AG118 2:AG118", `
+p, system:authenticated, u, /**, GET|HEAD, allow
+g, o:*, role:a
+p, role:a, *, /**, GET, allow
+p, p:*, v, /x/**, POST, allow
+p, o:a, v, /*/**, POST, allow`[1:]},
 		"what needs no login": {"1:AG110 2:AG110 3:AG111 4:AG111 5:AG111 6:AG110 8:AG110", `
 p, system:anonymous, u, /webhook, POST, allow
 p, system:anonymous, u, /api/dex/**, *, allow
@@ -191,6 +197,12 @@ g, example-org:site-reliability, role:a
 g, exampel-org:dev, role:a
 g, user:a@example.com, role:a
 g, user:b@exmaple.com, role:a
+p, role:a, u, /a, GET, allow
+p, role:b, u, /b, GET, allow`[1:]},
+		"groups without an organisation": {"3:AG112", `
+g, platform, role:a
+g, ops, role:b
+g, platfrom, role:b
 p, role:a, u, /a, GET, allow
 p, role:b, u, /b, GET, allow`[1:]},
 		"the rarer of two names": {"1:AG112", `
@@ -267,6 +279,15 @@ p, o:a, u, /q/, *, deny`[1:]},
 	}
 }
 
+// Not every issuer's groups are teams of an organisation.
+func TestAGroupWithoutAnOrganisationIsCalledAGroup(t *testing.T) {
+	t.Parallel()
+	report := lint("p, platform, u, /a, GET, allow\np, platfrom, u, /b, GET, allow", policy.Surroundings{})
+	if len(report.Findings) != 1 || !strings.HasPrefix(report.Findings[0].What, `group "platfrom" looks like "platform"`) {
+		t.Errorf("found %+v", report.Findings)
+	}
+}
+
 func TestCommentsSilenceTheRowBelow(t *testing.T) {
 	t.Parallel()
 	const rows = "p, o:a, u, /**, GET, allow\n%sp, o:a, u, /v1/a:b, *, deny\np, o:a, u, /v1/c, *, deny"
@@ -285,6 +306,8 @@ func TestCommentsSilenceTheRowBelow(t *testing.T) {
 		"# authgate:ignore AG117 only without\n":                         "2:AG191 3:AG114 3:AG116 4:AG116",
 		"# authgate:ignores AG114 meant\n":                               "2:AG190 3:AG114 3:AG116 4:AG116",
 		"# see authgate:ignore AG114\n":                                  "3:AG114 3:AG116 4:AG116",
+		"# authgate: who may do what\n":                                  "3:AG114 3:AG116 4:AG116",
+		"# authgate: ignore AG114 meant\n":                               "2:AG190 3:AG114 3:AG116 4:AG116",
 	} {
 		if got := codes(lint(fmt.Sprintf(rows, comments), policy.Surroundings{})); got != want {
 			t.Errorf("under %q: %s, want %s", comments, got, want)

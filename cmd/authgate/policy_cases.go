@@ -108,7 +108,7 @@ func (t *policyTest) run(cmd *cobra.Command) error {
 	outcomes, coverage := loaded.Run(cases)
 	report := t.report(loaded.Hash(), outcomes, coverage)
 	if t.out.form == junitForm {
-		err = writeJUnit(cmd.OutOrStdout(), report)
+		err = written(writeJUnit(cmd.OutOrStdout(), report))
 	} else {
 		err = t.out.answer(cmd, report, report.print)
 	}

@@ -41,6 +41,7 @@ type caseReport struct {
 	file string
 	line int
 	note string
+	open bool // it passed, and is yet let through as nobody
 }
 
 // coverageReport is how much of the policy the cases test.
@@ -97,6 +98,7 @@ func (t *policyTest) caseReport(o policy.Outcome) caseReport {
 	case o.Open != nil:
 		r.Reason = "no row matches, but " + o.Open.Where() + " lets anybody through without a login"
 		r.note = "signed-in people get through there, too, as nobody; expect it of system:anonymous"
+		r.open = o.Passed()
 	default:
 		r.Reason = "no row matches"
 	}
@@ -125,8 +127,8 @@ func (t *policyTest) explain(c policy.Case) string {
 		words = append(words, "--anonymous")
 	case c.Who.Email != "":
 		flag("user", c.Who.Email)
-	case len(c.Who.Groups)+len(c.Who.Roles) == 0: // signed in, and nothing else
-		flag("group", "")
+	case len(c.Who.Groups)+len(c.Who.Roles) == 0: // signed in, and nobody whom a row names (RFC 2606)
+		flag("user", "somebody@example.invalid")
 	}
 	return strings.Join(append(words, c.Method, shellWord(c.Target)), " ")
 }
@@ -157,10 +159,31 @@ func (r testReport) print(s *sheet) {
 		s.table(rows)
 		s.line("")
 	}
+	r.printOpen(s)
 	s.line("%s", r.summary(s))
 	if r.Coverage.short {
 		s.line("%s", s.bad("that is less than the "+r.Coverage.minimum+" % that --coverage-min wants"))
 	}
+}
+
+// printOpen tells of cases that passed because no row lets somebody in, where
+// anybody gets through: whoever relies on them is mistaken.
+func (r testReport) printOpen(s *sheet) {
+	const most = 3
+	var open []string
+	for _, c := range r.Cases {
+		if c.open {
+			open = append(open, c.Case)
+		}
+	}
+	if len(open) == 0 {
+		return
+	}
+	where := strings.Join(open[:min(most, len(open))], ", ")
+	if more := len(open) - most; more > 0 {
+		where += fmt.Sprintf(" and %d more", more)
+	}
+	s.line("%s passed as denied, but no login is needed there, so signed-in people get through as nobody: %s", s.warn(plural(len(open), "case")), where)
 }
 
 // print tells of a case that failed.

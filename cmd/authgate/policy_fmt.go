@@ -57,7 +57,7 @@ func newPolicyFmt() *cobra.Command {
 				done.print = done.printCheck
 			case piped && out.form == textForm:
 				_, err := cmd.OutOrStdout().Write(done.texts[0])
-				return err
+				return written(err)
 			case piped:
 				done.Files[0].Text = string(done.texts[0])
 			default:

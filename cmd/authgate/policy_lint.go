@@ -12,6 +12,7 @@ import (
 
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/proxy"
 )
 
 const (
@@ -49,7 +50,7 @@ func newPolicyLint() *cobra.Command {
 			}
 			report := policy.Lint(sources, surroundings(c))
 			if out.form == sarifForm {
-				err = writeSARIF(cmd.OutOrStdout(), report.Findings)
+				err = written(writeSARIF(cmd.OutOrStdout(), report.Findings))
 			} else {
 				answer := newLintAnswer(report)
 				err = out.answer(cmd, answer, answer.print)
@@ -95,13 +96,18 @@ func surroundings(c *config.Config) policy.Surroundings {
 	for _, u := range c.Upstreams {
 		around.Served[u.Name] = []string{below(u.Path)}
 		for _, other := range c.Upstreams {
-			longer := len(other.Path) > len(u.Path)
-			if longer && !slices.ContainsFunc(u.Hosts, func(host string) bool { return !slices.Contains(other.Hosts, host) }) {
+			if len(other.Path) > len(u.Path) && !slices.ContainsFunc(u.Hosts, func(host string) bool { return keeps(c, u, host, other.Path) }) {
 				around.Elsewhere[u.Name] = append(around.Elsewhere[u.Name], below(other.Path))
 			}
 		}
 	}
 	return around
+}
+
+// keeps reports whether no other upstream gets what is asked of one of its hosts.
+func keeps(c *config.Config, u config.Upstream, host, path string) bool {
+	index, _ := proxy.Route(c.Upstreams, host, path)
+	return index < 0 || c.Upstreams[index].Name == u.Name
 }
 
 // below gives the pattern of a prefix and all that lies below it.
