@@ -24,9 +24,10 @@ type class struct {
 	matching []int  // the patterns that match, as indices, ascending
 }
 
-// maxPlaces bounds the walk. Ten thousand rows as people write them make about as
-// many places; only patterns with stars all over each other make more.
-const maxPlaces = 1 << 20
+// maxPlaces bounds the walk, and with it the memory that an answer takes: about a
+// gigabyte. Ten thousand rows as people write them make about as many places; only
+// patterns with stars all over each other make more.
+const maxPlaces = 1 << 18
 
 // classesOf finds every class of paths that some pattern matches, ordered by
 // label. Patterns must have passed checkPath; one may stand there twice.

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -88,19 +89,19 @@ func upstreamsOf(known []string, policies ...*Snapshot) []string {
 	if known != nil {
 		return slices.Compact(slices.Sorted(slices.Values(known)))
 	}
-	var named []string
+	met := subjects{}
 	for _, s := range policies {
 		for _, row := range s.rows {
-			named = append(named, row.Upstream)
+			met[row.Upstream] = struct{}{}
 		}
 	}
-	slices.SortFunc(named, func(a, b string) int {
-		if (a == anyUpstream) != (b == anyUpstream) { // the others come last
-			return strings.Compare(b, a)
-		}
-		return strings.Compare(a, b)
-	})
-	return slices.Compact(named)
+	_, others := met[anyUpstream]
+	delete(met, anyUpstream)
+	named := slices.Sorted(maps.Keys(met))
+	if others {
+		named = append(named, anyUpstream)
+	}
+	return named
 }
 
 // Methods is a set of methods at one place: some of those that the rows there

@@ -18,7 +18,10 @@ type census struct {
 
 // kind is subjects that hold the same subjects of p rows, in each of the policies:
 // no row tells them apart. A policy has few kinds, however many groups it names.
-type kind struct{ subjects []string } // in the order of bySubject
+type kind struct {
+	subjects []string // in the order of bySubject
+	numbers  []int    // the same, as indices into the names of the census
+}
 
 // censusOf takes further names, which the policies need not know.
 func censusOf(further []string, policies ...*Snapshot) *census {
@@ -34,7 +37,7 @@ func censusOf(further []string, policies ...*Snapshot) *census {
 	kinds := map[string]int{} // what is held → index
 	held := make([][]string, len(policies))
 	var key []byte
-	for _, subject := range c.names {
+	for number, subject := range c.names {
 		key = key[:0]
 		for i, s := range policies {
 			roles := s.alone(subject)
@@ -63,6 +66,7 @@ func censusOf(further []string, policies ...*Snapshot) *census {
 		}
 		c.kindOf[subject] = k
 		c.kinds[k].subjects = append(c.kinds[k].subjects, subject)
+		c.kinds[k].numbers = append(c.kinds[k].numbers, number)
 	}
 	return c
 }

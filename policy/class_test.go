@@ -135,6 +135,13 @@ func TestTooManyClassesAreAnError(t *testing.T) {
 	if _, err := policy.ClassesOf(patterns); err == nil {
 		t.Error("24 globs that overlap freely have 2^24 classes")
 	}
+	patterns = nil
+	for i := range 600 {
+		patterns = append(patterns, fmt.Sprintf("/x/app-%d/**", i), fmt.Sprintf("/x/*/part-%d", i))
+	}
+	if _, err := policy.ClassesOf(patterns); err == nil {
+		t.Error("600 names and 600 parts that any name may have make 360,000 classes")
+	}
 }
 
 func TestMethodClasses(t *testing.T) {

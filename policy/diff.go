@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -51,7 +52,14 @@ func Compare(before, after *Snapshot, upstreams []string) (Diff, error) {
 		desks:   [2]*rulings{newRulings(census), newRulings(census)},
 		least:   map[string][]string{},
 	}
+	near := map[string]bool{} // upstreams that touched rows name
+	for row := range c.touched {
+		near[row.Upstream] = true
+	}
 	for _, upstream := range upstreamsOf(upstreams, before, after) {
+		if !near[upstream] && !near[anyUpstream] {
+			continue
+		}
 		if err := c.compare(upstream); err != nil {
 			return Diff{}, fmt.Errorf("upstream %s: %w", upstream, err)
 		}
@@ -216,30 +224,35 @@ func (c *comparison) leastOf(kinds []int, letting int) []string {
 
 // tell adds the changes of an area to the diff, for each subject.
 func (c *comparison) tell(upstream string, a *area, turns []turn) {
-	var granted, revoked []Change
-	for _, t := range turns {
-		for _, subject := range c.kinds[t.kind].subjects {
-			with := besides(subject, t.with)
-			if len(t.with) > 0 && len(with) == 0 {
-				continue
-			}
-			change := Change{Subject: subject, Upstream: upstream, Path: a.label, Witness: a.witness, Methods: t.methods, Allowing: t.allowing, Denying: t.denying}
-			for _, other := range with {
-				change.With = append(change.With, other.subject)
-				change.Allowing = with[0].row
-			}
-			change.Chain = c.chain(change, t.letting())
-			if t.granted {
-				granted = append(granted, change)
-			} else {
-				revoked = append(revoked, change)
-			}
+	type concerned struct{ number, turn int }
+	var everybody []concerned
+	for i, t := range turns {
+		for _, number := range c.kinds[t.kind].numbers {
+			everybody = append(everybody, concerned{number, i})
 		}
 	}
-	c.diff.GrantedN += len(granted)
-	c.diff.RevokedN += len(revoked)
-	c.diff.Granted = keep(c.diff.Granted, granted)
-	c.diff.Revoked = keep(c.diff.Revoked, revoked)
+	slices.SortStableFunc(everybody, func(a, b concerned) int { return cmp.Compare(a.number, b.number) })
+	for _, who := range everybody {
+		subject, t := c.names[who.number], turns[who.turn]
+		with := besides(subject, t.with)
+		if len(t.with) > 0 && len(with) == 0 {
+			continue
+		}
+		list, n := &c.diff.Revoked, &c.diff.RevokedN
+		if t.granted {
+			list, n = &c.diff.Granted, &c.diff.GrantedN
+		}
+		if *n++; len(*list) == mostChanges {
+			continue
+		}
+		change := Change{Subject: subject, Upstream: upstream, Path: a.label, Witness: a.witness, Methods: t.methods, Allowing: t.allowing, Denying: t.denying}
+		for _, other := range with {
+			change.With = append(change.With, other.subject)
+			change.Allowing = with[0].row
+		}
+		change.Chain = c.chain(change, t.letting())
+		*list = append(*list, change)
+	}
 }
 
 func (c *comparison) chain(change Change, letting int) []Link {
@@ -268,9 +281,4 @@ func besides(subject string, list []ally) []ally {
 		return slices.DeleteFunc(slices.Clone(list), func(a ally) bool { return rank(a.subject) == rankUser })
 	}
 	return list
-}
-
-func keep(changes, more []Change) []Change {
-	slices.SortStableFunc(more, func(a, b Change) int { return bySubject(a.Subject, b.Subject) })
-	return append(changes, more[:min(len(more), mostChanges-len(changes))]...)
 }

@@ -207,6 +207,12 @@ func checkChanges(t *testing.T, diff policy.Diff, old, fresh side, texts string)
 	}
 	for i, changes := range [][]policy.Change{diff.Revoked, diff.Granted} {
 		letting, refusing := [2]side{old, fresh}[i], [2]side{fresh, old}[i]
+		for n := 1; n < len(changes); n++ {
+			a, b := changes[n-1], changes[n]
+			if a.Upstream == b.Upstream && a.Path == b.Path && asRead(a.Subject) > asRead(b.Subject) {
+				t.Fatalf("%s stands before %s%s", a.Subject, b.Subject, texts)
+			}
+		}
 		for _, c := range changes {
 			upstream := strings.Replace(c.Upstream, "*", "w", 1)
 			for n, who := range whosOf(c) {
@@ -231,6 +237,16 @@ func checkChanges(t *testing.T, diff policy.Diff, old, fresh side, texts string)
 			}
 		}
 	}
+}
+
+// asRead puts roles first, and everybody last.
+func asRead(subject string) string {
+	for i, kind := range []string{"role:", "o:", "user:", "system:"} {
+		if strings.HasPrefix(subject, kind) {
+			return fmt.Sprint(i, subject)
+		}
+	}
+	return subject
 }
 
 // whosOf gives everybody of whom a change speaks, the least each.

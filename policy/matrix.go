@@ -1,8 +1,8 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 )
 
@@ -95,7 +95,12 @@ type part struct {
 type spot struct {
 	area   *area
 	method string
-	of     map[int]ruling // by kind
+	of     []ruled // each kind of which some row speaks
+}
+
+type ruled struct {
+	kind int
+	ruling
 }
 
 func (v *survey) add(upstream string, areas []area) {
@@ -105,24 +110,25 @@ func (v *survey) add(upstream string, areas []area) {
 		for _, method := range areas[i].methods {
 			rows := areas[i].rowsFor(0, method)
 			desk.judge(rows, v.holders[0])
-			at := spot{&areas[i], method, make(map[int]ruling, len(desk.touched))}
+			at := spot{&areas[i], method, make([]ruled, 0, len(desk.touched))}
 			for _, k := range desk.touched {
-				at.of[k] = desk.of[k]
+				at.of = append(at.of, ruled{k, desk.of[k]})
 			}
-			v.findMixed(at, rows)
+			v.findMixed(desk, rows)
 			p.spots = append(p.spots, at)
 		}
 	}
 	v.parts = append(v.parts, p)
 }
 
-func (v *survey) findMixed(at spot, rows []*Row) {
-	for k, r := range at.of {
+func (v *survey) findMixed(desk *rulings, rows []*Row) {
+	for _, k := range desk.touched {
+		r := desk.of[k]
 		if r.deny == nil || r.allow == nil || v.mixed[k] {
 			continue
 		}
 		v.mixed[k] = slices.ContainsFunc(rows, func(row *Row) bool {
-			return slices.Contains(v.holders[0][row.Subject], k) && at.of[v.kindOf[row.Subject]].allows()
+			return slices.Contains(v.holders[0][row.Subject], k) && desk.of[v.kindOf[row.Subject]].allows()
 		})
 	}
 }
@@ -168,15 +174,20 @@ func (v *survey) table(p part, subjects []string) Table {
 }
 
 func (at spot) cells(columns [][]int, subjects []string) []Cell {
-	ruled := map[int]*Row{} // column → the row that decides
-	for k, r := range at.of {
-		for _, c := range columns[k] {
-			ruled[c] = r.row()
+	type told struct {
+		column int
+		row    *Row
+	}
+	var all []told
+	for _, r := range at.of {
+		for _, c := range columns[r.kind] {
+			all = append(all, told{c, r.row()})
 		}
 	}
-	cells := make([]Cell, 0, len(ruled))
-	for _, c := range slices.Sorted(maps.Keys(ruled)) {
-		cells = append(cells, Cell{subjects[c], Decision{ruled[c].Effect, ruled[c]}})
+	slices.SortFunc(all, func(a, b told) int { return cmp.Compare(a.column, b.column) })
+	cells := make([]Cell, 0, len(all))
+	for _, t := range all {
+		cells = append(cells, Cell{subjects[t.column], Decision{Effect: t.row.Effect, Rule: t.row}})
 	}
 	return cells
 }

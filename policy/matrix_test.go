@@ -86,6 +86,7 @@ func TestTheMatrixSaysWhatEveryRequestIsAnswered(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, table := range m.Tables {
+			checkOrderOfCells(t, m.Columns, table)
 			upstream := strings.Replace(table.Upstream, "*", "any", 1)
 			for _, p := range paths {
 				lines := linesFor(text, table, upstream, p.String())
@@ -119,6 +120,21 @@ func TestTheMatrixSaysWhatEveryRequestIsAnswered(t *testing.T) {
 	}
 	if counts["allow"] < 5_000 || counts["deny"] < 5_000 {
 		t.Errorf("the policies do not try it: %v", counts)
+	}
+}
+
+// checkOrderOfCells: cells stand in the order of the columns, so that both can be
+// read side by side.
+func checkOrderOfCells(t *testing.T, columns []policy.Column, table policy.Table) {
+	t.Helper()
+	number := map[string]int{}
+	for i, c := range columns {
+		number[c.Subject] = i
+	}
+	for _, line := range table.Lines {
+		if !slices.IsSortedFunc(line.Cells, func(a, b policy.Cell) int { return number[a.Subject] - number[b.Subject] }) {
+			t.Fatalf("%s:%s: the cells %v are not in the order of the columns", table.Upstream, line.Path, line.Cells)
+		}
 	}
 }
 

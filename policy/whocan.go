@@ -18,9 +18,9 @@ type Access struct {
 	Instead *Row   // of the refused: the row that would let them in, if none denied; may be nil
 }
 
-// WhoCan asks for every subject that the policy names. The lists are complete: whoever may is at least one of
-// those in May, and none in Refused; only where system:anonymous is in May, people
-// of whom no row speaks go as nobody.
+// WhoCan asks for every subject that the policy names. The lists are complete:
+// whoever may is at least one of those in May, and none in Refused; only where
+// system:anonymous is in May, people of whom no row speaks go as nobody.
 //
 // Casbin is asked about one subject for each of the first rows that decide; the
 // error says that it answers otherwise, which is a bug.

@@ -39,12 +39,26 @@ func (o *output) check() error {
 // answer renders one answer: the object for programs, or what print writes for a
 // person.
 func (o *output) answer(cmd *cobra.Command, object any, print func(*sheet)) error {
+	return o.answerBy(cmd, func() any { return object }, print)
+}
+
+// answerBy makes the object only where it is asked for: that of a large answer
+// takes time.
+func (o *output) answerBy(cmd *cobra.Command, object func() any, print func(*sheet)) error {
 	if o.form == jsonForm {
 		encoder := json.NewEncoder(cmd.OutOrStdout())
 		encoder.SetEscapeHTML(false)
-		return encoder.Encode(object)
+		return written(encoder.Encode(object()))
 	}
 	out := newSheet(cmd.OutOrStdout())
 	print(out)
-	return out.err
+	return written(out.err)
+}
+
+// written tells a full disk from a mistake on the command line.
+func written(err error) error {
+	if err != nil {
+		return failed{fmt.Errorf("writing the answer: %w", err)}
+	}
+	return nil
 }

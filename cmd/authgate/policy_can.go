@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -25,7 +24,8 @@ func newPolicyCan() *cobra.Command {
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: offerQuestion,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := cmp.Or(who.check(), out.check()); err != nil {
+			method, err := parseMethod(args[0])
+			if err := cmp.Or(who.check(), out.check(), err); err != nil {
 				return err
 			}
 			loaded, err := flags.load()
@@ -36,7 +36,7 @@ func newPolicyCan() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			verdict, err := ask(loaded, who.who, strings.ToUpper(args[0]), at)
+			verdict, err := ask(loaded, who.who, method, at)
 			if err != nil {
 				return err
 			}
@@ -87,7 +87,7 @@ func ask(loaded *loadedPolicy, who policy.Who, method string, at place) (verdict
 	}
 	v.Decision = d.Effect.String()
 	if d.Rule == nil {
-		v.Reason = "no row matches"
+		v.Reason = loaded.unmatched(at.upstream)
 		q.Roles = loaded.Resolve(policy.Who{Anonymous: true})
 		if open := loaded.Decide(q); open.Allowed() {
 			v.Reason += ", but " + open.Rule.Where() + " lets anybody through without a login"

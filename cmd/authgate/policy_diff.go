@@ -55,8 +55,9 @@ func newPolicyDiff() *cobra.Command {
 			}
 			if out.form == markdownForm {
 				_, err = io.WriteString(cmd.OutOrStdout(), c.markdown())
+				err = written(err)
 			} else {
-				err = out.answer(cmd, newPolicyChanges(c), c.print)
+				err = out.answerBy(cmd, func() any { return newPolicyChanges(c) }, c.print)
 			}
 			if err != nil {
 				return err

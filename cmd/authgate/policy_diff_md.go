@@ -91,8 +91,8 @@ func (g *changeGroup) row() string {
 	if !g.granted && slices.ContainsFunc(g.places, func(c policy.Change) bool { return c.Denying == nil }) {
 		because = append(because, "which is gone, or no longer theirs")
 	}
-	if how := g.how(&sheet{}); how != "" {
-		because = append(because, code(how))
+	for _, way := range g.ways(&sheet{}) {
+		because = append(because, code(way))
 	}
 	return "| " + strings.Join([]string{upstreamCell(g.Upstream), who, strings.Join(sites, "<br>"), strings.Join(because, "<br>")}, " | ") + " |\n"
 }

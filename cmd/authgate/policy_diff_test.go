@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -51,6 +54,30 @@ func TestNothingInACommentIsMarkdownOfItsOwn(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAnswerThatCannotBeWrittenIsNoMistakeOnTheCommandLine(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "policy.csv")
+	if err := os.WriteFile(file, []byte("p, role:admin, *, /**, *, allow\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"can --policy FILE --role role:admin GET u:/", "can --policy FILE --role role:admin GET u:/ -o json",
+		"matrix --policy FILE", "matrix --policy FILE -o json",
+		"diff FILE FILE", "diff FILE FILE -o json", "diff FILE FILE -o md",
+	} {
+		var stderr strings.Builder
+		args := append([]string{"policy"}, strings.Fields(strings.ReplaceAll(line, "FILE", file))...)
+		code := run(t.Context(), args, fullDisk{}, &stderr)
+		if want := "authgate: writing the answer: no room\n"; code != exitNo || stderr.String() != want {
+			t.Errorf("%s: exit code %d and %q, want %d and %q", line, code, stderr.String(), exitNo, want)
+		}
+	}
+}
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no room") }
 
 func comparedTexts(t *testing.T, before, after string) compared {
 	t.Helper()

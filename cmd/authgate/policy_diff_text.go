@@ -69,11 +69,12 @@ func (c compared) summary() string {
 	return fmt.Sprintf("%d granted, %d revoked", c.GrantedN, c.RevokedN)
 }
 
-// mostNames, mostPlaces and mostRows bound what is read of one change.
+// mostNames, mostPlaces, mostRows and mostWays bound what is read of one change.
 const (
 	mostNames  = 8
 	mostPlaces = 12
 	mostRows   = 2
+	mostWays   = 4
 )
 
 func (c compared) print(s *sheet) {
@@ -96,8 +97,8 @@ func (g *changeGroup) print(s *sheet) {
 		sign = s.good("+")
 	}
 	s.line("  %s %s", sign, g.who())
-	if how := g.how(s); how != "" {
-		s.line("      %s %s", s.faint("as"), how)
+	for _, way := range g.ways(s) {
+		s.line("      %s %s", s.faint("as"), way)
 	}
 	var rows [][]string
 	for i, place := range g.places {
@@ -141,13 +142,24 @@ func (g *changeGroup) rows(most int) []*policy.Row {
 	return rows
 }
 
-// how tells of the way to the first row, where the group is not the row's own
-// subject and those who come with it.
-func (g *changeGroup) how(s *sheet) string {
-	if len(g.Chain) == 0 || slices.Contains(g.subjects, g.Allowing.Subject) || len(g.With) > 0 {
-		return ""
+// ways tells how the first of a group comes to the rows that let it in, where it is
+// not the row's own subject and those who come with it: each way once.
+func (g *changeGroup) ways(s *sheet) []string {
+	var ways []string
+	for _, place := range g.places {
+		if len(place.Chain) == 0 || slices.Contains(g.subjects, place.Allowing.Subject) || len(g.With) > 0 {
+			continue
+		}
+		way := heldSubject{Chain: newChain(place.Chain)}.how(s)
+		switch {
+		case slices.Contains(ways, way):
+		case len(ways) == mostWays:
+			return append(ways, "and in other ways, which -o json lists")
+		default:
+			ways = append(ways, way)
+		}
 	}
-	return heldSubject{Chain: newChain(g.Chain)}.how(s)
+	return ways
 }
 
 // who tells of roles, then of those whom they reach, then of what else a person

@@ -28,7 +28,8 @@ func newPolicyExplain() *cobra.Command {
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: offerQuestion,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := cmp.Or(who.check(), out.check()); err != nil {
+			method, err := parseMethod(args[0])
+			if err := cmp.Or(who.check(), out.check(), err); err != nil {
 				return err
 			}
 			loaded, err := flags.load()
@@ -39,7 +40,7 @@ func newPolicyExplain() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			e, err := explain(loaded, who.who, strings.ToUpper(args[0]), at, all)
+			e, err := explain(loaded, who.who, method, at, all)
 			if err != nil {
 				return err
 			}
@@ -68,6 +69,8 @@ type explanation struct {
 	Others     int             `json:"others"`      // rows that are not listed
 	NearMisses []nearMiss      `json:"near_misses"` // edits, each of which turns the answer; the smallest first
 	Anybody    string          `json:"anybody"`     // file:line of the row that lets anybody do this without a login, or empty
+
+	groups []string // of the person, as they were given
 }
 
 type heldSubject struct {
@@ -117,7 +120,7 @@ func explain(loaded *loadedPolicy, who policy.Who, method string, at place, all 
 	if at.refused != nil {
 		v.Reason = "refused with 400 before any policy is asked: " + v.Reason
 	}
-	e := explanation{verdict: v, Who: []heldSubject{}, Unknown: []string{}, Rows: []consideredRow{}, NearMisses: []nearMiss{}}
+	e := explanation{verdict: v, Who: []heldSubject{}, Unknown: []string{}, Rows: []consideredRow{}, NearMisses: []nearMiss{}, groups: who.Groups}
 	if at.refused != nil {
 		return e, nil
 	}
@@ -182,7 +185,11 @@ func (e explanation) printWho(s *sheet) {
 		table = append(table, []string{"  " + held.Subject, held.how(s)})
 	}
 	for _, name := range e.Unknown {
-		table = append(table, []string{"  " + name, s.warn("the policy does not name it")})
+		why := "the policy does not name it"
+		if prefix, _, _ := strings.Cut(name, ":"); slices.Contains(e.groups, name) && slices.Contains([]string{"role", "user", "system"}, prefix) {
+			why = "dropped: no group may begin with " + prefix + ":"
+		}
+		table = append(table, []string{"  " + name, s.warn(why)})
 	}
 	if len(table) == 0 {
 		table = append(table, []string{s.warn("  nobody whom the policy knows")})

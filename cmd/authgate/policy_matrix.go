@@ -33,6 +33,12 @@ func newPolicyMatrix() *cobra.Command {
 			if err := out.check(); err != nil {
 				return err
 			}
+			if slices.Contains(upstreams, "") {
+				return errors.New("--upstream is empty; name one, or leave the flag out")
+			}
+			if slices.Contains(subjects, "") {
+				return errors.New("--subject is empty; name one, or leave the flag out")
+			}
 			loaded, err := flags.load()
 			if err != nil {
 				return err
@@ -52,7 +58,7 @@ func newPolicyMatrix() *cobra.Command {
 			if err != nil {
 				return failed{err}
 			}
-			return out.answer(cmd, newMatrix(found, loaded.Hash()), func(s *sheet) { printMatrix(s, found, len(subjects) > 0) })
+			return out.answerBy(cmd, func() any { return newMatrix(found, loaded.Hash()) }, func(s *sheet) { printMatrix(s, found, len(subjects) > 0) })
 		},
 	}
 	flags.add(cmd)

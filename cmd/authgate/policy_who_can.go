@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -25,7 +26,8 @@ func newPolicyWhoCan() *cobra.Command {
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: offerQuestion,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := out.check(); err != nil {
+			method, err := parseMethod(args[0])
+			if err := cmp.Or(out.check(), err); err != nil {
 				return err
 			}
 			loaded, err := flags.load()
@@ -36,7 +38,7 @@ func newPolicyWhoCan() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			who, err := findWhoCan(loaded, strings.ToUpper(args[0]), at)
+			who, err := findWhoCan(loaded, method, at)
 			if err != nil {
 				return failed{err}
 			}
@@ -59,7 +61,7 @@ type whoCan struct {
 	Method   string   `json:"method"`
 	Upstream string   `json:"upstream"`
 	Path     string   `json:"path"`      // canonical
-	Reason   string   `json:"reason"`    // why nobody may, where the path is refused before any policy is asked
+	Reason   string   `json:"reason"`    // why nobody may, where no row says so
 	SignedIn bool     `json:"signed_in"` // everybody who is signed in may, but for the refused
 	Anybody  bool     `json:"anybody"`   // nobody needs to sign in; whoever did, and is spoken of by no row, goes as nobody
 	May      []access `json:"may"`       // every subject that may; roles first
@@ -94,6 +96,9 @@ func findWhoCan(loaded *loadedPolicy, method string, at place) (whoCan, error) {
 	}
 	for _, a := range who.Refused {
 		answer.Refused = append(answer.Refused, newAccess(a))
+	}
+	if len(answer.May)+len(answer.Refused) == 0 {
+		answer.Reason = loaded.unmatched(at.upstream)
 	}
 	return answer, nil
 }

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/proxy"
+	"github.com/example-org/authgate/target"
+)
+
+// place is a TARGET of the command line.
+type place struct {
+	upstream string // empty where a refused path leaves it open
+	path     target.Path
+	shown    string // path as it is told: canonical, or as written where it is refused
+	raw      string // path as it was written
+	refused  error  // why authgate would refuse the path before any policy is asked
+}
+
+// parsePlace reads UPSTREAM:/path or, with a configuration, a URL.
+func (l *loadedPolicy) parsePlace(s string) (place, error) {
+	if scheme, rest, isURL := strings.Cut(s, "://"); isURL && (scheme == "http" || scheme == "https") {
+		return l.parseURL(s, rest)
+	}
+	upstream, path, ok := strings.Cut(s, ":")
+	if !ok || upstream == "" || !strings.HasPrefix(path, "/") {
+		return place{}, fmt.Errorf("target %q is not UPSTREAM:/path", s)
+	}
+	if upstream == "*" {
+		return place{}, fmt.Errorf("target %q: * is no upstream; name one", s)
+	}
+	if l.config != nil && !slices.Contains(l.config.UpstreamNames(), upstream) {
+		what := fmt.Sprintf("the configuration has no upstream %q", upstream)
+		if hint := fault.DidYouMean(upstream, l.config.UpstreamNames()); hint != "" {
+			what += "; " + hint
+		}
+		return place{}, errors.New(what)
+	}
+	at := newPlace(path)
+	at.upstream = upstream
+	return l.served(at), nil
+}
+
+// served refuses what the proxy would. Without a configuration there is none.
+func (l *loadedPolicy) served(at place) place {
+	if l.config != nil && at.refused == nil && at.path.HasCodedSlash() {
+		at.refused = errors.New("the path holds an encoded slash (%2F), which no upstream takes")
+	}
+	return at
+}
+
+func newPlace(path string) place {
+	canonical, err := target.Parse(path)
+	if err != nil {
+		return place{shown: path, raw: path, refused: err}
+	}
+	return place{path: canonical, shown: canonical.String(), raw: path}
+}
+
+// unmatched says that no row matches, and what may be the reason where it is not
+// known which upstreams there are: a slip in the name.
+func (l *loadedPolicy) unmatched(upstream string) string {
+	const reason = "no row matches"
+	if l.config != nil || slices.Contains(l.Upstreams(), upstream) {
+		return reason
+	}
+	if hint := fault.DidYouMean(upstream, l.Upstreams()); hint != "" {
+		return reason + ", and none names " + upstream + "; " + hint
+	}
+	return reason
+}
+
+// parseURL finds the upstream of a URL as the proxy does: by host, then by the
+// longest prefix of the canonical path. The path is taken as it was written,
+// because net/url would decode it.
+func (l *loadedPolicy) parseURL(s, rest string) (place, error) {
+	if l.config == nil {
+		return place{}, fmt.Errorf("target %q is a URL, which takes --config to tell its upstream; or write UPSTREAM:/path", s)
+	}
+	end := strings.IndexAny(rest, "/?")
+	if end < 0 {
+		end = len(rest)
+	}
+	u, err := url.Parse("//" + rest[:end])
+	if err != nil {
+		return place{}, fmt.Errorf("target: %w", err)
+	}
+	path := rest[end:]
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
+	at := newPlace(path)
+	found, known := proxy.Route(l.config.Upstreams, strings.ToLower(u.Hostname()), at.path.String())
+	switch {
+	case !known:
+		return place{}, fmt.Errorf("no upstream of the configuration has the host %s", u.Hostname())
+	case at.refused != nil:
+		return at, nil
+	case found < 0:
+		return place{}, fmt.Errorf("no upstream of the configuration serves %s under this path", u.Hostname())
+	}
+	at.upstream = l.config.Upstreams[found].Name
+	return l.served(at), nil
+}
