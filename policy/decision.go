@@ -32,10 +32,16 @@ type Request struct {
 type Decision struct {
 	Effect Effect
 	Rule   *Row // the row that decided; nil where none matched
+
+	disputed bool // index and casbin do not agree
 }
 
 // Allowed reports whether the request may go on.
 func (d Decision) Allowed() bool { return d.Effect == Allow }
+
+// Silent reports whether no row speaks of whoever asks. An answer on which index
+// and casbin do not agree is no for another reason: some row may.
+func (d Decision) Silent() bool { return d.Rule == nil && !d.disputed }
 
 // String gives the answer as the audit does: allow policy.csv:3.
 func (d Decision) String() string {

@@ -25,13 +25,16 @@ type Observed struct {
 	Method   string
 	Effect   Effect // what was decided
 	Rule     string // file:line that decided; empty where no row matched
+	Policy   string // hash of the policy that decided; empty where the log does not say
 }
+
+func (o *Observed) signedIn() bool { return o.Person != "" || o.Email != "" }
 
 // who describes whoever asked so that any policy can say what they are. Groups
 // say it best: the roles of then came from the g rows of then. Where only roles
 // are known they are taken as held, and byRoles says so.
 func (o *Observed) who() (who Who, byRoles bool) {
-	signedIn := o.Person != "" || o.Email != ""
+	signedIn := o.signedIn()
 	switch {
 	case slices.Contains(o.Groups, anonymous), !signedIn && len(o.Groups) == 0 && len(o.Roles) == 0:
 		return Who{Anonymous: true}, false
@@ -102,7 +105,7 @@ func whoKey(key []byte, who Who) []byte {
 // wherever anybody may, incognito. It gives the roles, too, that it came to.
 func (c *crowd) decide(q Request, signedIn bool) (Decision, Roles) {
 	d := c.snapshot.Decide(q)
-	if d.Rule != nil || !signedIn {
+	if !d.Silent() || !signedIn {
 		return d, q.Roles
 	}
 	roles := q.Roles

@@ -26,6 +26,9 @@ type folder struct {
 	least int // different values
 	trees map[string]*wordTree
 	deny  []*Row // of the present policy
+
+	refused  []string // paths that no * may reach
+	compared int
 }
 
 // fold works from the last segment to the first, so that /a/1/x, /a/1/y, ...,
@@ -108,6 +111,9 @@ func (f *folder) mayFold(upstream, method string, within *Row, g siblings, shape
 	}
 	seen := g.members[0].seen
 	if f.trees[upstream].words(seen[:nthSegment(seen, strings.Count(g.before, "/")+1)]) {
+		return false
+	}
+	if f.compared += len(f.refused); f.compared > maxCompared || slices.ContainsFunc(f.refused, func(path string) bool { return matchPath(path, folded) }) {
 		return false
 	}
 	return !slices.ContainsFunc(f.deny, func(row *Row) bool {

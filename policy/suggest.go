@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
 
@@ -25,20 +26,27 @@ type SuggestOptions struct {
 // Suggest gathers the requests of a log and finds the least rows that allow what
 // was allowed. It belongs to one goroutine.
 type Suggest struct {
-	options SuggestOptions
-	crowd   *crowd // of the present policy, or nil
-	kinds   map[string]int
-	askers  []asker
-	seen    map[request]int64
-	report  SuggestReport
-	left    map[string]*LeftOut // by reason
-	alone   map[string]Roles    // of the present policy, by subject
-	key     []byte
+	options  SuggestOptions
+	crowd    *crowd // of the present policy, or nil
+	kinds    map[string]int
+	askers   []asker
+	seen     map[request]int64
+	then     map[rowOfThen]*letIn
+	by       map[request]*letIn          // only what a row of then is known of
+	holders  map[string]*people          // subject → who is it, whatever they asked
+	refused  map[ask]map[string]struct{} // → paths
+	refusals int
+	seed     maphash.Seed
+	report   SuggestReport
+	left     map[string]*LeftOut // by reason
+	alone    map[string]Roles    // of the present policy, by subject
+	key      []byte
 }
 
 // asker is a kind of people: all that a policy can know of them is the same.
 type asker struct {
 	who      Who
+	named    []string // subjects that the line names
 	subjects []string // of which one is to get the row
 	roles    Roles    // under the present policy
 }
@@ -58,6 +66,7 @@ func NewSuggest(options SuggestOptions) *Suggest {
 	options.Distinct = max(2, options.Distinct)
 	s := &Suggest{
 		options: options, kinds: map[string]int{}, seen: map[request]int64{},
+		then: map[rowOfThen]*letIn{}, by: map[request]*letIn{}, refused: map[ask]map[string]struct{}{}, holders: map[string]*people{}, seed: maphash.MakeSeed(),
 		left: map[string]*LeftOut{}, alone: map[string]Roles{},
 	}
 	if options.Present != nil {
@@ -68,11 +77,14 @@ func NewSuggest(options SuggestOptions) *Suggest {
 
 // Add takes one request of a log.
 func (s *Suggest) Add(o *Observed) {
+	who, byRoles := o.who()
+	kind := s.asker(o, who)
+	s.count(o, kind)
 	if o.Effect == Allow == s.options.Denied {
+		s.refuse(o, kind)
 		return
 	}
 	s.report.Requests++
-	who, byRoles := o.who()
 	if byRoles {
 		s.report.ByRoles++
 	}
@@ -80,12 +92,13 @@ func (s *Suggest) Add(o *Observed) {
 		s.leave("nobody was signed in", "", o.Method+" "+o.Upstream+":"+o.Path.String(), 1)
 		return
 	}
-	q := request{s.asker(o, who), o.Upstream, o.Method, o.Path}
+	q := request{kind, o.Upstream, o.Method, o.Path}
 	if _, known := s.seen[q]; !known && len(s.seen) == maxSeen {
 		s.leave(fmt.Sprintf("the log holds more than %d different requests", maxSeen), "", q.String(), 1)
 		return
 	}
 	s.seen[q]++
+	s.learn(o, q)
 }
 
 // asker finds the kind of people that somebody belongs to. An e-mail address
@@ -105,7 +118,7 @@ func (s *Suggest) asker(o *Observed, who Who) int {
 	if kind, known := s.kinds[string(s.key)]; known {
 		return kind
 	}
-	a := asker{who: who}
+	a := asker{who: who, named: o.named()}
 	roles := o.Roles
 	if s.crowd != nil {
 		a.roles, _ = s.crowd.resolve(who)
@@ -115,25 +128,6 @@ func (s *Suggest) asker(o *Observed, who Who) int {
 	s.askers = append(s.askers, a)
 	s.kinds[string(s.key)] = len(s.askers) - 1
 	return len(s.askers) - 1
-}
-
-// candidates are the subjects that a row may name for somebody: roles, for want of
-// them groups, and else everybody who is signed in.
-func candidates(o *Observed, who Who, roles []string) []string {
-	var names []string
-	switch {
-	case who.Anonymous:
-		return []string{anonymous}
-	case len(roles) > 0:
-		names = roles
-	case len(o.Groups) > 0:
-		names = o.Groups
-	default:
-		return []string{authenticated}
-	}
-	names = slices.Clone(names)
-	slices.Sort(names)
-	return slices.Compact(names)
 }
 
 // leave notes requests that no row is suggested for.
@@ -174,6 +168,9 @@ func (s *Suggest) attribute() []granted {
 			case d.Rule != nil:
 				s.leave("the present policy denies it", d.Rule.Where(), q.String(), s.seen[q])
 				continue
+			}
+			if !s.options.Denied {
+				s.report.NotAllowed += s.seen[q]
 			}
 		}
 		open = append(open, g)
@@ -228,44 +225,15 @@ func (s *Suggest) holding(subject string) Roles {
 	return roles
 }
 
-// choose attributes what no present row allows. A request that some subject gets
-// a row for anyway goes to that one; else to the rarest, so that as few as can be
-// gain by it.
-func (s *Suggest) choose(open, found []granted) []granted {
-	type right struct{ subject, upstream, method, path string }
-	given := map[right]bool{}
-	for _, g := range found {
-		given[right{g.subject, g.upstream, g.method, g.path.String()}] = true
-	}
-	held := map[string]int64{} // subject → requests of those who are it
-	for _, g := range open {
-		for _, name := range s.askers[g.asker].subjects {
-			held[name] += s.seen[g.request]
-		}
-	}
-	for i := range open {
-		g := &open[i]
-		names := slices.SortedFunc(slices.Values(s.askers[g.asker].subjects), func(a, b string) int {
-			return cmp.Or(cmp.Compare(held[a], held[b]), strings.Compare(a, b))
-		})
-		g.subject = names[0]
-		for _, name := range names {
-			if given[right{name, g.upstream, g.method, g.path.String()}] {
-				g.subject = name
-				break
-			}
-		}
-		given[right{g.subject, g.upstream, g.method, g.path.String()}] = true
-	}
-	return open
-}
-
 // unsayable tells why no row can allow this request and no other; empty if one
 // can.
 func (s *Suggest) unsayable(g *granted) string {
 	row := Row{Subject: g.subject, Upstream: g.upstream, Path: g.path.String(), Methods: g.method}
 	if strings.Contains(row.Path, anySegment) {
 		return "the path holds a *, which stands for other paths, too, in a row"
+	}
+	if strings.Count(row.Path, "/") > maxVisits/4 {
+		return "the path has more segments than a policy takes"
 	}
 	judge := parser{upstreams: s.options.Upstreams}
 	for _, field := range []column{{"subject", checkSubject}, {"upstream", judge.checkUpstream}, {"path", checkPath}, {"method", checkMethods}} {

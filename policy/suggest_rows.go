@@ -10,13 +10,15 @@ import (
 
 // SuggestReport is the least rows for what was seen, and what they leave out.
 type SuggestReport struct {
-	Requests  int64          `json:"requests"`  // seen, and of the wanted kind
-	Different int            `json:"different"` // of them: differing in who, upstream, method or path
-	ByRoles   int64          `json:"by_roles"`  // of them: the line names roles and no groups
-	Rows      []SuggestedRow `json:"rows"`
-	Remove    []RemovedRow   `json:"remove"`   // rows of the present policy that are not needed as they are
-	Kept      int            `json:"kept"`     // rows of the present policy that stay, g and deny rows included
-	LeftOut   []LeftOut      `json:"left_out"` // requests that no row is suggested for
+	Requests   int64          `json:"requests"`    // seen, and of the wanted kind
+	Different  int            `json:"different"`   // of them: differing in who, upstream, method or path
+	ByRoles    int64          `json:"by_roles"`    // of them: the line names roles and no groups
+	NotAllowed int64          `json:"not_allowed"` // of them: the present policy does not allow it, and a new row would
+	Guessed    int64          `json:"guessed"`     // of them: nothing tells which of several subjects is to have the row
+	Rows       []SuggestedRow `json:"rows"`
+	Remove     []RemovedRow   `json:"remove"`   // rows of the present policy that are not needed as they are
+	Kept       int            `json:"kept"`     // rows of the present policy that stay, g and deny rows included
+	LeftOut    []LeftOut      `json:"left_out"` // requests that no row is suggested for
 
 	policy string
 }
@@ -71,10 +73,9 @@ func (r *SuggestReport) Policy() string { return r.policy }
 
 // Report makes the suggestion. It has asked the suggested policy about every
 // request that it is made from; the error says that this failed, which is a
-// mistake of authgate.
+// mistake of authgate, or that the policy would be larger than one may be. It is
+// called once, at the end.
 func (s *Suggest) Report() (SuggestReport, error) {
-	report := s.report
-	report.Different = len(s.seen)
 	attributed := slices.DeleteFunc(s.attribute(), func(g granted) bool {
 		reason := s.unsayable(&g)
 		if reason != "" {
@@ -82,6 +83,8 @@ func (s *Suggest) Report() (SuggestReport, error) {
 		}
 		return reason != ""
 	})
+	report := s.report
+	report.Different = len(s.seen)
 	rows, rare := s.rows(attributed)
 	for _, row := range rare {
 		s.leave(fmt.Sprintf("the row stands for fewer than %d requests", s.options.MinCount), "", row.Row, row.Requests)
@@ -149,15 +152,17 @@ func (s *Suggest) patterns(attributed []granted) map[door]map[string]map[string]
 	}
 	parts := map[part]map[string]*shape{}
 	f := folder{least: s.options.Distinct, trees: map[string]*wordTree{}}
+	for q := range s.seen {
+		if f.trees[q.upstream] == nil {
+			f.trees[q.upstream] = &wordTree{}
+		}
+		f.trees[q.upstream].add(q.path.String())
+	}
 	if s.options.Present != nil {
 		f.deny = slices.DeleteFunc(slices.Clone(s.options.Present.rows), func(row *Row) bool { return row.Effect == Allow })
 	}
 	for _, g := range attributed {
 		path := g.path.String()
-		if f.trees[g.upstream] == nil {
-			f.trees[g.upstream] = &wordTree{}
-		}
-		f.trees[g.upstream].add(path)
 		if g.within != nil && !s.options.Exact && !strings.HasSuffix(g.within.Path, anyRest) {
 			path = g.within.Path // somebody has folded it already
 		}
@@ -173,6 +178,10 @@ func (s *Suggest) patterns(attributed []granted) map[door]map[string]map[string]
 	doors := map[door]map[string]map[string]*shape{}
 	for p, shapes := range parts {
 		if !s.options.Exact {
+			f.refused, f.compared = nil, 0
+			if p.within == nil { // else the present row tells
+				f.refused = s.refusedYet(p.door, p.method, shapes)
+			}
 			f.fold(p.upstream, p.method, p.within, shapes)
 		}
 		if doors[p.door] == nil {
@@ -193,6 +202,24 @@ func (s *Suggest) patterns(attributed []granted) map[door]map[string]map[string]
 		dropCovered(methods)
 	}
 	return doors
+}
+
+// refusedYet gives the paths that somebody who is the subject was refused, and
+// nobody who is was allowed. GET would bring HEAD along.
+func (s *Suggest) refusedYet(at door, method string, allowed map[string]*shape) []string {
+	methods := []string{method}
+	if method == "GET" {
+		methods = append(methods, "HEAD")
+	}
+	var paths []string
+	for _, m := range methods {
+		for path := range s.refused[ask{at.subject, at.upstream, m}] {
+			if allowed[path] == nil {
+				paths = append(paths, path)
+			}
+		}
+	}
+	return paths
 }
 
 // maxCompared bounds how many pairs of patterns are looked at for one that makes

@@ -12,7 +12,8 @@ import (
 )
 
 // suggest makes a suggestion from lines such as "o:dev allow GET u:/a", each by
-// somebody in that group, or who holds these roles, or by nobody ("-").
+// somebody in that group, or who holds these roles, or by nobody ("-"), and with
+// @3 behind it if the log says that policy.csv:3 decided.
 func suggest(t *testing.T, options policy.SuggestOptions, lines ...string) policy.SuggestReport {
 	t.Helper()
 	if options.Distinct == 0 {
@@ -21,11 +22,15 @@ func suggest(t *testing.T, options policy.SuggestOptions, lines ...string) polic
 	s := policy.NewSuggest(options)
 	for _, line := range lines {
 		name, line, _ := strings.Cut(line, " ")
+		line, row, told := strings.Cut(line, " @")
 		who := inGroups("p", strings.Split(name, "+")...)
 		if strings.HasPrefix(name, "role:") {
 			who = inRoles("p", strings.Split(name, "+")...)
 		} else if name == "-" {
 			who = policy.Observed{}
+		}
+		if told {
+			who.Policy, who.Rule = "hash", "policy.csv:"+row
 		}
 		s.Add(observed(t, who, line))
 	}
@@ -109,10 +114,55 @@ func TestASuggestionNamesTheSubjectsThatFewestGainBy(t *testing.T) {
 			"+ role:admin u:/x DELETE 1/1; + role:viewer u:/x GET 2/1; + role:viewer u:/y GET 1/1",
 		},
 		{
+			"what people share who asked, and nobody else is",
+			"role:a+role:v allow GET u:/x; role:b+role:v allow GET u:/x", "+ role:v u:/x GET 2/1",
+		},
+		{
+			"but not what others are, too, who did not ask",
+			"role:a+role:v allow GET u:/x; role:b+role:v allow GET u:/x; role:v allow GET u:/y", "+ role:a u:/x GET 1/1; + role:b u:/x GET 1/1; + role:v u:/y GET 1/1",
+		},
+		{
+			"nobody to whom it was refused",
+			"role:a+role:v allow GET u:/x; role:b+role:v allow GET u:/x; role:a deny GET u:/x; role:v deny GET u:/x; role:b+role:c allow PUT u:/x; role:b deny PUT u:/x",
+			"+ role:a u:/x GET 1/1; + role:b u:/x GET 1/1; + role:c u:/x PUT 1/1",
+		},
+		{
+			"what all are whom the same row let in",
+			"role:v allow GET u:/x @3; role:a+role:v allow GET u:/y @3; role:a+role:v allow PUT u:/y @4", "+ role:a u:/y PUT 1/1; + role:v u:/x GET 1/1; + role:v u:/y GET 1/1",
+		},
+		{
+			"a group, where that row let in people of different roles",
+			"o:x+system:authenticated allow GET u:/x @3; system:authenticated allow GET u:/y @3", "+ system:authenticated u:/x GET 1/1; + system:authenticated u:/y GET 1/1",
+		},
+		{
+			"but everybody only where the groups of all are known",
+			"role:a allow GET u:/x @3; role:b allow GET u:/y @3", "+ role:a u:/x GET 1/1; + role:b u:/y GET 1/1",
+		},
+		{"nobody, where that row let nobody in, too", "- allow GET u:/x @3; role:a allow GET u:/y @3", "+ system:anonymous u:/x GET 1/1; + system:anonymous u:/y GET 1/1"},
+		{
+			"one that a * of theirs lets in anyway",
+			"role:v allow GET u:/a/1; role:v allow GET u:/a/2; role:v allow GET u:/a/3; role:a+role:v allow GET u:/a/4; role:a+role:v allow HEAD u:/a/5; role:a+role:v allow PUT u:/a/4",
+			"+ role:a u:/a/4 PUT 1/1; + role:v u:/a/* GET 5/5",
+		},
+		{
+			"a * that somebody asked for is none", "role:v allow GET u:/a/*; role:a+role:v allow GET u:/a/x",
+			"+ role:a u:/a/x GET 1/1; ! the path holds a *, which stands for other paths, too, in a row 1",
+		},
+		{
 			"groups where there are no roles", "o:dev+system:authenticated allow GET u:/x; system:authenticated allow GET u:/y",
 			"+ o:dev u:/x GET 1/1; + system:authenticated u:/y GET 1/1",
 		},
 		{"a person whom a policy named", "user:me@x allow GET u:/x", "+ user:me@x u:/x GET 1/1"},
+		{
+			"a * reaches nothing that was refused to them, unless it was allowed, too",
+			"o:a allow GET u:/a/1; o:a allow GET u:/a/2; o:a allow GET u:/a/3; o:a+o:c deny GET u:/a/9; o:b allow GET u:/a/1; o:b allow GET u:/a/2; o:b allow GET u:/a/3; o:b deny GET u:/a/3; o:b deny PUT u:/a/4",
+			"+ o:a u:/a/1 GET 1/1; + o:a u:/a/2 GET 1/1; + o:a u:/a/3 GET 1/1; + o:b u:/a/* GET 3/3",
+		},
+		{
+			"nor HEAD where GET has it in it, and nobody where somebody was refused",
+			"o:a allow GET u:/a/1; o:a allow GET u:/a/2; o:a allow GET u:/a/3; o:a deny HEAD u:/a/4; - allow GET u:/b/1; - allow GET u:/b/2; - allow GET u:/b/3; o:c deny GET u:/b/4",
+			"+ o:a u:/a/1 GET 1/1; + o:a u:/a/2 GET 1/1; + o:a u:/a/3 GET 1/1; + system:anonymous u:/b/1 GET 1/1; + system:anonymous u:/b/2 GET 1/1; + system:anonymous u:/b/3 GET 1/1",
+		},
 		{"nobody", "- allow GET u:/x", "+ system:anonymous u:/x GET 1/1"},
 		{"what was refused is not suggested", "o:dev deny GET u:/x; - login GET u:/x", ""},
 		{
@@ -125,6 +175,90 @@ func TestASuggestionNamesTheSubjectsThatFewestGainBy(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s:\ngot  %s\nwant %s", c.name, got, c.want)
 		}
+	}
+}
+
+func TestTheSubjectThatTheFewestPeopleAreIsCountedByPeople(t *testing.T) {
+	t.Parallel()
+	s := policy.NewSuggest(policy.SuggestOptions{Distinct: 3})
+	add := func(person, line string, roles ...string) { s.Add(observed(t, inRoles(person, roles...), line)) }
+	add("alice", "allow GET u:/x", "role:a", "role:b")
+	for range 9 {
+		add("dave", "allow GET u:/a", "role:b")
+	}
+	add("erin", "deny GET u:/b", "role:a")
+	add("fred", "deny GET u:/b", "role:a")
+	report, err := s.Report()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(changes(report), "; "), "+ role:b u:/a GET 9/1; + role:b u:/x GET 1/1"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestARowOfAnotherEditionTellsNothing(t *testing.T) {
+	t.Parallel()
+	s := policy.NewSuggest(policy.SuggestOptions{Distinct: 3})
+	for _, l := range []struct {
+		hash, line string
+		roles      []string
+	}{
+		{"old", "allow GET u:/x", []string{"role:v"}},
+		{"new", "allow PUT u:/x", []string{"role:a", "role:v"}},
+		{"", "allow GET u:/y", []string{"role:v"}},
+		{"", "allow PUT u:/y", []string{"role:a", "role:v"}},
+	} {
+		o := inRoles("p", l.roles...)
+		o.Policy, o.Rule = l.hash, "policy.csv:3"
+		s.Add(observed(t, o, l.line))
+	}
+	report, err := s.Report()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(changes(report), "; "), "+ role:a u:/x PUT 1/1; + role:a u:/y PUT 1/1; + role:v u:/x GET 1/1; + role:v u:/y GET 1/1"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestARoleThatIsHeldNoMoreGetsNoRow(t *testing.T) {
+	t.Parallel()
+	s := policy.NewSuggest(policy.SuggestOptions{Present: load(t, "p, role:c, u, /c, GET, allow\ng, o:x, role:c"), Distinct: 3})
+	for _, group := range []string{"o:x", "o:z"} {
+		o := inGroups("p", group)
+		o.Roles, o.Policy, o.Rule = []string{"role:t"}, "hash", "policy.csv:3"
+		s.Add(observed(t, o, "allow GET u:/"+group))
+	}
+	report, err := s.Report()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(changes(report), "; "), "+ o:z u:/o:z GET 1/1; + role:c u:/o:x GET 1/1; - policy.csv:1 unused"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestASuggestionCountsWhatItGuessed(t *testing.T) {
+	t.Parallel()
+	if r := suggest(t, policy.SuggestOptions{}, "role:a+role:b allow GET u:/x", "role:a+role:b allow GET u:/x", "role:a allow GET u:/y"); r.Guessed != 0 {
+		t.Errorf("%d guessed, and role:b has fewer", r.Guessed)
+	}
+	if r := suggest(t, policy.SuggestOptions{}, "role:a+role:b allow GET u:/x", "role:a+role:b allow GET u:/x"); r.Guessed != 2 {
+		t.Errorf("%d guessed, want 2", r.Guessed)
+	}
+	present := load(t, "p, o:dev, u, /a, GET, allow")
+	if r := suggest(t, policy.SuggestOptions{Present: present}, "o:dev allow GET u:/a", "o:dev allow GET u:/b"); r.NotAllowed != 1 {
+		t.Errorf("%d not allowed as it is, want 1", r.NotAllowed)
+	}
+}
+
+// TestAPathOfThousandsOfSegmentsSpoilsNoSuggestion since no policy could hold it.
+func TestAPathOfThousandsOfSegmentsSpoilsNoSuggestion(t *testing.T) {
+	t.Parallel()
+	got := changes(suggest(t, policy.SuggestOptions{}, "o:dev allow GET u:"+strings.Repeat("/a", 3000), "o:dev allow GET u:/b"))
+	if want := []string{"+ o:dev u:/b GET 1/1", "! the path has more segments than a policy takes 1"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
@@ -167,6 +301,10 @@ func TestASuggestionIsComparedWithThePresentPolicy(t *testing.T) {
 			"what the policy denies now is said", "p, o:dev, u, /**, *, allow\np, o:dev, u, /a, *, deny", "o:dev allow GET u:/a",
 			"- policy.csv:1 unused; ! the present policy denies itpolicy.csv:2 1",
 		},
+		{
+			"what was refused then and is allowed now does not stand against a *", "p, o:dev, u, /a/**, GET, allow",
+			"o:dev allow GET u:/a/1; o:dev allow GET u:/a/2; o:dev allow GET u:/a/3; o:dev deny GET u:/a/4", "+ o:dev u:/a/* GET 3/3; - policy.csv:1 wide",
+		},
 		{"what it does not allow now is added", "p, o:dev, u, /a, GET, allow", "o:dev allow GET u:/a; o:dev allow GET u:/b", "= o:dev u:/a GET 1/1; + o:dev u:/b GET 1/1"},
 		{
 			"somebody goes incognito where anybody may", "p, system:anonymous, u, /a, GET, allow\np, o:dev, u, /b, GET, allow", "o:dev allow GET u:/a",
@@ -182,6 +320,10 @@ func TestASuggestionIsComparedWithThePresentPolicy(t *testing.T) {
 
 func TestRefusedRequestsAreAddedToAPolicyAndTakeNothingAway(t *testing.T) {
 	t.Parallel()
+	got := changes(suggest(t, policy.SuggestOptions{Denied: true}, "o:dev deny GET u:/a/1", "o:dev deny GET u:/a/2", "o:dev deny GET u:/a/3", "o:dev allow GET u:/a/4"))
+	if want := []string{"+ o:dev u:/a/* GET 3/3"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
 	present := load(t, "p, o:dev, u, /a, GET, allow\np, o:dev, u, /b, GET, allow\np, o:dev, u, /c, *, deny")
 	report := suggest(t, policy.SuggestOptions{Present: present, Denied: true},
 		"o:dev allow GET u:/a", "o:dev deny POST u:/a", "o:dev deny GET u:/b", "o:dev deny GET u:/c", "- login GET u:/d")
@@ -228,6 +370,24 @@ func TestSuggestionsAllowWhatWasSeenAndDifferOnlyInFoldedSegments(t *testing.T) 
 		for _, line := range lines {
 			if who, rest, _ := strings.Cut(line, " "); strings.HasPrefix(rest, "allow ") && !allows(who, strings.TrimPrefix(rest, "allow ")) {
 				t.Fatalf("%s is not allowed by\n%s\nfrom\n%s", line, report.Policy(), strings.Join(lines, "\n"))
+			}
+		}
+		for _, line := range lines {
+			who, question, denied := strings.Cut(line, " deny ")
+			if !denied {
+				continue
+			}
+			method, place, _ := strings.Cut(question, " ")
+			upstream, path, _ := strings.Cut(place, ":")
+			for _, row := range report.Rows {
+				if slices.Contains(strings.Split(strings.Replace(who, "-", "system:anonymous", 1), "+"), row.Subject) && row.Upstream == upstream &&
+					strings.Contains(row.Path, "*") && naiveMethod(row.Methods, method) && naivePath(row.Path).MatchString(path) &&
+					!slices.ContainsFunc(lines, func(other string) bool {
+						_, allowed, ok := strings.Cut(other, " allow ")
+						return ok && (allowed == question || method == "HEAD" && allowed == "GET "+place)
+					}) {
+					t.Fatalf("%s, and %s allows it\nfrom\n%s", line, row.Row, strings.Join(lines, "\n"))
+				}
 			}
 		}
 		for _, row := range report.Rows {

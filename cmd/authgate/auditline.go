@@ -1,7 +1,11 @@
 package main
 
 import (
+	"slices"
+	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/policy"
@@ -21,6 +25,17 @@ type auditLine struct {
 	Groups   *[]string       `json:"groups"`
 	Decision *audit.Decision `json:"decision"`
 	Rule     string          `json:"rule"`
+	Policy   string          `json:"policy"`
+}
+
+// legible shows a text from a log, where anybody may have written it, so that it
+// neither commands a terminal nor looks like a line of an answer.
+func legible(text string) string {
+	if !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return text
+	}
+	quoted := strconv.Quote(text)
+	return quoted[1 : len(quoted)-1]
 }
 
 // observed says what lacks, or gives the request.
@@ -39,7 +54,7 @@ func (l *auditLine) observed() (o policy.Observed, what string) {
 	if err != nil || path.String() != l.Path {
 		return o, "has a path that is not canonical"
 	}
-	o = policy.Observed{Time: *l.Time, Upstream: *l.Upstream, Path: path, Method: l.Method, Rule: l.Rule}
+	o = policy.Observed{Time: *l.Time, Upstream: *l.Upstream, Path: path, Method: l.Method, Rule: l.Rule, Policy: l.Policy}
 	switch *l.Decision {
 	case audit.Allow:
 		o.Effect = policy.Allow
@@ -58,6 +73,13 @@ func (l *auditLine) observed() (o policy.Observed, what string) {
 	}
 	if l.Groups != nil {
 		o.Groups = *l.Groups
+	}
+	const role = "role:"
+	if slices.ContainsFunc(o.Roles, func(name string) bool { return !strings.HasPrefix(name, role) }) {
+		return o, "has something else than role:NAME in its roles"
+	}
+	if slices.ContainsFunc(o.Groups, func(name string) bool { return name == "" || strings.HasPrefix(name, role) }) {
+		return o, "has something else than a group in its groups"
 	}
 	return o, ""
 }

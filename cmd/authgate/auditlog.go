@@ -167,7 +167,7 @@ func (r *auditReader) file(ctx context.Context, name string, stdin io.Reader) er
 		if err != nil && !errors.Is(err, io.EOF) {
 			return fmt.Errorf("reading audit log %s: %w", name, err)
 		}
-		if at.Line++; len(line) > 0 {
+		if at.Line++; long || len(bytes.TrimSpace(line)) > 0 {
 			r.take(at, line, long, errors.Is(err, io.EOF))
 		}
 		if err != nil {
@@ -192,7 +192,7 @@ func (r *auditReader) take(at fault.Position, line []byte, long, unended bool) {
 	}
 	switch {
 	case what == "":
-	case unended:
+	case unended && !json.Valid(line):
 		r.counts.CutShort++
 	default:
 		r.counts.Unreadable++
@@ -208,9 +208,9 @@ func (r *auditReader) read(line []byte) (what string) {
 	if err := json.Unmarshal(line, &r.line); err != nil {
 		var kind *json.UnmarshalTypeError
 		if errors.As(err, &kind) && kind.Field != "" {
-			return "has a " + kind.Field + " of the wrong type"
+			return "has the wrong type of value in " + kind.Field
 		}
-		if when := (*time.ParseError)(nil); errors.As(err, &when) {
+		if json.Valid(line) && kind == nil { // else it is the time that says so itself
 			return "has a time that cannot be read"
 		}
 		return "is no JSON object"

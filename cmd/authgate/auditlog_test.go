@@ -77,9 +77,12 @@ func TestALineHasToSayWhatJudgingTakes(t *testing.T) {
 		{`"path":"/x",`, ``, "has no path"},
 		{`"/x"`, `"/%78"`, "has a path that is not canonical"},
 		{`"/x"`, `"/x?y"`, "has a path that is not canonical"},
-		{`"/x"`, `7`, "has a path of the wrong type"},
+		{`"/x"`, `7`, "has the wrong type of value in path"},
 		{`"upstream":"u",`, ``, "has no upstream"},
 		{`"sub":"p","groups":["o:dev"],`, ``, "does not say who asked (groups, roles, sub, email)"},
+		{`"2026-03-01T10:00:00Z"`, `5`, "has a time that cannot be read"},
+		{`"groups":["o:dev"]`, `"roles":["viewer"]`, "has something else than role:NAME in its roles"},
+		{`["o:dev"]`, `["role:admin"]`, "has something else than a group in its groups"},
 		{`,"decision":"deny"`, ``, "has no decision"},
 		{`"deny"`, `"maybe"`, "has a decision that is not known"},
 	} {
@@ -102,6 +105,8 @@ func TestOnlyTheVeryLastLineMayBeCutShort(t *testing.T) {
 		{"whole, only without an end", soundLine + "\n" + soundLine, auditCounts{Lines: 2, Requests: 2}, false},
 		{"cut short in the middle", soundLine[:40] + "\n" + soundLine + "\n", auditCounts{Lines: 2, Requests: 1, Unreadable: 1}, true},
 		{"cut short, and then ended", soundLine + "\n" + soundLine[:40] + "\n", auditCounts{Lines: 2, Requests: 1, Unreadable: 1}, true},
+		{"whole, without an end, and not to be judged", soundLine + "\n" + `{"event":"request"}`, auditCounts{Lines: 2, Requests: 1, Unreadable: 1}, true},
+		{"empty lines are none", "\n" + soundLine + "\n\r\n  \n", auditCounts{Lines: 1, Requests: 1}, false},
 		{"nothing", "", auditCounts{}, false},
 	} {
 		_, counts, err := readLog(t, []byte(c.log), auditFlags{})

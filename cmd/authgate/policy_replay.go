@@ -110,7 +110,7 @@ func printDifference(s *sheet, d policy.Difference) {
 	if d.Change == policy.Revoked {
 		change = s.bad(d.Change)
 	}
-	s.line("%s  %s %s:%s  %s, %s", change, d.Method, d.Upstream, d.Path, plural(d.Requests, "request"), countedPeople(d.People, d.PeopleMore))
+	s.line("%s  %s  %s, %s", change, legible(d.Method+" "+d.Upstream+":"+d.Path), plural(d.Requests, "request"), countedPeople(d.People, d.PeopleMore))
 	now, before := "no row matches", "no row matched"
 	if d.Rule != "" {
 		now = d.Rule + ": " + d.Row
@@ -128,10 +128,10 @@ func printDifference(s *sheet, d policy.Difference) {
 	}
 	s.table([][]string{
 		{"  now", now},
-		{"  before", before},
-		{"  who", strings.Join(d.Subjects, ", ")},
+		{"  before", legible(before)},
+		{"  who", legible(shortened(d.Subjects))},
 		{"  when", when},
-		{"  such as", fmt.Sprintf("%s by %s at %s", d.Example.Path, person, d.Example.Time.UTC().Format(time.DateTime))},
+		{"  such as", fmt.Sprintf("%s by %s at %s", legible(d.Example.Path), legible(person), d.Example.Time.UTC().Format(time.DateTime))},
 	})
 }
 

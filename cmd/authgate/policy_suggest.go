@@ -24,15 +24,19 @@ func newPolicySuggest() *cobra.Command {
 		Long: "Find the least rows that allow what an audit log shows as allowed, subject by\n" +
 			"subject. A segment of a path becomes * where it takes enough different values and\n" +
 			"all else is the same; never **, never part of a segment, never the first segment,\n" +
-			"and not where the values look like words of an API. Every request is tried on the\n" +
-			"suggested policy before it is shown.\n" +
+			"and not where the values look like words of an API, or where it would let somebody\n" +
+			"in who was refused. Every request is tried on the suggested policy before it is\n" +
+			"shown.\n" +
 			"\n" +
 			"Without a policy the answer is the text of one. With --policy or --config it is\n" +
 			"what to change there: + rows to add, - rows that nothing needed, or that allow more\n" +
 			"than was seen and are replaced by + rows. Rows then go to the most basic role that\n" +
-			"has the right, and nothing is suggested that the policy does not allow; deny rows\n" +
-			"stay. Without a policy, what only people with several roles did goes to the role\n" +
-			"that the fewest hold.\n" +
+			"has the right; deny rows stay. What was allowed and no longer is gets a + row, too,\n" +
+			"and a note.\n" +
+			"\n" +
+			"Without a policy, what somebody with several roles did goes to a role that all hold\n" +
+			"whom the same row of then let in, if the log tells; else to one that gets the row\n" +
+			"anyway; else to one that few others hold. A note counts what nothing decides.\n" +
 			"\n" +
 			"--denied looks at what was refused to people who are signed in, and suggests rows\n" +
 			"that would let them: read these with care. Exit code 0 says that this worked;\n" +
@@ -114,7 +118,7 @@ func (a suggested) write(cmd *cobra.Command, out *output) error {
 	if out.form == csvForm || out.form == textForm && !a.Compared {
 		a.notes(newSheet(cmd.ErrOrStderr()))
 		_, err := io.WriteString(cmd.OutOrStdout(), a.Suggestion.Policy())
-		return err
+		return written(err)
 	}
 	return out.answer(cmd, a, a.print)
 }
@@ -163,6 +167,12 @@ func (a suggested) notes(s *sheet) {
 	if report.Requests == 0 {
 		s.line("%s nothing was seen that a row could be made from", s.warn("note:"))
 	}
+	if report.NotAllowed > 0 {
+		s.line("%s %s that the policy does not allow as it is: + rows for them are new rights", s.warn("note:"), plural(report.NotAllowed, "request"))
+	}
+	if report.Guessed > 0 {
+		s.line("%s %s for which nothing seen tells several subjects apart, and the row names the first; read these with care", s.warn("note:"), plural(report.Guessed, "request"))
+	}
 	if report.ByRoles > 0 {
 		s.line("%s %s taken by roles, since the lines name no groups", s.warn("note:"), plural(report.ByRoles, "request"))
 	}
@@ -171,6 +181,6 @@ func (a suggested) notes(s *sheet) {
 		if left.Rule != "" {
 			reason += " (" + left.Rule + ")"
 		}
-		s.line("%s %s without a row: %s; such as %s", s.warn("note:"), plural(left.Requests, "request"), reason, strings.TrimSpace(left.Example))
+		s.line("%s %s without a row: %s; such as %s", s.warn("note:"), plural(left.Requests, "request"), reason, legible(strings.TrimSpace(left.Example)))
 	}
 }
