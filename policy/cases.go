@@ -74,7 +74,7 @@ const (
 //
 // Who asks is told by subjects as in a policy. A rule is optional: the row that is
 // to decide, as it reads in the policy or, where its line will not move, as
-// FILE:LINE.
+// FILE:LINE. A table that names none can do without the column.
 func ReadCases(sources []Source, find Find) ([]Case, error) {
 	r := &caseReader{find: find}
 	for _, src := range sources {

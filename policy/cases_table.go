@@ -68,7 +68,8 @@ func (r *caseReader) head(fields []field) bool {
 	for _, f := range fields {
 		names = append(names, f.text)
 	}
-	if !slices.Equal(names, tableHead) {
+	withoutRules := tableHead[:len(tableHead)-1]
+	if !slices.Equal(names, tableHead) && !slices.Equal(names, withoutRules) {
 		return r.refuse(fields[0], "the table has no header", "let the first line be "+tableLine)
 	}
 	return true

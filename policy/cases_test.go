@@ -142,7 +142,7 @@ func TestEveryFaultOfACaseSaysWhere(t *testing.T) {
 		{"c.csv", header + `a, GET, a:/, deny, "p, a, a, /, GET, allow"`, "c.csv:2:20: a row that says allow never decides deny; name another row, or expect allow"},
 		{"c.csv", "", "c.csv: the table has no cases; write a line for each, below a first line who, method, target, expect, rule"},
 		{"c.csv", header + "# none\n", "c.csv: the table has no cases; write a line for each, below a first line who, method, target, expect, rule"},
-		{"c.csv", "who, method, target, expect\na, GET, a:/, allow", "c.csv:1:1: the table has no header; let the first line be who, method, target, expect, rule"},
+		{"c.csv", "who, method, target\na, GET, a:/, allow", "c.csv:1:1: the table has no header; let the first line be who, method, target, expect, rule"},
 		{"c.csv", "\ufeff" + header + "a, GET, a:/, allow", "c.csv:1:1: the file begins with a byte order mark; save it as UTF-8 without BOM"},
 		{"c.csv", strings.ReplaceAll(header+"a, GET, a:/, allow\n", "\n", "\r\n"), "c.csv:1:34: the line ends in CR LF; save the file with Unix line ends (LF)"},
 		{"c.csv", header + "a\x00, GET, a:/, allow", "c.csv:2:2: the line holds the invisible character U+0000; take it out"},
