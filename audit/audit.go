@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -66,6 +67,7 @@ type Writer struct {
 	out  io.Writer
 	log  *slog.Logger
 	lame bool // the last write failed; said once, not for each request
+	torn bool // a full disk took a part of a line: the next begins with a line end
 }
 
 // New writes records to out. A nil out keeps none. Failures to write go to log:
@@ -90,12 +92,24 @@ func (w *Writer) Write(r Record) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err == nil {
-		_, err = w.out.Write(append(line, '\n'))
+		err = w.append(line)
 	}
 	if err != nil && !w.lame {
 		w.log.Error("audit records are being lost", "error", err)
 	}
 	w.lame = err != nil
+}
+
+func (w *Writer) append(line []byte) error {
+	line = append(line, '\n')
+	if w.torn {
+		line = slices.Insert(line, 0, '\n')
+	}
+	n, err := w.out.Write(line)
+	if n > 0 {
+		w.torn = line[n-1] != '\n'
+	}
+	return err
 }
 
 // Open opens what audit.output names: stdout, stderr, none or a file, to which

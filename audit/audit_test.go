@@ -74,6 +74,47 @@ func TestLossIsSaidOnceEachTimeItBegins(t *testing.T) {
 	}
 }
 
+// filling is a disk with room for some bytes, which writes what fits.
+type filling struct {
+	bytes.Buffer
+	room int
+}
+
+func (f *filling) Write(b []byte) (int, error) {
+	fits := min(len(b), f.room)
+	f.room -= fits
+	n, _ := f.Buffer.Write(b[:fits])
+	if fits < len(b) {
+		return n, errors.New("no space left on device")
+	}
+	return n, nil
+}
+
+func TestRecordCutByAFullDiskSpoilsNoOtherLine(t *testing.T) {
+	t.Parallel()
+	for _, room := range []int{1000, 1, 0} {
+		disk := &filling{room: room}
+		w := audit.New(disk, slog.New(slog.DiscardHandler))
+		for range 4 { // some are whole, one is cut, and the rest is lost
+			w.Write(full)
+		}
+		disk.room = 1 << 20
+		w.Write(full)
+		w.Write(full)
+		lines := strings.SplitAfter(strings.TrimSuffix(disk.String(), "\n"), "\n")
+		broken := 0
+		for _, line := range lines {
+			if !json.Valid([]byte(line)) {
+				broken++
+			}
+		}
+		whole := room/len(lines[len(lines)-1]) + 2
+		if len(lines)-broken != whole || broken > 1 {
+			t.Errorf("room for %d bytes: %d lines are whole, want %d:\n%s", room, len(lines)-broken, whole, disk)
+		}
+	}
+}
+
 func TestLinesOfManyRequestsDoNotMix(t *testing.T) {
 	t.Parallel()
 	read, write := io.Pipe()

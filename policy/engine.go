@@ -132,7 +132,7 @@ func (j *judge) decide(roles Roles, path, method string) (d Decision, err error)
 	if row == nil || (row.Effect == Allow) != allowed {
 		return Decision{}, errors.New("casbin's verdict is not that of the row it names")
 	}
-	return Decision{row.Effect, row}, nil
+	return Decision{Effect: row.Effect, Rule: row}, nil
 }
 
 // row finds the first row that casbin holds in this form. Enforce has just looked

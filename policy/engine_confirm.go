@@ -90,7 +90,7 @@ func (s *Snapshot) Demoted() bool { return s.demoted.Load() }
 // insist lets a request in only where casbin gives the answer that the index gave.
 func (s *Snapshot) insist(q *Request, ours Decision) Decision {
 	if theirs, err := s.enforce(q); err != nil || theirs != ours {
-		return Decision{}
+		return Decision{disputed: true}
 	}
 	return ours
 }

@@ -75,6 +75,9 @@ func TestADisagreementIsReportedAndDeniesFromThenOn(t *testing.T) {
 			t.Errorf("demoted: %s: %s, want %s", question, got, want)
 		}
 	}
+	if ask(t, s, dev, "GET argocd:/secret/x").Silent() || ask(t, s, dev, "GET argocd:/else").Silent() || !ask(t, s, dev, "GET other:/else").Silent() {
+		t.Error("a no for want of agreement passes for one for want of a row, or the reverse")
+	}
 	if got := s.Admitted("argocd", path(t, "/else"), "GET"); got != nil {
 		t.Errorf("demoted, and yet admits %q", got)
 	}
@@ -95,8 +98,10 @@ func TestWhereCasbinFailsTheAnswerIsNo(t *testing.T) {
 			if d := <-reports; d.Err == nil || !s.Demoted() {
 				t.Errorf("reported %+v, demoted %t", d, s.Demoted())
 			}
-			if ask(t, s, dev, "GET argocd:/").Allowed() {
-				t.Error("let in though casbin fails")
+			for _, question := range []string{"GET argocd:/", "GET argocd:/secret/x"} {
+				if d := ask(t, s, dev, question); d.Allowed() || d.Silent() {
+					t.Errorf("though casbin fails: %+v", d)
+				}
 			}
 		})
 	}

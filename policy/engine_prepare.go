@@ -121,7 +121,7 @@ func (s *Snapshot) scan(q *Request) Decision {
 	var d Decision
 	for _, row := range s.matching(q.Upstream, q.Path.String(), q.Method) {
 		if (row.Effect == Deny || d.Rule == nil) && q.Roles.has(row.Subject) {
-			d = Decision{row.Effect, row}
+			d = Decision{Effect: row.Effect, Rule: row}
 			if row.Effect == Deny {
 				break
 			}

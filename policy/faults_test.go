@@ -385,3 +385,13 @@ func TestNoFileIsAFault(t *testing.T) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
+
+// The parser lets no such text through; a caller may name an upstream so, or try a pattern.
+func TestFaultsThatQuoteWhatIsNoUTF8DoNotPanic(t *testing.T) {
+	t.Parallel()
+	odd := strings.Repeat("\xa1", 200)
+	_, err := policy.Load([]policy.Source{{Name: "policy.csv", Data: []byte("p, role:a, app, /, GET, allow\n")}}, []string{odd})
+	if err == nil || !strings.Contains(err.Error(), `known are "\xa1`) || len(err.Error()) > 1000 {
+		t.Error(err)
+	}
+}

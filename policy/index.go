@@ -160,9 +160,9 @@ func (w *indexWalk) match(pattern uint32) {
 func (w *indexWalk) decision() Decision {
 	switch {
 	case w.denies != noRow:
-		return Decision{Deny, w.rows[w.denies]}
+		return Decision{Effect: Deny, Rule: w.rows[w.denies]}
 	case w.allows != noRow:
-		return Decision{Allow, w.rows[w.allows]}
+		return Decision{Effect: Allow, Rule: w.rows[w.allows]}
 	}
 	return Decision{}
 }

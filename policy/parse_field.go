@@ -210,7 +210,7 @@ func quote(s string) string {
 	const most = 80
 	if len(s) > most {
 		cut := most
-		for !utf8.RuneStart(s[cut]) {
+		for cut > most-utf8.UTFMax && !utf8.RuneStart(s[cut]) { // what is no UTF-8 may begin nowhere
 			cut--
 		}
 		s = s[:cut] + "…"

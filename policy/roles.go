@@ -85,12 +85,16 @@ func (r Roles) Subjects() []string { return r.others }
 // group: callers keep the result with the session until the snapshot is replaced.
 func (s *Snapshot) Resolve(w Who) Roles {
 	var few [16]setWord
-	words := few[:0]
+	return newRoles(s.numbers, s.appendSubjects(few[:0], w))
+}
+
+// appendSubjects adds all subjects that somebody is, in any order.
+func (s *Snapshot) appendSubjects(words []setWord, w Who) []setWord {
 	add := func(name string) { words = s.numbers.appendBrought(words, name) }
 	switch {
 	case w.Anonymous:
 		add(anonymous)
-		return newRoles(s.numbers, words)
+		return words
 	case w.Email != "" || len(w.Groups) > 0 || len(w.Roles) == 0:
 		add(authenticated)
 	}
@@ -113,7 +117,7 @@ func (s *Snapshot) Resolve(w Who) Roles {
 			add(role)
 		}
 	}
-	return newRoles(s.numbers, words)
+	return words
 }
 
 // whoIs describes somebody who is one subject, with what it brings, and nothing

@@ -21,6 +21,11 @@
 //
 // In doubt the answer is no: for a zero path, for nobody, for an unknown
 // upstream, for roles of another snapshot and for an error of casbin.
+//
+// Everything else is questions about a policy before it is in force:
+// [Snapshot.Explain], [Snapshot.WhoCan], [Snapshot.Matrix], [Compare],
+// [ReadCases] with [Snapshot.Run], [Lint], [Format], and what a log of requests
+// says of it, [Snapshot.NewReplay] and [NewSuggest].
 package policy
 
 import (
@@ -56,10 +61,11 @@ type Snapshot struct {
 	demoted    atomic.Bool
 }
 
-// groupRoles is what somebody is who is in one group and in no other.
+// groupRoles is what somebody is who is in one group and in no other, as far as
+// the index looks at it: of all groups, the names would take too much.
 type groupRoles struct {
 	group string
-	roles Roles
+	bits  subjectSet
 }
 
 // Load reads a policy. Rows count in the order of the sources. The error is
@@ -109,7 +115,8 @@ func (s *Snapshot) resolveGroups() []groupRoles {
 	var groups []groupRoles
 	for _, name := range s.numbers.names {
 		if !reserved(name) {
-			groups = append(groups, groupRoles{name, s.Resolve(Who{Groups: []string{name}})})
+			is := s.appendSubjects(nil, Who{Groups: []string{name}})
+			groups = append(groups, groupRoles{name, s.numbers.ruledOf(asSet(is))})
 		}
 	}
 	slices.SortFunc(groups, func(a, b groupRoles) int { return strings.Compare(a.group, b.group) })
@@ -182,7 +189,7 @@ func (s *Snapshot) Admitted(upstream string, path target.Path, method string) []
 	matching := s.index.matching(upstream, path.String(), method)
 	var admitted []string
 	for _, g := range s.groups() {
-		if matching.decide(g.roles.bits).Allowed() {
+		if matching.decide(g.bits).Allowed() {
 			admitted = append(admitted, g.group)
 		}
 	}

@@ -55,7 +55,7 @@ func (x *exchange) judge(upstream string, path target.Path, method string) (d po
 // incognito: signing in closes no door, such as the issuer's own pages behind
 // this host.
 func (e *edition) judge(q policy.Request, signedIn bool) (d policy.Decision, incognito bool) {
-	if d = e.Decide(q); d.Rule != nil || !signedIn {
+	if d = e.Decide(q); !d.Silent() || !signedIn {
 		return d, false
 	}
 	q.Roles = e.anonymous

@@ -65,7 +65,7 @@ type refusedHealth struct {
 func (e *edition) health(now time.Time) *policyHealth {
 	h := &policyHealth{Hash: e.Hash(), AgeSeconds: now.Sub(e.loaded).Round(time.Millisecond).Seconds(), Demoted: e.Demoted()}
 	if e.refused != nil {
-		h.Refused = &refusedHealth{e.refused.why.Error(), e.refused.since.UTC()}
+		h.Refused = &refusedHealth{e.refused.why, e.refused.since.UTC()}
 	}
 	return h
 }

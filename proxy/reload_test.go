@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/policy"
@@ -95,5 +96,49 @@ func TestReloadsUnderLoadGiveNoWrongAnswer(t *testing.T) {
 	g.wantMetrics("authgate_policy_disagreements_total 0")
 	if answers[audit.Allow] < 100 || answers[audit.Deny] < 100 {
 		t.Errorf("too few answers to tell: %v", answers)
+	}
+}
+
+// A tool that spoils one column spoils it in each row. Nobody reads thousands of
+// faults in a log line, and many a reader of logs would cut it or give up.
+func TestThousandsOfFaultsAreToldInBrief(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("あ", 10_000)
+	for name, text := range map[string]string{
+		"many":      strings.Repeat("p, role:viewer, argocd, /a, GET, Allow\n", 10_000),
+		"long ones": fmt.Sprintf("g, role:%s, role:x%[1]s\n", long),
+	} {
+		g := newGate(t, nil)
+		_, err := policy.Load([]policy.Source{{Name: "policy.csv", Data: []byte(text)}}, nil)
+		if err == nil || len(err.Error()) < 20_000 {
+			t.Fatalf("%s: %v", name, err)
+		}
+		g.KeepPolicy(err)
+		all := g.records()
+		reason := all[len(all)-1].Reason
+		if len(reason) > 10_000 || strings.ContainsRune(reason, utf8.RuneError) {
+			t.Errorf("%s: %d bytes in the audit", name, len(reason))
+		}
+		for _, want := range []string{"policy.csv:1:", "authgate config check"} {
+			if !strings.Contains(reason, want) {
+				t.Errorf("%s: the audit does not say %q: %.200s", name, want, reason)
+			}
+		}
+		if name == "many" && !strings.Contains(reason, "and 9990 more") {
+			t.Errorf("it does not say how many more: %.2000s", reason)
+		}
+		w := httptest.NewRecorder()
+		g.Admin(g.registry).ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
+		if w.Body.Len() > 20_000 || !strings.Contains(w.Body.String(), "policy.csv:1:") {
+			t.Errorf("%s: %d bytes of /readyz", name, w.Body.Len())
+		}
+		if len(g.log.String()) > 50_000 {
+			t.Errorf("%s: %d bytes of log", name, len(g.log.String()))
+		}
+		g.SetShadow(load(t, candidate))
+		g.KeepShadow(err)
+		if len(g.log.String()) > 80_000 {
+			t.Errorf("%s: %d bytes of log with the candidate's", name, len(g.log.String()))
+		}
 	}
 }

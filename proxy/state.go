@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +34,7 @@ type edition struct {
 
 // refusedReload says why the files hold something else than what is in force.
 type refusedReload struct {
-	why   error
+	why   string
 	since time.Time // the first of them
 }
 
@@ -40,8 +42,22 @@ func (p *Proxy) newEdition(s *policy.Snapshot) *edition {
 	return &edition{Snapshot: s, loaded: p.now(), anonymous: s.Resolve(policy.Who{Anonymous: true})}
 }
 
+// brief says why a policy is not taken, in what a line of a log can hold: a tool
+// that spoils one column spoils it in each of many thousand rows.
+func brief(why error) string {
+	const mostFaults, mostBytes, all = 10, 8 << 10, "`authgate config check` names all of it"
+	text := why.Error()
+	if faults := strings.Split(text, "\n"); len(faults) > mostFaults {
+		text = fmt.Sprintf("%s\nand %d more; %s", strings.Join(faults[:mostFaults], "\n"), len(faults)-mostFaults, all)
+	}
+	if len(text) > mostBytes {
+		text = strings.ToValidUTF8(text[:mostBytes], "") + "…\n" + all
+	}
+	return text
+}
+
 // keeping is the same edition, after its files have changed for the worse.
-func (e *edition) keeping(why error, now time.Time) *edition {
+func (e *edition) keeping(why string, now time.Time) *edition {
 	next := *e
 	next.refused = &refusedReload{why, now}
 	if e.refused != nil {
@@ -67,19 +83,19 @@ func (p *Proxy) SetShadow(s *policy.Snapshot) {
 }
 
 // KeepPolicy notes that a changed policy is not taken. The one in force stays.
-func (p *Proxy) KeepPolicy(why error) {
-	next := *p.state.Load()
+func (p *Proxy) KeepPolicy(err error) {
+	why, next := brief(err), *p.state.Load()
 	next.policy = next.policy.keeping(why, p.now())
 	p.publish(&next)
 	p.metrics.reloads.WithLabelValues("error").Inc()
-	p.audit.Write(audit.Record{Time: p.now(), Event: audit.Policy, Decision: audit.Refuse, Reason: why.Error(), Policy: next.policy.Hash()})
+	p.audit.Write(audit.Record{Time: p.now(), Event: audit.Policy, Decision: audit.Refuse, Reason: why, Policy: next.policy.Hash()})
 	p.log.Error("policy not loaded; the last good one stays in force",
 		"error", why, "generation", next.generation, "hash", next.policy.Hash())
 }
 
 // KeepShadow notes that a changed candidate is not taken. The last one stays.
-func (p *Proxy) KeepShadow(why error) {
-	next := *p.state.Load()
+func (p *Proxy) KeepShadow(err error) {
+	why, next := brief(err), *p.state.Load()
 	next.shadow = next.shadow.keeping(why, p.now())
 	p.publish(&next)
 	p.metrics.reloads.WithLabelValues("error").Inc()

@@ -52,6 +52,7 @@ func serve(ctx context.Context, file string, stdout, stderr io.Writer) error {
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP) // until the very end: it must never end the process
 	defer signal.Stop(reload)
+	signal.Ignore(syscall.SIGPIPE) // whoever read the audit or the log may go: requests do not stop for that
 
 	parts, err := loadParts(file, needed)
 	if err != nil {

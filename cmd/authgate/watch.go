@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -73,7 +71,7 @@ func shrunk(had, has int) error {
 		"if that is meant, restart authgate, or set policy.allowShrink: true in its configuration beforehand", has, had)
 }
 
-// run follows the files until ctx ends; again asks for a look at once.
+// run follows the files until ctx ends; again asks for a look now.
 func (w *policyWatch) run(ctx context.Context, again <-chan os.Signal) {
 	var events <-chan fsnotify.Event
 	var faults <-chan error
@@ -100,7 +98,7 @@ func (w *policyWatch) run(ctx context.Context, again <-chan os.Signal) {
 	}
 	look := func() {
 		if watcher != nil {
-			_ = w.watchFolders(watcher) // one may have gone and come back; what cannot be read, reading tells
+			_ = w.watchFolders(watcher) // others may matter by now; what cannot be read, reading tells
 		}
 		if w.look() {
 			lookSoon()
@@ -111,7 +109,7 @@ func (w *policyWatch) run(ctx context.Context, again <-chan os.Signal) {
 		case <-ctx.Done():
 			return
 		case <-again:
-			w.lookAgain()
+			w.ask()
 			lookSoon()
 		case <-events:
 			lookSoon()
@@ -126,41 +124,21 @@ func (w *policyWatch) run(ctx context.Context, again <-chan os.Signal) {
 	}
 }
 
-// watchFolders watches the folder of each file, and of what it links to. Folders
-// that are watched already stay so.
-func (w *policyWatch) watchFolders(watcher *fsnotify.Watcher) error {
-	var errs []error
-	for _, f := range w.follows {
-		for _, file := range f.files {
-			errs = append(errs, watcher.Add(filepath.Dir(file)))
-			if real, err := filepath.EvalSymlinks(file); err == nil {
-				errs = append(errs, watcher.Add(filepath.Dir(real)))
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // look looks at all files and reports whether to look again soon.
 func (w *policyWatch) look() (unsettled bool) {
 	for _, f := range w.follows {
-		if f.look() {
+		if f.look(w.log) {
 			unsettled = true
 		}
 	}
 	return unsettled
 }
 
-// lookAgain is for somebody who asked: it waits for nothing, complains again of
-// what was refused before, and says where there is nothing to do.
-func (w *policyWatch) lookAgain() {
+// ask makes the coming look answer in any case: complain again of what was refused
+// before, or say where there is nothing to do.
+func (w *policyWatch) ask() {
 	for _, f := range w.follows {
-		sources, content, err := f.read()
-		if content == f.judged && !f.refused {
-			w.log.Info(f.what+" is unchanged", "files", f.files)
-			continue
-		}
-		f.judge(sources, content, err)
+		f.asked = true
 	}
 }
 
@@ -176,22 +154,27 @@ type followed struct {
 	refused  bool              // it was a complaint
 	last     [sha256.Size]byte // what the last look found
 	restless int               // looks in a row that found something new
+	asked    bool              // somebody waits for an answer
 }
 
 // look judges what two looks in a row have found: a file that is just being
-// written may be cut anywhere. It reports whether to look again soon.
-func (f *followed) look() (unsettled bool) {
+// written may be cut anywhere, whoever asks. It reports whether to look again soon.
+func (f *followed) look(log *slog.Logger) (unsettled bool) {
 	sources, content, err := f.read()
 	settled := content == f.last
 	f.last = content
-	if content == f.judged {
-		f.restless = 0
-		return false
+	switch {
+	case content != f.judged:
+		if f.restless++; !settled && f.restless < patience {
+			return true
+		}
+		f.judge(sources, content, err)
+	case f.asked && f.refused:
+		f.judge(sources, content, err)
+	case f.asked:
+		log.Info(f.what+" is unchanged", "files", f.files)
 	}
-	if f.restless++; !settled && f.restless < patience {
-		return true
-	}
-	f.judge(sources, content, err)
+	f.asked, f.restless = false, 0
 	return false
 }
 
@@ -201,7 +184,7 @@ func (f *followed) read() (sources []policy.Source, content [sha256.Size]byte, e
 }
 
 func (f *followed) judge(sources []policy.Source, content [sha256.Size]byte, err error) {
-	f.judged, f.last, f.restless = content, content, 0
+	f.judged = content
 	if err == nil {
 		err = f.load(sources)
 	}

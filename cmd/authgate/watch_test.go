@@ -6,9 +6,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fsnotify/fsnotify"
 
 	"github.com/example-org/authgate/policy"
 )
@@ -128,6 +131,13 @@ func TestFileThatIsBeingWrittenIsNotTakenBeforeItsEnd(t *testing.T) {
 	}
 	f.policyWatch.look()
 	f.nothing(t, "a further look")
+	for i := range 2 * patience { // and so it is after any number of changes
+		write(t, f.file, oneRow+strings.Repeat("#", i+1))
+		f.policyWatch.look()
+		f.nothing(t, "at the first sight of a further change")
+		f.policyWatch.look()
+		soon(t, "the further change", f.taken)
+	}
 }
 
 func TestFileThatNeverRestsIsJudgedAllTheSame(t *testing.T) {
@@ -178,28 +188,53 @@ func TestEmptyFilesAreRefused(t *testing.T) {
 	}
 }
 
-func TestWhoeverAsksIsAnsweredAtOnce(t *testing.T) {
+func TestWhoeverAsksIsAnswered(t *testing.T) {
 	t.Parallel()
 	f := newFollower(t, filepath.Join(t.TempDir(), "policy.csv"))
-	f.lookAgain()
+	ask := func(looks int) {
+		f.ask()
+		for i := range looks {
+			if again := f.policyWatch.look(); again != (i+1 < looks) {
+				t.Errorf("look %d of %d: to look again is %t", i+1, looks, again)
+			}
+		}
+	}
+	ask(1)
 	f.nothing(t, "unchanged")
 	if !strings.Contains(f.log.String(), "policy is unchanged") {
 		t.Errorf("nothing is said: %s", &f.log)
 	}
 	write(t, f.file, otherRow)
-	f.lookAgain()
+	ask(2)
 	soon(t, "the changed policy", f.taken)
 	write(t, f.file, "p, role:viewer\n")
-	for range 2 {
-		f.lookAgain()
+	for _, looks := range []int{2, 1} {
+		ask(looks)
 		soon(t, "a complaint each time", f.refusals)
 	}
+	f.policyWatch.look()
+	f.nothing(t, "nobody asked")
 	write(t, f.file, otherRow)
-	f.lookAgain()
+	ask(2)
 	soon(t, "what was in force before", f.taken)
 	if n := strings.Count(f.log.String(), "unchanged"); n != 1 {
 		t.Errorf("said to be unchanged %d times:\n%s", n, &f.log)
 	}
+}
+
+// A cut file may lack just the row that denies.
+func TestFileThatIsBeingWrittenIsNotTakenForWhoeverAsks(t *testing.T) {
+	t.Parallel()
+	f := newFollower(t, filepath.Join(t.TempDir(), "policy.csv"))
+	whole := oneRow + "p, role:admin, argocd, /secret/**, *, deny\n"
+	for _, part := range []string{"", oneRow[:38], whole} {
+		write(t, f.file, part)
+		f.ask()
+		f.policyWatch.look()
+		f.nothing(t, "after "+part)
+	}
+	f.policyWatch.look()
+	soon(t, "the whole file", f.taken)
 }
 
 // A ConfigMap is a folder in which ..data is a link that is swapped.
@@ -237,6 +272,83 @@ func TestSwappedLinkOfAConfigMapIsHeard(t *testing.T) {
 	}
 }
 
+// Tools that check a repository out anew beside the last one swap a link above
+// the file, and may leave the old one where it is.
+func TestSwappedLinkAboveTheFileIsHeard(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ what, file, link, first, second string }{
+		{"a folder that is a link", "current/policy.csv", "current", "trees/1", "trees/2"},
+		{"a link to a link", "etc/policy.csv", "links/policy", "../trees/1/policy.csv", "../trees/2/policy.csv"},
+	} {
+		root := t.TempDir()
+		write(t, filepath.Join(root, "trees/1/policy.csv"), oneRow)
+		write(t, filepath.Join(root, "trees/2/policy.csv"), otherRow)
+		file, link := filepath.Join(root, c.file), filepath.Join(root, c.link)
+		if c.link == "links/policy" {
+			replaceLink(t, filepath.Join(root, "links", "policy"), file)
+		}
+		replaceLink(t, c.first, link)
+		f := follow(t, file)
+		f.start(t)
+		for _, version := range []string{c.second, c.first, c.second} {
+			replaceLink(t, version, link)
+			if got := soon(t, c.what, f.taken); (got == "role:viewer") != (version == c.second) {
+				t.Errorf("%s: the policy of %s after %s", c.what, got, version)
+			}
+		}
+		write(t, filepath.Join(root, "trees/2/policy.csv"), oneRow)
+		soon(t, "what the link leads to, written in place", f.taken)
+	}
+}
+
+func replaceLink(t *testing.T, target, link string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(target, link+"~"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(link+"~", link); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOnlyFoldersThatMatterAreWatched(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	for _, tree := range []string{"1", "2"} {
+		write(t, filepath.Join(root, tree, "policy.csv"), oneRow)
+	}
+	link := filepath.Join(root, "current")
+	replaceLink(t, "1", link)
+	f := follow(t, filepath.Join(link, "policy.csv"))
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watcher.Close()
+	for _, tree := range []string{"1", "2"} {
+		replaceLink(t, tree, link)
+		if err := f.watchFolders(watcher); err != nil {
+			t.Fatal(err)
+		}
+		got, want := watcher.WatchList(), []string{root, filepath.Join(root, tree)}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%q are watched, want %q", got, want)
+		}
+	}
+}
+
+func TestLinksInACircleAreNoPolicy(t *testing.T) {
+	t.Parallel()
+	f := newFollower(t, filepath.Join(t.TempDir(), "policy.csv"))
+	f.start(t)
+	replaceLink(t, f.file, f.file)
+	soon(t, "the complaint", f.refusals)
+}
+
 func TestEditorsAreFollowedWhicheverWayTheyWrite(t *testing.T) {
 	t.Parallel()
 	f := newFollower(t, filepath.Join(t.TempDir(), "policy.csv"))
@@ -252,36 +364,38 @@ func TestEditorsAreFollowedWhicheverWayTheyWrite(t *testing.T) {
 	soon(t, "the new file, written in place", f.taken)
 }
 
-func TestFolderThatVanishedIsFoundByThePoll(t *testing.T) {
+func TestFolderThatVanishedIsHeardWhenItComesBack(t *testing.T) {
 	t.Parallel()
-	folder := filepath.Join(t.TempDir(), "policies")
+	folder := filepath.Join(t.TempDir(), "more", "policies")
 	f := newFollower(t, filepath.Join(folder, "policy.csv"))
-	f.poll = 20 * time.Millisecond
 	f.start(t)
-	if err := os.RemoveAll(folder); err != nil {
-		t.Fatal(err)
+	for _, text := range []string{otherRow, oneRow} {
+		if err := os.RemoveAll(filepath.Dir(folder)); err != nil {
+			t.Fatal(err)
+		}
+		soon(t, "the complaint", f.refusals)
+		write(t, f.file, text)
+		soon(t, "the folder to be found", f.taken)
 	}
-	soon(t, "the complaint", f.refusals)
 	write(t, f.file, otherRow)
-	soon(t, "the folder to be found", f.taken)
+	soon(t, "an event in the folder", f.taken)
 }
 
-func TestFolderThatVanishedIsWatchedAgain(t *testing.T) {
+func TestWhatNoEventTellsIsFoundByThePoll(t *testing.T) {
 	t.Parallel()
-	folder := filepath.Join(t.TempDir(), "policies")
-	f := newFollower(t, filepath.Join(folder, "policy.csv"))
+	root := t.TempDir()
+	f := newFollower(t, filepath.Join(root, "a", "b", "policy.csv"))
+	write(t, filepath.Join(root, "z", "b", "policy.csv"), otherRow)
+	f.poll = 20 * time.Millisecond
 	f.start(t)
-	if err := os.RemoveAll(folder); err != nil {
+	// The folder that is watched stays as it is, only somewhere else.
+	if err := os.Rename(filepath.Join(root, "a"), filepath.Join(root, "y")); err != nil {
 		t.Fatal(err)
 	}
-	soon(t, "the complaint", f.refusals)
-	write(t, f.file, otherRow)
-	f.again <- os.Interrupt // any signal; the poll does not come for an hour
-	soon(t, "the folder to be found", f.taken)
-	write(t, f.file, oneRow)
-	soon(t, "the change, by a look that was due still", f.taken)
-	write(t, f.file, otherRow) // no look is due
-	soon(t, "an event in the folder", f.taken)
+	if err := os.Rename(filepath.Join(root, "z"), filepath.Join(root, "a")); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "the other file", f.taken)
 }
 
 func TestPolicyThatLostMoreThanHalfOfItsRowsIsSuspect(t *testing.T) {

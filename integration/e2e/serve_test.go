@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -101,5 +102,44 @@ func TestTerminationIsAnnouncedBeforeThePortCloses(t *testing.T) {
 	defer cancel()
 	if code, err := s.Authgate.ExitCode(ctx); err != nil || code != 0 {
 		t.Errorf("exit code %d, %v", code, err)
+	}
+}
+
+// TestReaderOfTheAuditMayGo holds authgate to serving on, and to saying so, where
+// nobody reads its audit any more: an unread pipe ends most other programs.
+func TestReaderOfTheAuditMayGo(t *testing.T) {
+	t.Parallel()
+	s := set(t, stage.Options{NoDex: true, NoAuthgate: true})
+	log, err := os.Create(filepath.Join(t.TempDir(), "authgate.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	reader, audit, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	authgate := exec.CommandContext(t.Context(), binaries.Authgate, "serve", "--config", s.Files.Config)
+	authgate.Stdout, authgate.Stderr = audit, log
+	if err := authgate.Start(); err != nil {
+		t.Fatal(err)
+	}
+	audit.Close()
+	reader.Close()
+	eventually(t, "a start", func() bool { return s.Healthy(t.Context()) == nil })
+	for range 2 {
+		if a := curl(t, s.ArgoCD+"/api/v1/applications"); a.Status != http.StatusUnauthorized {
+			t.Errorf("status %d", a.Status)
+		}
+	}
+	if err := authgate.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := authgate.Wait(); err != nil {
+		t.Errorf("in the end: %v", err)
+	}
+	said, err := os.ReadFile(log.Name())
+	if err != nil || !strings.Contains(string(said), "audit records are being lost") {
+		t.Errorf("%v, and the log: %s", err, said)
 	}
 }
