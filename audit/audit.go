@@ -16,26 +16,28 @@ import (
 
 // Record is one event. Its keys are a public contract.
 type Record struct {
-	Time     time.Time `json:"time"` // UTC, when the request arrived
-	Event    Event     `json:"event"`
-	ID       string    `json:"id"`     // also on every page that authgate shows
-	Remote   string    `json:"remote"` // client address, behind trusted proxies
-	Host     string    `json:"host"`
-	Method   string    `json:"method"`
-	Path     string    `json:"path"` // canonical, never with a query
-	Upstream string    `json:"upstream"`
-	Subject  string    `json:"sub"`
-	Email    string    `json:"email"`
-	Roles    []string  `json:"roles"`
-	Groups   []string  `json:"groups"` // and user:EMAIL, ORG:*, system:NAME: as what else the policy knows them
-	Decision Decision  `json:"decision"`
-	Reason   string    `json:"reason"` // code of a refusal, or why an event failed
-	Rule     string    `json:"rule"`   // file:line
-	Policy   string    `json:"policy"` // hash
-	Status   int       `json:"status"`
-	Bytes    int64     `json:"bytes"` // of the response body
-	Millis   float64   `json:"ms"`
-	Shadow   string    `json:"shadow"` // what the candidate policy says: allow, deny, or nothing
+	Time       time.Time `json:"time"` // UTC, when the request arrived
+	Event      Event     `json:"event"`
+	ID         string    `json:"id"`     // also on every page that authgate shows
+	Remote     string    `json:"remote"` // client address, behind trusted proxies
+	Host       string    `json:"host"`
+	Method     string    `json:"method"`
+	Path       string    `json:"path"` // canonical, never with a query
+	Upstream   string    `json:"upstream"`
+	Subject    string    `json:"sub"`
+	Email      string    `json:"email"`
+	Roles      []string  `json:"roles"`
+	Groups     []string  `json:"groups"` // and user:EMAIL, ORG:*, system:NAME: as what else the policy knows them
+	Decision   Decision  `json:"decision"`
+	Reason     string    `json:"reason"`     // code of a refusal, or why an event failed
+	Rule       string    `json:"rule"`       // file:line
+	Policy     string    `json:"policy"`     // hash
+	Generation uint64    `json:"generation"` // how many policies there were since the start
+	Age        float64   `json:"age"`        // seconds that it had been in force
+	Status     int       `json:"status"`
+	Bytes      int64     `json:"bytes"` // of the response body
+	Millis     float64   `json:"ms"`
+	Shadow     string    `json:"shadow"` // what the candidate policy says: allow, deny, or nothing
 }
 
 // Event says what a record is about.

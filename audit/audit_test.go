@@ -20,7 +20,7 @@ import (
 var full = audit.Record{
 	Time: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), Event: audit.Request, ID: "id-1", Remote: "203.0.113.7", Host: "argo-cd.example.com",
 	Method: "GET", Path: "/a", Upstream: "argocd", Subject: "sub", Email: "alice@example.com", Roles: []string{"role:admin"}, Groups: []string{"example-org:argo"},
-	Decision: audit.Allow, Reason: "r", Rule: "policy.csv:3", Policy: "79fc849e9d3e", Status: 200, Bytes: 7, Millis: 1.5, Shadow: "deny",
+	Decision: audit.Allow, Reason: "r", Rule: "policy.csv:3", Policy: "79fc849e9d3e", Generation: 2, Age: 60.5, Status: 200, Bytes: 7, Millis: 1.5, Shadow: "deny",
 }
 
 func TestRecordHasTheContractsKeysAndReadsBack(t *testing.T) {
@@ -29,7 +29,7 @@ func TestRecordHasTheContractsKeysAndReadsBack(t *testing.T) {
 	audit.New(&out, slog.New(slog.DiscardHandler)).Write(full)
 	const want = `{"time":"2026-11-23T12:00:00Z","event":"request","id":"id-1","remote":"203.0.113.7","host":"argo-cd.example.com",` +
 		`"method":"GET","path":"/a","upstream":"argocd","sub":"sub","email":"alice@example.com","roles":["role:admin"],"groups":["example-org:argo"],"decision":"allow",` +
-		`"reason":"r","rule":"policy.csv:3","policy":"79fc849e9d3e","status":200,"bytes":7,"ms":1.5,"shadow":"deny"}` + "\n"
+		`"reason":"r","rule":"policy.csv:3","policy":"79fc849e9d3e","generation":2,"age":60.5,"status":200,"bytes":7,"ms":1.5,"shadow":"deny"}` + "\n"
 	if out.String() != want {
 		t.Errorf("got  %swant %s", out.String(), want)
 	}

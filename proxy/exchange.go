@@ -110,7 +110,7 @@ func (p *Proxy) finish(x *exchange) {
 		Remote: x.client.address(), Host: x.client.host, Method: x.r.Method, Path: x.path.String(), Upstream: upstream,
 		Subject: x.session.Principal.Subject, Email: x.session.Principal.Email,
 		Roles: x.roles.Names(), Groups: x.roles.Subjects(),
-		Decision: x.outcome, Reason: x.reason, Rule: x.rule(), Policy: x.state.policy.Hash(),
+		Decision: x.outcome, Reason: x.reason, Rule: x.rule(), Policy: x.state.policy.Hash(), Generation: x.state.generation, Age: x.state.age(x.begun),
 		Status: x.w.code(), Bytes: x.w.bytes, Millis: float64(end.Sub(x.begun).Microseconds()) / 1000,
 		Shadow: x.shadow,
 	})

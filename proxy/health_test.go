@@ -56,7 +56,8 @@ func TestNewPolicyIsInForceForTheNextRequest(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)
 	expect(t, "before", g.do("POST", app, g.as("bob"), sameSite), http.StatusForbidden)
-	g.SetPolicy(load(t, rules+"p, role:viewer, argocd, /api/v1/applications, POST, allow\n"))
+	const more = "p, role:viewer, argocd, /api/v1/applications, POST, allow\n"
+	g.SetPolicy(load(t, rules+more))
 	expect(t, "after", g.do("POST", app, g.as("bob"), sameSite), http.StatusOK)
 
 	_, err := policy.Load([]policy.Source{{Name: "policy.csv", Data: []byte("p, x")}}, nil)
@@ -65,10 +66,16 @@ func TestNewPolicyIsInForceForTheNextRequest(t *testing.T) {
 	if !strings.Contains(g.log.String(), "policy.csv:1:") {
 		t.Errorf("the log does not say where:\n%s", g.log)
 	}
+	if r := g.records(); r[0].Generation != 1 || r[len(r)-1].Generation != 2 || r[len(r)-1].Policy == r[0].Policy {
+		t.Errorf("the audit does not tell the policies apart: %+v", r)
+	}
 	metrics := g.metrics()
+	if n := strings.Count(metrics, "authgate_policy_info{"); n != 1 {
+		t.Errorf("%d policies are in force:\n%s", n, metrics)
+	}
 	for _, want := range []string{
 		`authgate_policy_reloads_total{result="ok"} 2`, `authgate_policy_reloads_total{result="error"} 1`,
-		"authgate_policy_generation 2", `authgate_requests_total{code="403",decision="deny",upstream="argocd"} 1`,
+		"authgate_policy_generation 2", `authgate_policy_info{hash="` + load(t, rules+more).Hash() + `"} 1`, `authgate_requests_total{code="403",decision="deny",upstream="argocd"} 1`,
 		`authgate_requests_total{code="200",decision="allow",upstream="argocd"} 2`,
 		"authgate_request_seconds_count 3", "authgate_decision_seconds_count 3", "authgate_upstream_seconds_count 2", "authgate_issuer_up 1",
 		"authgate_policy_age_seconds ", `authgate_logins_total{result="ok"} 0`,

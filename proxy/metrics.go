@@ -18,6 +18,7 @@ type metrics struct {
 	upstreamSeconds prometheus.Histogram
 	logins          *prometheus.CounterVec
 	reloads         *prometheus.CounterVec
+	inForce         *prometheus.GaugeVec
 	streams         *prometheus.GaugeVec
 
 	disagreements    prometheus.Counter
@@ -49,6 +50,9 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 		reloads: register.NewCounterVec(prometheus.CounterOpts{
 			Name: "authgate_policy_reloads_total", Help: "Policies put in force (ok); changed ones, candidates among them, refused (error).",
 		}, []string{"result"}),
+		inForce: register.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "authgate_policy_info", Help: "Always 1: the hash of the policy in force, to compare replicas.",
+		}, []string{"hash"}),
 		disagreements: register.NewCounter(prometheus.CounterOpts{
 			Name: "authgate_policy_disagreements_total", Help: "Decisions in which the index and casbin differed: a bug.",
 		}),
@@ -76,7 +80,7 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 	gauge("authgate_policy_generation", "How many policies were put in force since the start.",
 		func() float64 { return float64(p.state.Load().generation) })
 	gauge("authgate_policy_age_seconds", "Time since the policy in force was loaded.",
-		func() float64 { return p.now().Sub(p.state.Load().policy.loaded).Seconds() })
+		func() float64 { return p.state.Load().age(p.now()) })
 	gauge("authgate_issuer_up", "Whether the issuer answered at the last look.",
 		func() float64 {
 			if p.issuer.Up() {

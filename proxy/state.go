@@ -24,6 +24,11 @@ type state struct {
 	replaced  chan struct{} // closed by the next state
 }
 
+// age is for how many seconds the policy has been in force.
+func (st *state) age(now time.Time) float64 {
+	return max(0, now.Sub(st.policy.loaded).Round(time.Millisecond).Seconds())
+}
+
 // edition is a policy as it was loaded, and what became of its files since.
 type edition struct {
 	*policy.Snapshot
@@ -72,6 +77,9 @@ func (p *Proxy) SetPolicy(s *policy.Snapshot) {
 	last := p.state.Load()
 	p.publish(&state{policy: p.newEdition(s), shadow: last.shadow, generation: last.generation + 1})
 	p.policyInForce()
+	if old := last.policy.Hash(); old != s.Hash() {
+		p.metrics.inForce.DeleteLabelValues(old)
+	}
 }
 
 // SetShadow replaces the candidate, which is decided beside the policy in force
@@ -88,7 +96,7 @@ func (p *Proxy) KeepPolicy(err error) {
 	next.policy = next.policy.keeping(why, p.now())
 	p.publish(&next)
 	p.metrics.reloads.WithLabelValues("error").Inc()
-	p.audit.Write(audit.Record{Time: p.now(), Event: audit.Policy, Decision: audit.Refuse, Reason: why, Policy: next.policy.Hash()})
+	p.audit.Write(audit.Record{Time: p.now(), Event: audit.Policy, Decision: audit.Refuse, Reason: why, Policy: next.policy.Hash(), Generation: next.generation, Age: next.age(p.now())})
 	p.log.Error("policy not loaded; the last good one stays in force",
 		"error", why, "generation", next.generation, "hash", next.policy.Hash())
 }
@@ -118,7 +126,8 @@ func (p *Proxy) publish(next *state) {
 func (p *Proxy) policyInForce() {
 	st := p.state.Load()
 	p.metrics.reloads.WithLabelValues("ok").Inc()
-	p.audit.Write(audit.Record{Time: p.now(), Event: audit.Policy, Decision: audit.Allow, Policy: st.policy.Hash()})
+	p.metrics.inForce.WithLabelValues(st.policy.Hash()).Set(1)
+	p.audit.Write(audit.Record{Time: p.now(), Event: audit.Policy, Decision: audit.Allow, Policy: st.policy.Hash(), Generation: st.generation})
 	p.log.Info("policy in force", "generation", st.generation, "hash", st.policy.Hash(), "rows", st.policy.Rows())
 }
 

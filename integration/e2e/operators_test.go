@@ -25,7 +25,7 @@ func signOut(t *testing.T, s *stage.Stage, v *visitor.Visitor) {
 
 // auditKeys is the contract: the same keys on every line.
 var auditKeys = []string{
-	"bytes", "decision", "email", "event", "groups", "host", "id", "method", "ms", "path", "policy", "reason",
+	"age", "bytes", "decision", "email", "event", "generation", "groups", "host", "id", "method", "ms", "path", "policy", "reason",
 	"remote", "roles", "rule", "shadow", "status", "sub", "time", "upstream",
 }
 
@@ -111,6 +111,7 @@ func TestMetricsHaveTheContractsNamesAndNoPeopleInThem(t *testing.T) {
 		"authgate_policy_reloads_total":       {"result"},
 		"authgate_policy_generation":          {},
 		"authgate_policy_age_seconds":         {},
+		"authgate_policy_info":                {"hash"},
 		"authgate_policy_disagreements_total": {},
 		"authgate_shadow_differences_total":   {"change", "upstream"},
 		"authgate_streams":                    {"upstream"},
