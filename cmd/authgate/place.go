@@ -12,6 +12,37 @@ import (
 	"github.com/example-org/authgate/target"
 )
 
+// question is METHOD and TARGET of a command line, and the policy that is asked.
+type question struct {
+	*loadedPolicy
+	method string
+	at     place
+}
+
+func (f *policyFlags) question(method, name string) (*question, error) {
+	q := &question{}
+	var err error
+	if q.method, err = parseMethod(method); err != nil {
+		return nil, err
+	}
+	if q.loadedPolicy, err = f.load(); err != nil {
+		return nil, err
+	}
+	q.at, err = q.parsePlace(name)
+	return q, err
+}
+
+// parseMethod takes one method, in any case. GET|POST, as it stands in rows, would
+// be asked for as a method that nobody sends.
+func parseMethod(s string) (string, error) {
+	method := strings.ToUpper(s)
+	strange := func(r rune) bool { return (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' }
+	if method == "" || strings.ContainsFunc(method, strange) {
+		return "", fmt.Errorf("method %q is not one method; write one, such as GET", s)
+	}
+	return method, nil
+}
+
 // place is a TARGET of the command line.
 type place struct {
 	upstream string // empty where a refused path leaves it open

@@ -24,19 +24,14 @@ func newPolicyCan() *cobra.Command {
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: offerQuestion,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			method, err := parseMethod(args[0])
-			if err := cmp.Or(who.check(), out.check(), err); err != nil {
+			if err := cmp.Or(who.check(), out.check()); err != nil {
 				return err
 			}
-			loaded, err := flags.load()
+			q, err := flags.question(args[0], args[1])
 			if err != nil {
 				return err
 			}
-			at, err := loaded.parsePlace(args[1])
-			if err != nil {
-				return err
-			}
-			verdict, err := ask(loaded, who.who, method, at)
+			verdict, err := ask(q, who.who)
 			if err != nil {
 				return err
 			}
@@ -71,25 +66,25 @@ type verdict struct {
 	Raw      string `json:"raw,omitempty"` // the path as it was written, where the canonical one differs
 }
 
-func ask(loaded *loadedPolicy, who policy.Who, method string, at place) (verdict, error) {
-	v := verdict{Decision: policy.Deny.String(), Method: method, Upstream: at.upstream, Path: at.shown, Policy: loaded.Hash()}
-	if at.raw != at.shown {
-		v.Raw = at.raw
+func ask(on *question, who policy.Who) (verdict, error) {
+	v := verdict{Decision: policy.Deny.String(), Method: on.method, Upstream: on.at.upstream, Path: on.at.shown, Policy: on.Hash()}
+	if on.at.raw != on.at.shown {
+		v.Raw = on.at.raw
 	}
-	if at.refused != nil { // the answer is no, and the policy has no part in it
-		v.Reason = at.refused.Error()
+	if on.at.refused != nil { // the answer is no, and the policy has no part in it
+		v.Reason = on.at.refused.Error()
 		return v, nil
 	}
-	q := policy.Request{Roles: loaded.Resolve(who), Upstream: at.upstream, Path: at.path, Method: method}
-	d := loaded.Decide(q)
-	if err := loaded.Verify(q); err != nil {
+	q := policy.Request{Roles: on.Resolve(who), Upstream: on.at.upstream, Path: on.at.path, Method: on.method}
+	d := on.Decide(q)
+	if err := on.Verify(q); err != nil {
 		return verdict{}, failed{err}
 	}
 	v.Decision = d.Effect.String()
 	if d.Rule == nil {
-		v.Reason = loaded.unmatched(at.upstream)
-		q.Roles = loaded.Resolve(policy.Who{Anonymous: true})
-		if open := loaded.Decide(q); open.Allowed() {
+		v.Reason = on.unmatched(on.at.upstream)
+		q.Roles = on.Resolve(policy.Who{Anonymous: true})
+		if open := on.Decide(q); open.Allowed() {
 			v.Reason += ", but " + open.Rule.Where() + " lets anybody through without a login"
 		}
 		return v, nil

@@ -28,19 +28,14 @@ func newPolicyExplain() *cobra.Command {
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: offerQuestion,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			method, err := parseMethod(args[0])
-			if err := cmp.Or(who.check(), out.check(), err); err != nil {
+			if err := cmp.Or(who.check(), out.check()); err != nil {
 				return err
 			}
-			loaded, err := flags.load()
+			q, err := flags.question(args[0], args[1])
 			if err != nil {
 				return err
 			}
-			at, err := loaded.parsePlace(args[1])
-			if err != nil {
-				return err
-			}
-			e, err := explain(loaded, who.who, method, at, all)
+			e, err := explain(q, who.who, all)
 			if err != nil {
 				return err
 			}
@@ -112,19 +107,19 @@ type removal struct {
 // mostNear is how many rows that nearly match are listed without --all.
 const mostNear = 12
 
-func explain(loaded *loadedPolicy, who policy.Who, method string, at place, all bool) (explanation, error) {
-	v, err := ask(loaded, who, method, at)
+func explain(on *question, who policy.Who, all bool) (explanation, error) {
+	v, err := ask(on, who)
 	if err != nil {
 		return explanation{}, err
 	}
-	if at.refused != nil {
+	if on.at.refused != nil {
 		v.Reason = "refused with 400 before any policy is asked: " + v.Reason
 	}
 	e := explanation{verdict: v, Who: []heldSubject{}, Unknown: []string{}, Rows: []consideredRow{}, NearMisses: []nearMiss{}, groups: who.Groups}
-	if at.refused != nil {
+	if on.at.refused != nil {
 		return e, nil
 	}
-	x := loaded.Explain(who, at.upstream, at.path, method)
+	x := on.Explain(who, on.at.upstream, on.at.path, on.method)
 	for _, held := range x.Subjects {
 		h := heldSubject{held.Subject, []chainLink{}}
 		for _, link := range held.Chain {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -26,19 +25,14 @@ func newPolicyWhoCan() *cobra.Command {
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: offerQuestion,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			method, err := parseMethod(args[0])
-			if err := cmp.Or(out.check(), err); err != nil {
+			if err := out.check(); err != nil {
 				return err
 			}
-			loaded, err := flags.load()
+			q, err := flags.question(args[0], args[1])
 			if err != nil {
 				return err
 			}
-			at, err := loaded.parsePlace(args[1])
-			if err != nil {
-				return err
-			}
-			who, err := findWhoCan(loaded, method, at)
+			who, err := findWhoCan(q)
 			if err != nil {
 				return failed{err}
 			}
@@ -79,13 +73,13 @@ type access struct {
 	withAll bool // it comes in as everybody who is signed in does
 }
 
-func findWhoCan(loaded *loadedPolicy, method string, at place) (whoCan, error) {
-	answer := whoCan{Method: method, Upstream: at.upstream, Path: at.shown, May: []access{}, Refused: []access{}, Policy: loaded.Hash()}
-	if at.refused != nil {
-		answer.Reason = at.refused.Error()
+func findWhoCan(on *question) (whoCan, error) {
+	answer := whoCan{Method: on.method, Upstream: on.at.upstream, Path: on.at.shown, May: []access{}, Refused: []access{}, Policy: on.Hash()}
+	if on.at.refused != nil {
+		answer.Reason = on.at.refused.Error()
 		return answer, nil
 	}
-	who, err := loaded.WhoCan(at.upstream, at.path, method)
+	who, err := on.WhoCan(on.at.upstream, on.at.path, on.method)
 	if err != nil {
 		return whoCan{}, err
 	}
@@ -98,7 +92,7 @@ func findWhoCan(loaded *loadedPolicy, method string, at place) (whoCan, error) {
 		answer.Refused = append(answer.Refused, newAccess(a))
 	}
 	if len(answer.May)+len(answer.Refused) == 0 {
-		answer.Reason = loaded.unmatched(at.upstream)
+		answer.Reason = on.unmatched(on.at.upstream)
 	}
 	return answer, nil
 }

@@ -45,14 +45,3 @@ func (f *whoFlags) check() error {
 	}
 	return nil
 }
-
-// parseMethod takes a method in any case, and one that rows can name: the methods
-// of a row, such as GET|POST, would be asked for as a method that nobody sends.
-func parseMethod(s string) (string, error) {
-	method := strings.ToUpper(s)
-	strange := func(r rune) bool { return (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' }
-	if method == "" || strings.ContainsFunc(method, strange) {
-		return "", fmt.Errorf("method %q is not one method; write one, such as GET", s)
-	}
-	return method, nil
-}
