@@ -46,8 +46,8 @@ func (s *Snapshot) try(c Case, roles Roles) Outcome {
 
 func (s *Snapshot) failure(c Case, d Decision) string {
 	for _, role := range c.Who.Roles {
-		if !s.known.has(role) { // it holds nothing, so that being denied would show nothing
-			return strings.TrimSuffix("the policy has no "+role+"; "+similar(role, rolesOf(s.known, nil)), "; ")
+		if !s.numbers.has(role) { // it holds nothing, so that being denied would show nothing
+			return strings.TrimSuffix("the policy has no "+role+"; "+similar(role, s.roles()), "; ")
 		}
 	}
 	switch {

@@ -75,9 +75,7 @@ func censusOf(further []string, policies ...*Snapshot) *census {
 func namesOf(further []string, policies ...*Snapshot) []string {
 	names := slices.Clone(further)
 	for _, s := range policies {
-		for name := range s.known {
-			names = append(names, name)
-		}
+		names = append(names, s.numbers.names...)
 	}
 	slices.SortFunc(names, bySubject)
 	return slices.Compact(names)

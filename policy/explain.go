@@ -106,7 +106,7 @@ func (e *Explanation) matching(effect Effect) []*Row {
 func (s *Snapshot) starts(w Who) []string {
 	var names []string
 	add := func(name string) {
-		if s.known.has(name) && !slices.Contains(names, name) {
+		if s.numbers.has(name) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
@@ -145,8 +145,8 @@ func (s *Snapshot) strange(w Who) []string {
 	}
 	for _, name := range slices.Concat(w.Groups, w.Roles) {
 		isRole := strings.HasPrefix(name, rolePrefix) && slices.Contains(w.Roles, name)
-		known := s.known.has(name) && (isRole || !reserved(name)) ||
-			!reserved(name) && slices.ContainsFunc(organisationsOf(name), s.known.has)
+		known := s.numbers.has(name) && (isRole || !reserved(name)) ||
+			!reserved(name) && slices.ContainsFunc(organisationsOf(name), s.numbers.has)
 		if !known {
 			strange = append(strange, name)
 		}

@@ -60,7 +60,7 @@ func numberSubjects(rows []*Row, grants []grant) *numbering {
 }
 
 func (n *numbering) add(name string) {
-	if _, numbered := n.ids[name]; !numbered {
+	if !n.has(name) {
 		n.ids[name] = uint32(len(n.names))
 		n.names = append(n.names, name)
 	}
@@ -93,6 +93,11 @@ func (n *numbering) close(grants []grant) {
 	for id := range granted {
 		closed(uint32(id))
 	}
+}
+
+func (n *numbering) has(name string) bool {
+	_, numbered := n.ids[name]
+	return numbered
 }
 
 // appendBrought adds a subject, and the roles that it leads to. Names that the

@@ -49,8 +49,7 @@ type Snapshot struct {
 	rows   []*Row
 	grants []grant
 
-	known         subjects            // every name that stands in a first column, or is granted
-	numbers       *numbering          // of the same names
+	numbers       *numbering          // of every name that stands in a first column, or is granted
 	organisations map[string]string   // "example-org:" → "example-org:*", where a row names it
 	groups        func() []groupRoles // by name; worked out when first asked for
 	index         *index
@@ -96,9 +95,8 @@ func Load(sources []Source, upstreams []string) (*Snapshot, error) {
 	if err := p.faults.Err(); err != nil {
 		return nil, err
 	}
-	s.known, s.organisations = make(subjects, len(s.numbers.names)), make(map[string]string)
+	s.organisations = make(map[string]string)
 	for _, name := range s.numbers.names {
-		s.known[name] = struct{}{}
 		if strings.HasSuffix(name, everyTeam) && !reserved(name) {
 			s.organisations[strings.TrimSuffix(name, "*")] = name
 		}
@@ -133,7 +131,12 @@ func (s *Snapshot) Rows() int { return len(s.rows) + len(s.grants) }
 
 // Subjects gives every subject that the policy names, in p rows or g rows,
 // sorted: roles, groups, ORG:*, users and system names.
-func (s *Snapshot) Subjects() []string { return slices.Sorted(maps.Keys(s.known)) }
+func (s *Snapshot) Subjects() []string { return slices.Sorted(slices.Values(s.numbers.names)) }
+
+// roles gives those of Subjects that are roles.
+func (s *Snapshot) roles() []string {
+	return slices.DeleteFunc(s.Subjects(), func(name string) bool { return rank(name) != rankRole })
+}
 
 // Upstreams gives every upstream that a row names, sorted, and not *.
 func (s *Snapshot) Upstreams() []string {

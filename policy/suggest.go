@@ -105,7 +105,7 @@ func (s *Suggest) Add(o *Observed) {
 // counts only where a policy names it: else each person were a kind.
 func (s *Suggest) asker(o *Observed, who Who) int {
 	named := userPrefix + lowerASCII(who.Email)
-	if !slices.Contains(o.Groups, named) && (s.crowd == nil || !s.options.Present.known.has(named)) {
+	if !slices.Contains(o.Groups, named) && (s.crowd == nil || !s.options.Present.numbers.has(named)) {
 		who.Email = ""
 	}
 	if s.crowd == nil {

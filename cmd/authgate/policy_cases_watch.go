@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -16,10 +15,7 @@ import (
 	"github.com/example-org/authgate/config"
 )
 
-const (
-	quiet  = 100 * time.Millisecond // an editor makes several events of one change
-	glance = 2 * time.Second        // what no event tells: a network file system, a folder that came back
-)
+const glance = 2 * time.Second // what no event tells: a network file system, a folder that came back
 
 // watch runs the cases whenever a file that they depend on changes, until Ctrl-C.
 // What does not load is shown, and waited out. The exit code is that of the last
@@ -40,9 +36,8 @@ func (t *policyTest) watch(cmd *cobra.Command) error {
 	for {
 		files := t.watched()
 		for _, file := range files { // a folder that is not there is found by the glance
-			_ = watcher.Add(filepath.Dir(file))
-			if real, err := filepath.EvalSymlinks(file); err == nil {
-				_ = watcher.Add(filepath.Dir(real))
+			for _, folder := range foldersOf(file) {
+				_ = watcher.Add(folder)
 			}
 		}
 		now := contents(files)
@@ -58,7 +53,7 @@ func (t *policyTest) watch(cmd *cobra.Command) error {
 		case <-watcher.Errors: // events were lost
 		case <-ticker.C:
 		case <-watcher.Events:
-			settled := time.NewTimer(quiet)
+			settled := time.NewTimer(settle)
 			for waiting := true; waiting; {
 				select {
 				case <-ctx.Done():

@@ -121,11 +121,7 @@ func explain(on *question, who policy.Who, all bool) (explanation, error) {
 	}
 	x := on.Explain(who, on.at.upstream, on.at.path, on.method)
 	for _, held := range x.Subjects {
-		h := heldSubject{held.Subject, []chainLink{}}
-		for _, link := range held.Chain {
-			h.Chain = append(h.Chain, chainLink{link.Member, link.Role, link.Where()})
-		}
-		e.Who = append(e.Who, h)
+		e.Who = append(e.Who, heldSubject{held.Subject, newChain(held.Chain)})
 	}
 	e.Unknown = append(e.Unknown, x.Strange...)
 	near := 0
