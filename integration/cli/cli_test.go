@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/example-org/authgate/integration/program"
 )
 
 const scripts = "../../cmd/authgate/testdata/script"
@@ -17,10 +19,8 @@ const scripts = "../../cmd/authgate/testdata/script"
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	bin := t.TempDir()
-	build := exec.Command("go", "build", "-o", bin+string(os.PathSeparator), "./cmd/authgate")
-	build.Dir = "../.."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building authgate: %v\n%s", err, out)
+	if _, err := program.Authgate(bin); err != nil {
+		t.Fatal(err)
 	}
 	if found, err := filepath.Glob(scripts + "/*.txtar"); err != nil || len(found) == 0 {
 		t.Fatalf("no scripts in %s: %v", scripts, err)

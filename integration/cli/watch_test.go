@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/example-org/authgate/integration/program"
 )
 
 const (
@@ -51,11 +53,9 @@ func watch(t *testing.T, args ...string) *watching {
 
 func build(t *testing.T) string {
 	t.Helper()
-	bin := filepath.Join(t.TempDir(), "authgate")
-	cmd := exec.Command("go", "build", "-o", bin, "./cmd/authgate")
-	cmd.Dir = "../.."
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building authgate: %v\n%s", err, out)
+	bin, err := program.Authgate(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
 	}
 	return bin
 }

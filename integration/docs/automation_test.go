@@ -94,7 +94,7 @@ func newCheckout(t *testing.T) checkout {
 	if err := yaml.Unmarshal([]byte(read(t, "examples/github-actions/policy.yml")), &w); err != nil {
 		t.Fatal(err)
 	}
-	c := checkout{t.TempDir(), program(t), map[string]step{}}
+	c := checkout{t.TempDir(), authgate(t), map[string]step{}}
 	for _, s := range w.Jobs["policy"].Steps {
 		c.steps[s.Name] = s
 	}
@@ -222,7 +222,7 @@ func TestHooksRun(t *testing.T) {
 	if err := yaml.UnmarshalStrict([]byte(read(t, "examples/pre-commit/.pre-commit-config.yaml")), &example); err != nil {
 		t.Fatal(err)
 	}
-	bin := program(t)
+	bin := authgate(t)
 	try := func(h hook, args []string, file string) {
 		t.Helper()
 		dir := t.TempDir()

@@ -27,12 +27,7 @@ var pages = []string{"README.md", "docs/policy.md"}
 // beside the files that they show.
 func TestTranscriptsAreWhatTheProgramPrints(t *testing.T) {
 	t.Parallel()
-	bin := t.TempDir()
-	build := exec.Command("go", "build", "-o", bin+string(os.PathSeparator), "./cmd/authgate")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building authgate: %v\n%s", err, out)
-	}
+	bin := authgate(t)
 	for _, page := range pages {
 		t.Run(page, func(t *testing.T) {
 			t.Parallel()

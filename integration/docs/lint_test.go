@@ -10,16 +10,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/example-org/authgate/integration/program"
 )
 
-// program builds authgate and gives the folder that it is in.
-func program(t *testing.T) string {
+// authgate builds the program and gives the folder that it is in.
+func authgate(t *testing.T) string {
 	t.Helper()
 	bin := t.TempDir()
-	build := exec.Command("go", "build", "-o", bin+string(os.PathSeparator), "./cmd/authgate")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building authgate: %v\n%s", err, out)
+	if _, err := program.Authgate(bin); err != nil {
+		t.Fatal(err)
 	}
 	return bin
 }
@@ -70,7 +70,7 @@ var (
 // section shows the finding, the second how to be rid of it.
 func TestEveryFindingIsExplained(t *testing.T) {
 	t.Parallel()
-	bin := program(t)
+	bin := authgate(t)
 	rules := sarifRules(t, bin)
 	page := read(t, "docs/lint.md")
 	var explained []string
@@ -200,7 +200,7 @@ func sarifRules(t *testing.T, bin string) map[string]sarifRule {
 
 func TestSARIFFollowsLinesThatMove(t *testing.T) {
 	t.Parallel()
-	bin, dir := program(t), t.TempDir()
+	bin, dir := authgate(t), t.TempDir()
 	place := func(text string) (lines []int, prints, uris []string) {
 		if err := os.MkdirAll(filepath.Join(dir, "my deploy"), 0o700); err != nil {
 			t.Fatal(err)

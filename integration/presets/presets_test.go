@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/example-org/authgate/integration/program"
 )
 
 const examples = "../../examples"
@@ -37,15 +39,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	built = sync.OnceValues(func() (string, error) {
-		binary := filepath.Join(dir, "authgate")
-		build := exec.Command("go", "build", "-o", binary, "./cmd/authgate")
-		build.Dir = "../.."
-		if out, err := build.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("building authgate: %w\n%s", err, out)
-		}
-		return binary, nil
-	})
+	built = sync.OnceValues(func() (string, error) { return program.Authgate(dir) })
 	return m.Run()
 }
 
