@@ -47,6 +47,9 @@ func set(t *testing.T, o stage.Options) *stage.Stage {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		if err := s.Leaks(context.Background()); err != nil { // the test's own context has ended
+			t.Error(err)
+		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}

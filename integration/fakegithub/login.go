@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 )
 
@@ -26,6 +27,7 @@ type logins struct {
 	sessions map[string]string
 	codes    map[string]string
 	tokens   map[string]string
+	issued   []string // all of them, those that were used up or revoked too
 }
 
 func newLogins() *logins {
@@ -38,7 +40,15 @@ func (l *logins) issue(in map[string]string, prefix, login string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	in[word] = login
+	l.issued = append(l.issued, word)
 	return word
+}
+
+// Secrets are all sessions, codes and tokens that were ever handed out.
+func (s *Server) Secrets() []string {
+	s.logins.mu.Lock()
+	defer s.logins.mu.Unlock()
+	return slices.Clone(s.logins.issued)
 }
 
 func (l *logins) look(in map[string]string, word string) (login string, ok bool) {

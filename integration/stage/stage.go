@@ -74,6 +74,7 @@ type Stage struct {
 	binary     string
 	dexOptions dex.Options
 	dashboards []*dashboards.Running
+	visitors   []*visitor.Visitor
 	reserved   []*program.Port
 }
 
@@ -201,7 +202,11 @@ func (s *Stage) health(ctx context.Context, path string) error {
 
 // Visitor is a person of the cast at a fresh browser.
 func (s *Stage) Visitor(login string) (*visitor.Visitor, error) {
-	return visitor.New(login, s.GitHub.URL(), s.GitHub.CA())
+	v, err := visitor.New(login, s.GitHub.URL(), s.GitHub.CA())
+	if err == nil {
+		s.visitors = append(s.visitors, v)
+	}
+	return v, err
 }
 
 // Close ends everything, what people meet first first. It may be called again.

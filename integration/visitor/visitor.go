@@ -35,6 +35,7 @@ type Visitor struct {
 	stop   string // address at which a chain ends without being followed
 	jar    *cookiejar.Jar
 	http   *http.Client
+	seen   map[string]bool // what is nobody else's business, see Secrets
 }
 
 // StopAt ends a chain of redirects where it would go to an address (of any
@@ -53,7 +54,7 @@ func New(login, githubURL string, ca []byte) (*Visitor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a cookie jar: %w", err)
 	}
-	v := &Visitor{Login: login, github: githubURL, jar: jar}
+	v := &Visitor{Login: login, github: githubURL, jar: jar, seen: map[string]bool{}}
 	v.http = &http.Client{
 		Jar: jar,
 		Transport: &http.Transport{
@@ -180,6 +181,7 @@ func (v *Visitor) do(req *http.Request, a *Answer) error {
 		return fmt.Errorf("%s %s: %w", req.Method, req.URL, err)
 	}
 	defer res.Body.Close() // only read
+	v.remember(res)
 	body, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", req.URL, err)
