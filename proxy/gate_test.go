@@ -118,12 +118,12 @@ func newGate(t testing.TB, upstream http.Handler) *gate {
 	return newGateTo(t, behind.URL)
 }
 
-func newGateTo(t testing.TB, upstreamURL string) *gate {
+func newGateTo(t testing.TB, upstreamURL string, changes ...func(*proxy.Options)) *gate {
 	t.Helper()
-	return newGateBehind(t, "127.0.0.1/32", upstreamURL) // the test plays the balancer
+	return newGateBehind(t, "127.0.0.1/32", upstreamURL, changes...) // the test plays the balancer
 }
 
-func newGateBehind(t testing.TB, trusted, upstreamURL string) *gate {
+func newGateBehind(t testing.TB, trusted, upstreamURL string, changes ...func(*proxy.Options)) *gate {
 	t.Helper()
 	c, err := config.Parse("authgate.yaml", []byte(strings.NewReplacer("URL", upstreamURL, "TRUSTED", trusted).Replace(settings)))
 	if err != nil {
@@ -138,10 +138,13 @@ func newGateBehind(t testing.TB, trusted, upstreamURL string) *gate {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(g.log, nil))
-	g.Proxy, err = proxy.New(proxy.Options{
+	options := proxy.Options{
 		Config: c, Issuer: g.issuer, Keys: keys, Policy: load(t, rules), Audit: audit.New(g.audit, log), Registry: g.registry, Log: log,
-	})
-	if err != nil {
+	}
+	for _, change := range changes {
+		change(&options)
+	}
+	if g.Proxy, err = proxy.New(options); err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(g)
@@ -285,6 +288,12 @@ func (s *syncBuffer) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.Write(p)
+}
+
+func (s *syncBuffer) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.b = bytes.Buffer{}
 }
 
 func (s *syncBuffer) String() string {
