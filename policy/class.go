@@ -30,7 +30,7 @@ type class struct {
 const maxPlaces = 1 << 18
 
 // classesOf finds every class of paths that some pattern matches, ordered by
-// label. Patterns must have passed checkPath; one may stand there twice.
+// label. Patterns must have passed target.CheckPattern; one may stand there twice.
 func classesOf(patterns []string) ([]class, error) {
 	w := walk{seen: map[string]bool{}, found: map[string]int{}, cuts: map[string][]cut{}}
 	w.root = newBranch(patterns)
@@ -76,12 +76,12 @@ func newBranch(patterns []string) *branch {
 				at.ends = append(at.ends, i)
 				break
 			}
-			if rest == "/"+anyRest {
+			if rest == "/"+target.AnyRest {
 				at.tails = append(at.tails, i)
 				break
 			}
 			var piece string
-			piece, rest = cutSegment(rest)
+			piece, rest = target.CutSegment(rest)
 			child := at.children[piece]
 			if child == nil {
 				count++
@@ -99,7 +99,7 @@ func newBranch(patterns []string) *branch {
 func (b *branch) sort() {
 	slices.Sort(b.pieces)
 	for _, piece := range b.pieces {
-		if strings.Contains(piece, anySegment) {
+		if strings.Contains(piece, target.AnySegment) {
 			b.wild = append(b.wild, piece)
 		}
 		b.children[piece].sort()
@@ -259,8 +259,8 @@ func (w *walk) name(patterns []string) {
 // plainest gives the path of a pattern that as few others as possible match.
 func plainest(pattern string, depth int) string {
 	const strange = "%07" // in no pattern: target refuses control characters
-	rest, open := strings.CutSuffix(pattern, "/"+anyRest)
-	path := strings.ReplaceAll(rest, anySegment, strange)
+	rest, open := strings.CutSuffix(pattern, "/"+target.AnyRest)
+	path := strings.ReplaceAll(rest, target.AnySegment, strange)
 	if open {
 		path += strings.Repeat("/"+strange, depth+1)
 	}
@@ -282,14 +282,14 @@ func (w *walk) matching(path string) []int {
 	matching := slices.Clone(w.root.tails)
 	for path != "" {
 		var segment string
-		segment, path = cutSegment(path)
+		segment, path = target.CutSegment(path)
 		var next []*branch
 		for _, n := range nodes {
-			if literal := n.children[segment]; literal != nil && !strings.Contains(segment, anySegment) {
+			if literal := n.children[segment]; literal != nil && !strings.Contains(segment, target.AnySegment) {
 				next = append(next, literal)
 			}
 			for _, piece := range n.wild {
-				if matchSegment(segment, piece) {
+				if target.MatchSegment(segment, piece) {
 					next = append(next, n.children[piece])
 				}
 			}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/example-org/authgate/target"
 )
 
 // cut is one kind of segment that some pieces of patterns tell apart.
@@ -18,7 +20,9 @@ type cut struct {
 
 const codedSlash = "%2F"
 
-func isGlob(piece string) bool { return piece != anySegment && strings.Contains(piece, anySegment) }
+func isGlob(piece string) bool {
+	return piece != target.AnySegment && strings.Contains(piece, target.AnySegment)
+}
 
 // cutSegments gives every kind of segment: each literal, the empty segment, and
 // the others by the globs that match them.
@@ -26,7 +30,7 @@ func cutSegments(pieces []string) ([]cut, error) {
 	literals := map[string]bool{}
 	var globs []string // and *
 	for _, piece := range pieces {
-		if strings.Contains(piece, anySegment) {
+		if strings.Contains(piece, target.AnySegment) {
 			globs = append(globs, piece)
 		} else {
 			literals[piece] = true
@@ -35,7 +39,7 @@ func cutSegments(pieces []string) ([]cut, error) {
 	matching := func(segment string) []string {
 		matching := []string{segment}
 		for _, glob := range globs {
-			if matchSegment(segment, glob) {
+			if target.MatchSegment(segment, glob) {
 				matching = append(matching, glob)
 			}
 		}
@@ -48,7 +52,7 @@ func cutSegments(pieces []string) ([]cut, error) {
 		}
 	}
 	if !slices.ContainsFunc(globs, isGlob) {
-		return append(cuts, cut{fresh(literals), anySegment, globs}), nil
+		return append(cuts, cut{fresh(literals), target.AnySegment, globs}), nil
 	}
 	others, err := overlapsOf(globs, literals)
 	return append(cuts, others...), err
@@ -100,7 +104,7 @@ func overlapsOf(globs []string, literals map[string]bool) ([]cut, error) {
 	}
 	for _, glob := range globs {
 		for _, filling := range []string{"x", s.strange} {
-			text := strings.ReplaceAll(glob, anySegment, filling)
+			text := strings.ReplaceAll(glob, target.AnySegment, filling)
 			s.note(text, glob, s.matching(text))
 		}
 	}
@@ -110,7 +114,7 @@ func overlapsOf(globs []string, literals map[string]bool) ([]cut, error) {
 func (s *search) matching(text string) []string {
 	var matching []string
 	for _, glob := range s.globs {
-		if matchSegment(text, glob) {
+		if target.MatchSegment(text, glob) {
 			matching = append(matching, glob)
 		}
 	}
@@ -125,7 +129,7 @@ func (s *search) note(text, label string, matching []string) {
 	s.known[key] = true
 	switch globs := countGlobs(matching); {
 	case globs == 0:
-		label = anySegment
+		label = target.AnySegment
 	case globs > 1 || label == "":
 		label = text
 	}
@@ -171,14 +175,14 @@ func (s *search) run() error {
 func (s *search) next(state []int) map[string][]int {
 	next := map[string][]int{s.strange: nil}
 	for _, n := range state {
-		if c := s.token(n); c != "" && c != anySegment {
+		if c := s.token(n); c != "" && c != target.AnySegment {
 			next[c] = nil
 		}
 	}
 	for character := range next {
 		for _, n := range state {
 			switch s.token(n) {
-			case anySegment:
+			case target.AnySegment:
 				next[character] = append(next[character], n)
 			case character:
 				next[character] = append(next[character], n+1)
@@ -200,7 +204,7 @@ func (s *search) token(state int) string {
 // settle adds what a * that stands for nothing leads to.
 func (s *search) settle(state []int) []int {
 	for i := 0; i < len(state); i++ {
-		if s.token(state[i]) == anySegment {
+		if s.token(state[i]) == target.AnySegment {
 			state = append(state, state[i]+1)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 func matching(patterns []string, path string) []int {
 	var matching []int
 	for i, pattern := range patterns {
-		if policy.MatchPath(path, pattern) {
+		if target.MatchPattern(path, pattern) {
 			matching = append(matching, i)
 		}
 	}

@@ -3,6 +3,8 @@ package policy
 import (
 	"slices"
 	"strings"
+
+	"github.com/example-org/authgate/target"
 )
 
 // touchedRows finds the rows that can make a difference between two policies:
@@ -65,14 +67,14 @@ func nearby(touched map[*Row]bool, lists ...[]*Row) [][]*Row {
 // branch: the overlaps of two patterns, for many at once.
 func (b *branch) overlaps(pattern string) bool {
 	switch {
-	case len(b.tails) > 0 || pattern == "/"+anyRest:
+	case len(b.tails) > 0 || pattern == "/"+target.AnyRest:
 		return true
 	case pattern == "":
 		return len(b.ends) > 0
 	}
-	piece, rest := cutSegment(pattern)
+	piece, rest := target.CutSegment(pattern)
 	pieces := b.wild
-	if strings.Contains(piece, anySegment) {
+	if strings.Contains(piece, target.AnySegment) {
 		pieces = b.pieces
 	} else if child := b.children[piece]; child != nil && child.overlaps(rest) {
 		return true

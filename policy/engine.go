@@ -10,6 +10,8 @@ import (
 	"github.com/casbin/casbin/v2"
 	"github.com/casbin/casbin/v2/model"
 	"github.com/casbin/casbin/v2/rbac"
+
+	"github.com/example-org/authgate/target"
 )
 
 // This is the only file that imports casbin. Three habits of casbin shape it:
@@ -201,7 +203,7 @@ func newEnforcer(rules, links [][]string) (e *casbin.Enforcer, err error) {
 		return nil, fmt.Errorf("taking the model: %w", err)
 	}
 	e.AddFunction("hasRole", predicate(Roles.has))
-	e.AddFunction("pathMatch", predicate(matchPath))
+	e.AddFunction("pathMatch", predicate(target.MatchPattern))
 	e.AddFunction("methodMatch", predicate(matchMethod))
 	if err := e.BuildRoleLinks(); err != nil {
 		return nil, fmt.Errorf("linking roles: %w", err)

@@ -144,7 +144,7 @@ func (s *Snapshot) matching(upstream, path, method string) []*Row {
 // speaksOf reports whether a row covers a method on a path of an upstream, for
 // whomever.
 func (r *Row) speaksOf(upstream, path, method string) bool {
-	return (r.Upstream == upstream || r.Upstream == anyUpstream) && matchPath(path, r.Path) && matchMethod(method, r.Methods)
+	return (r.Upstream == upstream || r.Upstream == anyUpstream) && target.MatchPattern(path, r.Path) && matchMethod(method, r.Methods)
 }
 
 // enforce asks casbin's enforcer of the whole upstream.

@@ -283,9 +283,9 @@ func widened(pattern string, g gap) string {
 	switch {
 	case g.literals == 0: // the row would come to speak of much else
 	case g.kind == differentSegment && g.request != "":
-		return withSegment(pattern, g.segment, anySegment)
+		return withSegment(pattern, g.segment, target.AnySegment)
 	case g.kind == requestGoesOn, g.kind == rowGoesOn && g.row == "/":
-		return strings.TrimSuffix(pattern, "/") + "/" + anyRest
+		return strings.TrimSuffix(pattern, "/") + "/" + target.AnyRest
 	}
 	return pattern
 }

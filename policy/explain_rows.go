@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/target"
 )
 
 // Considered is one p row held against a question.
@@ -45,7 +46,7 @@ func (q *question) consider(row *Row, verdict Effect) Considered {
 	if row.Upstream != q.upstream && row.Upstream != anyUpstream {
 		c.off |= missUpstream
 	}
-	if !matchPath(q.path, row.Path) {
+	if !target.MatchPattern(q.path, row.Path) {
 		c.off |= missPath
 	}
 	if !matchMethod(q.method, row.Methods) {
@@ -100,7 +101,7 @@ const (
 
 func gapBetween(path, pattern string) gap {
 	var g gap
-	for n := 1; pattern != "/"+anyRest; n++ {
+	for n := 1; pattern != "/"+target.AnyRest; n++ {
 		switch {
 		case path == "" && pattern == "":
 			return g
@@ -115,12 +116,12 @@ func gapBetween(path, pattern string) gap {
 			return g
 		}
 		var segment, wanted string
-		segment, path = cutSegment(path)
-		wanted, pattern = cutSegment(pattern)
+		segment, path = target.CutSegment(path)
+		wanted, pattern = target.CutSegment(pattern)
 		switch {
 		case segment == wanted:
 			g.literals++
-		case matchSegment(segment, wanted):
+		case target.MatchSegment(segment, wanted):
 		case g.kind == noGap:
 			g.kind, g.segment, g.row, g.request = differentSegment, n, wanted, segment
 		default:

@@ -16,9 +16,6 @@ func ClassesOf(patterns []string) ([]Class, error) {
 	return shown, err
 }
 
-// MatchPath says what a pattern means.
-func MatchPath(path, pattern string) bool { return matchPath(path, pattern) }
-
 // MethodClasses gives the methods that rows with these methods tell apart.
 func MethodClasses(methods ...string) []string {
 	var rows []*Row

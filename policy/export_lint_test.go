@@ -7,5 +7,4 @@ var (
 	CoversMethods   = coversMethods
 	OverlapsMethods = overlapsMethods
 	MatchMethod     = matchMethod
-	CheckPath       = checkPath
 )

@@ -3,11 +3,13 @@ package policy
 import (
 	"errors"
 	"time"
+
+	"github.com/example-org/authgate/target"
 )
 
 // What casbin is given to call.
 var (
-	PathMatch   = predicate(matchPath)
+	PathMatch   = predicate(target.MatchPattern)
 	MethodMatch = predicate(matchMethod)
 )
 

@@ -3,6 +3,8 @@ package policy
 import (
 	"math"
 	"math/bits"
+
+	"github.com/example-org/authgate/target"
 )
 
 // index answers what casbin would, from rows compiled into flat arrays: a trie
@@ -129,10 +131,10 @@ func (w *indexWalk) visit(at uint32, path string) {
 			}
 			return
 		}
-		segment, below := cutSegment(path)
+		segment, below := target.CutSegment(path)
 		next := w.literal(at, segment)
 		for wild := n.wild; wild != 0; wild = w.nodes[wild].nextWild {
-			if !matchSegment(segment, w.nodes[wild].segment) {
+			if !target.MatchSegment(segment, w.nodes[wild].segment) {
 				continue
 			}
 			if next != 0 {

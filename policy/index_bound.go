@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/target"
 )
 
 // maxVisits bounds how many nodes and groups of rows any one path may make the
@@ -32,7 +33,7 @@ func (x *index) weighBurden() burden {
 			visits += b.visits[child]
 		}
 		b.visits[i] = min(visits, 1<<30)
-		literal := !strings.Contains(n.segment, anySegment)
+		literal := !strings.Contains(n.segment, target.AnySegment)
 		if heaviest := &b.literal[n.parent]; literal && b.visits[i] > b.visits[*heaviest] {
 			*heaviest = i
 		}

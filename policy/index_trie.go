@@ -3,6 +3,8 @@ package policy
 import (
 	"hash/maphash"
 	"strings"
+
+	"github.com/example-org/authgate/target"
 )
 
 // trie holds patterns of paths, segment by segment, in flat arrays: node 0 is
@@ -15,8 +17,8 @@ type trie struct {
 	used  int
 }
 
-// trieNode is a place in patterns. Where its segment holds a star, matchSegment
-// says what it matches.
+// trieNode is a place in patterns. Where its segment holds a star,
+// target.MatchSegment says what it matches.
 type trieNode struct {
 	segment  string
 	parent   uint32
@@ -46,11 +48,11 @@ func (t *trie) newNode(parent uint32, segment string) uint32 {
 func (t *trie) insert(root uint32, pattern string) *uint32 {
 	at := root
 	for pattern != "" {
-		if pattern == "/"+anyRest {
+		if pattern == "/"+target.AnyRest {
 			return &t.nodes[at].rest
 		}
 		var segment string
-		segment, pattern = cutSegment(pattern)
+		segment, pattern = target.CutSegment(pattern)
 		at = t.child(at, segment)
 	}
 	return &t.nodes[at].exact
@@ -58,7 +60,7 @@ func (t *trie) insert(root uint32, pattern string) *uint32 {
 
 // child finds or makes the child for a segment of a pattern.
 func (t *trie) child(at uint32, segment string) uint32 {
-	if strings.Contains(segment, anySegment) {
+	if strings.Contains(segment, target.AnySegment) {
 		for wild := t.nodes[at].wild; wild != 0; wild = t.nodes[wild].nextWild {
 			if t.nodes[wild].segment == segment {
 				return wild

@@ -46,6 +46,9 @@ type Surroundings struct {
 	Own       []string            // patterns of the paths that are answered before the policy is asked
 	Served    map[string][]string // upstream → patterns of the paths that are routed to it; missing: all
 	Elsewhere map[string][]string // upstream → patterns of the paths that go to another one instead
+
+	// upstream → patterns of the paths that may hold %2F there; missing: it is not known
+	CodedSlash map[string][]string
 }
 
 // Lint looks for rows that do something else than whoever wrote them seems to

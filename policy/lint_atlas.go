@@ -3,6 +3,8 @@ package policy
 import (
 	"iter"
 	"strings"
+
+	"github.com/example-org/authgate/target"
 )
 
 // atlas files rows under the literal beginning of their paths, so that not every
@@ -53,7 +55,7 @@ func (a *atlas) add(row *Row) {
 
 // literalBeginning gives the segments before the first that holds a star.
 func literalBeginning(pattern string) string {
-	star := strings.Index(pattern, anySegment)
+	star := strings.Index(pattern, target.AnySegment)
 	if star < 0 {
 		return pattern
 	}

@@ -1,37 +1,41 @@
 package policy
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/example-org/authgate/target"
+)
 
 // anyFilling stands in a pattern for what its stars stand for. No pattern names
 // this character, so where another pattern matches it, a star does, and that star
-// would match anything else in its place: one question to matchPath tells of all
-// the paths of a pattern.
+// would match anything else in its place: one question to target.MatchPattern
+// tells of all the paths of a pattern.
 const anyFilling = "\x00"
 
 // covers reports whether a pattern matches every path that another one matches.
 func covers(wide, narrow string) bool {
-	stem, open := strings.CutSuffix(narrow, "/"+anyRest)
-	if open && !strings.HasSuffix(wide, "/"+anyRest) {
+	stem, open := strings.CutSuffix(narrow, "/"+target.AnyRest)
+	if open && !strings.HasSuffix(wide, "/"+target.AnyRest) {
 		return false
 	}
 	if stem == "" {
 		stem = "/"
 	}
-	if strings.Contains(stem, anySegment) {
-		stem = strings.ReplaceAll(stem, anySegment, anyFilling)
+	if strings.Contains(stem, target.AnySegment) {
+		stem = strings.ReplaceAll(stem, target.AnySegment, anyFilling)
 	}
-	return matchPath(stem, wide)
+	return target.MatchPattern(stem, wide)
 }
 
 // overlaps reports whether some path matches both patterns.
 func overlaps(a, b string) bool {
-	for a != "/"+anyRest && b != "/"+anyRest {
+	for a != "/"+target.AnyRest && b != "/"+target.AnyRest {
 		if a == "" || b == "" {
 			return a == b
 		}
 		var pieceA, pieceB string
-		pieceA, a = cutSegment(a)
-		pieceB, b = cutSegment(b)
+		pieceA, a = target.CutSegment(a)
+		pieceB, b = target.CutSegment(b)
 		if !overlapsSegment(pieceA, pieceB) {
 			return false
 		}
@@ -44,22 +48,22 @@ func overlaps(a, b string) bool {
 // longer end, if the shorter ones agree with them.
 func overlapsSegment(a, b string) bool {
 	switch {
-	case !strings.Contains(a, anySegment):
-		if !strings.Contains(b, anySegment) {
+	case !strings.Contains(a, target.AnySegment):
+		if !strings.Contains(b, target.AnySegment) {
 			return a == b
 		}
-		return matchSegment(a, b)
-	case !strings.Contains(b, anySegment):
-		return matchSegment(b, a)
+		return target.MatchSegment(a, b)
+	case !strings.Contains(b, target.AnySegment):
+		return target.MatchSegment(b, a)
 	}
-	beginA, beginB := a[:strings.Index(a, anySegment)], b[:strings.Index(b, anySegment)]
-	endA, endB := a[strings.LastIndex(a, anySegment)+1:], b[strings.LastIndex(b, anySegment)+1:]
+	beginA, beginB := a[:strings.Index(a, target.AnySegment)], b[:strings.Index(b, target.AnySegment)]
+	endA, endB := a[strings.LastIndex(a, target.AnySegment)+1:], b[strings.LastIndex(b, target.AnySegment)+1:]
 	return (strings.HasPrefix(beginA, beginB) || strings.HasPrefix(beginB, beginA)) &&
 		(endsWith(endA, endB) || endsWith(endB, endA))
 }
 
 func endsWith(s, end string) bool {
-	return strings.HasSuffix(s, end) && wholeCharacter(s, len(s)-len(end))
+	return strings.HasSuffix(s, end) && target.WholeCharacter(s, len(s)-len(end))
 }
 
 // coversUpstream, coversMethods and coversRow ask the same of the other fields,

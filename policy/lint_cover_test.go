@@ -32,7 +32,7 @@ func patternsOf(t *testing.T, raw []string) []string {
 		if p == "" {
 			continue
 		}
-		if what, _ := policy.CheckPath(p); what == "" {
+		if what, _ := target.CheckPattern(p); what == "" {
 			patterns = append(patterns, p)
 		}
 	}
@@ -58,7 +58,7 @@ func compare(t *testing.T, patterns, paths []string) {
 	for i, pattern := range patterns {
 		matched[i] = make([]uint64, len(paths)/64+1)
 		for j, path := range paths {
-			if policy.MatchPath(path, pattern) {
+			if target.MatchPattern(path, pattern) {
 				matched[i][j/64] |= 1 << (j % 64)
 			}
 		}
@@ -151,11 +151,11 @@ func FuzzCover(f *testing.F) {
 			return
 		}
 		for _, pattern := range []string{a, b} {
-			if what, _ := policy.CheckPath(pattern); what != "" {
+			if what, _ := target.CheckPattern(pattern); what != "" {
 				return
 			}
 		}
-		inA, inB := policy.MatchPath(path, a), policy.MatchPath(path, b)
+		inA, inB := target.MatchPattern(path, a), target.MatchPattern(path, b)
 		switch {
 		case policy.Covers(a, b) && inB && !inA:
 			t.Errorf("%s is said to cover %s, and %s shows that it does not", a, b, path)

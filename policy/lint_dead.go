@@ -1,6 +1,9 @@
 package policy
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // never finds rows that no request can match.
 func (l *linter) never() {
@@ -55,16 +58,20 @@ func (l *linter) notRouted(upstream, path string) string {
 			return "requests for " + taken + " go to another upstream"
 		}
 	}
-	served := l.around.Served[upstream]
-	for _, pattern := range served {
-		if overlaps(pattern, path) {
-			return ""
+	if taken, known := l.around.CodedSlash[upstream]; known && strings.Contains(path, codedSlash) && !overlapsAny(taken, path) {
+		if len(taken) == 0 {
+			return "upstream " + upstream + " takes no " + codedSlash + " in a path"
 		}
+		return "upstream " + upstream + " takes " + codedSlash + " in other paths only, such as " + taken[0]
 	}
-	if len(served) == 0 {
-		return ""
+	if served := l.around.Served[upstream]; len(served) > 0 && !overlapsAny(served, path) {
+		return "upstream " + upstream + " is sent only " + strings.Join(served, " and ")
 	}
-	return "upstream " + upstream + " is sent only " + strings.Join(served, " and ")
+	return ""
+}
+
+func overlapsAny(patterns []string, path string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool { return overlaps(pattern, path) })
 }
 
 // dead finds allow rows of which a deny takes away all.

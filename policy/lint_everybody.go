@@ -1,6 +1,10 @@
 package policy
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/example-org/authgate/target"
+)
 
 // everybody finds rows by which all who signed in, or all of an organisation, may
 // change anything, or read everything.
@@ -69,7 +73,7 @@ func changesAnything(row *Row) bool { return isEverything(row) && writes(row.Met
 
 // isEverything takes /*/** for everything, too: it leaves out no more than the top.
 func isEverything(row *Row) bool {
-	return row.Effect == Allow && strings.HasSuffix(row.Path, "/"+anyRest) && strings.Trim(row.Path, "/"+anySegment) == ""
+	return row.Effect == Allow && strings.HasSuffix(row.Path, "/"+target.AnyRest) && strings.Trim(row.Path, "/"+target.AnySegment) == ""
 }
 
 // opensMuch draws the line for what needs no login: to read all of an upstream, or
@@ -77,7 +81,7 @@ func isEverything(row *Row) bool {
 func opensMuch(row *Row) bool {
 	stem := literalBeginning(row.Path)
 	depth := strings.Count(stem, "/")
-	if !strings.HasSuffix(row.Path, "/"+anyRest) {
+	if !strings.HasSuffix(row.Path, "/"+target.AnyRest) {
 		return depth == 0 && writes(row.Methods) // /*: some star comes first
 	}
 	return depth == 0 || depth == 1 && writes(row.Methods)

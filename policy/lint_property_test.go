@@ -120,7 +120,7 @@ func meetingPlace(t *testing.T, a, b string) (path, method, upstream string) {
 		for _, method = range []string{"GET", "HEAD", "POST", "PUT", "X"} {
 			for _, path = range somePaths {
 				if slices.IndexFunc([][]string{rowA, rowB}, func(row []string) bool {
-					return row[2] != "*" && row[2] != upstream || !policy.MatchMethod(method, row[4]) || !policy.MatchPath(path, row[3])
+					return row[2] != "*" && row[2] != upstream || !policy.MatchMethod(method, row[4]) || !target.MatchPattern(path, row[3])
 				}) < 0 {
 					return path, method, upstream
 				}

@@ -3,6 +3,8 @@ package policy
 import (
 	"fmt"
 	"strings"
+
+	"github.com/example-org/authgate/target"
 )
 
 // twinCharacters may stand in a path as they are or as an escape, and to authgate
@@ -75,7 +77,7 @@ const twinEscapes = "%21%24%26%27%28%29%2B%2C%3D%3A%40%5B%5D"
 // without: two paths here, and one page to many servers.
 func (l *linter) slashes() {
 	for _, row := range l.rows {
-		if row.Effect != Deny || l.useless[row] || row.Path == "/" || strings.HasSuffix(row.Path, "/"+anyRest) {
+		if row.Effect != Deny || l.useless[row] || row.Path == "/" || strings.HasSuffix(row.Path, "/"+target.AnyRest) {
 			continue
 		}
 		other := *row

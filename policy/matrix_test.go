@@ -65,7 +65,7 @@ func matchingPatterns(text, upstream, path string) []string {
 	var patterns []string
 	for line := range strings.Lines(text) {
 		f := strings.Split(strings.TrimSpace(line), ", ")
-		if f[0] == "p" && (f[2] == upstream || f[2] == "*") && policy.MatchPath(path, f[3]) {
+		if f[0] == "p" && (f[2] == upstream || f[2] == "*") && target.MatchPattern(path, f[3]) {
 			patterns = append(patterns, f[3])
 		}
 	}

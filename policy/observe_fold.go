@@ -3,6 +3,8 @@ package policy
 import (
 	"slices"
 	"strings"
+
+	"github.com/example-org/authgate/target"
 )
 
 // shape is a pattern that stands for paths that were seen.
@@ -57,7 +59,7 @@ type siblings struct {
 	members       []*shape
 }
 
-func (g siblings) folded() string { return g.before + "/" + anySegment + g.after }
+func (g siblings) folded() string { return g.before + "/" + target.AnySegment + g.after }
 
 // alike groups shapes by what they are but for the segment at a depth, which
 // counts from 1.
@@ -69,8 +71,8 @@ func alike(shapes map[string]*shape, depth int) []siblings {
 		if at < 0 {
 			continue
 		}
-		segment, after := cutSegment(s.path[at:])
-		if segment != "" && segment != anySegment {
+		segment, after := target.CutSegment(s.path[at:])
+		if segment != "" && segment != target.AnySegment {
 			r := rest{s.path[:at], after}
 			groups[r] = append(groups[r], s)
 		}
@@ -106,14 +108,14 @@ func (f *folder) mayFold(upstream, method string, within *Row, g siblings, shape
 	}
 	// A * in a pattern is one to be matched by a * alone: what matches the folded
 	// pattern as if that were a path matches every path of it.
-	if within != nil && !matchPath(folded, within.Path) {
+	if within != nil && !target.MatchPattern(folded, within.Path) {
 		return false
 	}
 	seen := g.members[0].seen
 	if f.trees[upstream].words(seen[:nthSegment(seen, strings.Count(g.before, "/")+1)]) {
 		return false
 	}
-	if f.compared += len(f.refused); f.compared > maxCompared || slices.ContainsFunc(f.refused, func(path string) bool { return matchPath(path, folded) }) {
+	if f.compared += len(f.refused); f.compared > maxCompared || slices.ContainsFunc(f.refused, func(path string) bool { return target.MatchPattern(path, folded) }) {
 		return false
 	}
 	return !slices.ContainsFunc(f.deny, func(row *Row) bool {
@@ -135,17 +137,17 @@ func merge(shapes map[string]*shape, g siblings) {
 
 // meets reports whether some path may match both a folded pattern and another.
 func meets(folded, pattern string) bool {
-	for pattern != "/"+anyRest {
+	for pattern != "/"+target.AnyRest {
 		if folded == "" || pattern == "" {
 			return folded == pattern
 		}
 		var segment, wanted string
-		segment, folded = cutSegment(folded)
-		wanted, pattern = cutSegment(pattern)
-		if segment == anySegment && wanted != "" {
+		segment, folded = target.CutSegment(folded)
+		wanted, pattern = target.CutSegment(pattern)
+		if segment == target.AnySegment && wanted != "" {
 			continue
 		}
-		if !matchSegment(segment, wanted) {
+		if !target.MatchSegment(segment, wanted) {
 			return false
 		}
 	}
@@ -164,7 +166,7 @@ type wordTree struct {
 func (t *wordTree) add(path string) {
 	for path != "" {
 		var segment string
-		segment, path = cutSegment(path)
+		segment, path = target.CutSegment(path)
 		if t.below == nil {
 			t.below = map[string]*wordTree{}
 		}
@@ -182,7 +184,7 @@ func (t *wordTree) add(path string) {
 func (t *wordTree) words(path string) bool {
 	for path != "" && t != nil {
 		var segment string
-		segment, path = cutSegment(path)
+		segment, path = target.CutSegment(path)
 		t = t.below[segment]
 	}
 	if t == nil {

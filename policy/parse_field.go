@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/target"
 )
 
 // field is one field of a row, and where it begins.
@@ -88,7 +89,7 @@ func (p *parser) rule(fields []field) {
 	ok := p.check(fields, ruleForm,
 		column{"subject", checkSubject},
 		column{"upstream", p.checkUpstream},
-		column{"path", checkPath},
+		column{"path", target.CheckPattern},
 		column{"method", checkMethods},
 		column{"effect", func(word string) (what, mend string) {
 			effect, what, mend = parseEffect(word)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/example-org/authgate/target"
 )
 
 // The words for how an answer changed.
@@ -161,7 +163,7 @@ func (r *Replay) gather(o *Observed, d Decision, who Who) *gathered {
 	path := o.Path.String()
 	if d.Rule == nil {
 		key.segments = strings.Count(path, "/")
-		key.beginning, _ = cutSegment(path)
+		key.beginning, _ = target.CutSegment(path)
 	}
 	g := r.groups[key]
 	if g == nil {
@@ -215,10 +217,10 @@ func shapeOf(shape, path string) string {
 	var b strings.Builder
 	for shape != "" && path != "" {
 		var was, is string
-		was, shape = cutSegment(shape)
-		is, path = cutSegment(path)
+		was, shape = target.CutSegment(shape)
+		is, path = target.CutSegment(path)
 		if was != is {
-			was = anySegment
+			was = target.AnySegment
 		}
 		b.WriteString("/" + was)
 	}

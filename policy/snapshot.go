@@ -10,8 +10,9 @@
 // somebody into a set of roles once, [Snapshot.Decide] answers each request.
 //
 // casbin is the engine of record (engine.go), and what a pattern matches is ours
-// (pattern.go), for casbin too. Decide does not wait for casbin: it answers from an
-// index compiled from the same rows (index.go), and casbin is held against it.
+// (target.MatchPattern), for casbin too. Decide does not wait for casbin: it
+// answers from an index compiled from the same rows (index.go), and casbin is held
+// against it.
 // [Snapshot.Prepare] compares which role leads to which, and a witness of each
 // row; [Snapshot.Confirm] compares, in the background, the first answer to each
 // combination of subjects, upstream, method and set of patterns that match. Where

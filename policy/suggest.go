@@ -229,14 +229,14 @@ func (s *Suggest) holding(subject string) Roles {
 // can.
 func (s *Suggest) unsayable(g *granted) string {
 	row := Row{Subject: g.subject, Upstream: g.upstream, Path: g.path.String(), Methods: g.method}
-	if strings.Contains(row.Path, anySegment) {
+	if strings.Contains(row.Path, target.AnySegment) {
 		return "the path holds a *, which stands for other paths, too, in a row"
 	}
 	if strings.Count(row.Path, "/") > maxVisits/4 {
 		return "the path has more segments than a policy takes"
 	}
 	judge := parser{upstreams: s.options.Upstreams}
-	for _, field := range []column{{"subject", checkSubject}, {"upstream", judge.checkUpstream}, {"path", checkPath}, {"method", checkMethods}} {
+	for _, field := range []column{{"subject", checkSubject}, {"upstream", judge.checkUpstream}, {"path", target.CheckPattern}, {"method", checkMethods}} {
 		text := map[string]string{"subject": row.Subject, "upstream": row.Upstream, "path": row.Path, "method": row.Methods}[field.name]
 		if what, _ := field.judge(text); what != "" || text == "" {
 			if field.name == "upstream" && s.options.Upstreams != nil {

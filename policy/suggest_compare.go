@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/example-org/authgate/target"
 )
 
 // compare marks the rows that the present policy has, and notes those that it
@@ -165,7 +167,7 @@ func (s *Suggest) prove(report *SuggestReport, attributed []granted, rare []Sugg
 		roles, _ := c.resolve(who)
 		d, _ := c.decide(Request{Roles: roles, Upstream: g.upstream, Path: g.path, Method: g.method}, !who.Anonymous)
 		if !d.Allowed() && !slices.ContainsFunc(rare, func(row SuggestedRow) bool {
-			return row.Subject == g.subject && row.Upstream == g.upstream && matchMethod(g.method, row.Methods) && matchPath(g.path.String(), row.Path)
+			return row.Subject == g.subject && row.Upstream == g.upstream && matchMethod(g.method, row.Methods) && target.MatchPattern(g.path.String(), row.Path)
 		}) {
 			return fmt.Errorf("the suggested policy does not allow %s, which was allowed to %s", g.String(), g.subject)
 		}

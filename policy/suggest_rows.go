@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/example-org/authgate/target"
 )
 
 // SuggestReport is the least rows for what was seen, and what they leave out.
@@ -163,7 +165,7 @@ func (s *Suggest) patterns(attributed []granted) map[door]map[string]map[string]
 	}
 	for _, g := range attributed {
 		path := g.path.String()
-		if g.within != nil && !s.options.Exact && !strings.HasSuffix(g.within.Path, anyRest) {
+		if g.within != nil && !s.options.Exact && !strings.HasSuffix(g.within.Path, target.AnyRest) {
 			path = g.within.Path // somebody has folded it already
 		}
 		p := part{door{g.subject, g.upstream}, g.method, g.within}
@@ -240,13 +242,13 @@ func dropCovered(methods map[string]map[string]*shape) {
 					delete(shapes, path)
 				}
 			}
-			stars := slices.DeleteFunc(slices.Sorted(maps.Keys(methods[covering])), func(path string) bool { return !strings.Contains(path, anySegment) })
+			stars := slices.DeleteFunc(slices.Sorted(maps.Keys(methods[covering])), func(path string) bool { return !strings.Contains(path, target.AnySegment) })
 			if len(stars)*len(shapes) > maxCompared {
 				continue
 			}
 			for _, path := range slices.Sorted(maps.Keys(shapes)) {
 				at := slices.IndexFunc(stars, func(star string) bool {
-					return (star != path || method != covering) && methods[covering][star] != nil && matchPath(path, star)
+					return (star != path || method != covering) && methods[covering][star] != nil && target.MatchPattern(path, star)
 				})
 				if at >= 0 {
 					methods[covering][stars[at]].take(shapes[path])

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/example-org/authgate/target"
 )
 
 // named gives every subject that a line says somebody was.
@@ -275,7 +277,7 @@ func (c *chooser) has(subject string, p right) bool {
 			continue
 		}
 		for pattern := range patterns {
-			if strings.Contains(pattern, anySegment) && matchPath(p.path, pattern) {
+			if strings.Contains(pattern, target.AnySegment) && target.MatchPattern(p.path, pattern) {
 				return true
 			}
 		}

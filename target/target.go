@@ -5,8 +5,9 @@
 //
 // It refuses rather than repairs wherever servers are known to disagree: dot
 // segments, empty segments, backslashes, path parameters, double encoding. It
-// knows no upstream and no rule, and reads nothing of the query. Values are
-// immutable and safe for any number of goroutines.
+// knows no upstream and no rule. A query is left as it is. What a pattern of
+// such paths matches is said here, too ([MatchPattern]). Values are immutable and
+// safe for any number of goroutines.
 package target
 
 import (
@@ -65,22 +66,30 @@ const (
 	NotUTF8        Refusal = "the path is not valid UTF-8"
 	DotSegment     Refusal = "the path has a . or .. segment"
 	EmptySegment   Refusal = "the path has an empty segment"
+	QueryByte      Refusal = "the query holds a control character or a blank"
 )
 
 const (
 	codedSlash      = "%2F"
 	schemeSeparator = "%3A"
+	blank           = "%20"
 	escapeLen       = len(codedSlash)
 	upperHex        = "0123456789ABCDEF"
 )
 
 // Parse brings the path of a request target in origin form (RFC 9112, 3.2.1) to
-// its canonical form; a query is cut off and not looked at. The error is a
+// its canonical form; a query is cut off, and only looked at for what would end
+// the line that it is to stand in: HTTP/2 lets that pass. The error is a
 // [Refusal]. A target that is canonical already costs no allocation.
 func Parse(requestTarget string) (Path, error) {
-	raw, _, _ := strings.Cut(requestTarget, "?")
+	raw, query, _ := strings.Cut(requestTarget, "?")
 	if raw == "" || raw[0] != '/' {
 		return Path{}, NotAbsolute
+	}
+	for i := range len(query) {
+		if query[i] <= ' ' || query[i] == 0x7f {
+			return Path{}, QueryByte
+		}
 	}
 	canonical, err := normalise(raw)
 	if err != nil {
@@ -127,6 +136,9 @@ func normalise(raw string) (string, error) {
 	}
 	if wide && !decodesToUTF8(canonical) {
 		return "", NotUTF8
+	}
+	if wide && holdsC1(canonical) {
+		return "", ControlByte
 	}
 	if codedTwice(canonical) {
 		return "", DoubleEncoding
@@ -175,7 +187,7 @@ func checkParts(segment string) error {
 		var part string
 		part, rest, more = strings.Cut(rest, codedSlash)
 		switch {
-		case part == "." || part == "..":
+		case climbs(part):
 			return DotSegment
 		case part == "" && !(afterScheme && more):
 			return EmptySegment
@@ -184,6 +196,40 @@ func checkParts(segment string) error {
 		afterScheme = first && isScheme(part)
 	}
 	return nil
+}
+
+// climbs reports whether a part is . or .. to some server: Windows takes blanks
+// off the end of a name, and its "best fit" makes an ASCII dot of others.
+func climbs(part string) bool {
+	dots := 0
+	for ; part != ""; dots++ {
+		if part[0] == '.' {
+			part = part[1:]
+			continue
+		}
+		if part[0] != '%' {
+			return false
+		}
+		rest, ok := strings.CutPrefix(part, blank)
+		if ok {
+			dots-- // a blank is none
+		} else if rest, ok = cutDot(part); !ok {
+			return false
+		}
+		part = rest
+	}
+	return dots == 1 || dots == 2
+}
+
+// cutDot takes off one of the characters that Unicode's compatibility forms make
+// a full stop of: U+2024, U+FE52 and U+FF0E.
+func cutDot(part string) (rest string, ok bool) {
+	for _, dot := range [...]string{"%E2%80%A4", "%EF%B9%92", "%EF%BC%8E"} {
+		if rest, ok = strings.CutPrefix(part, dot); ok {
+			break
+		}
+	}
+	return rest, ok
 }
 
 func isScheme(part string) bool {
@@ -204,25 +250,38 @@ func isScheme(part string) bool {
 	return name != ""
 }
 
-// codedTwice finds %25 before two hex digits: a server that decodes once and one
-// that decodes twice see different paths.
+// codedTwice finds %25 before what would make it an escape: a server that decodes
+// once and one that decodes twice see different paths. %uXXXX is an escape to IIS
+// and to ECMAScript's unescape.
 func codedTwice(canonical string) bool {
-	for i := strings.Index(canonical, "%25"); i >= 0; {
-		if _, twice := unhex(canonical, i+escapeLen); twice {
-			return true
-		}
-		next := strings.Index(canonical[i+1:], "%25")
-		if next < 0 {
+	for {
+		_, after, found := strings.Cut(canonical, "%25")
+		if !found {
 			return false
 		}
-		i += 1 + next
+		if _, twice := unhex(after, 0); twice {
+			return true
+		}
+		if after != "" && after[0]|0x20 == 'u' {
+			_, high := unhex(after, 1)
+			_, low := unhex(after, 1+2)
+			if high && low {
+				return true
+			}
+		}
+		canonical = after
 	}
-	return false
 }
 
 func decodesToUTF8(canonical string) bool {
 	decoded, err := url.PathUnescape(canonical)
 	return err == nil && utf8.ValidString(decoded)
+}
+
+// holdsC1 finds U+0080 to U+009F, control characters of two bytes; U+0085 is a
+// blank or the end of a line to some readers.
+func holdsC1(canonical string) bool {
+	return strings.Contains(canonical, "%C2%8") || strings.Contains(canonical, "%C2%9")
 }
 
 func appendByte(out []byte, c byte, plain bool) []byte {

@@ -1,6 +1,7 @@
-// Package mutants plants faults into the policy's index, one at a time, and sees
-// each found by the tests that hold the index against casbin: a comparison that
-// never fails proves nothing.
+// Package mutants plants faults, one at a time, into what decides: the policy's
+// index and the canonical path. It sees each found by the tests that hold the one
+// against casbin and the other against what servers disagree about: a comparison
+// that never fails proves nothing.
 package mutants
 
 import (
@@ -8,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -18,7 +20,14 @@ const (
 	alarm      = "TestADisagreementIsReportedAndDeniesFromThenOn"
 	kinds      = "TestCasbinIsAskedOnceForEachKindOfQuestion"
 	crowds     = "TestManySubjectsOnOnePattern"
+
+	attacks  = "TestWhatServersReadInTwoWaysIsRefused"
+	plain    = "TestWhatEverybodyReadsAlikePasses"
+	patterns = "TestPatternsInAnotherFormAreRefused"
 )
+
+// inTarget are the tests of the canonical path; the others are the policy's.
+var inTarget = []string{attacks, plain, patterns}
 
 // mutants are faults that somebody could make. The text to replace must stand
 // in its file exactly once.
@@ -26,36 +35,62 @@ var mutants = []struct {
 	name, file, old, new string
 	test                 string // that finds it; by default the comparison
 }{
-	{name: "a star matches an empty segment", file: "pattern.go", old: `return segment != ""`, new: `return true`},
-	{name: "** matches no fewer than one segment", file: "index.go", old: `if n.rest != 0 {`, new: `if n.rest != 0 && path != "" {`},
-	{name: "** ends the walk", file: "index.go", old: "w.match(n.rest)\n", new: "w.match(n.rest)\nreturn\n"},
-	{name: "a star hides the literal beside it", file: "index.go", old: `if next != 0 {`, new: `if false {`},
-	{name: "a star is not tried where a literal fits", file: "index.go", old: `wild := n.wild; wild != 0;`, new: `wild := n.wild; wild != 0 && next == 0;`},
-	{name: "stars inside segments are overlooked", file: "index.go", old: `if !matchSegment(segment, w.nodes[wild].segment) {`, new: `if w.nodes[wild].segment != anySegment || segment == "" {`},
-	{name: "only one segment with a star counts", file: "index_trie.go", old: `t.nodes[wild].nextWild = t.nodes[at].wild`, new: ``},
-	{name: "a star inside a segment matches half an escape", file: "pattern.go", old: `return (at < 1 || s[at-1] != '%') && (at < 2 || s[at-2] != '%')`, new: `return true`},
-	{name: "a denial reads as an allowance", file: "index.go", old: `if g.effect == Deny {`, new: `if false {`},
-	{name: "an allowance wins over a denial", file: "index.go", old: `case w.denies != noRow:`, new: `case w.denies != noRow && w.allows == noRow:`},
-	{name: "the last row decides", file: "index.go", old: `*best = min(*best, w.lowest(`, new: `*best = max(*best&0, w.lowest(`},
-	{name: "the row of the neighbour is named", file: "index.go", old: `below := both&-both - 1`, new: `below := both & -both`},
-	{name: "words are skipped in a long search", file: "index.go", old: `begin := end / 2`, new: `begin := end`, test: crowds},
-	{name: "the last word of subjects is lost", file: "roles_numbers.go", old: `word.at > last {`, new: `word.at >= last {`},
-	{name: "* covers only methods that rows name", file: "index_compile.go", old: `return ^uint64(0)`, new: `return ^uint64(1)`},
-	{name: "HEAD is a method like any other", file: "index_compile.go", old: `map[string]uint8{"HEAD": otherMethod + 1}`, new: `map[string]uint8{}`},
-	{name: "GET does not cover HEAD", file: "pattern.go", old: `if m == method || m == "GET" && method == "HEAD" {`, new: `if m == method {`},
-	{name: "rows of every upstream only count where there are no others", file: "index.go", old: "w.visit(w.everywhere, path)", new: "if w.root == 0 {\nw.visit(w.everywhere, path)\n}"},
-	{name: "ORG:* is a group like any other", file: "roles.go", old: `add(s.organisations[group[:i+1]])`, new: `_ = i`},
-	{name: "roles do not inherit", file: "roles_numbers.go", old: `words = append(words, n.brings[role]...)`, new: `words = append(words, wordOf(role))`},
-	{name: "questions of two kinds are taken for one", file: "index.go", old: `w.class = stir(w.class, uint64(pattern))`, new: ``},
-	{name: "a fingerprint begins at nothing", file: "index.go", old: `stir(uint64(root)+1,`, new: `stir(uint64(root),`},
-	{name: "a disagreement has no consequence", file: "engine_confirm.go", old: `s.demoted.Store(true)`, new: ``, test: alarm},
-	{name: "whoever is demoted believes the index", file: "engine_confirm.go", old: `err != nil || theirs != ours {`, new: `err != nil && theirs != ours {`, test: alarm},
-	{name: "casbin is never asked", file: "engine_confirm.go", old: `if place.Load() == kind {`, new: `if kind != 0 {`, test: kinds},
+	{name: "a star matches an empty segment", file: "target/pattern.go", old: `return segment != ""`, new: `return true`},
+	{name: "** matches no fewer than one segment", file: "policy/index.go", old: `if n.rest != 0 {`, new: `if n.rest != 0 && path != "" {`},
+	{name: "** ends the walk", file: "policy/index.go", old: "w.match(n.rest)\n", new: "w.match(n.rest)\nreturn\n"},
+	{name: "a star hides the literal beside it", file: "policy/index.go", old: `if next != 0 {`, new: `if false {`},
+	{name: "a star is not tried where a literal fits", file: "policy/index.go", old: `wild := n.wild; wild != 0;`, new: `wild := n.wild; wild != 0 && next == 0;`},
+	{name: "stars inside segments are overlooked", file: "policy/index.go", old: `if !target.MatchSegment(segment, w.nodes[wild].segment) {`, new: `if w.nodes[wild].segment != target.AnySegment || segment == "" {`},
+	{name: "only one segment with a star counts", file: "policy/index_trie.go", old: `t.nodes[wild].nextWild = t.nodes[at].wild`, new: ``},
+	{name: "a star inside a segment matches half an escape", file: "target/pattern.go", old: `return (at < 1 || s[at-1] != '%') && (at < 2 || s[at-2] != '%')`, new: `return true`},
+	{name: "a denial reads as an allowance", file: "policy/index.go", old: `if g.effect == Deny {`, new: `if false {`},
+	{name: "an allowance wins over a denial", file: "policy/index.go", old: `case w.denies != noRow:`, new: `case w.denies != noRow && w.allows == noRow:`},
+	{name: "the last row decides", file: "policy/index.go", old: `*best = min(*best, w.lowest(`, new: `*best = max(*best&0, w.lowest(`},
+	{name: "the row of the neighbour is named", file: "policy/index.go", old: `below := both&-both - 1`, new: `below := both & -both`},
+	{name: "words are skipped in a long search", file: "policy/index.go", old: `begin := end / 2`, new: `begin := end`, test: crowds},
+	{name: "the last word of subjects is lost", file: "policy/roles_numbers.go", old: `word.at > last {`, new: `word.at >= last {`},
+	{name: "* covers only methods that rows name", file: "policy/index_compile.go", old: `return ^uint64(0)`, new: `return ^uint64(1)`},
+	{name: "HEAD is a method like any other", file: "policy/index_compile.go", old: `map[string]uint8{"HEAD": otherMethod + 1}`, new: `map[string]uint8{}`},
+	{name: "GET does not cover HEAD", file: "policy/method.go", old: `if m == method || m == "GET" && method == "HEAD" {`, new: `if m == method {`},
+	{name: "rows of every upstream only count where there are no others", file: "policy/index.go", old: "w.visit(w.everywhere, path)", new: "if w.root == 0 {\nw.visit(w.everywhere, path)\n}"},
+	{name: "ORG:* is a group like any other", file: "policy/roles.go", old: `add(s.organisations[group[:i+1]])`, new: `_ = i`},
+	{name: "roles do not inherit", file: "policy/roles_numbers.go", old: `words = append(words, n.brings[role]...)`, new: `words = append(words, wordOf(role))`},
+	{name: "questions of two kinds are taken for one", file: "policy/index.go", old: `w.class = stir(w.class, uint64(pattern))`, new: ``},
+	{name: "a fingerprint begins at nothing", file: "policy/index.go", old: `stir(uint64(root)+1,`, new: `stir(uint64(root),`},
+	{name: "a disagreement has no consequence", file: "policy/engine_confirm.go", old: `s.demoted.Store(true)`, new: ``, test: alarm},
+	{name: "whoever is demoted believes the index", file: "policy/engine_confirm.go", old: `err != nil || theirs != ours {`, new: `err != nil && theirs != ours {`, test: alarm},
+	{name: "casbin is never asked", file: "policy/engine_confirm.go", old: `if place.Load() == kind {`, new: `if kind != 0 {`, test: kinds},
+
+	{name: "a target need not begin with a slash", file: "target/target.go", old: `raw == "" || raw[0] != '/'`, new: `raw == ""`, test: attacks},
+	{name: "only two dots climb", file: "target/target.go", old: `return dots == 1 || dots == 2`, new: `return dots == 2`, test: attacks},
+	{name: "blanks count", file: "target/target.go", old: "dots-- // a blank is none", new: ``, test: attacks},
+	{name: "only ASCII has dots", file: "target/target.go", old: `[...]string{"%E2%80%A4", "%EF%B9%92", "%EF%BC%8E"}`, new: `[...]string{"%E2%80%A4"}`, test: attacks},
+	{name: "three dots climb", file: "target/target.go", old: `return dots == 1 || dots == 2`, new: `return dots > 0`, test: plain},
+	{name: "coded slashes hide dots", file: "target/target.go", old: `strings.Cut(rest, codedSlash)`, new: `strings.Cut(rest, "%2f")`, test: attacks},
+	{name: "anything may stand before ://", file: "target/target.go", old: `afterScheme = first && isScheme(part)`, new: `afterScheme = first`, test: attacks},
+	{name: "a scheme may stand anywhere", file: "target/target.go", old: `afterScheme = first && isScheme(part)`, new: `afterScheme = isScheme(part) || first && false`, test: attacks},
+	{name: "a scheme is not known", file: "target/target.go", old: `afterScheme = first && isScheme(part)`, new: `afterScheme = first && false`, test: plain},
+	{name: "empty segments vanish", file: "target/target.go", old: "if more {\n", new: "if false {\n", test: attacks},
+	{name: "a coded backslash passes", file: "target/target.go", old: `case c == '\\':`, new: `case bare && c == '\\':`, test: attacks},
+	{name: "a coded semicolon passes", file: "target/target.go", old: `case c == ';':`, new: `case bare && c == ';':`, test: attacks},
+	{name: "DEL passes", file: "target/target.go", old: `c == 0x7f ||`, new: ``, test: attacks},
+	{name: "control characters of two bytes pass", file: "target/target.go", old: `if wide && holdsC1(canonical) {`, new: `if false {`, test: attacks},
+	{name: "overlong UTF-8 passes", file: "target/target.go", old: `if wide && !decodesToUTF8(canonical) {`, new: `if false {`, test: attacks},
+	{name: "nobody decodes twice", file: "target/target.go", old: `if codedTwice(canonical) {`, new: `if false {`, test: attacks},
+	{name: "only the first percent sign is looked at", file: "target/target.go", old: "canonical = after\n", new: "return false\n", test: attacks},
+	{name: "%u is no escape", file: "target/target.go", old: `if high && low {`, new: `if high && low && false {`, test: attacks},
+	{name: "coded dots stay", file: "target/target.go", old: `c == '-' || c == '.' ||`, new: `c == '-' ||`, test: attacks},
+	{name: "hex digits keep their case", file: "target/target.go", old: `if 'a' <= digits[i] && digits[i] <= 'f' {`, new: `if digits[i] == 0 {`, test: plain},
+	{name: "reserved characters are decoded", file: "target/target.go", old: `plain := unreserved(c) ||`, new: `plain := unreserved(c) || c == ':' ||`, test: plain},
+	{name: "a pattern may hold ** anywhere", file: "target/pattern.go", old: `segment == AnyRest && rest != ""`, new: `false`, test: patterns},
+	{name: "a pattern may be in any form", file: "target/pattern.go", old: `case canonical.String() != pattern:`, new: `case false:`, test: patterns},
 }
 
 func TestEveryPlantedFaultIsFound(t *testing.T) {
-	if out, failed := run(t, nil, strings.Join([]string{comparison, alarm, kinds, crowds}, "|")); failed {
-		t.Fatalf("the tests fail without a fault:\n%s", out)
+	for _, tests := range [][]string{{comparison, alarm, kinds, crowds}, inTarget} {
+		if out, failed := run(t, nil, tests...); failed {
+			t.Fatalf("the tests fail without a fault:\n%s", out)
+		}
 	}
 	for _, m := range mutants {
 		if m.test == "" {
@@ -82,7 +117,7 @@ type overlay struct{ Replace map[string]string }
 // plant writes a file with a fault beside the sources, which stay as they are.
 func plant(t *testing.T, name, old, new string) *overlay {
 	t.Helper()
-	file, err := filepath.Abs(filepath.Join(root, "policy", name))
+	file, err := filepath.Abs(filepath.Join(root, name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,17 +128,21 @@ func plant(t *testing.T, name, old, new string) *overlay {
 	if n := strings.Count(string(text), old); n != 1 {
 		t.Fatalf("%q stands %d times in %s: mend this mutant", old, n, name)
 	}
-	faulty := filepath.Join(t.TempDir(), name)
+	faulty := filepath.Join(t.TempDir(), filepath.Base(name))
 	if err := os.WriteFile(faulty, []byte(strings.Replace(string(text), old, new, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return &overlay{map[string]string{file: faulty}}
 }
 
-// run tests the policy and reports whether that failed, for whatever reason.
-func run(t *testing.T, o *overlay, test string) (out string, failed bool) {
+// run runs tests of one package and reports whether that failed, for whatever reason.
+func run(t *testing.T, o *overlay, tests ...string) (out string, failed bool) {
 	t.Helper()
-	args := []string{"test", "./policy", "-vet=off", "-count=1", "-timeout=2m", "-run", "^(" + test + ")$"}
+	room := "./policy"
+	if slices.Contains(inTarget, tests[0]) {
+		room = "./target"
+	}
+	args := []string{"test", room, "-vet=off", "-count=1", "-timeout=2m", "-run", "^(" + strings.Join(tests, "|") + ")$"}
 	if o != nil {
 		text, err := json.Marshal(o)
 		if err != nil {
