@@ -11,13 +11,13 @@ import (
 // addresses than it seems to.
 func parseProxy(s string) (netip.Prefix, complaint) {
 	if s == "unix" {
-		return netip.Prefix{}, complaint{"unix is not supported yet", "name the addresses of the proxies"}
+		return UnixPeers(), complaint{}
 	}
 	prefix, err := netip.ParsePrefix(s)
 	if err != nil {
 		address, err := netip.ParseAddr(s)
 		if err != nil || address.Zone() != "" {
-			return netip.Prefix{}, complaint{quote(s) + " is neither a CIDR nor an address", `write "10.0.0.0/16" or "10.0.0.7"`}
+			return netip.Prefix{}, complaint{quote(s) + " is neither a CIDR nor an address", `write "10.0.0.0/16", "10.0.0.7" or unix`}
 		}
 		prefix = netip.PrefixFrom(address, address.BitLen())
 	}

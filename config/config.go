@@ -21,7 +21,7 @@ type Config struct {
 	AdminListen    string         `yaml:"adminListen"`
 	AdminToken     Secret         `yaml:"adminToken"`
 	TLS            TLS            `yaml:"tls"`
-	TrustedProxies []netip.Prefix `yaml:"trustedProxies"` // masked; a bare address is a prefix of full length
+	TrustedProxies []netip.Prefix `yaml:"trustedProxies"` // masked; a bare address is a prefix of full length, unix is UnixPeers
 	PathPrefix     string         `yaml:"pathPrefix"`     // canonical, no slash at its end
 	Issuer         Issuer         `yaml:"issuer" is:"required"`
 	Bearer         []Bearer       `yaml:"bearer"`
@@ -95,6 +95,7 @@ func (c *Config) check(at place) {
 	if c.Listen == c.AdminListen && !picksPort(c.Listen) {
 		at.key("adminListen").fault("is the same address as listen", `write another port, such as "127.0.0.1:9090"`)
 	}
+	c.TLS.check(at.key("tls"))
 	checkPathPrefix(c.PathPrefix, at.key("pathPrefix"))
 	c.Issuer.check(at.key("issuer"))
 	c.Session.check(at.key("session"))
@@ -103,5 +104,22 @@ func (c *Config) check(at place) {
 	c.Timeouts.check(at.key("timeouts"))
 	c.Limits.check(at.key("limits"))
 	checkUpstreams(c.Upstreams, c.PathPrefix, at.key("upstreams"))
+	c.checkLoops(at.key("upstreams"))
 	c.Session.Cookie.checkReach(c.Upstreams, at.key("session").key("cookie").key("domain"))
+}
+
+// checkLoops refuses an upstream that is authgate's own socket: each request
+// would come back until nothing is left to open. Of an address nobody can tell
+// from here whose it is.
+func (c *Config) checkLoops(at place) {
+	for i, u := range c.Upstreams {
+		if u.URL == nil || u.URL.Scheme != SchemeUnix {
+			continue
+		}
+		for _, address := range []string{c.Listen, c.AdminListen} {
+			if file, isSocket := socketPath(address); isSocket && file == u.URL.Path {
+				at.item(i).key("url").fault("is the socket that authgate itself listens on", "name the socket of the dashboard")
+			}
+		}
+	}
 }

@@ -24,17 +24,29 @@ func (t Timeouts) check(at place) {
 	t.Shutdown.checkPositive(at.key("shutdown"))
 }
 
-// Limits bound what one client can take.
+// Limits bound what one client can take, and all of them together.
 type Limits struct {
 	HeaderBytes         int   `yaml:"headerBytes"`
-	BodyBytes           int64 `yaml:"bodyBytes"`
-	Connections         int   `yaml:"connections"`
-	StreamsPerPrincipal int   `yaml:"streamsPerPrincipal"`
+	BodyBytes           int64 `yaml:"bodyBytes"`           // 0: none
+	Connections         int   `yaml:"connections"`         // of all clients; 0: none
+	StreamsPerPrincipal int   `yaml:"streamsPerPrincipal"` // 0: none
 }
 
 func (l Limits) check(at place) {
 	const least, most = 4096, 16 << 20
 	if l.HeaderBytes < least || l.HeaderBytes > most {
 		at.key("headerBytes").fault("must be from 4096 to 16777216", "write 65536, or leave the line out")
+	}
+	for _, limit := range []struct {
+		key   string
+		value int64
+	}{
+		{"bodyBytes", l.BodyBytes},
+		{"connections", int64(l.Connections)},
+		{"streamsPerPrincipal", int64(l.StreamsPerPrincipal)},
+	} {
+		if limit.value < 0 {
+			at.key(limit.key).fault("must not be negative", "write 0 for no limit")
+		}
 	}
 }

@@ -9,18 +9,30 @@ import (
 	"github.com/example-org/authgate/target"
 )
 
-// TLS says with what authgate ends TLS itself.
+// TLS says with what authgate ends TLS itself, on listen; adminListen has none.
 type TLS struct {
 	CertFile string `yaml:"certFile" is:"file"`
 	KeyFile  string `yaml:"keyFile"  is:"file"`
+}
+
+// On reports whether the port speaks TLS.
+func (t TLS) On() bool { return t.CertFile != "" }
+
+func (t TLS) check(at place) {
+	switch {
+	case t.CertFile != "" && t.KeyFile == "":
+		at.key("keyFile").fault("is missing, and certFile is worth nothing without it", "name the private key of the certificate, in PEM")
+	case t.CertFile == "" && t.KeyFile != "":
+		at.key("certFile").fault("is missing, and the port would speak without TLS", "name the certificate of the key, in PEM, with its chain")
+	}
 }
 
 // checkListen takes an address that net.Listen takes, with its port as a number:
 // what a name such as "http" means differs from machine to machine.
 func checkListen(address string, at place) {
 	const mend = `write ":8080" for every interface or "127.0.0.1:8080" for one`
-	if strings.HasPrefix(address, "unix:") {
-		at.fault("a Unix socket is not supported yet", mend)
+	if file, isSocket := socketPath(address); isSocket {
+		at.complain(checkSocket(file))
 		return
 	}
 	host, port, err := net.SplitHostPort(address)

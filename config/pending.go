@@ -17,8 +17,6 @@ type pending struct {
 func pendings() []pending {
 	return []pending{
 		{"adminToken", Secret{}, "leave it out"},
-		{"tls.certFile", "", "leave it out and let the load balancer end TLS"},
-		{"tls.keyFile", "", "leave it out and let the load balancer end TLS"},
 		{"issuer.audiences", none{}, "leave it out"},
 		{"bearer", none{}, "leave it out"},
 		{"session.store", StoreCookie, "write cookie"},
@@ -28,11 +26,6 @@ func pendings() []pending {
 		{"session.cookie.sameSite", SameSiteLax, "write lax"},
 		{"session.redis.url", Secret{}, "leave it out"},
 		{"session.redis.caFile", "", "leave it out"},
-		{"limits.bodyBytes", int64(0), "write 0, or leave it out"},
-		{"limits.connections", 0, "write 0, or leave it out"},
-		{"limits.streamsPerPrincipal", nil, "leave it out"},
-		{"upstreams[].stripPath", false, "leave it out"},
-		{"upstreams[].encodedSlash", none{}, "leave it out"},
 		{"upstreams[].identity.credential", CredentialNone, "write none; the identity headers are sent"},
 		{"upstreams[].identity.serviceAccounts", none{}, "leave it out"},
 	}
@@ -55,7 +48,7 @@ func (p pending) allows(value reflect.Value) bool {
 // subject names a word or a number; what is longer may be a secret.
 func (p pending) subject(at place) string {
 	switch p.keep.(type) {
-	case Store, SameSite, Credential, Duration, bool, int, int64:
+	case Store, SameSite, Credential, Duration:
 		return at.value.Value
 	default:
 		return "this key"

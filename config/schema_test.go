@@ -96,6 +96,25 @@ func TestTheDocumentedFileLoadsAndIsTheReference(t *testing.T) {
 	}
 }
 
+// TestExamplesInTheDocumentationLoad gives each what every file needs.
+func TestExamplesInTheDocumentationLoad(t *testing.T) {
+	t.Parallel()
+	const rest = "issuer: {url: https://dex.example.com, clientID: a, clientSecret: {file: s}}\nsession: {keys: {file: k}}\n"
+	examples := strings.Split(string(read(t, "../docs/configuration.md")), "```yaml\n")[2:]
+	if len(examples) < 2 {
+		t.Fatalf("%d examples", len(examples))
+	}
+	for _, example := range examples {
+		text, _, _ := strings.Cut(example, "```")
+		c, err := config.Parse("authgate.yaml", []byte(rest+text))
+		if err != nil {
+			t.Errorf("%v in\n%s", err, text)
+		} else if advice := c.Advice(); advice != nil {
+			t.Errorf("%q about\n%s", advice, text)
+		}
+	}
+}
+
 func TestEverySupportedKeyIsDocumentedAndNoOther(t *testing.T) {
 	t.Parallel()
 	var want []string
@@ -162,7 +181,7 @@ func TestTheDocumentedDefaultsAreTheDefaults(t *testing.T) {
 	}
 	u, d := least.Upstreams[0], documented.Upstreams[0]
 	u.Name, u.Hosts, u.URL = d.Name, d.Hosts, d.URL
-	u.AllowedOrigins = d.AllowedOrigins
+	u.AllowedOrigins, u.EncodedSlash = d.AllowedOrigins, d.EncodedSlash
 	if got, want := asJSON(t, d), asJSON(t, u); got != want {
 		t.Errorf("documented upstream %s\ndefault             %s", got, want)
 	}

@@ -3,6 +3,8 @@ package config
 import (
 	"net/url"
 	"strings"
+
+	"github.com/example-org/authgate/target"
 )
 
 // Upstream is one server behind authgate, and which requests are its.
@@ -10,15 +12,23 @@ type Upstream struct {
 	Name           string   `yaml:"name" is:"required"`
 	Hosts          []string `yaml:"hosts" is:"required"` // lower case, no port; IPv6 without brackets
 	Path           string   `yaml:"path"`                // canonical, no slash at its end unless it is "/"
-	URL            *url.URL `yaml:"url" is:"required"`   // scheme and host
+	URL            *url.URL `yaml:"url" is:"required"`   // a scheme of those below with a host, or unix with a path
 	CAFile         string   `yaml:"caFile" is:"file"`
-	StripPath      bool     `yaml:"stripPath"`
+	StripPath      bool     `yaml:"stripPath"`      // Path is not sent
 	AllowedOrigins []string `yaml:"allowedOrigins"` // as browsers write them
 	HostHeader     string   `yaml:"hostHeader"`     // empty: the client's
 	Kind           Kind     `yaml:"kind"`
-	EncodedSlash   []string `yaml:"encodedSlash"`
+	EncodedSlash   []string `yaml:"encodedSlash"` // patterns of paths that may hold %2F, beside those of Kind
 	Identity       Identity `yaml:"identity"`
 }
+
+// The schemes of Upstream.URL.
+const (
+	SchemeHTTP  = "http"
+	SchemeHTTPS = "https"
+	SchemeH2C   = "h2c"  // HTTP/2 without TLS, by prior knowledge (RFC 9113, 3.3)
+	SchemeUnix  = "unix" // the Unix socket at URL.Path, without TLS
+)
 
 // Kind names a dashboard whose ways are known.
 type Kind string
@@ -115,8 +125,18 @@ func (u Upstream) check(pathPrefix string, at place) {
 	if u.URL == nil {
 		at.key("url").fault("is missing", "add where it is reached, such as http://argocd-server.argocd.svc:80")
 	}
+	if u.CAFile != "" && u.URL != nil && u.URL.Scheme != SchemeHTTPS {
+		at.key("caFile").fault("is for https, and url begins with "+u.URL.Scheme+":", "write https in url, or leave caFile out")
+	}
+	if u.StripPath && u.Path == "/" {
+		at.key("stripPath").fault("has nothing to take off: path is \"/\"", "leave it out, or write the prefix in path")
+	}
 	for i, origin := range u.AllowedOrigins {
 		at.key("allowedOrigins").item(i).complain(checkOrigin(origin))
+	}
+	for i, pattern := range u.EncodedSlash {
+		what, mend := target.CheckPattern(pattern)
+		at.key("encodedSlash").item(i).complain(complaint{what, mend})
 	}
 	if u.HostHeader != "" {
 		at.key("hostHeader").complain(checkAuthority(u.HostHeader))
@@ -124,19 +144,25 @@ func (u Upstream) check(pathPrefix string, at place) {
 }
 
 // parseUpstreamURL reads where an upstream is. Its path is the client's, so there
-// is none here.
+// is none here; what stands behind unix: is the path of a file.
 func parseUpstreamURL(raw string) (*url.URL, complaint) {
 	const example = "http://argocd-server.argocd.svc:80"
-	for _, scheme := range []string{"h2c:", "unix:"} {
-		if strings.HasPrefix(raw, scheme) {
-			return nil, complaint{"a URL with " + scheme + " is not supported yet", "write http or https"}
-		}
+	if file, isSocket := socketPath(raw); isSocket {
+		return &url.URL{Scheme: SchemeUnix, Path: file}, checkSocket(file)
+	}
+	rest, isH2C := strings.CutPrefix(raw, SchemeH2C+"://")
+	if isH2C {
+		raw = "http://" + rest // the same in everything but the protocol spoken there
 	}
 	u, c := parseHTTP(raw, example)
-	switch {
-	case c.what != "":
+	if c.what != "" {
+		c.what = strings.Replace(c.what, "http or https", "http, https, h2c or unix", 1)
 		return nil, c
-	case u.Path != "" && u.Path != "/":
+	}
+	if isH2C {
+		u.Scheme = SchemeH2C
+	}
+	if u.Path != "" && u.Path != "/" {
 		return nil, complaint{"must not have a path: the request's own is sent", "write " + quote(u.Scheme+"://"+u.Host)}
 	}
 	u.Path = ""

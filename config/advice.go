@@ -1,0 +1,53 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// albIdle is after how long a load balancer of AWS closes a silent connection,
+// unless it was told otherwise.
+const albIdle = Duration(60 * time.Second)
+
+// Advice says what in a file that loads will probably not do what was meant. It
+// is no fault: what stands in front of authgate is not written here.
+func (c *Config) Advice() []string {
+	return slices.Concat(c.adviceOnPeers(), c.adviceOnTimeouts())
+}
+
+func (c *Config) adviceOnPeers() (advice []string) {
+	_, isSocket := socketPath(c.Listen)
+	trusted := slices.Contains(c.TrustedProxies, UnixPeers())
+	switch {
+	case isSocket && !trusted:
+		advice = append(advice, "listen is a Unix socket and trustedProxies has no unix: "+
+			"X-Forwarded-For and -Proto of the proxy in front are not believed, so that clients have no address and https counts as http; "+
+			"add unix if only that proxy can open the socket")
+	case !isSocket && trusted:
+		advice = append(advice, "trustedProxies has unix, and listen is no Unix socket: nobody comes from there; "+
+			"name the addresses of the proxies, or write listen: unix:/path/to.sock")
+	}
+	return advice
+}
+
+// adviceOnTimeouts knows the two inequalities that a balancer has to fit between:
+// authgate answers before it loses patience, and never closes a connection that
+// it is just about to use again.
+func (c *Config) adviceOnTimeouts() (advice []string) {
+	if len(c.TrustedProxies) == 0 {
+		return nil // nothing stands in front
+	}
+	t := c.Timeouts
+	if longest := t.UpstreamDial + t.UpstreamHeader; longest >= t.Idle {
+		advice = append(advice, fmt.Sprintf("timeouts.upstreamDial and upstreamHeader make %s together, and timeouts.idle is %s: "+
+			"no idle timeout of a load balancer lies between, so it answers for authgate with a bare 502 or 504; "+
+			"raise idle above the balancer's, and that above %s", longest, t.Idle, longest))
+	}
+	if t.Idle <= albIdle {
+		advice = append(advice, fmt.Sprintf("timeouts.idle is %s: a load balancer of AWS keeps connections for %s unless it was told otherwise, "+
+			"and answers 502 for a request on one that authgate has just closed; write 75s, or more than the balancer's own",
+			t.Idle, albIdle))
+	}
+	return advice
+}

@@ -1,0 +1,70 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/example-org/authgate/config"
+)
+
+func TestWhatWouldSurpriseBehindABalancerIsTold(t *testing.T) {
+	t.Parallel()
+	const behind = "trustedProxies: [10.0.0.0/16]\n"
+	for _, c := range []struct {
+		what, text string
+		advice     []string // a word of each, in their order
+	}{
+		{"the defaults", "", nil},
+		{"the defaults behind a balancer", behind, nil},
+		{"an idle timeout of the balancer's own", behind + "timeouts: {idle: 60s}\n", []string{"for 1m unless it was told otherwise"}},
+		{"one above it", behind + "timeouts: {idle: 61s}\n", nil},
+		{"no room between", behind + "timeouts: {upstreamHeader: 70s}\n", []string{"make 1m15s together"}},
+		{"just room between", behind + "timeouts: {upstreamHeader: 69s}\n", nil},
+		{"both", behind + "timeouts: {idle: 50s, upstreamHeader: 45s}\n", []string{"make 50s together", "idle is 50s"}},
+		{"nothing in front", "timeouts: {idle: 50s, upstreamHeader: 45s}\n", nil},
+		{"a socket, and nobody believed", "listen: unix:/run/a.sock\n" + behind, []string{"add unix"}},
+		{"a socket, and its peers believed", "listen: unix:/run/a.sock\ntrustedProxies: [unix]\n", nil},
+		{"no socket, and its peers believed", "trustedProxies: [10.0.0.0/16, unix]\n", []string{"nobody comes from there"}},
+		{"only an admin socket", "adminListen: unix:/run/a.sock\ntrustedProxies: [unix]\n", []string{"nobody comes from there"}},
+	} {
+		parsed, err := config.Parse("authgate.yaml", []byte(c.text+string(read(t, "testdata/good-minimal.yaml"))))
+		if err != nil {
+			t.Fatalf("%s: %v", c.what, err)
+		}
+		got := parsed.Advice()
+		if len(got) != len(c.advice) {
+			t.Errorf("%s: %q", c.what, got)
+			continue
+		}
+		for i, word := range c.advice {
+			if !strings.Contains(got[i], word) {
+				t.Errorf("%s: %q does not say %q", c.what, got[i], word)
+			}
+		}
+	}
+}
+
+func TestAddressesOfEachFormAreRead(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load("testdata/good-sockets.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.TrustedProxies[0] != config.UnixPeers() || c.TrustedProxies[1].String() != "10.0.0.0/16" {
+		t.Errorf("trusted: %v", c.TrustedProxies)
+	}
+	if !c.TLS.On() || c.TLS.KeyFile != "testdata/tls.key" {
+		t.Errorf("TLS: %+v", c.TLS)
+	}
+	for i, want := range []struct{ scheme, host, path string }{
+		{"unix", "", "/" + strings.Repeat("x", 106)},
+		{"h2c", "b:8443", ""},
+		{"unix", "", "/run/a b%2F?#.sock"},
+		{"h2c", "[::1]", ""},
+		{"https", "e", ""},
+	} {
+		if u := c.Upstreams[i].URL; u.Scheme != want.scheme || u.Host != want.host || u.Path != want.path {
+			t.Errorf("upstream %d: %+v, want %+v", i, u, want)
+		}
+	}
+}

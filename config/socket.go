@@ -1,0 +1,42 @@
+package config
+
+import (
+	"net/netip"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// maxSocketPath is what sockaddr_un takes, without the NUL at its end (unix(7)).
+const maxSocketPath = 107
+
+// UnixPeers is what `unix` in trustedProxies becomes: whoever connects through a
+// Unix socket, and so has no address. No address is in it.
+func UnixPeers() netip.Prefix { return netip.Prefix{} }
+
+// socketPath gives the path of unix:/path/to.sock.
+func socketPath(address string) (file string, isSocket bool) {
+	return strings.CutPrefix(address, "unix:")
+}
+
+// checkSocket wants one spelling of a path that a socket can have: it is not
+// relative to the file, because two programs have to mean the same one by it.
+func checkSocket(file string) complaint {
+	const example = "write it as unix:/run/authgate/authgate.sock"
+	switch {
+	case strings.HasPrefix(file, "//"):
+		return complaint{"is not a path of a Unix socket: it begins with two slashes", "write unix: and one slash"}
+	case !strings.HasPrefix(file, "/"):
+		return complaint{"must be an absolute path behind unix:", example}
+	case strings.ContainsRune(file, 0), file == "/":
+		return complaint{"is not a path of a Unix socket", example}
+	case path.Clean(file) != file:
+		return complaint{"is not the shortest form of the path", "write " + quote("unix:"+path.Clean(file))}
+	case len(file) > maxSocketPath:
+		return complaint{
+			"is a path of " + strconv.Itoa(len(file)) + " bytes; the system takes 107 for a Unix socket",
+			"choose a shorter one, such as /run/authgate.sock",
+		}
+	}
+	return complaint{}
+}
