@@ -1,0 +1,4 @@
+package listen
+
+// Reserve is for the tests of the limit.
+const Reserve = reserve

@@ -1,0 +1,217 @@
+package listen_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/example-org/authgate/listen"
+)
+
+// serve answers every request with whether its connection is one too many;
+// /keep hands the connection over to kept.
+func serve(t *testing.T, address string, connections int, config *tls.Config) (l net.Listener, kept chan net.Conn) {
+	t.Helper()
+	l = open(t, address, connections)
+	kept = make(chan net.Conn, 8)
+	server := &http.Server{
+		ConnContext:       listen.ConnContext,
+		ReadHeaderTimeout: time.Minute,
+		TLSConfig:         config,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case listen.Overloaded(r.Context()):
+				w.Header().Set("Connection", "close")
+				w.WriteHeader(http.StatusServiceUnavailable)
+			case r.URL.Path == "/keep":
+				conn, _, err := w.(http.Hijacker).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				kept <- conn
+			}
+		}),
+	}
+	var running sync.WaitGroup
+	running.Go(func() {
+		var err error
+		if config != nil {
+			err = server.ServeTLS(l, "", "")
+		} else {
+			err = server.Serve(l)
+		}
+		if !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { server.Close(); running.Wait() })
+	return l, kept
+}
+
+func dial(t *testing.T, l net.Listener) net.Conn {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), l.Addr().Network(), l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// ask gives the status of an answer, 0 where the connection was closed instead.
+func ask(conn net.Conn, path string) int {
+	if _, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+		return 0
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return 0
+	}
+	res.Body.Close()
+	return res.StatusCode
+}
+
+func TestConnectionsBeyondTheLimitAreToldAndBeyondTheReserveClosed(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"127.0.0.1:0", "unix:" + filepath.Join(t.TempDir(), "a.sock")} {
+		const most = 3
+		l, _ := serve(t, address, most, nil)
+		var conns []net.Conn
+		for i := range most + listen.Reserve + 2 {
+			conn := dial(t, l)
+			conns = append(conns, conn)
+			want := http.StatusOK
+			switch {
+			case i >= most+listen.Reserve:
+				want = 0
+			case i >= most:
+				continue // all of the reserve is taken before anybody speaks, or it would be free again
+			}
+			if got := ask(conn, "/"); got != want {
+				t.Errorf("connection %d: %d, want %d", i, got, want)
+			}
+		}
+		for i, conn := range conns[most : most+listen.Reserve] {
+			if got := ask(conn, "/"); got != http.StatusServiceUnavailable {
+				t.Fatalf("connection %d of the reserve: %d", i, got)
+			}
+		}
+		if got := ask(conns[0], "/"); got != http.StatusOK {
+			t.Errorf("one within the limit: %d", got)
+		}
+		conns[1].Close()
+		until(t, "room for one more", func() bool { return ask(dial(t, l), "/") == http.StatusOK })
+	}
+}
+
+// until tries again until something holds.
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited in vain for %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+func TestConnectionThatWasHandedOverCountsUntilItIsClosed(t *testing.T) {
+	t.Parallel()
+	l, kept := serve(t, "127.0.0.1:0", 1, nil)
+	client := dial(t, l)
+	if _, err := io.WriteString(client, "GET /keep HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	conn := <-kept
+	for range 3 {
+		if got := ask(dial(t, l), "/"); got != http.StatusServiceUnavailable {
+			t.Errorf("beside the one that was handed over: %d", got)
+		}
+	}
+	for range 2 { // net/http and its handlers may both close
+		_ = conn.Close()
+	}
+	until(t, "its place", func() bool { return ask(dial(t, l), "/") == http.StatusOK })
+}
+
+func TestClosingTwiceFreesOnePlace(t *testing.T) {
+	t.Parallel()
+	l := open(t, "127.0.0.1:0", 1)
+	var accepted []net.Conn
+	accept := func() context.Context {
+		dial(t, l)
+		conn, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		accepted = append(accepted, conn)
+		return listen.ConnContext(t.Context(), conn)
+	}
+	if listen.Overloaded(accept()) || !listen.Overloaded(accept()) {
+		t.Fatal("the limit is not one")
+	}
+	_ = accepted[1].Close()
+	_ = accepted[1].Close()
+	if !listen.Overloaded(accept()) {
+		t.Error("a second Close of one connection freed the place of another")
+	}
+}
+
+func TestConnectionsKeepTheirFastWaysAndTheirGoodbye(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"127.0.0.1:0", "unix:" + filepath.Join(t.TempDir(), "a.sock")} {
+		for _, most := range []int{0, 1} {
+			l := open(t, address, most)
+			dial(t, l)
+			conn, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, ok := conn.(interface{ CloseWrite() error }); !ok {
+				t.Errorf("%s, limit %d: no CloseWrite", address, most)
+			}
+			if _, ok := conn.(io.ReaderFrom); !ok && address == "127.0.0.1:0" {
+				t.Errorf("%s, limit %d: no ReadFrom", address, most)
+			}
+			if _, isTCP := conn.(*net.TCPConn); most == 0 && address == "127.0.0.1:0" && !isTCP {
+				t.Errorf("a connection is wrapped without a limit: %T", conn)
+			}
+			conn.Close()
+			l.Close()
+		}
+	}
+}
+
+func TestLimitIsSeenThroughTLS(t *testing.T) {
+	t.Parallel()
+	shown := new(listen.Certificate)
+	pair := newPair(t, "a.example.com")
+	if err := shown.Take(pair.certificate, pair.key); err != nil {
+		t.Fatal(err)
+	}
+	l, _ := serve(t, "127.0.0.1:0", 1, shown.Config())
+	for i, want := range []int{http.StatusOK, http.StatusServiceUnavailable} {
+		conn := tls.Client(dial(t, l), &tls.Config{RootCAs: pair.pool, ServerName: "a.example.com"})
+		if got := ask(conn, "/"); got != want {
+			t.Errorf("connection %d: %d, want %d", i, got, want)
+		}
+	}
+}
