@@ -4,13 +4,9 @@
 package audit
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
-	"slices"
-	"sync"
 	"time"
 )
 
@@ -18,8 +14,9 @@ import (
 type Record struct {
 	Time       time.Time `json:"time"` // UTC, when the request arrived
 	Event      Event     `json:"event"`
-	ID         string    `json:"id"`     // also on every page that authgate shows
-	Remote     string    `json:"remote"` // client address, behind trusted proxies
+	ID         string    `json:"id"`         // also on every page that authgate shows
+	RequestID  string    `json:"request_id"` // what the client, or authgate, named it in X-Request-Id
+	Remote     string    `json:"remote"`     // client address, behind trusted proxies
 	Host       string    `json:"host"`
 	Method     string    `json:"method"`
 	Path       string    `json:"path"` // canonical, never with a query
@@ -49,7 +46,8 @@ const (
 	Login       Event = "login"
 	LoginFailed Event = "login_failed"
 	Logout      Event = "logout"
-	Policy      Event = "policy" // a policy was loaded or refused
+	Policy      Event = "policy"     // a policy was loaded or refused
+	StreamCut   Event = "stream_cut" // a stream was ended because it may not go on
 )
 
 // Decision says what became of a request.
@@ -62,57 +60,6 @@ const (
 	ToLogin Decision = "login"  // sent to the issuer, or told to sign in
 	Refuse  Decision = "refuse" // before any policy was asked
 )
-
-// Writer writes records. It is safe for concurrent use; a record is one Write.
-type Writer struct {
-	mu   sync.Mutex
-	out  io.Writer
-	log  *slog.Logger
-	lame bool // the last write failed; said once, not for each request
-	torn bool // a full disk took a part of a line: the next begins with a line end
-}
-
-// New writes records to out. A nil out keeps none. Failures to write go to log:
-// they must not stop requests, nor go unseen.
-func New(out io.Writer, log *slog.Logger) *Writer {
-	return &Writer{out: out, log: log}
-}
-
-// Write appends one record.
-func (w *Writer) Write(r Record) {
-	if w.out == nil {
-		return
-	}
-	r.Time = r.Time.UTC()
-	if r.Roles == nil {
-		r.Roles = []string{}
-	}
-	if r.Groups == nil {
-		r.Groups = []string{}
-	}
-	line, err := json.Marshal(r)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err == nil {
-		err = w.append(line)
-	}
-	if err != nil && !w.lame {
-		w.log.Error("audit records are being lost", "error", err)
-	}
-	w.lame = err != nil
-}
-
-func (w *Writer) append(line []byte) error {
-	line = append(line, '\n')
-	if w.torn {
-		line = slices.Insert(line, 0, '\n')
-	}
-	n, err := w.out.Write(line)
-	if n > 0 {
-		w.torn = line[n-1] != '\n'
-	}
-	return err
-}
 
 // Open opens what audit.output names: stdout, stderr, none or a file, to which
 // records are appended. The closer closes only what Open opened.

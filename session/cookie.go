@@ -4,6 +4,7 @@ import (
 	"errors"
 	"iter"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -11,7 +12,9 @@ import (
 // Cookies keeps sessions in the browser. It is safe for concurrent use.
 type Cookies struct {
 	sealer *Sealer
+	seen   *seen
 	name   string
+	bound  string // name behind __Host-
 	domain string
 	now    func() time.Time
 }
@@ -26,7 +29,7 @@ func NewCookies(keys Keys, name, domain string, now func() time.Time) (*Cookies,
 	if now == nil {
 		now = time.Now
 	}
-	return &Cookies{sealer, name, domain, now}, nil
+	return &Cookies{sealer: sealer, seen: newSeen(), name: name, bound: "__Host-" + name, domain: domain, now: now}, nil
 }
 
 // Why there is no session in a request.
@@ -37,20 +40,30 @@ var (
 )
 
 // Open finds the session that a request carries. The error says why there is
-// none; whatever it is, the request comes from nobody.
+// none; whatever it is, the request comes from nobody. Requests share what the
+// Session points to: nobody may write to its groups.
 func (c *Cookies) Open(h http.Header, secure bool) (Session, error) {
 	name := c.Name(secure)
 	sealed, err := Find(h, name)
 	if err != nil {
 		return Session{}, err
 	}
+	now := c.now()
+	if o := c.seen.find(name, sealed); o != nil {
+		if o.session.Over(now) {
+			c.seen.drop(o)
+			return Session{}, ErrOver
+		}
+		return o.session, nil
+	}
 	var s Session
 	if err := c.sealer.Open(name, sealed, &s); err != nil {
 		return Session{}, err
 	}
-	if s.Over(c.now()) {
+	if s.Over(now) {
 		return Session{}, ErrOver
 	}
+	c.seen.remember(name, sealed, s)
 	return s, nil
 }
 
@@ -82,7 +95,7 @@ func (c *Cookies) End(w http.ResponseWriter, secure bool) {
 // prefix on plain http and beside a domain.
 func (c *Cookies) Name(secure bool) string {
 	if secure && c.domain == "" {
-		return "__Host-" + c.name
+		return c.bound
 	}
 	return c.name
 }
@@ -139,21 +152,17 @@ func cookies(h http.Header) iter.Seq2[string, string] {
 // accepts: whatever some server might read as authgate's cookie.
 func (c *Cookies) Strip(h http.Header) {
 	lines := h["Cookie"]
-	changed := false
-	for _, line := range lines {
-		changed = changed || c.ownsAny(line)
-	}
-	if !changed {
+	if !slices.ContainsFunc(lines, c.ownsAny) {
 		return
 	}
-	kept := make([]string, 0, len(lines))
+	kept := make([]string, 0, len(lines)) // the client's own header may share the lines
 	for _, line := range lines {
 		if rest := c.without(line); rest != "" {
 			kept = append(kept, rest)
 		}
 	}
 	if len(kept) == 0 {
-		h.Del("Cookie")
+		delete(h, "Cookie")
 		return
 	}
 	h["Cookie"] = kept
@@ -168,20 +177,48 @@ func (c *Cookies) ownsAny(line string) bool {
 	return false
 }
 
+// without gives the parts of a line that are not authgate's. As long as they
+// stand side by side, and browsers send the session first or last more often than
+// not, they are a part of the line and nothing is copied.
 func (c *Cookies) without(line string) string {
-	var kept []string
+	var copied strings.Builder // all that is kept, from the first gap on
+	begin, end := -1, -1
+	at := 0
 	for part := range strings.SplitSeq(line, ";") {
-		if !c.Owns(part) {
-			kept = append(kept, part)
+		here := at
+		at += len(part) + len(";")
+		switch {
+		case c.Owns(part):
+			continue
+		case copied.Len() > 0:
+			copied.WriteByte(';')
+			copied.WriteString(part)
+		case begin < 0:
+			begin, end = here, here+len(part)
+		case here == end+len(";"):
+			end = here + len(part)
+		default:
+			copied.Grow(len(line))
+			copied.WriteString(line[begin:end])
+			copied.WriteByte(';')
+			copied.WriteString(part)
 		}
 	}
-	return strings.Trim(strings.Join(kept, ";"), " \t")
+	switch {
+	case copied.Len() > 0:
+		return strings.Trim(copied.String(), " \t")
+	case begin < 0:
+		return ""
+	default:
+		return strings.Trim(line[begin:end], " \t")
+	}
 }
 
 // Owns reports whether a cookie, as NAME=VALUE with anything behind, would be
 // one of authgate's to any reader: without case, through blanks, quotes and
 // bytes that some servers trim, and as the value of a cookie without a name.
 func (c *Cookies) Owns(cookie string) bool {
+	cookie, _, _ = strings.Cut(cookie, ";") // a name alone may have attributes behind it
 	name, value, _ := strings.Cut(cookie, "=")
 	name = strings.TrimFunc(name, notToken)
 	if name == "" {
