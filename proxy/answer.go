@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -42,9 +41,12 @@ func (p *Proxy) answer(x *exchange) {
 	x.closeIfUnread()
 
 	ownHeaders(x.w.Header())
+	if f.Status == http.StatusServiceUnavailable || f.Status == http.StatusTooManyRequests {
+		x.w.Header().Set("Retry-After", "5") // both pass by themselves, in seconds
+	}
 	switch {
-	case isGRPC(x.r):
-		answerGRPC(x.w, f)
+	case isGRPC(x.r), isGRPCWeb(x.r):
+		answerGRPC(x.w, x.r, f)
 	case f.Code == codeLoginRequired && navigates(x.r):
 		p.toLogin(x)
 	case f.Code == codeDenied && wantsPage(x.r):
@@ -63,9 +65,9 @@ func (p *Proxy) logRefusal(x *exchange) {
 	switch {
 	case f.Cause == nil:
 	case f.Status >= http.StatusInternalServerError:
-		p.log.Error("request failed", "id", x.id, "code", f.Code, "status", f.Status, "error", f.Cause)
+		p.log.Error("request failed", "id", x.id, "request_id", x.requestID, "code", f.Code, "status", f.Status, "error", f.Cause)
 	default:
-		p.log.Debug("request refused", "id", x.id, "code", f.Code, "status", f.Status, "error", f.Cause)
+		p.log.Debug("request refused", "id", x.id, "request_id", x.requestID, "code", f.Code, "status", f.Status, "error", f.Cause)
 	}
 }
 
@@ -77,15 +79,18 @@ func ownHeaders(h http.Header) {
 	h.Set("Referrer-Policy", "same-origin") // no-referrer would make browsers send our own form with Origin: null
 }
 
+func (x *exchange) closeIfUnread() { closeIfUnread(x.w, x.r) }
+
 // closeIfUnread ends an HTTP/1 connection whose request body nobody will read:
 // net/http would wait for that body before it sends the answer, and no other
-// timeout runs meanwhile (golang/go#25475).
-func (x *exchange) closeIfUnread() {
-	if x.r.ProtoMajor != 1 || x.r.ContentLength == 0 || x.r.Body == http.NoBody {
+// timeout runs meanwhile (golang/go#25475). Every answer of authgate's own needs
+// it; HTTP/2 resets the stream by itself.
+func closeIfUnread(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor != 1 || r.ContentLength == 0 || r.Body == http.NoBody {
 		return
 	}
-	x.w.Header().Set("Connection", "close")
-	_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(5 * time.Second))
+	w.Header().Set("Connection", "close")
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(5 * time.Second))
 }
 
 // navigates reports whether a browser is opening a page, as opposed to a script
@@ -155,7 +160,7 @@ func (p *Proxy) problemPage(x *exchange) ([]byte, error) {
 // mistake there, whose tests draw every page.
 func (p *Proxy) writePage(x *exchange, status int, html []byte, err error) {
 	if err != nil {
-		p.log.Error("page not drawn", "id", x.id, "error", err)
+		p.log.Error("page not drawn", "id", x.id, "request_id", x.requestID, "error", err)
 		if x.refusal == nil {
 			x.refuse(http.StatusInternalServerError, "page_not_drawn", "This page could not be shown.", nil)
 		}
@@ -215,37 +220,4 @@ func title(status int) string {
 		return text
 	}
 	return "Refused"
-}
-
-func isGRPC(r *http.Request) bool {
-	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	return kind == "application/grpc" || strings.HasPrefix(kind, "application/grpc+")
-}
-
-// answerGRPC is a trailers-only response (gRPC over HTTP/2, Responses): HTTP 200
-// with the status in the header block. Clients make nothing of other statuses.
-func answerGRPC(w http.ResponseWriter, f *Refusal) {
-	h := w.Header()
-	h.Set("Content-Type", "application/grpc")
-	h.Set("Grpc-Status", strconv.Itoa(grpcStatus(f.Status)))
-	h.Set("Grpc-Message", strings.ReplaceAll(f.Detail, "%", "%25"))
-	w.WriteHeader(http.StatusOK)
-}
-
-// grpcStatus follows "HTTP to gRPC Status Code Mapping" of the gRPC project.
-func grpcStatus(status int) int {
-	switch status {
-	case http.StatusBadRequest:
-		return 13 // internal
-	case http.StatusUnauthorized:
-		return 16 // unauthenticated
-	case http.StatusForbidden:
-		return 7 // permission denied
-	case http.StatusNotFound:
-		return 12 // unimplemented
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return 14 // unavailable
-	default:
-		return 2 // unknown
-	}
 }

@@ -1,10 +1,12 @@
 package proxy
 
 import (
-	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
+
+	"github.com/example-org/authgate/config"
 )
 
 // client is the far end of a request as trusted proxies tell it.
@@ -18,6 +20,14 @@ type client struct {
 func (c client) secure() bool { return c.scheme == "https" }
 
 func (c client) origin() string { return c.scheme + "://" + c.host }
+
+// port is the one that browsers go to, named or not.
+func (c client) port() string {
+	if at := strings.LastIndexByte(c.host, ':'); at > strings.LastIndexByte(c.host, ']') {
+		return c.host[at+1:]
+	}
+	return defaultPort(c.scheme)
+}
 
 func (c client) address() string {
 	if !c.addr.IsValid() {
@@ -38,8 +48,11 @@ func (p *Proxy) clientOf(r *http.Request) client {
 	}
 	if trusted {
 		c.addr = p.forwardedFor(r.Header["X-Forwarded-For"], peer)
-		if proto := lastElement(r.Header["X-Forwarded-Proto"]); proto == "https" || proto == "http" {
-			c.scheme = proto
+		switch lastElement(r.Header["X-Forwarded-Proto"]) {
+		case "https", "wss": // Traefik says wss of a WebSocket's handshake
+			c.scheme = "https"
+		case "http", "ws":
+			c.scheme = "http"
 		}
 	}
 	c.name, c.host = splitHost(r.Host, c.scheme)
@@ -51,9 +64,11 @@ func (p *Proxy) clientOf(r *http.Request) client {
 	return c
 }
 
+// trusts reports whether a peer's word counts. One without an address came over
+// a Unix socket, and is trusted where the word unix is in the list.
 func (p *Proxy) trusts(addr netip.Addr) bool {
 	for _, prefix := range p.config.TrustedProxies {
-		if prefix.Contains(addr) {
+		if prefix.Contains(addr) || !addr.IsValid() && prefix == config.UnixPeers() {
 			return true
 		}
 	}
@@ -88,11 +103,18 @@ func (p *Proxy) forwardedFor(lines []string, peer netip.Addr) netip.Addr {
 // parseForwarded reads the forms that an ALB writes: an address, with a port, in
 // brackets, or both.
 func parseForwarded(s string) (netip.Addr, bool) {
-	if ap, err := netip.ParseAddrPort(s); err == nil {
-		return ap.Addr().Unmap(), true
+	if inner, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(inner, "]") {
+		s = inner[:len(inner)-1]
 	}
-	addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"))
-	return addr.Unmap(), err == nil && addr.Zone() == ""
+	addr, err := netip.ParseAddr(s)
+	if err != nil {
+		withPort, err := netip.ParseAddrPort(s)
+		if err != nil {
+			return netip.Addr{}, false
+		}
+		addr = withPort.Addr()
+	}
+	return addr.Unmap(), addr.Zone() == ""
 }
 
 func peerOf(remoteAddr string) netip.Addr {
@@ -112,28 +134,64 @@ func lastElement(lines []string) string {
 }
 
 // splitHost gives the name that picks an upstream, and the host as it stands in
-// an origin. Both are empty where the Host header is not one name, an optional
-// trailing dot and one optional port of digits.
+// an origin. Both are empty where the Host header is not one name or address, an
+// optional dot behind a name and one optional port: only what no two servers read
+// as two different hosts.
 func splitHost(raw, scheme string) (name, host string) {
-	raw = strings.ToLower(raw)
-	name, port := raw, ""
-	if strings.HasSuffix(raw, "]") || !strings.Contains(raw, ":") {
-		name = strings.TrimSuffix(strings.TrimPrefix(raw, "["), "]")
-	} else {
-		var err error
-		if name, port, err = net.SplitHostPort(raw); err != nil || strings.Trim(port, "0123456789") != "" || len(port) > 5 {
-			return "", ""
-		}
+	if len(raw) > maxHost {
+		return "", ""
 	}
-	name = strings.TrimSuffix(name, ".")
-	if name == "" || strings.ContainsAny(name, "/\\@?#<>,;%'\"() \t") {
+	rawName, rawPort, hasPort := raw, "", false
+	if at := strings.LastIndexByte(raw, ':'); at > strings.LastIndexByte(raw, ']') {
+		rawName, rawPort, hasPort = raw[:at], raw[at+1:], true
+	}
+	name, ok := hostName(rawName)
+	if !ok {
 		return "", ""
 	}
 	host = bracketed(name)
-	if port != "" && port != defaultPort(scheme) {
-		host += ":" + port
+	if hasPort {
+		port, ok := portNumber(rawPort)
+		if !ok {
+			return "", ""
+		}
+		if port != defaultPort(scheme) {
+			host += ":" + port
+		}
 	}
 	return name, host
+}
+
+// maxHost is a name (RFC 1035, 2.3.4), its dot and a port.
+const maxHost = 253 + len(".:65535")
+
+// hostName brings a name to lower case without the dot behind it, and an address
+// in brackets to its one form (RFC 5952).
+func hostName(raw string) (string, bool) {
+	if inner, ok := strings.CutPrefix(raw, "["); ok {
+		inner, closed := strings.CutSuffix(inner, "]")
+		addr, err := netip.ParseAddr(inner)
+		return addr.String(), closed && err == nil && addr.Is6() && addr.Zone() == ""
+	}
+	name := strings.TrimSuffix(strings.ToLower(raw), ".")
+	for i := range len(name) {
+		c := name[i]
+		ok := 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_' ||
+			c == '.' && i > 0 && name[i-1] != '.'
+		if !ok {
+			return "", false
+		}
+	}
+	return name, name != "" && name[len(name)-1] != '.'
+}
+
+// portNumber gives a port without leading zeros.
+func portNumber(digits string) (string, bool) {
+	n, err := strconv.ParseUint(digits, 10, 16)
+	if err != nil || n == 0 || len(digits) > len("65535") {
+		return "", false
+	}
+	return strings.TrimLeft(digits, "0"), true
 }
 
 // bracketed is how a name stands in a URL: IPv6 addresses in brackets.

@@ -1,10 +1,12 @@
 package proxy
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/target"
 )
 
@@ -70,6 +72,10 @@ func (x *exchange) refuseNobody() bool {
 	if x.credential {
 		return x.refuse(http.StatusUnauthorized, "credential_refused",
 			"The Authorization header holds nothing that is accepted here. Sign in with a browser.", nil)
+	}
+	if errors.Is(x.sessionErr, session.ErrAmbiguous) { // signing in would add one to them, and come back here
+		return x.refuse(http.StatusUnauthorized, "ambiguous_session",
+			"Your browser sent two session cookies, of which one was planted. Remove the cookies of this site and open it again.", x.sessionErr)
 	}
 	x.outcome = audit.ToLogin
 	return x.refuse(http.StatusUnauthorized, codeLoginRequired, "Sign in to do this.", x.sessionErr)

@@ -19,7 +19,9 @@ type exchange struct {
 	r     *http.Request
 	state *state // pinned: one policy for the whole request
 	begun time.Time
-	id    string
+	id    string // authgate's own: nobody else can choose it
+
+	requestID string // what the client calls it, or id
 
 	client client // who connected, by which scheme and host
 	path   target.Path
@@ -34,7 +36,7 @@ type exchange struct {
 	shadow     string // what the candidate would have decided
 
 	answered time.Time // when the upstream's header came
-	stream   bool      // its body has no end to wait for
+	stream   *stream   // its answer, while somebody must look after it; nil: it is short
 
 	refusal *Refusal
 	event   audit.Event
@@ -44,13 +46,18 @@ type exchange struct {
 
 // begin opens the exchange of a request and pins the state it is judged by.
 func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
+	id := newID()
+	request := requestID(r.Header["X-Request-Id"], id)
 	return &exchange{
-		w:       &recorder{ResponseWriter: w},
-		r:       r,
-		state:   p.state.Load(),
-		begun:   p.now(),
-		id:      newID(),
-		client:  p.clientOf(r),
+		w:      p.record(w, r, request),
+		r:      r,
+		state:  p.state.Load(),
+		begun:  p.now(),
+		id:     id,
+		client: p.clientOf(r),
+
+		requestID: request,
+
 		event:   audit.Request,
 		outcome: audit.Refuse, // until somebody says otherwise
 	}
@@ -101,12 +108,9 @@ func (p *Proxy) finish(x *exchange) {
 	if x.route != nil {
 		upstream = x.route.name
 	}
-	if x.stream {
-		p.metrics.streams.WithLabelValues(upstream).Dec()
-	}
 	p.metrics.request(upstream, x.outcome, x.w.code(), x.sinceHeader(end))
 	p.audit.Write(audit.Record{
-		Time: x.begun, Event: x.event, ID: x.id,
+		Time: x.begun, Event: x.event, ID: x.id, RequestID: x.requestID,
 		Remote: x.client.address(), Host: x.client.host, Method: x.r.Method, Path: x.path.String(), Upstream: upstream,
 		Subject: x.session.Principal.Subject, Email: x.session.Principal.Email,
 		Roles: x.roles.Names(), Groups: x.roles.Subjects(),
@@ -120,38 +124,4 @@ func newID() string {
 	var id [8]byte
 	rand.Read(id[:]) // never fails (crypto/rand, Go 1.24)
 	return hex.EncodeToString(id[:])
-}
-
-// recorder notes what was answered. Unwrap gives http.ResponseController the
-// connection behind it: flushing and upgrades depend on that.
-type recorder struct {
-	http.ResponseWriter
-	status int
-	bytes  int64
-}
-
-func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-func (w *recorder) WriteHeader(status int) {
-	final := status >= 200 || status == http.StatusSwitchingProtocols // others may come before (RFC 9110, 15.2)
-	if w.status == 0 && final {
-		w.status = status
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *recorder) Write(b []byte) (int, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
-	n, err := w.ResponseWriter.Write(b)
-	w.bytes += int64(n)
-	return n, err
-}
-
-func (w *recorder) code() int {
-	if w.status == 0 {
-		return http.StatusOK
-	}
-	return w.status
 }

@@ -4,153 +4,260 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"io"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/target"
 )
-
-// statusClientGone is nginx's word for a client that left before the answer. It
-// stands in the audit; nobody receives it.
-const statusClientGone = 499
 
 // buffers lends the copy buffers of responses, which otherwise are most of what
 // a forwarded request allocates. It is safe for concurrent use.
 type buffers struct{ pool sync.Pool }
 
 func (b *buffers) Get() []byte {
-	if buffer, ok := b.pool.Get().(*[]byte); ok {
-		return *buffer
+	if buffer, ok := b.pool.Get().(*[32 << 10]byte); ok {
+		return buffer[:]
 	}
 	return make([]byte, 32<<10)
 }
 
-func (b *buffers) Put(buffer []byte) { b.pool.Put(&buffer) }
+func (b *buffers) Put(buffer []byte) { b.pool.Put((*[32 << 10]byte)(buffer)) }
+
+// passage is one request on its way to the upstream and back.
+type passage struct {
+	p      *Proxy
+	x      *exchange
+	to     *url.URL
+	sent   time.Time
+	ctx    context.Context // of the request to the upstream; its cause says who ended it
+	cancel context.CancelCauseFunc
+	body   *clientBody // nil: there is none
+}
 
 // forward is step 6: the request goes to the upstream without anything that the
 // client said about itself, and the answer streams back.
 func (p *Proxy) forward(x *exchange) {
-	to := x.upstreamURL()
-	if to.EscapedPath() != x.path.String() { // what is judged is what is sent, or nothing is
+	to, err := x.upstreamURL()
+	if err != nil {
 		x.outcome = audit.Refuse
-		x.refuse(http.StatusBadRequest, "bad_target", "The request was refused: its path has no form that can be passed on.",
-			fmt.Errorf("judged %q, net/url would send %q", x.path, to.EscapedPath()))
+		x.refuse(http.StatusBadRequest, "bad_target", "The request was refused: its path has no form that can be passed on.", err)
 		p.answer(x)
 		return
 	}
-	sent := p.now()
-	reverse := httputil.ReverseProxy{
-		Transport:  x.route.transport,
-		BufferPool: &p.buffers,
-		ErrorLog:   x.route.errorLog,
-		Rewrite: func(pr *httputil.ProxyRequest) {
-			p.rewrite(x, pr, to)
-		},
-		ModifyResponse: func(res *http.Response) error {
-			x.answered = p.now()
-			p.metrics.upstreamSeconds.Observe(x.answered.Sub(sent).Seconds())
-			return p.clean(x, res)
-		},
-		// The request handed to it is the outgoing one, credentials included: only
-		// the error is looked at.
-		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) {
-			p.upstreamFailed(x, err)
-		},
+	limit := p.config.Limits.BodyBytes
+	if limit > 0 && x.r.ContentLength > limit {
+		x.outcome = audit.Refuse // nothing of it went out
+		p.bodyTooLarge(x)
+		return
 	}
-	reverse.ServeHTTP(x.w, x.r)
+	ctx, cancel := context.WithCancelCause(x.r.Context())
+	defer cancel(nil)
+	defer p.unwatch(x)
+	x.w.cancel = cancel
+
+	f := &passage{p: p, x: x, to: to, sent: p.now(), ctx: ctx, cancel: cancel}
+	in := x.r.WithContext(ctx)
+	if x.r.ContentLength != 0 {
+		f.body = &clientBody{ReadCloser: x.r.Body}
+		if limit > 0 {
+			// It looks for the server's own writer, which then gives up the connection.
+			f.body.ReadCloser = http.MaxBytesReader(x.w.ResponseWriter, x.r.Body, limit)
+		}
+		in.Body = f.body
+	}
+	switch {
+	case switchesProtocol(x):
+		f.tunnel(in)
+	case isGRPC(x.r) && !p.watch(x, grpcCall, cancel): // known before the upstream is asked
+		f.failed(nil, nil, errTooManyStreams)
+	default:
+		f.pass(in, x.route.tripper(x))
+	}
 }
 
-// upstreamURL is built afresh: nothing of the client's URL but the canonical
-// path and the query, byte for byte.
-func (x *exchange) upstreamURL() *url.URL {
-	return &url.URL{
-		Scheme: x.route.url.Scheme, Host: x.route.url.Host,
-		Path: x.path.Decoded(), RawPath: x.path.String(),
+// upstreamURL is built afresh: nothing of the client's URL but the canonical path
+// and the query, byte for byte. What is judged is what is sent, or nothing is.
+func (x *exchange) upstreamURL() (*url.URL, error) {
+	path := x.path
+	if x.route.stripPath {
+		rest := strings.TrimPrefix(path.String(), strings.TrimSuffix(x.route.path, "/"))
+		if rest == "" {
+			rest = "/"
+		}
+		var err error
+		if path, err = target.Parse(rest); err != nil {
+			return nil, fmt.Errorf("without its prefix %s: %w", x.route.path, err)
+		}
+		if path.String() != rest {
+			return nil, fmt.Errorf("judged %q, without its prefix it would be %q", x.path, path)
+		}
+	}
+	scheme, host := x.route.base()
+	to := &url.URL{
+		Scheme: scheme, Host: host,
+		Path: path.Decoded(), RawPath: path.String(),
 		RawQuery: x.r.URL.RawQuery, ForceQuery: x.r.URL.ForceQuery,
 	}
+	if sent := to.EscapedPath(); sent != path.String() {
+		return nil, fmt.Errorf("judged %q, net/url would send %q", path, sent)
+	}
+	return to, nil
 }
 
-// rewrite runs after ReverseProxy has removed the hop-by-hop headers, so that a
-// client cannot have our own removed by naming them in Connection.
-func (p *Proxy) rewrite(x *exchange, pr *httputil.ProxyRequest, to *url.URL) {
-	out := pr.Out
-	out.URL = to
-	out.Trailer = nil
-	out.Host = x.client.host
-	if x.route.hostHeader != "" {
-		out.Host = x.route.hostHeader
-	}
-	dropBelieved(out.Header)
-	p.sessions.Strip(out.Header)
-	if !x.upgrade() {
-		out.Header.Del("Upgrade")
-		out.Header.Del("Connection")
-	}
-	setForwarded(out.Header, x.client)
-	if x.route.headers && x.signedIn() && !x.incognito {
-		setIdentity(out.Header, x.session.Principal)
-	}
+// clientBody remembers how reading the client's body failed: what came of it
+// upstream says less.
+type clientBody struct {
+	io.ReadCloser
+	failure atomic.Pointer[error] // the Transport reads in a goroutine of its own
 }
 
-// clean keeps an upstream from speaking for authgate.
-func (p *Proxy) clean(x *exchange, res *http.Response) error {
-	if res.StatusCode < 100 || res.StatusCode > 999 {
-		return fmt.Errorf("upstream answered with status %d", res.StatusCode) // net/http would panic
+func (b *clientBody) Read(to []byte) (int, error) {
+	n, err := b.ReadCloser.Read(to)
+	if err != nil && err != io.EOF {
+		b.failure.CompareAndSwap(nil, &err)
 	}
-	if isStream(res) {
-		x.stream = true
-		p.metrics.streams.WithLabelValues(x.route.name).Inc()
+	return n, err
+}
+
+// failed is nil where the body, if any, was read without an error.
+func (b *clientBody) failed() error {
+	if b == nil {
+		return nil
 	}
-	if cookies := res.Header["Set-Cookie"]; len(cookies) > 0 {
-		kept := cookies[:0]
-		for _, cookie := range cookies {
-			if !p.sessions.Owns(cookie) {
-				kept = append(kept, cookie)
-			}
-		}
-		res.Header["Set-Cookie"] = kept
-	}
-	res.Header.Del("Alt-Svc") // would lead browsers around authgate
-	if res.Header.Get("Content-Type") == "" {
-		x.w.Header()["Content-Type"] = nil // or net/http guesses, and text becomes HTML
-		x.w.Header().Set("X-Content-Type-Options", "nosniff")
+	if err := b.failure.Load(); err != nil {
+		return *err
 	}
 	return nil
 }
 
-// isStream reports whether a response has no end to wait for.
-func isStream(res *http.Response) bool {
-	return res.StatusCode == http.StatusSwitchingProtocols ||
-		strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream")
+// pass lets ReverseProxy carry the request over and the answer back.
+func (f *passage) pass(in *http.Request, by http.RoundTripper) {
+	reverse := httputil.ReverseProxy{
+		Transport:      by,
+		BufferPool:     &f.p.buffers,
+		ErrorLog:       f.x.route.errorLog,
+		Rewrite:        f.rewrite,
+		ModifyResponse: f.received,
+		ErrorHandler:   f.failed,
+	}
+	reverse.ServeHTTP(f.x.w, in)
 }
 
-// upstreamFailed answers for an upstream that did not.
-func (p *Proxy) upstreamFailed(x *exchange, err error) {
-	x.outcome = audit.Allow // it was let through
-	name := x.route.name
-	var timeout net.Error
-	switch {
-	case errors.Is(err, context.Canceled):
-		x.reason = "client_gone"
-		x.w.WriteHeader(statusClientGone)
-		return
-	case errors.As(err, &timeout) && timeout.Timeout():
-		x.refuse(http.StatusGatewayTimeout, "upstream_timeout", "The dashboard "+name+" did not answer in time.", err)
-	default:
-		x.refuse(http.StatusBadGateway, "upstream_down", "The dashboard "+name+" could not be reached.", err)
+// rewrite runs after ReverseProxy has removed the hop-by-hop headers, so that a
+// client cannot have our own removed by naming them in Connection.
+func (f *passage) rewrite(pr *httputil.ProxyRequest) {
+	// An upgrade takes another way. Any protocol but WebSocket is not switched to:
+	// h2c above all would be a tunnel in which no further request is judged.
+	delete(pr.Out.Header, "Upgrade")
+	delete(pr.Out.Header, "Connection")
+	f.address(pr.Out)
+}
+
+// address makes of a copy of the client's request, hop-by-hop headers removed,
+// what the upstream gets.
+func (f *passage) address(out *http.Request) {
+	out.URL = f.to
+	out.Trailer = nil // names alone would go on, and values that nobody has looked at
+	out.Host = f.x.client.host
+	if f.x.route.hostHeader != "" {
+		out.Host = f.x.route.hostHeader
 	}
-	p.answer(x)
+	f.p.dress(f.x, out.Header)
+}
+
+// received looks at a final response before anything of it goes on.
+func (f *passage) received(res *http.Response) error {
+	x := f.x
+	if res.StatusCode < 200 || res.StatusCode > 999 { // net/http would panic; 101 nobody asked for
+		return &badAnswerError{fmt.Errorf("its status is %d", res.StatusCode)}
+	}
+	f.answered()
+	f.p.undress(res.Header)
+	f.p.undress(res.Trailer)
+	if res.Header.Get("Content-Type") == "" {
+		x.w.Header()["Content-Type"] = nil // or net/http guesses, and text becomes HTML
+		x.w.Header().Set("X-Content-Type-Options", "nosniff")
+	}
+	if x.stream == nil {
+		kind, small := kindOfAnswer(res)
+		if small {
+			return nil
+		}
+		if !f.p.watch(x, kind, f.cancel) {
+			return errTooManyStreams
+		}
+	}
+	if x.stream.kind != sized {
+		res.Body = &streamBody{ReadCloser: res.Body, f: f, res: res}
+	}
+	return f.stillAllowed()
+}
+
+func (f *passage) answered() {
+	f.x.answered = f.p.now()
+	f.p.metrics.upstreamSeconds.Observe(f.x.answered.Sub(f.sent).Seconds())
+}
+
+// stillAllowed judges a stream once more when its answer has come: a policy that
+// came into force since the request began has perhaps not seen it registered.
+func (f *passage) stillAllowed() error {
+	s := f.x.stream
+	f.p.review(s, f.p.state.Load())
+	if reason := s.wasCut(); reason != "" {
+		return &cutError{reason}
+	}
+	return nil
+}
+
+// streamBody is the body of an answer that may be cut.
+type streamBody struct {
+	io.ReadCloser
+	f   *passage
+	res *http.Response
+}
+
+func (b *streamBody) Read(to []byte) (int, error) {
+	n, err := b.ReadCloser.Read(to)
+	if err == nil {
+		return n, nil
+	}
+	if err == io.EOF {
+		b.f.p.undress(b.res.Trailer)
+		return n, err
+	}
+	s := b.f.x.stream
+	reason := s.wasCut()
+	if reason == "" {
+		return n, err
+	}
+	switch s.kind {
+	case events: // complete as it is: what is broken off in the middle of an event is dropped by its reader
+		return n, io.EOF
+	case grpcCall:
+		f := refusalOfCut(reason)
+		if b.res.Trailer == nil {
+			b.res.Trailer = make(http.Header)
+		}
+		setGRPCStatus(b.res.Trailer, f)
+		return n, io.EOF
+	default: // whoever reads must see that this is not all
+		return n, err
+	}
 }
 
 // sinceHeader is how long a request took; for a stream, until it began.
 func (x *exchange) sinceHeader(end time.Time) time.Duration {
-	if x.stream {
+	if x.stream != nil && x.stream.kind.lasting() && !x.answered.IsZero() {
 		end = x.answered
 	}
 	return end.Sub(x.begun)
 }
+
+var errTooManyStreams = errors.New("limits.streamsPerPrincipal")

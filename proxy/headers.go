@@ -2,83 +2,72 @@ package proxy
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/example-org/authgate/identity"
 )
 
-// believed are the request headers that some server behind might believe about
-// identity, address, scheme, path or method. A client's own never reach it.
-var believed = map[string]bool{
-	// who: reverse proxies and the servers that trust them
-	"Remote-User": true, "Remote-Name": true, "Remote-Email": true, "Remote-Groups": true,
-	"X-Authenticated-User": true, "X-User": true, "X-Email": true, "X-Groups": true, "X-Client-Cert": true,
-	"X-Goog-Iap-Jwt-Assertion": true, "Sm-User": true, "X-Proxyuser-Ip": true,
-	// where from
-	"Forwarded": true, "X-Forwarded": true, "X-Real-Ip": true, "X-Client-Ip": true, "True-Client-Ip": true,
-	"X-Original-Host": true, "X-Original-For": true, "X-Original-Forwarded-For": true, "Fastly-Client-Ip": true,
-	"X-Cluster-Client-Ip": true, "X-Scheme": true, "X-Url-Scheme": true, "Front-End-Https": true, "Via": true,
-	// what is run, as opposed to what was judged
-	"X-Original-Url": true, "X-Original-Uri": true, "X-Original-Method": true, "X-Rewrite-Url": true,
-	"X-Http-Method-Override": true, "X-Http-Method": true, "X-Method-Override": true,
-	"X-Script-Name": true, "Script-Name": true, "Path-Info": true,
-	// hop by hop, or the environment of a CGI (httpoxy)
-	"Proxy": true, "Proxy-Connection": true, "Proxy-Authorization": true, "Http2-Settings": true,
-}
-
-// believedFamilies are the same by prefix.
-var believedFamilies = []string{
-	"X-Forwarded-", "X-Auth-Request-", "X-Remote-", "X-Webauth-", "X-Authentik-", "X-Vouch-", "X-Pomerium-",
-	"X-Goog-Authenticated-User-", "X-Ms-Client-Principal", "X-Ms-Token-", "X-Token-", "Cf-", "Tailscale-User-", "Gap-",
-	"X-Amzn-Oidc-", "X-Amzn-Mtls-", "X-Amzn-Tls-", "X-Ssl-Client-", "Ssl-Client-", "Client-Cert", "Impersonate-",
-	"Grpc-Metadata-", "Grpcgateway-", "X-Envoy-", "X-Azure-", "X-Accel-", "X-Sendfile", "Argocd-User",
-	"Argocd-Target-Cluster-",
-}
-
-// dropBelieved takes from h what only a proxy may say. A name with any byte but
-// letters, digits and hyphens goes too: CGI, WSGI, PHP and Rack fold X_User and
-// X.User into the variable of X-User.
-func dropBelieved(h http.Header) {
-	for name := range h {
-		if believed[name] || !plainName(name) || inFamily(name) {
-			delete(h, name)
-		}
+// dress makes the header of a request that goes on, hop-by-hop already removed,
+// authgate's own word: what only a proxy may say is gone before it is said anew.
+func (p *Proxy) dress(x *exchange, h http.Header) {
+	dropBelieved(h)
+	p.sessions.Strip(h)
+	if !isGRPC(x.r) && !isGRPCWeb(x.r) {
+		delete(h, "Grpc-Timeout") // grpc-gateway obeys it on REST calls
+	}
+	if te, ok := h["Te"]; ok && !(len(te) == 1 && te[0] == "trailers") {
+		delete(h, "Te")
+	}
+	x.setForwarded(h)
+	if x.route.headers && x.signedIn() && !x.incognito {
+		x.told.set(h)
 	}
 }
 
-func inFamily(name string) bool {
-	for _, prefix := range believedFamilies {
-		if strings.HasPrefix(name, prefix) {
-			return true
-		}
+// undress keeps an upstream from speaking for authgate. It is for the headers of
+// every response, interim ones and trailers included.
+func (p *Proxy) undress(h http.Header) {
+	if cookies := h["Set-Cookie"]; len(cookies) > 0 {
+		h["Set-Cookie"] = slices.DeleteFunc(cookies, p.sessions.Owns)
 	}
-	return false
+	delete(h, "Set-Cookie2")
+	delete(h, "Alt-Svc") // would lead browsers around authgate (RFC 7838)
 }
 
-func plainName(name string) bool {
-	for i := range len(name) {
-		c := name[i]
-		if c != '-' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
-			return false
-		}
+// setForwarded says where the request came from, and what it is called, anew.
+func (x *exchange) setForwarded(h http.Header) {
+	var values [6]string // one allocation for all of them
+	n := 0
+	set := func(name, value string) {
+		values[n] = value
+		h[name] = values[n : n+1 : n+1]
+		n++
 	}
-	return true
+	if addr := x.client.address(); addr != "" {
+		set("X-Forwarded-For", addr)
+		set("X-Real-Ip", addr)
+	}
+	set("X-Forwarded-Proto", x.client.scheme)
+	set("X-Forwarded-Host", x.client.host)
+	set("X-Forwarded-Port", x.client.port())
+	set("X-Request-Id", x.requestID)
 }
 
-// setForwarded says where the request came from, anew.
-func setForwarded(h http.Header, c client) {
-	if addr := c.address(); addr != "" {
-		h.Set("X-Forwarded-For", addr)
-		h.Set("X-Real-Ip", addr)
-	}
-	h.Set("X-Forwarded-Proto", c.scheme)
-	h.Set("X-Forwarded-Host", c.host)
+// identityHeaders say who is asking. They are made once for a session: with 20
+// groups they cost more than all else that is done to a header. Requests share the
+// values, to which nobody writes.
+type identityHeaders []headerLine
+
+type headerLine struct {
+	name   string // canonical
+	values []string
 }
 
-// setIdentity says who is asking, under the names that oauth2-proxy made common:
-// User is the subject, which no user can choose. An e-mail that the issuer has
-// not verified is nobody's, and is not told.
-func setIdentity(h http.Header, who identity.Principal) {
+// identityOf uses the names that oauth2-proxy made common: User is the subject,
+// which no user can choose. An e-mail that the issuer has not verified is
+// nobody's, and is not told.
+func identityOf(who identity.Principal) identityHeaders {
 	email := ""
 	if who.EmailVerified {
 		email = who.Email
@@ -87,16 +76,24 @@ func setIdentity(h http.Header, who identity.Principal) {
 	for i, g := range who.Groups {
 		groups[i] = headerValue(g)
 	}
-	set := func(name, value string) {
+	var lines identityHeaders
+	tell := func(name, value string) {
 		if value != "" {
-			h.Set("X-Forwarded-"+name, value)
-			h.Set("X-Auth-Request-"+name, value)
+			values := []string{value}
+			lines = append(lines, headerLine{"X-Forwarded-" + name, values}, headerLine{"X-Auth-Request-" + name, values})
 		}
 	}
-	set("User", headerValue(who.Subject))
-	set("Email", headerValue(email))
-	set("Preferred-Username", headerValue(who.Username))
-	set("Groups", strings.Join(groups, ","))
+	tell("User", headerValue(who.Subject))
+	tell("Email", headerValue(email))
+	tell("Preferred-Username", headerValue(who.Username))
+	tell("Groups", strings.Join(groups, ","))
+	return lines
+}
+
+func (lines identityHeaders) set(h http.Header) {
+	for i := range lines {
+		h[lines[i].name] = lines[i].values
+	}
 }
 
 // headerValue percent-encodes what is not plain ASCII, and the comma and percent

@@ -10,8 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// serveHealth answers /healthz and /readyz on the traffic port, exactly and on
-// any host: a balancer asks by address. It reports whether it did.
+// serveHealth answers a balancer on the traffic port: exactly these paths, on any
+// host, for it asks by address. It reports whether it did.
 func (p *Proxy) serveHealth(w http.ResponseWriter, r *http.Request) bool {
 	path, _, _ := strings.Cut(r.RequestURI, "?")
 	switch path {
@@ -19,6 +19,8 @@ func (p *Proxy) serveHealth(w http.ResponseWriter, r *http.Request) bool {
 		p.healthz(w, r)
 	case "/readyz":
 		p.readyz(w, r, false)
+	case "/AWS.ALB/healthcheck", "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch":
+		return p.serveGRPCHealth(w, r, path)
 	default:
 		return false
 	}
@@ -70,22 +72,18 @@ func (e *edition) health(now time.Time) *policyHealth {
 	return h
 }
 
-// readyz says whether requests can be served. It does not turn back when the
-// issuer goes away later: signed-in people are still served, and every target at
-// once would leave the balancer. Names and errors of the inside are for detailed.
+// readyz says whether requests can be served. Names and errors of the inside are
+// for detailed.
 func (p *Proxy) readyz(w http.ResponseWriter, r *http.Request, detailed bool) {
 	status, body := http.StatusOK, health{Status: "ready", Issuer: "up"}
 	if !p.issuer.Up() {
 		body.Issuer = "down"
 	}
-	if err := p.issuer.Ready(); err != nil {
-		status, body.Status, body.Reason = http.StatusServiceUnavailable, "not ready", "the issuer has not been reached yet"
-		if detailed {
+	if why, err := p.unready(); why != "" {
+		status, body.Status, body.Reason = http.StatusServiceUnavailable, "not ready", why
+		if detailed && err != nil {
 			body.Reason = err.Error()
 		}
-	}
-	if p.draining.Load() {
-		status, body.Status, body.Reason = http.StatusServiceUnavailable, "not ready", "shutting down"
 	}
 	if detailed {
 		st := p.state.Load()
@@ -98,11 +96,24 @@ func (p *Proxy) readyz(w http.ResponseWriter, r *http.Request, detailed bool) {
 	writeHealth(w, r, status, body)
 }
 
+// unready says why no requests can be served; empty where they can. Once they
+// could, that stays when the issuer goes away later: signed-in people are still
+// served, and every target at once would leave the balancer.
+func (p *Proxy) unready() (why string, err error) {
+	if p.draining.Load() {
+		return "shutting down", nil
+	}
+	if err := p.issuer.Ready(); err != nil {
+		return "the issuer has not been reached yet", err
+	}
+	return "", nil
+}
+
 func writeHealth(w http.ResponseWriter, r *http.Request, status int, body health) {
+	closeIfUnread(w, r)
 	h := w.Header()
 	if !reads(r.Method) {
 		h.Set("Allow", "GET, HEAD")
-		h.Set("Connection", "close") // a body may follow that nobody reads
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		return
 	}

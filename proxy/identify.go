@@ -2,8 +2,11 @@ package proxy
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/example-org/authgate/target"
 )
 
 // identify is step 3: who is asking, or nobody. It refuses only what a browser
@@ -34,39 +37,92 @@ func hasCredential(h http.Header) bool {
 }
 
 // sameOrigin reports whether a request that rides on a session cookie may have
-// effects. A write or an upgrade must come from the very origin it goes to: a
-// sibling dashboard is the same site, so that SameSite cookies do not stop it.
-// Without either header no browser sent it, or one too old to send upgrades.
+// effects. A write, an upgrade or a GET with effects must come from the very
+// origin it goes to: a sibling dashboard is the same site, so that SameSite
+// cookies do not stop it. Sec-Fetch-Site is the browser's own word, which no page
+// can change; browsers leave it out on plain http.
 func (x *exchange) sameOrigin() bool {
-	upgrade := x.upgrade()
-	if !upgrade && safeMethod(x.r.Method) {
+	site, origin := x.r.Header["Sec-Fetch-Site"], x.r.Header["Origin"]
+	if len(site) == 1 && site[0] == "same-origin" {
 		return true
 	}
-	site, origin := x.r.Header["Sec-Fetch-Site"], x.r.Header["Origin"]
-	if len(site) > 1 || len(origin) > 1 {
-		return false
+	upgrade, effect := x.upgrade(), x.hasEffect()
+	if !upgrade && !effect && safeMethod(x.r.Method) {
+		return true
 	}
 	if len(origin) == 1 && x.allowedOrigin(origin[0]) {
 		return true
 	}
 	switch {
-	case len(site) == 1:
-		return site[0] == "same-origin" || site[0] == "none" && len(origin) == 0
-	case len(origin) == 1:
-		return canonicalOrigin(origin[0]) == x.client.origin()
-	default:
-		return !upgrade
+	case len(site) > 0: // none: typed or bookmarked by a person. No browser says that beside an Origin.
+		return len(site) == 1 && site[0] == "none" && len(origin) == 0
+	case len(origin) > 0:
+		return len(origin) == 1 && canonicalOrigin(origin[0]) == x.client.origin()
+	case upgrade: // browsers always send an Origin with it
+		return false
+	case effect: // another site's image or link comes without an Origin as well
+		return x.refererIsOwn()
+	default: // no browser writes without either header
+		return true
 	}
 }
 
+// refererIsOwn reports whether a page of this very origin asks. A page of another
+// one can leave its Referer out, but not send ours.
+func (x *exchange) refererIsOwn() bool {
+	referer := x.r.Header["Referer"]
+	if len(referer) != 1 {
+		return false
+	}
+	scheme, rest, _ := strings.Cut(referer[0], "://")
+	host, _, _ := strings.Cut(rest, "/")
+	return canonicalOrigin(scheme+"://"+host) == x.client.origin()
+}
+
+// hasEffect reports whether a GET is known to change something.
+func (x *exchange) hasEffect() bool {
+	if x.route == nil {
+		return false
+	}
+	for _, e := range x.route.kind.effects {
+		if target.MatchPattern(x.path.String(), e.path) && (e.query == "" || hasParameter(x.r.URL.RawQuery, e.query)) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasParameter looks for a query parameter as any server might read it: behind &
+// or ;, percent-encoded, in any case, with or without a value.
+func hasParameter(query, name string) bool {
+	for query != "" {
+		part := query
+		if end := strings.IndexAny(query, "&;"); end >= 0 {
+			part, query = query[:end], query[end+1:]
+		} else {
+			query = ""
+		}
+		key, _, _ := strings.Cut(part, "=")
+		if decoded, err := url.QueryUnescape(key); err == nil {
+			key = decoded
+		}
+		if strings.EqualFold(key, name) {
+			return true
+		}
+	}
+	return false
+}
+
 func (x *exchange) allowedOrigin(origin string) bool {
-	return x.route != nil && slices.Contains(x.route.allowedOrigins, canonicalOrigin(origin))
+	canonical := canonicalOrigin(origin)
+	return canonical != "" && x.route != nil && slices.Contains(x.route.allowedOrigins, canonical)
 }
 
 // canonicalOrigin brings an origin to lower case without its scheme's own port.
+// What is no origin of a page on the web, such as null, becomes empty.
 func canonicalOrigin(origin string) string {
-	scheme, rest, ok := strings.Cut(strings.ToLower(origin), "://")
-	if !ok {
+	scheme, rest, _ := strings.Cut(strings.ToLower(origin), "://")
+	if scheme != "http" && scheme != "https" {
 		return ""
 	}
 	_, host := splitHost(rest, scheme)

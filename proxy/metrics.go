@@ -1,7 +1,10 @@
 package proxy
 
 import (
+	"maps"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,13 +16,15 @@ import (
 // metrics are authgate's numbers. Labels never hold paths, users or groups.
 type metrics struct {
 	requests        *prometheus.CounterVec
+	counters        atomic.Pointer[map[answerKind]prometheus.Counter] // those of requests; each map is never written again
+	learning        sync.Mutex                                        // one map at a time
 	requestSeconds  prometheus.Histogram
 	decisionSeconds prometheus.Histogram
 	upstreamSeconds prometheus.Histogram
 	logins          *prometheus.CounterVec
 	reloads         *prometheus.CounterVec
 	inForce         *prometheus.GaugeVec
-	streams         *prometheus.GaugeVec
+	cuts            map[string]prometheus.Counter // :: why a stream was cut → how often
 
 	disagreements    prometheus.Counter
 	granted, revoked map[string]prometheus.Counter // :: upstream → what the candidate would have changed
@@ -62,11 +67,18 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 	differences := register.NewCounterVec(prometheus.CounterOpts{
 		Name: "authgate_shadow_differences_total", Help: "Requests that the candidate policy would have decided differently.",
 	}, []string{"upstream", "change"})
-	m.streams = register.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "authgate_streams", Help: "Event streams and WebSockets that are open.",
-	}, []string{"upstream"})
+	cuts := register.NewCounterVec(prometheus.CounterOpts{
+		Name: "authgate_streams_cut_total", Help: "Open streams that authgate ended.",
+	}, []string{"reason"})
+	m.cuts = make(map[string]prometheus.Counter, len(cutReasons))
+	for _, reason := range cutReasons {
+		m.cuts[reason] = cuts.WithLabelValues(reason)
+	}
 	for _, u := range p.upstreams {
-		m.streams.WithLabelValues(u.name)
+		register.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "authgate_streams", Help: "WebSockets, event streams and gRPC calls that are open.",
+			ConstLabels: prometheus.Labels{"upstream": u.name},
+		}, func() float64 { return float64(p.streams.count[u.name].Load()) })
 		m.granted[u.name] = differences.WithLabelValues(u.name, "granted")
 		m.revoked[u.name] = differences.WithLabelValues(u.name, "revoked")
 	}
@@ -91,13 +103,42 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 	return m
 }
 
+// answerKind is what requests are counted by.
+type answerKind struct {
+	upstream string
+	decision audit.Decision
+	code     int // 0: none that HTTP knows
+}
+
 // request counts one finished request. Statuses come from upstreams and are
 // bounded to what HTTP knows, or a label could take any value.
 func (m *metrics) request(upstream string, decision audit.Decision, code int, took time.Duration) {
-	label := "other"
-	if code >= 100 && code < 600 {
-		label = strconv.Itoa(code)
+	if code < 100 || code >= 600 {
+		code = 0
 	}
-	m.requests.WithLabelValues(upstream, string(decision), label).Inc()
+	m.counter(answerKind{upstream, decision, code}).Inc()
 	m.requestSeconds.Observe(took.Seconds())
+}
+
+// counter finds the counter of a kind without joining and hashing its labels
+// anew. There are as many as series, so that the map is soon complete.
+func (m *metrics) counter(kind answerKind) prometheus.Counter {
+	if known := m.counters.Load(); known != nil {
+		if c, ok := (*known)[kind]; ok {
+			return c
+		}
+	}
+	m.learning.Lock()
+	defer m.learning.Unlock()
+	label := "other"
+	if kind.code != 0 {
+		label = strconv.Itoa(kind.code)
+	}
+	c := m.requests.WithLabelValues(kind.upstream, string(kind.decision), label)
+	next := map[answerKind]prometheus.Counter{kind: c}
+	if known := m.counters.Load(); known != nil {
+		maps.Copy(next, *known)
+	}
+	m.counters.Store(&next)
+	return c
 }

@@ -23,6 +23,7 @@ func (p *Proxy) serveOwn(x *exchange) bool {
 	if !p.isOwn(x.path) {
 		return false
 	}
+	x.closeIfUnread() // a form that is read has as long
 	ownHeaders(x.w.Header())
 	if !p.endpoint(x) {
 		p.answer(x)

@@ -44,6 +44,10 @@ type Options struct {
 
 	UpstreamCAs map[string]*x509.CertPool // upstream → CAs to believe; the others: the system's
 
+	// Overloaded says that the connection of a request is one beyond
+	// limits.connections: it gets health checks, and else 503. Nil: none ever is.
+	Overloaded func(context.Context) bool
+
 	Registry prometheus.Registerer
 	Log      *slog.Logger
 	Now      func() time.Time // nil: time.Now
@@ -62,11 +66,13 @@ type Proxy struct {
 
 	confirming confirming
 	alarm      alarm
+	overloaded func(context.Context) bool // nil: never
 
 	config    *config.Config
 	prefix    string      // authgate's own endpoints, without a slash at the end
 	upstreams []*upstream // in the order of the configuration
 
+	streams  *streams
 	state    atomic.Pointer[state]
 	buffers  buffers
 	draining atomic.Bool
@@ -94,12 +100,14 @@ func New(o Options) (*Proxy, error) {
 	p := &Proxy{
 		issuer: o.Issuer, sessions: sessions, logins: logins, pages: pages, audit: o.Audit, log: o.Log, now: o.Now,
 		confirming: (*policy.Snapshot).Confirm,
+		overloaded: o.Overloaded,
 		config:     o.Config, prefix: o.Config.PathPrefix,
 	}
 	for i := range o.Config.Upstreams {
 		u := &o.Config.Upstreams[i]
 		p.upstreams = append(p.upstreams, newUpstream(u, o.Config.Timeouts, o.UpstreamCAs[u.Name], o.Log))
 	}
+	p.streams = newStreams(p.upstreams, o.Config.Limits.StreamsPerPrincipal)
 	p.metrics = newMetrics(o.Registry, p)
 	p.publish(&state{policy: p.newEdition(o.Policy), generation: 1})
 	p.policyInForce()
@@ -119,11 +127,14 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer p.finish(x) // one audit record, one set of metrics, on every way out
 
 	switch {
+	case p.serveForwardAuth(x): // an ingress asks about another request, which takes the same steps
+		return
+	case !p.admit(x): // 503, 431, 400
 	case !x.canonicalise(): // 1 target: 400
 	case !p.findHost(x): // 2 route: 421
 	case p.serveOwn(x): // authgate's endpoints: no upstream, no policy
 		return
-	case !p.findUpstream(x): // 2 route: 404
+	case !p.findUpstream(x): // 2 route: 404, 400, 415
 	case !p.identify(x): // 3 identity: who, or nobody
 	case !p.decide(x): // 4 policy
 	default:

@@ -1,17 +1,14 @@
 package proxy
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"log"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/example-org/authgate/config"
 )
@@ -43,32 +40,24 @@ func hasPrefix(path, prefix string) bool {
 // upstream is a dashboard, and how to reach it.
 type upstream struct {
 	name           string
+	config         *config.Upstream
+	kind           kind
 	url            *url.URL
+	path           string // prefix of the paths that are its
+	stripPath      bool   // the prefix is authgate's, not the upstream's
 	hostHeader     string
 	headers        bool
 	allowedOrigins []string // canonical
-	transport      http.RoundTripper
+	transports     transports
 	errorLog       *log.Logger // what ReverseProxy has to say
 }
 
 func newUpstream(c *config.Upstream, timeouts config.Timeouts, cas *x509.CertPool, logger *slog.Logger) *upstream {
-	transport := &http.Transport{
-		// No Proxy: HTTP_PROXY would receive the requests with the identity in them.
-		DialContext:            (&net.Dialer{Timeout: time.Duration(timeouts.UpstreamDial)}).DialContext,
-		TLSHandshakeTimeout:    time.Duration(timeouts.UpstreamDial),
-		ResponseHeaderTimeout:  time.Duration(timeouts.UpstreamHeader),
-		ExpectContinueTimeout:  time.Second,
-		DisableCompression:     true, // what the client did not ask for would break ETag and Range
-		MaxIdleConnsPerHost:    256,
-		IdleConnTimeout:        30 * time.Second,
-		MaxResponseHeaderBytes: 256 << 10,
-		TLSClientConfig:        &tls.Config{RootCAs: cas, MinVersion: tls.VersionTLS12},
-		Protocols:              new(http.Protocols),
-	}
-	transport.Protocols.SetHTTP1(true)
+	k := kindOf(c.Kind).under(c.Path)
 	u := &upstream{
-		name: c.Name, url: c.URL, hostHeader: c.HostHeader, headers: c.Identity.Headers, transport: transport,
-		errorLog: slog.NewLogLogger(logger.With("upstream", c.Name).Handler(), slog.LevelWarn),
+		name: c.Name, config: c, kind: k, url: c.URL, path: c.Path, stripPath: c.StripPath, hostHeader: c.HostHeader, headers: c.Identity.Headers,
+		transports: newTransports(c, k, timeouts, cas),
+		errorLog:   slog.NewLogLogger(logger.With("upstream", c.Name).Handler(), slog.LevelWarn),
 	}
 	for _, origin := range c.AllowedOrigins {
 		u.allowedOrigins = append(u.allowedOrigins, canonicalOrigin(origin))
@@ -94,9 +83,9 @@ func (p *Proxy) findUpstream(x *exchange) bool {
 	if x.route == nil {
 		return x.refuse(http.StatusNotFound, "no_upstream", "No dashboard is served under this path.", nil)
 	}
-	if x.path.HasCodedSlash() {
+	if x.path.HasCodedSlash() && !TakesCodedSlash(x.route.config, x.path) {
 		return x.refuse(http.StatusBadRequest, "coded_slash",
 			"The request was refused: the path holds an encoded slash, which "+x.route.name+" does not take.", nil)
 	}
-	return true
+	return x.takesForm()
 }

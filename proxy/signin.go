@@ -18,6 +18,7 @@ const (
 	maxLogins      = 5                // begun and not finished in one browser: tabs that were restored together
 	maxReturnTo    = 1024             // bytes of a path, and of a query; a cookie holds both
 	maxSignOutForm = 8 << 10          // bytes
+	signOutWait    = 5 * time.Second  // for that form to come
 	stateInName    = 8                // characters of the state that tell the cookies of two logins apart
 )
 
@@ -73,7 +74,7 @@ func (p *Proxy) callback(x *exchange) bool {
 	}
 	s := session.Begin(who, p.now(), time.Duration(p.config.Session.Lifetime))
 	if err := p.sessions.Save(x.w, s, x.client.secure()); err != nil {
-		p.log.Error("session not kept", "id", x.id, "sub", who.Subject, "groups", len(who.Groups), "error", err,
+		p.log.Error("session not kept", "id", x.id, "request_id", x.requestID, "sub", who.Subject, "groups", len(who.Groups), "error", err,
 			"mend", "the groups of this person do not fit: let the issuer send fewer (its teams filter)")
 		return p.loginFailed(x, "too_large", Refusal{
 			Status: http.StatusInternalServerError, Code: "session_too_large", Cause: err,
@@ -91,7 +92,7 @@ func (p *Proxy) callback(x *exchange) bool {
 // doing so by itself: a login that fails each time must not become a loop.
 func (p *Proxy) loginFailed(x *exchange, result string, f Refusal, rd string) bool {
 	p.metrics.logins.WithLabelValues(result).Inc()
-	p.log.Warn("login failed", "id", x.id, "result", result, "error", f.Cause)
+	p.log.Warn("login failed", "id", x.id, "request_id", x.requestID, "result", result, "error", f.Cause)
 	f.Cause = nil // said already
 	if rd != "" {
 		f.Next = page.Link{Text: "Start again", URL: p.startURL(rd)}
@@ -207,8 +208,11 @@ func (p *Proxy) signOut(x *exchange) bool {
 		return true
 	case http.MethodPost:
 		x.r.Body = http.MaxBytesReader(x.w, x.r.Body, maxSignOutForm)
+		// Nothing else bounds how long a form may take to come.
+		_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(signOutWait))
 		rd := x.r.FormValue("rd")
 		p.sessions.End(x.w, x.client.secure())
+		p.endStreams(x.session.ID, cutSignedOut)
 		x.event = audit.Logout
 		if rd != "" {
 			x.redirect(http.StatusSeeOther, p.returnTo(rd))

@@ -133,45 +133,6 @@ type errTest string
 
 func (e errTest) Error() string { return string(e) }
 
-func TestReturnNeverLeadsToAnotherHost(t *testing.T) {
-	t.Parallel()
-	g := newGate(t, nil)
-	for rd, want := range map[string]string{
-		"/ok/path?x=1":                    "/ok/path?x=1",
-		"/ok/":                            "/ok/",
-		"":                                "/",
-		"https://evil.example/":           "/",
-		"//evil.example/":                 "/",
-		"///evil.example/":                "/",
-		"/\\evil.example/":                "/",
-		"\\\\evil.example":                "/",
-		"/%5Cevil.example":                "/",
-		"/%2Fevil.example":                "/",
-		"/\t/evil.example":                "/",
-		"/%09/evil.example":               "/",
-		"/..//evil.example":               "/",
-		"/./\\evil.example":               "/",
-		"evil.example":                    "/",
-		"javascript:alert(1)":             "/",
-		"/x\r\nSet-Cookie: a=b":           "/",
-		"/x?a=\r\nSet-Cookie: a=b":        "/x",
-		"/x?" + strings.Repeat("a", 2000): "/x",
-		"/x#//evil.example":               "/",
-		"/@evil.example":                  "/@evil.example",
-		"/oauth2/start?rd=/":              "/",
-		"/oauth2/sign_out":                "/",
-		"/oauth2":                         "/",
-		"/oauth2x":                        "/oauth2x",
-		"/" + strings.Repeat("a", 2000):   "/",
-	} {
-		state, cookie := g.begin(rd)
-		res := g.callback("alice", state, cookie)
-		if got := res.Header.Get("Location"); got != want {
-			t.Errorf("rd=%q led to %q, want %q", rd, got, want)
-		}
-	}
-}
-
 func TestTabsLogInSideBySideButNotWithoutBound(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)

@@ -23,7 +23,9 @@ const (
 // soakers are ways to be a burden. Each opens a connection, and leaves it to the
 // end of the client, who drops it without a word.
 var soakers = map[string]func(c *soakClient){
-	"a host that nobody has": func(c *soakClient) { c.ask("GET /"+rand.Text()+" HTTP/1.1\r\nHost: "+rand.Text()+".example.com\r\n\r\n", 421) },
+	"a host that nobody has": func(c *soakClient) {
+		c.ask("GET /"+rand.Text()+" HTTP/1.1\r\nHost: "+rand.Text()+".example.com\r\n\r\n", 421)
+	},
 	"a login that is never finished": func(c *soakClient) {
 		c.ask("GET /oauth2/start?rd=/"+rand.Text()+" HTTP/1.1\r\nHost: argo-cd.example.com\r\n\r\n", 302)
 	},

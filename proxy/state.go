@@ -135,6 +135,7 @@ func (p *Proxy) policyInForce() {
 type standing struct {
 	roles     policy.Roles
 	candidate policy.Roles // those of the shadow: a snapshot knows only its own
+	told      identityHeaders
 }
 
 func (st *state) resolve(who policy.Who) standing {
@@ -152,7 +153,9 @@ func (st *state) standingOf(s session.Session) standing {
 		if s.Principal.EmailVerified {
 			who.Email = s.Principal.Email
 		}
-		return st.resolve(who)
+		known := st.resolve(who)
+		known.told = identityOf(s.Principal)
+		return known
 	})
 }
 

@@ -21,6 +21,7 @@ type parts struct {
 	keys      session.Keys
 	policy    *policy.Snapshot
 	upstreams map[string]*x509.CertPool // upstream → CAs to believe, where it names some
+	tls       *certificate              // nil: the port speaks without TLS
 
 	shadow *policy.Snapshot // nil: no candidate
 
@@ -50,7 +51,7 @@ func loadParts(file string, absent absent) (*parts, error) {
 		return nil, err
 	}
 	p := &parts{config: c, upstreams: make(map[string]*x509.CertPool)}
-	if err := errors.Join(p.readIssuer(absent), p.readKeys(absent), p.readUpstreams(absent), p.readPolicy(absent), p.readShadow(absent)); err != nil {
+	if err := errors.Join(p.readIssuer(absent), p.readKeys(absent), p.readUpstreams(absent), p.readTLS(absent), p.readPolicy(absent), p.readShadow(absent)); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -90,6 +91,11 @@ func (p *parts) readUpstreams(absent absent) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (p *parts) readTLS(absent absent) (err error) {
+	p.tls, err = readCertificate(p.config.TLS)
+	return absent.or(err)
 }
 
 func (p *parts) readPolicy(absent absent) (err error) {

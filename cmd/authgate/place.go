@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/target"
@@ -76,12 +77,33 @@ func (l *loadedPolicy) parsePlace(s string) (place, error) {
 	return l.served(at), nil
 }
 
-// served refuses what the proxy would. Without a configuration there is none.
+// served refuses the encoded slashes that the proxy would. Without a configuration
+// it is not known which.
 func (l *loadedPolicy) served(at place) place {
-	if l.config != nil && at.refused == nil && at.path.HasCodedSlash() {
-		at.refused = errors.New("the path holds an encoded slash (%2F), which no upstream takes")
+	if l.config == nil || at.refused != nil || !at.path.HasCodedSlash() {
+		return at
 	}
+	i := slices.Index(l.config.UpstreamNames(), at.upstream)
+	at.refused = codedSlashRefusal(&l.config.Upstreams[i], at.path)
 	return at
+}
+
+// codedSlashRefusal is nil, or says what would let the path through.
+func codedSlashRefusal(u *config.Upstream, path target.Path) error {
+	if proxy.TakesCodedSlash(u, path) {
+		return nil
+	}
+	what := "the path holds an encoded slash (%2F), which " + u.Name + " does not take there"
+	if u.Kind != config.KindGeneric {
+		return target.Refusal(what + ": a server of kind " + string(u.Kind) + " splits the path at it")
+	}
+	segments := strings.Split(path.String(), "/")
+	for i, s := range segments {
+		if strings.Contains(s, "%2F") {
+			segments[i] = target.AnySegment
+		}
+	}
+	return target.Refusal(fmt.Sprintf("%s; if its server keeps it inside of a segment, add %q to its encodedSlash", what, strings.Join(segments, "/")))
 }
 
 func newPlace(path string) place {

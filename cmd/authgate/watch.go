@@ -4,15 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"fmt"
 	"log/slog"
 	"os"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
-
-	"github.com/example-org/authgate/policy"
-	"github.com/example-org/authgate/proxy"
 )
 
 const (
@@ -21,58 +17,27 @@ const (
 	patience = 10                     // looks that find something new each time, until it is judged all the same
 )
 
-// policyWatch puts changed policy files in force, and changed candidates beside
-// them. It watches folders and not files: a ConfigMap changes by a symlink beside
-// the files that is swapped, and a watch on the old file would hear nothing.
-type policyWatch struct {
+// fileWatch takes changed files: policies, candidates beside them, a certificate.
+// It watches folders and not files: a ConfigMap changes by a symlink beside the
+// files that is swapped, and a watch on the old file would hear nothing.
+type fileWatch struct {
 	follows []*followed
 	settle  time.Duration
 	poll    time.Duration
 	log     *slog.Logger
 }
 
-func newPolicyWatch(p *parts, gate *proxy.Proxy, log *slog.Logger) *policyWatch {
-	upstreams, inForce := p.config.UpstreamNames(), p.policy.Rows()
-	w := &policyWatch{settle: settle, poll: poll, log: log}
-	w.follow(&followed{
-		what: "policy", files: p.config.Policy.Files, judged: sum(p.sources, nil), upstreams: upstreams,
-		take: func(s *policy.Snapshot) error {
-			if err := shrunk(inForce, s.Rows()); err != nil && !p.config.Policy.AllowShrink {
-				return err
-			}
-			inForce = s.Rows()
-			gate.SetPolicy(s)
-			return nil
-		},
-		keep: gate.KeepPolicy,
-	})
-	if len(p.config.Policy.Shadow) > 0 {
-		w.follow(&followed{
-			what: "candidate policy", files: p.config.Policy.Shadow, judged: sum(p.shadowSources, nil), upstreams: upstreams,
-			take: func(s *policy.Snapshot) error { gate.SetShadow(s); return nil },
-			keep: gate.KeepShadow,
-		})
-	}
-	return w
+func newFileWatch(log *slog.Logger) *fileWatch {
+	return &fileWatch{settle: settle, poll: poll, log: log}
 }
 
-func (w *policyWatch) follow(f *followed) {
+func (w *fileWatch) follow(f *followed) {
 	f.last = f.judged
 	w.follows = append(w.follows, f)
 }
 
-// shrunk complains about a policy that lost more than half of its rows: a file
-// that was cut between two rows loads well, and a deny may be what is missing.
-func shrunk(had, has int) error {
-	if 2*has >= had {
-		return nil
-	}
-	return fmt.Errorf("only %d of %d rows would be left; "+
-		"if that is meant, restart authgate, or set policy.allowShrink: true in its configuration beforehand", has, had)
-}
-
 // run follows the files until ctx ends; again asks for a look now.
-func (w *policyWatch) run(ctx context.Context, again <-chan os.Signal) {
+func (w *fileWatch) run(ctx context.Context, again <-chan os.Signal) {
 	var events <-chan fsnotify.Event
 	var faults <-chan error
 	watcher, err := fsnotify.NewWatcher()
@@ -82,7 +47,7 @@ func (w *policyWatch) run(ctx context.Context, again <-chan os.Signal) {
 		err = w.watchFolders(watcher)
 	}
 	if err != nil {
-		w.log.Warn("policy files are only looked at every "+w.poll.String(), "error", err,
+		w.log.Warn("changed files are only looked for every "+w.poll.String(), "error", err,
 			"mend", "raise the kernel's inotify limits (fs.inotify.max_user_instances, max_user_watches)")
 	}
 	ticker := time.NewTicker(w.poll)
@@ -125,7 +90,7 @@ func (w *policyWatch) run(ctx context.Context, again <-chan os.Signal) {
 }
 
 // look looks at all files and reports whether to look again soon.
-func (w *policyWatch) look() (unsettled bool) {
+func (w *fileWatch) look() (unsettled bool) {
 	for _, f := range w.follows {
 		if f.look(w.log) {
 			unsettled = true
@@ -136,19 +101,20 @@ func (w *policyWatch) look() (unsettled bool) {
 
 // ask makes the coming look answer in any case: complain again of what was refused
 // before, or say where there is nothing to do.
-func (w *policyWatch) ask() {
+func (w *fileWatch) ask() {
 	for _, f := range w.follows {
 		f.asked = true
 	}
 }
 
-// followed is a list of policy files and what became of their last content.
+// followed is a list of files that mean something together, and what became of
+// their last content.
 type followed struct {
-	what      string
-	files     []string
-	upstreams []string
-	take      func(*policy.Snapshot) error // puts a sound policy in force, or says why not
-	keep      func(error)                  // told why the last good one stays
+	what  string
+	files []string
+	read  func(files ...string) ([][]byte, error)
+	take  func(contents [][]byte) error // puts what is sound in force, or says why not
+	keep  func(error)                   // told why the last good one stays
 
 	judged   [sha256.Size]byte // one change is one reload, or one complaint
 	refused  bool              // it was a complaint
@@ -160,7 +126,8 @@ type followed struct {
 // look judges what two looks in a row have found: a file that is just being
 // written may be cut anywhere, whoever asks. It reports whether to look again soon.
 func (f *followed) look(log *slog.Logger) (unsettled bool) {
-	sources, content, err := f.read()
+	contents, err := f.read(f.files...)
+	content := sum(contents, err)
 	settled := content == f.last
 	f.last = content
 	switch {
@@ -168,9 +135,9 @@ func (f *followed) look(log *slog.Logger) (unsettled bool) {
 		if f.restless++; !settled && f.restless < patience {
 			return true
 		}
-		f.judge(sources, content, err)
+		f.judge(contents, content, err)
 	case f.asked && f.refused:
-		f.judge(sources, content, err)
+		f.judge(contents, content, err)
 	case f.asked:
 		log.Info(f.what+" is unchanged", "files", f.files)
 	}
@@ -178,37 +145,24 @@ func (f *followed) look(log *slog.Logger) (unsettled bool) {
 	return false
 }
 
-func (f *followed) read() (sources []policy.Source, content [sha256.Size]byte, err error) {
-	sources, err = policy.ReadFiles(f.files...)
-	return sources, sum(sources, err), err
-}
-
-func (f *followed) judge(sources []policy.Source, content [sha256.Size]byte, err error) {
+func (f *followed) judge(contents [][]byte, content [sha256.Size]byte, err error) {
 	f.judged = content
 	if err == nil {
-		err = f.load(sources)
+		err = f.take(contents)
 	}
 	if f.refused = err != nil; f.refused {
 		f.keep(err)
 	}
 }
 
-func (f *followed) load(sources []policy.Source) error {
-	snapshot, err := loadPolicy(sources, f.upstreams)
-	if err != nil {
-		return err
-	}
-	return f.take(snapshot)
-}
-
 // sum tells apart what the files held, or why they could not be read.
-func sum(sources []policy.Source, err error) [sha256.Size]byte {
+func sum(contents [][]byte, err error) [sha256.Size]byte {
 	if err != nil {
 		return sha256.Sum256([]byte(err.Error()))
 	}
 	var all bytes.Buffer
-	for _, s := range sources {
-		one := sha256.Sum256(s.Data)
+	for _, data := range contents {
+		one := sha256.Sum256(data)
 		all.Write(one[:])
 	}
 	return sha256.Sum256(all.Bytes())

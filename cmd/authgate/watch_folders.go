@@ -13,7 +13,7 @@ import (
 // watchFolders watches the folders in which a change may be one of policy, and no
 // others. A folder may have been replaced by one of the same name, so each is
 // watched anew.
-func (w *policyWatch) watchFolders(watcher *fsnotify.Watcher) error {
+func (w *fileWatch) watchFolders(watcher *fsnotify.Watcher) error {
 	folders := w.folders()
 	for range patience { // something may change before it is watched
 		for _, watched := range watcher.WatchList() {
@@ -33,7 +33,7 @@ func (w *policyWatch) watchFolders(watcher *fsnotify.Watcher) error {
 	return errors.New("links on the way to the policy change all the time")
 }
 
-func (w *policyWatch) folders() []string {
+func (w *fileWatch) folders() []string {
 	var folders []string
 	for _, f := range w.follows {
 		for _, file := range f.files {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/policy"
 )
 
@@ -23,7 +24,7 @@ const (
 
 // follower is a policy file, a watch on it, and what the watch made of it.
 type follower struct {
-	*policyWatch
+	*fileWatch
 	*followed
 	file     string
 	log      bytes.Buffer
@@ -46,12 +47,13 @@ func follow(t *testing.T, file string) *follower {
 		t.Fatal(err)
 	}
 	f := &follower{file: file, taken: make(chan string, 16), refusals: make(chan error, 16), again: make(chan os.Signal)}
+	known := &config.Config{Upstreams: []config.Upstream{{Name: "argocd"}}}
 	f.followed = &followed{
-		what: "policy", files: []string{file}, judged: sum(sources, nil),
-		take: func(s *policy.Snapshot) error { f.taken <- firstRole(t, file); return nil },
+		what: "policy", files: []string{file}, read: readPolicies, judged: sum(contentsOf(sources), nil),
+		take: (&parts{config: known}).takePolicy([]string{file}, func(*policy.Snapshot) error { f.taken <- firstRole(t, file); return nil }),
 		keep: func(err error) { f.refusals <- err },
 	}
-	f.policyWatch = &policyWatch{settle: 5 * time.Millisecond, poll: time.Hour, log: slog.New(slog.NewTextHandler(&f.log, nil))}
+	f.fileWatch = &fileWatch{settle: 5 * time.Millisecond, poll: time.Hour, log: slog.New(slog.NewTextHandler(&f.log, nil))}
 	f.follow(f.followed)
 	return f
 }
@@ -113,29 +115,29 @@ func (f *follower) nothing(t *testing.T, when string) {
 func TestFileThatIsBeingWrittenIsNotTakenBeforeItsEnd(t *testing.T) {
 	t.Parallel()
 	f := newFollower(t, filepath.Join(t.TempDir(), "policy.csv"))
-	if f.policyWatch.look() {
+	if f.fileWatch.look() {
 		t.Error("an unchanged file is looked at again")
 	}
 	for _, part := range []string{"", "p, role:viewer, ar", otherRow[:40], otherRow} {
 		write(t, f.file, part)
-		if !f.policyWatch.look() {
+		if !f.fileWatch.look() {
 			t.Errorf("%q is not looked at again", part)
 		}
 		f.nothing(t, "after "+part)
 	}
-	if f.policyWatch.look() {
+	if f.fileWatch.look() {
 		t.Error("what was found twice is looked at again")
 	}
 	if got := soon(t, "the whole file", f.taken); got != "role:viewer" {
 		t.Errorf("the policy of %s", got)
 	}
-	f.policyWatch.look()
+	f.fileWatch.look()
 	f.nothing(t, "a further look")
 	for i := range 2 * patience { // and so it is after any number of changes
 		write(t, f.file, oneRow+strings.Repeat("#", i+1))
-		f.policyWatch.look()
+		f.fileWatch.look()
 		f.nothing(t, "at the first sight of a further change")
-		f.policyWatch.look()
+		f.fileWatch.look()
 		soon(t, "the further change", f.taken)
 	}
 }
@@ -146,7 +148,7 @@ func TestFileThatNeverRestsIsJudgedAllTheSame(t *testing.T) {
 	for i := range patience {
 		f.nothing(t, "while there is patience")
 		write(t, f.file, otherRow+strings.Repeat("#", i+1)+"\n")
-		f.policyWatch.look()
+		f.fileWatch.look()
 	}
 	soon(t, "the judgement", f.taken)
 }
@@ -157,21 +159,21 @@ func TestFileThatIsGoneForAMomentIsNoComplaint(t *testing.T) {
 	if err := os.Rename(f.file, f.file+"~"); err != nil {
 		t.Fatal(err)
 	}
-	if !f.policyWatch.look() {
+	if !f.fileWatch.look() {
 		t.Error("it is not looked at again")
 	}
 	write(t, f.file, oneRow)
-	f.policyWatch.look()
+	f.fileWatch.look()
 	f.nothing(t, "the same file came back")
 	if err := os.Remove(f.file); err != nil {
 		t.Fatal(err)
 	}
-	f.policyWatch.look()
-	f.policyWatch.look()
+	f.fileWatch.look()
+	f.fileWatch.look()
 	if err := soon(t, "the complaint", f.refusals); !strings.Contains(err.Error(), f.file) {
 		t.Errorf("the file is not named: %v", err)
 	}
-	f.policyWatch.look()
+	f.fileWatch.look()
 	f.nothing(t, "complained of already")
 }
 
@@ -180,8 +182,8 @@ func TestEmptyFilesAreRefused(t *testing.T) {
 	for _, text := range []string{"", "\n\n", "# all of it commented out\n#p, role:admin, argocd, /**, *, allow\n"} {
 		f := newFollower(t, filepath.Join(t.TempDir(), "policy.csv"))
 		write(t, f.file, text)
-		f.policyWatch.look()
-		f.policyWatch.look()
+		f.fileWatch.look()
+		f.fileWatch.look()
 		if err := soon(t, "the complaint", f.refusals); !strings.Contains(err.Error(), "policy.csv") {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -194,7 +196,7 @@ func TestWhoeverAsksIsAnswered(t *testing.T) {
 	ask := func(looks int) {
 		f.ask()
 		for i := range looks {
-			if again := f.policyWatch.look(); again != (i+1 < looks) {
+			if again := f.fileWatch.look(); again != (i+1 < looks) {
 				t.Errorf("look %d of %d: to look again is %t", i+1, looks, again)
 			}
 		}
@@ -212,7 +214,7 @@ func TestWhoeverAsksIsAnswered(t *testing.T) {
 		ask(looks)
 		soon(t, "a complaint each time", f.refusals)
 	}
-	f.policyWatch.look()
+	f.fileWatch.look()
 	f.nothing(t, "nobody asked")
 	write(t, f.file, otherRow)
 	ask(2)
@@ -230,10 +232,10 @@ func TestFileThatIsBeingWrittenIsNotTakenForWhoeverAsks(t *testing.T) {
 	for _, part := range []string{"", oneRow[:38], whole} {
 		write(t, f.file, part)
 		f.ask()
-		f.policyWatch.look()
+		f.fileWatch.look()
 		f.nothing(t, "after "+part)
 	}
-	f.policyWatch.look()
+	f.fileWatch.look()
 	soon(t, "the whole file", f.taken)
 }
 

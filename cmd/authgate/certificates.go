@@ -1,0 +1,78 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/example-org/authgate/config"
+	"github.com/example-org/authgate/listen"
+)
+
+// certificate is the one of tls, and the files that it was made of.
+type certificate struct {
+	*listen.Certificate
+
+	contents [][]byte
+}
+
+// readCertificate gives nil where the port has no TLS.
+func readCertificate(c config.TLS) (*certificate, error) {
+	if !c.On() {
+		return nil, nil
+	}
+	contents, err := readPair(c.CertFile, c.KeyFile)
+	if err != nil {
+		return nil, err
+	}
+	read := &certificate{new(listen.Certificate), contents}
+	if err := read.Take(contents[0], contents[1]); err != nil {
+		return nil, fmt.Errorf("tls: %s and %s are no pair: %w", c.CertFile, c.KeyFile, err)
+	}
+	return read, nil
+}
+
+// readPair reads both files before it fails.
+func readPair(files ...string) ([][]byte, error) {
+	contents := make([][]byte, len(files))
+	errs := make([]error, len(files))
+	for i, file := range files {
+		if contents[i], errs[i] = os.ReadFile(file); errs[i] != nil {
+			errs[i] = fmt.Errorf("%s: %w", [...]string{"tls.certFile", "tls.keyFile"}[i], errs[i])
+		}
+	}
+	return contents, errors.Join(errs...)
+}
+
+// followCertificate shows a changed pair on the port. The two files may change one
+// after the other: the moment between, in which they are no pair, passes mostly
+// unseen, and otherwise with a complaint that the next look makes good.
+func (w *fileWatch) followCertificate(c config.TLS, shown *certificate) {
+	if shown == nil {
+		return
+	}
+	shown.tell(w.log, "TLS")
+	w.follow(&followed{
+		what: "certificate", files: []string{c.CertFile, c.KeyFile}, read: readPair, judged: sum(shown.contents, nil),
+		take: func(contents [][]byte) error {
+			if err := shown.Take(contents[0], contents[1]); err != nil {
+				return err
+			}
+			shown.tell(w.log, "a changed certificate is in use")
+			return nil
+		},
+		keep: func(err error) {
+			w.log.Error("the changed certificate is not used, the last good one stays", "files", []string{c.CertFile, c.KeyFile}, "error", err)
+		},
+	})
+}
+
+func (c *certificate) tell(log *slog.Logger, what string) {
+	if warning := c.Warning(time.Now()); warning != "" {
+		log.Warn(warning, "certificate", c.String())
+		return
+	}
+	log.Info(what, "certificate", c.String())
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"math"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+func TestSignalSwitchesTheLogToDebugAndBackAndIsAlwaysAnswered(t *testing.T) {
+	t.Parallel()
+	for _, given := range levelWords() {
+		synctest.Test(t, func(t *testing.T) {
+			var written bytes.Buffer
+			log := (&logFlags{format: textForm, level: given}).open(&written)
+			signals := make(chan os.Signal)
+			ctx, stop := context.WithCancel(t.Context())
+			go log.switchAt(ctx, signals)
+			for i, want := range []slog.Level{slog.LevelDebug, log.given, slog.LevelDebug} {
+				written.Reset()
+				signals <- os.Interrupt
+				synctest.Wait()
+				if got := log.now.Level(); got != want {
+					t.Errorf("%s, signal %d: the level is %s", given, i+1, got)
+				}
+				if says := written.String(); says == "" || strings.Contains(says, "stays at debug") != (given == "debug") {
+					t.Errorf("%s, signal %d: it says %q", given, i+1, says)
+				}
+			}
+			stop()
+		})
+	}
+}
+
+func TestLogHasTheFormAndTheLevelAskedFor(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		flags logFlags
+		says  string
+	}{
+		{logFlags{"text", "info"}, "level=INFO"},
+		{logFlags{"text", "warn"}, ""},
+		{logFlags{"json", "info"}, `"level":"INFO"`},
+	} {
+		var written bytes.Buffer
+		if err := c.flags.check(); err != nil {
+			t.Error(err)
+		}
+		c.flags.open(&written).Info("word")
+		if !strings.Contains(written.String(), c.says) || (written.Len() == 0) != (c.says == "") {
+			t.Errorf("%+v: %s", c.flags, &written)
+		}
+		if c.flags.format == jsonForm && !json.Valid(written.Bytes()) {
+			t.Errorf("no JSON: %s", &written)
+		}
+	}
+	for _, flags := range []logFlags{{"yaml", "info"}, {"text", "INFO"}, {"", "info"}, {"text", ""}} {
+		if err := flags.check(); err == nil || !strings.Contains(err.Error(), "write ") {
+			t.Errorf("%+v: %v", flags, err)
+		}
+	}
+}
+
+func TestScannersAreNoWarning(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]string{
+		"http: TLS handshake error from 10.0.0.7:4711: EOF\n":                         "DEBUG",
+		"http: Accept error: accept4: too many open files; retrying in 1s\n":          "WARN",
+		"http: panic serving 10.0.0.7:4711: boom\ngoroutine 7 [running]:\n":           "ERROR",
+		"http: superfluous response.WriteHeader call from main.main (main.go:1)\n":    "WARN",
+		"something about http: TLS handshake error that net/http does not begin with": "WARN",
+	} {
+		var written bytes.Buffer
+		(&logFlags{format: textForm, level: "debug"}).open(&written).forServer().Print(said)
+		if !strings.Contains(written.String(), "level="+want) || strings.Count(written.String(), "\n") != 1 {
+			t.Errorf("%q: %s", said, &written)
+		}
+	}
+}
+
+func TestFewDescriptorsAreToldBeforeTheyRunOut(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		most        uint64
+		connections int
+		warns       bool
+	}{
+		{1024, 0, true},
+		{4096, 0, false},
+		{4096, 1920, false},
+		{4095, 1920, true},
+		{4096, 100_000, true},
+		{1024, 100, false},
+		{math.MaxUint64, math.MaxInt, false},
+	} {
+		var written bytes.Buffer
+		warnOfFewDescriptors(c.most, c.connections, slog.New(slog.NewTextHandler(&written, nil)))
+		if warned := strings.Contains(written.String(), "level=WARN"); warned != c.warns {
+			t.Errorf("%d descriptors for %d connections: %s", c.most, c.connections, &written)
+		}
+	}
+	if mostDescriptors() < 64 {
+		t.Errorf("this process runs with %d", mostDescriptors())
+	}
+}

@@ -1,0 +1,23 @@
+//go:build unix
+
+package main
+
+import (
+	"math"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// notifyLevel asks for the signal that switches the level of the log.
+func notifyLevel(signals chan<- os.Signal) { signal.Notify(signals, syscall.SIGUSR1) }
+
+// mostDescriptors is how many files this process may have open. Go has raised
+// that as far as the system lets it.
+func mostDescriptors() uint64 {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return math.MaxUint64 // unknown, and so no reason to warn
+	}
+	return uint64(limit.Cur) // signed on FreeBSD
+}

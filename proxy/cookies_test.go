@@ -1,0 +1,202 @@
+package proxy_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/example-org/authgate/proxy"
+)
+
+// TestOnlyTheVeryCookieIsASession holds acceptance and removal to section after
+// section of how servers read cookies: a session is accepted in one spelling, and
+// taken out in all.
+func TestOnlyTheVeryCookieIsASession(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, nil)
+	_, value, _ := strings.Cut(g.as("alice")[1], "=")
+	_, other, _ := strings.Cut(g.as("bob")[1], "=")
+	many := strings.Repeat("a=1; ", 3001)
+	for _, test := range []struct {
+		name   string
+		sent   []string // lines; SEALED is the session
+		opens  bool
+		passed []string // what the upstream gets, where it gets anything
+	}{
+		{"alone", []string{"__Host-authgate=SEALED"}, true, nil},
+		{"first", []string{"__Host-authgate=SEALED; a=1"}, true, []string{"a=1"}},
+		{"last", []string{"a=1; __Host-authgate=SEALED"}, true, []string{"a=1"}},
+		{"between", []string{"a=1; __Host-authgate=SEALED; b=2"}, true, []string{"a=1; b=2"}},
+		{"without blanks", []string{"a=1;__Host-authgate=SEALED;b=2"}, true, []string{"a=1;b=2"}},
+		{"many blanks", []string{"a=1;  \t __Host-authgate=SEALED ; b=2"}, true, []string{"a=1; b=2"}},
+		{"line of its own", []string{"a=1", "__Host-authgate=SEALED", "b=2"}, true, []string{"a=1", "b=2"}},
+		{"behind 3,001 others", []string{many + "__Host-authgate=SEALED"}, true, []string{strings.TrimRight(many, "; ")}},
+		{"before 3,001 others", []string{"__Host-authgate=SEALED; " + many + "b=2"}, true, []string{many + "b=2"}},
+		{"beside a login", []string{"__Host-authgate-login-abc=x; __Host-authgate=SEALED"}, true, nil},
+		{"beside others of like name", []string{"__Host-authgateway=1; authgate2=2; xauthgate=3; __Host-authgate=SEALED"}, true, []string{"__Host-authgateway=1; authgate2=2; xauthgate=3"}},
+		{"odd neighbours", []string{`a="1; __Host-authgate=SEALED; b=2"`}, true, []string{`a="1; b=2"`}},
+		{"8-bit neighbours", []string{"a=\u00e9; __Host-authgate=SEALED; b=x y; c=\"q\""}, true, []string{"a=\u00e9; b=x y; c=\"q\""}},
+		{"nameless neighbours", []string{"plain; =x; __Host-authgate=SEALED; ;;"}, true, []string{"plain; =x; ;;"}},
+		{"$Version", []string{"$Version=1; __Host-authgate=SEALED; $Path=/"}, true, []string{"$Version=1; $Path=/"}},
+		{"the plain name planted beside it", []string{"authgate=planted; __Host-authgate=SEALED"}, true, nil},
+		{"another case planted beside it", []string{"__host-authgate=planted; __HOST-AUTHGATE=planted; __Host-authgate=SEALED; a=1"}, true, []string{"a=1"}},
+
+		{"twice", []string{"__Host-authgate=SEALED; __Host-authgate=SEALED"}, false, nil},
+		{"on two lines", []string{"__Host-authgate=SEALED", "__Host-authgate=SEALED; a=1"}, false, []string{"a=1"}},
+		{"planted before it", []string{"__Host-authgate=x; __Host-authgate=SEALED"}, false, nil},
+		{"planted behind it", []string{"__Host-authgate=SEALED; __Host-authgate="}, false, nil},
+		{"somebody else's as well", []string{"__Host-authgate=SEALED; __Host-authgate=" + other}, false, nil},
+		{"empty", []string{"__Host-authgate="}, false, nil},
+		{"no value", []string{"__Host-authgate"}, false, nil},
+		{"lower-case prefix", []string{"__host-authgate=SEALED"}, false, nil},
+		{"upper case", []string{"__HOST-AUTHGATE=SEALED"}, false, nil},
+		{"no prefix", []string{"authgate=SEALED"}, false, nil},
+		{"another prefix", []string{"__Secure-authgate=SEALED"}, false, nil},
+		{"both prefixes", []string{"__Secure-__Host-authgate=SEALED"}, false, []string{"__Secure-__Host-authgate=SEALED"}},
+		{"prefix twice", []string{"__Host-__Host-authgate=SEALED"}, false, []string{"__Host-__Host-authgate=SEALED"}},
+		{"blank before the sign", []string{"__Host-authgate =SEALED"}, false, nil},
+		{"tab before the sign", []string{"__Host-authgate\t=SEALED"}, false, nil},
+		{"no-break blank before", []string{"\u00a0__Host-authgate=SEALED"}, false, nil},
+		{"wide blank before", []string{"\u2000__Host-authgate=SEALED"}, false, nil},
+		{"next line before", []string{"\u0085__Host-authgate=SEALED"}, false, nil},
+		{"bare 8-bit before", []string{"\xa0__Host-authgate=SEALED"}, false, nil},
+		{"8-bit behind", []string{"__Host-authgate\u2000=SEALED"}, false, nil},
+		{"quoted name", []string{`"__Host-authgate"=SEALED`}, false, nil},
+		{"quoted value", []string{`__Host-authgate="SEALED"`}, false, nil},
+		{"blank before the value", []string{"__Host-authgate= SEALED"}, false, nil},
+		{"value with more behind", []string{"__Host-authgate=SEALED,x"}, false, nil},
+		{"value twice", []string{"__Host-authgate=SEALEDSEALED"}, false, nil},
+		{"nameless", []string{"=__Host-authgate=SEALED"}, false, nil},
+		{"nameless, blank", []string{" = __Host-authgate=SEALED"}, false, nil},
+		{"a login's name", []string{"__Host-authgate-login-abcdefgh=SEALED"}, false, nil},
+		{"a comma for a semicolon", []string{"a=1, __Host-authgate=SEALED"}, false, []string{"a=1, __Host-authgate=SEALED"}},
+	} {
+		var headers []string
+		for _, line := range test.sent {
+			headers = append(headers, "Cookie", strings.ReplaceAll(line, "SEALED", value))
+		}
+		res := g.do("GET", app, headers)
+		if want := map[bool]int{true: 200, false: 401}[test.opens]; res.StatusCode != want {
+			t.Errorf("%s: %d, want %d", test.name, res.StatusCode, want)
+		}
+		// Where anybody may go, whatever came along is seen.
+		got := echoed(t, g.do("GET", here+"/api/dex/keys", headers)).Header["Cookie"]
+		for i, line := range test.passed {
+			test.passed[i] = strings.ReplaceAll(line, "SEALED", value)
+		}
+		if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", test.passed) {
+			t.Errorf("%s: the upstream got %.300q, want %.300q", test.name, got, test.passed)
+		}
+	}
+}
+
+func TestHTTP2CookiesComeInOneOrInPieces(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, nil)
+	alice := g.as("alice")[1]
+	for _, lines := range [][]string{{"a=1; " + alice + "; b=2"}, {"a=1", alice, "b=2"}} {
+		r := overHTTP2("GET", app)
+		r.Header["Cookie"] = lines
+		w := g.serve(r)
+		if w.Code != http.StatusOK || strings.Contains(w.Body.String(), "authgate=") || !strings.Contains(w.Body.String(), "b=2") {
+			t.Errorf("%d: %s", w.Code, w.Body)
+		}
+	}
+}
+
+func TestUpstreamsCannotSetAuthgatesCookies(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Set-Cookie"] = []string{r.Header.Get("X-Set")}
+		w.Header().Set("Set-Cookie2", `authgate="x"; Version="1"`)
+		w.Header().Set("Clear-Site-Data", `"cache"`)
+		w.Header().Set("Alt-Svc", `h3="evil.example:443"`)
+		w.Header().Set("Strict-Transport-Security", "max-age=1")
+		_, _ = io.WriteString(w, "<html>")
+	}))
+	for set, passes := range map[string]bool{
+		"__Host-authgate=x; Path=/; Secure":      false,
+		"__Host-authgate=; Max-Age=0":            false,
+		"__host-authgate=x":                      false,
+		"__HOST-AUTHGATE=x":                      false,
+		"authgate=x":                             false,
+		"AuthGate=x; Domain=example.com":         false,
+		"__Secure-authgate=x; Secure":            false,
+		"__Host-authgate-login-abcdefgh=x":       false,
+		"authgate-0=x":                           false,
+		"__Host-authgate =x":                     false,
+		"__Host-authgate\t=x":                    false,
+		"\u00a0__Host-authgate=x":                false,
+		`"__Host-authgate"=x`:                    false,
+		"=__Host-authgate=x":                     false,
+		"=authgate=x; Domain=example.com":        false,
+		"__Host-authgate":                        false,
+		"__Host-authgate; Path=/":                false,
+		"authgate; Domain=example.com":           false,
+		"argocd.token=x; Path=/; HttpOnly":       true,
+		"theme=dark":                             true,
+		"authgateway=x":                          true,
+		"a=__Host-authgate=x":                    true,
+		"a=1; Comment=authgate=x":                true,
+		"session=authgate; Domain=example.com":   true,
+		"x=y; Path=/; authgate=also":             true,
+		"__Secure-theme=dark; Secure; Path=/":    true,
+		"a=" + strings.Repeat("x", 3000):         true,
+		"authorization=x; SameSite=None; Secure": true,
+	} {
+		res := g.do("GET", app, g.as("alice"), []string{"X-Set", set})
+		got := res.Header["Set-Cookie"]
+		if passes && (len(got) != 1 || got[0] != set) || !passes && len(got) != 0 {
+			t.Errorf("%q: the browser got %q", set, got)
+		}
+		if res.Header.Get("Alt-Svc") != "" || res.Header.Get("Set-Cookie2") != "" {
+			t.Errorf("%q", res.Header)
+		}
+		if res.Header.Get("Clear-Site-Data") == "" || res.Header.Get("Strict-Transport-Security") == "" {
+			t.Errorf("what is the upstream's to say is gone: %q", res.Header)
+		}
+	}
+}
+
+func TestTwoSessionsAreNoLoginLoop(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, nil)
+	two := []string{"Cookie", g.as("alice")[1] + "; __Host-authgate=planted"}
+	res := g.do("GET", app, two, browser)
+	expect(t, "a browser is told, not sent round and round", res, http.StatusUnauthorized)
+	page := body(t, res)
+	if res.Header.Get("Location") != "" || !strings.Contains(page, "cookies of this site") {
+		t.Errorf("%q\n%s", res.Header, page)
+	}
+	if r := g.records()[1]; r.Reason != "ambiguous_session" || r.Subject != "" {
+		t.Errorf("%+v", r)
+	}
+	expect(t, "where anybody may go", g.do("GET", here+"/api/dex/keys", two), http.StatusOK)
+}
+
+// FuzzRequestHeaders: a name is believed or not in every case alike, and a request
+// id is what the client said or authgate's own.
+func FuzzRequestHeaders(f *testing.F) {
+	f.Add("X-Forwarded-User", "x")
+	f.Add("X_Forwarded_User", "x")
+	f.Add("Grpc-Metadata-Token", "x")
+	f.Add("Accept", "text/html")
+	f.Fuzz(func(t *testing.T, name, value string) {
+		canonical := http.CanonicalHeaderKey(name)
+		if name == "" || !proxy.PlainName(canonical) {
+			return
+		}
+		// However a server folds the name, it is believed or not alike.
+		for _, folded := range []string{strings.ToLower(name), strings.ToUpper(name)} {
+			if proxy.Believed(http.CanonicalHeaderKey(folded)) != proxy.Believed(canonical) {
+				t.Errorf("%q and %q differ", name, folded)
+			}
+		}
+		id := proxy.RequestID([]string{value}, "own")
+		if id != "own" && id != value || strings.ContainsAny(id, " \t\r\n\",;<>&\\%") || len(id) > 128 {
+			t.Errorf("%q became %q", value, id)
+		}
+	})
+}

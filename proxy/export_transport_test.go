@@ -1,0 +1,37 @@
+package proxy
+
+import (
+	"net/http"
+	"time"
+)
+
+// PingEvery has HTTP/2 upstreams asked sooner whether they are still there. It
+// must come before the first request.
+func (p *Proxy) PingEvery(d, patience time.Duration) {
+	for _, u := range p.upstreams {
+		for _, t := range []*http.Transport{u.transports.plain.(*http.Transport), u.grpcTransport()} {
+			if t.HTTP2 != nil {
+				t.HTTP2.SendPingTimeout, t.HTTP2.PingTimeout = d, patience
+			}
+		}
+	}
+}
+
+// GRPCTransports gives what gRPC goes through, upstream by upstream.
+func (p *Proxy) GRPCTransports() []*http.Transport {
+	var all []*http.Transport
+	for _, u := range p.upstreams {
+		all = append(all, u.grpcTransport())
+	}
+	return all
+}
+
+func (u *upstream) grpcTransport() *http.Transport {
+	if plain, ok := u.transports.grpc.(plainGRPC); ok {
+		return plain.RoundTripper.(*http.Transport)
+	}
+	return u.transports.grpc.(*http.Transport)
+}
+
+// AnswerGRPC answers a call.
+var AnswerGRPC = answerGRPC

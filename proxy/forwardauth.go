@@ -1,0 +1,131 @@
+package proxy
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/example-org/authgate/page"
+	"github.com/example-org/authgate/session"
+)
+
+// serveForwardAuth answers an ingress that forwards requests itself and asks
+// whether it may (nginx auth_request, Traefik ForwardAuth, Caddy forward_auth). It
+// reports whether it did. The host of the question is no matter: an ingress calls
+// authgate by any name.
+//
+// The exchange becomes that of the original request and goes through the same
+// steps, so that the answer is the proxy's own and the audit tells of what people
+// did.
+func (p *Proxy) serveForwardAuth(x *exchange) bool {
+	if !p.isQuestion(x.r.RequestURI) {
+		return false
+	}
+	x.closeIfUnread() // the question has no body of its own
+	ownHeaders(x.w.Header())
+	switch {
+	case !p.admit(x):
+	case !x.canonicalise(): // the question
+	case !p.asksFor(x):
+	case !x.canonicalise(): // what it is about
+	case !p.findHost(x):
+	case !p.staysOutside(x):
+	case !p.findUpstream(x):
+	case !p.identify(x):
+	case !p.decide(x):
+	default:
+		p.vouch(x)
+		return true
+	}
+	p.turnAway(x)
+	return true
+}
+
+func (p *Proxy) isQuestion(requestTarget string) bool {
+	rest, own := strings.CutPrefix(requestTarget, p.prefix)
+	return own && (rest == "/auth" || strings.HasPrefix(rest, "/auth?"))
+}
+
+// asksFor puts the original request in place of the question.
+func (p *Proxy) asksFor(x *exchange) bool {
+	if !p.trusts(peerOf(x.r.RemoteAddr)) {
+		return x.refuse(http.StatusForbidden, "untrusted_peer",
+			"Only a proxy that is listed in trustedProxies may ask on behalf of others.", nil)
+	}
+	asked, err := originalOf(x.r.Header, x.r.Host, x.client.scheme)
+	if err != nil {
+		return x.refuse(http.StatusForbidden, "bad_forward_auth",
+			"The request was refused: the ingress did not say plainly what it asks about: "+err.Error()+".", nil)
+	}
+	if asked.scheme == "http" && p.holdsSecureCookie(x.r.Header) {
+		asked.scheme = "https"
+	}
+	x.r = asked.request(x.r)
+	x.client.scheme = asked.scheme
+	x.client.name, x.client.host = splitHost(asked.host, asked.scheme)
+	if why := misleads(x.r); why != "" {
+		return x.refuse(http.StatusForbidden, "misleading_header", "The request was refused: "+why+".", nil)
+	}
+	x.r = withUpgrade(x.r)
+	return true
+}
+
+// holdsSecureCookie finds a cookie that browsers send over https alone (RFC 6265bis,
+// 4.1.3): an ingress behind a balancer that ends TLS speaks of http.
+func (p *Proxy) holdsSecureCookie(h http.Header) bool {
+	secure := p.sessions.Name(true)
+	if secure == p.sessions.Name(false) {
+		return false
+	}
+	for name := range session.Names(h) {
+		if name == secure {
+			return true
+		}
+	}
+	return false
+}
+
+// staysOutside refuses authgate's own endpoints: the ingress would send them to a
+// dashboard, unjudged.
+func (p *Proxy) staysOutside(x *exchange) bool {
+	if !p.isOwn(x.path) {
+		return true
+	}
+	return x.refuse(http.StatusForbidden, "own_endpoint",
+		"The request was refused: the ingress must send "+p.prefix+" to authgate itself, and not ask about it.", nil)
+}
+
+// vouch lets the ingress forward, and tells it who asks.
+func (p *Proxy) vouch(x *exchange) {
+	if x.route.headers && x.signedIn() && !x.incognito {
+		x.told.set(x.w.Header())
+	}
+	x.w.WriteHeader(http.StatusAccepted)
+}
+
+// turnAway answers a refusal. An ingress understands 401 and 403, and takes any
+// success for leave to forward: gRPC's refusals, which are a 200, among them. What
+// failed stays what it is. The code tells what the proxy would have answered.
+func (p *Proxy) turnAway(x *exchange) {
+	f := x.refusal
+	x.reason = f.Code
+	p.logRefusal(x)
+	if f.Status != http.StatusUnauthorized && f.Status < http.StatusInternalServerError {
+		f.Status = http.StatusForbidden
+	}
+	if f.Code == codeLoginRequired && navigates(x.r) {
+		login := p.startURL(withQuery(x.path.String(), x.r.URL.RawQuery))
+		f.Next = page.Link{Text: "Sign in", URL: login} // Traefik shows the page
+		// Others make a redirect of it: nginx has no way to escape a query.
+		x.w.Header().Set("Location", x.client.origin()+login)
+	}
+	switch {
+	case f.Code == codeDenied && wantsPage(x.r):
+		html, err := p.deniedPage(x)
+		p.writePage(x, f.Status, html, err)
+	case wantsPage(x.r):
+		html, err := p.problemPage(x)
+		p.writePage(x, f.Status, html, err)
+	default:
+		p.writeProblem(x)
+	}
+}

@@ -1,0 +1,103 @@
+package proxy
+
+import (
+	"strings"
+
+	"github.com/example-org/authgate/config"
+)
+
+// kind is what the servers of one dashboard do that a proxy has to know of.
+// Patterns are those of the policy.
+type kind struct {
+	codedSlash   []string // paths that may hold %2F where the pattern has a star
+	refusedForms []string // paths where a POST of an HTML form (application/x-www-form-urlencoded) is 415
+	plainGRPC    bool     // gRPC is told by a Content-Type of exactly application/grpc
+	effects      []effect // GETs that change something, and so need the same origin as writes do
+}
+
+// effect is a GET that changes something.
+type effect struct {
+	path  string // pattern
+	query string // the parameter that makes it so; empty: it always does
+}
+
+// kinds is never written to.
+var kinds = map[config.Kind]kind{
+	config.KindGeneric: {},
+
+	config.KindArgoCD: {
+		// A cluster or a repository is named by its URL, in one segment. argocd-server
+		// keeps a %2F together below four prefixes (server/server.go, pathPatters) and
+		// splits there everywhere else: /api/v1/applications/web%2Fsync is
+		// /api/v1/applications/web/sync to it. write-repositories and write-repocreds
+		// are not among them.
+		codedSlash: []string{
+			"/api/v1/clusters/*",
+			"/api/v1/clusters/*/invalidate-cache",
+			"/api/v1/clusters/*/rotate-auth",
+			"/api/v1/repositories/*",
+			"/api/v1/repositories/*/appdetails",
+			"/api/v1/repositories/*/apps",
+			"/api/v1/repositories/*/apps/*",
+			"/api/v1/repositories/*/helmcharts",
+			"/api/v1/repositories/*/oci-tags",
+			"/api/v1/repositories/*/refs",
+			"/api/v1/repositories/*/validate",
+			"/api/v1/repocreds/*",
+			"/settings/clusters/*",
+		},
+		// grpc-gateway v1 takes a form for a GET whose parameters are in the body, and
+		// where a path has no POST, for any method that it has, at random
+		// (runtime/mux.go): what runs is not what was judged. argocd-server refuses
+		// forms itself, unless --api-content-types says otherwise. Not all of /api/: Dex
+		// behind /api/dex has login forms, and its token endpoint takes nothing else.
+		refusedForms: []string{"/api/version", "/api/v1/**"},
+		// The port is split by the first request of a connection: exactly this type is
+		// gRPC (cmux), application/grpc+proto is a connection reset.
+		plainGRPC: true,
+		effects: []effect{
+			{path: "/terminal"},                                      // a shell; its server asks for no origin
+			{path: "/extensions/**"},                                 // whatever a third server does with a GET
+			{path: "/auth/logout"},                                   // revokes the token that authgate shows
+			{path: "/api/v1/applications/**", query: "refresh"},      // writes the application, drops caches
+			{path: "/api/v1/repositories/**", query: "forceRefresh"}, // dials the repository with its credentials
+			{path: "/api/v1/write-repositories/**", query: "forceRefresh"},
+		},
+	},
+
+	config.KindArgoWorkflows: {
+		// No %2F: argo-server decodes it and splits there, so that
+		// /api/v1/workflows/argo%2Fweb gets one workflow where it seems to list many.
+		// grpc-gateway v1, as above, and argo-server refuses no forms at all.
+		refusedForms: []string{"/api/**"},
+		// No effects: its GETs read, those of artifacts and of the archive among them.
+	},
+}
+
+// kindOf gives what is known of a kind; patterns are as the server sees paths
+// when it is served at the root.
+func kindOf(k config.Kind) kind { return kinds[k] }
+
+// under gives the same for a server below a path prefix: Argo CD with --rootpath,
+// or with stripPath.
+func (k kind) under(prefix string) kind {
+	prefix = strings.TrimSuffix(prefix, "/")
+	if prefix == "" {
+		return k
+	}
+	k.codedSlash, k.refusedForms = prefixed(prefix, k.codedSlash), prefixed(prefix, k.refusedForms)
+	effects := make([]effect, len(k.effects))
+	for i, e := range k.effects {
+		effects[i] = effect{prefix + e.path, e.query}
+	}
+	k.effects = effects
+	return k
+}
+
+func prefixed(prefix string, patterns []string) []string {
+	all := make([]string, len(patterns))
+	for i, pattern := range patterns {
+		all[i] = prefix + pattern
+	}
+	return all
+}

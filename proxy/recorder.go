@@ -1,0 +1,117 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync/atomic"
+)
+
+// recorder writes the answer of one exchange and notes what it was. Unwrap gives
+// http.ResponseController the connection behind it: deadlines and upgrades
+// depend on that.
+type recorder struct {
+	http.ResponseWriter
+	proto     int    // major version of HTTP
+	early     bool   // the client understands interim responses: HTTP/1.0 has none
+	requestID string // goes with the answer
+	draining  *atomic.Bool
+
+	status  int
+	bytes   int64
+	interim int
+	cancel  context.CancelCauseFunc // of the request to the upstream, while there is one
+	stream  *stream                 // watched while it is written; nil: the answer is short
+}
+
+func (p *Proxy) record(w http.ResponseWriter, r *http.Request, requestID string) *recorder {
+	return &recorder{
+		ResponseWriter: w,
+		proto:          r.ProtoMajor,
+		early:          r.ProtoAtLeast(1, 1),
+		requestID:      requestID,
+		draining:       &p.draining,
+	}
+}
+
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *recorder) WriteHeader(status int) {
+	if status < 200 && status != http.StatusSwitchingProtocols { // others may come before (RFC 9110, 15.2)
+		w.writeInterim(status)
+		return
+	}
+	if w.status == 0 {
+		w.status = status
+		w.last(w.Header())
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// last puts into the final header what is authgate's to say. Earlier, an interim
+// response of the upstream would have carried it, and lost it to this one.
+func (w *recorder) last(h http.Header) {
+	h["X-Request-Id"] = []string{w.requestID}
+	// The client shall come back on a new connection, to somebody else, and not
+	// use this one just when it is closed. SetKeepAlivesEnabled(false) would cut
+	// idle connections at once, amid a request that is under way on one.
+	if w.draining.Load() && w.proto == 1 && w.status != http.StatusSwitchingProtocols {
+		h.Set("Connection", "close")
+	}
+}
+
+// maxInterim is how many interim responses an upstream may send to one request.
+// net/http counts none where somebody listens for them.
+const maxInterim = 5
+
+var errInterim = errors.New("the upstream sent interim (1xx) responses without end")
+
+// writeInterim passes on what may go before an answer: 102 (RFC 2518, 10.1) bare,
+// and the links of 103 (RFC 8297). Whatever else an upstream puts beside them,
+// cookies above all, it can say in its answer. net/http itself says 100, when the
+// body is first read.
+func (w *recorder) writeInterim(status int) {
+	if w.interim++; w.interim > maxInterim {
+		if w.cancel != nil {
+			w.cancel(errInterim)
+		}
+		return
+	}
+	h := w.Header()
+	links := h["Link"]
+	clear(h)
+	if status == http.StatusEarlyHints && len(links) > 0 {
+		h["Link"] = links
+	} else if status != http.StatusProcessing {
+		return
+	}
+	if w.early {
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (w *recorder) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	w.stream.writes(true)
+	n, err := w.ResponseWriter.Write(b)
+	w.stream.writes(false)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// FlushError sends what is buffered (http.ResponseController).
+func (w *recorder) FlushError() error {
+	w.stream.writes(true)
+	err := http.NewResponseController(w.ResponseWriter).Flush()
+	w.stream.writes(false)
+	return err
+}
+
+func (w *recorder) code() int {
+	if w.status == 0 {
+		return http.StatusOK
+	}
+	return w.status
+}

@@ -1,0 +1,173 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/example-org/authgate/config"
+)
+
+// transports are the ways to one upstream, each with connections of its own. A
+// connection that has carried gRPC never carries anything else: argocd-server
+// tells the two apart once a connection, by its first request.
+type transports struct {
+	plain   http.RoundTripper
+	upgrade http.RoundTripper // HTTP/1.1, always: there is no Upgrade in HTTP/2
+	grpc    http.RoundTripper // HTTP/2, always
+}
+
+// unixHost stands in URLs where a socket has no name.
+const unixHost = "unix"
+
+// tripper picks the way that a request goes: the seam behind which everything
+// about connections lies.
+func (u *upstream) tripper(x *exchange) http.RoundTripper {
+	switch {
+	case x.upgrade():
+		return u.transports.upgrade
+	case isGRPC(x.r):
+		return duplex{u.transports.grpc, x.r}
+	case u.url.Scheme == config.SchemeH2C:
+		return duplex{u.transports.plain, x.r}
+	default:
+		return u.transports.plain
+	}
+}
+
+// duplex lets the end of a call end the reading of what its client still has to
+// say. ReverseProxy takes Close from the bodies that it passes on, and net/http's
+// HTTP/2 does not look at the context while it reads one: a call whose server is
+// gone, or that is cut, would wait for a silent client (golang/go#78973).
+type duplex struct {
+	http.RoundTripper
+	client *http.Request
+}
+
+func (d duplex) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body == nil || d.client.ProtoMajor < 2 { // HTTP/1: Close would itself wait
+		return d.RoundTripper.RoundTrip(r)
+	}
+	sent := *r
+	sent.Body = struct {
+		io.Reader
+		io.Closer
+	}{r.Body, d.client.Body}
+	stop := context.AfterFunc(r.Context(), func() { _ = d.client.Body.Close() })
+	res, err := d.RoundTripper.RoundTrip(&sent)
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	res.Body = duplexBody{res.Body, stop}
+	return res, nil
+}
+
+// duplexBody is the other half.
+type duplexBody struct {
+	io.ReadCloser
+	stop func() bool
+}
+
+func (b duplexBody) Close() error {
+	b.stop()
+	return b.ReadCloser.Close()
+}
+
+// base is what an outgoing URL begins with. The Host header is another matter.
+func (u *upstream) base() (scheme, host string) {
+	switch u.url.Scheme {
+	case config.SchemeH2C:
+		return "http", u.url.Host
+	case config.SchemeUnix:
+		return "http", unixHost
+	default:
+		return u.url.Scheme, u.url.Host
+	}
+}
+
+func newTransports(c *config.Upstream, k kind, timeouts config.Timeouts, cas *x509.CertPool) transports {
+	http1 := newTransport(c, timeouts, cas)
+	http1.Protocols.SetHTTP1(true)
+	t := transports{plain: http1, upgrade: http1, grpc: newGRPCTransport(c, k, timeouts, cas)}
+	if c.URL.Scheme == config.SchemeH2C {
+		http2 := newTransport(c, timeouts, cas)
+		http2.Protocols.SetUnencryptedHTTP2(true)
+		// Without it every request waits for a peer that is gone without a word, on
+		// the same connection, each for its own timeout.
+		http2.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}
+		t.plain = http2
+	}
+	return t
+}
+
+// newTransport sets all but the protocols. There is no Proxy: HTTP_PROXY would
+// receive the requests with the identity in them.
+func newTransport(c *config.Upstream, timeouts config.Timeouts, cas *x509.CertPool) *http.Transport {
+	dialer := &net.Dialer{Timeout: time.Duration(timeouts.UpstreamDial)}
+	t := &http.Transport{
+		DialContext:            dialer.DialContext,
+		TLSHandshakeTimeout:    time.Duration(timeouts.UpstreamDial),
+		ResponseHeaderTimeout:  time.Duration(timeouts.UpstreamHeader),
+		ExpectContinueTimeout:  time.Second, // 0 would have clients send bodies that nobody has asked for
+		DisableCompression:     true,        // what the client did not ask for would break ETag and Range
+		MaxIdleConnsPerHost:    256,         // the default of 2 dials anew for each of a page's requests
+		IdleConnTimeout:        30 * time.Second,
+		MaxResponseHeaderBytes: 256 << 10,
+		TLSClientConfig:        &tls.Config{RootCAs: cas, MinVersion: tls.VersionTLS12},
+		Protocols:              new(http.Protocols),
+	}
+	if c.URL.Scheme == config.SchemeUnix {
+		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", c.URL.Path)
+		}
+	}
+	return t
+}
+
+// newGRPCTransport speaks HTTP/2 or not at all: by ALPN over TLS, else with prior
+// knowledge. No timeout for the response header: a stream may be silent for long.
+func newGRPCTransport(c *config.Upstream, k kind, timeouts config.Timeouts, cas *x509.CertPool) http.RoundTripper {
+	t := newTransport(c, timeouts, cas)
+	t.ResponseHeaderTimeout = 0
+	t.Protocols.SetHTTP2(true)
+	t.Protocols.SetUnencryptedHTTP2(true)
+	t.TLSClientConfig.VerifyConnection = func(cs tls.ConnectionState) error {
+		if cs.NegotiatedProtocol != "h2" { // net/http would go on in HTTP/1.1
+			return errors.New("the upstream does not offer HTTP/2 (ALPN h2), which gRPC needs")
+		}
+		return nil
+	}
+	// Servers of gRPC count pings: grpc-go closes the connection at the fourth
+	// within a silent stream, where they come oftener than every 5 minutes (gRFC
+	// A8). A peer whose machine is gone is found sooner, by unanswered segments.
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 5*time.Minute + 15*time.Second, PingTimeout: 5 * time.Second}
+	if c.URL.Scheme != config.SchemeUnix {
+		t.DialContext = (&net.Dialer{
+			Timeout:         time.Duration(timeouts.UpstreamDial),
+			KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
+			Control:         giveUpOnSilence(20 * time.Second),
+		}).DialContext
+	}
+	if k.plainGRPC {
+		return plainGRPC{t}
+	}
+	return t
+}
+
+// plainGRPC is for servers that know gRPC by exactly application/grpc and reset
+// the connection, with every call on it, at anything else. Nothing is lost: they
+// speak one codec, proto.
+type plainGRPC struct{ http.RoundTripper }
+
+func (t plainGRPC) RoundTrip(r *http.Request) (*http.Response, error) {
+	sent := *r
+	sent.Header = r.Header.Clone()
+	sent.Header["Content-Type"] = []string{"application/grpc"}
+	return t.RoundTripper.RoundTrip(&sent)
+}

@@ -1,0 +1,272 @@
+package proxy
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"net/textproto"
+	"strings"
+	"time"
+)
+
+// ReverseProxy is not asked to switch protocols: it loses what the client sends
+// together with its handshake, and leaks the connection of an upstream that
+// switches to something else (golang/go#80875). What follows is the same way in
+// short, with smaller buffers, and a goodbye for those who are cut off.
+
+// switchesProtocol reports whether an exchange becomes a WebSocket if the
+// upstream agrees. Its Connection header must list the upgrade (RFC 9110, 7.8).
+func switchesProtocol(x *exchange) bool {
+	return x.upgrade() && lists(x.r.Header["Connection"], "upgrade")
+}
+
+// lists reports whether comma-separated values hold a token.
+func lists(values []string, token string) bool {
+	for _, line := range values {
+		for element := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(textproto.TrimString(element), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// tunnel asks the upstream to switch. Any other answer than a proper 101 goes
+// back like that of any request.
+func (f *passage) tunnel(in *http.Request) {
+	x := f.x
+	if !f.p.watch(x, webSocket, f.cancel) {
+		f.failed(nil, nil, errTooManyStreams)
+		return
+	}
+	out := in.Clone(f.ctx)
+	dropHopByHop(out.Header)
+	f.address(out)
+	out.Body = nil
+	out.Header["Connection"] = []string{"Upgrade"}
+	out.Header["Upgrade"] = []string{"websocket"}
+	if _, told := out.Header["User-Agent"]; !told {
+		out.Header["User-Agent"] = []string{""} // or net/http names itself
+	}
+	spellWebSocket(out.Header)
+
+	res, err := x.route.tripper(x).RoundTrip(out) //nolint:bodyclose // each branch below hands it on or closes it
+	switch {
+	case err != nil:
+		f.failed(nil, nil, err)
+	case res.StatusCode != http.StatusSwitchingProtocols:
+		f.pass(in, answerOf{res})
+	default:
+		f.switched(res)
+	}
+}
+
+// answerOf is a response that has come already.
+type answerOf struct{ res *http.Response }
+
+func (a answerOf) RoundTrip(*http.Request) (*http.Response, error) { return a.res, nil }
+
+// switched checks the 101, sends it on and keeps the tunnel until it ends. The
+// upstream's connection is closed on every way out.
+func (f *passage) switched(res *http.Response) {
+	defer res.Body.Close()
+	upstream, ok := res.Body.(io.ReadWriteCloser)
+	if protocol := res.Header["Upgrade"]; !ok || len(protocol) != 1 || !strings.EqualFold(protocol[0], "websocket") ||
+		!lists(res.Header["Connection"], "upgrade") {
+		f.failed(nil, nil, &badAnswerError{fmt.Errorf("it switches to %q, not to websocket alone", protocol)})
+		return
+	}
+	f.answered()
+	if err := f.stillAllowed(); err != nil {
+		f.failed(nil, nil, err)
+		return
+	}
+	dropHopByHop(res.Header)
+	f.p.undress(res.Header)
+	head := res.Header
+	head["Connection"] = []string{"Upgrade"}
+	head["Upgrade"] = []string{"websocket"}
+	head["X-Request-Id"] = []string{f.x.requestID}
+	spellWebSocket(head)
+
+	conn, buffered, err := http.NewResponseController(f.x.w).Hijack()
+	if err != nil {
+		f.failed(nil, nil, fmt.Errorf("taking over the client's connection: %w", err))
+		return
+	}
+	t := &tunnel{x: f.x, client: conn, upstream: upstream}
+	defer t.close()
+	t.patience = time.AfterFunc(math.MaxInt64, t.close)
+	defer t.patience.Stop()
+	t.run(head, buffered.Reader)
+}
+
+// dropHopByHop removes what is meant for the next hop alone (RFC 9110, 7.6.1),
+// as ReverseProxy does.
+func dropHopByHop(h http.Header) {
+	for _, line := range h["Connection"] {
+		for element := range strings.SplitSeq(line, ",") {
+			h.Del(textproto.TrimString(element))
+		}
+	}
+	for _, name := range []string{
+		"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+		"Te", "Trailer", "Transfer-Encoding", "Upgrade",
+	} {
+		delete(h, name)
+	}
+}
+
+// spellWebSocket writes names as RFC 6455 does. They have no case, yet there are
+// servers that compare it.
+func spellWebSocket(h http.Header) {
+	for name, values := range h {
+		if rest, ok := strings.CutPrefix(name, "Sec-Websocket-"); ok {
+			delete(h, name)
+			h["Sec-WebSocket-"+rest] = values
+		}
+	}
+}
+
+// halfOpen is how long one direction may go on when the other has ended: enough
+// for what was on its way. WebSockets say goodbye in frames.
+const halfOpen = 60 * time.Second
+
+// tunnel is a WebSocket, as long as it is open.
+type tunnel struct {
+	x        *exchange
+	client   net.Conn
+	upstream io.ReadWriteCloser
+	frames   frames      // from the upstream
+	patience *time.Timer // closes both; runs when one direction has ended
+}
+
+func (t *tunnel) close() {
+	_ = t.client.Close()
+	_ = t.upstream.Close()
+}
+
+// run sends the 101 and carries bytes both ways until both directions have
+// ended. early is what the client sent before it had its answer.
+func (t *tunnel) run(head http.Header, early *bufio.Reader) {
+	x := t.x
+	x.w.status = http.StatusSwitchingProtocols
+	if !x.stream.interruptedBy(func() {
+		_ = t.client.SetWriteDeadline(time.Now().Add(politeEnd))
+		_ = t.upstream.Close()
+	}) {
+		_ = t.upstream.Close() // the copy below ends at once, and says goodbye
+	}
+	var first strings.Builder
+	first.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
+	_ = head.Write(&first)
+	first.WriteString("\r\n")
+	if _, err := io.WriteString(t.client, first.String()); err != nil {
+		return
+	}
+
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		t.toUpstream(early)
+	}()
+	err := t.toClient()
+	switch {
+	case x.stream.wasCut() != "":
+		t.sayGoodbye()
+	case err != nil:
+		t.close()
+	default:
+		t.end(t.client)
+	}
+	<-ended
+}
+
+const tunnelBuffer = 4 << 10
+
+// toClient copies what the upstream sends, and follows its frames. All that the
+// client gets is written here, so that a goodbye comes between two frames.
+func (t *tunnel) toClient() error {
+	buffer := make([]byte, tunnelBuffer)
+	for {
+		n, err := t.upstream.Read(buffer)
+		if n > 0 {
+			t.x.stream.writes(true)
+			written, failure := t.client.Write(buffer[:n])
+			t.x.stream.writes(false)
+			t.x.w.bytes += int64(written)
+			t.frames.follow(buffer[:written])
+			if failure != nil {
+				return failure
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// toUpstream copies what the client sends. It goes on reading when the upstream
+// is gone, but not for long: an end that comes with bytes unread would be a
+// reset, and could reach the client before the goodbye.
+func (t *tunnel) toUpstream(early *bufio.Reader) {
+	if n := early.Buffered(); n > 0 {
+		b, _ := early.Peek(n)
+		if _, err := t.upstream.Write(b); err != nil {
+			return
+		}
+	}
+	_, err := io.CopyBuffer(onlyWriter{t.upstream}, onlyReader{t.client}, make([]byte, tunnelBuffer))
+	switch {
+	case t.x.stream.wasCut() != "":
+		_, _ = io.CopyBuffer(io.Discard, onlyReader{t.client}, make([]byte, 512))
+	case err != nil:
+		t.close()
+	default:
+		t.end(t.upstream)
+	}
+}
+
+// end passes on that one direction has ended.
+func (t *tunnel) end(to any) {
+	t.patience.Reset(halfOpen)
+	if closeWrite(to) != nil {
+		t.close()
+	}
+}
+
+// sayGoodbye ends a tunnel that was cut: with a Close frame where one may stand.
+func (t *tunnel) sayGoodbye() {
+	code, reason := uint16(closePolicy), t.x.stream.wasCut()
+	if reason == cutShutdown {
+		code = closeGoingAway
+	}
+	if t.frames.mayEnd() {
+		_ = t.client.SetWriteDeadline(time.Now().Add(politeEnd))
+		_, _ = t.client.Write(closeFrame(code, reason))
+	}
+	_ = closeWrite(t.client)
+	_ = t.client.SetReadDeadline(time.Now().Add(politeEnd))
+}
+
+// closeWrite ends one direction.
+func closeWrite(c any) error {
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// onlyReader and onlyWriter keep io.CopyBuffer to the buffer that it was given.
+type (
+	onlyReader struct{ io.Reader }
+	onlyWriter struct{ io.Writer }
+)
