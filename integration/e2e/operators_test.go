@@ -26,7 +26,7 @@ func signOut(t *testing.T, s *stage.Stage, v *visitor.Visitor) {
 // auditKeys is the contract: the same keys on every line.
 var auditKeys = []string{
 	"age", "bytes", "decision", "email", "event", "generation", "groups", "host", "id", "method", "ms", "path", "policy", "reason",
-	"remote", "roles", "rule", "shadow", "status", "sub", "time", "upstream",
+	"remote", "request_id", "roles", "rule", "shadow", "status", "sub", "time", "upstream",
 }
 
 func TestAuditSaysWhoDidWhatAndWhichRuleDecided(t *testing.T) {

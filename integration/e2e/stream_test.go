@@ -4,7 +4,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/coder/websocket"
 	"github.com/coder/websocket/wsjson"
 
 	"github.com/example-org/authgate/integration/stage"
@@ -61,6 +63,74 @@ func TestTerminalSpeaksBothWays(t *testing.T) {
 		if err := wsjson.Read(t.Context(), c, &got); err != nil || got.Data != typed {
 			t.Fatalf("typed %d bytes, got %d back: %v", len(typed), len(got.Data), err)
 		}
+	}
+}
+
+// Whoever loses a right loses what they have open under it, and nobody else does.
+func TestRevokedStreamsAreCutWithinTwoSeconds(t *testing.T) {
+	t.Parallel()
+	s := set(t, stage.Options{})
+	alice, bob := signedIn(t, s, "alice"), signedIn(t, s, "bob")
+	terminal := strings.Replace(s.ArgoCD, "http", "ws", 1) + "/terminal"
+	c, _, err := alice.Dial(t.Context(), terminal, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow() // the test is over
+	var greeting struct{ Data string }
+	if err := wsjson.Read(t.Context(), c, &greeting); err != nil {
+		t.Fatal(err)
+	}
+	watching, err := bob.Listen(t.Context(), s.ArgoCD+"/api/v1/stream/applications")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watching.Close() // only read
+	for range 3 {
+		if _, err := watching.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	policy, err := s.Files.ReadPolicy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := time.Now()
+	if err := s.Files.WritePolicy(policy + "p, user:alice@example.com, argocd, /terminal, *, deny\n"); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = c.Read(t.Context())
+	if code := websocket.CloseStatus(err); code != websocket.StatusPolicyViolation {
+		t.Errorf("the terminal ends with %v", err)
+	}
+	if took := time.Since(changed); took > 2*time.Second {
+		t.Errorf("after %s", took)
+	}
+	eventually(t, "both records", func() bool {
+		records, err := s.Files.ReadAudit()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var cut map[string]any
+		for _, r := range records {
+			switch {
+			case r["event"] == "stream_cut":
+				cut = r
+			case cut != nil && r["id"] == cut["id"]:
+				return r["event"] == "request" && cut["reason"] == "denied" && cut["path"] == "/terminal" && r["status"] == 101.0
+			}
+		}
+		return false
+	})
+	if a := fetch(t, alice, http.MethodPost, s.ArgoCD+guestbook+"/sync"); a.Status != http.StatusOK {
+		t.Fatalf("sync: %d %s", a.Status, shown(a))
+	}
+	if event, err := watching.Next(); err != nil || !strings.Contains(event, "MODIFIED") {
+		t.Errorf("bob's events: %q %v", event, err)
+	}
+	if n, err := s.Metric(t.Context(), "authgate_streams_cut_total", "reason", "denied"); err != nil || n != 1 {
+		t.Errorf("%v cut, %v", n, err)
 	}
 }
 

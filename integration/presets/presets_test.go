@@ -72,6 +72,62 @@ func TestEachPresetDecidesItsCasesAndEachRowDecidesOne(t *testing.T) {
 	}
 }
 
+// With a configuration it is known where an encoded slash passes: on every route
+// of the cases that needs one, and on no other.
+func TestAuthgateLetsEachRouteOfThePresetsThrough(t *testing.T) {
+	t.Parallel()
+	for kind, upstream := range map[string]string{"argo-cd": "argocd", "argo-workflows": "workflows"} {
+		preset, err := filepath.Abs(policyOf(kind))
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := fmt.Sprintf(`
+issuer: {url: "https://dex.example.com", clientID: authgate, clientSecret: not-shown}
+session: {keys: {env: UNUSED}}
+policy: {files: [%q]}
+upstreams: [{name: %s, hosts: [%s.example.com], url: "http://127.0.0.1:1", kind: %s}]
+`, preset, upstream, upstream, kind)
+		file := filepath.Join(t.TempDir(), "authgate.yaml")
+		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		passes(t, "policy", "test", "--config", file, "--coverage-min", "100", casesOf(kind))
+		passes(t, "policy", "lint", "--config", file)
+		for path, code := range codedSlashes[kind] {
+			ends(t, code, "policy", "can", "--config", file, "--group", "example-org:argo", "GET", upstream+":"+path)
+		}
+	}
+}
+
+// codedSlashes say whether an admin gets through: 0 yes, 1 no.
+var codedSlashes = map[string]map[string]int{
+	"argo-cd": {
+		"/api/v1/clusters/https%3A%2F%2Fk%3A6443":                 0,
+		"/api/v1/repositories/oci%3A%2F%2Fg%2Fx/apps/a%2Fb":       0,
+		"/api/v1/repocreds/https%3A%2F%2Fg%2Fx":                   0,
+		"/settings/clusters/https%3A%2F%2Fk":                      0,
+		"/api/v1/clusters/https%3A%2F%2Fk/rotate-auth%2F":         1,
+		"/api/v1/clusters/a%2F..%2Fb":                             1,
+		"/api/v1%2Fclusters":                                      1,
+		"/api/v1/clusters%2Fin-cluster":                           1,
+		"/api/v1/applications/web%2Fsync":                         1,
+		"/api/v1/write-repositories/https%3A%2F%2Fg%2Fx":          1,
+		"/api/v1/repositories/x/appdetails%2Fy":                   1,
+		"/cluster.ClusterService%2FGet":                           1,
+		"/%61pi/v1/applications%2F":                               1,
+		"/extensions/x/a%2Fb":                                     1,
+		"/api/v1/projects/p%2Froles%2Fr":                          1,
+		"/x/api/v1/clusters/https%3A%2F%2Fk":                      1,
+		"/api/v1/clusters/https%3A%2F%2Fk/and/more":               1,
+		"/api/v1/account/can-i/clusters/get/https%3A%2F%2Fk%2F*a": 1,
+	},
+	"argo-workflows": {
+		"/api/v1/workflows/argo%2Fweb":       1,
+		"/artifact-files/argo/workflows%2Fa": 1,
+		"/api/v1/clusters/https%3A%2F%2Fk":   1,
+	},
+}
+
 func TestPresetsGoTogether(t *testing.T) {
 	t.Parallel()
 	args := []string{"policy", "test", "--coverage-min", "100"}

@@ -77,6 +77,9 @@ func openLog(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 }
 
+// ID is the number by which the system knows the process.
+func (p *Process) ID() int { return p.cmd.Process.Pid }
+
 // Done is closed when the process has ended, whoever ended it.
 func (p *Process) Done() <-chan struct{} { return p.done }
 

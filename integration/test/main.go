@@ -2,8 +2,8 @@
 //
 //	go run -C integration ./test
 //
-// It installs a C compiler where the race detector would miss one and apt-get is
-// at hand, runs on when a step fails, and exits with 1 if any did.
+// It installs the programs that checks need and miss (packages.go) where apt-get
+// is at hand, runs on when a step fails, and exits with 1 if any did.
 package main
 
 import (
@@ -44,7 +44,7 @@ func run(ctx context.Context) int {
 		fmt.Println("test:", err)
 		return 1
 	}
-	if err := haveCompiler(ctx); err != nil {
+	if err := thisMachine().provide(ctx, requirements); err != nil {
 		fmt.Println("test:", err)
 		return 1
 	}
@@ -163,28 +163,6 @@ func (s step) run(ctx context.Context, root string) error {
 		err = fmt.Errorf("%d complaints", strings.Count(string(out), "\n"))
 	}
 	return err
-}
-
-// haveCompiler sees to a C compiler, which the race detector links with.
-func haveCompiler(ctx context.Context) error {
-	for _, cc := range []string{os.Getenv("CC"), "gcc", "clang"} {
-		if _, err := exec.LookPath(cc); cc != "" && err == nil {
-			return nil
-		}
-	}
-	if _, err := exec.LookPath("apt-get"); err != nil || os.Getuid() != 0 {
-		return fmt.Errorf("the race detector needs a C compiler: install gcc")
-	}
-	fmt.Println("=== installing gcc for the race detector")
-	for _, args := range [][]string{{"update", "-q"}, {"install", "-q", "-y", "--no-install-recommends", "gcc", "libc6-dev"}} {
-		cmd := exec.CommandContext(ctx, "apt-get", args...)
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("installing gcc: %w", err)
-		}
-	}
-	return nil
 }
 
 func orDot(dir string) string {

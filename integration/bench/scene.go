@@ -1,0 +1,325 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/example-org/authgate/integration/program"
+)
+
+const (
+	host = "argo-cd.example.com"
+	path = "/api/v1/applications/guestbook/resource-tree"
+
+	rules  = 1000
+	groups = 20
+)
+
+// scene is everything that runs, and the cookies that open authgate.
+type scene struct {
+	dir        string
+	contenders []*contender
+	issuer     *issuer
+	cookies    []string // NAME=VALUE, one for each of the people
+	processes  []*program.Process
+	ports      []*program.Port
+}
+
+// contender is a proxy that is measured.
+type contender struct {
+	name    string
+	address string
+	admin   string // authgate's
+	audit   string // file; empty: none
+	process *program.Process
+}
+
+// setScene starts the upstream and all proxies.
+func setScene(ctx context.Context, dir string, o options, progress io.Writer) (s *scene, err error) {
+	s = &scene{dir: dir}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.strike())
+		}
+	}()
+	raiseFileLimit()
+	binary := o.authgate
+	if binary == "" {
+		if binary, err = build(ctx, dir, progress); err != nil {
+			return s, err
+		}
+	}
+	if s.issuer, err = newIssuer(ctx); err != nil {
+		return s, err
+	}
+	role := "upstream"
+	if o.websockets > 0 {
+		role = "echo"
+	}
+	upstream, _, err := s.startSelf(ctx, role, "")
+	if err != nil {
+		return s, err
+	}
+	for _, name := range []string{"bare", "tuned"} {
+		if name == "bare" && o.websockets > 0 {
+			continue
+		}
+		c := &contender{name: name}
+		if c.address, c.process, err = s.startSelf(ctx, name, upstream); err != nil {
+			return s, err
+		}
+		s.contenders = append(s.contenders, c)
+	}
+	if err := s.startAuthgate(ctx, binary, upstream, "authgate", "none"); err != nil {
+		return s, err
+	}
+	if err := s.signInAll(ctx, s.contenders[len(s.contenders)-1], max(o.people, o.websockets/socketsEach)); err != nil || o.websockets > 0 {
+		return s, err
+	}
+	if err := s.startAuthgate(ctx, binary, upstream, "authgate-audit", filepath.Join(dir, "audit.jsonl")); err != nil {
+		return s, err
+	}
+	return s, s.startNginx(ctx, upstream, progress)
+}
+
+// build compiles authgate as it is released.
+func build(ctx context.Context, dir string, progress io.Writer) (binary string, err error) {
+	mod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", fmt.Errorf("asking go env GOMOD: %w", err)
+	}
+	module := filepath.Dir(strings.TrimSpace(string(mod)))
+	if filepath.Base(module) != "integration" {
+		return "", errors.New("not inside the integration module; run it with `go run -C integration ./bench`")
+	}
+	binary = filepath.Join(dir, "authgate")
+	return binary, program.Build(ctx, program.Source{
+		Name: "authgate", Dir: filepath.Dir(module), Package: "./cmd/authgate",
+		Flags: []string{"-trimpath", "-ldflags=-s -w"}, Env: []string{"CGO_ENABLED=0"},
+	}, binary, progress)
+}
+
+// startSelf starts this very program as something else.
+func (s *scene) startSelf(ctx context.Context, what, upstream string) (address string, p *program.Process, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", nil, err
+	}
+	if address, err = s.freeAddress(ctx); err != nil {
+		return "", nil, err
+	}
+	where := address
+	if upstream != "" {
+		where += "," + upstream
+	}
+	p, err = s.start(ctx, address, program.Command{Name: what, Path: self, Args: []string{"be", what, where}})
+	return address, p, err
+}
+
+func (s *scene) startAuthgate(ctx context.Context, binary, upstream, name, audit string) error {
+	address, err := s.freeAddress(ctx)
+	if err != nil {
+		return err
+	}
+	admin, err := s.freeAddress(ctx)
+	if err != nil {
+		return err
+	}
+	file := func(name string) string { return filepath.Join(s.dir, name) }
+	config := fmt.Sprintf(`listen: %q
+adminListen: %q
+trustedProxies: [127.0.0.1/32]
+issuer: {url: %q, clientID: %s, clientSecret: bench}
+session: {keys: {file: %q}}
+policy: {files: [%q]}
+audit: {output: %q}
+timeouts: {shutdownDelay: 0s, shutdown: 1s}
+upstreams:
+- {name: argocd, hosts: [%q], url: "http://%s", kind: argo-cd, identity: {headers: true}}
+`, address, admin, s.issuer.url, clientID, file("keys"), file("policy.csv"), audit, host, upstream)
+	key, err := os.ReadFile(file("keys"))
+	if errors.Is(err, fs.ErrNotExist) {
+		if key, err = exec.CommandContext(ctx, binary, "keygen").Output(); err == nil {
+			err = os.WriteFile(file("keys"), key, 0o600)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("making session keys: %w", err)
+	}
+	if err := os.WriteFile(file("policy.csv"), []byte(policy()), 0o600); err != nil {
+		return err
+	}
+	if err := os.WriteFile(file(name+".yaml"), []byte(config), 0o600); err != nil {
+		return err
+	}
+	c := &contender{name: name, address: address, admin: admin}
+	if audit != "none" {
+		c.audit = audit
+	}
+	c.process, err = s.start(ctx, admin, program.Command{Name: name, Path: binary, Args: []string{"serve", "--config", file(name + ".yaml")}})
+	s.contenders = append(s.contenders, c)
+	return err
+}
+
+// signInAll lets people sign in, a few at a time.
+func (s *scene) signInAll(ctx context.Context, c *contender, people int) error {
+	s.cookies = make([]string, people)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	err := c.process.Await(ctx, func(ctx context.Context) (err error) { // it may still be looking for its issuer
+		s.cookies[0], err = s.signIn(ctx, c, "person-0")
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	const atOnce = 4
+	var workers sync.WaitGroup
+	for worker := range atOnce {
+		workers.Go(func() {
+			for i := 1 + worker; i < people && ctx.Err() == nil; i += atOnce {
+				var err error
+				if s.cookies[i], err = s.signIn(ctx, c, fmt.Sprint("person-", i)); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return context.Cause(ctx)
+}
+
+func groupNames() []string {
+	names := make([]string, groups)
+	for i := range names {
+		names[i] = fmt.Sprintf("example-org:platform-%02d", i)
+	}
+	return names
+}
+
+// policy lets in whoever is in one of the groups, by a rule among many.
+func policy() string {
+	var csv strings.Builder
+	for i := range rules {
+		fmt.Fprintf(&csv, "p, role:team-%02d, argocd, /api/v1/projects/p%d/*/things, GET, allow\n", i%50, i)
+	}
+	for i, group := range groupNames() {
+		fmt.Fprintf(&csv, "g, %s, role:team-%02d\n", group, i)
+	}
+	csv.WriteString("p, role:team-07, argocd, /api/v1/applications/**, GET, allow\np, role:team-07, argocd, /terminal, GET, allow\n")
+	return csv.String()
+}
+
+// startNginx starts one worker without authentication. Where there is no nginx,
+// its row is left out.
+func (s *scene) startNginx(ctx context.Context, upstream string, progress io.Writer) error {
+	nginx, err := exec.LookPath("nginx")
+	if err != nil {
+		if nginx, err = exec.LookPath("/usr/sbin/nginx"); err != nil { // outside of most people's PATH
+			_, _ = fmt.Fprintln(progress, "no nginx here, so no row of it; on Debian, as root: apt-get install --no-install-recommends nginx")
+			return nil
+		}
+	}
+	address, err := s.freeAddress(ctx)
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(s.dir, "nginx.conf")
+	config := fmt.Sprintf(`daemon off;
+master_process off;
+worker_processes 1;
+pid %[1]s/nginx.pid;
+error_log %[1]s/nginx.log warn;
+events { worker_connections 4096; }
+http {
+	access_log off;
+	client_body_temp_path %[1]s/t1; proxy_temp_path %[1]s/t2; fastcgi_temp_path %[1]s/t3; uwsgi_temp_path %[1]s/t4; scgi_temp_path %[1]s/t5;
+	keepalive_requests 100000000;
+	upstream behind { server %[3]s; keepalive 1024; keepalive_requests 100000000; }
+	server {
+		listen %[2]s;
+		location / {
+			proxy_pass http://behind;
+			proxy_http_version 1.1;
+			proxy_set_header Connection "";
+			proxy_set_header Host $http_host;
+		}
+	}
+}
+`, s.dir, address, upstream)
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		return err
+	}
+	p, err := s.start(ctx, address, program.Command{Name: "nginx", Path: nginx, Args: []string{"-p", s.dir, "-c", file, "-e", filepath.Join(s.dir, "nginx.log")}})
+	s.contenders = append(s.contenders, &contender{name: "nginx", address: address, process: p})
+	return err
+}
+
+// start runs a process until it listens.
+func (s *scene) start(ctx context.Context, address string, c program.Command) (*program.Process, error) {
+	c.Stdout = filepath.Join(s.dir, c.Name+".out")
+	c.Stderr = filepath.Join(s.dir, c.Name+".err")
+	p, err := program.Start(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	s.processes = append(s.processes, p)
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	return p, p.Await(ctx, func(ctx context.Context) error {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	})
+}
+
+func (s *scene) freeAddress(ctx context.Context) (string, error) {
+	port, err := program.ReservePort(ctx)
+	if err != nil {
+		return "", err
+	}
+	s.ports = append(s.ports, port)
+	return fmt.Sprintf("127.0.0.1:%d", port.Number), nil
+}
+
+// browserHeaders are sent by every client: those of a browser, and what an ALB
+// adds.
+func browserHeaders(cookie string) http.Header {
+	h := http.Header{
+		"User-Agent": {"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}, "Accept": {"*/*"},
+		"Accept-Language": {"en-US,en;q=0.5"}, "Accept-Encoding": {"gzip, deflate, br"}, "Referer": {"https://" + host + "/applications"},
+		"Sec-Fetch-Site": {"same-origin"}, "Sec-Fetch-Mode": {"cors"}, "Sec-Fetch-Dest": {"empty"},
+		"X-Forwarded-For": {"203.0.113.7"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Port": {"443"},
+	}
+	if cookie != "" {
+		h.Set("Cookie", cookie)
+	}
+	return h
+}
+
+// strike ends what was started, the last first.
+func (s *scene) strike() (err error) {
+	for i := len(s.processes) - 1; i >= 0; i-- {
+		err = errors.Join(err, s.processes[i].Stop())
+	}
+	if s.issuer != nil {
+		err = errors.Join(err, s.issuer.close())
+	}
+	for _, p := range s.ports {
+		err = errors.Join(err, p.Release())
+	}
+	return err
+}

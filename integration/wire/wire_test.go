@@ -1,0 +1,369 @@
+// Package wire_test holds the built authgate to what it does with bytes: raw
+// sockets and HTTP/2 frames written by hand in front, a server behind that reads
+// bytes and repairs nothing. No library stands between a test and the wire, for
+// libraries hide just what attackers send.
+//
+// Each topic has a file with its table. Tables in testdata/*.golden tell of each
+// row what was sent, what was answered and what reached the upstream, so that a
+// new Go that changes one is seen; `go test ./wire -update` writes them anew.
+// Whatever a test does, at its end every request that the upstream saw must have
+// its record in the audit (gate.settle).
+package wire_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/example-org/authgate/integration/program"
+)
+
+var (
+	update = flag.Bool("update", false, "write testdata/*.golden anew")
+
+	// Set by TestMain, never after.
+	binary string
+	people *issuer
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "authgate-wire-")
+		if err == nil {
+			defer os.RemoveAll(dir) // a temporary folder
+			binary, err = program.Authgate(dir)
+		}
+		if err == nil {
+			people, err = newIssuer()
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer people.Close()
+		return m.Run()
+	}())
+}
+
+// Whoever asks may do anything but under /private.
+const rules = `p, system:anonymous, *, /**, *, allow
+p, system:anonymous, *, /private/**, *, deny
+p, system:authenticated, *, /**, *, allow
+`
+
+// settings is authgate.yaml. What waits for a client is short, for tests to see
+// it end.
+const settings = `
+listen: LISTEN
+adminListen: ADMIN
+issuer: {url: ISSUER, clientID: authgate, clientSecret: not-shown}
+session: {keys: {file: KEYS}}
+policy: {files: [POLICY]}
+audit: {output: AUDIT}
+timeouts: {readHeader: 1s, idle: 2s, upstreamDial: 2s, upstreamHeader: 3s, shutdownDelay: 0s, shutdown: 1s}
+upstreams:
+- {name: raw, hosts: [raw.example], url: "URL"}
+`
+
+// gate is a running authgate in front of one upstream.
+type gate struct {
+	t        *testing.T
+	upstream *upstream
+	process  *program.Process
+	address  string // of the traffic port
+	admin    string
+	audit    string // file
+	log      string // file
+	begun    cost   // before the first test byte
+}
+
+// changed is a gate's settings with parts replaced, in pairs of old and new.
+type changed []string
+
+// newGate starts one. At the end of the test it has to stop in order, and to
+// account for what it let through.
+func newGate(t *testing.T, u *upstream, changes changed, env ...string) *gate {
+	t.Helper()
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	g := &gate{t: t, upstream: u, audit: at("audit.jsonl"), log: at("authgate.log")}
+	var ports [2]string
+	for i := range ports {
+		port, err := program.ReservePort(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := port.Release(); err != nil {
+				t.Error(err)
+			}
+		})
+		ports[i] = fmt.Sprintf("127.0.0.1:%d", port.Number)
+	}
+	g.address, g.admin = ports[0], ports[1]
+	keys, err := exec.CommandContext(t.Context(), binary, "keygen").Output()
+	if err != nil {
+		t.Fatalf("authgate keygen: %v", err)
+	}
+	yaml := strings.NewReplacer(changes...).Replace(settings)
+	yaml = strings.NewReplacer("LISTEN", g.address, "ADMIN", g.admin, "ISSUER", people.URL, "KEYS", at("keys"),
+		"POLICY", at("policy.csv"), "AUDIT", g.audit, "URL", "http://"+u.address).Replace(yaml)
+	for name, text := range map[string]string{"authgate.yaml": yaml, "policy.csv": rules, "keys": string(keys)} {
+		if err := os.WriteFile(at(name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.process, err = program.Start(t.Context(), program.Command{
+		Name: "authgate", Path: binary, Args: []string{"serve", "--config", at("authgate.yaml")},
+		Env: env, Stdout: at("stdout"), Stderr: g.log,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(g.settle)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := g.process.Await(ctx, g.ready); err != nil {
+		t.Fatal(err)
+	}
+	g.begun = g.cost()
+	return g
+}
+
+func (g *gate) ready(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+g.address+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	req.Close = true
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	if err := res.Body.Close(); err != nil || res.StatusCode != http.StatusOK {
+		return errors.Join(fmt.Errorf("status %d", res.StatusCode), err)
+	}
+	return nil
+}
+
+// settle stops authgate, which holds nothing any more for clients that have left,
+// and compares what the upstream saw with what was audited: every request that
+// came through was allowed by a record of its own.
+func (g *gate) settle() {
+	if g.begun != (cost{}) {
+		g.returnsTo(g.begun)
+	}
+	if err := g.process.Stop(); err != nil {
+		g.t.Error(err)
+	}
+	allowed := map[string]int{}
+	for _, r := range g.records() {
+		if r.Event == "request" && r.Decision == "allow" {
+			allowed[r.Method+" "+r.Path]++
+		}
+	}
+	for _, a := range g.upstream.arrivals() {
+		if a.broken != "" {
+			g.t.Errorf("what reached the upstream is no clean request: %s: %q", a.broken, a.head)
+		}
+		path, _, _ := strings.Cut(a.target(), "?")
+		what := a.method() + " " + path
+		if allowed[what]--; allowed[what] < 0 && !g.upstream.fickle {
+			g.t.Errorf("the upstream saw %q, which has no record in the audit", what)
+		}
+		if strings.HasPrefix(path, "/private") {
+			g.t.Errorf("the upstream saw %q, which the policy denies", what)
+		}
+	}
+	log, err := os.ReadFile(g.log)
+	if err != nil {
+		g.t.Error(err)
+	}
+	for _, bad := range []string{"panic", "DATA RACE", "goroutine ", "not-shown"} {
+		if bytes.Contains(log, []byte(bad)) {
+			g.t.Errorf("authgate's log holds %q", bad)
+		}
+	}
+	if g.t.Failed() {
+		g.t.Logf("authgate's log ends with:\n%s", g.process.Tail(20))
+	}
+}
+
+// record is what tests ask of the audit.
+type record struct {
+	Event, Method, Host, Path, Decision, Reason, Upstream string
+	Status                                                int
+	Bytes                                                 int64
+}
+
+func (r record) String() string {
+	return strings.TrimSpace(fmt.Sprintf("%s %s %d %q %s %s", r.Decision, r.Method, r.Status, r.Host, shown(r.Path), r.Reason))
+}
+
+// records are the audit so far.
+func (g *gate) records() []record {
+	g.t.Helper()
+	file, err := os.Open(g.audit)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer file.Close() // only read
+	var all []record
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 1<<20) // paths may be long
+	for lines.Scan() {
+		var r record
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			g.t.Fatalf("audit line %q: %v", lines.Text(), err)
+		}
+		all = append(all, r)
+	}
+	if err := lines.Err(); err != nil {
+		g.t.Fatal(err)
+	}
+	return all
+}
+
+// awaitRecord waits for the record of a request to this path.
+func (g *gate) awaitRecord(path string) record {
+	g.t.Helper()
+	var found record
+	eventually(g.t, 5*time.Second, "an audit record of "+path, func() bool {
+		for _, r := range g.records() {
+			if r.Path == path {
+				found = r
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+// metric reads a number without labels from the admin port.
+func (g *gate) metric(name string) int {
+	g.t.Helper()
+	ctx := context.WithoutCancel(g.t.Context()) // it is asked after the test, too
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+g.admin+"/metrics", nil)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	req.Close = true
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer res.Body.Close() // read to its end, or the test fails
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(res.Body)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	family, ok := families[name]
+	if !ok || len(family.GetMetric()) != 1 {
+		g.t.Fatalf("there is no one metric %s", name)
+	}
+	return int(family.GetMetric()[0].GetGauge().GetValue())
+}
+
+// cost is what connections hold in authgate.
+type cost struct{ goroutines, descriptors int }
+
+func (g *gate) cost() cost {
+	g.t.Helper()
+	return cost{g.metric("go_goroutines"), g.metric("process_open_fds")}
+}
+
+// returnsTo waits until authgate holds no more than before, but for a few
+// connections that are its own affair. Those that it keeps to the upstream are
+// ended from there.
+func (g *gate) returnsTo(before cost) {
+	g.t.Helper()
+	var now cost
+	if !holdsSoon(g.t, 20*time.Second, func() bool {
+		g.upstream.hangUp()
+		now = g.cost()
+		return now.goroutines <= before.goroutines+8 && now.descriptors <= before.descriptors+6
+	}) {
+		g.t.Errorf("authgate held %+v before, and holds %+v after", before, now)
+	}
+}
+
+// signIn goes through a login and gives the session cookie, as NAME=VALUE.
+func (g *gate) signIn() string {
+	g.t.Helper()
+	start := g.ask("GET /oauth2/start?rd=/ HTTP/1.1\r\nHost: raw.example\r\nConnection: close\r\n\r\n")
+	to, err := url.Parse(start.header.Get("Location"))
+	if err != nil || start.status != http.StatusFound {
+		g.t.Fatalf("a login begins with %s, %v", start, err)
+	}
+	query := url.Values{"state": {to.Query().Get("state")}, "code": {to.Query().Get("nonce")}}
+	back := g.ask("GET /oauth2/callback?" + query.Encode() + " HTTP/1.1\r\nHost: raw.example\r\nCookie: " + pair(start) + "\r\nConnection: close\r\n\r\n")
+	for _, c := range back.header["Set-Cookie"] {
+		if cookie, _, _ := strings.Cut(c, ";"); strings.HasPrefix(cookie, "authgate=") {
+			return cookie
+		}
+	}
+	g.t.Fatalf("a login ends with %s %v", back, back.header)
+	return ""
+}
+
+// pair is the cookie that an answer sets.
+func pair(a answer) string {
+	cookie, _, _ := strings.Cut(a.header.Get("Set-Cookie"), ";")
+	return cookie
+}
+
+// eventually waits for something that happens soon, but not at once.
+func eventually(t *testing.T, within time.Duration, what string, holds func() bool) {
+	t.Helper()
+	if !holdsSoon(t, within, holds) {
+		t.Fatalf("waited in vain for %s", what)
+	}
+}
+
+func holdsSoon(t *testing.T, within time.Duration, holds func() bool) bool {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), within)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+	return true
+}
+
+func dial(t *testing.T, address string) net.Conn {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() }) // the test is over
+	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
