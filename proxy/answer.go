@@ -49,6 +49,15 @@ func (p *Proxy) answer(x *exchange) {
 		answerGRPC(x.w, x.r, f)
 	case f.Code == codeLoginRequired && navigates(x.r):
 		p.toLogin(x)
+	default:
+		p.explain(x)
+	}
+}
+
+// explain says to a person, or to a program, why a request ends here.
+func (p *Proxy) explain(x *exchange) {
+	f := x.refusal
+	switch {
 	case f.Code == codeDenied && wantsPage(x.r):
 		html, err := p.deniedPage(x)
 		p.writePage(x, f.Status, html, err)

@@ -118,14 +118,5 @@ func (p *Proxy) turnAway(x *exchange) {
 		// Others make a redirect of it: nginx has no way to escape a query.
 		x.w.Header().Set("Location", x.client.origin()+login)
 	}
-	switch {
-	case f.Code == codeDenied && wantsPage(x.r):
-		html, err := p.deniedPage(x)
-		p.writePage(x, f.Status, html, err)
-	case wantsPage(x.r):
-		html, err := p.problemPage(x)
-		p.writePage(x, f.Status, html, err)
-	default:
-		p.writeProblem(x)
-	}
+	p.explain(x)
 }

@@ -20,7 +20,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,6 +30,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"github.com/example-org/authgate/integration/issuer"
 	"github.com/example-org/authgate/integration/program"
 )
 
@@ -39,7 +39,7 @@ var (
 
 	// Set by TestMain, never after.
 	binary string
-	people *issuer
+	people *issuer.Server
 )
 
 func TestMain(m *testing.M) {
@@ -51,7 +51,7 @@ func TestMain(m *testing.M) {
 			binary, err = program.Authgate(dir)
 		}
 		if err == nil {
-			people, err = newIssuer()
+			people, err = issuer.Start("example-org:argo")
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -123,7 +123,7 @@ func newGate(t *testing.T, u *upstream, changes changed, env ...string) *gate {
 		t.Fatalf("authgate keygen: %v", err)
 	}
 	yaml := strings.NewReplacer(changes...).Replace(settings)
-	yaml = strings.NewReplacer("LISTEN", g.address, "ADMIN", g.admin, "ISSUER", people.URL, "KEYS", at("keys"),
+	yaml = strings.NewReplacer("LISTEN", g.address, "ADMIN", g.admin, "ISSUER", people.URL(), "KEYS", at("keys"),
 		"POLICY", at("policy.csv"), "AUDIT", g.audit, "URL", "http://"+u.address).Replace(yaml)
 	for name, text := range map[string]string{"authgate.yaml": yaml, "policy.csv": rules, "keys": string(keys)} {
 		if err := os.WriteFile(at(name), []byte(text), 0o600); err != nil {
@@ -309,25 +309,10 @@ func (g *gate) returnsTo(before cost) {
 // signIn goes through a login and gives the session cookie, as NAME=VALUE.
 func (g *gate) signIn() string {
 	g.t.Helper()
-	start := g.ask("GET /oauth2/start?rd=/ HTTP/1.1\r\nHost: raw.example\r\nConnection: close\r\n\r\n")
-	to, err := url.Parse(start.header.Get("Location"))
-	if err != nil || start.status != http.StatusFound {
-		g.t.Fatalf("a login begins with %s, %v", start, err)
+	cookie, err := issuer.SignIn(g.t.Context(), g.address, "raw.example", "alice")
+	if err != nil {
+		g.t.Fatal(err)
 	}
-	query := url.Values{"state": {to.Query().Get("state")}, "code": {to.Query().Get("nonce")}}
-	back := g.ask("GET /oauth2/callback?" + query.Encode() + " HTTP/1.1\r\nHost: raw.example\r\nCookie: " + pair(start) + "\r\nConnection: close\r\n\r\n")
-	for _, c := range back.header["Set-Cookie"] {
-		if cookie, _, _ := strings.Cut(c, ";"); strings.HasPrefix(cookie, "authgate=") {
-			return cookie
-		}
-	}
-	g.t.Fatalf("a login ends with %s %v", back, back.header)
-	return ""
-}
-
-// pair is the cookie that an answer sets.
-func pair(a answer) string {
-	cookie, _, _ := strings.Cut(a.header.Get("Set-Cookie"), ";")
 	return cookie
 }
 
