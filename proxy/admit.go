@@ -14,9 +14,8 @@ const maxHeaderFields = 200
 // admit turns away requests before anything of them is judged: those beyond what
 // one port can serve, and those whose headers two servers would read in two ways.
 func (p *Proxy) admit(x *exchange) bool {
-	if p.overloaded != nil && p.overloaded(x.r.Context()) {
+	if p.endsCrowded(x.w, x.r) {
 		// Answering, unlike a closed port, tells a balancer that this target is alive.
-		x.w.Header().Set("Connection", "close")
 		return x.refuse(http.StatusServiceUnavailable, "too_many_connections",
 			"There are too many connections right now. Try again in a moment.", nil)
 	}
@@ -35,6 +34,16 @@ func (p *Proxy) admit(x *exchange) bool {
 	if host := x.r.Header["Host"]; len(host) > 0 && host[0] != x.r.Host {
 		return x.refuse(http.StatusBadRequest, "bad_header", "The request was refused: it names two hosts.", nil)
 	}
+	return true
+}
+
+// endsCrowded reports whether a request came on a connection beyond the limit. That
+// one ends with its answer, so that the next who asks finds a place.
+func (p *Proxy) endsCrowded(w http.ResponseWriter, r *http.Request) bool {
+	if p.overloaded == nil || !p.overloaded(r.Context()) {
+		return false
+	}
+	w.Header().Set("Connection", "close")
 	return true
 }
 

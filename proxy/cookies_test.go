@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -199,4 +200,42 @@ func FuzzRequestHeaders(f *testing.F) {
 			t.Errorf("%q became %q", value, id)
 		}
 	})
+}
+
+// A response of known length has trailers in HTTP/2, announced or not.
+func TestNoUpstreamSpeaksForAuthgateInTrailers(t *testing.T) {
+	t.Parallel()
+	for _, length := range []int{2, 100_000} {
+		upstream := h2cServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", strconv.Itoa(length))
+			w.Header().Set("Trailer", "Set-Cookie, X-Sum")
+			_, _ = io.WriteString(w, strings.Repeat("x", length))
+			w.Header().Set("Set-Cookie", "__Host-authgate=planted")
+			w.Header().Set("X-Sum", "1")
+			w.Header().Set(http.TrailerPrefix+"Alt-Svc", `h3=":443"`)
+		}))
+		g := newGateTo(t, "h2c://"+upstream)
+		speaks := new(http.Protocols)
+		speaks.SetUnencryptedHTTP2(true)
+		client := &http.Transport{Protocols: speaks}
+		t.Cleanup(client.CloseIdleConnections)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+h2cServer(t, g.Proxy)+"/x", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = "argo-cd.example.com"
+		for _, pair := range [][]string{https, g.as("alice")} {
+			req.Header.Set(pair[0], pair[1])
+		}
+		res, err := client.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if whole := body(t, res); len(whole) != length || res.Body.Close() != nil {
+			t.Fatalf("status %d, %d bytes of %d", res.StatusCode, len(whole), length)
+		}
+		if res.Trailer.Get("X-Sum") != "1" || len(res.Trailer["Set-Cookie"]) > 0 || len(res.Trailer["Alt-Svc"]) > 0 {
+			t.Errorf("trailers behind %d bytes: %v", length, res.Trailer)
+		}
+	}
 }

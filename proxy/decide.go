@@ -71,7 +71,7 @@ func (e *edition) judge(q policy.Request, signedIn bool) (d policy.Decision, inc
 func (x *exchange) refuseNobody() bool {
 	if x.credential {
 		return x.refuse(http.StatusUnauthorized, "credential_refused",
-			"The Authorization header holds nothing that is accepted here. Sign in with a browser.", nil)
+			"The request brings a credential of its own, in Authorization or a header like it, that is not accepted here. Sign in with a browser.", nil)
 	}
 	if errors.Is(x.sessionErr, session.ErrAmbiguous) { // signing in would add one to them, and come back here
 		return x.refuse(http.StatusUnauthorized, "ambiguous_session",

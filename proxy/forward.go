@@ -194,7 +194,7 @@ func (f *passage) received(res *http.Response) error {
 			return errTooManyStreams
 		}
 	}
-	if x.stream.kind != sized {
+	if x.stream.kind != sized || mayHaveTrailers(res) {
 		res.Body = &streamBody{ReadCloser: res.Body, f: f, res: res}
 	}
 	return f.stillAllowed()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/example-org/authgate/page"
 	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/target"
 )
 
 // serveForwardAuth answers an ingress that forwards requests itself and asks
@@ -27,6 +28,7 @@ func (p *Proxy) serveForwardAuth(x *exchange) bool {
 	case !x.canonicalise(): // the question
 	case !p.asksFor(x):
 	case !x.canonicalise(): // what it is about
+	case !x.asksPlainly():
 	case !p.findHost(x):
 	case !p.staysOutside(x):
 	case !p.findUpstream(x):
@@ -59,9 +61,14 @@ func (p *Proxy) asksFor(x *exchange) bool {
 	if asked.scheme == "http" && p.holdsSecureCookie(x.r.Header) {
 		asked.scheme = "https"
 	}
-	x.r = asked.request(x.r)
+	x.r, x.path = asked.request(x.r), target.Path{} // the question's path is no part of it
 	x.client.scheme = asked.scheme
 	x.client.name, x.client.host = splitHost(asked.host, asked.scheme)
+	return true
+}
+
+// asksPlainly refuses what would not stay the request that is judged.
+func (x *exchange) asksPlainly() bool {
 	if why := misleads(x.r); why != "" {
 		return x.refuse(http.StatusForbidden, "misleading_header", "The request was refused: "+why+".", nil)
 	}

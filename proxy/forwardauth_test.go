@@ -266,6 +266,19 @@ func TestForwardAuthIsAuditedAsTheOriginalRequest(t *testing.T) {
 	if counted != 3 {
 		t.Errorf("%d series of requests, want 3", counted)
 	}
+	for why, c := range map[string]struct {
+		asked, path string
+		headers     []string
+	}{
+		"bad_target":        {"https://argo-cd.example.com/a/../b", "", nil},
+		"misleading_header": {place, "/api/v1/applications/x", []string{"X-HTTP-Method-Override", "GET"}},
+	} {
+		expect(t, why, g.ask(forms["nginx"]("DELETE", c.asked), c.headers), http.StatusForbidden)
+		all := g.records()
+		if r := all[len(all)-1]; r.Reason != why || r.Method != "DELETE" || r.Path != c.path {
+			t.Errorf("%s: audited as %+v", why, r)
+		}
+	}
 }
 
 // TestForwardAuthLeadsToTheLogin by a page, which Traefik shows, and a Location,

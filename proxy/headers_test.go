@@ -308,10 +308,25 @@ func TestAConnectionTooManyGetsHealthChecksAlone(t *testing.T) {
 	g := newGateTo(t, "http://127.0.0.1:1", func(o *proxy.Options) {
 		o.Overloaded = func(context.Context) bool { return true }
 	})
-	expect(t, "health", g.do("GET", "https://10.0.0.1/healthz"), http.StatusOK)
-	res := g.do("GET", app, g.as("alice"))
-	expect(t, "a request", res, http.StatusServiceUnavailable)
-	if !res.Close || !strings.Contains(body(t, res), "too_many_connections") {
-		t.Errorf("%q", res.Header)
+	// Each would keep its connection, were it not one too many.
+	ask := func(line, further string) *http.Response {
+		return g.raw(line + " HTTP/1.1\r\nHost: argo-cd.example.com\r\nX-Forwarded-Proto: https\r\n" + further + "\r\n")
+	}
+	for line, status := range map[string]int{
+		"GET /healthz": http.StatusOK, "GET /readyz": http.StatusOK, "POST /AWS.ALB/healthcheck": http.StatusOK,
+		"GET /api/v1/applications": http.StatusServiceUnavailable,
+	} {
+		further := "Cookie: " + g.as("alice")[1] + "\r\n"
+		if strings.HasPrefix(line, "POST") {
+			further = "Content-Type: application/grpc\r\nContent-Length: 0\r\n"
+		}
+		res := ask(line, further)
+		expect(t, line, res, status)
+		if !res.Close {
+			t.Errorf("%s: the connection stays, and takes the place of the next who asks", line)
+		}
+		if text := body(t, res); status != http.StatusOK && !strings.Contains(text, "too_many_connections") {
+			t.Errorf("%s: %s", line, text)
+		}
 	}
 }

@@ -16,8 +16,10 @@ func (p *Proxy) serveHealth(w http.ResponseWriter, r *http.Request) bool {
 	path, _, _ := strings.Cut(r.RequestURI, "?")
 	switch path {
 	case "/healthz":
+		p.endsCrowded(w, r)
 		p.healthz(w, r)
 	case "/readyz":
+		p.endsCrowded(w, r)
 		p.readyz(w, r, false)
 	case "/AWS.ALB/healthcheck", "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch":
 		return p.serveGRPCHealth(w, r, path)

@@ -13,7 +13,7 @@ import (
 // was made to send by another site; being nobody is for the policy to judge.
 func (p *Proxy) identify(x *exchange) bool {
 	x.standing = x.state.anonymous
-	if hasCredential(x.r.Header) {
+	if x.hasCredential() {
 		// Not accepted as a credential, so it is passed on only where anybody may
 		// go, and it does not mix with the session that rides along.
 		x.credential = true
@@ -32,8 +32,10 @@ func (p *Proxy) identify(x *exchange) bool {
 	return true
 }
 
-func hasCredential(h http.Header) bool {
-	return len(h["Authorization"]) > 0 || len(h["Proxy-Authorization"]) > 0
+func (x *exchange) hasCredential() bool {
+	h := x.r.Header
+	return len(h["Authorization"]) > 0 || len(h["Proxy-Authorization"]) > 0 ||
+		x.route != nil && x.route.kind.credential != "" && len(h[x.route.kind.credential]) > 0
 }
 
 // sameOrigin reports whether a request that rides on a session cookie may have

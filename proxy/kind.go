@@ -13,6 +13,7 @@ type kind struct {
 	refusedForms []string // paths where a POST of an HTML form (application/x-www-form-urlencoded) is 415
 	plainGRPC    bool     // gRPC is told by a Content-Type of exactly application/grpc
 	effects      []effect // GETs that change something, and so need the same origin as writes do
+	credential   string   // canonical name of a header that the server takes for one, as it does Authorization; empty: none
 }
 
 // effect is a GET that changes something.
@@ -55,6 +56,9 @@ var kinds = map[config.Kind]kind{
 		// The port is split by the first request of a connection: exactly this type is
 		// gRPC (cmux), application/grpc+proto is a connection reset.
 		plainGRPC: true,
+		// gRPC and gRPC-web calls run as whoever it names, whatever Authorization says
+		// (server/server.go, getToken).
+		credential: "Token",
 		effects: []effect{
 			{path: "/terminal"},                                      // a shell; its server asks for no origin
 			{path: "/extensions/**"},                                 // whatever a third server does with a GET

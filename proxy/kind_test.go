@@ -166,3 +166,27 @@ func TestGETsThatChangeSomethingTakeTheSameOrigin(t *testing.T) {
 		expect(t, "from its own page "+url, g.do("GET", url, g.as("alice"), sameSite), http.StatusOK)
 	}
 }
+
+// Argo CD's own CLI sends its token in a header that gRPC and gRPC-web calls run
+// under: the session that was judged would not be who acts.
+func TestATokenOfArgoCDDoesNotRideOnASession(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, nil)
+	const call = "/application.ApplicationService/Delete"
+	for _, token := range []string{"someone-elses", ""} {
+		for _, name := range []string{"token", "Token", "TOKEN"} {
+			header := []string{name, token}
+			res := g.do("POST", "https://argo-cd.example.com"+call, g.as("alice"), sameSite, header)
+			expect(t, "with a session and "+name, res, http.StatusUnauthorized)
+			if !strings.Contains(body(t, res), "credential_refused") {
+				t.Errorf("%s: refused for another reason", name)
+			}
+			res = g.do("POST", "https://argo-cd.example.com/api/dex/token", header)
+			expect(t, "where anybody may go", res, http.StatusOK)
+			res = g.do("POST", "https://argo-workflows.example.com"+call, g.as("alice"), sameSite, header)
+			expect(t, "another kind, to which it is a header like any", res, http.StatusOK)
+			res = g.ask(forms["nginx"]("POST", "https://argo-cd.example.com"+call), g.as("alice"), sameSite, header)
+			expect(t, "an ingress that asks", res, http.StatusUnauthorized)
+		}
+	}
+}

@@ -158,7 +158,15 @@ func (p *Proxy) loginCookie(state string, secure bool) string {
 	return p.loginPrefix(secure) + state[:stateInName]
 }
 
-func (p *Proxy) loginPrefix(secure bool) string { return p.sessions.Name(secure) + "-login-" }
+// loginPrefix has __Host- also where the session is shared by a domain: a login is
+// of one host, and no sibling may plant one.
+func (p *Proxy) loginPrefix(secure bool) string {
+	name := p.config.Session.Cookie.Name + "-login-"
+	if secure {
+		name = "__Host-" + name
+	}
+	return name
+}
 
 // dropOldLogins keeps tabs that nobody finishes from filling the cookie header.
 func (p *Proxy) dropOldLogins(x *exchange) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/proxy"
 )
 
 const own = "https://argo-cd.example.com/oauth2"
@@ -228,5 +229,14 @@ func TestPlainHTTPHasNoPrefixAndSaysSoOnce(t *testing.T) {
 	}
 	if got := strings.Count(g.log.String(), "plain http"); got != 1 {
 		t.Errorf("the warning was given %d times:\n%s", got, g.log)
+	}
+}
+
+func TestALoginIsOfOneHostAlsoWhereTheSessionIsOfADomain(t *testing.T) {
+	t.Parallel()
+	g := newGateTo(t, "http://127.0.0.1:1", func(o *proxy.Options) { o.Config.Session.Cookie.Domain = "example.com" })
+	begun := g.do("GET", "https://argo-cd.example.com/oauth2/start?rd=/", browser).Header.Get("Set-Cookie")
+	if !strings.HasPrefix(begun, "__Host-authgate-login-") || strings.Contains(begun, "Domain") {
+		t.Errorf("a sibling host could plant the login %q", begun)
 	}
 }

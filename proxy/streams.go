@@ -52,7 +52,7 @@ func (k streamKind) lasting() bool { return k >= events }
 func kindOfAnswer(res *http.Response) (kind streamKind, small bool) {
 	const fitsBuffers = 64 << 10
 	switch {
-	case res.Body == http.NoBody || res.ContentLength >= 0 && res.ContentLength <= fitsBuffers:
+	case res.Body == http.NoBody || res.ContentLength >= 0 && res.ContentLength <= fitsBuffers && !mayHaveTrailers(res):
 		return sized, true
 	case isEvents(res.Header.Get("Content-Type")):
 		return events, false
@@ -62,6 +62,9 @@ func kindOfAnswer(res *http.Response) (kind streamKind, small bool) {
 		return sized, false
 	}
 }
+
+// mayHaveTrailers tells where a length does not say that nothing follows (RFC 9113, 8.1).
+func mayHaveTrailers(res *http.Response) bool { return res.ProtoMajor == 2 }
 
 func isEvents(contentType string) bool {
 	media, _, _ := strings.Cut(contentType, ";")

@@ -39,8 +39,8 @@ func (p *Proxy) WatchStreams(ctx context.Context) {
 	defer tick.Stop()
 	var open []*stream
 	for {
-		st := p.state.Load()
 		open = p.streams.list(open[:0])
+		st := p.state.Load() // after the list, or a stream could be judged by a policy that it has never been under
 		for _, s := range open {
 			p.review(s, st)
 		}
@@ -116,7 +116,7 @@ func (p *Proxy) CutStreams(ctx context.Context, over time.Duration) {
 				p.cut(s, cutShutdown, verdict{st, s.x.standing, policy.Decision{}})
 			}
 		}
-		if left == 0 && now >= 0 {
+		if left == 0 {
 			return
 		}
 		select {
