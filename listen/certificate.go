@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -47,7 +48,14 @@ func (c *Certificate) String() string {
 	if pair == nil {
 		return "none"
 	}
-	return fmt.Sprintf("%s until %s", strings.Join(pair.Leaf.DNSNames, ", "), pair.Leaf.NotAfter.Format(time.RFC3339))
+	names := slices.Clone(pair.Leaf.DNSNames)
+	for _, address := range pair.Leaf.IPAddresses {
+		names = append(names, address.String())
+	}
+	if len(names) == 0 {
+		names = []string{pair.Leaf.Subject.String()}
+	}
+	return fmt.Sprintf("%s until %s", strings.Join(names, ", "), pair.Leaf.NotAfter.Format(time.RFC3339))
 }
 
 // Config is how the port speaks TLS. HTTP/2 is agreed on in the handshake (RFC

@@ -6,8 +6,10 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -25,15 +27,17 @@ var born = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 
 func newPair(t *testing.T, name string) pair {
 	t.Helper()
+	return newPairOf(t, x509.Certificate{DNSNames: []string{name}, IsCA: true, BasicConstraintsValid: true})
+}
+
+func newPairOf(t *testing.T, template x509.Certificate) pair {
+	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{name}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: born, NotAfter: born.AddDate(50, 0, 0),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	template.SerialNumber, template.NotBefore, template.NotAfter = big.NewInt(1), born, born.AddDate(50, 0, 0)
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, private.Public(), private)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,6 +93,24 @@ func TestPortShowsTheCertificateThatWasTakenLast(t *testing.T) {
 		}
 		if !strings.HasPrefix(shown.String(), name+" until 2076-03-01") {
 			t.Errorf("it calls itself %s", shown)
+		}
+	}
+}
+
+// Certificates that a machine made for itself are often for an address, or have a
+// common name alone.
+func TestCertificateIsNamedByWhatItIsFor(t *testing.T) {
+	t.Parallel()
+	for want, template := range map[string]x509.Certificate{
+		"a.example.com, 10.0.0.7 until ": {DNSNames: []string{"a.example.com"}, IPAddresses: []net.IP{net.IPv4(10, 0, 0, 7)}},
+		"CN=pod until ":                  {Subject: pkix.Name{CommonName: "pod"}},
+	} {
+		shown, p := new(listen.Certificate), newPairOf(t, template)
+		if err := shown.Take(p.certificate, p.key); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(shown.String(), want) {
+			t.Errorf("it calls itself %q, want %q", shown, want)
 		}
 	}
 }

@@ -61,11 +61,20 @@ func (f *logFlags) open(w io.Writer) leveled {
 	l.now.Set(l.given)
 	options := &slog.HandlerOptions{Level: l.now}
 	if f.format == jsonForm {
+		options.ReplaceAttr = spellDuration
 		l.Logger = slog.New(slog.NewJSONHandler(w, options))
 	} else {
 		l.Logger = slog.New(slog.NewTextHandler(w, options))
 	}
 	return l
+}
+
+// spellDuration writes 30s into JSON too, where slog counts nanoseconds.
+func spellDuration(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // switchAt goes to debug and back at each signal. What it says is said while the

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 func TestSignalSwitchesTheLogToDebugAndBackAndIsAlwaysAnswered(t *testing.T) {
@@ -34,6 +35,17 @@ func TestSignalSwitchesTheLogToDebugAndBackAndIsAlwaysAnswered(t *testing.T) {
 			}
 			stop()
 		})
+	}
+}
+
+func TestEveryFormOfTheLogSpellsDurations(t *testing.T) {
+	t.Parallel()
+	for form, want := range map[string]string{"text": "delay=1m30s", "json": `"delay":"1m30s"`} {
+		var written bytes.Buffer
+		(&logFlags{form, "info"}).open(&written).Info("word", "delay", 90*time.Second)
+		if !strings.Contains(written.String(), want) {
+			t.Errorf("%s: %s", form, &written)
+		}
 	}
 }
 

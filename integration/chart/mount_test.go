@@ -32,9 +32,14 @@ func sourcesOf(t testing.TB, objects []runtime.Object) sources {
 		t.Fatalf("authgate keygen: exit code %d\n%s", keys.code, keys.stderr)
 	}
 	login := map[string]string{"client-id": "authgate", "client-secret": "not-a-real-secret", "session-keys": keys.stdout}
+	certificate, key := authority(t)
 	s := sources{
 		configMaps: map[string]map[string]string{},
-		secrets:    map[string]map[string]string{"authgate": login, "login": login, "argo-server-ca": {"ca.crt": authority(t)}},
+		secrets: map[string]map[string]string{
+			"authgate": login, "login": login,
+			"argo-server-ca": {"ca.crt": certificate},
+			"authgate-tls":   {corev1.TLSCertKey: certificate, corev1.TLSPrivateKeyKey: key},
+		},
 	}
 	for _, configMap := range all[*corev1.ConfigMap](objects) {
 		s.configMaps[configMap.Name] = configMap.Data
@@ -132,17 +137,23 @@ func (m mounted) isAccepted(t testing.TB, config string) {
 	accepts(t, m.env, "config", "check", "--strict", "--config", file)
 }
 
-// authority makes a certificate such as an upstream's caFile holds.
-func authority(t testing.TB) string {
+// authority makes a certificate that signs itself, such as an upstream's caFile
+// or authgate's own port has, and its key.
+func authority(t testing.TB) (certificate, key string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true, NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	coded, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: coded}))
 }

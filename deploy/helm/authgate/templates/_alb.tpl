@@ -18,11 +18,11 @@ nothing else checks them, kubectl takes any. */}}
   "listen-ports" "[{\"HTTP\": 80}, {\"HTTPS\": 443}]"
   "ssl-redirect" "443"
   "ssl-policy" $alb.sslPolicy
-  "backend-protocol" "HTTP"
+  "backend-protocol" (include "authgate.scheme" . | upper)
   "backend-protocol-version" "HTTP1"
   "healthcheck-path" "/readyz"
   "healthcheck-port" "traffic-port"
-  "healthcheck-protocol" "HTTP"
+  "healthcheck-protocol" (include "authgate.scheme" . | upper)
   "healthcheck-interval-seconds" "10"
   "healthcheck-timeout-seconds" "5"
   "healthy-threshold-count" "2"

@@ -35,6 +35,11 @@
 {{- $port -}}
 {{- end -}}
 
+{{/* What the traffic port speaks: https where authgate ends TLS itself. */}}
+{{- define "authgate.scheme" -}}
+{{- ternary "https" "http" (not (empty (.Values.config.tls | default dict).certFile)) -}}
+{{- end -}}
+
 {{/* Every host of every upstream, once, as a JSON list. */}}
 {{- define "authgate.hosts" -}}
 {{- $hosts := list -}}
