@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -147,17 +148,31 @@ func (f *passage) pass(in *http.Request, by http.RoundTripper) {
 		ModifyResponse: f.received,
 		ErrorHandler:   f.failed,
 	}
+	in.Header = nil // a copy of it would be thrown away: see header
 	reverse.ServeHTTP(f.x.w, in)
 }
 
-// rewrite runs after ReverseProxy has removed the hop-by-hop headers, so that a
-// client cannot have our own removed by naming them in Connection.
+// rewrite gives the outgoing request its header. An upgrade takes another way: any
+// protocol but WebSocket is not switched to; h2c above all would be a tunnel in
+// which no further request is judged.
 func (f *passage) rewrite(pr *httputil.ProxyRequest) {
-	// An upgrade takes another way. Any protocol but WebSocket is not switched to:
-	// h2c above all would be a tunnel in which no further request is judged.
-	delete(pr.Out.Header, "Upgrade")
-	delete(pr.Out.Header, "Connection")
+	pr.Out.Header = f.header()
 	f.address(pr.Out)
+}
+
+// header is the client's without what is meant for the next hop alone, before
+// anything is added: no client has our own removed by naming it in Connection. It
+// has room for what dress adds, and shares the values, to which nobody writes.
+func (f *passage) header() http.Header {
+	const added = 14 // X-Forwarded-* and its kin, identity
+	in := f.x.r.Header
+	h := make(http.Header, len(in)+added)
+	maps.Copy(h, in)
+	dropHopByHop(h)
+	if lists(in["Te"], "trailers") { // gRPC asks for them at each hop (RFC 9110, 10.1.4)
+		h["Te"] = []string{"trailers"}
+	}
+	return h
 }
 
 // address makes of a copy of the client's request, hop-by-hop headers removed,

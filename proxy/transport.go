@@ -116,7 +116,7 @@ func newTransport(c *config.Upstream, timeouts config.Timeouts, cas *x509.CertPo
 		ResponseHeaderTimeout:  time.Duration(timeouts.UpstreamHeader),
 		ExpectContinueTimeout:  time.Second, // 0 would have clients send bodies that nobody has asked for
 		DisableCompression:     true,        // what the client did not ask for would break ETag and Range
-		MaxIdleConnsPerHost:    256,         // the default of 2 dials anew for each of a page's requests
+		MaxIdleConnsPerHost:    1024,        // with fewer than there are at once, requests dial anew
 		IdleConnTimeout:        30 * time.Second,
 		MaxResponseHeaderBytes: 256 << 10,
 		TLSClientConfig:        &tls.Config{RootCAs: cas, MinVersion: tls.VersionTLS12},

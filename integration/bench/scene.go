@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/example-org/authgate/integration/issuer"
 	"github.com/example-org/authgate/integration/program"
 )
 
@@ -30,7 +31,7 @@ const (
 type scene struct {
 	dir        string
 	contenders []*contender
-	issuer     *issuer
+	issuer     *issuer.Server
 	cookies    []string // NAME=VALUE, one for each of the people
 	processes  []*program.Process
 	ports      []*program.Port
@@ -60,7 +61,7 @@ func setScene(ctx context.Context, dir string, o options, progress io.Writer) (s
 			return s, err
 		}
 	}
-	if s.issuer, err = newIssuer(ctx); err != nil {
+	if s.issuer, err = issuer.Start(groupNames()...); err != nil {
 		return s, err
 	}
 	role := "upstream"
@@ -87,7 +88,11 @@ func setScene(ctx context.Context, dir string, o options, progress io.Writer) (s
 	if err := s.signInAll(ctx, s.contenders[len(s.contenders)-1], max(o.people, o.websockets/socketsEach)); err != nil || o.websockets > 0 {
 		return s, err
 	}
-	if err := s.startAuthgate(ctx, binary, upstream, "authgate-audit", filepath.Join(dir, "audit.jsonl")); err != nil {
+	records := filepath.Join(dir, "records") // of their own: authgate watches the folder of its policy
+	if err := os.Mkdir(records, 0o700); err != nil {
+		return s, err
+	}
+	if err := s.startAuthgate(ctx, binary, upstream, "authgate-audit", filepath.Join(records, "audit.jsonl")); err != nil {
 		return s, err
 	}
 	return s, s.startNginx(ctx, upstream, progress)
@@ -140,22 +145,22 @@ func (s *scene) startAuthgate(ctx context.Context, binary, upstream, name, audit
 	config := fmt.Sprintf(`listen: %q
 adminListen: %q
 trustedProxies: [127.0.0.1/32]
-issuer: {url: %q, clientID: %s, clientSecret: bench}
+issuer: {url: %q, clientID: %s, clientSecret: %s}
 session: {keys: {file: %q}}
 policy: {files: [%q]}
 audit: {output: %q}
 timeouts: {shutdownDelay: 0s, shutdown: 1s}
 upstreams:
 - {name: argocd, hosts: [%q], url: "http://%s", kind: argo-cd, identity: {headers: true}}
-`, address, admin, s.issuer.url, clientID, file("keys"), file("policy.csv"), audit, host, upstream)
-	key, err := os.ReadFile(file("keys"))
-	if errors.Is(err, fs.ErrNotExist) {
-		if key, err = exec.CommandContext(ctx, binary, "keygen").Output(); err == nil {
-			err = os.WriteFile(file("keys"), key, 0o600)
+`, address, admin, s.issuer.URL(), issuer.ClientID, issuer.ClientSecret, file("keys"), file("policy.csv"), audit, host, upstream)
+	if _, err := os.Stat(file("keys")); errors.Is(err, fs.ErrNotExist) { // both take the sessions of the first
+		keys, err := exec.CommandContext(ctx, binary, "keygen").Output()
+		if err == nil {
+			err = os.WriteFile(file("keys"), keys, 0o600)
 		}
-	}
-	if err != nil {
-		return fmt.Errorf("making session keys: %w", err)
+		if err != nil {
+			return fmt.Errorf("making session keys: %w", err)
+		}
 	}
 	if err := os.WriteFile(file("policy.csv"), []byte(policy()), 0o600); err != nil {
 		return err
@@ -178,7 +183,7 @@ func (s *scene) signInAll(ctx context.Context, c *contender, people int) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	err := c.process.Await(ctx, func(ctx context.Context) (err error) { // it may still be looking for its issuer
-		s.cookies[0], err = s.signIn(ctx, c, "person-0")
+		s.cookies[0], err = issuer.SignIn(ctx, c.address, host, "person-0", balancer...)
 		return err
 	})
 	if err != nil {
@@ -190,7 +195,7 @@ func (s *scene) signInAll(ctx context.Context, c *contender, people int) error {
 		workers.Go(func() {
 			for i := 1 + worker; i < people && ctx.Err() == nil; i += atOnce {
 				var err error
-				if s.cookies[i], err = s.signIn(ctx, c, fmt.Sprint("person-", i)); err != nil {
+				if s.cookies[i], err = issuer.SignIn(ctx, c.address, host, fmt.Sprint("person-", i), balancer...); err != nil {
 					cancel(err)
 				}
 			}
@@ -295,6 +300,9 @@ func (s *scene) freeAddress(ctx context.Context) (string, error) {
 	return fmt.Sprintf("127.0.0.1:%d", port.Number), nil
 }
 
+// balancer is what an ALB adds to a request: names, and values.
+var balancer = []string{"X-Forwarded-For", "203.0.113.7", "X-Forwarded-Proto", "https", "X-Forwarded-Port", "443"}
+
 // browserHeaders are sent by every client: those of a browser, and what an ALB
 // adds.
 func browserHeaders(cookie string) http.Header {
@@ -302,7 +310,9 @@ func browserHeaders(cookie string) http.Header {
 		"User-Agent": {"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}, "Accept": {"*/*"},
 		"Accept-Language": {"en-US,en;q=0.5"}, "Accept-Encoding": {"gzip, deflate, br"}, "Referer": {"https://" + host + "/applications"},
 		"Sec-Fetch-Site": {"same-origin"}, "Sec-Fetch-Mode": {"cors"}, "Sec-Fetch-Dest": {"empty"},
-		"X-Forwarded-For": {"203.0.113.7"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Port": {"443"},
+	}
+	for i := 0; i < len(balancer); i += 2 {
+		h.Set(balancer[i], balancer[i+1])
 	}
 	if cookie != "" {
 		h.Set("Cookie", cookie)
@@ -316,7 +326,7 @@ func (s *scene) strike() (err error) {
 		err = errors.Join(err, s.processes[i].Stop())
 	}
 	if s.issuer != nil {
-		err = errors.Join(err, s.issuer.close())
+		s.issuer.Close()
 	}
 	for _, p := range s.ports {
 		err = errors.Join(err, p.Release())
