@@ -29,6 +29,11 @@ func (p *Proxy) admit(x *exchange) bool {
 			return x.refuse(http.StatusBadRequest, "bad_header", "The request was refused: it has two values of "+name+".", nil)
 		}
 	}
+	// HTTP/1 leaves only lengths of digits. HTTP/2 takes any other for nothing, and
+	// whether its body or its answer comes first is chance.
+	if length := x.r.Header["Content-Length"]; len(length) > 0 && strings.Trim(length[0], "0123456789") != "" {
+		return x.refuse(http.StatusBadRequest, "bad_header", "The request was refused: its Content-Length is no number.", nil)
+	}
 	// HTTP/2 clients name the host in :authority, and a Host beside it has to agree
 	// (RFC 9113, 8.3.1). HTTP/1 leaves none in the map.
 	if host := x.r.Header["Host"]; len(host) > 0 && host[0] != x.r.Host {
