@@ -206,7 +206,8 @@ func (i *issuer) approve(t *testing.T, there string) url.Values {
 func (i *issuer) login(t *testing.T, rp *identity.RelyingParty) (identity.Principal, error) {
 	t.Helper()
 	l, answer := i.halfLogin(t, rp)
-	return rp.Finish(t.Context(), l, answer)
+	g, err := rp.Finish(t.Context(), l, answer)
+	return g.Principal, err
 }
 
 // halfLogin stops when the browser is back with the issuer's answer.

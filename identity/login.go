@@ -48,31 +48,35 @@ func (rp *RelyingParty) Begin(redirectURI string) (Login, string, error) {
 	return l, there, nil
 }
 
-// Finish turns the issuer's answer, the query of the callback, into a principal.
+// Finish turns the issuer's answer, the query of the callback, into a grant.
 // The code is spent by it, whatever comes of it.
-func (rp *RelyingParty) Finish(ctx context.Context, l Login, callback url.Values) (Principal, error) {
+func (rp *RelyingParty) Finish(ctx context.Context, l Login, callback url.Values) (Grant, error) {
 	p, err := rp.provider()
 	if err != nil {
-		return Principal{}, err
+		return Grant{}, err
 	}
 	code, err := rp.readCallback(p, l, callback)
 	if err != nil {
-		return Principal{}, err
+		return Grant{}, err
 	}
 	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, rp.client), attemptTimeout)
 	defer cancel()
 	tokens, err := rp.oauth(p, l).Exchange(ctx, code, oauth2.VerifierOption(l.Verifier))
 	if err != nil {
-		return Principal{}, exchangeError(ctx, p, err)
+		return Grant{}, exchangeError(ctx, p, err)
 	}
 	c, err := rp.verify(ctx, p, tokens)
 	if err != nil {
-		return Principal{}, err
+		return Grant{}, err
 	}
 	if err := rp.check(c, l.Nonce); err != nil {
-		return Principal{}, err
+		return Grant{}, err
 	}
-	return rp.principal(c)
+	principal, err := rp.principal(c)
+	if err != nil {
+		return Grant{}, err
+	}
+	return Grant{Principal: principal, Refresh: tokens.RefreshToken, Read: rp.cfg.Now()}, nil
 }
 
 // readCallback finds the code, if the answer is one to this login and a yes.

@@ -28,7 +28,8 @@ func TestLoginSurvivesTheCookieBetweenItsHalves(t *testing.T) {
 	if err := json.Unmarshal(must(json.Marshal(l)), &kept); err != nil {
 		t.Fatal(err)
 	}
-	p, err := rp.Finish(t.Context(), kept, i.approve(t, there))
+	g, err := rp.Finish(t.Context(), kept, i.approve(t, there))
+	p := g.Principal
 	if err != nil || p.Subject == "" || p.Groups[0] != "example-org:argo" {
 		t.Errorf("%+v, %v", p, err)
 	}

@@ -79,8 +79,8 @@ func (x *exchange) asksPlainly() bool {
 // holdsSecureCookie finds a cookie that browsers send over https alone (RFC 6265bis,
 // 4.1.3): an ingress behind a balancer that ends TLS speaks of http.
 func (p *Proxy) holdsSecureCookie(h http.Header) bool {
-	secure := p.sessions.Name(true)
-	if secure == p.sessions.Name(false) {
+	secure := p.jar.Name(true)
+	if secure == p.jar.Name(false) {
 		return false
 	}
 	for name := range session.Names(h) {

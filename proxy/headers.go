@@ -12,7 +12,7 @@ import (
 // authgate's own word: what only a proxy may say is gone before it is said anew.
 func (p *Proxy) dress(x *exchange, h http.Header) {
 	dropBelieved(h)
-	p.sessions.Strip(h)
+	p.jar.Strip(h)
 	if !isGRPC(x.r) && !isGRPCWeb(x.r) {
 		delete(h, "Grpc-Timeout") // grpc-gateway obeys it on REST calls
 	}
@@ -29,7 +29,7 @@ func (p *Proxy) dress(x *exchange, h http.Header) {
 // every response, interim ones and trailers included.
 func (p *Proxy) undress(h http.Header) {
 	if cookies := h["Set-Cookie"]; len(cookies) > 0 {
-		h["Set-Cookie"] = slices.DeleteFunc(cookies, p.sessions.Owns)
+		h["Set-Cookie"] = slices.DeleteFunc(cookies, p.jar.Owns)
 	}
 	delete(h, "Set-Cookie2")
 	delete(h, "Alt-Svc") // would lead browsers around authgate (RFC 7838)

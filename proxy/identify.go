@@ -19,7 +19,7 @@ func (p *Proxy) identify(x *exchange) bool {
 		x.credential = true
 		return true
 	}
-	s, err := p.sessions.Open(x.r.Header, x.client.secure())
+	s, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.secure())
 	if err != nil {
 		x.sessionErr = err
 		return true

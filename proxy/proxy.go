@@ -30,14 +30,18 @@ type issuer interface {
 	Ready() error
 	Up() bool
 	Begin(redirectURI string) (identity.Login, string, error)
-	Finish(ctx context.Context, login identity.Login, callback url.Values) (identity.Principal, error)
+	Finish(ctx context.Context, login identity.Login, callback url.Values) (identity.Grant, error)
+	Refresh(ctx context.Context, g identity.Grant) (identity.Grant, error)
+	ReadLogout(ctx context.Context, raw string) (identity.Logout, error)
+	SignOutURL(g identity.Grant, back string) string
 }
 
 // Options are the parts that a Proxy is made of.
 type Options struct {
 	Config *config.Config
 	Issuer issuer
-	Keys   session.Keys
+	Keys   *session.Ring
+	Redis  *session.Redis // nil: sessions are kept in cookies
 	Policy *policy.Snapshot
 	Shadow *policy.Snapshot // a candidate; nil: none
 	Audit  *audit.Writer
@@ -56,7 +60,8 @@ type Options struct {
 // Proxy answers requests, or forwards them.
 type Proxy struct {
 	issuer   issuer
-	sessions *session.Cookies
+	jar      *session.Jar
+	sessions *session.Keeper
 	logins   *session.Sealer
 	pages    *page.Set
 	audit    *audit.Writer
@@ -84,25 +89,17 @@ func New(o Options) (*Proxy, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	cookie := o.Config.Session.Cookie
-	sessions, err := session.NewCookies(o.Keys, cookie.Name, cookie.Domain, o.Now)
-	if err != nil {
-		return nil, err
-	}
-	logins, err := o.Keys.Sealer("login")
-	if err != nil {
-		return nil, err
-	}
 	pages, err := page.New()
 	if err != nil {
 		return nil, err
 	}
 	p := &Proxy{
-		issuer: o.Issuer, sessions: sessions, logins: logins, pages: pages, audit: o.Audit, log: o.Log, now: o.Now,
+		issuer: o.Issuer, logins: o.Keys.Sealer("login"), pages: pages, audit: o.Audit, log: o.Log, now: o.Now,
 		confirming: (*policy.Snapshot).Confirm,
 		overloaded: o.Overloaded,
 		config:     o.Config, prefix: o.Config.PathPrefix,
 	}
+	p.keepSessions(o)
 	for i := range o.Config.Upstreams {
 		u := &o.Config.Upstreams[i]
 		p.upstreams = append(p.upstreams, newUpstream(u, o.Config.Timeouts, o.UpstreamCAs[u.Name], o.Log))

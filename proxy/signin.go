@@ -67,13 +67,14 @@ func (p *Proxy) callback(x *exchange) bool {
 			Detail: "This login was begun in another browser, was finished already, or is too old.",
 		}, "/")
 	}
-	who, err := p.issuer.Finish(x.r.Context(), begun.Login, answer)
+	grant, err := p.issuer.Finish(x.r.Context(), begun.Login, answer)
 	if err != nil {
 		result, refusal := refusalOfLogin(err)
 		return p.loginFailed(x, result, refusal, begun.ReturnTo)
 	}
-	s := session.Begin(who, p.now(), time.Duration(p.config.Session.Lifetime))
-	if err := p.sessions.Save(x.w, s, x.client.secure()); err != nil {
+	s, err := p.sessions.Begin(x.r.Context(), x.w, x.r.Header, grant, x.client.secure())
+	if err != nil {
+		who := grant.Principal
 		p.log.Error("session not kept", "id", x.id, "request_id", x.requestID, "sub", who.Subject, "groups", len(who.Groups), "error", err,
 			"mend", "the groups of this person do not fit: let the issuer send fewer (its teams filter)")
 		return p.loginFailed(x, "too_large", Refusal{
@@ -219,7 +220,7 @@ func (p *Proxy) signOut(x *exchange) bool {
 		// Nothing else bounds how long a form may take to come.
 		_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(signOutWait))
 		rd := x.r.FormValue("rd")
-		p.sessions.End(x.w, x.client.secure())
+		_ = p.sessions.End(x.r.Context(), x.w, x.r.Header, x.session, x.client.secure())
 		p.endStreams(x.session.ID, cutSignedOut)
 		x.event = audit.Logout
 		if rd != "" {

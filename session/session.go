@@ -21,23 +21,31 @@ import (
 )
 
 // Session is a principal who signed in, and until when that holds. The zero
-// Session is over.
+// Session is over. Its JSON is sealed before it is kept anywhere.
 type Session struct {
-	ID        string             `json:"id"` // random; names the session in memory, never shown
-	Principal identity.Principal `json:"p"`
-	Begun     time.Time          `json:"b"`
-	Expires   time.Time          `json:"e"`
+	identity.Grant `json:"g"`
+
+	ID      string    `json:"id"`          // random; names the session in memory and in lists, opens nothing
+	Begun   time.Time `json:"b"`           // the login
+	Expires time.Time `json:"e"`           // whatever happens until then
+	Seen    time.Time `json:"u"`           // last use, to about a tenth of the idle timeout
+	LeftOut int       `json:"l,omitempty"` // groups that did not fit, none of which the policy names
+
+	shown shown // what the browser's cookie holds of it
 }
 
-// Begin makes the session of a principal who signed in now. It lasts for
-// lifetime, but never longer than the ID token: without a refresh the groups in
-// it are as old as that token.
-func Begin(p identity.Principal, now time.Time, lifetime time.Duration) Session {
+// shown tells how old the browser's copy of a session is.
+type shown struct{ read, seen time.Time }
+
+// Begin makes the session of somebody who signed in now. It lasts for lifetime;
+// without a refresh token never longer than the ID token, for its groups are as
+// old as that.
+func Begin(g identity.Grant, now time.Time, lifetime time.Duration) Session {
 	expires := now.Add(lifetime)
-	if p.Expiry.Before(expires) {
-		expires = p.Expiry
+	if g.Refresh == "" && g.Principal.Expiry.Before(expires) {
+		expires = g.Principal.Expiry
 	}
-	return Session{ID: newID(), Principal: p, Begun: now, Expires: expires}
+	return Session{Grant: g, ID: newID(), Begun: now, Expires: expires, Seen: now}
 }
 
 // Over reports whether the session has ended by now.

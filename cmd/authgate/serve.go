@@ -20,6 +20,7 @@ import (
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/listen"
 	"github.com/example-org/authgate/proxy"
+	"github.com/example-org/authgate/session"
 )
 
 func newServe() *cobra.Command {
@@ -91,7 +92,7 @@ func serve(ctx context.Context, file string, log leveled, stdout, stderr io.Writ
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	issuer := newRelyingParty(parts.issuer, registry, log.Logger)
 	gate, err := proxy.New(proxy.Options{
-		Config: c, Issuer: issuer, Keys: parts.keys, Policy: parts.policy, Shadow: parts.shadow, UpstreamCAs: parts.upstreams,
+		Config: c, Issuer: issuer, Keys: session.NewRing(parts.keys), Policy: parts.policy, Shadow: parts.shadow, UpstreamCAs: parts.upstreams,
 		Audit: audit.New(records, log.Logger), Overloaded: listen.Overloaded, Registry: registry, Log: log.Logger,
 	})
 	if err != nil {

@@ -1,0 +1,74 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/example-org/authgate/identity"
+)
+
+// Store is where sessions rest between requests: [Cookies] or [Redis]. It is safe
+// for concurrent use.
+type Store interface {
+	// Open finds the session that a request's cookies name, as new as is known.
+	// The error is ErrNone, ErrAmbiguous, ErrBroken, ErrOver or ErrStoreDown.
+	Open(ctx context.Context, h http.Header, secure bool) (Session, error)
+
+	// Begin remembers a new session and gives the browser its cookie. h are the
+	// request's headers: pieces of an older session go. ErrTooLarge, ErrStoreDown.
+	Begin(ctx context.Context, w http.ResponseWriter, h http.Header, s Session, secure bool) error
+
+	// Give hands the browser what has changed since it was last told, if anything.
+	// It is called once for a response, before its header is sent, and is cheap.
+	Give(w http.ResponseWriter, h http.Header, s Session, secure bool)
+
+	// Forget takes the cookie from the browser.
+	Forget(w http.ResponseWriter, h http.Header, secure bool)
+
+	// Current is the newest known copy of a session that was opened earlier, for
+	// what outlives a request. It waits for nothing. ErrOver, ErrStoreDown.
+	Current(s Session) (Session, error)
+
+	// Renew has the issuer say again who somebody is, and remembers it.
+	Renew(ctx context.Context, s Session, ask Ask) (Session, error)
+
+	// Owner names what one renewal at a time is for.
+	Owner(s Session) string
+
+	// Revoke ends sessions, and says how many it knew of.
+	Revoke(ctx context.Context, which Which) (int, error)
+
+	// List gives sessions without their tokens. ErrNoList where there is no list.
+	List(ctx context.Context, which Which) ([]Session, error)
+
+	// Down says why the store does not answer; nil: it does, or needs not to.
+	Down() error
+
+	// Run does the store's work in the background until ctx ends.
+	Run(ctx context.Context)
+}
+
+// Ask asks the issuer: [identity.RelyingParty.Refresh].
+type Ask func(ctx context.Context, g identity.Grant) (identity.Grant, error)
+
+// Which selects sessions: those that agree with every field that is not empty,
+// and none where all are, but for All.
+type Which struct {
+	ID              string // as List shows it
+	Email           string
+	Issuer, Subject string
+	IssuerSession   string // sid
+	All             bool
+}
+
+// Why there is no session in a request.
+var (
+	ErrNone      = errors.New("no session cookie")
+	ErrAmbiguous = errors.New("several session cookies: one of them was planted")
+	ErrBroken    = errors.New("the session cookie does not open: it was changed, or sealed with other keys")
+	ErrOver      = errors.New("the session is over")
+	ErrStale     = errors.New("the groups are too old, and the issuer does not tell them anew")
+	ErrStoreDown = errors.New("the session store does not answer")
+	ErrNoList    = errors.New("sessions in cookies are not listed anywhere: use session.store: redis")
+)
