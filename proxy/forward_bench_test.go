@@ -115,22 +115,19 @@ func benchedGate(b *testing.B, upstream string, records *os.File) (*proxy.Proxy,
 		out = records
 	}
 	p, err := proxy.New(proxy.Options{
-		Config: c, Issuer: &fakeIssuer{}, Keys: keys, Policy: manyRows(b, 1000), Audit: audit.New(out, log), Registry: prometheus.NewRegistry(), Log: log,
+		Config: c, Issuer: &fakeIssuer{}, Keys: session.NewRing(keys), Policy: manyRows(b, 1000), Audit: audit.New(out, log), Registry: prometheus.NewRegistry(), Log: log,
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	cookies, err := session.NewCookies(keys, "authgate", "", nil)
-	if err != nil {
-		b.Fatal(err)
-	}
+	cookies := session.NewCookies(session.CookieOptions{Jar: proxy.NewJar(c.Session.Cookie), Keys: session.NewRing(keys)})
 	who := identity.Principal{Issuer: "https://dex.example.com", Subject: "CgcxMDAwMDAwEgZnaXRodWI", Email: "bob@example.com", EmailVerified: true, Username: "bob", Expiry: time.Now().Add(time.Hour)}
 	who.Groups = []string{"example-org:dev"}
 	for range 19 {
 		who.Groups = append(who.Groups, "example-org:platform-"+session.NewKey()[:2])
 	}
 	w := httptest.NewRecorder()
-	if err := cookies.Save(w, session.Begin(who, time.Now(), time.Hour), true); err != nil {
+	if err := cookies.Begin(b.Context(), w, nil, session.Begin(identity.Grant{Principal: who}, time.Now(), time.Hour), true); err != nil {
 		b.Fatal(err)
 	}
 	cookie := w.Result().Cookies()[0]

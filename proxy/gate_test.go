@@ -64,7 +64,12 @@ var people = map[string]identity.Principal{
 
 // fakeIssuer stands in for the relying party: package identity has its own tests
 // against issuers, and integration/ has a real one.
-type fakeIssuer struct{ ready error }
+type fakeIssuer struct {
+	ready   error
+	refresh session.Ask
+	logout  func(raw string) (identity.Logout, error)
+	signOut string // end_session_endpoint; empty: none
+}
 
 func (f *fakeIssuer) Ready() error { return f.ready }
 func (f *fakeIssuer) Up() bool     { return f.ready == nil }
@@ -77,21 +82,47 @@ func (f *fakeIssuer) Begin(redirectURI string) (identity.Login, string, error) {
 	return l, "https://dex.example.com/auth?" + url.Values{"state": {l.State}, "redirect_uri": {redirectURI}}.Encode(), nil
 }
 
-func (f *fakeIssuer) Finish(_ context.Context, l identity.Login, callback url.Values) (identity.Principal, error) {
+func (f *fakeIssuer) Finish(_ context.Context, l identity.Login, callback url.Values) (identity.Grant, error) {
 	switch {
 	case callback.Get("state") != l.State:
-		return identity.Principal{}, identity.ErrStateMismatch
+		return identity.Grant{}, identity.ErrStateMismatch
 	case callback.Get("error") != "":
-		return identity.Principal{}, &identity.LoginRefusedError{Code: callback.Get("error")}
+		return identity.Grant{}, &identity.LoginRefusedError{Code: callback.Get("error")}
 	case callback.Get("code") == "wrong-secret":
-		return identity.Principal{}, &identity.ExchangeError{Status: 401, Code: "invalid_client"}
+		return identity.Grant{}, &identity.ExchangeError{Status: 401, Code: "invalid_client"}
 	}
 	p, ok := people[callback.Get("code")]
 	if !ok {
-		return p, errors.New("unknown code")
+		return identity.Grant{}, errors.New("unknown code")
 	}
+	return granted(p), nil
+}
+
+// granted is what the issuer gives for a principal; without a refresh token.
+func granted(p identity.Principal) identity.Grant {
 	p.Issuer, p.Expiry = "https://dex.example.com", time.Now().Add(time.Hour)
-	return p, nil
+	return identity.Grant{Principal: p, Read: time.Now()}
+}
+
+func (f *fakeIssuer) Refresh(ctx context.Context, g identity.Grant) (identity.Grant, error) {
+	if f.refresh == nil {
+		return identity.Grant{}, errors.New("no answer")
+	}
+	return f.refresh(ctx, g)
+}
+
+func (f *fakeIssuer) ReadLogout(_ context.Context, raw string) (identity.Logout, error) {
+	if f.logout == nil {
+		return identity.Logout{}, errors.New("not a logout token")
+	}
+	return f.logout(raw)
+}
+
+func (f *fakeIssuer) SignOutURL(_ identity.Grant, back string) string {
+	if f.signOut == "" {
+		return ""
+	}
+	return f.signOut + "?" + url.Values{"post_logout_redirect_uri": {back}}.Encode()
 }
 
 // gate is an authgate on a loopback port, in front of one server that plays
@@ -134,12 +165,11 @@ func newGateBehind(t testing.TB, trusted, upstreamURL string, changes ...func(*p
 		t.Fatal(err)
 	}
 	g := &gate{t: t, issuer: &fakeIssuer{}, registry: prometheus.NewRegistry(), log: &syncBuffer{}, audit: &syncBuffer{}}
-	if g.cookies, err = session.NewCookies(keys, "authgate", "", nil); err != nil {
-		t.Fatal(err)
-	}
+	ring := session.NewRing(keys)
+	g.cookies = session.NewCookies(session.CookieOptions{Jar: proxy.NewJar(c.Session.Cookie), Keys: ring})
 	log := slog.New(slog.NewTextHandler(g.log, nil))
 	options := proxy.Options{
-		Config: c, Issuer: g.issuer, Keys: keys, Policy: load(t, rules), Audit: audit.New(g.audit, log), Registry: g.registry, Log: log,
+		Config: c, Issuer: g.issuer, Keys: ring, Policy: load(t, rules), Audit: audit.New(g.audit, log), Registry: g.registry, Log: log,
 	}
 	for _, change := range changes {
 		change(&options)
@@ -166,10 +196,8 @@ func load(t testing.TB, csv string) *policy.Snapshot {
 // keeps it.
 func (g *gate) as(who string) []string {
 	g.t.Helper()
-	p := people[who]
-	p.Issuer, p.Expiry = "https://dex.example.com", time.Now().Add(time.Hour)
 	w := httptest.NewRecorder()
-	if err := g.cookies.Save(w, session.Begin(p, time.Now(), time.Hour), true); err != nil {
+	if err := g.cookies.Begin(g.t.Context(), w, nil, session.Begin(granted(people[who]), time.Now(), time.Hour), true); err != nil {
 		g.t.Fatal(err)
 	}
 	cookie := w.Result().Cookies()[0]
