@@ -37,17 +37,18 @@ const (
 type issuer struct {
 	url string // what it calls itself
 
-	mu        sync.Mutex
-	published []jose.JSONWebKey
-	sign      func(claims []byte) string
-	document  func(map[string]any)        // bends the discovery document
-	claims    func(map[string]any)        // bends the ID token
-	tokens    func(map[string]any)        // bends the token response
-	onToken   func()                      // before a token is made
-	instead   map[string]http.HandlerFunc // path below the issuer → another answer
-	codes     map[string]url.Values       // code → authorization request
-	asked     []string                    // paths below the issuer
-	authBy    string                      // how the client last authenticated
+	mu         sync.Mutex
+	published  []jose.JSONWebKey
+	sign       func(claims []byte) string
+	document   func(map[string]any)        // bends the discovery document
+	claims     func(map[string]any)        // bends the ID token
+	tokens     func(map[string]any)        // bends the token response
+	onToken    func()                      // before a token is made
+	instead    map[string]http.HandlerFunc // path below the issuer → another answer
+	codes      map[string]url.Values       // code → authorization request
+	refreshing map[string]string           // refresh token → nonce of its login
+	asked      []string                    // paths below the issuer
+	authBy     string                      // how the client last authenticated
 }
 
 // Generating RSA keys takes longer than all else here.
@@ -144,6 +145,10 @@ func (i *issuer) token(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusUnauthorized, map[string]string{"error": "invalid_client", "error_description": "no " + secret})
 		return
 	}
+	if r.PostFormValue("grant_type") == "refresh_token" {
+		i.refresh(w, r.PostFormValue("refresh_token"))
+		return
+	}
 	request := i.codes[r.PostFormValue("code")]
 	delete(i.codes, r.PostFormValue("code"))
 	challenge := sha256.Sum256([]byte(r.PostFormValue("code_verifier")))
@@ -156,15 +161,36 @@ func (i *issuer) token(w http.ResponseWriter, r *http.Request) {
 	if i.onToken != nil {
 		i.onToken()
 	}
+	i.grant(w, request.Get("nonce"))
+}
+
+// refresh honours each token once, as Dex does.
+func (i *issuer) refresh(w http.ResponseWriter, token string) {
+	nonce, ok := i.refreshing[token]
+	if !ok {
+		answer(w, http.StatusBadRequest, map[string]string{"error": "invalid_request", "error_description": "claimed " + token})
+		return
+	}
+	delete(i.refreshing, token)
+	i.grant(w, nonce)
+}
+
+// grant gives tokens, a new refresh token among them.
+func (i *issuer) grant(w http.ResponseWriter, nonce string) {
 	now := time.Now()
 	claims := map[string]any{
-		"iss": i.url, "sub": "CgVhbGljZQ", "aud": clientID, "nonce": request.Get("nonce"),
+		"iss": i.url, "sub": "CgVhbGljZQ", "aud": clientID, "nonce": nonce,
 		"iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),
 		"email": "alice@example.com", "email_verified": true,
 		"name": "Alice", "preferred_username": "alice", "groups": []string{"example-org:argo"},
 	}
 	apply(i.claims, claims)
-	tokens := map[string]any{"access_token": accessToken, "token_type": "Bearer", "id_token": i.sign(must(json.Marshal(claims)))}
+	refresh := rand.Text()
+	if i.refreshing == nil {
+		i.refreshing = map[string]string{}
+	}
+	i.refreshing[refresh] = nonce
+	tokens := map[string]any{"refresh_token": refresh, "access_token": accessToken, "token_type": "Bearer", "id_token": i.sign(must(json.Marshal(claims)))}
 	apply(i.tokens, tokens)
 	answer(w, http.StatusOK, tokens)
 }

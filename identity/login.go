@@ -72,11 +72,7 @@ func (rp *RelyingParty) Finish(ctx context.Context, l Login, callback url.Values
 	if err := rp.check(c, l.Nonce); err != nil {
 		return Grant{}, err
 	}
-	principal, err := rp.principal(c)
-	if err != nil {
-		return Grant{}, err
-	}
-	return Grant{Principal: principal, Refresh: tokens.RefreshToken, Read: rp.cfg.Now()}, nil
+	return rp.grant(c, tokens)
 }
 
 // readCallback finds the code, if the answer is one to this login and a yes.

@@ -48,6 +48,7 @@ type RelyingParty struct {
 	broken error // no request can be sent with this Config
 
 	view       atomic.Pointer[view]
+	logouts    logouts
 	discovered chan struct{} // closed with the first provider
 	once       sync.Once
 }
@@ -65,6 +66,8 @@ type provider struct {
 	metadata   metadata
 	algorithms []string // of the announced ones, those that prove something
 	keys       *oidc.RemoteKeySet
+
+	keysForStrangers *oidc.RemoteKeySet // for tokens that did not come from the token endpoint (keys.go)
 }
 
 // metadata are the members of the discovery document that go-oidc keeps to itself
@@ -73,6 +76,7 @@ type metadata struct {
 	Keys        string   `json:"jwks_uri"`
 	Algorithms  []string `json:"id_token_signing_alg_values_supported"`
 	AuthMethods []string `json:"token_endpoint_auth_methods_supported"`
+	EndSession  string   `json:"end_session_endpoint"`
 	NamesItself bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
@@ -218,6 +222,11 @@ func (rp *RelyingParty) fetch(ctx context.Context) (*provider, error) {
 			return nil, fmt.Errorf("its %s %w", e.name, err)
 		}
 	}
+	if p.metadata.EndSession != "" {
+		if err := rp.checkEndpoint(p.metadata.EndSession); err != nil {
+			return nil, fmt.Errorf("its end_session_endpoint %w", err)
+		}
+	}
 	if p.endpoint.AuthStyle, err = authStyle(p.metadata.AuthMethods); err != nil {
 		return nil, err
 	}
@@ -225,6 +234,9 @@ func (rp *RelyingParty) fetch(ctx context.Context) (*provider, error) {
 		return nil, err
 	}
 	p.keys = oidc.NewRemoteKeySet(ctx, p.metadata.Keys)
+	p.keysForStrangers = oidc.NewRemoteKeySet(oidc.ClientContext(ctx, &http.Client{
+		Transport: &keyAnswers{base: rp.client.Transport, now: rp.cfg.Now}, CheckRedirect: refuseRedirect, Timeout: keyFetchTimeout,
+	}), p.metadata.Keys)
 	return p, nil
 }
 

@@ -47,13 +47,25 @@ func (rp *RelyingParty) verify(ctx context.Context, p *provider, tokens *oauth2.
 	if raw == "" {
 		return nil, refused("the issuer sent none")
 	}
-	if alg := algorithm(raw); !slices.Contains(p.algorithms, alg) {
-		return nil, refused("it is signed with %s; the issuer announces, and authgate accepts, %s", quoted(alg), strings.Join(p.algorithms, ", "))
+	token, c, err := rp.open(ctx, p, p.keys, raw)
+	if err != nil {
+		return nil, err
+	}
+	if token.AccessTokenHash != "" && token.VerifyAccessToken(tokens.AccessToken) != nil {
+		return nil, refused("its at_hash belongs to another access token")
+	}
+	return c, nil
+}
+
+// open establishes that the issuer signed a JWT, and gives its claims.
+func (rp *RelyingParty) open(ctx context.Context, p *provider, by *oidc.RemoteKeySet, raw string) (*oidc.IDToken, claims, error) {
+	if alg := header(raw).Alg; !slices.Contains(p.algorithms, alg) {
+		return nil, nil, refused("it is signed with %s; the issuer announces, and authgate accepts, %s", quoted(alg), strings.Join(p.algorithms, ", "))
 	}
 	// go-oidc checks signature and form here. Issuer, audience and times are for
 	// check: go-oidc's refusals cannot be told apart, it gives no leeway on exp,
 	// takes no notice of iat, and lets Google leave the scheme out of iss.
-	keys := &keySet{RemoteKeySet: p.keys}
+	keys := &keySet{RemoteKeySet: by}
 	token, err := oidc.NewVerifier(rp.cfg.URL, keys, &oidc.Config{
 		SupportedSigningAlgs: p.algorithms,
 		SkipIssuerCheck:      true,
@@ -61,16 +73,13 @@ func (rp *RelyingParty) verify(ctx context.Context, p *provider, tokens *oauth2.
 		SkipExpiryCheck:      true,
 	}).Verify(ctx, raw)
 	if err != nil {
-		return nil, verificationError(ctx, p, keys.err)
-	}
-	if token.AccessTokenHash != "" && token.VerifyAccessToken(tokens.AccessToken) != nil {
-		return nil, refused("its at_hash belongs to another access token")
+		return nil, nil, verificationError(ctx, p, keys.err)
 	}
 	var c claims
 	if err := token.Claims(&c); err != nil {
-		return nil, refused("its claims are not a JSON object")
+		return nil, nil, refused("its claims are not a JSON object")
 	}
-	return c, nil
+	return token, c, nil
 }
 
 // keySet remembers why a signature was not verified; the verifier would keep
@@ -102,21 +111,17 @@ func verificationError(ctx context.Context, p *provider, keyErr error) error {
 	}
 }
 
-// algorithm reads what a token says it is signed with, unverified; "" where it
-// is no JWT.
-func algorithm(raw string) string {
-	header, _, _ := strings.Cut(raw, ".")
-	decoded, err := base64.RawURLEncoding.DecodeString(header)
-	if err != nil {
-		return ""
+// header reads what a token says of itself, unverified; zero where it is no JWT.
+func header(raw string) (h struct {
+	Alg string `json:"alg"`
+	Typ string `json:"typ"`
+},
+) {
+	first, _, _ := strings.Cut(raw, ".")
+	if decoded, err := base64.RawURLEncoding.DecodeString(first); err == nil {
+		_ = json.Unmarshal(decoded, &h)
 	}
-	var h struct {
-		Alg string `json:"alg"`
-	}
-	if json.Unmarshal(decoded, &h) != nil {
-		return ""
-	}
-	return h.Alg
+	return h
 }
 
 // check judges verified claims: OpenID Connect Core 1.0, section 3.1.3.7. nonce is

@@ -1,0 +1,134 @@
+package identity
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+)
+
+// Logout is what a logout token says has ended (OpenID Connect Back-Channel
+// Logout 1.0, 2.4): one of the issuer's sessions, or all of a subject's.
+type Logout struct {
+	Issuer, Subject, Session string
+}
+
+// SignOutURL is where the issuer ends its own session; empty where it has no such
+// address (end_session_endpoint, OpenID Connect RP-Initiated Logout 1.0). It goes
+// without id_token_hint: a token in a URL reaches histories and logs. The issuer
+// may ask the person first because of that.
+func (rp *RelyingParty) SignOutURL(_ Grant, back string) string {
+	p, err := rp.provider()
+	if err != nil || p.metadata.EndSession == "" {
+		return ""
+	}
+	there, err := httpURL(p.metadata.EndSession)
+	if err != nil {
+		return ""
+	}
+	q := there.Query()
+	q.Set("client_id", rp.cfg.ClientID)
+	q.Set("post_logout_redirect_uri", back)
+	there.RawQuery = q.Encode()
+	return there.String()
+}
+
+// logoutEvent is the member of events that makes a JWT a logout token (2.4).
+const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
+
+// maxLogoutToken is far more than one needs: it holds no groups.
+const maxLogoutToken = 8 << 10
+
+// ReadLogout verifies a logout token (2.6). The error says what is wrong with it,
+// and holds nothing of it that is secret. Each token counts once.
+func (rp *RelyingParty) ReadLogout(ctx context.Context, raw string) (Logout, error) {
+	p, err := rp.provider()
+	if err != nil {
+		return Logout{}, err
+	}
+	if len(raw) > maxLogoutToken {
+		return Logout{}, refused("it is larger than a logout token can be")
+	}
+	if typ := strings.ToLower(header(raw).Typ); typ != "" && typ != "jwt" && typ != "logout+jwt" {
+		return Logout{}, refused("its typ is %s, not logout+jwt", quoted(typ))
+	}
+	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, rp.client), attemptTimeout)
+	defer cancel()
+	_, c, err := rp.open(ctx, p, p.keysForStrangers, raw)
+	if err != nil {
+		return Logout{}, err
+	}
+	return rp.checkLogout(c)
+}
+
+func (rp *RelyingParty) checkLogout(c claims) (Logout, error) {
+	texts := map[string]string{}
+	for _, name := range []string{"iss", "sub", "sid", "jti"} {
+		text, err := c.text(name)
+		if err != nil {
+			return Logout{}, err
+		}
+		texts[name] = text
+	}
+	if texts["iss"] != rp.cfg.URL {
+		return Logout{}, refused("it is of the issuer %s, the configuration says %s", quoted(texts["iss"]), rp.cfg.URL)
+	}
+	if err := rp.checkAudience(c); err != nil {
+		return Logout{}, err
+	}
+	if err := rp.checkTimes(c); err != nil {
+		return Logout{}, err
+	}
+	var events map[string]map[string]json.RawMessage // each event is an object (RFC 8417, 2.2)
+	if c.absent("events") || json.Unmarshal(c["events"], &events) != nil || events[logoutEvent] == nil {
+		return Logout{}, refused("it is no logout token: its events lack %s", logoutEvent)
+	}
+	switch {
+	case !c.absent("nonce"):
+		return Logout{}, refused("it has a nonce, which only ID tokens have")
+	case texts["sub"] == "" && texts["sid"] == "":
+		return Logout{}, refused("it names neither a subject nor a session (no sub, no sid)")
+	case texts["jti"] == "":
+		return Logout{}, refused("it has no jti")
+	}
+	expiry, _, err := c.date("exp")
+	if err != nil {
+		return Logout{}, err
+	}
+	if !rp.logouts.first(texts["jti"], expiry.Add(rp.cfg.ClockSkew), rp.cfg.Now()) {
+		return Logout{}, refused("it was used before (jti)")
+	}
+	return Logout{Issuer: texts["iss"], Subject: texts["sub"], Session: texts["sid"]}, nil
+}
+
+// maxLogouts bounds the logout tokens that are remembered. Only genuine ones are;
+// what is forgotten early ends, at worst, a session that had ended already.
+const maxLogouts = 10_000
+
+// logouts remembers tokens that were used, until they expire.
+type logouts struct {
+	mu   sync.Mutex
+	used map[string]time.Time // jti → expiry
+}
+
+func (l *logouts) first(jti string, expiry, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, used := l.used[jti]; used {
+		return false
+	}
+	if l.used == nil || len(l.used) >= maxLogouts {
+		kept := make(map[string]time.Time)
+		for id, until := range l.used {
+			if until.After(now) && len(kept) < maxLogouts/2 {
+				kept[id] = until
+			}
+		}
+		l.used = kept
+	}
+	l.used[jti] = expiry
+	return true
+}
