@@ -44,6 +44,66 @@ func TestWhatWouldSurpriseBehindABalancerIsTold(t *testing.T) {
 	}
 }
 
+func TestWhatWouldSurprisePeopleWhoAreSignedInIsTold(t *testing.T) {
+	t.Parallel()
+	const (
+		session = "session: {keys: {file: k}, "
+		head    = "issuer: {url: https://dex.example.com, clientID: a, clientSecret: {file: s}}\n"
+		tail    = "\nupstreams: [{name: a, hosts: [a.example.com], url: http://a}]\n"
+	)
+	for _, c := range []struct {
+		what, text string
+		advice     []string
+	}{
+		{"the defaults", head + "session: {keys: {file: k}}", nil},
+		{"no refresh token", "issuer: {url: https://dex.example.com, clientID: a, clientSecret: {file: s}, scopes: [openid, groups]}\nsession: {keys: {file: k}}", []string{"has no offline_access"}},
+		{"groups read very often", head + session + "refreshEvery: 59s}", []string{"refreshEvery is 59s"}},
+		{"groups never read again", head + session + "refreshEvery: 8h, lifetime: 8h}", []string{"never again"}},
+		{"idle longer than it lives", head + session + "idleTimeout: 12h}", []string{"no session lives long enough"}},
+		{"idle just shorter", head + session + "idleTimeout: 11h59m}", nil},
+		{"redis that is not used", head + session + "redis: {url: {env: REDIS_URL}}}", []string{"session.redis is not used"}},
+		{"a CA that is not used", head + session + "redis: {caFile: ca.crt}}", []string{"session.redis is not used"}},
+		{"redis that is used", head + session + "store: redis, redis: {url: {env: REDIS_URL}, caFile: ca.crt}}", nil},
+		{"sent from anywhere", head + session + "cookie: {sameSite: none}}", []string{"pages of any site"}},
+		{"sent from nowhere else", head + session + "cookie: {sameSite: strict}}", []string{"follows a link from elsewhere"}},
+		{"an admin token on loopback", "adminToken: {file: t}\n" + head + session + "}", nil},
+		{"an admin token on a socket", "adminToken: {file: t}\nadminListen: unix:/run/a.sock\n" + head + session + "}", nil},
+		{"an admin token on the network", "adminToken: {file: t}\nadminListen: \":9090\"\n" + head + session + "}", []string{"adminToken is set"}},
+		{"the network without a token", "adminListen: \":9090\"\n" + head + session + "}", nil},
+	} {
+		parsed, err := config.Parse("authgate.yaml", []byte(c.text+tail))
+		if err != nil {
+			t.Fatalf("%s: %v", c.what, err)
+		}
+		got := parsed.Advice()
+		if len(got) != len(c.advice) {
+			t.Errorf("%s: %q", c.what, got)
+			continue
+		}
+		for i, word := range c.advice {
+			if !strings.Contains(got[i], word) {
+				t.Errorf("%s: %q does not say %q", c.what, got[i], word)
+			}
+		}
+	}
+}
+
+func TestASecretSaysWhichFileItIsIn(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load("testdata/good-sessions.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []struct {
+		secret config.Secret
+		want   string
+	}{{c.Session.Keys, "testdata/session-keys"}, {c.AdminToken, "testdata/admin-token"}, {c.Session.Redis.URL, ""}, {c.Issuer.ClientID, ""}, {config.Secret{}, ""}} {
+		if got := s.secret.File(); got != s.want {
+			t.Errorf("file %q, want %q", got, s.want)
+		}
+	}
+}
+
 func TestAddressesOfEachFormAreRead(t *testing.T) {
 	t.Parallel()
 	c, err := config.Load("testdata/good-sockets.yaml")

@@ -9,23 +9,15 @@ import (
 // rather than ignored: who writes it relies on it.
 type pending struct {
 	key  string // a [] follows the name of a list whose items are walked
-	keep any    // the value that may stand there, empty lists aside; nil: none
+	keep any    // the value that may stand there, empty lists aside
 	mend string
 }
 
 // pendings loses a line with each feature that comes.
 func pendings() []pending {
 	return []pending{
-		{"adminToken", Secret{}, "leave it out"},
 		{"issuer.audiences", none{}, "leave it out"},
 		{"bearer", none{}, "leave it out"},
-		{"session.store", StoreCookie, "write cookie"},
-		{"session.idleTimeout", Duration(0), "write 0s, or leave it out; lifetime ends a session"},
-		{"session.refreshEvery", nil, "leave it out; groups are read at login"},
-		{"session.refreshGrace", nil, "leave it out; groups are read at login"},
-		{"session.cookie.sameSite", SameSiteLax, "write lax"},
-		{"session.redis.url", Secret{}, "leave it out"},
-		{"session.redis.caFile", "", "leave it out"},
 		{"upstreams[].identity.credential", CredentialNone, "write none; the identity headers are sent"},
 		{"upstreams[].identity.serviceAccounts", none{}, "leave it out"},
 	}
@@ -35,24 +27,18 @@ func pendings() []pending {
 type none struct{}
 
 func (p pending) allows(value reflect.Value) bool {
-	switch p.keep.(type) {
-	case nil:
-		return false
-	case none:
+	if _, isList := p.keep.(none); isList {
 		return value.Len() == 0
-	default:
-		return value.Interface() == p.keep
 	}
+	return value.Interface() == p.keep
 }
 
-// subject names a word or a number; what is longer may be a secret.
+// subject names a word; what is longer may be a secret.
 func (p pending) subject(at place) string {
-	switch p.keep.(type) {
-	case Store, SameSite, Credential, Duration:
+	if _, isWord := p.keep.(choice); isWord {
 		return at.value.Value
-	default:
-		return "this key"
 	}
+	return "this key"
 }
 
 func checkPending(c *Config, at place) {

@@ -84,10 +84,7 @@ func describeStruct(v reflect.Value, at place, pattern string) schema {
 	for _, f := range fieldsOf(v.Type()) {
 		path := strings.TrimPrefix(pattern+"."+f.name, ".")
 		below := at.key(f.name)
-		property, allowed := describeField(v.Field(f.index), below, path)
-		if !allowed {
-			continue
-		}
+		property := describeField(v.Field(f.index), below, path)
 		if about := comment(below); about != "" {
 			property["description"] = about
 		}
@@ -104,24 +101,15 @@ func describeStruct(v reflect.Value, at place, pattern string) schema {
 }
 
 // describeField narrows a key that is not supported yet to what may stand there.
-func describeField(v reflect.Value, at place, path string) (schema, bool) {
+func describeField(v reflect.Value, at place, path string) schema {
 	i := slices.IndexFunc(pendings(), func(p pending) bool { return p.key == path })
 	if i < 0 {
-		return describeValue(v, at, path), true
+		return describeValue(v, at, path)
 	}
-	switch keep := pendings()[i].keep.(type) {
-	case nil:
-		return nil, false
-	case none:
-		return schema{"type": "array", "maxItems": 0}, true
-	case Secret:
-		return schema{"const": ""}, true
-	default:
-		if v.Type() == reflect.TypeFor[Duration]() {
-			return schema{"const": "0s"}, true
-		}
-		return schema{"const": keep}, true
+	if _, isList := pendings()[i].keep.(none); isList {
+		return schema{"type": "array", "maxItems": 0}
 	}
+	return schema{"const": pendings()[i].keep}
 }
 
 // withDefault adds the default where there is more to it than emptiness.

@@ -45,6 +45,15 @@ func (s Secret) Source() string {
 	}
 }
 
+// File is where the value is, if that is a file: it may be replaced while authgate
+// runs. Else it is empty.
+func (s Secret) File() string {
+	if s.from == nil {
+		return ""
+	}
+	return s.from.file
+}
+
 // Reveal reads the value now, so that a file that was replaced is seen at the
 // next call. Line ends at the end of a file are not part of it; an empty value
 // is an error. The error names the key and the source and nothing of the value;

@@ -3,6 +3,7 @@ package config
 import (
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // Session says how a signed-in principal is remembered.
@@ -60,7 +61,37 @@ func (s Session) check(at place) {
 		at.key("keys").fault("is missing", "add {file: PATH} to a file that `authgate keygen` wrote")
 	}
 	s.Lifetime.checkPositive(at.key("lifetime"))
+	s.checkTimes(at)
 	s.Cookie.check(at.key("cookie"))
+	if s.Store == StoreRedis && s.Redis.URL.IsZero() {
+		at.key("redis").key("url").fault("is missing, and session.store is redis",
+			"add {file: PATH} or {env: NAME} of an address such as rediss://user:password@redis.example.com:6379/0")
+	}
+}
+
+const (
+	leastIdle   = Duration(10 * time.Second)     // less than a page takes to be read
+	longestTime = Duration(366 * 24 * time.Hour) // no browser keeps a cookie for longer than 400 days (RFC 6265bis, 5.5)
+)
+
+func (s Session) checkTimes(at place) {
+	idle, every := at.key("idleTimeout"), at.key("refreshEvery")
+	s.IdleTimeout.checkNotNegative(idle)
+	if 0 < s.IdleTimeout && s.IdleTimeout < leastIdle {
+		idle.fault("is shorter than it takes to read a page", "write "+leastIdle.String()+" or more, or 0s for none")
+	}
+	if s.RefreshEvery <= 0 {
+		every.fault("must be longer than nothing", "write 10m, or leave the line out; to read groups only at login, leave offline_access out of issuer.scopes")
+	}
+	s.RefreshGrace.checkNotNegative(at.key("refreshGrace"))
+	for _, limited := range []struct {
+		key string
+		is  Duration
+	}{{"lifetime", s.Lifetime}, {"idleTimeout", s.IdleTimeout}, {"refreshEvery", s.RefreshEvery}, {"refreshGrace", s.RefreshGrace}} {
+		if limited.is > longestTime {
+			at.key(limited.key).fault("is longer than a year", "write "+longestTime.String()+" or less")
+		}
+	}
 }
 
 func (c Cookie) check(at place) {

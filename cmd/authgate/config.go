@@ -82,7 +82,7 @@ func describe(w io.Writer, file string, parts *parts, missing []error) error {
 			summary += "\n  not here, so not looked at: " + strings.TrimSuffix(line, "\n")
 		}
 	}
-	for _, advice := range parts.config.Advice() {
+	for _, advice := range parts.advice() {
 		summary += "\n  note: " + advice
 	}
 	_, err := fmt.Fprintln(w, summary)

@@ -19,9 +19,13 @@ type parts struct {
 	config    *config.Config
 	issuer    identity.Config
 	keys      session.Keys
+	keysText  string               // that they were made of
+	redis     session.RedisOptions // where it is, if sessions are kept there
 	policy    *policy.Snapshot
 	upstreams map[string]*x509.CertPool // upstream → CAs to believe, where it names some
 	tls       *certificate              // nil: the port speaks without TLS
+
+	adminToken string // empty: the admin port lists no sessions
 
 	shadow *policy.Snapshot // nil: no candidate
 
@@ -51,7 +55,7 @@ func loadParts(file string, absent absent) (*parts, error) {
 		return nil, err
 	}
 	p := &parts{config: c, upstreams: make(map[string]*x509.CertPool)}
-	if err := errors.Join(p.readIssuer(absent), p.readKeys(absent), p.readUpstreams(absent), p.readTLS(absent), p.readPolicy(absent), p.readShadow(absent)); err != nil {
+	if err := errors.Join(p.readIssuer(absent), p.readKeys(absent), p.readRedis(absent), p.readAdminToken(absent), p.readUpstreams(absent), p.readTLS(absent), p.readPolicy(absent), p.readShadow(absent)); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -78,6 +82,7 @@ func (p *parts) readKeys(absent absent) error {
 	if p.keys, err = session.ParseKeys(lines); err != nil {
 		return fmt.Errorf("session.keys: %s: %w", secret.Source(), err)
 	}
+	p.keysText = lines
 	return nil
 }
 

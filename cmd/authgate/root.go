@@ -9,12 +9,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/fault"
-	"github.com/example-org/authgate/session"
 )
 
 func newRoot() *cobra.Command {
 	root := group("authgate", "One login and one policy file in front of your dashboards",
-		newServe(), newConfig(), newPolicy(), newKeygen(), newVersion())
+		newServe(), newConfig(), newPolicy(), newSession(), newKeygen(), newVersion())
 	root.SilenceUsage, root.SilenceErrors = true, true // exit.go speaks
 	return root
 }
@@ -50,21 +49,6 @@ func unknownCommand(cmd *cobra.Command, word string) error {
 		what += "; " + hint
 	}
 	return errors.New(what)
-}
-
-func newKeygen() *cobra.Command {
-	return &cobra.Command{
-		Use:   "keygen",
-		Short: "Print a new session key",
-		Long: "Print a random session key, one line of base64. Put it into the file that\n" +
-			"session.keys names: the first line seals, every line opens.",
-		Example: "  authgate keygen > /etc/authgate/session-keys",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), session.NewKey())
-			return err
-		},
-	}
 }
 
 // version is set by release builds: -ldflags "-X main.version=v1.2.3".

@@ -32,8 +32,8 @@ func newServe() *cobra.Command {
 		Long: "Serve until SIGTERM or SIGINT. On SIGTERM /readyz fails at once and requests are\n" +
 			"still served for timeouts.shutdownDelay, so that a balancer can look away; on\n" +
 			"SIGINT (Ctrl-C) there is no delay. A second of these signals ends the process.\n" +
-			"Changed policy files and certificates are taken within 2 seconds; SIGHUP looks at\n" +
-			"them at once. SIGUSR1 switches the log to debug, and back.",
+			"Changed policy files, session keys and certificates are taken within 2 seconds;\n" +
+			"SIGHUP looks at them at once. SIGUSR1 switches the log to debug, and back.",
 		Example: "  authgate serve --config /etc/authgate/authgate.yaml --log-format json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -70,7 +70,7 @@ func serve(ctx context.Context, file string, log leveled, stdout, stderr io.Writ
 		return notLoaded{err}
 	}
 	c := parts.config
-	for _, advice := range c.Advice() {
+	for _, advice := range parts.advice() {
 		log.Warn(advice)
 	}
 	warnOfFewDescriptors(mostDescriptors(), c.Limits.Connections, log.Logger)
@@ -79,6 +79,15 @@ func serve(ctx context.Context, file string, log leveled, stdout, stderr io.Writ
 		return notLoaded{err}
 	}
 	defer closeRecords()
+
+	keys := session.NewRing(parts.keys)
+	redis, err := parts.openRedis(keys, log.Logger)
+	if err != nil {
+		return notLoaded{err}
+	}
+	if redis != nil {
+		defer redis.Close()
+	}
 
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -92,7 +101,7 @@ func serve(ctx context.Context, file string, log leveled, stdout, stderr io.Writ
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	issuer := newRelyingParty(parts.issuer, registry, log.Logger)
 	gate, err := proxy.New(proxy.Options{
-		Config: c, Issuer: issuer, Keys: session.NewRing(parts.keys), Policy: parts.policy, Shadow: parts.shadow, UpstreamCAs: parts.upstreams,
+		Config: c, Issuer: issuer, Keys: keys, Redis: redis, Policy: parts.policy, Shadow: parts.shadow, UpstreamCAs: parts.upstreams,
 		Audit: audit.New(records, log.Logger), Overloaded: listen.Overloaded, Registry: registry, Log: log.Logger,
 	})
 	if err != nil {
@@ -100,6 +109,7 @@ func serve(ctx context.Context, file string, log leveled, stdout, stderr io.Writ
 	}
 	changes := newFileWatch(log.Logger)
 	changes.followPolicies(parts, gate)
+	changes.followKeys(c.Session.Keys, parts.keysText, keys)
 	changes.followCertificate(c.TLS, parts.tls)
 
 	background, stop := context.WithCancel(ctx)
@@ -111,7 +121,7 @@ func serve(ctx context.Context, file string, log leveled, stdout, stderr io.Writ
 	running.Go(func() { gate.WatchStreams(background) })
 	running.Go(func() { sayWhenReady(background, issuer, started, log.Logger) })
 
-	ports.answer(c, gate, gate.Admin(registry), parts.tls, log)
+	ports.answer(c, gate, gate.AdminSessions(parts.adminToken, gate.Admin(registry)), parts.tls, log)
 	broken := make(chan error, 2)
 	running.Go(func() { broken <- ports.serveTraffic() })
 	running.Go(func() { broken <- ports.serveAdmin() })

@@ -38,7 +38,10 @@ func sourcesOf(t testing.TB, objects []runtime.Object) sources {
 		secrets: map[string]map[string]string{
 			"authgate": login, "login": login,
 			"argo-server-ca": {"ca.crt": certificate},
-			"authgate-tls":   {corev1.TLSCertKey: certificate, corev1.TLSPrivateKeyKey: key},
+			"authgate-redis": {
+				"redis-url": "rediss://authgate:not-a-real-password@redis.redis.svc:6379/0\n", "ca.crt": certificate, "admin-token": keys.stdout,
+			},
+			"authgate-tls": {corev1.TLSCertKey: certificate, corev1.TLSPrivateKeyKey: key},
 		},
 	}
 	for _, configMap := range all[*corev1.ConfigMap](objects) {

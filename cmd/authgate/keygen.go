@@ -1,0 +1,184 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/example-org/authgate/session"
+)
+
+func newKeygen() *cobra.Command {
+	var rotate, stage, promote string
+	var keep int
+	cmd := &cobra.Command{
+		Use:   "keygen [--rotate FILE | --stage FILE | --promote FILE]",
+		Short: "Print a new session key, or change the key of a file",
+		Long: "Print a random session key, one line of base64. Put it into the file that\n" +
+			"session.keys names: the first line seals, every line opens. A running authgate\n" +
+			"takes a changed file within 2 seconds.\n\n" +
+			"--rotate puts a new key first: for one process. Of several, one that has not read\n" +
+			"the file yet cannot open what another has sealed, so that takes two steps: --stage\n" +
+			"puts a new key last, where it only opens; when all have read that, --promote puts\n" +
+			"the last key first.\n\n" +
+			"Older keys stay behind the first one, so that nobody is signed out, --keep of them;\n" +
+			"what only a key that went could open is over. The file is replaced whole, with its\n" +
+			"mode and its owner; comments stay. No key is printed.",
+		Example: "  authgate keygen > /etc/authgate/session-keys\n" +
+			"  authgate keygen --rotate /etc/authgate/session-keys",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			out := cmd.OutOrStdout()
+			if keep < 0 {
+				return errors.New("--keep is negative; write how many older keys stay, such as 2")
+			}
+			switch {
+			case cmd.Flags().Changed("stage"):
+				if cmd.Flags().Changed("keep") {
+					return errors.New("--stage takes no key away, and so has no --keep")
+				}
+				return changeKeys(out, stage, stageKey)
+			case cmd.Flags().Changed("promote"):
+				return changeKeys(out, promote, func(k *keyFile) (string, error) { return k.promote(keep) })
+			case cmd.Flags().Changed("rotate"):
+				return changeKeys(out, rotate, func(k *keyFile) (string, error) {
+					k.add(session.NewKey())
+					return k.promote(keep)
+				})
+			case cmd.Flags().Changed("keep"):
+				return errors.New("--keep belongs to --rotate or --promote")
+			}
+			_, err := fmt.Fprintln(out, session.NewKey())
+			return written(err)
+		},
+	}
+	cmd.Flags().StringVar(&rotate, "rotate", "", "put a new key first in this `FILE`")
+	cmd.Flags().StringVar(&stage, "stage", "", "put a new key last in this `FILE`")
+	cmd.Flags().StringVar(&promote, "promote", "", "put the last key of this `FILE` first")
+	cmd.Flags().IntVar(&keep, "keep", 2, "how many older keys stay behind the first one")
+	cmd.MarkFlagsMutuallyExclusive("rotate", "stage", "promote")
+	return cmd
+}
+
+// keyFile is a keys file, line by line: comments stay where they are.
+type keyFile struct {
+	lines []string
+	keys  []int // the lines that hold keys, in the order of the file
+}
+
+func readKeyFile(text string) *keyFile {
+	k := new(keyFile)
+	for line := range strings.Lines(text) {
+		k.addLine(strings.TrimRight(line, "\r\n"))
+	}
+	return k
+}
+
+func (k *keyFile) addLine(line string) {
+	if text := strings.TrimSpace(line); text != "" && text[0] != '#' {
+		k.keys = append(k.keys, len(k.lines))
+	}
+	k.lines = append(k.lines, line)
+}
+
+func (k *keyFile) add(key string) { k.addLine(key) }
+
+func (k *keyFile) text() string { return strings.Join(k.lines, "\n") + "\n" }
+
+// promote moves the last key to the place of the first one, and the others down by
+// one, of which as many stay as keep says.
+func (k *keyFile) promote(keep int) (done string, err error) {
+	if len(k.keys) < 2 {
+		return "", errors.New("it holds one key alone, which seals already; put another one into it with --stage")
+	}
+	values := make([]string, len(k.keys))
+	for i, at := range k.keys {
+		values[i] = k.lines[at]
+	}
+	last := len(values) - 1
+	values = append([]string{values[last]}, values[:last]...)
+	for i, at := range k.keys {
+		k.lines[at] = values[i]
+	}
+	gone := max(0, last-keep)
+	for _, at := range slices.Backward(k.keys[len(k.keys)-gone:]) {
+		k.lines = slices.Delete(k.lines, at, at+1)
+	}
+	k.keys = k.keys[:len(k.keys)-gone]
+	done = "the new key seals; " + plural(last-gone, "older key") + " still open"
+	if last-gone == 1 {
+		done += "s"
+	}
+	if gone > 0 {
+		done += ", " + plural(gone, "key") + " went: what only that could open is over"
+	}
+	return done, nil
+}
+
+func stageKey(k *keyFile) (string, error) {
+	k.add(session.NewKey())
+	return "the new key opens and does not seal yet; when every process has read the file (its log says `changed session keys are in use`), " +
+		"put that key first with --promote", nil
+}
+
+// changeKeys replaces the file whole, so that no process reads half a key, with its
+// mode and its owner: one that authgate could not read would end its next start.
+func changeKeys(out io.Writer, file string, change func(*keyFile) (string, error)) error {
+	done, err := rewriteKeys(file, change)
+	if err != nil {
+		return notLoaded{fmt.Errorf("%s: %w", file, err)}
+	}
+	_, err = fmt.Fprintf(out, "%s: %s\n", file, done)
+	return written(err)
+}
+
+func rewriteKeys(file string, change func(*keyFile) (string, error)) (done string, err error) {
+	if file == "" {
+		return "", errors.New("no file is named")
+	}
+	name, err := filepath.EvalSymlinks(file)
+	if err != nil {
+		return "", fmt.Errorf("%w; `authgate keygen > %s` begins one", pathless(err), file)
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return "", pathless(err)
+	}
+	if _, err := session.ParseKeys(string(text)); err != nil {
+		return "", err
+	}
+	k := readKeyFile(string(text))
+	if done, err = change(k); err != nil {
+		return "", err
+	}
+	if _, err := session.ParseKeys(k.text()); err != nil { // else the next start would fail
+		return "", err
+	}
+	with, err := writeBeside(name, []byte(k.text()))
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(with) // what became the file is not there any more
+	if err := keepOwner(with, name); err != nil {
+		return "", fmt.Errorf("the owner of the file cannot be kept: %w; run this as that owner, or as root", pathless(err))
+	}
+	if err := os.Rename(with, name); err != nil {
+		return "", err
+	}
+	return done, nil
+}
+
+// pathless keeps "no such file or directory" of an error whose path is told already.
+func pathless(err error) error {
+	var path *os.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/example-org/authgate/config"
+	"github.com/example-org/authgate/proxy"
+	"github.com/example-org/authgate/session"
+)
+
+// storePatience bounds how long the session store may take to answer.
+const storePatience = 15 * time.Second
+
+func newSession() *cobra.Command {
+	return group("session", "List and end sessions, where session.store is redis", newSessionList(), newSessionShow(), newSessionRevoke())
+}
+
+// sessionFlags are those of every session command.
+type sessionFlags struct {
+	config string
+	output output
+	user   string
+	all    bool
+}
+
+func (f *sessionFlags) add(cmd *cobra.Command) {
+	addConfigFlag(cmd, &f.config)
+	f.output.add(cmd)
+}
+
+func (f *sessionFlags) addWhich(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.user, "user", "", "sessions of the person with this `EMAIL`")
+	cmd.Flags().BoolVar(&f.all, "all", false, "everybody's sessions")
+	cmd.MarkFlagsMutuallyExclusive("user", "all")
+}
+
+// which gives what is selected; nothing is, where nothing is said.
+func (f *sessionFlags) which(cmd *cobra.Command, args []string) (session.Which, error) {
+	user := cmd.Flags().Changed("user")
+	switch {
+	case user && f.user == "":
+		return session.Which{}, errors.New("--user is empty; name an e-mail address, or leave the flag out")
+	case len(args) == 1 && args[0] == "":
+		return session.Which{}, errors.New("the id is empty; `authgate session list` shows the ids")
+	case len(args) == 1 && (user || f.all):
+		return session.Which{}, errors.New("a session is named, and --user or --all; write one of them")
+	case len(args) == 1:
+		return session.Which{ID: args[0]}, nil
+	default:
+		return session.Which{Email: f.user, All: f.all}, nil
+	}
+}
+
+func newSessionList() *cobra.Command {
+	var flags sessionFlags
+	cmd := &cobra.Command{
+		Use:   "list --config FILE [--user EMAIL]",
+		Short: "List the sessions that have not ended",
+		Long: "List sessions from the redis that a configuration names. No token is shown, and an\n" +
+			"id opens nothing. Exit code 1: there are none.",
+		Example: "  authgate session list --config authgate.yaml --user alice@example.com",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			which, err := flags.which(cmd, args)
+			if err != nil {
+				return err
+			}
+			which.All = which.Email == ""
+			found, err := flags.find(cmd, which)
+			if err != nil {
+				return err
+			}
+			return flags.tell(cmd, proxy.SessionList{Sessions: found}, len(found), func(s *sheet) { printSessions(s, found) })
+		},
+	}
+	flags.add(cmd)
+	flags.addWhich(cmd)
+	return cmd
+}
+
+func newSessionShow() *cobra.Command {
+	var flags sessionFlags
+	cmd := &cobra.Command{
+		Use:     "show --config FILE ID",
+		Short:   "Show one session",
+		Long:    "Show one session by the id that `session list` shows. Exit code 1: there is none.",
+		Example: "  authgate session show --config authgate.yaml 7bVn0hPq3mXkZcY2",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			which, err := flags.which(cmd, args)
+			if err != nil {
+				return err
+			}
+			found, err := flags.find(cmd, which)
+			if err != nil {
+				return err
+			}
+			if len(found) == 0 {
+				return flags.tell(cmd, nil, 0, noSession)
+			}
+			return flags.tell(cmd, found[0], 1, func(s *sheet) { printSession(s, found[0]) })
+		},
+	}
+	flags.add(cmd)
+	return cmd
+}
+
+func newSessionRevoke() *cobra.Command {
+	var flags sessionFlags
+	cmd := &cobra.Command{
+		Use:   "revoke --config FILE (ID | --user EMAIL | --all)",
+		Short: "End sessions, everywhere",
+		Long: "End sessions. Every replica knows within 2 seconds, and ends their open streams,\n" +
+			"too. It takes nobody's right to sign in again: that is the policy's. Exit code 1:\n" +
+			"there were none.",
+		Example: "  authgate session revoke --config authgate.yaml --user alice@example.com",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			which, err := flags.which(cmd, args)
+			if err != nil {
+				return err
+			}
+			if which == (session.Which{}) {
+				return errors.New("no session is named; write its id, --user EMAIL, or --all")
+			}
+			var ended int
+			err = flags.ask(cmd, func(ctx context.Context, store *session.Redis) (err error) {
+				ended, err = store.Revoke(ctx, which)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			return flags.tell(cmd, proxy.Revocation{Revoked: ended, Scope: "everywhere"}, ended, func(s *sheet) {
+				s.line("%s ended", plural(ended, "session"))
+			})
+		},
+	}
+	flags.add(cmd)
+	flags.addWhich(cmd)
+	return cmd
+}
+
+// tell answers, with exit code 1 where nothing was found.
+func (f *sessionFlags) tell(cmd *cobra.Command, object any, found int, print func(*sheet)) error {
+	if err := f.output.answer(cmd, object, print); err != nil {
+		return err
+	}
+	if found == 0 {
+		return errNo
+	}
+	return nil
+}
+
+func (f *sessionFlags) find(cmd *cobra.Command, which session.Which) ([]proxy.ListedSession, error) {
+	var found []session.Session
+	err := f.ask(cmd, func(ctx context.Context, store *session.Redis) (err error) {
+		found, err = store.List(ctx, which)
+		return err
+	})
+	return proxy.ListSessions(found), err
+}
+
+// ask opens the store that the configuration names, as little of which is read as
+// is needed, and asks it once.
+func (f *sessionFlags) ask(cmd *cobra.Command, question func(context.Context, *session.Redis) error) error {
+	if err := f.output.check(); err != nil {
+		return err
+	}
+	c, err := config.Load(f.config)
+	if err != nil {
+		return notLoaded{err}
+	}
+	if c.Session.Store != config.StoreRedis {
+		return notLoaded{fmt.Errorf("%s: session.store is cookie: sessions are in the browsers, and nothing lists them or ends one of them everywhere; "+
+			"to end all of them, put a new key alone into %s; to list them and end some, use session.store: redis", f.config, c.Session.Keys.Source())}
+	}
+	p := &parts{config: c}
+	if err := errors.Join(p.readKeys(needed), p.readRedis(needed)); err != nil {
+		return notLoaded{err}
+	}
+	store, err := p.openRedis(session.NewRing(p.keys), slog.New(slog.DiscardHandler))
+	if err != nil {
+		return notLoaded{err}
+	}
+	defer store.Close()
+	ctx, stop := context.WithTimeout(cmd.Context(), storePatience)
+	defer stop()
+	if err := question(ctx, store); err != nil {
+		return notLoaded{fmt.Errorf("session.redis.url: %s: %w", c.Session.Redis.URL.Source(), err)}
+	}
+	return nil
+}
+
+func noSession(s *sheet) { s.line("there is no such session; it may have ended") }
+
+func printSessions(s *sheet, found []proxy.ListedSession) {
+	if len(found) == 0 {
+		s.line("there are no sessions")
+		return
+	}
+	rows := [][]string{{s.faint("ID"), s.faint("USER"), s.faint("BEGUN"), s.faint("SEEN"), s.faint("EXPIRES"), s.faint("GROUPS")}}
+	for _, one := range found {
+		rows = append(rows, []string{
+			one.ID, legible(whose(one)), onDay(one.Begun), onDay(one.Seen), onDay(one.Expires), strconv.Itoa(len(one.Groups)),
+		})
+	}
+	s.table(rows)
+}
+
+func printSession(s *sheet, one proxy.ListedSession) {
+	rows := [][]string{
+		{"id", one.ID},
+		{"user", legible(whose(one))},
+		{"subject", legible(one.Subject)},
+		{"issuer", legible(one.Issuer)},
+		{"begun", onDay(one.Begun)},
+		{"seen", onDay(one.Seen)},
+		{"expires", onDay(one.Expires)},
+		{"groups read", onDay(one.Refreshed)},
+	}
+	for i, group := range one.Groups {
+		label := ""
+		if i == 0 {
+			label = "groups"
+		}
+		rows = append(rows, []string{label, legible(group)})
+	}
+	if one.GroupsLeftOut > 0 {
+		rows = append(rows, []string{"left out", plural(one.GroupsLeftOut, "group") + " that the policy does not name"})
+	}
+	s.table(rows)
+}
+
+// whose is the best name that there is of a person.
+func whose(one proxy.ListedSession) string {
+	for _, name := range []string{one.Email, one.Username} {
+		if name != "" {
+			return name
+		}
+	}
+	return one.Subject
+}
+
+// onDay writes a time to the second, in UTC: nobody compares sessions more closely.
+func onDay(t time.Time) string { return t.UTC().Format(time.DateTime) + "Z" }

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/example-org/authgate/config"
+	"github.com/example-org/authgate/session"
+)
+
+// keyring is a keys file that is followed, and what of it is in force.
+type keyring struct {
+	*fileWatch
+	*session.Ring
+
+	file   string
+	log    bytes.Buffer
+	sealed string // by the keys that were in force at the start
+}
+
+func newKeyring(t *testing.T, text string) *keyring {
+	t.Helper()
+	k := &keyring{file: filepath.Join(t.TempDir(), "session-keys")}
+	write(t, k.file, text)
+	keys, err := session.ParseKeys(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Ring = session.NewRing(keys)
+	k.fileWatch = newFileWatch(slog.New(slog.NewTextHandler(&k.log, nil)))
+	c, err := config.Parse(filepath.Join(filepath.Dir(k.file), "authgate.yaml"), []byte(
+		"issuer: {url: https://dex.example.com, clientID: a, clientSecret: b}\nsession: {keys: {file: session-keys}}\nupstreams: [{name: a, hosts: [a.example.com], url: http://a}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.followKeys(c.Session.Keys, strings.TrimRight(text, "\n"), k.Ring)
+	k.sealed = k.seal(t)
+	return k
+}
+
+func (k *keyring) seal(t *testing.T) string {
+	t.Helper()
+	sealed, err := k.Sealer("test").Seal("name", "value")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sealed
+}
+
+func (k *keyring) opens(sealed string) bool {
+	var value string
+	return k.Sealer("test").Open("name", sealed, &value) == nil && value == "value"
+}
+
+// settle looks as often as it takes to judge a change.
+func (k *keyring) settle(t *testing.T) {
+	t.Helper()
+	for range patience {
+		if !k.look() {
+			return
+		}
+	}
+	t.Fatal("the file does not rest")
+}
+
+func TestChangedSessionKeysAreInForceWithoutARestart(t *testing.T) {
+	t.Parallel()
+	first, second, third := session.NewKey(), session.NewKey(), session.NewKey()
+	k := newKeyring(t, first+"\n")
+	k.settle(t)
+	if k.log.Len() > 0 {
+		t.Errorf("an unchanged file: %s", k.log.String())
+	}
+
+	write(t, k.file, "# rotated\n"+second+"\n"+first+"\n")
+	k.settle(t)
+	if !k.opens(k.sealed) {
+		t.Error("what an older key sealed does not open any more")
+	}
+	bySecond := k.seal(t)
+	for _, want := range []string{"level=INFO", "changed session keys are in use", "keys=2 new=1 gone=0 another_seals=true"} {
+		if !strings.Contains(k.log.String(), want) {
+			t.Errorf("%q is not in %s", want, k.log.String())
+		}
+	}
+
+	k.log.Reset()
+	write(t, k.file, second+"\n")
+	k.settle(t)
+	if k.opens(k.sealed) || !k.opens(bySecond) {
+		t.Error("a key that is gone still opens, or one that stays does not")
+	}
+	if !strings.Contains(k.log.String(), "keys=1 new=0 gone=1 another_seals=false") {
+		t.Error(k.log.String())
+	}
+
+	k.log.Reset()
+	write(t, k.file, third+"\n")
+	k.settle(t)
+	if k.opens(bySecond) || !strings.Contains(k.log.String(), "level=WARN") || !strings.Contains(k.log.String(), "everybody has to sign in again") {
+		t.Errorf("all keys are new: %s", k.log.String())
+	}
+	for _, key := range []string{first, second, third} {
+		if strings.Contains(k.log.String(), key) {
+			t.Error("a key is in the log")
+		}
+	}
+}
+
+func TestSessionKeysThatDoNotLoadLeaveTheLastGoodOnesInForce(t *testing.T) {
+	t.Parallel()
+	good := session.NewKey()
+	for what, text := range map[string]string{
+		"no key": "# none\n", "nothing": "", "a short one": good + "\nc2hvcnQ=\n", "half of one": good[:20] + "\n", "something else": "hunter2 hunter2\n",
+	} {
+		k := newKeyring(t, good+"\n")
+		write(t, k.file, text)
+		k.settle(t)
+		if !k.opens(k.sealed) || !k.opens(k.seal(t)) {
+			t.Errorf("%s: the last good key is not in force", what)
+		}
+		if log := k.log.String(); strings.Count(log, "level=ERROR") != 1 || !strings.Contains(log, k.file) || strings.Contains(log, "hunter2") || strings.Contains(log, good[:20]) {
+			t.Errorf("%s: %s", what, log)
+		}
+		k.log.Reset()
+		k.settle(t)
+		if k.log.Len() > 0 {
+			t.Errorf("%s is told again: %s", what, k.log.String())
+		}
+		write(t, k.file, session.NewKey()+"\n"+good+"\n")
+		k.settle(t)
+		if !strings.Contains(k.log.String(), "keys=2 new=1 gone=0") {
+			t.Errorf("after %s a good file is not taken: %s", what, k.log.String())
+		}
+	}
+	k := newKeyring(t, good+"\n")
+	if err := os.Remove(k.file); err != nil {
+		t.Fatal(err)
+	}
+	k.settle(t)
+	if !k.opens(k.sealed) || !strings.Contains(k.log.String(), "the last good ones stay") {
+		t.Errorf("the file is gone: %s", k.log.String())
+	}
+}

@@ -1,0 +1,54 @@
+package proxy
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/example-org/authgate/session"
+)
+
+// SessionList is what operators are told of sessions, by the admin port and by the
+// command line alike.
+type SessionList struct {
+	Sessions []ListedSession `json:"sessions"`
+}
+
+// ListedSession is one of them. It has what names a session and what it is worth,
+// and nothing that opens one: no token, no cookie.
+type ListedSession struct {
+	ID            string    `json:"id"`
+	Email         string    `json:"email"`
+	Username      string    `json:"username"`
+	Issuer        string    `json:"issuer"`
+	Subject       string    `json:"sub"`
+	Groups        []string  `json:"groups"`
+	GroupsLeftOut int       `json:"groups_left_out"`
+	Begun         time.Time `json:"begun"`
+	Seen          time.Time `json:"seen"`
+	Refreshed     time.Time `json:"refreshed"` // when the groups were read
+	Expires       time.Time `json:"expires"`
+}
+
+// ListSessions puts sessions into that form, those of one person side by side.
+func ListSessions(found []session.Session) []ListedSession {
+	listed := make([]ListedSession, len(found))
+	for i, s := range found {
+		who := s.Principal
+		listed[i] = ListedSession{
+			ID: s.ID, Email: who.Email, Username: who.Username, Issuer: who.Issuer, Subject: who.Subject,
+			Groups: append([]string{}, who.Groups...), GroupsLeftOut: s.LeftOut,
+			Begun: s.Begun.UTC(), Seen: s.Seen.UTC(), Refreshed: s.Read.UTC(), Expires: s.Expires.UTC(),
+		}
+	}
+	slices.SortStableFunc(listed, func(a, b ListedSession) int {
+		if order := strings.Compare(a.Email, b.Email); order != 0 {
+			return order
+		}
+		if order := strings.Compare(a.Subject, b.Subject); order != 0 {
+			return order
+		}
+		return a.Begun.Compare(b.Begun)
+	})
+	return listed
+}
