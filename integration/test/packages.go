@@ -26,6 +26,8 @@ var requirements = []requirement{
 	{[]string{"nginx"}, []string{"nginx"}, "forward-auth is tried behind it, and the benchmark is compared with it"},
 	{[]string{"haproxy"}, []string{"haproxy"}, "it stands for the load balancer while authgate restarts"},
 	{[]string{"wrk"}, []string{"wrk"}, "it drives the benchmark"},
+	{[]string{"redis-server"}, []string{"redis-server"}, "sessions are kept in it"},
+	{[]string{"redis-sentinel"}, []string{"redis-sentinel"}, "it makes a replica of redis the master, and sessions go on"},
 }
 
 // aptOptions let apt-get wait for another one that is running, and ask nothing.
