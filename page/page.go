@@ -73,9 +73,16 @@ type Denied struct {
 
 // SignOut asks whether to end the session.
 type SignOut struct {
-	Who      string
-	Action   string // URL to post to
-	ReturnTo string
+	Who       string // empty: nobody knows right now
+	Action    string // URL to post to
+	ReturnTo  string
+	IssuerToo bool // the issuer's own session ends with it
+}
+
+// SignedOut says that the session has ended, and what has not.
+type SignedOut struct {
+	Again     Link
+	IssuerToo bool
 }
 
 // Portal lists what a person may open.
@@ -96,7 +103,11 @@ func (s *Set) Denied(d Denied) ([]byte, error) { return s.render("denied.html", 
 func (s *Set) SignOut(o SignOut) ([]byte, error) { return s.render("signout.html", o) }
 
 // SignedOut draws the page that says that a session has ended.
-func (s *Set) SignedOut(again Link) ([]byte, error) { return s.render("signedout.html", again) }
+func (s *Set) SignedOut(o SignedOut) ([]byte, error) { return s.render("signedout.html", o) }
+
+// Onward draws a page that goes on to another by itself, without a redirect: what
+// it asks for comes from this site, and not from whoever sent the browser here.
+func (s *Set) Onward(to Link) ([]byte, error) { return s.render("onward.html", to) }
 
 // Portal draws the list of upstreams.
 func (s *Set) Portal(p Portal) ([]byte, error) { return s.render("portal.html", p) }

@@ -28,7 +28,9 @@ func draw(t *testing.T) map[string]string {
 	keep("problem")(set.Problem(page.Problem{Status: 502, Title: evil, Detail: evil, ID: "id-1", Next: page.Link{Text: "Start again", URL: "/oauth2/start"}}))
 	keep("denied")(set.Denied(page.Denied{Who: evil, Groups: []string{evil}, Admitted: []string{"example-org:argo"}, Rule: "policy.csv:3", Upstream: "argocd", Method: "GET", Path: "/x", ID: "id-1", SignOut: "/oauth2/sign_out"}))
 	keep("sign out")(set.SignOut(page.SignOut{Who: evil, Action: "/oauth2/sign_out", ReturnTo: `/"><x>`}))
-	keep("signed out")(set.SignedOut(page.Link{Text: evil, URL: "/oauth2/start"}))
+	keep("signed out")(set.SignedOut(page.SignedOut{Again: page.Link{Text: evil, URL: "/oauth2/start"}}))
+	keep("signed out everywhere")(set.SignedOut(page.SignedOut{Again: page.Link{Text: evil, URL: "/oauth2/start"}, IssuerToo: true}))
+	keep("onward")(set.Onward(page.Link{Text: evil, URL: `/"><x>?a=<script>&b='"`}))
 	keep("portal")(set.Portal(page.Portal{Who: evil, Groups: []string{evil}, Upstreams: []page.Link{{Text: evil, URL: "https://argo-cd.example.com/"}}}))
 	return pages
 }
@@ -74,6 +76,29 @@ func TestDeniedPageSaysNoGroupsInWords(t *testing.T) {
 	for _, want := range []string{"carol@example.com", "no groups", "example-org:argo", "example-org:dev", "no rule allows you"} {
 		if !strings.Contains(string(html), want) {
 			t.Errorf("%q is missing in:\n%s", want, html)
+		}
+	}
+}
+
+func TestAPageThatGoesOnKeepsTheAddressWhole(t *testing.T) {
+	t.Parallel()
+	set, err := page.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for to, want := range map[string]string{
+		"/":                               "/",
+		"/applications/web?view=tree&a=b": "/applications/web?view=tree&amp;a=b",
+		"/a%2Fb/c;url=x?q=%41+1,2":        "/a%2Fb/c;url=x?q=%41&#43;1,2",
+		"https://dex.example.com/logout?client_id=authgate": "https://dex.example.com/logout?client_id=authgate",
+		"javascript:alert(1)":                               "#ZgotmplZ", // nobody asks for it; no script may come of it
+	} {
+		html, err := set.Onward(page.Link{Text: "x", URL: to})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(html), `content="0;url=`+want+`"`) || !strings.Contains(string(html), `href="`+want+`"`) {
+			t.Errorf("%s, want %s:\n%s", to, want, html)
 		}
 	}
 }

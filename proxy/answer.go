@@ -132,7 +132,12 @@ func acceptsHTML(accept []string) bool {
 
 // toLogin sends a browser to log in and back to where it was.
 func (p *Proxy) toLogin(x *exchange) {
-	x.redirect(http.StatusFound, p.startURL(withQuery(x.path.String(), x.r.URL.RawQuery)))
+	here := withQuery(x.path.String(), x.r.URL.RawQuery)
+	if p.withheld(x, x.sessionErr) {
+		p.goOn(x, here, "Looking whether you are signed in.")
+		return
+	}
+	x.redirect(http.StatusFound, p.startURL(here))
 }
 
 func (p *Proxy) startURL(rd string) string {
@@ -196,6 +201,9 @@ type problem struct {
 	Groups   []string `json:"groups,omitempty"`
 	Admitted []string `json:"admitted,omitempty"` // groups that would be let in
 	Rule     string   `json:"rule,omitempty"`
+
+	Error       string `json:"error,omitempty"` // RFC 6749, 5.2, where an issuer reads it
+	Description string `json:"error_description,omitempty"`
 }
 
 func (p *Proxy) writeProblem(x *exchange) {
@@ -209,6 +217,8 @@ func (p *Proxy) writeProblem(x *exchange) {
 	case codeDenied:
 		body.User, body.Groups, body.Admitted = displayName(x.session.Principal), x.session.Principal.Groups, x.admitted()
 		body.Rule = x.rule()
+	case codeLogoutRefused, codeLogoutFailed:
+		body.Error, body.Description = "invalid_request", f.Detail
 	}
 	h := x.w.Header()
 	h.Set("Content-Type", "application/problem+json")

@@ -132,6 +132,7 @@ type gate struct {
 	t        testing.TB
 	address  string
 	issuer   *fakeIssuer
+	ring     *session.Ring
 	cookies  *session.Cookies
 	registry *prometheus.Registry
 	log      *syncBuffer
@@ -166,6 +167,7 @@ func newGateBehind(t testing.TB, trusted, upstreamURL string, changes ...func(*p
 	}
 	g := &gate{t: t, issuer: &fakeIssuer{}, registry: prometheus.NewRegistry(), log: &syncBuffer{}, audit: &syncBuffer{}}
 	ring := session.NewRing(keys)
+	g.ring = ring
 	g.cookies = session.NewCookies(session.CookieOptions{Jar: proxy.NewJar(c.Session.Cookie), Keys: ring})
 	log := slog.New(slog.NewTextHandler(g.log, nil))
 	options := proxy.Options{

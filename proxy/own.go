@@ -41,6 +41,8 @@ func (p *Proxy) endpoint(x *exchange) bool {
 		return p.callback(x)
 	case "/sign_out":
 		return p.signOut(x)
+	case "/backchannel_logout":
+		return p.backchannelLogout(x)
 	case "/userinfo":
 		return p.userinfo(x)
 	default:

@@ -1,0 +1,34 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/example-org/authgate/config"
+	"github.com/example-org/authgate/page"
+	"github.com/example-org/authgate/session"
+)
+
+// With sameSite: strict a browser leaves the session cookie out when another site
+// sent it here, redirects on the way included (RFC 6265bis, 5.2). Then a page of
+// this site asks once more: what it asks for is of the same site.
+
+func (p *Proxy) strict() bool { return p.config.Session.Cookie.SameSite == config.SameSiteStrict }
+
+// withheld reports whether a browser may have a session that it did not show. The
+// next request, by a page of our own, says same-origin: it cannot come to a loop.
+func (p *Proxy) withheld(x *exchange, why error) bool {
+	if !p.strict() || !errors.Is(why, session.ErrNone) || !navigates(x.r) {
+		return false
+	}
+	site := x.r.Header.Get("Sec-Fetch-Site")
+	return site == "cross-site" || site == "same-site"
+}
+
+// goOn has a page of ours open an address, which is authgate's own or of an
+// upstream on the same host, or the issuer's.
+func (p *Proxy) goOn(x *exchange, to, why string) bool {
+	html, err := p.pages.Onward(page.Link{Text: why, URL: to})
+	p.writePage(x, http.StatusOK, html, err)
+	return true
+}
