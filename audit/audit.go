@@ -46,6 +46,7 @@ const (
 	Login       Event = "login"
 	LoginFailed Event = "login_failed"
 	Logout      Event = "logout"
+	Refresh     Event = "refresh"    // groups were read again, or not
 	Policy      Event = "policy"     // a policy was loaded or refused
 	StreamCut   Event = "stream_cut" // a stream was ended because it may not go on
 )

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
 )
 
 // tab is a browser that follows redirects as far as the issuer, signs in there

@@ -22,6 +22,7 @@ type metrics struct {
 	decisionSeconds prometheus.Histogram
 	upstreamSeconds prometheus.Histogram
 	logins          *prometheus.CounterVec
+	refreshes       map[string]prometheus.Counter // :: what a renewal came to → how often
 	reloads         *prometheus.CounterVec
 	inForce         *prometheus.GaugeVec
 	cuts            map[string]prometheus.Counter // :: why a stream was cut → how often
@@ -67,6 +68,21 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 	differences := register.NewCounterVec(prometheus.CounterOpts{
 		Name: "authgate_shadow_differences_total", Help: "Requests that the candidate policy would have decided differently.",
 	}, []string{"upstream", "change"})
+	refreshes := register.NewCounterVec(prometheus.CounterOpts{
+		Name: "authgate_refreshes_total", Help: "Attempts to read the groups of a session again.",
+	}, []string{"result"})
+	m.refreshes = make(map[string]prometheus.Counter, len(refreshResults))
+	for _, result := range refreshResults {
+		m.refreshes[result] = refreshes.WithLabelValues(result)
+	}
+	register.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "authgate_session_store_up", Help: "1 while the session store answers; with cookies, always.",
+	}, func() float64 {
+		if p.sessions.Down() != nil {
+			return 0
+		}
+		return 1
+	})
 	cuts := register.NewCounterVec(prometheus.CounterOpts{
 		Name: "authgate_streams_cut_total", Help: "Open streams that authgate ended.",
 	}, []string{"reason"})

@@ -5,53 +5,34 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Jar knows authgate's session cookie in a browser: its name, its pieces, and what
 // an upstream must not see of it. It is safe for concurrent use.
 type Jar struct {
 	name     string
-	bound    string // name behind __Host-
 	domain   string
 	sameSite http.SameSite
+
+	plain, bound pieceNames // bound: behind __Host-
 }
 
 // NewJar is for cookies of that name. A domain that is not empty shares them with
 // every host below it.
 func NewJar(name, domain string, sameSite http.SameSite) *Jar {
-	return &Jar{name: name, bound: "__Host-" + name, domain: domain, sameSite: sameSite}
-}
-
-// Read gives the value that the browser was given. ErrNone, ErrAmbiguous, ErrBroken.
-func (j *Jar) Read(h http.Header, secure bool) (string, error) { return Find(h, j.Name(secure)) }
-
-// Write gives the browser a value, in as many pieces as it needs, and takes older
-// pieces, which h shows, away. ErrTooLarge.
-func (j *Jar) Write(w http.ResponseWriter, h http.Header, value string, expires time.Time, secure bool) error {
-	http.SetCookie(w, &http.Cookie{
-		Name: j.Name(secure), Value: value, Path: "/", Domain: j.domain, Expires: expires,
-		Secure: secure, HttpOnly: true, SameSite: j.sameSite,
-	})
-	return nil
-}
-
-// Clear takes all pieces that h shows from the browser.
-func (j *Jar) Clear(w http.ResponseWriter, h http.Header, secure bool) {
-	http.SetCookie(w, &http.Cookie{
-		Name: j.Name(secure), Path: "/", Domain: j.domain, MaxAge: -1,
-		Secure: secure, HttpOnly: true, SameSite: j.sameSite,
-	})
+	return &Jar{name: name, domain: domain, sameSite: sameSite, plain: namePieces(name), bound: namePieces("__Host-" + name)}
 }
 
 // Name is the session cookie's name. On https it begins with __Host-, so that no
 // sibling host can plant one (RFC 6265bis, 4.1.3.2); a browser refuses that
 // prefix on plain http and beside a domain.
-func (j *Jar) Name(secure bool) string {
+func (j *Jar) Name(secure bool) string { return j.names(secure)[0] }
+
+func (j *Jar) names(secure bool) *pieceNames {
 	if secure && j.domain == "" {
-		return j.bound
+		return &j.bound
 	}
-	return j.name
+	return &j.plain
 }
 
 // Find gives the value of the one cookie with exactly that name. The error is

@@ -49,8 +49,8 @@ type Redis struct {
 	failedAt atomic.Int64 // when Redis last failed to answer, likewise
 	warnedAt atomic.Int64 // when the log was last told of what does not open, likewise
 	down     atomic.Pointer[outage]
-	last     string // entry of the feed; Run's alone, like probe
-	probe    []byte // sealed with the first key
+	last     string // entry of the feed; Run's alone, like keys
+	keys     *Keys  // in force at the last poll
 
 	owedMu sync.Mutex
 	owed   map[string]func(context.Context) error
@@ -75,7 +75,7 @@ func NewRedis(o RedisOptions) (*Redis, error) {
 		o: o, client: client, box: o.Keys.Box("redis session"), memory: newMemory(), touchEvery: touchEvery(o.IdleTimeout),
 		waiting: make(chan *held, mostQueued), made: o.Now(), owed: map[string]func(context.Context) error{},
 	}
-	r.probe = r.box.Seal(nil, probeName)
+	r.keys = o.Keys.keys.Load()
 	r.polled.Store(int64(never))
 	r.failedAt.Store(int64(never))
 	r.warnedAt.Store(int64(never))

@@ -87,17 +87,14 @@ func (r *Redis) poll(ctx context.Context) error {
 	return r.settle(ctx)
 }
 
-// keysReplaced reports whether the key is gone that sealed at the last poll: then
-// what was opened before may no longer open.
+// keysReplaced reports whether the session keys are others than at the last poll:
+// then what was opened before may no longer open.
 func (r *Redis) keysReplaced() bool {
-	if _, err := r.box.Open(r.probe, probeName); err == nil {
-		return false
-	}
-	r.probe = r.box.Seal(nil, probeName)
-	return true
+	now := r.o.Keys.keys.Load()
+	replaced := now != r.keys
+	r.keys = now
+	return replaced
 }
-
-const probeName = "authgate:probe"
 
 // feed reads the stream from the last entry that is known, which must be its
 // first answer. Where it is not, the stream was trimmed past it, flushed, or is

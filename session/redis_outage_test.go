@@ -104,7 +104,7 @@ func TestARedisThatIsAwayAtStartIsNoErrorAndIsUsedOnceItIsThere(t *testing.T) {
 		t.Error("before it was asked:", err)
 	}
 	r.run(at)
-	if err := wantsError(at, browser{"__Host-authgate": strings.Repeat("A", 43)}, session.ErrStoreDown)(); err != nil {
+	if err := wantsError(at, r.stranger(), session.ErrStoreDown)(); err != nil {
 		t.Error(err)
 	}
 	redis.start(t)
@@ -175,7 +175,7 @@ func TestWhatRedisEvictsIsOverAndNothingElseGoesWrong(t *testing.T) {
 	redis := startRedis(t, "--maxmemory", "3mb", "--maxmemory-policy", "allkeys-lru")
 	r := newReplicas(t, redis.url())
 	at, fresh := r.add(), r.add()
-	var people []browser
+	var people []visitor
 	for i := range 30 {
 		b, _ := r.login(at, "user-"+strconv.Itoa(i), "first")
 		people = append(people, b)
@@ -214,6 +214,7 @@ func TestASessionThatRedisEvictedIsNotedWhileItIsUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.clock.move(time.Minute)
+	redis.polled(t, 1) // memory is believed
 	until(t, 5*time.Second, "it is over", wantsError(at, b, session.ErrOver))
 }
 
@@ -255,6 +256,47 @@ func TestAReplicaThatHearsNothingBelievesItsMemoryNoLonger(t *testing.T) {
 	}
 	if err := wantsError(there, b, session.ErrOver)(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAFailureThatNoPollHasNotedYetEndsNoKnownSession(t *testing.T) {
+	t.Parallel()
+	redis := startRedis(t)
+	r := newReplicas(t, redis.url())
+	at := r.open(r.options()) // does not poll
+	b, _ := r.login(at, "alice", "first")
+	if err := wants(at, b, "first")(); err != nil {
+		t.Fatal(err)
+	}
+	redis.kill()
+	for range 2 { // the first finds out, the second knows
+		if err := errors.Join(wants(at, b, "first")(), wantsError(at, r.stranger(), session.ErrStoreDown)()); err != nil {
+			t.Error(err)
+		}
+	}
+	r.clock.move(time.Minute)
+	if err := wantsError(at, b, session.ErrStoreDown)(); err != nil {
+		t.Error("after a minute:", err)
+	}
+}
+
+func TestARefreshTokenThatCameWithAnUnverifiedIDTokenIsNotLost(t *testing.T) {
+	t.Parallel()
+	r := newReplicas(t, startRedis(t).url())
+	here, there := r.add(), r.add()
+	b, s := r.login(here, "alice", "first")
+	rotated := s.Grant
+	rotated.Refresh = "refresh-rotated"
+	why := &identity.UnverifiedError{Grant: rotated}
+	got, err := here.Renew(t.Context(), s, func(context.Context, identity.Grant) (identity.Grant, error) { return identity.Grant{}, why })
+	if !errors.Is(err, why) || !got.Read.Equal(s.Read) {
+		t.Errorf("got %v", got.Read)
+	}
+	until(t, 2*time.Second, "the token is everywhere", func() error {
+		return errors.Join(wants(here, b, "rotated")(), wants(there, b, "rotated")())
+	})
+	if now, err := opens(there, b); err != nil || !now.Read.Equal(s.Read) {
+		t.Errorf("its groups look fresh: %v", err)
 	}
 }
 
@@ -314,7 +356,9 @@ func TestTheIssuersFailureIsNoEnd(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	fresh := r.grant("alice", "later")
-	if got, err := there.Renew(t.Context(), s, answers(fresh)); err != nil || got.Refresh != "refresh-later" { // the lock is free at once
+	atOnce, cancel := context.WithTimeout(t.Context(), 5*time.Second) // far less than the lock would last
+	defer cancel()
+	if got, err := there.Renew(atOnce, s, answers(fresh)); err != nil || got.Refresh != "refresh-later" {
 		t.Errorf("renewed to %v", err)
 	}
 	until(t, 2*time.Second, "it goes on", wants(here, b, "later"))
@@ -410,7 +454,7 @@ func TestRecordsThatWereSwappedOpenNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for _, b := range []browser{alice, bob} {
+		for _, b := range []visitor{alice, bob} {
 			if err := wantsError(there, b, session.ErrOver)(); err != nil {
 				t.Error(pattern, err)
 			}

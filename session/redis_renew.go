@@ -86,8 +86,9 @@ func (r *Redis) renewed(ctx context.Context, s Session, by owner, holder string,
 	case errors.As(err, &refused), errors.As(err, &impostor):
 		return r.refused(ctx, s, by, g, err)
 	}
-	if rotated, ok := rotatedGrant(err); ok {
-		kept, failed := r.keep(ctx, s, by, g, rotated)
+	var unverified *identity.UnverifiedError
+	if errors.As(err, &unverified) { // the groups are as old as they were, the refresh token is new
+		kept, failed := r.keep(ctx, s, by, g, unverified.Grant)
 		if failed != nil {
 			return s, failed
 		}

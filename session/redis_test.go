@@ -108,10 +108,10 @@ func (r *replicas) grant(who, token string) identity.Grant {
 	}
 }
 
-// browser keeps what it is given.
-type browser map[string]string
+// visitor is a browser that keeps what it is given.
+type visitor map[string]string
 
-func (b browser) headers() http.Header {
+func (b visitor) headers() http.Header {
 	var line []string
 	for name, value := range b {
 		line = append(line, name+"="+value)
@@ -119,7 +119,7 @@ func (b browser) headers() http.Header {
 	return http.Header{"Cookie": {strings.Join(line, "; ")}}
 }
 
-func (b browser) take(w *httptest.ResponseRecorder) {
+func (b visitor) take(w *httptest.ResponseRecorder) {
 	for _, c := range w.Result().Cookies() {
 		if c.MaxAge < 0 {
 			delete(b, c.Name)
@@ -129,9 +129,9 @@ func (b browser) take(w *httptest.ResponseRecorder) {
 	}
 }
 
-func (r *replicas) login(at *session.Redis, who, token string) (browser, session.Session) {
+func (r *replicas) login(at *session.Redis, who, token string) (visitor, session.Session) {
 	r.t.Helper()
-	b := browser{}
+	b := visitor{}
 	s := session.Begin(r.grant(who, token), r.clock.now(), 12*time.Hour)
 	w := httptest.NewRecorder()
 	if err := at.Begin(r.t.Context(), w, b.headers(), s, true); err != nil {
@@ -141,12 +141,23 @@ func (r *replicas) login(at *session.Redis, who, token string) (browser, session
 	return b, s
 }
 
-func opens(at *session.Redis, b browser) (session.Session, error) {
+// stranger has a cookie as authgate gives them, and no session.
+func (r *replicas) stranger() visitor {
+	r.t.Helper()
+	b, w := visitor{}, httptest.NewRecorder()
+	if err := r.options().Jar.Write(w, http.Header{}, strings.Repeat("A", 43), r.clock.now().Add(time.Hour), true); err != nil {
+		r.t.Fatal(err)
+	}
+	b.take(w)
+	return b
+}
+
+func opens(at *session.Redis, b visitor) (session.Session, error) {
 	return at.Open(context.Background(), b.headers(), true)
 }
 
 // wants gives a condition: the browser's session has this refresh token.
-func wants(at *session.Redis, b browser, token string) func() error {
+func wants(at *session.Redis, b visitor, token string) func() error {
 	return func() error {
 		s, err := opens(at, b)
 		if err == nil && s.Refresh != "refresh-"+token {
@@ -156,7 +167,7 @@ func wants(at *session.Redis, b browser, token string) func() error {
 	}
 }
 
-func wantsError(at *session.Redis, b browser, want error) func() error {
+func wantsError(at *session.Redis, b visitor, want error) func() error {
 	return func() error {
 		if _, err := opens(at, b); !errors.Is(err, want) {
 			return fmt.Errorf("got %w, want %w", err, want)
@@ -288,6 +299,26 @@ func TestAllReplicasAndBrowsersOfAPersonAskTheIssuerOnce(t *testing.T) {
 	}
 }
 
+func TestGroupsThatAreNewerAlreadyAreAdoptedWithoutAsking(t *testing.T) {
+	t.Parallel()
+	r := newReplicas(t, startRedis(t).url())
+	here, there := r.add(), r.add()
+	_, s := r.login(here, "alice", "first")
+	fresh := r.grant("alice", "second")
+	if _, err := here.Renew(t.Context(), s, answers(fresh)); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []*session.Redis{here, there} {
+		got, err := at.Renew(t.Context(), s, func(context.Context, identity.Grant) (identity.Grant, error) {
+			t.Error("the issuer was asked again")
+			return fresh, nil
+		})
+		if err != nil || got.Refresh != "refresh-second" || got.ID != s.ID {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 func TestARenewalThatALoginOvertookIsDropped(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]error{
@@ -298,7 +329,7 @@ func TestARenewalThatALoginOvertookIsDropped(t *testing.T) {
 			r := newReplicas(t, startRedis(t).url())
 			here, there := r.add(), r.add()
 			first, s := r.login(here, "alice", "first")
-			var second browser
+			var second visitor
 			got, err := here.Renew(t.Context(), s, func(context.Context, identity.Grant) (identity.Grant, error) {
 				second, _ = r.login(there, "alice", "second")
 				return r.grant("alice", "stale"), answer
@@ -328,10 +359,11 @@ func TestARefusedRefreshTokenEndsAllSessionsOfThatPerson(t *testing.T) {
 			t.Fatal(err)
 		}
 		bob, _ := r.login(there, "bob", "bobs")
+		until(t, 2*time.Second, "there knows the grant", wants(there, first, "second"))
 		if _, err := here.Renew(t.Context(), s, func(context.Context, identity.Grant) (identity.Grant, error) { return identity.Grant{}, why }); !errors.Is(err, why) {
 			t.Errorf("%v became %v", why, err)
 		}
-		for _, b := range []browser{first, second} {
+		for _, b := range []visitor{first, second} {
 			if err := wantsError(here, b, session.ErrOver)(); err != nil {
 				t.Error("here:", err)
 			}
@@ -380,7 +412,7 @@ func TestWhatIsRevokedIsOverOnAllReplicasWithinTwoSeconds(t *testing.T) {
 		first, s := r.login(here, "alice", "first")
 		second, _ := r.login(there, "alice", "second")
 		bob, _ := r.login(there, "bob", "bobs")
-		for _, b := range []browser{first, second, bob} {
+		for _, b := range []visitor{first, second, bob} {
 			if _, err := opens(there, b); err != nil {
 				t.Fatal(err)
 			}
@@ -391,16 +423,16 @@ func TestWhatIsRevokedIsOverOnAllReplicasWithinTwoSeconds(t *testing.T) {
 			t.Errorf("%s: ended %d %v, want %d", name, n, err, test.ended)
 		}
 		for who, b := range map[string]struct {
-			browser
+			visitor
 			over bool
 		}{"first": {first, n > 0}, "second": {second, test.second}, "bob": {bob, test.bob}} {
 			if !b.over {
-				if _, err := opens(there, b.browser); err != nil {
+				if _, err := opens(there, b.visitor); err != nil {
 					t.Errorf("%s: %s: %v", name, who, err)
 				}
 				continue
 			}
-			until(t, 2*time.Second, name+": "+who+" is over", wantsError(there, b.browser, session.ErrOver))
+			until(t, 2*time.Second, name+": "+who+" is over", wantsError(there, b.visitor, session.ErrOver))
 			if took := time.Since(began); took > 2*time.Second {
 				t.Errorf("%s: took %s", name, took)
 			}
@@ -569,13 +601,13 @@ func TestCookiesThatNobodyWasGivenOpenNothing(t *testing.T) {
 	value := b["__Host-authgate"]
 	for sent, want := range map[string]error{
 		"": session.ErrNone,
-		"__Host-authgate=" + strings.Repeat("A", 43):  session.ErrOver,
-		"__Host-authgate=" + s.ID:                     session.ErrBroken,
-		"__Host-authgate=" + value + "A":              session.ErrBroken,
-		"__Host-authgate=" + value[:42]:               session.ErrBroken,
-		"__Host-authgate=" + value + "=":              session.ErrBroken,
-		"authgate=" + value:                           session.ErrNone,
-		"__Host-authgate=x; __Host-authgate=" + value: session.ErrAmbiguous,
+		"__Host-authgate=" + r.stranger()["__Host-authgate"]: session.ErrOver,
+		"__Host-authgate=" + s.ID:                            session.ErrBroken,
+		"__Host-authgate=" + value + "A":                     session.ErrBroken,
+		"__Host-authgate=" + value[:42]:                      session.ErrBroken,
+		"__Host-authgate=" + value + "=":                     session.ErrBroken,
+		"authgate=" + value:                                  session.ErrNone,
+		"__Host-authgate=x; __Host-authgate=" + value:        session.ErrAmbiguous,
 	} {
 		if _, err := at.Open(t.Context(), http.Header{"Cookie": {sent}}, true); !errors.Is(err, want) {
 			t.Errorf("%q: %v, want %v", sent, err, want)

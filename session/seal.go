@@ -2,14 +2,11 @@ package session
 
 import (
 	"bufio"
-	"crypto/hkdf"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 
 	"github.com/gorilla/securecookie"
 )
@@ -58,82 +55,43 @@ func ParseKeys(text string) (Keys, error) {
 	return keys, nil
 }
 
-// Ring holds the keys in force. It is safe for concurrent use.
-type Ring struct {
-	keys atomic.Pointer[Keys]
-}
+// ErrTooLarge says that a sealed value does not fit into cookies.
+var ErrTooLarge = errors.New("it does not fit into cookies")
 
-// NewRing puts keys in force.
-func NewRing(k Keys) *Ring {
-	r := new(Ring)
-	r.Set(k)
-	return r
-}
-
-// Set replaces the keys: what was sealed with a key that is gone opens no more.
-func (r *Ring) Set(k Keys) { r.keys.Store(&k) }
-
-// Box seals bytes for one purpose with an AEAD; it follows the ring.
-func (r *Ring) Box(purpose string) *Box { return &Box{ring: r, purpose: purpose} }
-
-// Box seals and opens bytes. It is safe for concurrent use.
-type Box struct {
-	ring    *Ring
-	purpose string
-}
-
-// Seal encrypts plain under the first key, bound to a context that Open must name.
-func (b *Box) Seal(plain []byte, bound string) []byte { return nil }
-
-// Open undoes Seal with any of the keys; ErrBroken.
-func (b *Box) Open(sealed []byte, bound string) ([]byte, error) { return nil, ErrBroken }
-
-// Sealer seals values for one purpose in cookies of their own; it follows the ring.
-func (r *Ring) Sealer(purpose string) *Sealer {
-	s, err := r.keys.Load().sealer(purpose)
-	if err != nil {
-		panic(err)
-	}
-	return s
-}
-
-// ErrTooLarge says that a sealed value does not fit into a cookie.
-var ErrTooLarge = errors.New("it does not fit into a cookie")
-
-// maxCookie bounds name and value of one cookie: browsers drop what is over 4096
-// bytes without a word (RFC 6265bis, 5.6).
+// maxCookie bounds one cookie: browsers drop what is over 4096 bytes without a
+// word (RFC 6265bis, 5.6).
 const maxCookie = 4096
 
 // Sealer seals values for one purpose; what is sealed for another does not open.
 // It is safe for concurrent use.
 type Sealer struct {
-	codecs []securecookie.Codec
+	codecs derived[securecookie.Codec]
 }
 
-// Sealer derives the keys for one purpose (HKDF-SHA256, RFC 5869), so that the
-// cookie of a half-finished login is never taken for a session.
-func (k Keys) sealer(purpose string) (*Sealer, error) {
-	s := &Sealer{}
-	for _, secret := range k.secrets {
-		hash, err := hkdf.Key(sha256.New, secret, nil, "authgate "+purpose+" hmac-sha256", 32)
+// Sealer seals values for one purpose in cookies of their own; it follows the ring.
+func (r *Ring) Sealer(purpose string) *Sealer {
+	return &Sealer{codecs: derived[securecookie.Codec]{ring: r, from: func(secret []byte) (securecookie.Codec, error) {
+		hash, err := derive(secret, purpose, "hmac-sha256", 32)
 		if err != nil {
-			return nil, fmt.Errorf("deriving session keys: %w", err)
+			return nil, err
 		}
-		block, err := hkdf.Key(sha256.New, secret, nil, "authgate "+purpose+" aes-256", 32)
+		block, err := derive(secret, purpose, "aes-256", 32)
 		if err != nil {
-			return nil, fmt.Errorf("deriving session keys: %w", err)
+			return nil, err
 		}
 		// Age is judged by the times inside the value, on an injected clock.
-		s.codecs = append(s.codecs, securecookie.New(hash, block).
-			MaxAge(0).MaxLength(0).SetSerializer(securecookie.JSONEncoder{}))
-	}
-	return s, nil
+		return securecookie.New(hash, block).MaxAge(0).MaxLength(0).SetSerializer(securecookie.JSONEncoder{}), nil
+	}}}
 }
 
 // Seal encrypts and signs v for the cookie of that name. The error is
 // [ErrTooLarge] where name and value are more than a browser keeps.
 func (s *Sealer) Seal(name string, v any) (string, error) {
-	sealed, err := s.codecs[0].Encode(name, v)
+	codecs := s.codecs.get()
+	if len(codecs) == 0 {
+		return "", fmt.Errorf("sealing cookie %s: there is no session key", name)
+	}
+	sealed, err := codecs[0].Encode(name, v)
 	if err != nil {
 		return "", fmt.Errorf("sealing cookie %s: %w", name, err)
 	}
@@ -145,7 +103,7 @@ func (s *Sealer) Seal(name string, v any) (string, error) {
 
 // Open undoes Seal with any of the keys. An error says nothing of the value.
 func (s *Sealer) Open(name, sealed string, v any) error {
-	if len(sealed) > maxCookie || securecookie.DecodeMulti(name, sealed, v, s.codecs...) != nil {
+	if len(sealed) > maxCookie || securecookie.DecodeMulti(name, sealed, v, s.codecs.get()...) != nil {
 		return fmt.Errorf("cookie %s does not open: it was changed, or sealed with other keys", name)
 	}
 	return nil

@@ -1,12 +1,15 @@
-// Package session remembers a principal between requests, in a cookie that only
-// authgate can read or make.
+// Package session remembers a principal between requests: in cookies that only
+// authgate can read or make, or in a Redis that holds what only authgate can read.
 //
-// Sealing is gorilla/securecookie's encrypt-then-MAC (AES-256-CTR under
-// HMAC-SHA256, the cookie's name bound in), not a format of our own: what it
-// seals is either opened whole or refused, and no cryptography is written here.
-// Built beside it are only the derivation of its keys, so that one line of the
-// keys file serves every purpose apart, and times inside the value, so that a
-// clock can be injected. A session that does not fit into one cookie is refused.
+// What lives as long as a login is sealed with gorilla/securecookie. A session is
+// not: securecookie encodes base64 twice (1.78 bytes for one), compresses nothing
+// and knows one cookie, so a person with some 60 teams would not fit; here the
+// same session is compressed, sealed once and split over three cookies, and people
+// with hundreds of teams fit. What is built beside it is small: [Box] is AES-256-GCM
+// with random nonces as crypto/cipher has it, under keys that crypto/hkdf derives
+// for one purpose each, with the cookie's name as associated data. No cryptography
+// is written here. Times are inside the sealed value, so that a clock can be
+// injected.
 //
 // The package knows no OpenID Connect, no routes and no policy. Everything in it
 // is safe for concurrent use.
@@ -31,11 +34,8 @@ type Session struct {
 	Seen    time.Time `json:"u"`           // last use, to about a tenth of the idle timeout
 	LeftOut int       `json:"l,omitempty"` // groups that did not fit, none of which the policy names
 
-	shown shown // what the browser's cookie holds of it
+	shown shown // of a session in cookies: what the browser has of it
 }
-
-// shown tells how old the browser's copy of a session is.
-type shown struct{ read, seen time.Time }
 
 // Begin makes the session of somebody who signed in now. It lasts for lifetime;
 // without a refresh token never longer than the ID token, for its groups are as

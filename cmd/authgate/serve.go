@@ -119,6 +119,7 @@ func serve(ctx context.Context, file string, log leveled, stdout, stderr io.Writ
 	running.Go(func() { changes.run(background, reload) })
 	running.Go(func() { gate.ConfirmDecisions(background) })
 	running.Go(func() { gate.WatchStreams(background) })
+	running.Go(func() { gate.KeepSessions(background) })
 	running.Go(func() { sayWhenReady(background, issuer, started, log.Logger) })
 
 	ports.answer(c, gate, gate.AdminSessions(parts.adminToken, gate.Admin(registry)), parts.tls, log)
