@@ -2,11 +2,14 @@ package proxy_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/session"
 )
 
 func TestSigningOutAsksFirstAndIsDoneByPost(t *testing.T) {
@@ -124,7 +127,12 @@ func TestASessionThatCannotBeEndedIsSaidToLiveOn(t *testing.T) {
 	t.Parallel()
 	healthy := newGate(t, nil)
 	g := healthy.besideARedisThatIsDown()
-	cookie := []string{"Cookie", "__Host-authgate=" + strings.Repeat("A", 43)} // 256 bits
+	w := httptest.NewRecorder()
+	jar := session.NewJar("authgate", "", http.SameSiteLaxMode)
+	if err := jar.Write(w, nil, strings.Repeat("A", 43), time.Now().Add(time.Hour), true); err != nil { // 256 bits
+		t.Fatal(err)
+	}
+	cookie := []string{"Cookie", w.Result().Cookies()[0].Name + "=" + w.Result().Cookies()[0].Value}
 	ask := g.do("GET", own+"/sign_out", cookie, browser)
 	expect(t, "asking", ask, http.StatusOK)
 	if page := body(t, ask); !strings.Contains(page, "<form") || !strings.Contains(page, "cannot be looked up") {

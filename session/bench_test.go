@@ -2,59 +2,73 @@ package session_test
 
 import (
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
+	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/session"
 )
 
-func benched(b *testing.B, now func() time.Time) (*session.Cookies, http.Header) {
+// benched gives a browser with other cookies around its session.
+func benched(b *testing.B, g identity.Grant, now func() time.Time) (*session.Cookies, http.Header) {
 	b.Helper()
-	k, err := session.ParseKeys(session.NewKey())
-	if err != nil {
-		b.Fatal(err)
-	}
-	c, err := session.NewCookies(k, "authgate", "", now)
-	if err != nil {
-		b.Fatal(err)
-	}
-	w := header{}
-	if err := c.Save(w, session.Begin(alice(20), noon, time.Hour), true); err != nil {
-		b.Fatal(err)
-	}
-	sealed, _, _ := strings.Cut(w.Header().Get("Set-Cookie"), ";")
-	return c, http.Header{"Cookie": {"theme=dark; " + sealed + "; argocd.sidebar=narrow"}}
+	c := cookies(b, clocked(now), func(o *session.CookieOptions) { o.IdleTimeout = 10 * time.Hour })
+	h := save(b, c, session.Begin(g, noon, time.Hour), true)
+	h["Cookie"][0] = "theme=dark; " + h["Cookie"][0] + "; argocd.sidebar=narrow"
+	return c, h
 }
 
-// header is the least that a cookie is saved to.
-type header http.Header
-
-func (h header) Header() http.Header         { return http.Header(h) }
-func (h header) Write(b []byte) (int, error) { return len(b), nil }
-func (h header) WriteHeader(int)             {}
-
 func BenchmarkOpenASessionSeenBefore(b *testing.B) {
-	c, h := benched(b, at(noon))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := c.Open(h, true); err != nil {
-			b.Fatal(err)
-		}
+	for name, g := range map[string]identity.Grant{"one-piece": alice(20), "three-pieces": incompressible(sizes[2])} {
+		b.Run(name, func(b *testing.B) {
+			c, h := benched(b, g, at(noon))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := c.Open(b.Context(), h, true); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(len(h.Get("Cookie"))), "B/cookie")
+		})
 	}
-	b.ReportMetric(float64(len(h.Get("Cookie"))), "B/cookie")
 }
 
 func BenchmarkOpenASessionNeverSeen(b *testing.B) {
-	c, h := benched(b, at(noon.Add(2*time.Hour))) // what is over is decrypted, and not remembered
+	c, h := benched(b, alice(20), at(noon.Add(2*time.Hour))) // what is over is decrypted, and not remembered
 	b.ReportAllocs()
 	for b.Loop() {
-		_, _ = c.Open(h, true)
+		_, _ = c.Open(b.Context(), h, true)
+	}
+}
+
+func BenchmarkGiveNothingNew(b *testing.B) {
+	c, h := benched(b, alice(20), at(noon))
+	s, err := c.Open(b.Context(), h, true)
+	if err != nil {
+		b.Fatal(err)
+	}
+	w := browser{}
+	b.ReportAllocs()
+	for b.Loop() {
+		c.Give(w, h, s, true)
+	}
+	if len(w) > 0 {
+		b.Error("it gave something")
+	}
+}
+
+func BenchmarkBeginASession(b *testing.B) {
+	c, s := cookies(b), session.Begin(alice(20), noon, time.Hour)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := c.Begin(b.Context(), browser{}, nil, s, true); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 
 func BenchmarkStrip(b *testing.B) {
-	c, h := benched(b, at(noon))
+	c, h := benched(b, alice(20), at(noon))
 	line := h["Cookie"]
 	none := []string{"theme=dark; argocd.sidebar=narrow"}
 	for name, sent := range map[string][]string{"in-the-middle": line, "nothing-to-strip": none} {

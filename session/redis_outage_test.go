@@ -570,7 +570,7 @@ func TestTLSIsVerifiedAndAnACLUserNeedsNoMoreThanIsDocumented(t *testing.T) {
 	args, pool := withTLS(t)
 	secure := freePort(t)
 	redisServer := startRedis(t, append(args, "--tls-port", strconv.Itoa(secure))...)
-	// As docs/sessions.md has it.
+	// As docs/operations.md has it.
 	rules := []any{
 		"ACL", "SETUSER", "authgate", "on", ">pass-of-word", "~authgate:*", "-@all",
 		"+@connection", "+get", "+set", "+del", "+type", "+hget", "+hset", "+hdel", "+hmget", "+hincrby", "+pexpire", "+pttl", "+time",

@@ -30,7 +30,7 @@ type Options struct {
 
 	TLS bool // with a certificate of CAFile's authority, for 127.0.0.1
 
-	// User is an ACL user with Password who may do what docs/sessions.md says
+	// User is an ACL user with Password who may do what docs/operations.md says
 	// authgate needs; nobody else may do anything. A Password without a User is
 	// that of the default user.
 	User, Password string
