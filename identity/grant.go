@@ -64,7 +64,12 @@ type UnverifiedError struct {
 	cause error
 }
 
-func (e *UnverifiedError) Error() string { return e.cause.Error() }
+func (e *UnverifiedError) Error() string {
+	if e.cause == nil {
+		return "the refreshed ID token could not be verified"
+	}
+	return e.cause.Error()
+}
 func (e *UnverifiedError) Unwrap() error { return e.cause }
 
 // unverified keeps a rotated refresh token, unless it is another's.

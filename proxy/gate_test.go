@@ -199,7 +199,7 @@ func load(t testing.TB, csv string) *policy.Snapshot {
 func (g *gate) as(who string) []string {
 	g.t.Helper()
 	w := httptest.NewRecorder()
-	if err := g.cookies.Begin(g.t.Context(), w, nil, session.Begin(granted(people[who]), time.Now(), time.Hour), true); err != nil {
+	if _, err := g.cookies.Begin(g.t.Context(), w, nil, session.Begin(granted(people[who]), time.Now(), time.Hour), true); err != nil {
 		g.t.Fatal(err)
 	}
 	cookie := w.Result().Cookies()[0]

@@ -61,7 +61,7 @@ func BenchmarkBeginASession(b *testing.B) {
 	c, s := cookies(b), session.Begin(alice(20), noon, time.Hour)
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := c.Begin(b.Context(), browser{}, nil, s, true); err != nil {
+		if _, err := c.Begin(b.Context(), browser{}, nil, s, true); err != nil {
 			b.Fatal(err)
 		}
 	}

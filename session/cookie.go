@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -122,8 +123,9 @@ func (c *Cookies) opened() *seen {
 }
 
 func (c *Cookies) decrypt(name string, p *pieces) (Session, error) {
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(p.join())
-	if err != nil {
+	text := p.join()
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || strings.ContainsAny(text, "\r\n") { // which the decoder skips
 		return Session{}, ErrBroken
 	}
 	small, key, err := c.box.open(sealed, name)
@@ -171,18 +173,18 @@ func distance(a, b int64) int64 { return max(a-b, b-a) }
 
 // Begin is of [Store]. A session that the browser has already is not given to it
 // again, by a response that comes late: it would take the place of the new one.
-func (c *Cookies) Begin(ctx context.Context, w http.ResponseWriter, h http.Header, s Session, secure bool) error {
+func (c *Cookies) Begin(ctx context.Context, w http.ResponseWriter, h http.Header, s Session, secure bool) (Session, error) {
 	small, s, err := c.fit(first, s)
 	if err != nil {
-		return err
+		return Session{}, err
 	}
 	if err := c.give(w, h, small, s.Expires, secure); err != nil {
-		return err
+		return Session{}, err
 	}
 	if before, err := c.Open(ctx, h, secure); err == nil {
 		before.shown.life.replaced.Store(true)
 	}
-	return nil
+	return s, nil
 }
 
 // first is the version that a login makes.

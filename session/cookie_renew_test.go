@@ -236,7 +236,7 @@ func TestLateResponseDoesNotPutAnOlderSessionInThePlaceOfANewLogin(t *testing.T)
 	if _, err := c.Renew(t.Context(), late, issuer.ask); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Begin(t.Context(), httptest.NewRecorder(), h, session.Begin(called("bob", alice(1)), noon, time.Hour), true); err != nil {
+	if _, err := c.Begin(t.Context(), httptest.NewRecorder(), h, session.Begin(called("bob", alice(1)), noon, time.Hour), true); err != nil {
 		t.Fatal(err)
 	}
 	w := httptest.NewRecorder()

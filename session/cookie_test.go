@@ -36,7 +36,7 @@ func ofPieces(t testing.TB, c *session.Cookies, who string, n int) visitor {
 	b := visitor{}
 	w := httptest.NewRecorder()
 	g := called(who, incompressible(sizes[n-1]))
-	if err := c.Begin(t.Context(), w, nil, session.Begin(g, noon, time.Hour), true); err != nil {
+	if _, err := c.Begin(t.Context(), w, nil, session.Begin(g, noon, time.Hour), true); err != nil {
 		t.Fatal(err)
 	}
 	b.take(w)
@@ -211,7 +211,7 @@ func TestGroupsThatThePolicyDoesNotNameAreLeftOutOfASessionThatDoesNotFit(t *tes
 	} {
 		c := cookies(t, func(o *session.CookieOptions) { o.Named = test.named })
 		w := httptest.NewRecorder()
-		err := c.Begin(t.Context(), w, nil, session.Begin(test.grant, noon, time.Hour), true)
+		_, err := c.Begin(t.Context(), w, nil, session.Begin(test.grant, noon, time.Hour), true)
 		if !errors.Is(err, test.err) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -105,8 +105,8 @@ func (k *Keeper) Current(s Session) (Session, error) {
 
 // Begin makes the session of somebody who has just signed in.
 func (k *Keeper) Begin(ctx context.Context, w http.ResponseWriter, h http.Header, g identity.Grant, secure bool) (Session, error) {
-	s := Begin(g, k.o.Now(), k.o.Lifetime)
-	if err := k.o.Store.Begin(ctx, w, h, s, secure); err != nil {
+	s, err := k.o.Store.Begin(ctx, w, h, Begin(g, k.o.Now(), k.o.Lifetime), secure)
+	if err != nil {
 		return Session{}, fmt.Errorf("keeping the new session: %w", err)
 	}
 	return s, nil

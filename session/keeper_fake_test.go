@@ -62,15 +62,15 @@ func (s *shelf) Current(one session.Session) (session.Session, error) {
 	return one, nil
 }
 
-func (s *shelf) Begin(_ context.Context, w http.ResponseWriter, _ http.Header, one session.Session, _ bool) error {
+func (s *shelf) Begin(_ context.Context, w http.ResponseWriter, _ http.Header, one session.Session, _ bool) (session.Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.down != nil {
-		return s.down
+		return session.Session{}, s.down
 	}
 	s.holds[one.ID] = one
 	w.Header().Set("Cookie", "id="+one.ID)
-	return nil
+	return one, nil
 }
 
 func (s *shelf) Renew(ctx context.Context, one session.Session, ask session.Ask) (session.Session, error) {

@@ -121,52 +121,52 @@ func (r *Redis) Open(ctx context.Context, h http.Header, secure bool) (Session, 
 // Begin is of [Store]. The order matters: the index before the grant, so that a
 // sign-out elsewhere does not take the grant for unused; the record after it,
 // for it holds the grant's birth.
-func (r *Redis) Begin(ctx context.Context, w http.ResponseWriter, h http.Header, s Session, secure bool) error {
+func (r *Redis) Begin(ctx context.Context, w http.ResponseWriter, h http.Header, s Session, secure bool) (Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	left := s.Expires.Sub(r.o.Now())
 	if left < time.Millisecond {
-		return ErrOver
+		return Session{}, ErrOver
 	}
 	by := ownerOf(s.Principal.Issuer, s.Principal.Subject)
 	sealed, err := r.sealGrant(by, s.Grant)
 	if err != nil {
-		return err
+		return Session{}, err
 	}
 	since, asked := r.memory.mark(), r.since()
 	value, d := newSecret()
 	for _, index := range []string{redisAll, by.sessions()} {
 		err := indexScript.Run(ctx, r.client, []string{index}, d.String(), s.Expires.UnixMilli(), r.o.Now().UnixMilli(), left.Milliseconds()).Err()
 		if err := r.answer(ctx, err); err != nil {
-			return err
+			return Session{}, err
 		}
 	}
 	fields, err := loginScript.Run(ctx, r.client, []string{by.grant()}, sealed, left.Milliseconds()).Slice()
 	if err := r.answer(ctx, err); err != nil {
-		return err
+		return Session{}, err
 	}
 	g, err := r.openGrant(by, fields)
 	if err != nil {
-		return fmt.Errorf("%w: it gave back another grant than it was given", ErrStoreDown)
+		return Session{}, fmt.Errorf("%w: it gave back another grant than it was given", ErrStoreDown)
 	}
 	rec := record{ID: s.ID, Owner: by, Birth: g.birth, IssuerSession: s.Session, Begun: s.Begun, Expires: s.Expires, Seen: s.Seen}
 	if sealed, err = r.sealRecord(d, rec); err != nil {
-		return err
+		return Session{}, err
 	}
 	pipe := r.client.Pipeline()
 	pipe.Set(ctx, d.record(), sealed, r.lives(rec))
 	pipe.Set(ctx, idKey(s.ID), d.String(), left)
 	_, err = pipe.Exec(ctx)
 	if err := r.answer(ctx, err); err != nil {
-		return err
+		return Session{}, err
 	}
 	if err := r.o.Jar.Write(w, h, value, s.Expires, secure); err != nil {
-		return err
+		return Session{}, err
 	}
 	r.memory.put(d, view{session: rec.join(g), record: rec, owner: by, fence: g.fence, birth: g.birth}, since, asked)
 	r.memory.renew(by, g)
 	_ = r.spread(ctx, change{owner: by, fence: g.fence}) // others go on with the grant before it until it is told
-	return nil
+	return s, nil
 }
 
 // Give is of [Store]: what changes, changes in Redis.

@@ -68,7 +68,7 @@ func TestWhileRedisHangsKnownSessionsGoOnForAMinuteAndNobodyIsSentToLogIn(t *tes
 	}
 	quickly(t, "a login", func() {
 		w := httptest.NewRecorder()
-		err := at.Begin(t.Context(), w, nil, session.Begin(r.grant("carol", "carols"), r.clock.now(), time.Hour), true)
+		_, err := at.Begin(t.Context(), w, nil, session.Begin(r.grant("carol", "carols"), r.clock.now(), time.Hour), true)
 		if !errors.Is(err, session.ErrStoreDown) || len(w.Result().Cookies()) != 0 {
 			t.Errorf("%v, cookies %v", err, w.Result().Cookies())
 		}

@@ -134,7 +134,7 @@ func (r *replicas) login(at *session.Redis, who, token string) (visitor, session
 	b := visitor{}
 	s := session.Begin(r.grant(who, token), r.clock.now(), 12*time.Hour)
 	w := httptest.NewRecorder()
-	if err := at.Begin(r.t.Context(), w, b.headers(), s, true); err != nil {
+	if _, err := at.Begin(r.t.Context(), w, b.headers(), s, true); err != nil {
 		r.t.Fatal(err)
 	}
 	b.take(w)
@@ -522,7 +522,7 @@ func TestALoginWithoutARefreshTokenLetsNoOldGroupsLiveOn(t *testing.T) {
 	first, _ := r.login(at, "alice", "first")
 	g := r.grant("alice", "second")
 	g.Refresh = ""
-	if err := at.Begin(t.Context(), httptest.NewRecorder(), http.Header{}, session.Begin(g, r.clock.now(), 12*time.Hour), true); err != nil {
+	if _, err := at.Begin(t.Context(), httptest.NewRecorder(), http.Header{}, session.Begin(g, r.clock.now(), 12*time.Hour), true); err != nil {
 		t.Fatal(err)
 	}
 	s, err := opens(at, first)

@@ -101,7 +101,7 @@ func TestRingWithoutKeysSealsNothingAndOpensNothing(t *testing.T) {
 		t.Error("a login is sealed")
 	}
 	w := httptest.NewRecorder()
-	if err := c.Begin(t.Context(), w, nil, session.Begin(alice(1), noon, time.Hour), true); err == nil || len(w.Result().Cookies()) > 0 {
+	if _, err := c.Begin(t.Context(), w, nil, session.Begin(alice(1), noon, time.Hour), true); err == nil || len(w.Result().Cookies()) > 0 {
 		t.Errorf("a session is sealed: %v", err)
 	}
 }

@@ -1,8 +1,6 @@
 package session
 
-import (
-	"testing"
-)
+import "testing"
 
 // Two cookies of one hash cannot be found, so that one is put there.
 func TestCookiesOfOneHashAreToldApart(t *testing.T) {

@@ -52,7 +52,7 @@ func save(t testing.TB, c *session.Cookies, s session.Session, secure bool) http
 	t.Helper()
 	b := visitor{}
 	w := httptest.NewRecorder()
-	if err := c.Begin(t.Context(), w, nil, s, secure); err != nil {
+	if _, err := c.Begin(t.Context(), w, nil, s, secure); err != nil {
 		t.Fatal(err)
 	}
 	b.take(w)

@@ -214,7 +214,7 @@ func (s *soak) request(n int, dice uint64) {
 		s.judge(n, one, now, over, begun, tried, revoked)
 		c.used = now
 		c.mu.Unlock()
-		s.respond(c, n, h, one, dice)
+		s.respond(c, n, h, sealed, one, dice)
 		return
 	case errors.Is(err, session.ErrStale):
 		s.stale.Add(1)
@@ -243,7 +243,7 @@ func (s *soak) request(n int, dice uint64) {
 }
 
 // respond is what an upstream's answer, or a sign-out, does to the browser.
-func (s *soak) respond(c *citizen, n int, h http.Header, one session.Session, dice uint64) {
+func (s *soak) respond(c *citizen, n int, h http.Header, sealed int64, one session.Session, dice uint64) {
 	w := browser{}
 	rotations := s.rotations.Load()
 	if dice%256 == 0 {
@@ -257,7 +257,7 @@ func (s *soak) respond(c *citizen, n int, h http.Header, one session.Session, di
 	c.mu.Lock()
 	if c.id == one.ID { // and has not signed in meanwhile
 		if dice%256 == 0 {
-			c.over, c.copied, c.copyOf = true, h, c.sealed
+			c.over, c.copied, c.copyOf = true, h, sealed
 		}
 		s.take(c, w, rotations)
 	}

@@ -15,9 +15,10 @@ type Store interface {
 	// The error is ErrNone, ErrAmbiguous, ErrBroken, ErrOver or ErrStoreDown.
 	Open(ctx context.Context, h http.Header, secure bool) (Session, error)
 
-	// Begin remembers a new session and gives the browser its cookie. h are the
-	// request's headers: pieces of an older session go. ErrTooLarge, ErrStoreDown.
-	Begin(ctx context.Context, w http.ResponseWriter, h http.Header, s Session, secure bool) error
+	// Begin remembers a new session, gives the browser its cookie, and says what is
+	// remembered. h are the request's headers: pieces of an older session go.
+	// ErrTooLarge, ErrStoreDown.
+	Begin(ctx context.Context, w http.ResponseWriter, h http.Header, s Session, secure bool) (Session, error)
 
 	// Give hands the browser what has changed since it was last told, if anything.
 	// It is called once for a response, before its header is sent, and is cheap.
