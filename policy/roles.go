@@ -120,6 +120,15 @@ func (s *Snapshot) appendSubjects(words []setWord, w Who) []setWord {
 	return words
 }
 
+// Names reports whether any row is about a group: by its name, or as a team of
+// ORG:*. What it does not name makes no difference to any decision.
+func (s *Snapshot) Names(group string) bool {
+	if reserved(group) {
+		return false
+	}
+	return s.numbers.has(group) || slices.ContainsFunc(organisationsOf(group), s.numbers.has)
+}
+
 // whoIs describes somebody who is one subject, with what it brings, and nothing
 // else. ORG:* is somebody in a team of ORG that no row names.
 func whoIs(subject string) Who {

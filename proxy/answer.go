@@ -196,7 +196,8 @@ type problem struct {
 	Status   int      `json:"status"`
 	Detail   string   `json:"detail"`
 	ID       string   `json:"id"`
-	Login    string   `json:"login,omitempty"` // where a browser signs in
+	Reason   string   `json:"reason,omitempty"` // why nobody is signed in
+	Login    string   `json:"login,omitempty"`  // where a browser signs in
 	User     string   `json:"user,omitempty"`
 	Groups   []string `json:"groups,omitempty"`
 	Admitted []string `json:"admitted,omitempty"` // groups that would be let in
@@ -213,7 +214,7 @@ func (p *Proxy) writeProblem(x *exchange) {
 	}
 	switch f.Code {
 	case codeLoginRequired:
-		body.Login = p.prefix + "/start"
+		body.Reason, body.Login = whyNobody(x.sessionErr), p.prefix+"/start"
 	case codeDenied:
 		body.User, body.Groups, body.Admitted = displayName(x.session.Principal), x.session.Principal.Groups, x.admitted()
 		body.Rule = x.rule()

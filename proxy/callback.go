@@ -26,10 +26,9 @@ func (p *Proxy) callback(x *exchange) bool {
 		result, refusal := refusalOfLogin(err)
 		return p.loginFailed(x, result, refusal, begun.ReturnTo)
 	}
-	grant.IDToken, grant.Access = "", "" // no upstream is shown them, and a cookie has no room
 	// Always a session with an id of its own, whatever cookie came along: none that
 	// somebody planted before the login is worth anything after it.
-	s, err := p.sessions.Begin(x.r.Context(), x.w, x.r.Header, grant, x.client.secure())
+	s, err := p.sessions.Begin(x.r.Context(), x.w, x.r.Header, worthKeeping(grant), x.client.secure())
 	if err != nil {
 		result, refusal := refusalOfSession(err)
 		p.log.Error("session not kept", "id", x.id, "request_id", x.requestID,

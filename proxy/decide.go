@@ -1,12 +1,10 @@
 package proxy
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/policy"
-	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/target"
 )
 
@@ -24,7 +22,7 @@ func (p *Proxy) decide(x *exchange) bool {
 		x.outcome = audit.Deny
 		return x.refuse(http.StatusForbidden, codeDenied, "No rule of the policy lets you do this.", nil)
 	default:
-		return x.refuseNobody()
+		return p.refuseNobody(x)
 	}
 }
 
@@ -65,18 +63,4 @@ func (e *edition) judge(q policy.Request, signedIn bool) (d policy.Decision, inc
 		return open, true
 	}
 	return d, false
-}
-
-// refuseNobody turns away a request that nobody in particular made.
-func (x *exchange) refuseNobody() bool {
-	if x.credential {
-		return x.refuse(http.StatusUnauthorized, "credential_refused",
-			"The request brings a credential of its own, in Authorization or a header like it, that is not accepted here. Sign in with a browser.", nil)
-	}
-	if errors.Is(x.sessionErr, session.ErrAmbiguous) { // signing in would add one to them, and come back here
-		return x.refuse(http.StatusUnauthorized, "ambiguous_session",
-			"Your browser sent two session cookies, of which one was planted. Remove the cookies of this site and open it again.", x.sessionErr)
-	}
-	x.outcome = audit.ToLogin
-	return x.refuse(http.StatusUnauthorized, codeLoginRequired, "Sign in to do this.", x.sessionErr)
 }

@@ -48,7 +48,7 @@ type exchange struct {
 func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	id := newID()
 	request := requestID(r.Header["X-Request-Id"], id)
-	return &exchange{
+	x := &exchange{
 		w:      p.record(w, r, request),
 		r:      r,
 		state:  p.state.Load(),
@@ -61,6 +61,8 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 		event:   audit.Request,
 		outcome: audit.Refuse, // until somebody says otherwise
 	}
+	x.w.x = x
+	return x
 }
 
 // canonicalise is step 1: the path that everything else speaks of. Only the

@@ -127,7 +127,7 @@ func benchedGate(b *testing.B, upstream string, records *os.File) (*proxy.Proxy,
 		who.Groups = append(who.Groups, "example-org:platform-"+session.NewKey()[:2])
 	}
 	w := httptest.NewRecorder()
-	if err := cookies.Begin(b.Context(), w, nil, session.Begin(identity.Grant{Principal: who}, time.Now(), time.Hour), true); err != nil {
+	if _, err := cookies.Begin(b.Context(), w, nil, session.Begin(identity.Grant{Principal: who}, time.Now(), time.Hour), true); err != nil {
 		b.Fatal(err)
 	}
 	cookie := w.Result().Cookies()[0]

@@ -45,9 +45,12 @@ func (p *Proxy) healthz(w http.ResponseWriter, r *http.Request) {
 
 // health is the body of both endpoints.
 type health struct {
-	Status string        `json:"status"`
-	Reason string        `json:"reason,omitempty"`
-	Issuer string        `json:"issuer,omitempty"` // up or down at the last look
+	Status string `json:"status"`
+	Reason string `json:"reason,omitempty"`
+	Issuer string `json:"issuer,omitempty"` // up or down at the last look
+
+	Sessions string `json:"sessions,omitempty"` // ok, or down: their store does not answer
+
 	Policy *policyHealth `json:"policy,omitempty"`
 	Shadow *policyHealth `json:"shadow,omitempty"` // the candidate
 }
@@ -77,9 +80,12 @@ func (e *edition) health(now time.Time) *policyHealth {
 // readyz says whether requests can be served. Names and errors of the inside are
 // for detailed.
 func (p *Proxy) readyz(w http.ResponseWriter, r *http.Request, detailed bool) {
-	status, body := http.StatusOK, health{Status: "ready", Issuer: "up"}
+	status, body := http.StatusOK, health{Status: "ready", Issuer: "up", Sessions: "ok"}
 	if !p.issuer.Up() {
 		body.Issuer = "down"
+	}
+	if p.sessions.Down() != nil {
+		body.Sessions = "down"
 	}
 	if why, err := p.unready(); why != "" {
 		status, body.Status, body.Reason = http.StatusServiceUnavailable, "not ready", why
@@ -99,8 +105,9 @@ func (p *Proxy) readyz(w http.ResponseWriter, r *http.Request, detailed bool) {
 }
 
 // unready says why no requests can be served; empty where they can. Once they
-// could, that stays when the issuer goes away later: signed-in people are still
-// served, and every target at once would leave the balancer.
+// could, that stays when the issuer or the session store goes away later: people
+// are still served as far as may be, and every target at once would leave the
+// balancer.
 func (p *Proxy) unready() (why string, err error) {
 	if p.draining.Load() {
 		return "shutting down", nil
@@ -108,6 +115,10 @@ func (p *Proxy) unready() (why string, err error) {
 	if err := p.issuer.Ready(); err != nil {
 		return "the issuer has not been reached yet", err
 	}
+	if err := p.sessions.Down(); err != nil && !p.stored.Load() {
+		return "the session store has not been reached yet", err
+	}
+	p.stored.Store(true)
 	return "", nil
 }
 

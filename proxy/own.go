@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/page"
+	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/target"
 )
 
@@ -59,7 +61,7 @@ func (p *Proxy) identifyReader(x *exchange) bool {
 		return false
 	}
 	if !x.signedIn() {
-		return x.refuseNobody()
+		return p.refuseNobody(x)
 	}
 	x.outcome = audit.Allow
 	return true
@@ -78,6 +80,13 @@ type userinfo struct {
 	Groups        []string  `json:"groups"`
 	Roles         []string  `json:"roles"`
 	Expires       time.Time `json:"expires"`
+	Refreshed     time.Time `json:"refreshed"` // when the groups were read
+
+	// Where the groups could not be read again, and go on for session.refreshGrace.
+	StaleSince  *time.Time `json:"stale_since,omitempty"`
+	StaleReason string     `json:"stale_reason,omitempty"`
+
+	GroupsLeftOut int `json:"groups_left_out,omitempty"` // did not fit into the session; the policy names none of them
 }
 
 func (p *Proxy) userinfo(x *exchange) bool {
@@ -85,13 +94,31 @@ func (p *Proxy) userinfo(x *exchange) bool {
 		return false
 	}
 	who := x.session.Principal
-	x.w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(x.w).Encode(userinfo{
+	known := userinfo{
 		Issuer: who.Issuer, Subject: who.Subject, Email: who.Email, EmailVerified: who.EmailVerified,
 		Name: who.Name, Username: who.Username, Groups: orEmpty(who.Groups), Roles: orEmpty(x.roles.Names()),
-		Expires: x.session.Expires.UTC(),
-	})
+		Expires: x.session.Expires.UTC(), Refreshed: x.session.Read.UTC(), GroupsLeftOut: x.session.LeftOut,
+	}
+	if since, why := p.sessions.Trouble(x.session); why != nil {
+		since = since.UTC()
+		known.StaleSince, known.StaleReason = &since, whyStale(why)
+	}
+	x.w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(x.w).Encode(known)
 	return true
+}
+
+// whyStale says it without addresses of the inside: those are in the log.
+func whyStale(why error) string {
+	var unreachable *identity.UnreachableError
+	switch {
+	case errors.Is(why, session.ErrStoreDown):
+		return "the session store does not answer"
+	case errors.As(why, &unreachable):
+		return "the identity provider gives no usable answer"
+	default:
+		return "the identity provider's answer could not be used"
+	}
 }
 
 // portal lists the upstreams whose start page this person may open.

@@ -82,6 +82,7 @@ type Proxy struct {
 	buffers  buffers
 	draining atomic.Bool
 	plain    atomic.Bool // the warning about plain http was given
+	stored   atomic.Bool // the session store has been reached
 }
 
 // New builds a Proxy that serves under the given policy. It dials nothing.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"sync/atomic"
 )
 
 // recorder writes the answer of one exchange and notes what it was. Unwrap gives
@@ -15,7 +14,8 @@ type recorder struct {
 	proto     int    // major version of HTTP
 	early     bool   // the client understands interim responses: HTTP/1.0 has none
 	requestID string // goes with the answer
-	draining  *atomic.Bool
+	p         *Proxy
+	x         *exchange // that it writes the answer of
 
 	status  int
 	bytes   int64
@@ -30,7 +30,7 @@ func (p *Proxy) record(w http.ResponseWriter, r *http.Request, requestID string)
 		proto:          r.ProtoMajor,
 		early:          r.ProtoAtLeast(1, 1),
 		requestID:      requestID,
-		draining:       &p.draining,
+		p:              p,
 	}
 }
 
@@ -52,10 +52,13 @@ func (w *recorder) WriteHeader(status int) {
 // response of the upstream would have carried it, and lost it to this one.
 func (w *recorder) last(h http.Header) {
 	h["X-Request-Id"] = []string{w.requestID}
+	if w.status != http.StatusSwitchingProtocols && w.status != http.StatusNotModified { // neither is kept as an answer
+		w.p.give(w.x)
+	}
 	// The client shall come back on a new connection, to somebody else, and not
 	// use this one just when it is closed. SetKeepAlivesEnabled(false) would cut
 	// idle connections at once, amid a request that is under way on one.
-	if w.draining.Load() && w.proto == 1 && w.status != http.StatusSwitchingProtocols {
+	if w.p.draining.Load() && w.proto == 1 && w.status != http.StatusSwitchingProtocols {
 		h.Set("Connection", "close")
 	}
 }

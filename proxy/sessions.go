@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/example-org/authgate/audit"
@@ -19,15 +20,69 @@ func (p *Proxy) keepSessions(o Options) {
 	var store session.Store
 	if store = o.Redis; o.Redis == nil {
 		store = session.NewCookies(session.CookieOptions{
-			Jar: p.jar, Keys: o.Keys, IdleTimeout: time.Duration(c.IdleTimeout), Now: o.Now,
+			Jar: p.jar, Keys: o.Keys, IdleTimeout: time.Duration(c.IdleTimeout), Named: p.named, Now: o.Now,
 		})
 	}
 	p.sessions = session.NewKeeper(session.KeeperOptions{
-		Store: store, Ask: o.Issuer.Refresh,
+		Store: store, Ask: p.refresh,
 		Lifetime: time.Duration(c.Lifetime), IdleTimeout: time.Duration(c.IdleTimeout),
 		RefreshEvery: time.Duration(c.RefreshEvery), RefreshGrace: time.Duration(c.RefreshGrace),
 		Refreshed: p.refreshed, Log: o.Log, Now: o.Now,
 	})
+}
+
+// named reports whether a policy could make something of a group.
+func (p *Proxy) named(group string) bool {
+	st := p.state.Load()
+	return st.policy.Names(group) || st.shadow != nil && st.shadow.Names(group)
+}
+
+// refresh asks the issuer again who somebody is.
+func (p *Proxy) refresh(ctx context.Context, g identity.Grant) (identity.Grant, error) {
+	got, err := p.issuer.Refresh(ctx, g)
+	return worthKeeping(got), err
+}
+
+// worthKeeping leaves out the tokens that no upstream is shown: a cookie has no
+// room for them.
+func worthKeeping(g identity.Grant) identity.Grant {
+	g.IDToken, g.Access = "", ""
+	return g
+}
+
+// give hands the browser what has changed of its session, with the header of a
+// final answer. To shared caches such an answer is private from then on (RFC 9111,
+// 5.2.2.7), or one person's cookie would be given to others.
+func (p *Proxy) give(x *exchange) {
+	if !x.signedIn() || x.incognito || x.event != audit.Request {
+		return // a login and a sign-out have told the browser themselves
+	}
+	h := x.w.Header()
+	before := len(h["Set-Cookie"])
+	p.sessions.Give(x.w.ResponseWriter, x.r.Header, x.session, x.client.secure())
+	if len(h["Set-Cookie"]) > before {
+		h["Cache-Control"] = []string{privately(h["Cache-Control"])}
+	}
+}
+
+// privately takes from Cache-Control what lets others than the browser keep an
+// answer.
+func privately(lines []string) string {
+	all := strings.Join(lines, ",")
+	if strings.Contains(all, `"`) { // a list of fields: rare, and not to be taken apart at its commas
+		return "private, no-cache"
+	}
+	kept := []string{"private"}
+	for directive := range strings.SplitSeq(all, ",") {
+		directive = strings.TrimSpace(directive)
+		name, _, _ := strings.Cut(strings.ToLower(directive), "=")
+		switch name {
+		case "", "public", "private", "s-maxage":
+		default:
+			kept = append(kept, directive)
+		}
+	}
+	return strings.Join(kept, ", ")
 }
 
 // NewJar is where the browser keeps its session.

@@ -123,16 +123,22 @@ func TestSigningOutTellsWhatItDoesNotEnd(t *testing.T) {
 	}
 }
 
-func TestASessionThatCannotBeEndedIsSaidToLiveOn(t *testing.T) {
-	t.Parallel()
-	healthy := newGate(t, nil)
-	g := healthy.besideARedisThatIsDown()
+// inRedis is the cookie of a session that may be in a Redis.
+func inRedis(t *testing.T) []string {
+	t.Helper()
 	w := httptest.NewRecorder()
 	jar := session.NewJar("authgate", "", http.SameSiteLaxMode)
 	if err := jar.Write(w, nil, strings.Repeat("A", 43), time.Now().Add(time.Hour), true); err != nil { // 256 bits
 		t.Fatal(err)
 	}
-	cookie := []string{"Cookie", w.Result().Cookies()[0].Name + "=" + w.Result().Cookies()[0].Value}
+	return []string{"Cookie", w.Result().Cookies()[0].Name + "=" + w.Result().Cookies()[0].Value}
+}
+
+func TestASessionThatCannotBeEndedIsSaidToLiveOn(t *testing.T) {
+	t.Parallel()
+	healthy := newGate(t, nil)
+	g := healthy.besideARedisThatIsDown()
+	cookie := inRedis(t)
 	ask := g.do("GET", own+"/sign_out", cookie, browser)
 	expect(t, "asking", ask, http.StatusOK)
 	if page := body(t, ask); !strings.Contains(page, "<form") || !strings.Contains(page, "cannot be looked up") {

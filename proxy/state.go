@@ -146,9 +146,9 @@ func (st *state) resolve(who policy.Who) standing {
 	return s
 }
 
-// standingOf resolves a session once as long as the policies stay.
+// standingOf resolves a session once as long as the policies and its groups stay.
 func (st *state) standingOf(s session.Session) standing {
-	return st.people.of(s.ID, func() standing {
+	return st.people.of(s.ID, s.Read.UnixNano(), func() standing {
 		who := policy.Who{Groups: s.Principal.Groups}
 		if s.Principal.EmailVerified {
 			who.Email = s.Principal.Email
@@ -163,10 +163,16 @@ func (st *state) standingOf(s session.Session) standing {
 // afresh: what was forgotten is resolved again.
 const maxPeople = 10_000
 
+// remembered is somebody's standing by the groups that were read at a time.
+type remembered struct {
+	standing
+	read int64 // Unix nanoseconds
+}
+
 // peopleMemory maps session ids to standings. Ids come out of sealed cookies, so
 // that nobody grows it without signing in. It is safe for concurrent use.
 type peopleMemory struct {
-	known atomic.Pointer[sync.Map] // session id → *standing
+	known atomic.Pointer[sync.Map] // session id → *remembered
 	count atomic.Int64
 }
 
@@ -176,16 +182,17 @@ func newPeopleMemory() *peopleMemory {
 	return m
 }
 
-func (m *peopleMemory) of(id string, resolve func() standing) standing {
-	if known, ok := m.known.Load().Load(id); ok {
-		return *known.(*standing)
+func (m *peopleMemory) of(id string, read int64, resolve func() standing) standing {
+	found, ok := m.known.Load().Load(id)
+	if ok && found.(*remembered).read == read {
+		return found.(*remembered).standing
 	}
-	if m.count.Add(1) > maxPeople {
+	if !ok && m.count.Add(1) > maxPeople {
 		m.clear()
 	}
-	who := resolve()
-	m.known.Load().Store(id, &who)
-	return who
+	who := &remembered{resolve(), read}
+	m.known.Load().Store(id, who)
+	return who.standing
 }
 
 func (m *peopleMemory) clear() {

@@ -20,6 +20,7 @@ type stream struct {
 
 	shard  int
 	judged atomic.Pointer[state] // the last one that let it go on
+	read   atomic.Int64          // when the groups were read that it was judged by (Unix ns)
 	since  atomic.Int64          // when the write began that the client has not taken yet (Unix ns); 0: none is waiting
 
 	now    func() time.Time
@@ -147,6 +148,7 @@ func (p *Proxy) watch(x *exchange, kind streamKind, cancel context.CancelCauseFu
 	}
 	s := &stream{x: x, kind: kind, now: p.now, cancel: cancel, shard: rand.IntN(len(p.streams.shards))}
 	s.judged.Store(x.state)
+	s.read.Store(x.session.Read.UnixNano())
 	s.interrupt = func() {
 		// A moment, so that a stream can end politely if its client takes it.
 		_ = http.NewResponseController(x.w.ResponseWriter).SetWriteDeadline(time.Now().Add(politeEnd))

@@ -2,23 +2,26 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/session"
 )
 
 // Why streams are cut.
 const (
 	cutDenied    = "denied"     // the policy in force now does not allow it
 	cutExpired   = "expired"    // its session is over
+	cutStale     = "stale"      // its groups are too old, or its session store does not answer
 	cutSignedOut = "signed_out" // its session was ended
 	cutShutdown  = "shutdown"
 	cutStalled   = "stalled" // its client does not take what was sent
 )
 
-var cutReasons = []string{cutDenied, cutExpired, cutSignedOut, cutShutdown, cutStalled}
+var cutReasons = []string{cutDenied, cutExpired, cutStale, cutSignedOut, cutShutdown, cutStalled}
 
 const (
 	reviewEvery = time.Second
@@ -55,29 +58,53 @@ func (p *Proxy) WatchStreams(ctx context.Context) {
 }
 
 // review judges one stream again as a request like it would be judged now, and
-// cuts it if that would be refused.
+// cuts it if that would be refused. Whoever watches a stream is there: their
+// groups are read again as if they asked for something.
 func (p *Proxy) review(s *stream, st *state) {
 	x := s.x
 	switch since := s.since.Load(); {
 	case since != 0 && p.now().Sub(time.Unix(0, since)) > stalledFor:
 		p.cut(s, cutStalled, verdict{st, x.standing, policy.Decision{}})
 	case s.kind == sized:
-	case x.signedIn() && !x.incognito && x.session.Over(p.now()):
-		p.cut(s, cutExpired, verdict{st, x.standing, policy.Decision{}})
-	case s.judged.Load() != st:
-		who := st.anonymous
-		if x.signedIn() {
-			who = st.standingOf(x.session)
-		}
-		d, incognito := st.policy.judge(policy.Request{Roles: who.roles, Upstream: x.route.name, Path: x.path, Method: x.r.Method}, x.signedIn())
-		// Where they may now go only as nobody, the upstream has been told who they
-		// are: such a stream is to be opened again, without.
-		if d.Allowed() && (x.incognito || !incognito) {
-			s.judged.Store(st)
+	case x.signedIn() && !x.incognito:
+		now, err := p.sessions.Current(x.session)
+		if err != nil {
+			p.cut(s, whyCut(err), verdict{st, x.standing, policy.Decision{}})
 			return
 		}
-		p.cut(s, cutDenied, verdict{st, who, d})
+		p.judgeAgain(s, st, now)
+	default:
+		p.judgeAgain(s, st, x.session)
 	}
+}
+
+// whyCut tells a session that is over from one that cannot be vouched for now.
+func whyCut(err error) string {
+	if errors.Is(err, session.ErrStale) || errors.Is(err, session.ErrStoreDown) {
+		return cutStale
+	}
+	return cutExpired
+}
+
+// judgeAgain asks the policy in force about the groups that its session has now.
+func (p *Proxy) judgeAgain(s *stream, st *state, of session.Session) {
+	x, read := s.x, of.Read.UnixNano()
+	if s.judged.Load() == st && s.read.Load() == read {
+		return
+	}
+	who := st.anonymous
+	if x.signedIn() {
+		who = st.standingOf(of)
+	}
+	d, incognito := st.policy.judge(policy.Request{Roles: who.roles, Upstream: x.route.name, Path: x.path, Method: x.r.Method}, x.signedIn())
+	// Where they may now go only as nobody, the upstream has been told who they
+	// are: such a stream is to be opened again, without.
+	if d.Allowed() && (x.incognito || !incognito) {
+		s.judged.Store(st)
+		s.read.Store(read)
+		return
+	}
+	p.cut(s, cutDenied, verdict{st, who, d})
 }
 
 // endStreams cuts the streams that a session has opened.

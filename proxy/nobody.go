@@ -1,0 +1,80 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/page"
+	"github.com/example-org/authgate/session"
+)
+
+// Why there is nobody, in the words of a problem's member reason: a script that
+// was signed in a moment ago acts on it.
+const (
+	reasonNone   = "no_session"
+	reasonOver   = "session_over"
+	reasonBroken = "session_broken"
+)
+
+// refuseNobody turns away a request that nobody in particular made. Where there
+// may be a session that cannot be used right now, a login would only lose it.
+//
+// Nothing takes the cookie away: another tab may have signed in meanwhile, and an
+// answer that comes late would sign it out again. A login replaces it.
+func (p *Proxy) refuseNobody(x *exchange) bool {
+	switch err := x.sessionErr; {
+	case x.credential:
+		return x.refuse(http.StatusUnauthorized, "credential_refused",
+			"The request brings a credential of its own, in Authorization or a header like it, that is not accepted here. Sign in with a browser.", nil)
+	case errors.Is(err, session.ErrAmbiguous): // signing in would add one to them, and come back here
+		return x.refuse(http.StatusUnauthorized, "ambiguous_session",
+			"Your browser sent two session cookies, of which one was planted. Remove the cookies of this site and open it again.", err)
+	case errors.Is(err, session.ErrStoreDown):
+		return x.refuse(http.StatusServiceUnavailable, "session_store_down",
+			"Whether you are signed in cannot be told right now: the session store does not answer. Nothing was done. Try again in a moment; your session is not lost.", nil)
+	case errors.Is(err, session.ErrStale):
+		x.refuse(http.StatusServiceUnavailable, "groups_stale",
+			"You are signed in, but which groups you are in could not be asked for too long: the identity provider does not answer, or no longer knows of any group of yours. "+
+				"What was true then is not used any more. Nothing was done. Try again in a moment, or sign in again.", nil)
+		x.refusal.Next = page.Link{Text: "Sign in again", URL: p.startURL(p.backTo(x))}
+		return false
+	default:
+		x.outcome = audit.ToLogin
+		x.refuse(http.StatusUnauthorized, codeLoginRequired, "Sign in to do this.", err)
+		if !safeMethod(x.r.Method) && !errors.Is(err, session.ErrNone) {
+			x.refusal.Detail = "Your session has ended, and nothing of what you sent was done. Sign in, and send it again."
+		}
+		if wantsPage(x.r) { // for whom a redirect is no way: what was sent would be lost unsaid
+			x.refusal.Next = page.Link{Text: "Sign in", URL: p.startURL(p.backTo(x))}
+		}
+		return false
+	}
+}
+
+// backTo is where a person is to come back to: the page that they opened, or the
+// one of this very origin that sent the form.
+func (p *Proxy) backTo(x *exchange) string {
+	if reads(x.r.Method) {
+		return p.returnTo(withQuery(x.path.String(), x.r.URL.RawQuery))
+	}
+	if !x.refererIsOwn() {
+		return "/"
+	}
+	_, rest, _ := strings.Cut(x.r.Header.Get("Referer"), "://")
+	_, path, _ := strings.Cut(rest, "/")
+	return p.returnTo("/" + path)
+}
+
+// whyNobody is the reason for a problem's body.
+func whyNobody(err error) string {
+	switch {
+	case errors.Is(err, session.ErrOver):
+		return reasonOver
+	case errors.Is(err, session.ErrBroken):
+		return reasonBroken
+	default:
+		return reasonNone
+	}
+}
