@@ -23,3 +23,12 @@ func (rp *RelyingParty) PrincipalOf(payload []byte) (Principal, error) {
 	}
 	return rp.principal(c)
 }
+
+// LogoutOf reads claims that are taken for verified.
+func (rp *RelyingParty) LogoutOf(payload []byte) (Logout, error) {
+	var c claims
+	if err := json.Unmarshal(payload, &c); err != nil {
+		return Logout{}, err
+	}
+	return rp.checkLogout(c)
+}

@@ -252,3 +252,35 @@ func (i *issuer) logoutToken(bend func(map[string]any)) string {
 	bend(c)
 	return i.sign(must(json.Marshal(c)))
 }
+
+func FuzzLogoutToken(f *testing.F) {
+	now := time.Now().Unix()
+	genuine := fmt.Sprintf(`{"iss":"https://dex.example.com","aud":%q,"sub":"alice","sid":"s","jti":"j","iat":%d,"exp":%d,"events":{%q:{}}}`, clientID, now, now+300, event)
+	for _, seed := range []string{
+		genuine,
+		strings.Replace(genuine, `"sub":"alice","sid":"s",`, "", 1),
+		strings.Replace(genuine, `"jti":"j"`, `"jti":"j","nonce":"n"`, 1),
+		strings.Replace(genuine, `:{}}`, `:null}}`, 1),
+		`{"events":[]}`, `{"exp":1e308}`, `null`, `{}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	cfg := config("https://dex.example.com")
+	cfg.Now = time.Now
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		rp := identity.New(cfg, discard)
+		out, err := rp.LogoutOf(payload)
+		if err != nil {
+			if out != (identity.Logout{}) {
+				t.Errorf("an error and a logout: %+v, %v", out, err)
+			}
+			return
+		}
+		if out.Issuer != "https://dex.example.com" || out.Subject == "" && out.Session == "" {
+			t.Errorf("it would end anybody's sessions: %+v", out)
+		}
+		if _, err := rp.LogoutOf(payload); err == nil {
+			t.Error("it counts twice")
+		}
+	})
+}
