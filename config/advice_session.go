@@ -21,6 +21,10 @@ func (c *Config) adviceOnSessions() (advice []string) {
 		advice = append(advice, fmt.Sprintf("session.idleTimeout is %s and session.lifetime %s: no session lives long enough to become idle; "+
 			"write an idleTimeout below lifetime, or 0s", s.IdleTimeout, s.Lifetime))
 	}
+	const short = Duration(time.Minute)
+	if 0 < s.IdleTimeout && s.IdleTimeout < short {
+		advice = append(advice, fmt.Sprintf("session.idleTimeout is %s: who reads a page for longer is signed out; write %s or more", s.IdleTimeout, short))
+	}
 	if s.Store == StoreCookie && (!s.Redis.URL.IsZero() || s.Redis.CAFile != "") {
 		advice = append(advice, "session.redis is not used, for session.store is cookie; write store: redis, or take session.redis out")
 	}

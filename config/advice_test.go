@@ -60,6 +60,7 @@ func TestWhatWouldSurprisePeopleWhoAreSignedInIsTold(t *testing.T) {
 		{"groups read very often", head + session + "refreshEvery: 59s}", []string{"refreshEvery is 59s"}},
 		{"groups never read again", head + session + "refreshEvery: 8h, lifetime: 8h}", []string{"never again"}},
 		{"idle longer than it lives", head + session + "idleTimeout: 12h}", []string{"no session lives long enough"}},
+		{"idle before a page is read", head + session + "idleTimeout: 59s}", []string{"is signed out"}},
 		{"idle just shorter", head + session + "idleTimeout: 11h59m}", nil},
 		{"redis that is not used", head + session + "redis: {url: {env: REDIS_URL}}}", []string{"session.redis is not used"}},
 		{"a CA that is not used", head + session + "redis: {caFile: ca.crt}}", []string{"session.redis is not used"}},

@@ -70,7 +70,7 @@ func (s Session) check(at place) {
 }
 
 const (
-	leastIdle   = Duration(10 * time.Second)     // less than a page takes to be read
+	leastIdle   = Duration(time.Second)          // uses are noted to the second
 	longestTime = Duration(366 * 24 * time.Hour) // no browser keeps a cookie for longer than 400 days (RFC 6265bis, 5.5)
 )
 
@@ -78,7 +78,7 @@ func (s Session) checkTimes(at place) {
 	idle, every := at.key("idleTimeout"), at.key("refreshEvery")
 	s.IdleTimeout.checkNotNegative(idle)
 	if 0 < s.IdleTimeout && s.IdleTimeout < leastIdle {
-		idle.fault("is shorter than it takes to read a page", "write "+leastIdle.String()+" or more, or 0s for none")
+		idle.fault("is shorter than a second", "write "+leastIdle.String()+" or more, or 0s for none")
 	}
 	if s.RefreshEvery <= 0 {
 		every.fault("must be longer than nothing", "write 10m, or leave the line out; to read groups only at login, leave offline_access out of issuer.scopes")

@@ -35,7 +35,7 @@ const (
 // TestSoakOfManySessions has people come and go, groups change, keys rotate and
 // the issuer fail, and judges every answer by what the issuer knows to be true.
 func TestSoakOfManySessions(t *testing.T) {
-	people := 50_000
+	people := soakPeople
 	if testing.Short() {
 		people = 5_000
 	}

@@ -39,6 +39,12 @@ type Options struct {
 
 	GitHub GitHub
 	Client Client
+
+	// RefreshTokens is YAML for expiry.refreshTokens, in one line; empty: Dex's own,
+	// tokens that are rotated, and last.
+	RefreshTokens string
+
+	IDTokens string // how long ID tokens last, such as 5m; empty: Dex's own, 24h
 }
 
 // GitHub is where the connector sends people, and the OAuth app it uses there.

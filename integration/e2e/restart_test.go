@@ -194,6 +194,22 @@ type load struct {
 
 func startLoad(t *testing.T, s *stage.Stage, who *visitor.Visitor) *load {
 	t.Helper()
+	return startLoadOf(t, s, who, func(i int) (string, string) {
+		if i%4 == 0 { // no balancer may repeat these
+			return http.MethodPost, s.ArgoCD + guestbook + "/sync"
+		}
+		return http.MethodGet, s.ArgoCD + "/api/v1/applications"
+	})
+}
+
+// startReading is a load of people who may only read.
+func startReading(t *testing.T, s *stage.Stage, who *visitor.Visitor) *load {
+	t.Helper()
+	return startLoadOf(t, s, who, func(int) (string, string) { return http.MethodGet, s.ArgoCD + "/api/v1/applications" })
+}
+
+func startLoadOf(t *testing.T, s *stage.Stage, who *visitor.Visitor, does func(i int) (method, address string)) *load {
+	t.Helper()
 	cookies, err := who.Cookies(s.ArgoCD)
 	if err != nil {
 		t.Fatal(err)
@@ -204,10 +220,7 @@ func startLoad(t *testing.T, s *stage.Stage, who *visitor.Visitor) *load {
 	client := &http.Client{Transport: transport, Timeout: 20 * time.Second}
 	l := &load{quit: make(chan struct{})}
 	for i := range 16 {
-		method, address := http.MethodGet, s.ArgoCD+"/api/v1/applications"
-		if i%4 == 0 { // no balancer may repeat these
-			method, address = http.MethodPost, s.ArgoCD+guestbook+"/sync"
-		}
+		method, address := does(i)
 		l.workers.Go(func() { l.work(client, method, address, cookies) })
 	}
 	t.Cleanup(func() {

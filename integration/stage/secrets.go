@@ -14,8 +14,8 @@ var token = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}`)
 
 // Leaks looks through everything that authgate has written down (its log, its
 // audit, its metrics) for what must stay secret: its keys and client secret, the
-// cookies and login parameters of every browser, what GitHub handed out, and any
-// token. It names each kind that it found and repeats none. Call it while
+// cookies and login parameters of every browser, what GitHub and Dex handed out,
+// and any token. It names each kind that it found and repeats none. Call it while
 // authgate runs, and before the stage is closed.
 func (s *Stage) Leaks(ctx context.Context) error {
 	secrets := map[string]string{dexSecret: "the client secret"} // :: value → what it is
@@ -34,6 +34,11 @@ func (s *Stage) Leaks(ctx context.Context) error {
 	if s.GitHub != nil {
 		for _, value := range s.GitHub.Secrets() {
 			secrets[value] = "a word of GitHub's"
+		}
+	}
+	if s.Line != nil {
+		for _, value := range s.Line.Secrets() {
+			secrets[value] = "a token of Dex's"
 		}
 	}
 	delete(secrets, "")

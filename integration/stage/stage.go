@@ -55,6 +55,8 @@ type Options struct {
 
 	ClientSecret string                            // what authgate believes its secret to be
 	Config       func(yaml string, f Files) string // a last word on authgate.yaml
+	DexRefresh   string                            // YAML of Dex's expiry.refreshTokens
+	DexIDTokens  string                            // how long Dex's ID tokens last
 	NoDex        bool                              // Dex is started later, or never
 	NoAuthgate   bool                              // the test starts authgate itself
 	Links        bool                              // the dashboards link to each other and to fake GitHub
@@ -64,6 +66,7 @@ type Options struct {
 type Stage struct {
 	GitHub   *fakegithub.Server
 	Dex      *program.Process // nil while there is none
+	Line     *Line            // from authgate to Dex
 	Authgate *program.Process // nil while there is none
 
 	ArgoCD    string // what one types into a browser, no trailing slash
@@ -111,7 +114,7 @@ func Set(ctx context.Context, log *slog.Logger, o Options) (_ *Stage, err error)
 	}
 
 	s.dexOptions = dex.Options{
-		Binary: o.Dex, Dir: filepath.Join(o.Dir, "dex"), Issuer: issuer, Listen: dexListen,
+		Binary: o.Dex, Dir: filepath.Join(o.Dir, "dex"), Issuer: issuer, Listen: dexListen, RefreshTokens: o.DexRefresh, IDTokens: o.DexIDTokens,
 		GitHub: dex.GitHub{
 			Host: s.GitHub.Host(), CA: s.GitHub.CA(), Org: Org,
 			ClientID: app.ClientID, ClientSecret: app.ClientSecret,
@@ -127,7 +130,8 @@ func Set(ctx context.Context, log *slog.Logger, o Options) (_ *Stage, err error)
 		}
 	}
 
-	if err := s.Files.write(ctx, o, p, issuer, "http://"+dexListen+"/api/dex", s.dashboards); err != nil {
+	s.Line = newLine(dexListen)
+	if err := s.Files.write(ctx, o, p, issuer, s.Line.server.URL+"/api/dex", s.dashboards); err != nil {
 		return nil, fmt.Errorf("writing authgate's files: %w", err)
 	}
 	if !o.NoAuthgate {
@@ -216,6 +220,9 @@ func (s *Stage) Close() error {
 		errs = append(errs, s.Authgate.Stop())
 	}
 	errs = append(errs, s.CloseDashboards())
+	if s.Line != nil {
+		s.Line.close()
+	}
 	if s.Dex != nil {
 		errs = append(errs, s.Dex.Stop())
 	}
