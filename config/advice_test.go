@@ -89,6 +89,57 @@ func TestWhatWouldSurprisePeopleWhoAreSignedInIsTold(t *testing.T) {
 	}
 }
 
+func TestTokensThatSayLessThanOneWouldThinkAreTold(t *testing.T) {
+	t.Parallel()
+	const (
+		actions = "issuer: https://token.actions.githubusercontent.com, audience: authgate"
+		owner   = "repository_owner_id: [\"65\"]"
+		other   = "issuer: https://ci.example.com, audience: authgate"
+	)
+	for _, c := range []struct {
+		what, bearer string
+		advice       []string
+	}{
+		{"all that is advised", actions + `, require: {` + owner + `, event_name: [push]}, groups: ["ci:{repository}:{ref}"]`, nil},
+		{"nothing about the owner", actions, []string{"no condition on the owner"}},
+		{"something else than the owner", actions + `, require: {event_name: [push]}`, []string{"no condition on the owner"}},
+		{"the owner's name", actions + `, require: {repository_owner: [example-org]}`, []string{"requires a name and no id"}},
+		{"the issuer of one enterprise", "issuer: https://token.actions.githubusercontent.com/example, audience: a, require: {enterprise: [example]}", nil},
+		{"an issuer of one's own", other + `, require: {project_id: ["1"]}`, nil},
+		{"an issuer of one's own, no condition", other, []string{"has no require"}},
+		{"GitLab for everybody", "issuer: https://gitlab.com, audience: a, require: {ref: [main]}", []string{"no condition on the owner"}},
+		{"a pattern", other + `, require: {sub: ["repo:example-org/*"]}`, []string{"no patterns"}},
+		{"http", `issuer: "http://127.0.0.1:1", audience: a, require: {sub: [a]}`, []string{"is http"}},
+		{"sub in a group", actions + `, require: {` + owner + `}, groups: ["ci:{sub}"]`, []string{"no one form"}},
+		{"sub required", actions + `, require: {` + owner + `, sub: [a]}`, []string{"no one form"}},
+		{"sub at GitHub Enterprise", `issuer: https://ghe.example.com/_services/token, audience: a, require: {sub: [a]}`, []string{"no one form"}},
+		{"sub at ghe.com", `issuer: https://token.actions.example.ghe.com, audience: a, require: {sub: [a]}`, []string{"no one form"}},
+		{"sub elsewhere", other + `, require: {sub: [a]}, groups: ["ci:{sub}"]`, nil},
+		{"a ref whoever set it off", actions + `, require: {` + owner + `}, groups: ["ci:{ref}"]`, []string{"pull_request_target"}},
+		{"a ref and an environment", actions + `, require: {` + owner + `}, groups: ["ci:{ref}:{environment}"]`, nil},
+		{"a group that the token begins", other + `, require: {a: [b]}, groups: ["{sub}"]`, []string{"begins with what the token says"}},
+		{"a person for a holder", other + `, require: {a: [b]}, subjectClaim: actor`, []string{"may take a job for the person"}},
+		{"two of one issuer with one word", other + `, require: {a: [b]}, groups: ["ci:{x}"]}, {issuer: https://ci.example.com, audience: b, require: {a: [b]}, groups: ["ci:{x}"]`, nil},
+		{"two issuers with one word", other + `, require: {a: [b]}, groups: ["ci:{x}"]}, {issuer: https://x.example.com, audience: b, require: {a: [b]}, groups: ["ci:{y}"]`, []string{"cannot tell the two apart"}},
+		{"a further audience of the issuer itself", "issuer: https://dex.example.com/dex, audience: argo-cd-cli", nil},
+	} {
+		parsed, err := config.Parse("authgate.yaml", []byte("bearer: [{"+c.bearer+"}]\n"+string(read(t, "testdata/good-minimal.yaml"))))
+		if err != nil {
+			t.Fatalf("%s: %v", c.what, err)
+		}
+		got := parsed.Advice()
+		if len(got) != len(c.advice) {
+			t.Errorf("%s: %q", c.what, got)
+			continue
+		}
+		for i, word := range c.advice {
+			if !strings.Contains(got[i], word) || !strings.HasPrefix(got[i], "bearer[") {
+				t.Errorf("%s: %q does not say %q", c.what, got[i], word)
+			}
+		}
+	}
+}
+
 func TestASecretSaysWhichFileItIsIn(t *testing.T) {
 	t.Parallel()
 	c, err := config.Load("testdata/good-sessions.yaml")

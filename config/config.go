@@ -89,7 +89,6 @@ func (c *Config) UpstreamNames() []string {
 
 // check asks each section about itself, and then what only the whole can know.
 func (c *Config) check(at place) {
-	checkPending(c, at)
 	checkListen(c.Listen, at.key("listen"))
 	checkListen(c.AdminListen, at.key("adminListen"))
 	if c.Listen == c.AdminListen && !picksPort(c.Listen) {
@@ -98,6 +97,7 @@ func (c *Config) check(at place) {
 	c.TLS.check(at.key("tls"))
 	checkPathPrefix(c.PathPrefix, at.key("pathPrefix"))
 	c.Issuer.check(at.key("issuer"))
+	checkBearers(c.Bearer, c.Issuer.URL, at.key("bearer"))
 	c.Session.check(at.key("session"))
 	c.Policy.check(at.key("policy"))
 	c.Audit.check(at.key("audit"))

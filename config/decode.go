@@ -56,6 +56,8 @@ func decodeLeaf(at place, into reflect.Value) bool {
 		parseInto(at, v, `a CIDR such as "10.0.0.0/16"`, "", parseProxy)
 	case **url.URL:
 		parseInto(at, v, "a URL", "", parseUpstreamURL)
+	case *Template:
+		parseInto(at, v, `a group such as "ci:{repository}"`, "put it in quotes", parseTemplate)
 	case choice:
 		if s, ok := at.text("one of "+list(v.words()), ""); ok {
 			decodeChoice(at, into, s, v.words())

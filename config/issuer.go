@@ -41,6 +41,11 @@ func (i Issuer) check(at place) {
 	if !slices.Contains(i.Scopes, "openid") {
 		at.key("scopes").fault("must hold openid, or the issuer gives no ID token", "add openid")
 	}
+	for n, audience := range i.Audiences {
+		if !validScope(audience) {
+			at.key("audiences").item(n).fault(quote(audience)+" is not the id of a client", "write the id of one client of the issuer for each item, such as argo-cd")
+		}
+	}
 	if strings.TrimSpace(i.GroupsClaim) == "" {
 		at.key("groupsClaim").fault("is empty", "write groups, or leave the line out")
 	}
@@ -70,13 +75,4 @@ func validScope(s string) bool {
 		}
 	}
 	return s != ""
-}
-
-// Bearer is a further issuer whose tokens are accepted.
-type Bearer struct {
-	Issuer       string              `yaml:"issuer"`
-	Audience     string              `yaml:"audience"`
-	Require      map[string][]string `yaml:"require"` // claim → the values that will do
-	SubjectClaim string              `yaml:"subjectClaim"`
-	Groups       []string            `yaml:"groups"`
 }

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"net/url"
 	"reflect"
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -31,14 +30,14 @@ func Schema() ([]byte, error) {
 	}
 	defaults := Default()
 	at := place{report: &report{}, value: annotated.Content[0]}
-	root := describeStruct(reflect.ValueOf(defaults), at, "")
+	root := describeStruct(reflect.ValueOf(defaults), at)
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	root["title"] = "authgate.yaml"
 	return json.MarshalIndent(root, "", "  ")
 }
 
-// describeValue describes one key; pattern is its path as pendings writes it.
-func describeValue(v reflect.Value, at place, pattern string) schema {
+// describeValue describes one key.
+func describeValue(v reflect.Value, at place) schema {
 	switch v.Interface().(type) {
 	case Secret:
 		source := schema{"type": []string{"string", "null"}}
@@ -48,14 +47,14 @@ func describeValue(v reflect.Value, at place, pattern string) schema {
 		}}
 	case Duration:
 		return withDefault(schema{"type": "string", "pattern": `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`}, v)
-	case netip.Prefix, *url.URL:
+	case netip.Prefix, *url.URL, Template:
 		return schema{"type": "string"}
 	case choice:
 		return withDefault(schema{"enum": v.Interface().(choice).words()}, v)
 	}
 	switch v.Kind() {
 	case reflect.Struct:
-		return describeStruct(v, at, pattern)
+		return describeStruct(v, at)
 	case reflect.Slice:
 		item := reflect.New(v.Type().Elem()).Elem()
 		switch item.Interface().(type) {
@@ -64,11 +63,11 @@ func describeValue(v reflect.Value, at place, pattern string) schema {
 		case Bearer:
 			item.Set(reflect.ValueOf(defaultBearer()))
 		}
-		return withDefault(schema{"type": "array", "items": describeValue(item, at.item(0), pattern+"[]")}, v)
+		return withDefault(schema{"type": "array", "items": describeValue(item, at.item(0))}, v)
 	case reflect.Map:
 		return schema{
 			"type":                 "object",
-			"additionalProperties": describeValue(reflect.New(v.Type().Elem()).Elem(), at, pattern),
+			"additionalProperties": describeValue(reflect.New(v.Type().Elem()).Elem(), at),
 		}
 	case reflect.Bool:
 		return withDefault(schema{"type": "boolean"}, v)
@@ -79,12 +78,11 @@ func describeValue(v reflect.Value, at place, pattern string) schema {
 	}
 }
 
-func describeStruct(v reflect.Value, at place, pattern string) schema {
+func describeStruct(v reflect.Value, at place) schema {
 	properties, required := schema{}, []string{}
 	for _, f := range fieldsOf(v.Type()) {
-		path := strings.TrimPrefix(pattern+"."+f.name, ".")
 		below := at.key(f.name)
-		property := describeField(v.Field(f.index), below, path)
+		property := describeValue(v.Field(f.index), below)
 		if about := comment(below); about != "" {
 			property["description"] = about
 		}
@@ -98,18 +96,6 @@ func describeStruct(v reflect.Value, at place, pattern string) schema {
 		s["required"] = required
 	}
 	return s
-}
-
-// describeField narrows a key that is not supported yet to what may stand there.
-func describeField(v reflect.Value, at place, path string) schema {
-	i := slices.IndexFunc(pendings(), func(p pending) bool { return p.key == path })
-	if i < 0 {
-		return describeValue(v, at, path)
-	}
-	if _, isList := pendings()[i].keep.(none); isList {
-		return schema{"type": "array", "maxItems": 0}
-	}
-	return schema{"const": pendings()[i].keep}
 }
 
 // withDefault adds the default where there is more to it than emptiness.

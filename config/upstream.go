@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/example-org/authgate/target"
@@ -77,6 +78,57 @@ type ServiceAccount struct {
 	TokenFile string `yaml:"tokenFile" is:"file"`
 }
 
+// check refuses what would leave somebody without a credential for a reason that
+// can be seen here.
+func (i Identity) check(at place) {
+	accounts := at.key("serviceAccounts")
+	switch {
+	case i.Credential == CredentialServiceAccount && len(i.ServiceAccounts) == 0:
+		accounts.fault("is missing, and credential is serviceAccount", "add a list of {role: \"role:NAME\", namespace: NS, name: ACCOUNT}; the first role that somebody has wins")
+	case i.Credential != CredentialServiceAccount && len(i.ServiceAccounts) > 0:
+		accounts.fault("is for credential: serviceAccount, and credential is "+string(i.Credential), "write credential: serviceAccount, or take the list out")
+	}
+	for n, a := range i.ServiceAccounts {
+		a.check(accounts.item(n))
+		if slices.ContainsFunc(i.ServiceAccounts[:n], func(b ServiceAccount) bool { return b.Role == a.Role }) {
+			accounts.item(n).key("role").fault("stands above already, and the first one wins", "take one of the two out")
+		}
+	}
+}
+
+func (a ServiceAccount) check(at place) {
+	if name, isRole := strings.CutPrefix(a.Role, "role:"); !isRole || name == "" {
+		at.key("role").fault(quote(a.Role)+" is no role of the policy", "write role:NAME, as in the policy's rows")
+	}
+	named := a.Namespace != "" || a.Name != ""
+	switch {
+	case a.TokenFile == "" && !named:
+		at.fault("says nowhere whose token to show", "add namespace and name of a ServiceAccount, or tokenFile")
+	case a.TokenFile != "" && named:
+		at.key("tokenFile").fault("stands beside the name of a ServiceAccount", "keep one of them: a file with a token, or an account that authgate asks Kubernetes for")
+	case a.TokenFile == "":
+		for _, key := range []struct{ name, value string }{{"namespace", a.Namespace}, {"name", a.Name}} {
+			if !isKubernetesName(key.value) {
+				at.key(key.name).fault(quote(key.value)+" is no name of Kubernetes", "write a-z, 0-9, hyphens and dots, beginning and ending with a letter or digit")
+			}
+		}
+	}
+}
+
+// isKubernetesName knows DNS subdomains (RFC 1123, as Kubernetes has it): what goes
+// into the path of a request to its API.
+func isKubernetesName(name string) bool {
+	if len(name) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+	}
+	return true
+}
+
 func checkUpstreams(upstreams []Upstream, pathPrefix string, at place) {
 	if len(upstreams) == 0 {
 		at.fault("there is none", "add at least one, with name, hosts and url")
@@ -138,6 +190,7 @@ func (u Upstream) check(pathPrefix string, at place) {
 		what, mend := target.CheckPattern(pattern)
 		at.key("encodedSlash").item(i).complain(complaint{what, mend})
 	}
+	u.Identity.check(at.key("identity"))
 	if u.HostHeader != "" {
 		at.key("hostHeader").complain(checkAuthority(u.HostHeader))
 	}

@@ -32,3 +32,45 @@ func (rp *RelyingParty) LogoutOf(payload []byte) (Logout, error) {
 	}
 	return rp.checkLogout(c)
 }
+
+// NewBearersOver is NewBearers over a transport of the test's, for further issuers
+// that are no server.
+func NewBearersOver(own *RelyingParty, others []Bearer, log *slog.Logger, base http.RoundTripper) *Bearers {
+	return newBearers(own, others, log, base)
+}
+
+// Fetch is one turn of Run for every issuer.
+func (b *Bearers) Fetch(ctx context.Context) {
+	for _, i := range b.issuers {
+		i.keys.look(ctx)
+	}
+}
+
+// BearerOf reads claims that are taken for verified: what b accepts of them.
+func (b *Bearers) BearerOf(issuer string, payload []byte) (Principal, error) {
+	var c claims
+	if err := json.Unmarshal(payload, &c); err != nil {
+		return Principal{}, err
+	}
+	i := b.issuers[issuer]
+	a, err := i.accepting(c)
+	if err != nil {
+		return Principal{}, err
+	}
+	if err := i.keys.rp.checkTimes(c); err != nil {
+		return Principal{}, err
+	}
+	if err := a.checkRequired(c); err != nil {
+		return Principal{}, err
+	}
+	return a.principal(i.keys.rp, c)
+}
+
+// Expand fills a template with claims.
+func (t Template) Expand(payload []byte) (string, error) {
+	var c claims
+	if err := json.Unmarshal(payload, &c); err != nil {
+		return "", err
+	}
+	return t.expand(c)
+}

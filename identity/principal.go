@@ -35,6 +35,11 @@ type Principal struct {
 	Groups []string `json:"groups,omitempty"`
 
 	Expiry time.Time `json:"exp"` // of the ID token
+
+	// Unvouched says that the issuer gives tokens to anybody, as far as is known
+	// here (Bearer.Require is empty): such a principal has its groups, and does not
+	// count as somebody who is signed in. Nobody who logged in is.
+	Unvouched bool `json:"unvouched,omitempty"`
 }
 
 // The reasons that GroupDropped is told.
@@ -46,7 +51,7 @@ const (
 // principal reads who the claims are about. Whether they may be believed is for
 // check to say.
 func (rp *RelyingParty) principal(c claims) (Principal, error) {
-	subject, err := c.subject()
+	subject, err := c.subject("sub")
 	if err != nil {
 		return Principal{}, err
 	}
@@ -84,19 +89,19 @@ func (rp *RelyingParty) principal(c claims) (Principal, error) {
 
 // subject is what makes a principal: OpenID Connect Core 1.0, section 2, allows
 // it 255 ASCII characters.
-func (c claims) subject() (string, error) {
-	s, err := c.text("sub")
+func (c claims) subject(claim string) (string, error) {
+	s, err := c.text(claim)
 	switch {
 	case err != nil:
 		return "", err
 	case s == "":
-		return "", refused("it does not say who it is about (no sub)")
+		return "", refused("it does not say who it is about (no %s)", claim)
 	case len(s) > 255:
-		return "", refused("its sub is longer than 255 characters")
+		return "", refused("its %s is longer than 255 characters", claim)
 	}
 	for _, r := range s {
 		if r > unicode.MaxASCII || unicode.IsControl(r) {
-			return "", refused("its sub holds characters other than printable ASCII")
+			return "", refused("its %s holds characters other than printable ASCII", claim)
 		}
 	}
 	return s, nil

@@ -69,7 +69,10 @@ func refuseRedirect(to *http.Request, via []*http.Request) error {
 type channel struct {
 	base        http.RoundTripper
 	front, back *url.URL // back is nil where the front is the way
+	trust       string   // ends what is said of a certificate that is not believed
 }
+
+const trustByFile = "issuer.caFile names a further authority to trust"
 
 func newChannel(cfg Config, base http.RoundTripper) (*channel, error) {
 	front, err := httpURL(cfg.URL)
@@ -77,13 +80,13 @@ func newChannel(cfg Config, base http.RoundTripper) (*channel, error) {
 		return nil, fmt.Errorf("issuer.url %w", err)
 	}
 	if cfg.BackchannelURL == "" {
-		return &channel{base: base, front: front}, nil
+		return &channel{base: base, front: front, trust: trustByFile}, nil
 	}
 	back, err := httpURL(cfg.BackchannelURL)
 	if err != nil {
 		return nil, fmt.Errorf("issuer.backchannelURL %w", err)
 	}
-	return &channel{base: base, front: front, back: back}, nil
+	return &channel{base: base, front: front, back: back, trust: trustByFile}, nil
 }
 
 // httpURL reads an address that a request can be sent to. The error is the
@@ -114,7 +117,11 @@ func (c *channel) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := c.base.RoundTrip(req)
 	if err != nil {
-		return nil, &UnreachableError{At: address(req), Reason: reason(err), ended: ended(err)}
+		why := reason(err)
+		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+			why += "; " + c.trust
+		}
+		return nil, &UnreachableError{At: address(req), Reason: why, ended: ended(err)}
 	}
 	if req.Method == http.MethodGet && resp.StatusCode != http.StatusOK && resp.StatusCode/100 != 3 {
 		resp.Body.Close()
@@ -166,7 +173,7 @@ func reason(err error) string {
 	case errors.Is(err, context.Canceled):
 		return "given up, since nobody waits for the answer any more"
 	case errors.As(err, &cert):
-		return cert.Error() + "; issuer.caFile names a further authority to trust"
+		return cert.Error()
 	case errors.As(err, &op):
 		return op.Error()
 	case errors.As(err, &timeout) && timeout.Timeout():

@@ -58,14 +58,14 @@ func (rp *RelyingParty) verify(ctx context.Context, p *provider, tokens *oauth2.
 }
 
 // open establishes that the issuer signed a JWT, and gives its claims.
-func (rp *RelyingParty) open(ctx context.Context, p *provider, by *oidc.RemoteKeySet, raw string) (*oidc.IDToken, claims, error) {
+func (rp *RelyingParty) open(ctx context.Context, p *provider, by oidc.KeySet, raw string) (*oidc.IDToken, claims, error) {
 	if alg := header(raw).Alg; !slices.Contains(p.algorithms, alg) {
 		return nil, nil, refused("it is signed with %s; the issuer announces, and authgate accepts, %s", quoted(alg), strings.Join(p.algorithms, ", "))
 	}
 	// go-oidc checks signature and form here. Issuer, audience and times are for
 	// check: go-oidc's refusals cannot be told apart, it gives no leeway on exp,
 	// takes no notice of iat, and lets Google leave the scheme out of iss.
-	keys := &keySet{RemoteKeySet: by}
+	keys := &keySet{KeySet: by}
 	token, err := oidc.NewVerifier(rp.cfg.URL, keys, &oidc.Config{
 		SupportedSigningAlgs: p.algorithms,
 		SkipIssuerCheck:      true,
@@ -85,13 +85,13 @@ func (rp *RelyingParty) open(ctx context.Context, p *provider, by *oidc.RemoteKe
 // keySet remembers why a signature was not verified; the verifier would keep
 // only the words.
 type keySet struct {
-	*oidc.RemoteKeySet
+	oidc.KeySet
 	err error
 }
 
 func (k *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
 	var payload []byte
-	payload, k.err = k.RemoteKeySet.VerifySignature(ctx, jwt)
+	payload, k.err = k.KeySet.VerifySignature(ctx, jwt)
 	return payload, k.err
 }
 

@@ -21,7 +21,7 @@ const (
 
 // Who is somebody, as the issuer describes them, before the policy is asked.
 //
-// Whoever is not Anonymous holds system:authenticated, even without an e-mail
+// Whoever is not Anonymous or Unvouched holds system:authenticated, even without an e-mail
 // address and without groups, and never system:anonymous. There is one exception
 // for dry runs: a Who with Roles and nothing else is just these roles.
 type Who struct {
@@ -29,6 +29,7 @@ type Who struct {
 	Groups    []string // as the issuer sends them; those with a reserved prefix are ignored
 	Roles     []string // role:NAME, for dry runs; anything else is ignored
 	Anonymous bool     // nobody: system:anonymous and nothing else, whatever the other fields say
+	Unvouched bool     // a token that anybody might have got: everything but system:authenticated
 }
 
 // Roles is the set of subjects that somebody is, those that come through g rows
@@ -95,6 +96,7 @@ func (s *Snapshot) appendSubjects(words []setWord, w Who) []setWord {
 	case w.Anonymous:
 		add(anonymous)
 		return words
+	case w.Unvouched:
 	case w.Email != "" || len(w.Groups) > 0 || len(w.Roles) == 0:
 		add(authenticated)
 	}

@@ -149,7 +149,7 @@ func (st *state) resolve(who policy.Who) standing {
 // standingOf resolves a session once as long as the policies and its groups stay.
 func (st *state) standingOf(s session.Session) standing {
 	return st.people.of(s.ID, s.Read.UnixNano(), func() standing {
-		who := policy.Who{Groups: s.Principal.Groups}
+		who := policy.Who{Groups: s.Principal.Groups, Unvouched: s.Principal.Unvouched}
 		if s.Principal.EmailVerified {
 			who.Email = s.Principal.Email
 		}

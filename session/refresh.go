@@ -56,13 +56,36 @@ func (k *Keeper) freshness(s *Session, now time.Time) freshness {
 	switch {
 	case age < -maxSkew:
 		return k.unknownAge(s, now)
-	case age < k.dueAfter(s.ID):
+	case age < k.dueAfter(s.ID) && !tokenEnds(s, now):
 		return fresh
 	case age < k.o.RefreshEvery+k.o.RefreshGrace:
 		return due
 	default:
 		return old
 	}
+}
+
+// tokenEnds reports whether an ID token that is kept for upstreams is in the last
+// fifth of its life, half a minute at most.
+func tokenEnds(s *Session, now time.Time) bool {
+	if s.IDToken == "" {
+		return false
+	}
+	left := min(30*time.Second, s.Principal.Expiry.Sub(s.Read)/5)
+	return !now.Before(s.Principal.Expiry.Add(-left))
+}
+
+// WithToken is the session with an ID token that has not expired: the request
+// waits for a renewal where it has. ErrStale, ErrOver, ErrStoreDown.
+func (k *Keeper) WithToken(ctx context.Context, s Session) (Session, error) {
+	expired := func(s *Session) bool { return !k.o.Now().Before(s.Principal.Expiry) }
+	switch {
+	case !expired(&s):
+		return s, nil
+	case s.Refresh == "":
+		return Session{}, ErrOver
+	}
+	return k.renewUntil(ctx, s, func(s *Session) bool { return !expired(s) })
 }
 
 // unknownAge is for groups read in the future. They are due at once; and since
@@ -108,6 +131,10 @@ func (k *Keeper) renewBeside(ctx context.Context, s Session) (Session, error) {
 // more until the issuer is asked again: an outage must not fill authgate with
 // requests that wait.
 func (k *Keeper) renewFirst(ctx context.Context, s Session) (Session, error) {
+	return k.renewUntil(ctx, s, func(s *Session) bool { return k.freshness(s, k.o.Now()) != old })
+}
+
+func (k *Keeper) renewUntil(ctx context.Context, s Session, enough func(*Session) bool) (Session, error) {
 	owner := k.o.Store.Owner(s)
 	ctx, cancel := context.WithTimeout(ctx, maxWait)
 	defer cancel()
@@ -134,7 +161,7 @@ func (k *Keeper) renewFirst(ctx context.Context, s Session) (Session, error) {
 		if k.cut(&newest); newest.Over(now) {
 			return Session{}, ErrOver
 		}
-		if k.freshness(&newest, now) != old {
+		if enough(&newest) {
 			return newest, nil
 		}
 		s = newest

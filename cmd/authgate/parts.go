@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/example-org/authgate/config"
@@ -68,9 +69,19 @@ func (p *parts) readIssuer(absent absent) error {
 	pool, noPool := readCAs("issuer.caFile", c.CAFile)
 	p.issuer = identity.Config{
 		URL: c.URL, BackchannelURL: c.BackchannelURL, ClientID: id, ClientSecret: secret, RootCAs: pool,
-		Scopes: c.Scopes, GroupsClaim: c.GroupsClaim, ClockSkew: time.Duration(c.ClockSkew),
+		Scopes: scopesOf(c), GroupsClaim: c.GroupsClaim, ClockSkew: time.Duration(c.ClockSkew),
 	}
 	return errors.Join(absent.or(noID), absent.or(noSecret), absent.or(noPool))
+}
+
+// scopesOf adds those by which Dex makes an ID token good for further clients
+// (cross-client trust: the client that is named lists ours in trustedPeers).
+func scopesOf(c config.Issuer) []string {
+	scopes := slices.Clone(c.Scopes)
+	for _, audience := range c.Audiences {
+		scopes = append(scopes, "audience:server:client_id:"+audience)
+	}
+	return scopes
 }
 
 func (p *parts) readKeys(absent absent) error {

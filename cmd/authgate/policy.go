@@ -14,7 +14,7 @@ func newPolicy() *cobra.Command {
 	cmd := group("policy", "Ask a policy, offline: no issuer, no network, no cluster",
 		newPolicyCan(), newPolicyExplain(), newPolicyWhoCan(), newPolicyMatrix(),
 		newPolicyDiff(), newPolicyTest(), newPolicyLint(), newPolicyFmt(),
-		newPolicyReplay(), newPolicySuggest())
+		newPolicyReplay(), newPolicySuggest(), newPolicyImport())
 	cmd.PersistentPreRun = func(*cobra.Command, []string) {
 		debug.SetGCPercent(400) // one answer, and the process ends: time is worth more than memory
 	}

@@ -126,7 +126,6 @@ func TestConfigurationThatDoesNotLoadEndsWithThreeAndSaysWhere(t *testing.T) {
 		{"misspelt key", "issuer:\n", "isuer:\n", []string{"authgate.yaml:", "isuer", "issuer"}},
 		{"missing keys file", "/session-keys}", "/no-such-keys}", []string{"no-such-keys"}},
 		{"missing candidate policy", "policy:\n", "policy:\n  shadow: [no-such-candidate.csv]\n", []string{"no-such-candidate.csv"}},
-		{"key not supported yet", "issuer:\n", "issuer:\n  audiences: [argo-cd]\n", []string{"authgate.yaml:", "not supported yet"}},
 		{"two upstreams of one name", "name: workflows", "name: argocd", []string{"authgate.yaml:", "argocd"}},
 		{"policy of an unknown upstream", "name: workflows", "name: flows", []string{"policy.csv:", "workflows"}},
 	} {

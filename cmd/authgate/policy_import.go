@@ -1,0 +1,224 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/policyimport"
+)
+
+func newPolicyImport() *cobra.Command {
+	return group("import", "Make rows of what Argo CD or Argo Workflows are configured with",
+		newImportArgoCD(), newImportWorkflows())
+}
+
+const importCodes = "What cannot be carried over is told on standard error, line by line, and then the\n" +
+	"exit code is 1; it is 0 when everything was, and 3 when a file cannot be read. FILE -\n" +
+	"is standard input."
+
+func newImportArgoCD() *cobra.Command {
+	var out output
+	var upstream string
+	cmd := &cobra.Command{
+		Use:   "argocd FILE...",
+		Short: "Make rows of Argo CD's argocd-rbac-cm",
+		Long: "Make rows of Argo CD's ConfigMap argocd-rbac-cm. With argocd-cm beside it, local\n" +
+			"accounts and people without a login are known, too. The files are YAML as kubectl\n" +
+			"writes it: one object, several documents, or a list.\n\n" +
+			"g rows and policy.default become g rows. p rows stay in Argo CD, which goes on\n" +
+			"asking them, and are listed as comments; each role gets the doors that its rights\n" +
+			"need.\n\n" + importCodes,
+		Example: "  authgate policy import argocd argocd-rbac-cm.yaml argocd-cm.yaml > policy.csv\n" +
+			"  kubectl -n argocd get configmap -o yaml | authgate policy import argocd - > policy.csv",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return importWith(cmd, &out, args, upstream, func(sources []policyimport.Source) (*policyimport.Result, error) {
+				return policyimport.ArgoCD(sources, upstream)
+			})
+		},
+		ValidArgsFunction: offerYAML,
+	}
+	cmd.Flags().StringVar(&upstream, "upstream", "argocd", "`NAME` that the configuration gives Argo CD")
+	out.add(cmd)
+	return cmd
+}
+
+func newImportWorkflows() *cobra.Command {
+	var out output
+	var upstream, namespace string
+	cmd := &cobra.Command{
+		Use:   "workflows FILE...",
+		Short: "Make rows of annotated ServiceAccounts of Argo Workflows",
+		Long: "Make rows of the ServiceAccounts that workflows.argoproj.io/rbac-rule gives to\n" +
+			"people, in the order of their precedence. The files are YAML as kubectl writes it.\n\n" +
+			"Each account becomes a role. Rules that ask for groups and e-mail addresses become\n" +
+			"g rows; others are reported, never guessed at. A comment above the rows holds the\n" +
+			"serviceAccounts that the upstream needs. All roles open the doors of viewers; those\n" +
+			"that open all are there as comments.\n\n" + importCodes,
+		Example: "  kubectl -n argo get serviceaccounts -o yaml > sa.yaml\n" +
+			"  authgate policy import workflows sa.yaml > policy.csv",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return importWith(cmd, &out, args, upstream, func(sources []policyimport.Source) (*policyimport.Result, error) {
+				return policyimport.Workflows(sources, upstream, namespace)
+			})
+		},
+		ValidArgsFunction: offerYAML,
+	}
+	cmd.Flags().StringVar(&upstream, "upstream", "workflows", "`NAME` that the configuration gives Argo Workflows")
+	cmd.Flags().StringVarP(&namespace, "namespace", "n", "", "`NAMESPACE` in which argo-server looks for the account of a login")
+	out.add(cmd)
+	return cmd
+}
+
+func offerYAML(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+}
+
+func importWith(cmd *cobra.Command, out *output, files []string, upstream string, read func([]policyimport.Source) (*policyimport.Result, error)) error {
+	if err := cmp.Or(out.check(), checkUpstreamName(upstream)); err != nil {
+		return err
+	}
+	if slices.Contains(files, fromStdin) && len(files) > 1 {
+		return errors.New(`standard input is one text; write "-" alone`)
+	}
+	sources, err := importSources(cmd.InOrStdin(), files)
+	if err != nil {
+		return notLoaded{err}
+	}
+	result, err := read(sources)
+	var namespaces *policyimport.NamespacesError
+	var faults fault.Faults
+	switch {
+	case errors.As(err, &namespaces):
+		return err
+	case errors.As(err, &faults):
+		return notLoaded{err}
+	case err != nil:
+		return failed{err}
+	}
+	answer := newImported(result)
+	if err := answer.write(cmd, out, result.Policy); err != nil {
+		return err
+	}
+	if len(result.Left) > 0 {
+		return errNo
+	}
+	return nil
+}
+
+func checkUpstreamName(name string) error {
+	if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "" {
+		return fmt.Errorf("--upstream is %q; write the name that the configuration gives it, of a-z, 0-9, - _ and . alone", name)
+	}
+	return nil
+}
+
+// maxImport is far above what a cluster holds of ServiceAccounts.
+const maxImport = 64 << 20
+
+func importSources(stdin io.Reader, files []string) ([]policyimport.Source, error) {
+	var sources []policyimport.Source
+	var failures []error
+	for _, name := range files {
+		src, err := importSource(stdin, name)
+		if err != nil {
+			failures = append(failures, err)
+		}
+		sources = append(sources, src)
+	}
+	return sources, errors.Join(failures...)
+}
+
+func importSource(stdin io.Reader, name string) (policyimport.Source, error) {
+	from := stdin
+	if name == fromStdin {
+		name = stdinName
+	} else {
+		file, err := os.Open(name)
+		if err != nil {
+			return policyimport.Source{}, fmt.Errorf("reading what is to be imported: %w", err)
+		}
+		defer file.Close()
+		from = file
+	}
+	data, err := io.ReadAll(io.LimitReader(from, maxImport+1))
+	if err == nil && len(data) > maxImport {
+		err = errors.New("it is larger than 64 MiB; leave out what is not to be imported")
+	}
+	if err != nil {
+		return policyimport.Source{}, fmt.Errorf("reading %s: %w", name, err)
+	}
+	return policyimport.Source{Name: name, Data: data}, nil
+}
+
+// imported is the answer of `policy import`.
+type imported struct {
+	Policy          string            `json:"policy"`           // text of a policy.csv
+	Rows            int               `json:"rows"`             // in it
+	Left            []importRemark    `json:"left"`             // what was not carried over
+	Notes           []importRemark    `json:"notes"`            // what was, and means something else now
+	ServiceAccounts []importedAccount `json:"service_accounts"` // of the upstream's identity, in their order
+}
+
+type importRemark struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Column  int    `json:"column"` // in bytes
+	Message string `json:"message"`
+	Mend    string `json:"mend"`
+}
+
+type importedAccount struct {
+	Role      string `json:"role"`
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+}
+
+func newImported(r *policyimport.Result) imported {
+	answer := imported{Policy: r.Policy, Rows: r.Rows, Left: remarks(r.Left), Notes: remarks(r.Notes), ServiceAccounts: []importedAccount{}}
+	for _, a := range r.ServiceAccounts {
+		answer.ServiceAccounts = append(answer.ServiceAccounts, importedAccount(a))
+	}
+	return answer
+}
+
+func remarks(faults fault.Faults) []importRemark {
+	list := []importRemark{}
+	for _, f := range faults {
+		list = append(list, importRemark{f.File, f.Line, f.Column, f.What, f.Mend})
+	}
+	return list
+}
+
+// write keeps the policy apart from what is said about it, which goes to standard
+// error.
+func (a imported) write(cmd *cobra.Command, out *output, text string) error {
+	if out.form == jsonForm {
+		return out.answer(cmd, a, nil)
+	}
+	said := newSheet(cmd.ErrOrStderr())
+	for _, r := range a.Left {
+		said.line("%s", r.sentence())
+	}
+	for _, r := range a.Notes {
+		said.line("%s %s", said.warn("note:"), r.sentence())
+	}
+	if len(a.Left) > 0 {
+		said.line("%s", said.bad(plural(a.Rows, "row")+" written; not carried over: "+fmt.Sprint(len(a.Left))))
+	}
+	_, err := io.WriteString(cmd.OutOrStdout(), text)
+	return written(err)
+}
+
+func (r importRemark) sentence() string {
+	return fault.Fault{Position: fault.Position{File: r.File, Line: r.Line, Column: r.Column}, What: r.Message, Mend: r.Mend}.Error()
+}

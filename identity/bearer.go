@@ -1,0 +1,279 @@
+package identity
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"hash/maphash"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Bearer says which tokens of an issuer are accepted, and who their holder is.
+type Bearer struct {
+	Issuer   string // exactly as iss
+	Audience string // one of aud
+
+	// Require holds claims and the values that will do, compared as strings; all
+	// have to match. Empty: whoever gets a token there is accepted, as Unvouched.
+	Require map[string][]string
+
+	// SubjectClaim and Groups make the principal. They are not looked at where
+	// Issuer is the one at which people log in: its tokens are read as at a login.
+	SubjectClaim string
+	Groups       []Template
+}
+
+// Bearers verifies the tokens that come in requests: those of the issuer at which
+// people log in, and of further issuers. It is safe for concurrent use; [Bearers.Run]
+// is called once, and fetches the keys that Verify only looks at.
+type Bearers struct {
+	own      *RelyingParty
+	issuers  map[string]*bearerIssuer // iss → issuer
+	verified verified
+}
+
+// bearerIssuer is one iss. Several Bearers may be of it, with an audience each.
+type bearerIssuer struct {
+	keys    *issuerKeys
+	accepts []accepts // in the order of the configuration; the first whose audience fits
+}
+
+// accepts is a Bearer, made ready.
+type accepts struct {
+	Bearer
+	own      bool     // of the issuer at which people log in
+	required []string // claims of Require, sorted
+}
+
+// NewBearers accepts what own issues for its client, and what the others say. It
+// asks the network nothing; that is for Run.
+func NewBearers(own *RelyingParty, others []Bearer, log *slog.Logger) *Bearers {
+	return newBearers(own, others, log, newTransport(Config{}))
+}
+
+func newBearers(own *RelyingParty, others []Bearer, log *slog.Logger, base http.RoundTripper) *Bearers {
+	b := &Bearers{own: own, verified: verified{seed: maphash.MakeSeed()}, issuers: map[string]*bearerIssuer{
+		own.cfg.URL: {
+			keys:    newIssuerKeys(own, own.Discovered(), log),
+			accepts: []accepts{{Bearer: Bearer{Issuer: own.cfg.URL, Audience: own.cfg.ClientID}, own: true}},
+		},
+	}}
+	for _, o := range others {
+		i := b.issuers[o.Issuer]
+		if i == nil {
+			i = &bearerIssuer{keys: newIssuerKeys(newFurther(own.cfg, o.Issuer, log, base), nil, log)}
+			b.issuers[o.Issuer] = i
+		}
+		i.accepts = append(i.accepts, accepts{
+			Bearer: o, own: o.Issuer == own.cfg.URL, required: slices.Sorted(maps.Keys(o.Require)),
+		})
+	}
+	return b
+}
+
+// Run fetches the keys of all issuers, each by itself, and keeps them fresh. It
+// returns when ctx ends.
+func (b *Bearers) Run(ctx context.Context) {
+	var running sync.WaitGroup
+	for _, i := range b.issuers {
+		running.Go(func() { i.keys.run(ctx) })
+	}
+	running.Wait()
+}
+
+// maxBearer is far more than tokens of machines need, and room for some hundred
+// groups of a person.
+const maxBearer = 8 << 10
+
+// Verify gives the principal of a token. An error is a [TokenRefusedError], whose
+// Reason may be logged and told, or an [UnreachableError]: the keys that would
+// tell were not to be had. Nobody may write to the principal's groups.
+func (b *Bearers) Verify(ctx context.Context, raw string) (Principal, error) {
+	if len(raw) > maxBearer {
+		return Principal{}, refused("it is larger than %d bytes", maxBearer)
+	}
+	if t := b.verified.find(raw); t != nil && t.holds(b.own.cfg.Now()) {
+		return t.principal, nil
+	}
+	iss, err := claimedIssuer(raw)
+	if err != nil {
+		return Principal{}, err
+	}
+	i := b.issuers[iss]
+	if i == nil {
+		return Principal{}, refused("it is of the issuer %s, which is neither issuer.url nor an issuer of bearer", quoted(iss))
+	}
+	t, err := i.verify(ctx, raw)
+	if err != nil {
+		return Principal{}, err
+	}
+	b.verified.remember(t, b.own.cfg.Now())
+	return t.principal, nil
+}
+
+// claimedIssuer reads, unverified, whose keys a token has to be held to.
+func claimedIssuer(raw string) (string, error) {
+	parts := strings.Split(raw, ".")
+	if len(parts) != 3 {
+		return "", refused("it is not a JWT in its compact form (RFC 7519, section 3)")
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	var c claims
+	if err != nil || json.Unmarshal(payload, &c) != nil {
+		return "", refused("its claims are not a JSON object in base64url")
+	}
+	iss, err := c.text("iss")
+	if err == nil && iss == "" {
+		err = refused("it does not say who issued it (no iss)")
+	}
+	if err != nil {
+		return "", err
+	}
+	return iss, nil
+}
+
+func (i *bearerIssuer) verify(ctx context.Context, raw string) (*verifiedToken, error) {
+	rp := i.keys.rp
+	if err := checkType(header(raw).Typ); err != nil {
+		return nil, err
+	}
+	c, by, err := i.keys.open(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	a, err := i.accepting(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := rp.checkTimes(c); err != nil {
+		return nil, err
+	}
+	if err := a.checkRequired(c); err != nil {
+		return nil, err
+	}
+	p, err := a.principal(rp, c)
+	if err != nil {
+		return nil, err
+	}
+	return &verifiedToken{
+		raw: strings.Clone(raw), principal: p,
+		until: p.Expiry.Add(rp.cfg.ClockSkew).UnixNano(), keys: i.keys, by: by,
+	}, nil
+}
+
+// checkType refuses the JWTs that issuers sign for other ends, by the same keys
+// and often for the same audience: logout tokens, security events, proofs (RFC
+// 8725, 3.11). at+jwt is RFC 9068.
+func checkType(typ string) error {
+	switch strings.TrimPrefix(strings.ToLower(typ), "application/") {
+	case "", "jwt", "at+jwt":
+		return nil
+	}
+	return refused("its typ is %s, which is no token that says who asks", quoted(typ))
+}
+
+// accepting finds what the configuration says of a token's audience.
+func (i *bearerIssuer) accepting(c claims) (*accepts, error) {
+	iss, err := c.text("iss")
+	if err != nil {
+		return nil, err
+	}
+	if want := i.accepts[0].Issuer; iss != want { // what was verified says otherwise than what was read first
+		return nil, refused("it is of the issuer %s, not of %s", quoted(iss), want)
+	}
+	if !c.absent("events") {
+		return nil, refused("it reports an event (RFC 8417) and does not say who asks")
+	}
+	audience, err := c.texts("aud")
+	if err != nil {
+		return nil, err
+	}
+	// azp may be another's: whoever asked, the issuer gave the token for us to read.
+	for n := range i.accepts {
+		if a := &i.accepts[n]; a.Audience != "" && slices.Contains(audience, a.Audience) {
+			return a, nil
+		}
+	}
+	return nil, refused("it is for the audience %s, which is not one that is accepted of its issuer", quoted(strings.Join(audience, ", ")))
+}
+
+// checkRequired names the claim that does not match, and not what would.
+func (a *accepts) checkRequired(c claims) error {
+	for _, name := range a.required {
+		value, err := c.scalar(name)
+		switch {
+		case err != nil:
+			return err
+		case c.absent(name):
+			return refused("it has no claim %s, which is required of its issuer", quoted(name))
+		case !slices.Contains(a.Require[name], value):
+			return refused("its claim %s is %s, which is not accepted of its issuer", quoted(name), quoted(value))
+		}
+	}
+	return nil
+}
+
+// principal is who holds the token. A further issuer says nothing about e-mail
+// addresses and names: those of people are for the issuer at which they log in.
+func (a *accepts) principal(rp *RelyingParty, c claims) (Principal, error) {
+	if a.own {
+		return rp.principal(c)
+	}
+	subject, err := c.subject(a.SubjectClaim)
+	if err != nil {
+		return Principal{}, err
+	}
+	expiry, _, err := c.date("exp")
+	if err != nil {
+		return Principal{}, err
+	}
+	return Principal{
+		Issuer: a.Issuer, Subject: subject, Expiry: expiry,
+		Groups:    rp.admit(a.groups(c, rp.cfg.GroupDropped)),
+		Unvouched: len(a.Require) == 0,
+	}, nil
+}
+
+func (a *accepts) groups(c claims, dropped func(reason string)) []string {
+	var groups []string
+	for _, t := range a.Groups {
+		switch group, err := t.expand(c); err {
+		case nil:
+			groups = append(groups, group)
+		case errUnfit:
+			dropped(malformed)
+		}
+	}
+	return groups
+}
+
+// newFurther is a RelyingParty at which nobody logs in: what it knows of signatures,
+// times and groups is the same for every issuer.
+func newFurther(own Config, issuer string, log *slog.Logger, base http.RoundTripper) *RelyingParty {
+	rp := newRelyingParty(Config{
+		URL: issuer, ClockSkew: own.ClockSkew, Now: own.Now, GroupDropped: own.GroupDropped,
+	}, log, base)
+	front, err := httpURL(issuer)
+	if err != nil {
+		return rp // broken, and says so when it is asked
+	}
+	rp.client = &http.Client{
+		Transport:     &channel{base: base, front: front, trust: "the CAs of the system have to include its own (SSL_CERT_DIR names further ones)"},
+		CheckRedirect: refuseBearerRedirect,
+		Timeout:       attemptTimeout + 5*time.Second,
+	}
+	return rp
+}
+
+func refuseBearerRedirect(to *http.Request, via []*http.Request) error {
+	return &UnreachableError{
+		At:     address(via[len(via)-1]),
+		Reason: "it redirects to " + place(to.URL) + ", which is not followed: an issuer answers by itself",
+	}
+}

@@ -1,0 +1,102 @@
+package identity
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Template makes a group of claims: its pieces, one behind the other.
+type Template []Piece
+
+// Piece is a text, and behind it the value of a claim; an empty Claim is none.
+type Piece struct {
+	Text  string
+	Claim string // at the top level of the token, by its exact name
+}
+
+// What a template ends in where it makes no group.
+var (
+	errMissing = errors.New("a claim is missing") // and nobody is surprised: most claims are there in some tokens only
+	errUnfit   = errors.New("a claim does not fit into a group")
+)
+
+const (
+	maxValue = 512  // bytes of one claim in a group: an Actions job_workflow_ref has up to some 450
+	maxGroup = 1024 // bytes of a group
+)
+
+// expand fills a template. In values, colons and per cent signs are escaped, as
+// GitHub does it with colons in its sub: the colons of a group are those of the
+// template, so that an environment named "x:refs/heads/main" stands for no ref.
+func (t Template) expand(c claims) (string, error) {
+	var b strings.Builder
+	for _, p := range t {
+		b.WriteString(p.Text)
+		if p.Claim == "" {
+			continue
+		}
+		value, err := c.scalar(p.Claim)
+		switch {
+		case err != nil:
+			return "", errUnfit
+		case value == "":
+			return "", errMissing
+		case len(value) > maxValue || !printable(value):
+			return "", errUnfit
+		}
+		writeEscaped(&b, value)
+	}
+	if b.Len() > maxGroup {
+		return "", errUnfit
+	}
+	return b.String(), nil
+}
+
+func writeEscaped(b *strings.Builder, value string) {
+	for i := range len(value) {
+		switch c := value[i]; c {
+		case ':':
+			b.WriteString("%3A")
+		case '%':
+			b.WriteString("%25")
+		default:
+			b.WriteByte(c)
+		}
+	}
+}
+
+// printable reports whether a value shows all that is in it: no control and no
+// invisible characters, no blanks but the plain one, nothing that encoding/json
+// had to replace.
+func printable(s string) bool {
+	for _, r := range s {
+		if !unicode.IsPrint(r) || r == utf8.RuneError {
+			return false
+		}
+	}
+	return true
+}
+
+// scalar gives a claim as a string: numbers, true and false exactly as the token
+// writes them, empty where it is absent.
+func (c claims) scalar(name string) (string, error) {
+	if c.absent(name) {
+		return "", nil
+	}
+	raw := c[name]
+	switch raw[0] {
+	case '{', '[':
+		return "", refused("its claim %s is a list or an object; compared are strings, numbers, true and false at the top level of a token, and no path leads into a claim", quoted(name))
+	case '"':
+		var s string
+		if err := json.Unmarshal(raw, &s); err != nil {
+			return "", refused("its claim %s is not a string", quoted(name))
+		}
+		return s, nil
+	default:
+		return string(raw), nil
+	}
+}

@@ -1,0 +1,125 @@
+package identity
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	jose "github.com/go-jose/go-jose/v4"
+)
+
+// discoverEvery is how old the discovery document of a further issuer may become.
+const discoverEvery = 15 * time.Minute
+
+// signing is what an issuer's tokens are verified by. It stays the same one for as
+// long as the issuer publishes the same.
+type signing struct {
+	provider *provider
+	document []byte
+	keys     []jose.JSONWebKey
+}
+
+func (s *signing) same(t *signing) bool {
+	return s.provider.same(t.provider) && bytes.Equal(s.document, t.document)
+}
+
+func (k *issuerKeys) fetch(ctx context.Context) (*signing, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	p, err := k.discovered(ctx)
+	if err != nil {
+		return nil, err
+	}
+	document, err := k.get(ctx, p.metadata.Keys)
+	if err == nil {
+		var keys []jose.JSONWebKey
+		if keys, err = readKeys(document); err == nil {
+			return &signing{provider: p, document: document, keys: keys}, nil
+		}
+	}
+	k.document = nil // it may have named another address since
+	return nil, err
+}
+
+// discovered gives the discovery document: the one that rp has, or a further
+// issuer's, which needs no endpoints.
+func (k *issuerKeys) discovered(ctx context.Context) (*provider, error) {
+	if k.found != nil {
+		return k.rp.provider()
+	}
+	now := k.rp.cfg.Now()
+	if age := now.Sub(k.documentAt); k.document != nil && age >= 0 && age < discoverEvery {
+		return k.document, nil
+	}
+	if k.rp.broken != nil {
+		return nil, k.rp.broken
+	}
+	document, err := oidc.NewProvider(oidc.ClientContext(ctx, k.rp.client), k.rp.cfg.URL)
+	if err != nil {
+		if mismatch, ok := errors.AsType[*oidc.IssuerMismatchError](err); ok {
+			return nil, fmt.Errorf("it calls itself %s: write the issuer of bearer exactly as it does, trailing slash included", quoted(mismatch.Discovered))
+		}
+		return nil, k.rp.discoveryError(ctx, err)
+	}
+	p := &provider{}
+	if err := document.Claims(&p.metadata); err != nil {
+		return nil, errors.New("its discovery document has members of the wrong type (OpenID Connect Discovery 1.0, section 3)")
+	}
+	if err := k.rp.checkEndpoint(p.metadata.Keys); err != nil {
+		return nil, fmt.Errorf("its jwks_uri %w", err)
+	}
+	if p.algorithms, err = trustedAlgorithms(p.metadata.Algorithms); err != nil {
+		return nil, err
+	}
+	k.document, k.documentAt = p, now
+	return p, nil
+}
+
+func (k *issuerKeys) get(ctx context.Context, address string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, errors.New("its jwks_uri is not a URL")
+	}
+	req.Header.Set("Cache-Control", "no-cache")
+	resp, err := k.rp.client.Do(req)
+	if err != nil {
+		if unreachable, ok := errors.AsType[*UnreachableError](err); ok {
+			return nil, unreachable
+		}
+		return nil, &UnreachableError{At: "GET " + place(req.URL), Reason: reason(err)}
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, &UnreachableError{At: "GET " + place(req.URL), Reason: fmt.Sprintf("it answered %d", resp.StatusCode)}
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, &UnreachableError{At: "GET " + place(req.URL), Reason: "its answer was cut off, or is larger than 1 MiB"}
+	}
+	return body, nil
+}
+
+// readKeys keeps of a JSON Web Key Set (RFC 7517, section 5) the public keys that
+// sign. Of what it does not know it takes no notice: others may.
+func readKeys(document []byte) ([]jose.JSONWebKey, error) {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(document, &set); err != nil || set.Keys == nil {
+		return nil, errors.New("its keys (jwks_uri) are not a JSON Web Key Set")
+	}
+	var keys []jose.JSONWebKey
+	for _, raw := range set.Keys {
+		var key jose.JSONWebKey
+		if json.Unmarshal(raw, &key) == nil && key.IsPublic() && (key.Use == "" || key.Use == "sig") {
+			keys = append(keys, key)
+		}
+	}
+	return keys, nil
+}

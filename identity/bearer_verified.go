@@ -1,0 +1,85 @@
+package identity
+
+import (
+	"hash/maphash"
+	"sync/atomic"
+	"time"
+)
+
+// What is remembered of tokens: some megabytes, 20 at worst. Beyond it signatures
+// are verified anew, which costs some 100 µs.
+const (
+	verifiedSlots = 1024
+	verifiedWays  = 4 // places where one token may stand
+)
+
+// verified remembers the tokens that were accepted, so that the second request of
+// a job costs no cryptography. Only those get in: strangers can neither grow it nor
+// push anybody out. Reads take no lock and wait for nobody.
+type verified struct {
+	seed  maphash.Seed // of this process: nobody can aim at a slot
+	slots [verifiedSlots]atomic.Pointer[verifiedToken]
+	hand  atomic.Uint32 // which of a full set is given up next
+}
+
+// verifiedToken is a token, whole: a hash alone would let one be taken for
+// another, and one that can be relied on costs more than the comparison.
+type verifiedToken struct {
+	hash      uint64
+	raw       string
+	principal Principal
+	until     int64 // when it has expired, clock skew included, in nanoseconds since 1970
+
+	keys *issuerKeys
+	by   *signing // what verified it
+}
+
+// holds reports whether a token would still be accepted: it has not expired, and
+// its issuer publishes the same keys. Whoever takes a key back wants its tokens
+// gone; those of the other keys are verified once more.
+func (t *verifiedToken) holds(now time.Time) bool {
+	return now.UnixNano() < t.until && t.keys.view.Load().signing == t.by
+}
+
+// hash is of the end, the signature: no two tokens share it unless one is a
+// forgery. Where it differs nothing is compared, so that time tells nothing to
+// whoever does not have the signature.
+func (v *verified) hash(raw string) uint64 {
+	const ends = 64
+	return maphash.String(v.seed, raw[max(len(raw)-ends, 0):])
+}
+
+func (v *verified) set(hash uint64) []atomic.Pointer[verifiedToken] {
+	at := hash % (verifiedSlots / verifiedWays) * verifiedWays
+	return v.slots[at : at+verifiedWays]
+}
+
+func (v *verified) find(raw string) *verifiedToken {
+	hash := v.hash(raw)
+	set := v.set(hash)
+	for i := range set {
+		if t := set[i].Load(); t != nil && t.hash == hash && t.raw == raw {
+			return t
+		}
+	}
+	return nil
+}
+
+// remember takes the place of the same token, else of one that is over, else of
+// any.
+func (v *verified) remember(t *verifiedToken, now time.Time) {
+	t.hash = v.hash(t.raw)
+	set := v.set(t.hash)
+	free := int(v.hand.Add(1) % verifiedWays)
+	for i := range set {
+		old := set[i].Load()
+		if old != nil && old.hash == t.hash && old.raw == t.raw {
+			free = i
+			break
+		}
+		if old == nil || !old.holds(now) {
+			free = i
+		}
+	}
+	set[free].Store(t)
+}

@@ -1,0 +1,51 @@
+package policyimport
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+func written(fields []string) string {
+	quoted := make([]string, len(fields))
+	for i, f := range fields {
+		if strings.Trim(f, plainLetters) != "" || f == "" {
+			f = `"` + strings.ReplaceAll(f, `"`, `""`) + `"`
+		}
+		quoted[i] = f
+	}
+	return strings.Join(quoted, ", ")
+}
+
+const plainLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:@/*|"
+
+// legible keeps a text on one line of a length that a comment may have, without
+// letters that nobody sees.
+func legible(s string) string {
+	const most = 2000
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case b.Len() > most:
+			return b.String() + "…"
+		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\ufffd"):
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case r != ' ' && (unicode.IsControl(r) || unicode.IsSpace(r) || unicode.In(r, unicode.Cf, unicode.Z)):
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// quote shows a piece of a file, cut where it would fill the screen.
+func quote(s string) string {
+	const most = 80
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return strconv.Quote(s)
+}
