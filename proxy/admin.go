@@ -195,7 +195,7 @@ func answerAdmin(w http.ResponseWriter, body any) {
 
 func refuseAdmin(w http.ResponseWriter, f Refusal) {
 	w.Header().Set("Content-Type", "application/problem+json")
-	challenge(w.Header(), f.Status)
+	challenge(w.Header(), f.Status, "")
 	w.WriteHeader(f.Status)
 	_ = json.NewEncoder(w).Encode(problem{Type: "urn:authgate:problem:" + f.Code, Title: title(f.Status), Status: f.Status, Detail: f.Detail, ID: newID()})
 }

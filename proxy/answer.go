@@ -184,7 +184,7 @@ func (p *Proxy) writePage(x *exchange, status int, html []byte, err error) {
 	h := x.w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", p.pages.Policy())
-	challenge(h, status)
+	challenge(h, status, x.brought.bearer)
 	x.w.WriteHeader(status)
 	_, _ = x.w.Write(html)
 }
@@ -223,14 +223,19 @@ func (p *Proxy) writeProblem(x *exchange) {
 	}
 	h := x.w.Header()
 	h.Set("Content-Type", "application/problem+json")
-	challenge(h, f.Status)
+	challenge(h, f.Status, x.brought.bearer)
 	x.w.WriteHeader(f.Status)
 	_ = json.NewEncoder(x.w).Encode(body)
 }
 
-// challenge adds what RFC 9110, 11.6.1 wants beside a 401.
-func challenge(h http.Header, status int) {
-	if status == http.StatusUnauthorized {
+// challenge adds what RFC 9110, 11.6.1 wants beside a 401, and RFC 6750, 3.1 where a
+// token was not good.
+func challenge(h http.Header, status int, token string) {
+	switch {
+	case status != http.StatusUnauthorized:
+	case token != "":
+		h.Set("WWW-Authenticate", `Bearer realm="authgate", error="invalid_token"`)
+	default:
 		h.Set("WWW-Authenticate", `Bearer realm="authgate"`)
 	}
 }

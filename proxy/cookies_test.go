@@ -136,7 +136,9 @@ func TestUpstreamsCannotSetAuthgatesCookies(t *testing.T) {
 		"__Host-authgate":                        false,
 		"__Host-authgate; Path=/":                false,
 		"authgate; Domain=example.com":           false,
-		"argocd.token=x; Path=/; HttpOnly":       true,
+		"argocd.token=x; Path=/; HttpOnly":       false, // of its own login
+		"argocd.token-1=x; Path=/":               false,
+		"argocd.oauthstate=x; Path=/":            true,
 		"theme=dark":                             true,
 		"authgateway=x":                          true,
 		"a=__Host-authgate=x":                    true,

@@ -153,10 +153,10 @@ func TestWhatRidesOnASessionComesFromTheSameOrigin(t *testing.T) {
 			check(method, ask(method, "/api/v1/applications", o.headers), o.write)
 		}
 		check("an upgrade", ask("GET", "/api/v1/stream", handshake, o.headers), o.upgrade)
-		for _, path := range []string{"/auth/logout", "/extensions/x/y", "/api/v1/applications/web?refresh=hard", "/terminal?pod=a"} {
+		for _, path := range []string{"/api/v1/repositories/x?forceRefresh=true", "/extensions/x/y", "/api/v1/applications/web?refresh=hard", "/terminal?pod=a"} {
 			check("GET "+path, ask("GET", path, o.headers), o.effect)
 		}
-		check("HEAD", ask("HEAD", "/auth/logout", o.headers), o.effect)
+		check("HEAD", ask("HEAD", "/extensions/x/y", o.headers), o.effect)
 		check("signing out", g.do("POST", here+"/oauth2/sign_out", o.headers, g.as("alice")).StatusCode, o.ours)
 		for _, path := range []string{"/api/v1/applications", "/api/v1/applications/web", "/oauth2/sign_out", "/oauth2/start", "/reports/x?refresh=hard"} {
 			check("GET "+path, ask("GET", path, o.headers), true)

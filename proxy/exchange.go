@@ -29,11 +29,15 @@ type exchange struct {
 
 	session    session.Session // zero: nobody
 	sessionErr error           // why nobody, for the log
-	credential bool            // an Authorization that authgate did not accept came along
-	standing                   // zero: not asked
-	decision   policy.Decision
-	incognito  bool   // somebody, but let through as nobody
-	shadow     string // what the candidate would have decided
+
+	credentialErr error  // why what was brought is not accepted; nil: it is, or there is none
+	shown         string // the token that the upstream is shown; empty: none
+
+	brought   credential // what came along to say who asks
+	standing             // zero: not asked
+	decision  policy.Decision
+	incognito bool   // somebody, but let through as nobody
+	shadow    string // what the candidate would have decided
 
 	answered time.Time // when the upstream's header came
 	stream   *stream   // its answer, while somebody must look after it; nil: it is short

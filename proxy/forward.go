@@ -194,8 +194,11 @@ func (f *passage) received(res *http.Response) error {
 		return &badAnswerError{fmt.Errorf("its status is %d", res.StatusCode)}
 	}
 	f.answered()
-	f.p.undress(res.Header)
-	f.p.undress(res.Trailer)
+	if res.StatusCode == http.StatusUnauthorized {
+		x.credentialRefused()
+	}
+	f.p.undress(x.route, res.Header)
+	f.p.undress(x.route, res.Trailer)
 	if res.Header.Get("Content-Type") == "" {
 		x.w.Header()["Content-Type"] = nil // or net/http guesses, and text becomes HTML
 		x.w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -244,7 +247,7 @@ func (b *streamBody) Read(to []byte) (int, error) {
 		return n, nil
 	}
 	if err == io.EOF {
-		b.f.p.undress(b.res.Trailer)
+		b.f.p.undress(b.f.x.route, b.res.Trailer)
 		return n, err
 	}
 	s := b.f.x.stream

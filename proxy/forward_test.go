@@ -98,8 +98,8 @@ func TestSessionNeverReachesTheUpstream(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)
 	cookie := g.as("alice")[1]
-	got := echoed(t, g.do("GET", app, []string{"Cookie", "theme=dark; " + cookie + "; argocd.token=x"}))
-	if got.Header.Get("Cookie") != "theme=dark; argocd.token=x" {
+	got := echoed(t, g.do("GET", app, []string{"Cookie", "theme=dark; " + cookie + "; argocd.tokens=x"}))
+	if got.Header.Get("Cookie") != "theme=dark; argocd.tokens=x" {
 		t.Errorf("Cookie %q", got.Header.Get("Cookie"))
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/identity"
+	"github.com/example-org/authgate/session"
 )
 
 // dress makes the header of a request that goes on, hop-by-hop already removed,
@@ -13,6 +14,7 @@ import (
 func (p *Proxy) dress(x *exchange, h http.Header) {
 	dropBelieved(h)
 	p.jar.Strip(h)
+	x.credentials(h)
 	if !isGRPC(x.r) && !isGRPCWeb(x.r) {
 		delete(h, "Grpc-Timeout") // grpc-gateway obeys it on REST calls
 	}
@@ -27,9 +29,11 @@ func (p *Proxy) dress(x *exchange, h http.Header) {
 
 // undress keeps an upstream from speaking for authgate. It is for the headers of
 // every response, interim ones and trailers included.
-func (p *Proxy) undress(h http.Header) {
+func (p *Proxy) undress(u *upstream, h http.Header) {
 	if cookies := h["Set-Cookie"]; len(cookies) > 0 {
-		h["Set-Cookie"] = slices.DeleteFunc(cookies, p.jar.Owns)
+		h["Set-Cookie"] = slices.DeleteFunc(cookies, func(cookie string) bool {
+			return p.jar.Owns(cookie) || slices.ContainsFunc(u.foreign, func(j *session.Jar) bool { return j.Owns(cookie) })
+		})
 	}
 	delete(h, "Set-Cookie2")
 	delete(h, "Alt-Svc") // would lead browsers around authgate (RFC 7838)

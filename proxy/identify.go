@@ -13,10 +13,8 @@ import (
 // was made to send by another site; being nobody is for the policy to judge.
 func (p *Proxy) identify(x *exchange) bool {
 	x.standing = x.state.anonymous
-	if x.hasCredential() {
-		// Not accepted as a credential, so it is passed on only where anybody may
-		// go, and it does not mix with the session that rides along.
-		x.credential = true
+	if c := x.credential(); c.header != "" {
+		p.identifyBearer(x, c)
 		return true
 	}
 	s, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.secure())
@@ -30,12 +28,6 @@ func (p *Proxy) identify(x *exchange) bool {
 			"The request was refused: it came from another site, and would have acted with your session.", nil)
 	}
 	return true
-}
-
-func (x *exchange) hasCredential() bool {
-	h := x.r.Header
-	return len(h["Authorization"]) > 0 || len(h["Proxy-Authorization"]) > 0 ||
-		x.route != nil && x.route.kind.credential != "" && len(h[x.route.kind.credential]) > 0
 }
 
 // sameOrigin reports whether a request that rides on a session cookie may have

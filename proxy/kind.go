@@ -13,7 +13,21 @@ type kind struct {
 	refusedForms []string // paths where a POST of an HTML form (application/x-www-form-urlencoded) is 415
 	plainGRPC    bool     // gRPC is told by a Content-Type of exactly application/grpc
 	effects      []effect // GETs that change something, and so need the same origin as writes do
-	credential   string   // canonical name of a header that the server takes for one, as it does Authorization; empty: none
+
+	// How the server itself knows people. Behind authgate it is told who comes, so
+	// that none of its own ways to log in may stand beside.
+	bearer  string   // canonical name of a header that it takes for a credential, as it does Authorization; never passed on
+	cookies []string // in which it keeps its own login; with a hyphen behind, too.
+	show    string   // the cookie in which it wants the credential, beside Authorization; empty: none
+	pages   []loginPage
+}
+
+// loginPage is a page of the server's own login or logout, which authgate's takes
+// the place of.
+type loginPage struct {
+	path    string // pattern
+	returns string // the query parameter that says where a person was; empty: the start page
+	out     bool   // it logs out
 }
 
 // effect is a GET that changes something.
@@ -58,11 +72,21 @@ var kinds = map[config.Kind]kind{
 		plainGRPC: true,
 		// gRPC and gRPC-web calls run as whoever it names, whatever Authorization says
 		// (server/server.go, getToken).
-		credential: "Token",
+		bearer: "Token",
+		// A client's own would be a second, different identity: the terminal, extensions
+		// and the logout read nothing else (util/session/sessionmanager.go).
+		cookies: []string{"argocd.token"},
+		show:    "argocd.token",
+		// Its UI goes there after a 401 (ui/src/app/app.tsx), and from its logout button.
+		pages: []loginPage{
+			{path: "/auth/login", returns: "return_url"},
+			{path: "/login", returns: "return_url"},
+			{path: "/auth/callback"},
+			{path: "/auth/logout", out: true},
+		},
 		effects: []effect{
 			{path: "/terminal"},                                      // a shell; its server asks for no origin
 			{path: "/extensions/**"},                                 // whatever a third server does with a GET
-			{path: "/auth/logout"},                                   // revokes the token that authgate shows
 			{path: "/api/v1/applications/**", query: "refresh"},      // writes the application, drops caches
 			{path: "/api/v1/repositories/**", query: "forceRefresh"}, // dials the repository with its credentials
 			{path: "/api/v1/write-repositories/**", query: "forceRefresh"},
@@ -74,6 +98,14 @@ var kinds = map[config.Kind]kind{
 		// /api/v1/workflows/argo%2Fweb gets one workflow where it seems to list many.
 		// grpc-gateway v1, as above, and argo-server refuses no forms at all.
 		refusedForms: []string{"/api/**"},
+		// Its own login (server/auth/sso): behind authgate it runs with
+		// --auth-mode=client, and reads Authorization first.
+		cookies: []string{"authorization"},
+		pages: []loginPage{
+			{path: "/login", returns: "redirect"},
+			{path: "/oauth2/redirect", returns: "redirect"},
+			{path: "/oauth2/callback"},
+		},
 		// No effects: its GETs read, those of artifacts and of the archive among them.
 	},
 }
@@ -95,6 +127,12 @@ func (k kind) under(prefix string) kind {
 		effects[i] = effect{prefix + e.path, e.query}
 	}
 	k.effects = effects
+	pages := make([]loginPage, len(k.pages))
+	for i, page := range k.pages {
+		page.path = prefix + page.path
+		pages[i] = page
+	}
+	k.pages = pages
 	return k
 }
 

@@ -25,9 +25,8 @@ const (
 // answer that comes late would sign it out again. A login replaces it.
 func (p *Proxy) refuseNobody(x *exchange) bool {
 	switch err := x.sessionErr; {
-	case x.credential:
-		return x.refuse(http.StatusUnauthorized, "credential_refused",
-			"The request brings a credential of its own, in Authorization or a header like it, that is not accepted here. Sign in with a browser.", nil)
+	case x.credentialErr != nil:
+		return p.refuseCredential(x)
 	case errors.Is(err, session.ErrAmbiguous): // signing in would add one to them, and come back here
 		return x.refuse(http.StatusUnauthorized, "ambiguous_session",
 			"Your browser sent two session cookies, of which one was planted. Remove the cookies of this site and open it again.", err)

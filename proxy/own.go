@@ -48,6 +48,11 @@ func (p *Proxy) endpoint(x *exchange) bool {
 	case "/userinfo":
 		return p.userinfo(x)
 	default:
+		if index, _ := Route(p.config.Upstreams, x.client.name, x.path.String()); index >= 0 {
+			if shown, is := x.loginPage(p.upstreams[index]); is { // Argo Workflows has some below /oauth2, too
+				return p.leadBack(x, shown, p.upstreams[index])
+			}
+		}
 		return x.refuse(http.StatusNotFound, "no_endpoint", "There is nothing under this path.", nil)
 	}
 }
@@ -80,7 +85,7 @@ type userinfo struct {
 	Groups        []string  `json:"groups"`
 	Roles         []string  `json:"roles"`
 	Expires       time.Time `json:"expires"`
-	Refreshed     time.Time `json:"refreshed"` // when the groups were read
+	Refreshed     time.Time `json:"refreshed,omitzero"` // when the groups were read; of a bearer token, nothing is known
 
 	// Where the groups could not be read again, and go on for session.refreshGrace.
 	StaleSince  *time.Time `json:"stale_since,omitempty"`

@@ -46,6 +46,9 @@ type Options struct {
 	Shadow *policy.Snapshot // a candidate; nil: none
 	Audit  *audit.Writer
 
+	Bearers  bearers  // nil: no tokens are accepted
+	Accounts Accounts // those that the configuration names
+
 	UpstreamCAs map[string]*x509.CertPool // upstream → CAs to believe; the others: the system's
 
 	// Overloaded says that the connection of a request is one beyond
@@ -60,6 +63,7 @@ type Options struct {
 // Proxy answers requests, or forwards them.
 type Proxy struct {
 	issuer   issuer
+	bearers  bearers
 	jar      *session.Jar
 	sessions *session.Keeper
 	logins   *session.Sealer
@@ -95,7 +99,7 @@ func New(o Options) (*Proxy, error) {
 		return nil, err
 	}
 	p := &Proxy{
-		issuer: o.Issuer, logins: o.Keys.Sealer("login"), pages: pages, audit: o.Audit, log: o.Log, now: o.Now,
+		issuer: o.Issuer, bearers: o.Bearers, logins: o.Keys.Sealer("login"), pages: pages, audit: o.Audit, log: o.Log, now: o.Now,
 		confirming: (*policy.Snapshot).Confirm,
 		overloaded: o.Overloaded,
 		config:     o.Config, prefix: o.Config.PathPrefix,
@@ -103,7 +107,7 @@ func New(o Options) (*Proxy, error) {
 	p.keepSessions(o)
 	for i := range o.Config.Upstreams {
 		u := &o.Config.Upstreams[i]
-		p.upstreams = append(p.upstreams, newUpstream(u, o.Config.Timeouts, o.UpstreamCAs[u.Name], o.Log))
+		p.upstreams = append(p.upstreams, newUpstream(u, o.Config.Timeouts, o.UpstreamCAs[u.Name], o.Accounts, o.Log))
 	}
 	p.streams = newStreams(p.upstreams, o.Config.Limits.StreamsPerPrincipal)
 	p.metrics = newMetrics(o.Registry, p)
@@ -133,8 +137,11 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case p.serveOwn(x): // authgate's endpoints: no upstream, no policy
 		return
 	case !p.findUpstream(x): // 2 route: 404, 400, 415
+	case p.serveLoginPage(x): // authgate's login in the place of the dashboard's own
+		return
 	case !p.identify(x): // 3 identity: who, or nobody
 	case !p.decide(x): // 4 policy
+	case !p.credit(x): // 6 what the upstream is shown: 403, 502, 503
 	default:
 		p.forward(x) // 6
 		return

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/config"
+	"github.com/example-org/authgate/session"
 )
 
 // Route picks the upstream that serves a path on a host: the longest path prefix
@@ -47,17 +48,26 @@ type upstream struct {
 	stripPath      bool   // the prefix is authgate's, not the upstream's
 	hostHeader     string
 	headers        bool
-	allowedOrigins []string // canonical
+	credential     config.Credential
+	accounts       []account
+	foreign        []*session.Jar // the cookies of its own login
+	allowedOrigins []string       // canonical
 	transports     transports
 	errorLog       *log.Logger // what ReverseProxy has to say
 }
 
-func newUpstream(c *config.Upstream, timeouts config.Timeouts, cas *x509.CertPool, logger *slog.Logger) *upstream {
+func newUpstream(c *config.Upstream, timeouts config.Timeouts, cas *x509.CertPool, accounts Accounts, logger *slog.Logger) *upstream {
 	k := kindOf(c.Kind).under(c.Path)
 	u := &upstream{
-		name: c.Name, config: c, kind: k, url: c.URL, path: c.Path, stripPath: c.StripPath, hostHeader: c.HostHeader, headers: c.Identity.Headers,
+		name: c.Name, config: c, kind: k, url: c.URL, path: c.Path, stripPath: c.StripPath, hostHeader: c.HostHeader, headers: c.Identity.Headers, credential: c.Identity.Credential,
 		transports: newTransports(c, k, timeouts, cas),
 		errorLog:   slog.NewLogLogger(logger.With("upstream", c.Name).Handler(), slog.LevelWarn),
+	}
+	for _, a := range c.Identity.ServiceAccounts {
+		u.accounts = append(u.accounts, account{a.Role, accounts[a]})
+	}
+	for _, name := range k.cookies {
+		u.foreign = append(u.foreign, session.NewJar(name, "", http.SameSiteLaxMode))
 	}
 	for _, origin := range c.AllowedOrigins {
 		u.allowedOrigins = append(u.allowedOrigins, canonicalOrigin(origin))

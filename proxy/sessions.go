@@ -40,21 +40,31 @@ func (p *Proxy) named(group string) bool {
 // refresh asks the issuer again who somebody is.
 func (p *Proxy) refresh(ctx context.Context, g identity.Grant) (identity.Grant, error) {
 	got, err := p.issuer.Refresh(ctx, g)
-	return worthKeeping(got), err
+	return p.worthKeeping(got), err
 }
 
 // worthKeeping leaves out the tokens that no upstream is shown: a cookie has no
 // room for them.
-func worthKeeping(g identity.Grant) identity.Grant {
-	g.IDToken, g.Access = "", ""
-	return g
+func (p *Proxy) worthKeeping(g identity.Grant) identity.Grant {
+	id, access := false, false
+	for _, u := range p.upstreams {
+		id = id || u.credential == config.CredentialIDToken
+		access = access || u.credential == config.CredentialAccessToken
+	}
+	if !access {
+		g.Access = ""
+		if !id {
+			g.IDToken = ""
+		}
+	}
+	return g // an access token is as fresh as the ID token beside it
 }
 
 // give hands the browser what has changed of its session, with the header of a
 // final answer. To shared caches such an answer is private from then on (RFC 9111,
 // 5.2.2.7), or one person's cookie would be given to others.
 func (p *Proxy) give(x *exchange) {
-	if !x.signedIn() || x.incognito || x.event != audit.Request {
+	if !x.signedIn() || x.byBearer() || x.incognito || x.event != audit.Request {
 		return // a login and a sign-out have told the browser themselves
 	}
 	h := x.w.Header()

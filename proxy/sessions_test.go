@@ -31,6 +31,7 @@ const (
 type renewing struct {
 	*fakeIssuer
 	clock *clock
+	first identity.Grant // its tokens come with a login
 
 	mu     sync.Mutex
 	groups []string
@@ -40,6 +41,7 @@ type renewing struct {
 func (r *renewing) Finish(ctx context.Context, l identity.Login, callback url.Values) (identity.Grant, error) {
 	g, err := r.fakeIssuer.Finish(ctx, l, callback)
 	g.Refresh, g.Read = session.NewKey(), r.clock.now()
+	g.IDToken, g.Access = r.first.IDToken, r.first.Access
 	return g, err
 }
 
@@ -50,7 +52,7 @@ func (r *renewing) Refresh(_ context.Context, g identity.Grant) (identity.Grant,
 		return identity.Grant{}, r.err
 	}
 	g.Principal.Groups, g.Read, g.Refresh = r.groups, r.clock.now(), session.NewKey()
-	g.IDToken, g.Access = "eyJ.not.shown", "not-shown"
+	g.IDToken, g.Access, g.Principal.Expiry = "eyJ.not.shown", "not-shown", r.clock.now().Add(time.Hour)
 	return g, nil
 }
 
@@ -93,12 +95,16 @@ func (g *gate) kept() *gate {
 }
 
 func upstreamSaying(t testing.TB, cacheControl ...string) string {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return serving(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(cacheControl) > 0 {
 			w.Header()["Cache-Control"] = cacheControl
 		}
 		serveEcho(w, r)
 	}))
+}
+
+func serving(t testing.TB, upstream http.Handler) string {
+	server := httptest.NewServer(upstream)
 	t.Cleanup(server.Close)
 	return server.URL
 }

@@ -66,6 +66,13 @@ func (p *Proxy) review(s *stream, st *state) {
 	case since != 0 && p.now().Sub(time.Unix(0, since)) > stalledFor:
 		p.cut(s, cutStalled, verdict{st, x.standing, policy.Decision{}})
 	case s.kind == sized:
+	case x.byBearer():
+		// Tokens of CI last for minutes, and what they began may take hours.
+		if p.now().Sub(x.begun) > time.Duration(p.config.Session.Lifetime) {
+			p.cut(s, cutExpired, verdict{st, x.standing, policy.Decision{}})
+			return
+		}
+		p.judgeAgain(s, st, x.session)
 	case x.signedIn() && !x.incognito:
 		now, err := p.sessions.Current(x.session)
 		if err != nil {

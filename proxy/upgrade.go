@@ -87,7 +87,7 @@ func (f *passage) switched(res *http.Response) {
 		return
 	}
 	dropHopByHop(res.Header)
-	f.p.undress(res.Header)
+	f.p.undress(f.x.route, res.Header)
 	head := res.Header
 	head["Connection"] = []string{"Upgrade"}
 	head["Upgrade"] = []string{"websocket"}

@@ -1,0 +1,107 @@
+package proxy
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/example-org/authgate/identity"
+	"github.com/example-org/authgate/session"
+)
+
+// bearers verifies tokens that come in requests: [identity.Bearers].
+type bearers interface {
+	Verify(ctx context.Context, raw string) (identity.Principal, error)
+}
+
+// credential is what a request brings to say who asks, beside cookies.
+type credential struct {
+	header string // canonical; empty: there is none
+	bearer string // empty: it is of a kind that nobody here understands
+}
+
+// credential finds it. Proxy-Authorization is for authgate alone, so it goes first:
+// a client may need Authorization for the server behind. A header that only the
+// server reads comes last. Empty, as that of a CLI that is not logged in, it is one
+// that nobody accepts: the server takes it for nobody, whatever else comes along.
+func (x *exchange) credential() credential {
+	h := x.r.Header
+	for _, name := range []string{"Proxy-Authorization", "Authorization"} {
+		if values := h[name]; len(values) > 0 {
+			return credential{name, bearerOf(values[0])}
+		}
+	}
+	if x.route == nil || x.route.kind.bearer == "" {
+		return credential{}
+	}
+	if values := h[x.route.kind.bearer]; len(values) > 0 {
+		return credential{x.route.kind.bearer, values[0]}
+	}
+	return credential{}
+}
+
+// bearerOf reads RFC 6750, 2.1; the scheme is compared without case (RFC 9110, 11.1).
+func bearerOf(value string) string {
+	scheme, token, _ := strings.Cut(value, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.Trim(token, " ")
+}
+
+var errNotBearer = errors.New("not a bearer token")
+
+// identifyBearer is step 3 for a request that says itself who asks. It does not
+// ride on anything that a browser sends unasked, so its origin is no matter; and
+// the session that may come along is left out of it.
+func (p *Proxy) identifyBearer(x *exchange, c credential) {
+	x.brought = c
+	who, err := identity.Principal{}, errNotBearer
+	if c.bearer != "" && p.bearers != nil {
+		who, err = p.bearers.Verify(x.r.Context(), c.bearer)
+	}
+	if err != nil {
+		// Not accepted, so it is passed on only where anybody may go.
+		x.credentialErr = err
+		return
+	}
+	x.session = sessionOfBearer(who, c.bearer, p.issuerURL())
+	x.standing = x.state.standingOf(x.session)
+}
+
+func (p *Proxy) issuerURL() string { return p.config.Issuer.URL }
+
+// byBearer reports whether a token says who asks, and no session.
+func (x *exchange) byBearer() bool { return x.signedIn() && x.brought.header != "" }
+
+// sessionOfBearer is a session of one request. It is kept nowhere; its id stands
+// for the token, so that roles are worked out once for it.
+func sessionOfBearer(who identity.Principal, raw, issuer string) session.Session {
+	sum := sha256.Sum256([]byte(raw))
+	s := session.Session{
+		Grant: identity.Grant{Principal: who}, ID: "bearer " + base64.RawURLEncoding.EncodeToString(sum[:]), Expires: who.Expiry,
+	}
+	if who.Issuer == issuer {
+		s.IDToken = raw
+	}
+	return s
+}
+
+// refuseCredential turns away whoever brought a credential that is none here.
+func (p *Proxy) refuseCredential(x *exchange) bool {
+	var refused *identity.TokenRefusedError
+	var unreachable *identity.UnreachableError
+	switch err := x.credentialErr; {
+	case errors.As(err, &unreachable):
+		return x.refuse(http.StatusServiceUnavailable, "issuer_unreachable",
+			"The token cannot be verified right now: the keys of its issuer are not to be had. Try again in a moment.", err)
+	case errors.As(err, &refused):
+		return x.refuse(http.StatusUnauthorized, "credential_refused", "The token was not accepted: "+refused.Reason+".", nil)
+	default:
+		return x.refuse(http.StatusUnauthorized, "credential_refused",
+			"The request brings a credential of its own, in "+x.brought.header+", that is not accepted here. Send a token of the issuer as Bearer, or sign in with a browser.", nil)
+	}
+}

@@ -1,0 +1,88 @@
+package proxy
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/page"
+	"github.com/example-org/authgate/target"
+)
+
+// serveLoginPage answers a dashboard's own pages for logging in and out, where its
+// UI sends people when it is refused: behind authgate they would lead to a second
+// login, or nowhere. It reports whether it did.
+func (p *Proxy) serveLoginPage(x *exchange) bool {
+	shown, is := x.loginPage(x.route)
+	if !is {
+		return false
+	}
+	if !p.leadBack(x, shown, x.route) {
+		p.answer(x)
+	}
+	return true
+}
+
+func (x *exchange) loginPage(of *upstream) (loginPage, bool) {
+	if !reads(x.r.Method) || isGRPC(x.r) || isGRPCWeb(x.r) {
+		return loginPage{}, false
+	}
+	for _, shown := range of.kind.pages {
+		if target.MatchPattern(x.path.String(), shown.path) {
+			return shown, true
+		}
+	}
+	return loginPage{}, false
+}
+
+// maxBack is how often in a minute a dashboard may send somebody to log in who is
+// signed in here: the first time their groups or token were old, perhaps; then it
+// does not take who they are, and would send them round for ever.
+const maxBack = 3
+
+// leadBack goes through authgate's own login, which people mostly do not see, and
+// back to where they were.
+func (p *Proxy) leadBack(x *exchange, shown loginPage, of *upstream) bool {
+	ownHeaders(x.w.Header())
+	x.outcome = audit.ToLogin
+	if shown.out {
+		x.redirect(http.StatusFound, p.prefix+"/sign_out")
+		return true
+	}
+	rd := "/"
+	if shown.returns != "" {
+		rd = p.returnTo(x.sameOriginPath(x.r.URL.Query().Get(shown.returns)))
+	}
+	if p.triesOf(x).count >= maxBack {
+		if _, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.secure()); err == nil {
+			return p.notTaken(x, of.name, rd)
+		}
+	}
+	x.redirect(http.StatusFound, p.startURL(rd))
+	return true
+}
+
+func (p *Proxy) notTaken(x *exchange, upstream, rd string) bool {
+	x.outcome = audit.Refuse
+	p.log.Warn("a dashboard does not take who authgate says somebody is", "id", x.id, "request_id", x.requestID, "upstream", upstream,
+		"mend", "look at its log for the reason; for Argo CD, whether oidc.config.allowedAudiences holds issuer.clientID; and at identity.credential of this upstream")
+	x.refuse(http.StatusBadGateway, "credential_not_taken",
+		"You are signed in, but "+upstream+" does not take who you are, and sends you to sign in again and again. "+
+			"Show the id below to whoever runs this service.", nil)
+	x.refusal.Next = page.Link{Text: "Try again", URL: rd}
+	return false
+}
+
+// sameOriginPath makes of an address that a dashboard's UI wrote its path and query;
+// empty where it leads to another host.
+func (x *exchange) sameOriginPath(address string) string {
+	if strings.HasPrefix(address, "/") {
+		return address
+	}
+	u, err := url.Parse(address)
+	if err != nil || canonicalOrigin(u.Scheme+"://"+u.Host) != x.client.origin() {
+		return ""
+	}
+	return withQuery(u.EscapedPath(), u.RawQuery)
+}
