@@ -48,15 +48,6 @@ func (s tree) walk(path string, visit func(path string, s tree)) {
 	}
 }
 
-func keysOf[V any](m map[string]V) []string {
-	var keys []string
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
-
 // block is the annotated file in the documentation.
 func block(t *testing.T) string {
 	t.Helper()

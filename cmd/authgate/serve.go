@@ -100,8 +100,10 @@ func serve(ctx context.Context, file string, log leveled, stdout, stderr io.Writ
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	issuer := newRelyingParty(parts.issuer, registry, log.Logger)
+	bearers := identity.NewBearers(issuer, bearersOf(c), log.Logger)
+	accounts := newAccounts(c, log.Logger)
 	gate, err := proxy.New(proxy.Options{
-		Config: c, Issuer: issuer, Keys: keys, Redis: redis, Policy: parts.policy, Shadow: parts.shadow, UpstreamCAs: parts.upstreams,
+		Config: c, Issuer: issuer, Bearers: bearers, Accounts: accounts.proxy, Keys: keys, Redis: redis, Policy: parts.policy, Shadow: parts.shadow, UpstreamCAs: parts.upstreams,
 		Audit: audit.New(records, log.Logger), Overloaded: listen.Overloaded, Registry: registry, Log: log.Logger,
 	})
 	if err != nil {
@@ -116,6 +118,8 @@ func serve(ctx context.Context, file string, log leveled, stdout, stderr io.Writ
 	defer stop()
 	running.Go(func() { log.switchAt(background, level) })
 	running.Go(func() { issuer.Run(background) })
+	running.Go(func() { bearers.Run(background) })
+	running.Go(func() { accounts.run(background) })
 	running.Go(func() { changes.run(background, reload) })
 	running.Go(func() { gate.ConfirmDecisions(background) })
 	running.Go(func() { gate.WatchStreams(background) })

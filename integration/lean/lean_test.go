@@ -17,8 +17,8 @@ import (
 const (
 	root       = "../.."
 	module     = "github.com/example-org/authgate/"
-	maxModules = 60       // of the whole graph, the main module included
-	maxBinary  = 25 << 20 // bytes, stripped
+	maxModules = 100      // of the whole graph, the main module included
+	maxBinary  = 30 << 20 // bytes, stripped
 	maxChain   = 4        // imports from the program down to its last leaf
 )
 

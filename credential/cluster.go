@@ -1,0 +1,150 @@
+package credential
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// Cluster is the API server that tokens are asked of: that of the pod, or of
+// KUBECONFIG. Where it is, is looked up when it is first needed. It is safe for
+// concurrent use.
+type Cluster struct {
+	log *slog.Logger
+
+	mu     sync.Mutex
+	client *http.Client // nil: not known yet
+	base   *url.URL
+}
+
+// NewCluster asks nothing yet.
+func NewCluster(log *slog.Logger) *Cluster { return &Cluster{log: log} }
+
+// ServiceAccount is the token of an account (TokenRequest, authentication.k8s.io/v1).
+func (c *Cluster) ServiceAccount(namespace, name string) *Source {
+	return newSource(namespace+"/"+name, func(ctx context.Context) (fetched, error) {
+		return c.request(ctx, namespace, name)
+	}, c.log, time.Now)
+}
+
+// lifetime is what is asked for, in seconds. The server may give less, which it
+// says; 3607 would mean something else to it (pkg/serviceaccount/claims.go).
+const lifetime = 3600
+
+// maxAnswer is far more than a TokenRequest has.
+const maxAnswer = 64 << 10
+
+// tokenRequest is the part of k8s.io/api's type that is needed: all of it would be a
+// third of the binary.
+type tokenRequest struct {
+	APIVersion string             `json:"apiVersion"`
+	Kind       string             `json:"kind"`
+	Spec       tokenRequestSpec   `json:"spec"`
+	Status     tokenRequestStatus `json:"status,omitzero"`
+}
+
+type tokenRequestSpec struct {
+	ExpirationSeconds int64 `json:"expirationSeconds"`
+}
+
+type tokenRequestStatus struct {
+	Token               string    `json:"token"`
+	ExpirationTimestamp time.Time `json:"expirationTimestamp"`
+}
+
+func (c *Cluster) request(ctx context.Context, namespace, name string) (fetched, error) {
+	client, base, err := c.connect()
+	if err != nil {
+		return fetched{}, err
+	}
+	body, err := json.Marshal(tokenRequest{
+		APIVersion: "authentication.k8s.io/v1", Kind: "TokenRequest", Spec: tokenRequestSpec{lifetime},
+	})
+	if err != nil {
+		return fetched{}, &UnreachableError{err.Error()}
+	}
+	at := base.JoinPath("api", "v1", "namespaces", namespace, "serviceaccounts", name, "token")
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), bytes.NewReader(body))
+	if err != nil {
+		return fetched{}, &UnreachableError{err.Error()}
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json")
+	res, err := client.Do(req)
+	if err != nil {
+		return fetched{}, &UnreachableError{reason(err)}
+	}
+	defer res.Body.Close() // only read
+	switch res.StatusCode {
+	case http.StatusCreated, http.StatusOK:
+		return readToken(res.Body)
+	case http.StatusUnauthorized:
+		return fetched{}, &UnauthorizedError{}
+	case http.StatusForbidden:
+		return fetched{}, &ForbiddenError{namespace, name}
+	case http.StatusNotFound:
+		return fetched{}, &NotFoundError{namespace, name}
+	default: // what it says may name what is inside
+		return fetched{}, &UnreachableError{"status " + res.Status}
+	}
+}
+
+// readToken believes the end that the server says, and no arithmetic of its own: it
+// shortens what was asked for as it likes.
+func readToken(body io.Reader) (fetched, error) {
+	var answer tokenRequest
+	if err := json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(&answer); err != nil {
+		return fetched{}, &UnreachableError{"it is no TokenRequest"}
+	}
+	if answer.Status.ExpirationTimestamp.IsZero() {
+		return fetched{}, &UnreachableError{"it does not say when the token ends"}
+	}
+	return fetched{answer.Status.Token, answer.Status.ExpirationTimestamp}, nil
+}
+
+// connect finds the API server. client-go reads authgate's own token from its file
+// again every minute.
+func (c *Cluster) connect() (*http.Client, *url.URL, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.client != nil {
+		return c.client, c.base, nil
+	}
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
+		clientcmd.NewDefaultClientConfigLoadingRules(), &clientcmd.ConfigOverrides{},
+	).ClientConfig()
+	if err != nil {
+		return nil, nil, &NoClusterError{err.Error()}
+	}
+	config.UserAgent = "authgate"
+	base, _, err := rest.DefaultServerUrlFor(config)
+	if err != nil {
+		return nil, nil, &NoClusterError{err.Error()}
+	}
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, nil, &NoClusterError{err.Error()}
+	}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c.client, c.base = client, base
+	return client, base, nil
+}
+
+// reason leaves out the address, which is no secret and yet nobody's on a page.
+func reason(err error) string {
+	var at *url.Error
+	if errors.As(err, &at) {
+		return at.Err.Error()
+	}
+	return err.Error()
+}

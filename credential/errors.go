@@ -1,0 +1,89 @@
+package credential
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ForbiddenError says that authgate's own account may not create the token.
+type ForbiddenError struct{ Namespace, Name string }
+
+func (e *ForbiddenError) Error() string {
+	return fmt.Sprintf("the API server forbids a token for ServiceAccount %s/%s", e.Namespace, e.Name)
+}
+
+// Mend names the Role that is missing.
+func (e *ForbiddenError) Mend() string {
+	return fmt.Sprintf("A Role in namespace %s that allows create on serviceaccounts/token with resourceNames [%s], bound to authgate's own ServiceAccount, is missing.", e.Namespace, e.Name)
+}
+
+// NotFoundError says that there is no such account.
+type NotFoundError struct{ Namespace, Name string }
+
+func (e *NotFoundError) Error() string {
+	return fmt.Sprintf("there is no ServiceAccount %s/%s", e.Namespace, e.Name)
+}
+
+// Mend names the account.
+func (e *NotFoundError) Mend() string {
+	return fmt.Sprintf("Create ServiceAccount %s in namespace %s, or name another one in identity.serviceAccounts.", e.Name, e.Namespace)
+}
+
+// UnauthorizedError says that the API server does not know authgate itself.
+type UnauthorizedError struct{}
+
+func (*UnauthorizedError) Error() string { return "the API server does not take authgate's own token" }
+
+// Mend says whose token it is.
+func (*UnauthorizedError) Mend() string {
+	return "Mount a token of authgate's own ServiceAccount (automountServiceAccountToken), or mend KUBECONFIG."
+}
+
+// UnreachableError says that the API server gave no usable answer.
+type UnreachableError struct{ Reason string }
+
+func (e *UnreachableError) Error() string {
+	return "no usable answer of the API server of Kubernetes: " + e.Reason
+}
+
+// Mend says what to look at.
+func (*UnreachableError) Mend() string {
+	return "The API server of Kubernetes cannot be asked right now."
+}
+
+// NoClusterError says that nothing tells where the API server is.
+type NoClusterError struct{ Reason string }
+
+func (e *NoClusterError) Error() string { return "no API server of Kubernetes is known: " + e.Reason }
+
+// Mend says where it is looked for.
+func (*NoClusterError) Mend() string {
+	return "Run authgate in a pod with a ServiceAccount, or set KUBECONFIG; or write tokenFile in identity.serviceAccounts."
+}
+
+// TokenError says that what was got is no token.
+type TokenError struct{ Reason string }
+
+func (e *TokenError) Error() string { return "the token cannot be used: " + e.Reason }
+
+// FileError says that a tokenFile cannot be read.
+type FileError struct {
+	Path string
+	err  error
+}
+
+func (e *FileError) Error() string {
+	return "tokenFile " + e.Path + " cannot be read: " + e.err.Error()
+}
+func (e *FileError) Unwrap() error { return e.err }
+
+// Mend does not name the file: people see it.
+func (*FileError) Mend() string { return "The file that holds its token (tokenFile) cannot be read." }
+
+func mendOf(err error) string {
+	var mend interface{ Mend() string }
+	if errors.As(err, &mend) {
+		return mend.Mend()
+	}
+	return ""
+}

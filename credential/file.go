@@ -1,0 +1,41 @@
+package credential
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+)
+
+// File is a token that somebody else renews: a projected one of Kubernetes, whose
+// file is swapped by a symlink. It is read again every second, which costs less
+// than a watch, and follows any way to change a file.
+func File(path string, log *slog.Logger) *Source {
+	return newSource("tokenFile "+path, func(context.Context) (fetched, error) { return readFile(path) }, log, time.Now)
+}
+
+func readFile(path string) (fetched, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return fetched{}, &FileError{path, bare(err)}
+	}
+	defer file.Close() // only read
+	text, err := io.ReadAll(io.LimitReader(file, maxToken+2))
+	if err != nil {
+		return fetched{}, &FileError{path, bare(err)}
+	}
+	return fetched{token: strings.TrimSpace(string(text))}, nil
+}
+
+// bare leaves out the path, which is said already.
+func bare(err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return at.Err
+	}
+	return err
+}

@@ -1,0 +1,251 @@
+package credential
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var quiet = slog.New(slog.DiscardHandler)
+
+// mint gives tokens that live for an hour, one, two, ...
+type mint struct {
+	count atomic.Int64
+	life  time.Duration
+
+	mu  sync.Mutex
+	err error
+}
+
+func (m *mint) fetch(context.Context) (fetched, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := m.count.Add(1)
+	if m.err != nil {
+		return fetched{}, m.err
+	}
+	return fetched{token: "token-" + string(rune('a'+n-1)), expires: time.Now().Add(m.life)}, nil
+}
+
+func (m *mint) fails(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.err = err
+}
+
+// running runs a source to the end of the bubble.
+func running(t *testing.T, s *Source) {
+	ctx, stop := context.WithCancel(t.Context())
+	var run sync.WaitGroup
+	run.Go(func() { s.Run(ctx) })
+	t.Cleanup(func() { stop(); run.Wait() })
+}
+
+func token(t *testing.T, s *Source) string {
+	t.Helper()
+	got, err := s.Token(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestATokenIsRenewedAtFourFifthsOfItsLifeAndNobodyWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &mint{life: time.Hour}
+		s := newSource("argo/admin", m.fetch, quiet, time.Now)
+		running(t, s)
+		synctest.Wait()
+		if got := token(t, s); got != "token-a" {
+			t.Errorf("warm: %s", got)
+		}
+		time.Sleep(41 * time.Minute) // of the bubble's clock
+		if got := token(t, s); got != "token-a" || m.count.Load() != 1 {
+			t.Errorf("after 41 minutes: %s, asked %d times", got, m.count.Load())
+		}
+		time.Sleep(8 * time.Minute)
+		synctest.Wait()
+		if got := token(t, s); got != "token-b" || m.count.Load() != 2 {
+			t.Errorf("after 49 minutes: %s, asked %d times", got, m.count.Load())
+		}
+	})
+}
+
+func TestAShorterLifeThanAskedForIsBelieved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &mint{life: 10 * time.Minute}
+		s := newSource("argo/admin", m.fetch, quiet, time.Now)
+		running(t, s)
+		time.Sleep(9 * time.Minute)
+		synctest.Wait()
+		if got := token(t, s); got != "token-b" {
+			t.Errorf("after nine of ten minutes: %s", got)
+		}
+	})
+}
+
+func TestTheLastTokenIsShownWhileTheNextIsNotToBeHadAndNoLongerThanItIsGood(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &mint{life: time.Hour}
+		s := newSource("argo/admin", m.fetch, quiet, time.Now)
+		running(t, s)
+		synctest.Wait()
+		m.fails(&ForbiddenError{"argo", "admin"})
+		time.Sleep(59 * time.Minute)
+		if got := token(t, s); got != "token-a" {
+			t.Errorf("within its hour: %s", got)
+		}
+		if asked := m.count.Load(); asked < 5 || asked > 30 {
+			t.Errorf("asked %d times within some 12 minutes", asked)
+		}
+		time.Sleep(time.Minute)
+		_, err := s.Token(t.Context())
+		var forbidden *ForbiddenError
+		if !errors.As(err, &forbidden) || !strings.Contains(forbidden.Mend(), "create on serviceaccounts/token") || !strings.Contains(forbidden.Mend(), "[admin]") {
+			t.Errorf("after it: %v", err)
+		}
+		m.fails(nil)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if got := token(t, s); !strings.HasPrefix(got, "token-") {
+			t.Error(got)
+		}
+	})
+}
+
+func TestWhoeverComesFirstWaitsAndAllForOneAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int64
+		s := newSource("argo/admin", func(ctx context.Context) (fetched, error) {
+			asked.Add(1)
+			select {
+			case <-time.After(2 * time.Second):
+				return fetched{"the-token", time.Now().Add(time.Hour)}, nil
+			case <-ctx.Done():
+				return fetched{}, ctx.Err()
+			}
+		}, quiet, time.Now)
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				if got := token(t, s); got != "the-token" {
+					t.Error(got)
+				}
+			})
+		}
+		all.Wait()
+		if asked.Load() != 1 {
+			t.Errorf("asked %d times", asked.Load())
+		}
+	})
+}
+
+func TestNobodyWaitsForAServerThatHangsForMoreThanFiveSeconds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource("argo/admin", func(ctx context.Context) (fetched, error) {
+			<-ctx.Done()
+			return fetched{}, ctx.Err()
+		}, quiet, time.Now)
+		began := time.Now()
+		_, err := s.Token(t.Context())
+		var unreachable *UnreachableError
+		if !errors.As(err, &unreachable) || time.Since(began) != 5*time.Second {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		s.going.Wait()
+	})
+}
+
+func TestATokenThatIsRefusedIsAskedForAnewButNotAtEveryRequest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &mint{life: time.Hour}
+		s := newSource("argo/admin", m.fetch, quiet, time.Now)
+		running(t, s)
+		synctest.Wait()
+		s.Refused("another")
+		synctest.Wait()
+		if got := token(t, s); got != "token-a" {
+			t.Errorf("it was another one that was refused: %s", got)
+		}
+		for range 100 {
+			s.Refused(token(t, s))
+			synctest.Wait()
+		}
+		if got := token(t, s); got != "token-b" || m.count.Load() != 2 {
+			t.Errorf("%s, asked %d times", got, m.count.Load())
+		}
+		time.Sleep(11 * time.Second)
+		s.Refused(token(t, s))
+		synctest.Wait()
+		if got := token(t, s); got != "token-c" {
+			t.Errorf("later: %s", got)
+		}
+	})
+}
+
+func TestAClockThatIsSetBackMakesNoTokenLast(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var back atomic.Int64
+		m := &mint{life: time.Hour}
+		s := newSource("argo/admin", m.fetch, quiet, func() time.Time { return time.Now().Add(-time.Duration(back.Load())) })
+		running(t, s)
+		synctest.Wait()
+		back.Store(int64(2 * time.Hour))
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if m.count.Load() < 2 {
+			t.Error("the token is kept by a clock that is another")
+		}
+	})
+}
+
+func TestWhatIsNoTokenIsNotShown(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []string{"", "a b", "a\nb", "a\x00b", "a,b", "a;b", "ä", strings.Repeat("x", maxToken+1)} {
+		s := newSource("argo/admin", func(context.Context) (fetched, error) {
+			return fetched{bad, time.Now().Add(time.Hour)}, nil
+		}, quiet, time.Now)
+		_, err := s.Token(t.Context())
+		if err == nil || len(bad) > 2 && strings.Contains(err.Error(), bad) {
+			t.Errorf("%.10q: %v", bad, err)
+		}
+		s.going.Wait()
+	}
+}
+
+func TestFindingATokenAllocatesNothing(t *testing.T) {
+	m := &mint{life: time.Hour}
+	s := newSource("argo/admin", m.fetch, quiet, time.Now)
+	token(t, s)
+	if n := testing.AllocsPerRun(100, func() { _, _ = s.Token(t.Context()) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func FuzzTokenRequest(f *testing.F) {
+	for _, seed := range []string{`{"status":{"token":"a.b.c","expirationTimestamp":"2030-01-01T00:00:00Z"}}`, `{"status":{"token":"a"}}`, `{}`, `null`, `[]`, `{"status":{"token":5}}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		got, err := readToken(strings.NewReader(string(body)))
+		if err == nil && got.expires.IsZero() {
+			t.Error("a token without an end")
+		}
+		if err == nil && checkToken(got.token) == nil && strings.ContainsAny(got.token, " \r\n") {
+			t.Errorf("%q would break a header", got.token)
+		}
+	})
+}
