@@ -239,6 +239,11 @@ func TestADashboardsOwnLoginLeadsToAuthgatesAndBack(t *testing.T) {
 			t.Errorf("%s leads to %s, want %s", address, got, want)
 		}
 	}
+	denied := g.do("GET", "https://argo-cd.example.com/login?has_sso_error=true", browser)
+	expect(t, "whom Dex does not let in", denied, http.StatusForbidden)
+	if page := body(t, denied); !strings.Contains(page, "could not log you in") || !strings.Contains(page, "/oauth2/start?rd=%2F") {
+		t.Errorf("%s", page)
+	}
 	expect(t, "no endpoint of Argo CD's", g.do("GET", "https://argo-cd.example.com/oauth2/redirect", browser), http.StatusNotFound)
 	expect(t, "a path below", g.do("GET", "https://argo-cd.example.com/login/x", g.as("alice")), http.StatusOK)
 	expect(t, "another upstream", g.do("GET", "https://argo-cd.example.com/reports/login", g.as("alice")), http.StatusOK)

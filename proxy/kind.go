@@ -27,6 +27,7 @@ type kind struct {
 type loginPage struct {
 	path    string // pattern
 	returns string // the query parameter that says where a person was; empty: the start page
+	failed  string // the one that says that the issuer let nobody in
 	out     bool   // it logs out
 }
 
@@ -80,7 +81,9 @@ var kinds = map[config.Kind]kind{
 		// Its UI goes there after a 401 (ui/src/app/app.tsx), and from its logout button.
 		pages: []loginPage{
 			{path: "/auth/login", returns: "return_url"},
-			{path: "/login", returns: "return_url"},
+			// Dex behind argocd-server sends people there whom it does not let in
+			// (util/dex/dex.go): a login would send them back.
+			{path: "/login", returns: "return_url", failed: "has_sso_error"},
 			{path: "/auth/callback"},
 			{path: "/auth/logout", out: true},
 		},

@@ -50,6 +50,9 @@ func (p *Proxy) leadBack(x *exchange, shown loginPage, of *upstream) bool {
 		x.redirect(http.StatusFound, p.prefix+"/sign_out")
 		return true
 	}
+	if shown.failed != "" && hasParameter(x.r.URL.RawQuery, shown.failed) {
+		return p.notLetIn(x)
+	}
 	rd := "/"
 	if shown.returns != "" {
 		rd = p.returnTo(x.sameOriginPath(x.r.URL.Query().Get(shown.returns)))
@@ -61,6 +64,16 @@ func (p *Proxy) leadBack(x *exchange, shown loginPage, of *upstream) bool {
 	}
 	x.redirect(http.StatusFound, p.startURL(rd))
 	return true
+}
+
+// notLetIn explains a refusal of Dex, which gives no reason.
+func (p *Proxy) notLetIn(x *exchange) bool {
+	x.outcome = audit.Refuse
+	x.refuse(http.StatusForbidden, "login_denied",
+		"The identity provider could not log you in: you are in none of the organisations that it lets in, you said no at GitHub, or GitHub did not answer. "+
+			"If you should be let in, show the id below to whoever runs this service.", nil)
+	x.refusal.Next = page.Link{Text: "Start again", URL: p.startURL("/")}
+	return false
 }
 
 func (p *Proxy) notTaken(x *exchange, upstream, rd string) bool {

@@ -52,6 +52,7 @@ func newApplication(name, project, status string) *application {
 
 type argoCD struct {
 	links Links
+	check Credential
 	feed  *feed
 	mu    sync.Mutex
 	apps  []*application
@@ -59,13 +60,14 @@ type argoCD struct {
 }
 
 // ArgoCD is the dashboard on which Dex also lives: below /api/dex/, which is
-// where people's browsers meet it. dexURL is Dex's own address, without path.
-func ArgoCD(log *slog.Logger, dexURL string, links Links) (http.Handler, error) {
+// where people's browsers meet it. dexURL is Dex's own address, without path. A nil
+// check lets everybody do everything.
+func ArgoCD(log *slog.Logger, dexURL string, links Links, check Credential) (http.Handler, error) {
 	to, err := url.Parse(dexURL)
 	if err != nil {
 		return nil, fmt.Errorf("parsing Dex's address: %w", err)
 	}
-	d := &argoCD{links: links, feed: newFeed(), apps: []*application{
+	d := &argoCD{links: links, check: check, feed: newFeed(), apps: []*application{
 		newApplication("guestbook", "default", "OutOfSync"),
 		newApplication("payments", "shop", "Synced"),
 		newApplication("web-frontend", "shop", "OutOfSync"),
@@ -87,7 +89,7 @@ func ArgoCD(log *slog.Logger, dexURL string, links Links) (http.Handler, error) 
 	mux.HandleFunc("POST /api/v1/applications/{name}/sync", d.sync)
 	mux.HandleFunc("GET /api/v1/stream/applications", d.stream)
 	mux.HandleFunc("GET /terminal", d.terminal)
-	return onlyJSONWrites(mux), nil
+	return onlyJSONWrites(guarded(check, mux, "/api/v1/", "/terminal")), nil
 }
 
 // dexBehind passes requests to Dex. argocd-server turns Dex's 500, which is all
@@ -130,7 +132,7 @@ func onlyJSONWrites(h http.Handler) http.Handler {
 }
 
 func (d *argoCD) page(w http.ResponseWriter, r *http.Request) {
-	renderPage(w, "argocd.html", map[string]any{"Told": whoWasTold(r), "Links": d.links})
+	renderPage(w, "argocd.html", map[string]any{"Told": whoWasTold(r), "As": d.check.as(r), "Links": d.links})
 }
 
 func (d *argoCD) loginPage(w http.ResponseWriter, r *http.Request) {

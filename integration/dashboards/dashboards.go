@@ -3,8 +3,8 @@
 // WebSocket, and Dex served through the one as argocd-server does it.
 //
 // They know no login. They show whom they were told about in X-Forwarded-User
-// and its like, as any dashboard behind a proxy would, and let everybody do
-// everything: what stands in front of them decides. Safe for concurrent use.
+// and its like, and as whom a request runs by the credential that it brings, which
+// they check by the rules of the real servers. Safe for concurrent use.
 package dashboards
 
 import (

@@ -33,7 +33,7 @@ func serve(t *testing.T, h http.Handler) string {
 
 func argoCD(t *testing.T, dexURL string) string {
 	t.Helper()
-	h, err := dashboards.ArgoCD(slog.New(slog.DiscardHandler), dexURL, dashboards.Links{SignOut: "/oauth2/sign_out"})
+	h, err := dashboards.ArgoCD(slog.New(slog.DiscardHandler), dexURL, dashboards.Links{SignOut: "/oauth2/sign_out"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func argoCD(t *testing.T, dexURL string) string {
 
 func TestPageNamesWhomItWasToldAbout(t *testing.T) {
 	t.Parallel()
-	for _, at := range []string{argoCD(t, ""), serve(t, dashboards.Workflows(dashboards.Links{}))} {
+	for _, at := range []string{argoCD(t, ""), serve(t, dashboards.Workflows(dashboards.Links{}, nil))} {
 		a, err := visitor.Curl(t.Context(), http.MethodGet, at+"/",
 			"X-Forwarded-User", "CgQx", "X-Forwarded-Preferred-Username", "alice", "X-Forwarded-Groups", "example-org:argo,b%C3%BCro%2C 2")
 		if err != nil {
@@ -149,7 +149,7 @@ func TestDexIsServedOnArgoCDsHostAndItsRefusalLeadsToTheLoginPage(t *testing.T) 
 
 func TestSubmittedWorkflowNamesItsCreator(t *testing.T) {
 	t.Parallel()
-	at := serve(t, dashboards.Workflows(dashboards.Links{}))
+	at := serve(t, dashboards.Workflows(dashboards.Links{}, nil))
 	v, err := visitor.New("", "", nil)
 	if err != nil {
 		t.Fatal(err)

@@ -28,14 +28,16 @@ type workflow struct {
 
 type workflows struct {
 	links Links
+	check Credential
 	feed  *feed
 	mu    sync.Mutex
 	list  []*workflow
 }
 
-// Workflows is the dashboard of Argo Workflows.
-func Workflows(links Links) http.Handler {
-	d := &workflows{links: links, feed: newFeed()}
+// Workflows is the dashboard of Argo Workflows. A nil check lets everybody do
+// everything.
+func Workflows(links Links, check Credential) http.Handler {
+	d := &workflows{links: links, check: check, feed: newFeed()}
 	d.add("build-image-x7k2p", "argo", "Succeeded", "")
 	d.add("nightly-report-q4m9d", "argo", "Failed", "")
 	mux := http.NewServeMux()
@@ -59,7 +61,7 @@ func Workflows(links Links) http.Handler {
 	mux.HandleFunc("POST /api/v1/workflows/{ns}/submit", d.submit)
 	mux.HandleFunc("GET /api/v1/workflow-events/{$}", d.events)
 	mux.HandleFunc("GET /api/v1/workflow-events/{ns}", d.events)
-	return mux
+	return guarded(check, mux, "/api/v1/")
 }
 
 func notImplemented(w http.ResponseWriter, _ *http.Request) {
@@ -79,7 +81,7 @@ func (d *workflows) add(name, namespace, phase, creator string) *workflow {
 }
 
 func (d *workflows) page(w http.ResponseWriter, r *http.Request) {
-	renderPage(w, "workflows.html", map[string]any{"Told": whoWasTold(r), "Links": d.links})
+	renderPage(w, "workflows.html", map[string]any{"Told": whoWasTold(r), "As": d.check.as(r), "Links": d.links})
 }
 
 func (d *workflows) userinfo(w http.ResponseWriter, r *http.Request) {

@@ -49,6 +49,14 @@ func (w *walk) admin(ctx context.Context) {
 		a, err := w.alice.Open(ctx, w.ArgoCD+"/applications")
 		return words(a.Body, "alice", "example-org:argo"), err
 	})
+	w.step(ctx, "Argo CD knows her by her own ID token", "logged in as alice, role admin", func(ctx context.Context) (string, error) {
+		a, err := w.alice.Open(ctx, w.ArgoCD+"/applications")
+		return words(a.Body, "logged in as alice, role admin"), err
+	})
+	w.step(ctx, "Workflows by a ServiceAccount", "logged in as alice, role admin, by ServiceAccount argo-admin", func(ctx context.Context) (string, error) {
+		a, err := w.alice.Open(ctx, w.Workflows+"/workflows")
+		return words(a.Body, "logged in as alice, role admin, by ServiceAccount argo-admin"), err
+	})
 	w.step(ctx, "/oauth2/userinfo", "200 alice@example.com, role:admin", func(ctx context.Context) (string, error) {
 		a, err := w.alice.Fetch(ctx, http.MethodGet, w.ArgoCD+"/oauth2/userinfo", "")
 		return fmt.Sprint(a.Status, " ", words(a.Body, "alice@example.com", "role:admin")), err

@@ -22,13 +22,15 @@ type Files struct {
 	ClientSecret string
 	Log          string // authgate's stderr
 	Audit        string // authgate's stdout
+
+	accounts map[string]string // token → ServiceAccount
 }
 
 func newFiles(dir string) Files {
 	at := func(name string) string { return filepath.Join(dir, name) }
 	return Files{
 		Dir: dir, Config: at("authgate.yaml"), Policy: at("policy.csv"), Keys: at("session-keys"),
-		ClientSecret: at("client-secret"), Log: at("logs/authgate.log"), Audit: at("logs/audit.jsonl"),
+		ClientSecret: at("client-secret"), accounts: newAccounts(), Log: at("logs/authgate.log"), Audit: at("logs/audit.jsonl"),
 	}
 }
 
@@ -67,9 +69,13 @@ func (f Files) write(ctx context.Context, o Options, p ports, issuer, backchanne
 	if secret == "" {
 		secret = dexSecret
 	}
-	for path, content := range map[string]string{
+	contents := map[string]string{
 		f.Keys: string(keys), f.ClientSecret: secret + "\n", f.Config: text, f.Policy: policyText,
-	} {
+	}
+	for token, account := range f.accounts {
+		contents[filepath.Join(f.Dir, account+"-token")] = token + "\n"
+	}
+	for path, content := range contents {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			return err
 		}

@@ -36,6 +36,9 @@ func (s *Stage) Leaks(ctx context.Context) error {
 			secrets[value] = "a word of GitHub's"
 		}
 	}
+	for token := range s.Files.accounts {
+		secrets[token] = "a token of a ServiceAccount"
+	}
 	if s.Line != nil {
 		for _, value := range s.Line.Secrets() {
 			secrets[value] = "a token of Dex's"

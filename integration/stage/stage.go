@@ -154,11 +154,11 @@ func (s *Stage) openDashboards(ctx context.Context, log *slog.Logger, dexURL str
 		argoLinks.Others = []dashboards.Link{{Name: "workflows", URL: s.Workflows}}
 		workflowsLinks.Others = []dashboards.Link{{Name: "Argo CD", URL: s.ArgoCD}}
 	}
-	argo, err := dashboards.ArgoCD(log, dexURL, argoLinks)
+	argo, err := dashboards.ArgoCD(log, dexURL, argoLinks, dashboards.OwnToken(s.verifier(dexURL)))
 	if err != nil {
 		return err
 	}
-	for _, h := range []http.Handler{argo, dashboards.Workflows(workflowsLinks)} {
+	for _, h := range []http.Handler{argo, dashboards.Workflows(workflowsLinks, dashboards.ServiceAccounts(s.Files.accounts))} {
 		d, err := dashboards.Serve(ctx, log, h)
 		if err != nil {
 			return err

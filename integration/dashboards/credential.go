@@ -1,0 +1,88 @@
+package dashboards
+
+import (
+	"context"
+	"net/http"
+	"strings"
+)
+
+// Credential says as whom a request runs. A refusal has a status and words.
+type Credential func(r *http.Request) (as string, refused *Refused)
+
+// Refused is how a server turns somebody away.
+type Refused struct {
+	Status int
+	Words  string
+}
+
+// OwnToken is how argocd-server looks for a token, and where it does: in gRPC's
+// metadata, which is the header token, even an empty one; in Authorization, where it
+// has three parts; in the cookie (server/server.go, getToken). The terminal reads
+// nothing but the cookie (util/session/sessionmanager.go, WithAuthMiddleware).
+func OwnToken(verify func(ctx context.Context, raw string) (name string, err error)) Credential {
+	return func(r *http.Request) (string, *Refused) {
+		raw := ""
+		if c, err := r.Cookie("argocd.token"); err == nil {
+			raw = c.Value
+		}
+		if r.URL.Path == "/terminal" {
+			if raw == "" {
+				return "", &Refused{http.StatusBadRequest, "Auth cookie not found"}
+			}
+		} else if token, ok := r.Header["Token"]; ok {
+			raw = token[0]
+		} else if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok && strings.Count(bearer, ".") == 2 {
+			raw = bearer
+		}
+		if raw == "" {
+			return "", &Refused{http.StatusUnauthorized, "no session information"}
+		}
+		name, err := verify(r.Context(), raw)
+		if err != nil {
+			return "", &Refused{http.StatusUnauthorized, "invalid session: " + err.Error()}
+		}
+		return name + ", by their own ID token", nil
+	}
+}
+
+// ServiceAccounts is argo-server with --auth-mode=client: Authorization and no
+// cookie, and whoever a token is of (server/auth/gatekeeper.go). tokens maps them to
+// accounts.
+func ServiceAccounts(tokens map[string]string) Credential {
+	return func(r *http.Request) (string, *Refused) {
+		bearer, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		account := tokens[bearer]
+		if account == "" {
+			return "", &Refused{http.StatusUnauthorized, "token not valid"}
+		}
+		return "role " + strings.TrimPrefix(account, "argo-") + ", by ServiceAccount " + account, nil
+	}
+}
+
+// guarded asks for a credential below some paths.
+func guarded(check Credential, h http.Handler, paths ...string) http.Handler {
+	if check == nil {
+		return h
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, path := range paths {
+			if !strings.HasPrefix(r.URL.Path, path) {
+				continue
+			}
+			if _, refused := check(r); refused != nil {
+				refuse(w, refused.Status, 16, refused.Words)
+				return
+			}
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// as is who a request runs as; empty where nobody says.
+func (check Credential) as(r *http.Request) string {
+	if check == nil {
+		return ""
+	}
+	as, _ := check(r)
+	return as
+}
