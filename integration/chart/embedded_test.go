@@ -66,6 +66,8 @@ trustedProxies: []
 upstreams:
 - hosts:
   - argo-cd.example.com
+  identity:
+    credential: idToken
   kind: argo-cd
   name: argocd
   url: http://argocd-server.argocd.svc:80

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
@@ -63,6 +64,33 @@ func TestServiceAccountHasNoToken(t *testing.T) {
 	account := one[*corev1.ServiceAccount](t, render(t, valuesOf(t, "default")).objects)
 	if account.AutomountServiceAccountToken == nil || *account.AutomountServiceAccountToken {
 		t.Error("the ServiceAccount hands its token to every pod that uses it")
+	}
+}
+
+// The right to create an account's token is the account's own: no other is given.
+func TestAuthgateMayCreateTheTokensOfNamedAccountsAndNothingElse(t *testing.T) {
+	t.Parallel()
+	objects := render(t, valuesOf(t, "argo")).objects
+	role, binding := one[*rbacv1.Role](t, objects), one[*rbacv1.RoleBinding](t, objects)
+	if role.Namespace != "argo" || len(role.Rules) != 1 {
+		t.Fatalf("%+v", role)
+	}
+	rule := role.Rules[0]
+	if !slices.Equal(rule.Resources, []string{"serviceaccounts/token"}) || !slices.Equal(rule.Verbs, []string{"create"}) ||
+		!slices.Equal(rule.ResourceNames, []string{"argo-admin", "argo-viewer"}) || !slices.Equal(rule.APIGroups, []string{""}) {
+		t.Errorf("%+v", rule)
+	}
+	account := one[*corev1.ServiceAccount](t, objects)
+	if s := binding.Subjects[0]; binding.RoleRef.Name != role.Name || len(binding.Subjects) != 1 || s.Kind != "ServiceAccount" || s.Name != account.Name || s.Namespace != account.Namespace {
+		t.Errorf("%+v", binding)
+	}
+	if !*account.AutomountServiceAccountToken {
+		t.Error("there is nothing to ask with")
+	}
+	for _, object := range render(t, valuesOf(t, "default")).objects {
+		if kind := object.GetObjectKind().GroupVersionKind().Kind; kind == "Role" || kind == "RoleBinding" {
+			t.Errorf("a %s where no account is named", kind)
+		}
 	}
 }
 

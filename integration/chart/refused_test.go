@@ -20,6 +20,7 @@ func TestUnworkableValuesAreRefusedWithAWayOut(t *testing.T) {
 			"authgate keygen > session-keys", "kubectl create secret generic authgate --namespace login",
 		}},
 		{"no issuer", "default", []string{"config.issuer.url="}, []string{"config.issuer.url is not given", "/api/dex"}},
+		{"accounts without a token to ask with", "argo", []string{"serviceAccount.automountServiceAccountToken=false"}, []string{"automountServiceAccountToken is false", "tokenFile"}},
 		{"no policy", "default", []string{"policy="}, []string{"policy is empty", "--set-file policy=policy.csv"}},
 
 		{"unknown value", "default", []string{"replicas=3"}, []string{"replicas"}},

@@ -49,6 +49,19 @@
 {{- $hosts | uniq | toJson -}}
 {{- end -}}
 
+{{/* The ServiceAccounts whose tokens authgate asks for, as JSON: namespace to names. */}}
+{{- define "authgate.accounts" -}}
+{{- $accounts := dict -}}
+{{- range .Values.config.upstreams -}}
+{{- range ((.identity | default dict).serviceAccounts | default list) -}}
+{{- if and .namespace .name -}}
+{{- $_ := set $accounts .namespace (append (get $accounts .namespace | default list) .name | uniq | sortAlpha) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $accounts | toJson -}}
+{{- end -}}
+
 {{/* Room for the delay, the drain, and what the kubelet takes for itself. */}}
 {{- define "authgate.gracePeriod" -}}
 {{- $drain := addf (include "authgate.timeout" (list . "shutdownDelay")) (include "authgate.timeout" (list . "shutdown")) -}}
@@ -70,6 +83,9 @@
 {{- end -}}
 {{- if not (.Values.config.issuer).url -}}
 {{- fail "config.issuer.url is not given: it is where the browser finds Dex, for instance https://argo-cd.example.com/api/dex" -}}
+{{- end -}}
+{{- if and (include "authgate.accounts" . | fromJson) (not .Values.serviceAccount.automountServiceAccountToken) -}}
+{{- fail "config.upstreams names serviceAccounts whose tokens authgate asks Kubernetes for, and serviceAccount.automountServiceAccountToken is false: the pod has nothing to ask with. Set it to true, or give each a tokenFile." -}}
 {{- end -}}
 {{- if and (not .Values.existingPolicyConfigMap) (not (trim .Values.policy)) -}}
 {{- fail "policy is empty: authgate does not start without a row. Give policy (--set-file policy=policy.csv) or existingPolicyConfigMap." -}}
