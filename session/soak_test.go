@@ -29,7 +29,7 @@ const (
 	soakGrace    = time.Minute
 	soakLifetime = 7 * time.Minute
 	soakIdle     = 5 * time.Minute
-	soakMemory   = 96 << 20 // of store and keeper together
+	soakMemory   = 128 << 20 // of store and keeper together
 )
 
 // TestSoakOfManySessions has people come and go, groups change, keys rotate and
