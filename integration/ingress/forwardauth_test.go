@@ -144,7 +144,7 @@ func TestNoHeaderOfAClientsOwnReachesTheDashboard(t *testing.T) {
 	for who, ask := range map[string]struct {
 		v    *visitor.Visitor
 		path string
-	}{"bob": {d.signedIn("bob"), "/applications"}, "nobody": {nobody, "/login"}} {
+	}{"bob": {d.signedIn("bob"), "/applications"}, "nobody": {nobody, "/assets/dashboard.css"}} {
 		d.behind.saw()
 		if a := d.fetch(ask.v, http.MethodGet, ask.path, headers...); a.Status != http.StatusOK {
 			t.Fatalf("%s: %d %s", who, a.Status, a.Body)

@@ -55,7 +55,8 @@ func (f Files) write(ctx context.Context, o Options, p ports, issuer, backchanne
 	err = config.Execute(&yaml, map[string]any{
 		"Port": p.authgate, "Admin": p.admin, "Issuer": issuer, "Backchannel": backchannel,
 		"ClientID": dexClient, "Files": f,
-		"ArgoCDHost": ArgoCDHost, "WorkflowsHost": WorkflowsHost,
+		"HeadersOnly": o.HeadersOnly,
+		"ArgoCDHost":  ArgoCDHost, "WorkflowsHost": WorkflowsHost,
 		"ArgoCD": upstreams[0].URL(), "Workflows": upstreams[1].URL(),
 	})
 	if err != nil {

@@ -57,6 +57,7 @@ type Options struct {
 	Config       func(yaml string, f Files) string // a last word on authgate.yaml
 	DexRefresh   string                            // YAML of Dex's expiry.refreshTokens
 	DexIDTokens  string                            // how long Dex's ID tokens last
+	HeadersOnly  bool                              // the dashboards are shown no credential, and ask for none
 	NoDex        bool                              // Dex is started later, or never
 	NoAuthgate   bool                              // the test starts authgate itself
 	Links        bool                              // the dashboards link to each other and to fake GitHub
@@ -109,7 +110,7 @@ func Set(ctx context.Context, log *slog.Logger, o Options) (_ *Stage, err error)
 	if s.GitHub, err = fakegithub.Start(ctx, log, app, Cast()...); err != nil {
 		return nil, err
 	}
-	if err := s.openDashboards(ctx, log, "http://"+dexListen, o.Links); err != nil {
+	if err := s.openDashboards(ctx, log, "http://"+dexListen, o); err != nil {
 		return nil, err
 	}
 
@@ -146,19 +147,23 @@ func Set(ctx context.Context, log *slog.Logger, o Options) (_ *Stage, err error)
 	return s, nil
 }
 
-func (s *Stage) openDashboards(ctx context.Context, log *slog.Logger, dexURL string, links bool) error {
+func (s *Stage) openDashboards(ctx context.Context, log *slog.Logger, dexURL string, o Options) error {
 	var argoLinks, workflowsLinks dashboards.Links
-	if links {
+	if o.Links {
 		argoLinks = dashboards.Links{SignOut: "/oauth2/sign_out", Switch: s.GitHub.URL()}
 		workflowsLinks = argoLinks
 		argoLinks.Others = []dashboards.Link{{Name: "workflows", URL: s.Workflows}}
 		workflowsLinks.Others = []dashboards.Link{{Name: "Argo CD", URL: s.ArgoCD}}
 	}
-	argo, err := dashboards.ArgoCD(log, dexURL, argoLinks, dashboards.OwnToken(s.verifier(dexURL)))
+	ownToken, accounts := dashboards.OwnToken(s.verifier(dexURL)), dashboards.ServiceAccounts(s.Files.accounts)
+	if o.HeadersOnly {
+		ownToken, accounts = nil, nil
+	}
+	argo, err := dashboards.ArgoCD(log, dexURL, argoLinks, ownToken)
 	if err != nil {
 		return err
 	}
-	for _, h := range []http.Handler{argo, dashboards.Workflows(workflowsLinks, dashboards.ServiceAccounts(s.Files.accounts))} {
+	for _, h := range []http.Handler{argo, dashboards.Workflows(workflowsLinks, accounts)} {
 		d, err := dashboards.Serve(ctx, log, h)
 		if err != nil {
 			return err
