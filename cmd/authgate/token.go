@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/example-org/authgate/terminal"
+)
+
+func newToken() *cobra.Command {
+	var flags tokenFlags
+	cmd := &cobra.Command{
+		Use:   "token (--config FILE | --issuer URL --client-id ID)",
+		Short: "Log in, and print an ID token for curl, argocd, argo or kubectl",
+		Long: "Print an ID token that is good for a minute or more, and nothing else on standard\n" +
+			"output. It is kept for the next time and refreshed while the issuer allows; else\n" +
+			"the person logs in: with a browser on this machine, or, where there is no display,\n" +
+			"by entering a code in a browser anywhere.\n\n" +
+			"Where several programs want a token at once, one of them logs in and the others\n" +
+			"wait for it. Exit code 1: there was no login.",
+		Example: "  curl -H \"Authorization: Bearer $(authgate token --issuer https://dex.example.com --client-id authgate-cli)\" https://argo-cd.example.com/api/v1/applications\n" +
+			"  authgate token --issuer https://dex.example.com --client-id authgate-cli --logout",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := flags.check(cmd); err != nil {
+				return err
+			}
+			version, err := execVersion(os.Getenv)
+			if err != nil && flags.execCredential { // before anybody logs in for it
+				return failed{err}
+			}
+			client, err := flags.client(cmd)
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			ctx, cancel := context.WithTimeoutCause(ctx, flags.timeout, fmt.Errorf("nobody finished it within %s (--timeout)", flags.timeout))
+			defer cancel()
+			if flags.logout {
+				return forget(ctx, cmd, client)
+			}
+			token, err := client.Token(ctx)
+			switch {
+			case err == nil:
+				return flags.print(cmd, version, token)
+			case errors.Is(ctx.Err(), context.Canceled):
+				return failed{errors.New("interrupted; nobody is logged in")}
+			default:
+				return failed{err}
+			}
+		},
+	}
+	flags.add(cmd)
+	return cmd
+}
+
+// forget says what a logout here does not end, because people take it for more.
+func forget(ctx context.Context, cmd *cobra.Command, client *terminal.Client) error {
+	n, err := client.Forget(ctx)
+	if err != nil {
+		return failed{fmt.Errorf("removing kept tokens: %w", err)}
+	}
+	said := "no token of this issuer and client was kept"
+	if n > 0 {
+		said = plural(n, "kept token") + " removed; an ID token that a program has already is good until it expires"
+	}
+	_, err = fmt.Fprintln(cmd.ErrOrStderr(), "authgate: "+said)
+	return written(err)
+}
+
+// print writes the token and nothing else: this output is put into headers.
+func (f *tokenFlags) print(cmd *cobra.Command, version string, token terminal.Token) error {
+	if f.execCredential {
+		return printExecCredential(cmd.OutOrStdout(), version, token)
+	}
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), token.Raw)
+	return written(err)
+}
+
+// client is everything that the flags say, read and checked.
+func (f *tokenFlags) client(cmd *cobra.Command) (*terminal.Client, error) {
+	cfg, err := f.issuerAndClient()
+	if err != nil {
+		return nil, notLoaded{err}
+	}
+	if cfg.Dir, err = tokenFolder(); err != nil {
+		return nil, notLoaded{err}
+	}
+	stderr := cmd.ErrOrStderr()
+	cfg.Say = func(format string, args ...any) { fmt.Fprintf(stderr, "authgate: "+format+"\n", args...) }
+	cfg.Force, cfg.Listen, cfg.Now = f.force, f.listen, time.Now
+	display := terminal.HasDisplay(runtime.GOOS, os.Getenv)
+	// Whoever says where the browser comes back wants one; a client with a secret
+	// cannot do without.
+	cfg.Device = f.device || !display && !f.noBrowser && f.listen == "" && cfg.ClientSecret == ""
+	if display && !f.noBrowser {
+		cfg.Open = func(address string) error { return terminal.OpenBrowser(runtime.GOOS, address) }
+	}
+	return terminal.New(cfg)
+}

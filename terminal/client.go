@@ -1,0 +1,201 @@
+// Package terminal logs in a person who sits at a terminal, and keeps what the
+// issuer gave for the next command: [Client.Token] is the whole of it. It knows the
+// two ways that native programs have, a browser that comes back to loopback (RFC
+// 8252) and a code that is typed in on another device (RFC 8628).
+//
+// It is not the relying party of package identity, which waits in the background
+// for an issuer and serves many people with one secret. This one is mostly a public
+// client, asks once, and says at once what is wrong.
+//
+// No error and no message of this package holds a token, a code or a secret.
+package terminal
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+)
+
+// Config is what a Client has to know, resolved.
+type Config struct {
+	Issuer       string // exactly as it calls itself
+	ClientID     string
+	ClientSecret string // empty: a public client (RFC 6749, 2.1)
+	Scopes       []string
+	Audiences    []string       // further clients that the ID token shall be for
+	RootCAs      *x509.CertPool // nil: the system's
+
+	Dir string // where tokens are kept, for this person alone
+
+	Device bool   // by a code on another device, not by a browser here
+	Listen string // host:port on loopback where the browser comes back to; empty: 127.0.0.1 and any port
+	Force  bool   // log in anew, whatever is kept
+
+	Open      func(address string) error       // opens a browser; nil: only the address is told
+	Say       func(format string, args ...any) // tells the person a line
+	Now       func() time.Time                 // nil: time.Now
+	Transport http.RoundTripper                // nil: the network
+}
+
+// Token is an ID token, verified when it was received.
+type Token struct {
+	Raw    string
+	Expiry time.Time
+}
+
+// String and GoString keep a Token out of messages.
+func (Token) String() string   { return "[redacted]" }
+func (Token) GoString() string { return "[redacted]" }
+
+// enough is how long a token that is handed out is good for at least: the request
+// that it is for has still to be sent.
+const enough = time.Minute
+
+// Client gets tokens from one issuer, for one person.
+type Client struct {
+	cfg   Config
+	http  *http.Client
+	cache cache
+}
+
+// New checks what it is given; it asks the network nothing.
+func New(cfg Config) (*Client, error) {
+	cfg.Now = cmpFunc(cfg.Now, time.Now)
+	if cfg.Say == nil {
+		cfg.Say = func(string, ...any) {}
+	}
+	if err := checkURL(cfg.Issuer); err != nil {
+		return nil, fmt.Errorf("the issuer %s %w", quoted(cfg.Issuer), err)
+	}
+	if cfg.ClientID == "" {
+		return nil, errors.New("no client id is named")
+	}
+	if cfg.Device && cfg.ClientSecret != "" {
+		// Dex v2.45.1 puts the secret of such a client into the address that the
+		// browser opens (server/deviceflowhandlers.go).
+		return nil, errors.New("a login by code (--device) is for public clients, and this one has a secret; " +
+			"name a client without one (in Dex: public: true) with --client-id")
+	}
+	cfg.Listen = cmp.Or(cfg.Listen, "127.0.0.1:0")
+	if err := checkLoopback(cfg.Listen); err != nil {
+		return nil, err
+	}
+	scopes := append([]string{oidc.ScopeOpenID}, cfg.Scopes...)
+	for _, audience := range cfg.Audiences {
+		scopes = append(scopes, "audience:server:client_id:"+audience) // Dex's own (custom-scopes-claims-clients)
+	}
+	for _, scope := range scopes {
+		if !validScope(scope) {
+			return nil, fmt.Errorf("%s is not a scope; write one word of printable ASCII for each", quoted(scope))
+		}
+	}
+	slices.Sort(scopes)
+	cfg.Scopes = slices.Compact(scopes)
+	return &Client{cfg: cfg, http: newHTTPClient(cfg), cache: newCache(cfg)}, nil
+}
+
+func cmpFunc(f, otherwise func() time.Time) func() time.Time {
+	if f == nil {
+		return otherwise
+	}
+	return f
+}
+
+// validScope is scope-token of RFC 6749, 3.3.
+func validScope(s string) bool {
+	return s != "" && !strings.HasSuffix(s, ":") && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r > '~' || r == '"' || r == '\\'
+	})
+}
+
+// checkLoopback keeps the code from being received on the network: RFC 8252, 8.3.
+func checkLoopback(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err == nil {
+		if _, err = net.LookupPort("tcp", port); err == nil {
+			if ip, noIP := netip.ParseAddr(host); host == "localhost" || noIP == nil && ip.IsLoopback() {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("%s is no address on loopback; write such as 127.0.0.1:8000, or 127.0.0.1:0 for any free port", quoted(address))
+}
+
+// Token gives an ID token that is good for a minute or more: the one that is kept,
+// or a refreshed one, or that of a new login.
+func (c *Client) Token(ctx context.Context) (Token, error) {
+	if !c.cfg.Force {
+		if kept, _ := c.cache.read(); c.fresh(kept) { // without the lock: files are replaced whole
+			return kept.token(), nil
+		}
+	}
+	// From here on alone: a refresh token is good once, and a person at one login.
+	unlock, err := c.cache.lock(ctx, c.cfg.Say)
+	if err != nil {
+		return Token{}, err
+	}
+	defer unlock()
+	kept, problem := c.cache.read()
+	if problem != nil {
+		c.cfg.Say("not using what was kept: %v", problem)
+	}
+	if !c.cfg.Force && c.fresh(kept) { // whoever had the lock has done it
+		return kept.token(), nil
+	}
+	got, err := c.renew(ctx, kept)
+	if err != nil {
+		return Token{}, err
+	}
+	if err := c.cache.write(got); err != nil { // the token is as good as any
+		c.cfg.Say("the token is not kept for the next time: %v", err)
+	}
+	return got.token(), nil
+}
+
+func (c *Client) fresh(r record) bool {
+	return r.IDToken != "" && r.Expiry.Sub(c.cfg.Now()) >= enough
+}
+
+// renew refreshes what is kept, or logs in.
+func (c *Client) renew(ctx context.Context, kept record) (record, error) {
+	i, err := c.discover(ctx)
+	if err != nil {
+		return record{}, err
+	}
+	if kept.Refresh != "" && !c.cfg.Force {
+		got, err := c.refresh(ctx, i, kept)
+		var over *loginOverError
+		if !errors.As(err, &over) {
+			return got, err
+		}
+		c.cfg.Say("%v; logging in anew", over)
+	}
+	if c.cfg.Device {
+		return c.byDevice(ctx, i)
+	}
+	return c.byBrowser(ctx, i)
+}
+
+// Forget removes every token of the issuer and the client, whatever its scopes, and
+// says how many there were.
+func (c *Client) Forget(ctx context.Context) (int, error) {
+	if !c.cache.exists() {
+		return 0, nil
+	}
+	unlock, err := c.cache.lock(ctx, c.cfg.Say)
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	return c.cache.clear()
+}

@@ -1,0 +1,146 @@
+package terminal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+)
+
+// loginOverError says that a refresh token is of no use any more.
+type loginOverError struct{ reason string }
+
+func (e *loginOverError) Error() string { return e.reason }
+
+func refused(format string, args ...any) error {
+	return fmt.Errorf("ID token refused: "+format, args...)
+}
+
+func discoveryError(ctx context.Context, err error) error {
+	var mismatch *oidc.IssuerMismatchError
+	var unreachable *unreachableError
+	switch {
+	case errors.As(err, &mismatch):
+		return fmt.Errorf("it calls itself %s; write that, to the last slash", quoted(mismatch.Discovered))
+	case errors.As(err, &unreachable):
+		return unreachable
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	default: // go-oidc's words may repeat the answer
+		return errors.New("its discovery document could not be read: cut off, larger than 1 MiB, or not JSON; is this the address of an issuer?")
+	}
+}
+
+// verificationError tells a key server that does not answer, and clocks that differ,
+// from a token that is not to be believed.
+func verificationError(ctx context.Context, err error, now time.Time) error {
+	var unreachable *unreachableError
+	var expired *oidc.TokenExpiredError
+	switch {
+	case errors.As(err, &unreachable):
+		return unreachable
+	case errors.As(err, &expired):
+		return refused("it expired at %s, and this machine's clock says %s: do the clocks differ?", stamp(expired.Expiry), stamp(now))
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	default: // issuer, audience, signature: go-oidc's words, which quote claims and no token
+		return refused("%s", speech(strings.TrimPrefix(err.Error(), "oidc: ")))
+	}
+}
+
+// answerError puts a refusal of the token endpoint, or of that of devices, into
+// words. An oauth2.RetrieveError has the whole answer in it, and may hold a token.
+func answerError(ctx context.Context, what string, err error) error {
+	var unreachable *unreachableError
+	var answer *oauth2.RetrieveError
+	switch {
+	case errors.As(err, &unreachable):
+		return unreachable
+	case errors.As(err, &answer):
+		return fmt.Errorf("the issuer refused %s: %s", what, mend(answer))
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	default: // x/oauth2's words may repeat the answer
+		return fmt.Errorf("the issuer's answer to %s could not be read: cut off, too large or not JSON", what)
+	}
+}
+
+// mend says what the answer was, and what to do about it. 401 is for client
+// authentication alone (RFC 6749, 5.2); Dex also says access_denied with it.
+func mend(answer *oauth2.RetrieveError) string {
+	code := errorCode(answer.ErrorCode)
+	said := strings.TrimSpace(strconv.Itoa(answer.Response.StatusCode) + " " + code)
+	switch {
+	case code == "access_denied":
+		return said + ": somebody said no, or may not log in"
+	case code == "expired_token":
+		return said + ": the code was not entered in time; run the command again"
+	case code == "invalid_client" || answer.Response.StatusCode == http.StatusUnauthorized:
+		return said + ": check the client id and its secret; a client without a secret must be public (in Dex: public: true)"
+	case code == "invalid_scope":
+		return said + ": a scope that it does not know, or an audience whose client does not trust this one (in Dex: trustedPeers)"
+	case code == "invalid_grant":
+		return said + ": the code is used up or too old; run the command again"
+	case answer.Response.StatusCode >= http.StatusInternalServerError:
+		return said + ": its log says why; try again later"
+	default:
+		return said
+	}
+}
+
+// refreshError tells a refresh token that is no good from whatever may pass. Dex
+// says invalid_request where others say invalid_grant (RFC 6749, 5.2), and 500 both
+// when GitHub is down and when somebody may not log in any more.
+func refreshError(ctx context.Context, err error) error {
+	var answer *oauth2.RetrieveError
+	if errors.As(err, &answer) {
+		code := errorCode(answer.ErrorCode)
+		switch {
+		case answer.Response.StatusCode >= http.StatusInternalServerError:
+			return fmt.Errorf("the issuer could not refresh the login (it answered %d): it or what stands behind it is in trouble, "+
+				"or you may not log in any more; try again, or log in anew with --force", answer.Response.StatusCode)
+		case answer.Response.StatusCode == http.StatusBadRequest && (code == "invalid_grant" || code == "invalid_request" || code == ""):
+			return &loginOverError{"the kept login is over (the issuer answered 400 " + code + ")"}
+		}
+	}
+	return answerError(ctx, "to refresh the login", err)
+}
+
+// errorCode passes an OAuth error code on, and nothing that only claims to be one.
+func errorCode(s string) string {
+	if len(s) > 64 || strings.ContainsFunc(s, func(r rune) bool {
+		return r != '_' && r != '-' && r != '.' && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
+	}) {
+		return "unknown_error"
+	}
+	return s
+}
+
+// speech makes foreign words fit for one line of a terminal.
+func speech(s string) string {
+	const most = 300
+	var b strings.Builder
+	n := 0
+	for _, r := range s {
+		if n++; n > most {
+			b.WriteString("…")
+			break
+		}
+		if !unicode.IsPrint(r) {
+			r = ' '
+		}
+		b.WriteRune(r)
+	}
+	return strings.TrimSpace(b.String())
+}
+
+func quoted(s string) string { return strconv.Quote(speech(s)) }
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -1,0 +1,164 @@
+package terminal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+)
+
+// clockSkew is how far the issuer's clock may be ahead of or behind this one.
+const clockSkew = 30 * time.Second
+
+// issuer is what discovery said.
+type issuer struct {
+	oauth       oauth2.Config // without a redirect URI
+	verifier    *oidc.IDTokenVerifier
+	namesItself bool // RFC 9207, section 3
+}
+
+// discover asks the issuer where its endpoints are.
+func (c *Client) discover(ctx context.Context) (*issuer, error) {
+	document, err := oidc.NewProvider(oidc.ClientContext(ctx, c.http), c.cfg.Issuer)
+	if err != nil {
+		return nil, fmt.Errorf("discovering the issuer %s: %w", c.cfg.Issuer, discoveryError(ctx, err))
+	}
+	var more struct {
+		AuthMethods []string `json:"token_endpoint_auth_methods_supported"`
+		NamesItself bool     `json:"authorization_response_iss_parameter_supported"`
+		Keys        string   `json:"jwks_uri"`
+	}
+	if document.Claims(&more) != nil {
+		return nil, fmt.Errorf("the discovery document of %s has members of the wrong type (OpenID Connect Discovery 1.0, section 3)", c.cfg.Issuer)
+	}
+	endpoint := document.Endpoint()
+	for name, address := range map[string]string{
+		"authorization_endpoint": endpoint.AuthURL, "token_endpoint": endpoint.TokenURL, "jwks_uri": more.Keys,
+	} {
+		if err := c.checkEndpoint(address); err != nil {
+			return nil, fmt.Errorf("the issuer's %s %s %w", name, quoted(address), err)
+		}
+	}
+	endpoint.AuthStyle = c.authStyle(more.AuthMethods)
+	return &issuer{
+		oauth: oauth2.Config{ClientID: c.cfg.ClientID, ClientSecret: c.cfg.ClientSecret, Endpoint: endpoint, Scopes: c.cfg.Scopes},
+		// go-oidc gives no leeway on exp; for algorithms it takes the announced ones
+		// that are asymmetric.
+		verifier:    document.Verifier(&oidc.Config{ClientID: c.cfg.ClientID, Now: func() time.Time { return c.cfg.Now().Add(-clockSkew) }}),
+		namesItself: more.NamesItself,
+	}, nil
+}
+
+// authStyle settles how the client says who it is. x/oauth2 would find out by
+// trying, and a failed try may cost the code. A public client only names itself:
+// RFC 6749, 3.2.1.
+func (c *Client) authStyle(methods []string) oauth2.AuthStyle {
+	if c.cfg.ClientSecret != "" && (len(methods) == 0 || slices.Contains(methods, "client_secret_basic")) {
+		return oauth2.AuthStyleInHeader
+	}
+	return oauth2.AuthStyleInParams
+}
+
+// checkEndpoint also keeps what is no web address from the program that opens it.
+func (c *Client) checkEndpoint(address string) error {
+	if err := checkURL(address); err != nil {
+		return err
+	}
+	if strings.HasPrefix(c.cfg.Issuer, "https:") && !strings.HasPrefix(address, "https:") {
+		return errors.New("is http although the issuer is https")
+	}
+	return nil
+}
+
+// checkURL gives the second half of a sentence.
+func checkURL(address string) error {
+	u, err := url.Parse(address)
+	switch {
+	case address == "":
+		return errors.New("is missing")
+	case err != nil:
+		return errors.New("is not a URL")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return errors.New("does not begin with https:// or http://")
+	case u.Host == "":
+		return errors.New("names no host")
+	case u.User != nil:
+		return errors.New("holds a user name or password")
+	case u.Fragment != "":
+		return errors.New("has a fragment (#)")
+	}
+	return nil
+}
+
+// accept turns an answer of the token endpoint into what is kept. nonce is what the
+// login sent along; empty where it could send none (RFC 8628).
+func (c *Client) accept(ctx context.Context, i *issuer, tokens *oauth2.Token, nonce string) (record, error) {
+	raw, _ := tokens.Extra("id_token").(string)
+	if raw == "" {
+		return record{}, errors.New("the issuer sent no ID token")
+	}
+	id, err := i.verifier.Verify(oidc.ClientContext(ctx, c.http), raw)
+	if err != nil {
+		return record{}, verificationError(ctx, err, c.cfg.Now())
+	}
+	var party struct {
+		AZP string `json:"azp"`
+	}
+	if id.Claims(&party) != nil {
+		return record{}, refused("its azp is not a string")
+	}
+	switch {
+	case id.Subject == "":
+		return record{}, refused("it does not say who it is about (no sub)")
+	case id.AccessTokenHash != "" && id.VerifyAccessToken(tokens.AccessToken) != nil:
+		return record{}, refused("its at_hash belongs to another access token")
+	case party.AZP != "" && party.AZP != c.cfg.ClientID, party.AZP == "" && len(id.Audience) > 1: // Core 1.0, 3.1.3.7
+		return record{}, refused("it was asked for by another client (azp)")
+	case nonce != "" && id.Nonce != nonce:
+		return record{}, refused("its nonce is not the one of this login")
+	}
+	for _, audience := range c.cfg.Audiences {
+		if !slices.Contains(id.Audience, audience) {
+			return record{}, fmt.Errorf("the issuer gave an ID token that is not for %s; "+
+				"in Dex, that client has to name %s in its trustedPeers", quoted(audience), quoted(c.cfg.ClientID))
+		}
+	}
+	audience := slices.Sorted(slices.Values(id.Audience)) // it is a set
+	return record{
+		Issuer: c.cfg.Issuer, ClientID: c.cfg.ClientID, Scopes: c.cfg.Scopes,
+		IDToken: raw, Expiry: id.Expiry.UTC(), Refresh: tokens.RefreshToken,
+		Subject: id.Subject, Audience: audience, Nonce: id.Nonce,
+	}, nil
+}
+
+// refresh asks for a new ID token. A loginOverError says that only a login helps.
+func (c *Client) refresh(ctx context.Context, i *issuer, kept record) (record, error) {
+	tokens, err := i.oauth.TokenSource(oidc.ClientContext(ctx, c.http), &oauth2.Token{RefreshToken: kept.Refresh}).Token()
+	if err != nil {
+		return record{}, refreshError(ctx, err)
+	}
+	// Rotation: the old one is spent by now, whatever comes of the ID token. RFC
+	// 6749, section 6: without a new one the old one stays good.
+	if tokens.RefreshToken == "" {
+		tokens.RefreshToken = kept.Refresh
+	}
+	if raw, _ := tokens.Extra("id_token").(string); raw == "" { // Core 1.0, 12.2, allows that
+		return record{}, &loginOverError{"the issuer refreshed the login without giving an ID token"}
+	}
+	got, err := c.accept(ctx, i, tokens, "")
+	if err != nil {
+		kept.Refresh, kept.IDToken = tokens.RefreshToken, ""
+		return record{}, errors.Join(err, c.cache.write(kept))
+	}
+	if got.Subject != kept.Subject || !slices.Equal(got.Audience, kept.Audience) || got.Nonce != "" && got.Nonce != kept.Nonce {
+		return record{}, refused("it is of another person, or for another client, than the one before; `authgate token --force` logs in anew")
+	}
+	got.Nonce = kept.Nonce
+	return got, nil
+}
