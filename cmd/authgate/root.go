@@ -13,7 +13,7 @@ import (
 
 func newRoot() *cobra.Command {
 	root := group("authgate", "One login and one policy file in front of your dashboards",
-		newServe(), newConfig(), newPolicy(), newSession(), newToken(), newKeygen(), newVersion())
+		newServe(), newConfig(), newPolicy(), newDoctor(), newSession(), newToken(), newKeygen(), newVersion())
 	root.SilenceUsage, root.SilenceErrors = true, true // exit.go speaks
 	return root
 }

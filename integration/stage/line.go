@@ -92,7 +92,11 @@ func (l *Line) learn(res *http.Response) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.secrets = append(l.secrets, tokens.ID, tokens.Access, tokens.Refresh)
+	for _, token := range []string{tokens.ID, tokens.Access, tokens.Refresh} {
+		if token != "" {
+			l.secrets = append(l.secrets, token)
+		}
+	}
 	return nil
 }
 

@@ -1,0 +1,161 @@
+package doctor_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/example-org/authgate/doctor"
+)
+
+// issuer is a Dex as far as the doctor asks.
+type issuer struct {
+	called       string // empty: by its address
+	scopes       string
+	unregistered string // a callback
+	secret       string
+	date         time.Time
+}
+
+func (i issuer) start(t *testing.T) string {
+	t.Helper()
+	mux := http.NewServeMux()
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		if !i.date.IsZero() {
+			w.Header().Set("Date", i.date.UTC().Format(http.TimeFormat))
+		}
+		called := i.called
+		if called == "" {
+			called = server.URL
+		}
+		fmt.Fprintf(w, `{"issuer":%q,"authorization_endpoint":%q,"token_endpoint":%q,"scopes_supported":[%s]}`, called, server.URL+"/auth", server.URL+"/token", i.scopes)
+	})
+	mux.HandleFunc("/auth", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("redirect_uri") == i.unregistered {
+			http.Error(w, "Unregistered redirect_uri", http.StatusBadRequest)
+			return
+		}
+		http.Redirect(w, r, "https://github.example.com/login", http.StatusFound)
+	})
+	mux.HandleFunc("/token", func(w http.ResponseWriter, r *http.Request) {
+		if _, secret, _ := r.BasicAuth(); secret != i.secret {
+			w.WriteHeader(http.StatusUnauthorized)
+			fmt.Fprint(w, `{"error":"invalid_client"}`)
+			return
+		}
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprint(w, `{"error":"invalid_grant"}`)
+	})
+	return server.URL
+}
+
+const (
+	callback = "https://argo-cd.example.com/oauth2/callback"
+	good     = `"openid","groups","offline_access"`
+)
+
+// want are the words of the one finding that is not ok; empty: all are.
+func TestAnIssuerIsLookedAtAsALoginNeedsIt(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		there issuer
+		ask   func(*doctor.Issuer)
+		state doctor.State
+		want  string
+	}{
+		"as it should be":   {issuer{scopes: good, secret: "s"}, nil, doctor.OK, ""},
+		"a trailing slash":  {issuer{scopes: good, secret: "s", called: "https://dex.example.com/dex/"}, nil, doctor.Fail, "it calls itself"},
+		"no such callback":  {issuer{scopes: good, secret: "s", unregistered: callback}, nil, doctor.Fail, callback + " is not registered"},
+		"another secret":    {issuer{scopes: good, secret: "other"}, nil, doctor.Fail, "does not take it"},
+		"no offline_access": {issuer{scopes: `"openid","groups"`, secret: "s"}, nil, doctor.Warn, "does not offer the scope offline_access"},
+		"another clock":     {issuer{scopes: good, secret: "s", date: time.Now().Add(-5 * time.Minute)}, nil, doctor.Fail, "apart"},
+		"groups not asked for": {
+			issuer{scopes: good, secret: "s"},
+			func(i *doctor.Issuer) { i.Scopes = []string{"openid", "offline_access"} },
+			doctor.Warn, "nobody is in any group",
+		},
+		"not there yet":     {issuer{}, func(i *doctor.Issuer) { i.URL = "http://127.0.0.1:1" }, doctor.Fail, "cannot be reached"},
+		"secrets elsewhere": {issuer{scopes: good}, func(i *doctor.Issuer) { i.Secret = "" }, doctor.Skipped, "not here"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			i := doctor.Issuer{
+				URL: test.there.start(t), ClientID: "authgate", Secret: "s", Scopes: []string{"openid", "groups", "offline_access"},
+				Skew: 30 * time.Second, Callbacks: []string{callback, "https://argo-workflows.example.com/oauth2/callback"}, Now: time.Now,
+			}
+			if test.ask != nil {
+				test.ask(&i)
+			}
+			matched := test.want == ""
+			for _, f := range doctor.Run(t.Context(), i.Checks()) {
+				switch {
+				case strings.Contains(f.Said, test.want) && f.State == test.state:
+					matched = true
+				case f.State == doctor.Fail || f.State == doctor.Warn:
+					t.Errorf("besides: %+v", f)
+				}
+				if (f.State == doctor.Fail || f.State == doctor.Warn) && f.Mend == "" {
+					t.Errorf("no way out: %+v", f)
+				}
+			}
+			if !matched {
+				t.Errorf("no %s with %q", test.state, test.want)
+			}
+		})
+	}
+}
+
+func TestAnUpstreamIsLookedAtInItsOwnProtocol(t *testing.T) {
+	t.Parallel()
+	serve := func(settings string) *httptest.Server {
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/api/v1/settings" {
+				fmt.Fprint(w, settings)
+			}
+		}))
+		t.Cleanup(server.Close)
+		return server
+	}
+	plain, tls := serve(`{"oidcConfig":{"clientID":"authgate"}}`), serve("")
+	plain.Start()
+	tls.StartTLS()
+	bundled, other := serve(`{"dexConfig":{}}`), serve(`{"oidcConfig":{"clientID":"argo-cd"}}`)
+	bundled.Start()
+	other.Start()
+	for name, test := range map[string]struct {
+		url    string
+		argoCD bool
+		state  doctor.State
+		want   string
+	}{
+		"plain":              {plain.URL, false, doctor.OK, "answers as HTTP/1.1"},
+		"takes our tokens":   {plain.URL, true, doctor.OK, "takes tokens of the client authgate"},
+		"only its own":       {bundled.URL, true, doctor.Fail, "has no oidc.config"},
+		"of another client":  {other.URL, true, doctor.Warn, "allowedAudiences"},
+		"an unknown CA":      {tls.URL, false, doctor.Fail, "does not answer as TLS"},
+		"TLS where is none":  {strings.Replace(plain.URL, "http", "https", 1), false, doctor.Fail, "does not answer as TLS"},
+		"h2c where is none":  {strings.Replace(plain.URL, "http", "h2c", 1), false, doctor.Fail, "does not answer as h2c"},
+		"nobody":             {"http://127.0.0.1:1", false, doctor.Fail, "refused"},
+		"a socket of nobody": {"unix:/nowhere.sock", false, doctor.Fail, "does not answer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			at, err := url.Parse(test.url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			u := doctor.Upstream{Name: "argocd", URL: at, ArgoCD: test.argoCD, ClientID: "authgate"}
+			found := doctor.Run(t.Context(), []doctor.Check{u.Check()})
+			last := found[len(found)-1]
+			if last.State != test.state || !strings.Contains(last.Said, test.want) || last.Check != "upstream argocd" {
+				t.Errorf("%+v", found)
+			}
+		})
+	}
+}

@@ -1,0 +1,225 @@
+package doctor
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Issuer is the OpenID Connect provider, and who authgate is to it.
+type Issuer struct {
+	URL         string // as in tokens
+	Backchannel string // empty: URL
+	ClientID    string // empty: not here
+	Secret      string // empty: not here
+	Scopes      []string
+	RootCAs     *x509.CertPool
+	Skew        time.Duration
+	Callbacks   []string // redirect URIs that should be registered
+
+	Now func() time.Time
+}
+
+type discovery struct {
+	Issuer        string   `json:"issuer"`
+	Authorization string   `json:"authorization_endpoint"`
+	Token         string   `json:"token_endpoint"`
+	Scopes        []string `json:"scopes_supported"`
+}
+
+const maxAnswer = 1 << 20
+
+// Checks are those of the issuer.
+func (i Issuer) Checks() []Check {
+	return []Check{
+		{"issuer", i.discovered},
+		{"issuer as browsers reach it", i.fromOutside},
+		{"redirect URIs", i.registered},
+		{"client secret", i.secret},
+	}
+}
+
+func (i Issuer) base() string {
+	if i.Backchannel != "" {
+		return i.Backchannel
+	}
+	return i.URL
+}
+
+func (i Issuer) client() *http.Client {
+	return client(i.RootCAs)
+}
+
+func (i Issuer) discover(ctx context.Context, base string) (discovery, *http.Response, error) {
+	var d discovery
+	res, body, err := get(ctx, i.client(), strings.TrimSuffix(base, "/")+"/.well-known/openid-configuration")
+	switch {
+	case err != nil:
+		return d, nil, err
+	case res.StatusCode != http.StatusOK:
+		return d, res, fmt.Errorf("the discovery document answers %d", res.StatusCode)
+	case json.Unmarshal(body, &d) != nil:
+		return d, res, errors.New("the discovery document is no JSON")
+	}
+	return d, res, nil
+}
+
+func (i Issuer) discovered(ctx context.Context) []Finding {
+	d, res, err := i.discover(ctx, i.base())
+	if err != nil {
+		return []Finding{fail("look at issuer.url and issuer.backchannelURL, at the network policy, and at issuer.caFile; before it is deployed this is as it should be", "%s cannot be reached from here: %v", i.base(), err)}
+	}
+	found := []Finding{ok("%s answers", i.base())}
+	if d.Issuer != i.URL {
+		found = append(found, fail("write issuer.url exactly as the issuer calls itself, its slash at the end or none included", "it calls itself %q, issuer.url is %q", d.Issuer, i.URL))
+	}
+	for _, scope := range []string{"groups", "offline_access"} {
+		wanted := slices.Contains(i.Scopes, scope)
+		offered := d.Scopes == nil || slices.Contains(d.Scopes, scope)
+		switch {
+		case wanted && !offered:
+			found = append(found, warn("ask for what it does offer in issuer.scopes", "it does not offer the scope %s", scope))
+		case !wanted:
+			found = append(found, warn("add it to issuer.scopes", "the scope %s is not asked for: %s", scope, map[string]string{
+				"groups": "nobody is in any group", "offline_access": "sessions end with their ID token",
+			}[scope]))
+		}
+	}
+	return append(found, i.clock(res.Header.Get("Date"))...)
+}
+
+func (i Issuer) clock(date string) []Finding {
+	there, err := http.ParseTime(date)
+	if err != nil {
+		return nil
+	}
+	apart := i.Now().Sub(there).Abs().Truncate(time.Second)
+	if apart > max(i.Skew, 2*time.Second) {
+		return []Finding{fail("set both clocks by NTP; issuer.clockSkew is what is forgiven", "its clock and this machine's are %s apart", apart)}
+	}
+	return []Finding{ok("its clock and this machine's agree to %s", max(apart, time.Second))}
+}
+
+func (i Issuer) fromOutside(ctx context.Context) []Finding {
+	if i.Backchannel == "" {
+		return nil
+	}
+	d, _, err := i.discover(ctx, i.URL)
+	switch {
+	case err != nil:
+		return []Finding{warn("browsers have to reach it; from inside a cluster it may well be out of reach", "%s cannot be reached from here: %v", i.URL, err)}
+	case d.Issuer != i.URL:
+		return []Finding{fail("let both addresses lead to one issuer", "at issuer.url an issuer answers that calls itself %q", d.Issuer)}
+	default:
+		return []Finding{ok("%s answers", i.URL)}
+	}
+}
+
+// inside is an address of the issuer's on the way that authgate takes.
+func (i Issuer) inside(address string) string {
+	if rest, found := strings.CutPrefix(address, i.URL); found && i.Backchannel != "" {
+		return strings.TrimSuffix(i.Backchannel, "/") + rest
+	}
+	return address
+}
+
+// registered begins a login for each callback, as a browser would: Dex shows a page
+// with 400 for one that it does not know, and goes on for the others.
+func (i Issuer) registered(ctx context.Context) []Finding {
+	if i.ClientID == "" {
+		return []Finding{skipped("issuer.clientID is not here")}
+	}
+	d, _, err := i.discover(ctx, i.base())
+	if err != nil || d.Authorization == "" {
+		return []Finding{skipped("the issuer cannot be asked")}
+	}
+	var found []Finding
+	for _, callback := range i.Callbacks {
+		query := url.Values{
+			"client_id": {i.ClientID}, "redirect_uri": {callback}, "response_type": {"code"}, "scope": {"openid"}, "state": {"doctor"}, "nonce": {"doctor"},
+			"code_challenge": {"47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"}, "code_challenge_method": {"S256"},
+		}
+		res, body, err := i.walk(ctx, i.inside(d.Authorization)+"?"+query.Encode())
+		switch {
+		case err != nil:
+			found = append(found, warn("look whether the issuer answers", "%s: the issuer did not answer", callback))
+		case res.StatusCode >= 500:
+			found = append(found, warn("look at the issuer's log", "%s: the issuer answers %d", callback, res.StatusCode))
+		case res.StatusCode >= 400 && strings.Contains(strings.ToLower(string(body)), "redirect"):
+			found = append(found, fail("add it to redirectURIs of the client "+i.ClientID+" at the issuer", "%s is not registered", callback))
+		case res.StatusCode >= 400:
+			found = append(found, fail("look whether the issuer has a client of this id", "%s: the issuer answers %d to the client %s", callback, res.StatusCode, i.ClientID))
+		default:
+			found = append(found, ok("%s is registered", callback))
+		}
+	}
+	return found
+}
+
+// walk follows redirects within the issuer: Dex judges the callback only behind the
+// page on which people choose a connector, which it leaves out where there is one.
+func (i Issuer) walk(ctx context.Context, address string) (res *http.Response, body []byte, err error) {
+	for range 4 {
+		if res, body, err = get(ctx, i.client(), address); err != nil {
+			return nil, nil, err
+		}
+		at, err := url.Parse(address)
+		if err != nil {
+			return nil, nil, errors.New("the address is none")
+		}
+		to, err := at.Parse(res.Header.Get("Location"))
+		if err != nil || res.StatusCode < 300 || res.StatusCode > 399 {
+			return res, body, nil
+		}
+		next := i.inside(to.String())
+		if there, err := url.Parse(next); err != nil || there.Host != at.Host || next == address {
+			return res, body, nil // it leaves the issuer: the callback is known
+		}
+		address = next
+	}
+	return res, body, nil
+}
+
+// secret shows the client's secret with a code that nobody was given: an issuer that
+// takes the secret refuses the code.
+func (i Issuer) secret(ctx context.Context) []Finding {
+	if i.ClientID == "" || i.Secret == "" {
+		return []Finding{skipped("issuer.clientID or issuer.clientSecret is not here")}
+	}
+	d, _, err := i.discover(ctx, i.base())
+	if err != nil || d.Token == "" {
+		return []Finding{skipped("the issuer cannot be asked")}
+	}
+	form := url.Values{"grant_type": {"authorization_code"}, "code": {"doctor"}, "redirect_uri": {slices.Concat(i.Callbacks, []string{i.URL})[0]}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, i.inside(d.Token), strings.NewReader(form.Encode()))
+	if err != nil {
+		return []Finding{fail("look at the issuer's discovery document", "its token endpoint has no usable address")}
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.SetBasicAuth(url.QueryEscape(i.ClientID), url.QueryEscape(i.Secret))
+	res, err := i.client().Do(req)
+	if err != nil {
+		return []Finding{warn("look whether the issuer answers", "the token endpoint did not answer")}
+	}
+	defer res.Body.Close() // only read
+	var answer struct {
+		Error string `json:"error"`
+	}
+	_ = json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&answer)
+	switch {
+	case res.StatusCode == http.StatusUnauthorized, answer.Error == "invalid_client", answer.Error == "unauthorized_client":
+		return []Finding{fail("give authgate the secret that the issuer has for this client: issuer.clientSecret", "the issuer does not take it for the client %s", i.ClientID)}
+	case res.StatusCode >= 500:
+		return []Finding{warn("look at the issuer's log", "the token endpoint answers %d", res.StatusCode)}
+	default:
+		return []Finding{ok("the issuer takes it for the client %s", i.ClientID)}
+	}
+}

@@ -1,0 +1,144 @@
+package doctor
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+)
+
+// Upstream is a dashboard.
+type Upstream struct {
+	Name     string
+	URL      *url.URL // http, https, h2c or unix
+	RootCAs  *x509.CertPool
+	ArgoCD   bool   // and it is shown ID tokens
+	ClientID string // for which those are
+}
+
+// Check asks for the start page.
+func (u Upstream) Check() Check { return Check{"upstream " + u.Name, u.look} }
+
+func (u Upstream) look(ctx context.Context) []Finding {
+	c, base := client(u.RootCAs), *u.URL
+	transport := c.Transport.(*http.Transport)
+	protocol := "HTTP/1.1"
+	switch u.URL.Scheme {
+	case "h2c":
+		base.Scheme, protocol = "http", "h2c"
+		transport.Protocols = new(http.Protocols)
+		transport.Protocols.SetUnencryptedHTTP2(true)
+	case "unix":
+		base = url.URL{Scheme: "http", Host: "localhost"}
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", u.URL.Path)
+		}
+	case "https":
+		protocol = "TLS"
+	}
+	_, _, err := get(ctx, c, base.String()+"/")
+	if err != nil {
+		return []Finding{fail(mendOfDial(err), "%s does not answer as %s: %v", u.URL, protocol, err)}
+	}
+	found := []Finding{ok("%s answers as %s", u.URL, protocol)}
+	if u.ArgoCD {
+		found = append(found, u.audience(ctx, c, base.String())...)
+	}
+	return found
+}
+
+func mendOfDial(err error) string {
+	var unknown x509.UnknownAuthorityError
+	var name x509.HostnameError
+	var header tls.RecordHeaderError
+	switch {
+	case errors.As(err, &unknown):
+		return "name the CA that signed its certificate in caFile"
+	case errors.As(err, &name):
+		return "write in url a name that stands in its certificate"
+	case errors.As(err, &header):
+		return "it speaks no TLS there: write http in url, or h2c"
+	default:
+		return "look at url, at whether it runs, and at the network policy between; before it is deployed this is as it should be"
+	}
+}
+
+// audience reads what Argo CD tells anybody of its login (server/settings).
+func (u Upstream) audience(ctx context.Context, c *http.Client, base string) []Finding {
+	const mend = "oidc.config in argocd-cm needs clientID: authgate's, and allowedAudiences with it (docs/argo.md)"
+	res, body, err := get(ctx, c, base+"/api/v1/settings")
+	if err != nil || res.StatusCode != http.StatusOK {
+		return []Finding{skipped("what audiences Argo CD takes cannot be told from here")}
+	}
+	var settings struct {
+		OIDC *struct {
+			ClientID string `json:"clientID"`
+		} `json:"oidcConfig"`
+		Dex json.RawMessage `json:"dexConfig"`
+	}
+	switch err := json.Unmarshal(body, &settings); {
+	case err != nil:
+		return []Finding{skipped("what audiences Argo CD takes cannot be told from here")}
+	case settings.OIDC == nil:
+		return []Finding{fail(mend, "Argo CD has no oidc.config: it takes no token but those of its own Dex client argo-cd")}
+	case settings.OIDC.ClientID != u.ClientID:
+		return []Finding{warn(mend, "Argo CD's own client is %q: it takes tokens of %q only if allowedAudiences names it", settings.OIDC.ClientID, u.ClientID)}
+	default:
+		return []Finding{ok("Argo CD takes tokens of the client %s", u.ClientID)}
+	}
+}
+
+// client follows no redirect, keeps no connection and asks no proxy: as authgate.
+func client(roots *x509.CertPool) *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true,
+			DialContext: (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func get(ctx context.Context, c *http.Client, address string) (*http.Response, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, nil, errors.New("the address is none")
+	}
+	req.Header.Set("Accept", "text/html, application/json")
+	res, err := c.Do(req)
+	if err != nil {
+		var at *url.Error
+		if errors.As(err, &at) { // its address may have a query
+			err = at.Err
+		}
+		return nil, nil, err
+	}
+	defer res.Body.Close() // only read
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the answer: %w", err)
+	}
+	return res, body, nil
+}
+
+// Names holds the hosts that browsers type to those in a certificate.
+func Names(leaf *x509.Certificate, hosts []string) []Finding {
+	var missing []string
+	for _, host := range hosts {
+		if host != "*" && leaf.VerifyHostname(host) != nil {
+			missing = append(missing, host)
+		}
+	}
+	if len(missing) > 0 {
+		return []Finding{fail("have them in the certificate of tls.certFile, or take them out of hosts", "the certificate does not name %q", slices.Compact(missing))}
+	}
+	return []Finding{ok("the certificate names every host")}
+}
