@@ -2,6 +2,7 @@ package dashboards
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 )
@@ -49,11 +50,25 @@ func OwnToken(verify func(ctx context.Context, raw string) (name string, err err
 // cookie, and whoever a token is of (server/auth/gatekeeper.go). tokens maps them to
 // accounts.
 func ServiceAccounts(tokens map[string]string) Credential {
+	return Client(func(_ context.Context, token string) (string, error) {
+		if account, ok := tokens[token]; ok {
+			return account, nil
+		}
+		return "", errors.New("token not valid")
+	})
+}
+
+// Client is ServiceAccounts where somebody else is asked whose token it is, as the
+// real one leaves that to the API server.
+func Client(whose func(ctx context.Context, token string) (account string, err error)) Credential {
 	return func(r *http.Request) (string, *Refused) {
-		bearer, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		account := tokens[bearer]
-		if account == "" {
+		bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !ok {
 			return "", &Refused{http.StatusUnauthorized, "token not valid"}
+		}
+		account, err := whose(r.Context(), bearer)
+		if err != nil {
+			return "", &Refused{http.StatusUnauthorized, err.Error()}
 		}
 		return "role " + strings.TrimPrefix(account, "argo-") + ", by ServiceAccount " + account, nil
 	}

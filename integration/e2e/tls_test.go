@@ -169,10 +169,13 @@ func TestWhoeverSpeaksWithoutTLSIsToldAndScannersAreNoNoise(t *testing.T) {
 		t.Errorf("without TLS: %d %s", a.Status, a.Body)
 	}
 	eventually(t, "the handshake at debug", func() bool { return logHolds(t, s, "level=DEBUG", "TLS handshake error") })
-	if logHolds(t, s, "level=WARN", "TLS handshake error") {
-		t.Error("a failed handshake is a warning")
+	log, err := s.Files.ReadLog()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if log, err := s.Files.ReadLog(); err != nil || strings.Count(log, "TLS handshake error") != 1 {
-		t.Errorf("before debug was asked for something was said: %v %s", err, log)
+	for line := range strings.Lines(log) { // net/http answers before it logs: either request may be the one that is told of
+		if strings.Contains(line, "TLS handshake error") && !strings.Contains(line, "level=DEBUG") {
+			t.Errorf("a failed handshake is noise: %s", line)
+		}
 	}
 }

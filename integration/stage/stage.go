@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -58,6 +60,8 @@ type Options struct {
 	DexRefresh   string                            // YAML of Dex's expiry.refreshTokens
 	DexIDTokens  string                            // how long Dex's ID tokens last
 	HeadersOnly  bool                              // the dashboards are shown no credential, and ask for none
+	Accounts     dashboards.Credential             // how Argo Workflows knows who asks, where it is not by the stage's own tokens
+	Env          []string                          // of authgate, on top of the process's own
 	NoDex        bool                              // Dex is started later, or never
 	NoAuthgate   bool                              // the test starts authgate itself
 	Links        bool                              // the dashboards link to each other and to fake GitHub
@@ -76,6 +80,7 @@ type Stage struct {
 	Files     Files
 
 	binary     string
+	env        []string
 	dexOptions dex.Options
 	dashboards []*dashboards.Running
 	visitors   []*visitor.Visitor
@@ -90,7 +95,7 @@ const (
 
 // Set sets the stage. On an error nothing is left running.
 func Set(ctx context.Context, log *slog.Logger, o Options) (_ *Stage, err error) {
-	s := &Stage{binary: o.Authgate, Files: newFiles(o.Dir)}
+	s := &Stage{binary: o.Authgate, env: o.Env, Files: newFiles(o.Dir)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -156,6 +161,9 @@ func (s *Stage) openDashboards(ctx context.Context, log *slog.Logger, dexURL str
 		workflowsLinks.Others = []dashboards.Link{{Name: "Argo CD", URL: s.ArgoCD}}
 	}
 	ownToken, accounts := dashboards.OwnToken(s.verifier(dexURL)), dashboards.ServiceAccounts(s.Files.accounts)
+	if o.Accounts != nil {
+		accounts = o.Accounts
+	}
 	if o.HeadersOnly {
 		ownToken, accounts = nil, nil
 	}
@@ -183,7 +191,7 @@ func (s *Stage) StartDex(ctx context.Context) (err error) {
 func (s *Stage) StartAuthgate(ctx context.Context) (err error) {
 	s.Authgate, err = program.Start(ctx, program.Command{
 		Name: "authgate", Path: s.binary, Args: []string{"serve", "--config", s.Files.Config},
-		Dir: s.Files.Dir, Stdout: s.Files.Audit, Stderr: s.Files.Log,
+		Dir: s.Files.Dir, Env: s.env, Stdout: s.Files.Audit, Stderr: s.Files.Log,
 	})
 	return err
 }
@@ -278,4 +286,13 @@ func (s *Stage) choosePorts(ctx context.Context, authgate int) (p ports, err err
 		*port = reserved.Number
 	}
 	return p, nil
+}
+
+// Run runs one of authgate's commands, where `authgate serve` runs, and gives what it
+// prints. A command that finds something says so by its exit code, which is an error.
+func (s *Stage) Run(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, s.binary, args...)
+	cmd.Dir, cmd.Env = s.Files.Dir, append(os.Environ(), s.env...)
+	out, err := cmd.Output()
+	return string(out), err
 }
