@@ -203,7 +203,12 @@ type problem struct {
 	Admitted []string `json:"admitted,omitempty"` // groups that would be let in
 	Rule     string   `json:"rule,omitempty"`
 
-	Error       string `json:"error,omitempty"` // RFC 6749, 5.2, where an issuer reads it
+	// As grpc-gateway v1 writes errors (runtime/errors.go, errorBody): the UIs of Argo
+	// show error, and `argo` takes an answer without a code for a success.
+	Error   string `json:"error"` // that of RFC 6749, 5.2, where an issuer reads it
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+
 	Description string `json:"error_description,omitempty"`
 }
 
@@ -211,6 +216,7 @@ func (p *Proxy) writeProblem(x *exchange) {
 	f := x.refusal
 	body := problem{
 		Type: "urn:authgate:problem:" + f.Code, Title: title(f.Status), Status: f.Status, Detail: f.Detail, ID: x.id,
+		Error: f.Detail, Code: grpcStatus(f.Status), Message: f.Detail,
 	}
 	switch f.Code {
 	case codeLoginRequired:

@@ -83,8 +83,9 @@ func TestAuthgatesOwnRoleNamesTheAccountsOfTheExample(t *testing.T) {
 		case "ServiceAccount":
 			accounts = append(accounts, strictly[corev1.ServiceAccount](t, document).Name)
 		case "Role":
-			one := strictly[rbacv1.Role](t, document)
-			role = &one
+			if one := strictly[rbacv1.Role](t, document); one.Name == "authgate-tokens" {
+				role = &one
+			}
 		case "RoleBinding":
 			strictly[rbacv1.RoleBinding](t, document)
 		case "ClusterRoleBinding":

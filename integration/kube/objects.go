@@ -18,25 +18,22 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// strict has the server refuse fields that a type does not have.
-const strict = metav1.FieldValidationStrict
-
 // Apply makes or changes every object of a file of YAML, as `kubectl apply
 // --server-side` does. What the server does not know in a manifest is an error.
 func (s *Server) Apply(ctx context.Context, manifests string) error {
-	return s.apply(ctx, manifests, nil)
+	return s.apply(ctx, manifests, metav1.PatchOptions{})
 }
 
 // Check is Apply that changes nothing: `--dry-run=server`.
 func (s *Server) Check(ctx context.Context, manifests string) error {
-	return s.apply(ctx, manifests, []string{metav1.DryRunAll})
+	return s.apply(ctx, manifests, metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
 }
 
-func (s *Server) apply(ctx context.Context, manifests string, dryRun []string) error {
+func (s *Server) apply(ctx context.Context, manifests string, o metav1.PatchOptions) error {
 	force := true
-	return s.each(manifests, func(document []byte, o *unstructured.Unstructured, r dynamic.ResourceInterface) error {
-		_, err := r.Patch(ctx, o.GetName(), types.ApplyYAMLPatchType, document,
-			metav1.PatchOptions{FieldManager: "test", Force: &force, DryRun: dryRun, FieldValidation: strict})
+	o.FieldManager, o.Force, o.FieldValidation = "test", &force, metav1.FieldValidationStrict
+	return s.each(manifests, func(document []byte, object *unstructured.Unstructured, r dynamic.ResourceInterface) error {
+		_, err := r.Patch(ctx, object.GetName(), types.ApplyYAMLPatchType, document, o)
 		return err
 	})
 }
@@ -80,7 +77,7 @@ func (s *Server) in(mapping *meta.RESTMapping, namespace string) dynamic.Resourc
 		return all
 	}
 	if namespace == "" {
-		namespace = metav1.NamespaceDefault
+		namespace = "argo" // where what comes without one is installed
 	}
 	return all.Namespace(namespace)
 }
@@ -91,7 +88,7 @@ func (s *Server) Token(ctx context.Context, namespace, account string, audiences
 	if err != nil {
 		return "", err
 	}
-	seconds := int64(600) // the shortest there is
+	seconds := int64(3600)
 	t, err := client.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, account, &authenticationv1.TokenRequest{
 		Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds, Audiences: audiences},
 	}, metav1.CreateOptions{})

@@ -51,13 +51,17 @@ func (f Files) write(ctx context.Context, o Options, p ports, issuer, backchanne
 	if err != nil {
 		return fmt.Errorf("running authgate keygen: %w", err)
 	}
+	workflows := o.Workflows
+	if workflows == "" {
+		workflows = upstreams[1].URL()
+	}
 	var yaml strings.Builder
 	err = config.Execute(&yaml, map[string]any{
 		"Port": p.authgate, "Admin": p.admin, "Issuer": issuer, "Backchannel": backchannel,
 		"ClientID": dexClient, "Files": f,
 		"HeadersOnly": o.HeadersOnly,
 		"ArgoCDHost":  ArgoCDHost, "WorkflowsHost": WorkflowsHost,
-		"ArgoCD": upstreams[0].URL(), "Workflows": upstreams[1].URL(),
+		"ArgoCD": upstreams[0].URL(), "Workflows": workflows,
 	})
 	if err != nil {
 		return err

@@ -61,6 +61,7 @@ type Options struct {
 	DexIDTokens  string                            // how long Dex's ID tokens last
 	HeadersOnly  bool                              // the dashboards are shown no credential, and ask for none
 	Accounts     dashboards.Credential             // how Argo Workflows knows who asks, where it is not by the stage's own tokens
+	Workflows    string                            // the address of a real argo-server, which takes the dashboard's place
 	Env          []string                          // of authgate, on top of the process's own
 	NoDex        bool                              // Dex is started later, or never
 	NoAuthgate   bool                              // the test starts authgate itself
