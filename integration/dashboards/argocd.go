@@ -3,10 +3,12 @@ package dashboards
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/coder/websocket/wsjson"
+	"github.com/improbable-eng/grpc-web/go/grpcweb"
 )
 
 // application is as much of Argo CD's object as its own list page needs.
@@ -59,37 +62,101 @@ type argoCD struct {
 	syncs int
 }
 
+// version is what its calls of that name say.
+var version = map[string]string{"Version": "v3.6.0+sample"}
+
 // ArgoCD is the dashboard on which Dex also lives: below /api/dex/, which is
 // where people's browsers meet it. dexURL is Dex's own address, without path. A nil
 // check lets everybody do everything.
-func ArgoCD(log *slog.Logger, dexURL string, links Links, check Credential) (http.Handler, error) {
+func ArgoCD(log *slog.Logger, dexURL string, links Links, check Credential) (Dashboard, error) {
 	to, err := url.Parse(dexURL)
 	if err != nil {
-		return nil, fmt.Errorf("parsing Dex's address: %w", err)
+		return Dashboard{}, fmt.Errorf("parsing Dex's address: %w", err)
 	}
 	d := &argoCD{links: links, check: check, feed: newFeed(), apps: []*application{
 		newApplication("guestbook", "default", "OutOfSync"),
 		newApplication("payments", "shop", "Synced"),
 		newApplication("web-frontend", "shop", "OutOfSync"),
 	}}
+	rpc := d.newRPC()
 	mux := http.NewServeMux()
 	mux.Handle("/api/dex/", dexBehind(log, to))
+	mux.Handle("/api/", onlyJSONWrites(guarded(check, d.calls(), "/api/v1/")))
+	mux.HandleFunc("POST /api/webhook", webhook)
 	mux.Handle("GET /assets/", static())
 	mux.HandleFunc("GET /{$}", d.page)
 	mux.HandleFunc("GET /applications", d.page)
 	mux.HandleFunc("GET /applications/{name}", d.page)
 	mux.HandleFunc("GET /login", d.loginPage)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) })
-	mux.HandleFunc("GET /api/version", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, map[string]string{"Version": "v3.6.0+sample"})
+	mux.Handle("GET /terminal", guarded(check, http.HandlerFunc(d.terminal), "/"))
+	mux.Handle("/extensions/", guarded(check, http.HandlerFunc(extension), "/"))
+	return Dashboard{HTTP: switcher(grpcweb.WrapServer(rpc), keepTogether(mux)), RPC: rpc}, nil
+}
+
+// calls are some of server/application/application.proto, and of its neighbours.
+func (d *argoCD) calls() http.Handler {
+	g := newGateway()
+	g.handle("GET", "/api/version", func(w http.ResponseWriter, _ *http.Request, _ map[string]string) {
+		writeJSON(w, http.StatusOK, version)
 	})
-	mux.HandleFunc("GET /api/v1/session/userinfo", d.userinfo)
-	mux.HandleFunc("GET /api/v1/applications", d.list)
-	mux.HandleFunc("GET /api/v1/applications/{name}", d.get)
-	mux.HandleFunc("POST /api/v1/applications/{name}/sync", d.sync)
-	mux.HandleFunc("GET /api/v1/stream/applications", d.stream)
-	mux.HandleFunc("GET /terminal", d.terminal)
-	return onlyJSONWrites(guarded(check, mux, "/api/v1/", "/terminal")), nil
+	g.handle("GET", "/api/v1/session/userinfo", d.userinfo)
+	g.handle("GET", "/api/v1/applications", d.list)
+	g.handle("GET", "/api/v1/applications/{name}", d.get)
+	g.handle("DELETE", "/api/v1/applications/{name}", d.remove)
+	g.handle("POST", "/api/v1/applications/{name}/sync", d.sync)
+	g.handle("GET", "/api/v1/stream/applications", d.stream)
+	g.handle("GET", "/api/v1/clusters/{id.value}", named("id.value"))
+	g.handle("GET", "/api/v1/repositories/{repo}", named("repo"))
+	return g.mux
+}
+
+// switcher has gRPC-web told by exactly one Content-Type, whatever the path
+// (server/server.go, handlerSwitcher).
+func switcher(web, rest http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Content-Type") == "application/grpc-web+proto" {
+			web.ServeHTTP(w, r)
+			return
+		}
+		rest.ServeHTTP(w, r)
+	})
+}
+
+// togetherBelow are the paths where a %2F does not split (server/server.go,
+// pathPatters).
+var togetherBelow = regexp.MustCompile(`/api/v1/clusters/[^/]+|/api/v1/repositories/[^/]+|/api/v1/repocreds/[^/]+|/settings/clusters/[^/]+`)
+
+// keepTogether has such a path routed as it was written; what it names is unescaped
+// where it is read (server/server.go, bug21955Workaround).
+func keepTogether(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if togetherBelow.MatchString(r.URL.RawPath) {
+			r.URL.Path = r.URL.RawPath
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// named answers with what the path names.
+func named(parameter string) call {
+	return func(w http.ResponseWriter, _ *http.Request, parameters map[string]string) {
+		name, err := url.QueryUnescape(parameters[parameter])
+		if err != nil {
+			refuse(w, http.StatusBadRequest, 3, err.Error())
+			return
+		}
+		writeJSON(w, http.StatusOK, map[string]string{"name": name})
+	}
+}
+
+// webhook gives back what it was sent: the real one checks a signature of every byte.
+func webhook(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(w, http.MaxBytesReader(w, r.Body, 1<<20))
+}
+
+func extension(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]string{"extension": "sample"})
 }
 
 // dexBehind passes requests to Dex. argocd-server turns Dex's 500, which is all
@@ -122,8 +189,7 @@ func dexBehind(log *slog.Logger, to *url.URL) http.Handler {
 // not a GET must be application/json, DELETE and empty bodies included.
 func onlyJSONWrites(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ours := strings.HasPrefix(r.URL.Path, "/api/") && !strings.HasPrefix(r.URL.Path, "/api/dex/")
-		if ours && r.Method != http.MethodGet && !strings.EqualFold(r.Header.Get("Content-Type"), "application/json") {
+		if r.Method != http.MethodGet && !strings.EqualFold(r.Header.Get("Content-Type"), "application/json") {
 			refuse(w, http.StatusUnsupportedMediaType, 3, "Invalid content type")
 			return
 		}
@@ -141,63 +207,89 @@ func (d *argoCD) loginPage(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (d *argoCD) userinfo(w http.ResponseWriter, r *http.Request) {
+func (d *argoCD) userinfo(w http.ResponseWriter, r *http.Request, _ map[string]string) {
 	t := whoWasTold(r)
 	writeJSON(w, http.StatusOK, map[string]any{
 		"loggedIn": t.User != "", "username": t.Name(), "iss": "", "groups": t.Groups,
 	})
 }
 
-func (d *argoCD) list(w http.ResponseWriter, _ *http.Request) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	writeJSON(w, http.StatusOK, map[string]any{"metadata": map[string]any{}, "items": d.apps})
+func (d *argoCD) list(w http.ResponseWriter, _ *http.Request, _ map[string]string) {
+	writeJSON(w, http.StatusOK, d.all())
 }
 
-func (d *argoCD) find(name string) *application {
+func (d *argoCD) get(w http.ResponseWriter, _ *http.Request, parameters map[string]string) {
+	answerApplication(w, d.find(parameters["name"]))
+}
+
+func (d *argoCD) sync(w http.ResponseWriter, _ *http.Request, parameters map[string]string) {
+	answerApplication(w, d.syncNow(parameters["name"]))
+}
+
+func (d *argoCD) remove(w http.ResponseWriter, _ *http.Request, parameters map[string]string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.apps = slices.DeleteFunc(d.apps, func(a *application) bool { return a.Metadata.Name == parameters["name"] })
+	writeJSON(w, http.StatusOK, map[string]any{})
+}
+
+func (d *argoCD) stream(w http.ResponseWriter, r *http.Request, _ map[string]string) {
+	d.feed.serve(w, r, d.now)
+}
+
+func answerApplication(w http.ResponseWriter, a *application) {
+	if a == nil {
+		refuse(w, http.StatusNotFound, 5, "application not found")
+		return
+	}
+	writeJSON(w, http.StatusOK, a)
+}
+
+// What follows is behind both faces, and gives copies.
+
+func (d *argoCD) all() map[string]any {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	items := make([]application, 0, len(d.apps))
+	for _, a := range d.apps {
+		items = append(items, *a)
+	}
+	return map[string]any{"metadata": map[string]any{}, "items": items}
+}
+
+// find gives nil where there is no such application.
+func (d *argoCD) find(name string) *application { return d.change(name, func(*application) {}) }
+
+func (d *argoCD) syncNow(name string) *application {
+	return d.change(name, func(a *application) {
+		d.syncs++
+		a.Status.Sync.Status = "Synced"
+		a.Status.Sync.Revision = fmt.Sprintf("%07x", 0x4a1f09c+d.syncs)
+		d.feed.publish("MODIFIED", "application", a)
+	})
+}
+
+func (d *argoCD) change(name string, how func(*application)) *application {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	i := slices.IndexFunc(d.apps, func(a *application) bool { return a.Metadata.Name == name })
 	if i < 0 {
 		return nil
 	}
-	return d.apps[i]
+	how(d.apps[i])
+	a := *d.apps[i]
+	return &a
 }
 
-func (d *argoCD) get(w http.ResponseWriter, r *http.Request) {
+// now is what a stream begins with.
+func (d *argoCD) now() [][]byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	a := d.find(r.PathValue("name"))
-	if a == nil {
-		refuse(w, http.StatusNotFound, 5, "application not found")
-		return
+	var events [][]byte
+	for _, a := range d.apps {
+		events = append(events, wrap("ADDED", "application", a))
 	}
-	writeJSON(w, http.StatusOK, a)
-}
-
-func (d *argoCD) sync(w http.ResponseWriter, r *http.Request) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	a := d.find(r.PathValue("name"))
-	if a == nil {
-		refuse(w, http.StatusNotFound, 5, "application not found")
-		return
-	}
-	d.syncs++
-	a.Status.Sync.Status = "Synced"
-	a.Status.Sync.Revision = fmt.Sprintf("%07x", 0x4a1f09c+d.syncs)
-	d.feed.publish("MODIFIED", "application", a)
-	writeJSON(w, http.StatusOK, a)
-}
-
-func (d *argoCD) stream(w http.ResponseWriter, r *http.Request) {
-	d.feed.serve(w, r, func() [][]byte {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		var now [][]byte
-		for _, a := range d.apps {
-			now = append(now, wrap("ADDED", "application", a))
-		}
-		return now
-	})
+	return events
 }
 
 // frame is a message of Argo CD's terminal protocol.

@@ -17,8 +17,9 @@ type Refused struct {
 }
 
 // OwnToken is how argocd-server looks for a token, and where it does: in gRPC's
-// metadata, which is the header token, even an empty one; in Authorization, where it
-// has three parts; in the cookie (server/server.go, getToken). The terminal reads
+// metadata, which is the header token, or Grpc-Metadata-Token where a gateway makes
+// metadata of headers, even an empty one; in Authorization, where it has three parts;
+// in the cookie (server/server.go, getToken). The terminal and extensions read
 // nothing but the cookie (util/session/sessionmanager.go, WithAuthMiddleware).
 func OwnToken(verify func(ctx context.Context, raw string) (name string, err error)) Credential {
 	return func(r *http.Request) (string, *Refused) {
@@ -26,11 +27,15 @@ func OwnToken(verify func(ctx context.Context, raw string) (name string, err err
 		if c, err := r.Cookie("argocd.token"); err == nil {
 			raw = c.Value
 		}
-		if r.URL.Path == "/terminal" {
+		metadata := "Grpc-Metadata-Token"
+		if strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+			metadata = "Token"
+		}
+		if r.URL.Path == "/terminal" || strings.HasPrefix(r.URL.Path, "/extensions/") {
 			if raw == "" {
 				return "", &Refused{http.StatusBadRequest, "Auth cookie not found"}
 			}
-		} else if token, ok := r.Header["Token"]; ok {
+		} else if token, ok := r.Header[metadata]; ok {
 			raw = token[0]
 		} else if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok && strings.Count(bearer, ".") == 2 {
 			raw = bearer

@@ -20,6 +20,9 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/soheilhy/cmux"
+	"google.golang.org/grpc"
 )
 
 //go:embed assets
@@ -37,22 +40,30 @@ type Links struct {
 // Link is a name to click on.
 type Link struct{ Name, URL string }
 
+// Dashboard is what listens on one port. A nil RPC: no gRPC.
+type Dashboard struct {
+	HTTP http.Handler
+	RPC  *grpc.Server
+}
+
 // Running is a dashboard that listens.
 type Running struct {
 	listener net.Listener
 	http     *http.Server
+	rpc      *grpc.Server
 	done     chan error
 	saw      atomic.Pointer[http.Header]
 }
 
 // Serve runs a dashboard on a free port of 127.0.0.1 until Close.
-func Serve(ctx context.Context, log *slog.Logger, h http.Handler) (*Running, error) {
+func Serve(ctx context.Context, log *slog.Logger, d Dashboard) (*Running, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listening for a dashboard: %w", err)
 	}
 	r := &Running{
 		listener: l,
+		rpc:      d.RPC,
 		done:     make(chan error, 1),
 		http: &http.Server{
 			ReadHeaderTimeout: 10 * time.Second,
@@ -62,9 +73,20 @@ func Serve(ctx context.Context, log *slog.Logger, h http.Handler) (*Running, err
 	r.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		header := req.Header.Clone()
 		r.saw.Store(&header)
-		h.ServeHTTP(w, req)
+		d.HTTP.ServeHTTP(w, req)
 	})
-	go func() { r.done <- r.http.Serve(l) }()
+	if r.rpc == nil {
+		go func() { r.done <- r.http.Serve(l) }()
+		return r, nil
+	}
+	// By connection, as server/server.go, Listen and Run, do it: HTTP/1.1 here, HTTP/2
+	// that begins with a call of gRPC there, and nothing else.
+	split := cmux.New(l)
+	web := split.Match(cmux.HTTP1Fast("PATCH"))
+	calls := split.MatchWithWriters(cmux.HTTP2MatchHeaderFieldSendSettings("content-type", "application/grpc"))
+	go func() { r.done <- r.http.Serve(web) }()
+	go func() { _ = r.rpc.Serve(calls) }() // Close ends it
+	go func() { _ = split.Serve() }()      // and this, with the listener
 	return r, nil
 }
 
@@ -83,6 +105,10 @@ func (r *Running) Saw() http.Header {
 // Close ends the dashboard and the streams that it has open.
 func (r *Running) Close() error {
 	err := r.http.Close()
+	if r.rpc != nil {
+		r.rpc.Stop()
+		_ = r.listener.Close() // split's, which the two servers' do not close
+	}
 	if served := <-r.done; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}

@@ -4,12 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
 
-// runtime is how long a submitted workflow takes to succeed.
-const runtime = 4 * time.Second
+// runFor is how long a submitted workflow takes to succeed.
+const runFor = 4 * time.Second
 
 // workflow is as much of Argo Workflows' object as its own list page needs.
 type workflow struct {
@@ -36,7 +37,7 @@ type workflows struct {
 
 // Workflows is the dashboard of Argo Workflows. A nil check lets everybody do
 // everything.
-func Workflows(links Links, check Credential) http.Handler {
+func Workflows(links Links, check Credential) Dashboard {
 	d := &workflows{links: links, check: check, feed: newFeed()}
 	d.add("build-image-x7k2p", "argo", "Succeeded", "")
 	d.add("nightly-report-q4m9d", "argo", "Failed", "")
@@ -45,27 +46,27 @@ func Workflows(links Links, check Credential) http.Handler {
 	mux.HandleFunc("GET /{$}", d.page)
 	mux.HandleFunc("GET /workflows", d.page)
 	mux.HandleFunc("GET /workflows/{ns}", d.page)
-	mux.HandleFunc("GET /api/v1/info", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, map[string]any{"managedNamespace": "argo", "links": []any{}})
-	})
-	mux.HandleFunc("GET /api/v1/version", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, map[string]string{"version": "v4.0.0+sample"})
-	})
-	mux.HandleFunc("GET /api/v1/userinfo", d.userinfo)
-	// The trailing slash is data: it asks for all namespaces, and without it
-	// the real server has no such call. (ServeMux would redirect.)
-	mux.HandleFunc("GET /api/v1/workflows", notImplemented)
-	mux.HandleFunc("GET /api/v1/workflow-events", notImplemented)
-	mux.HandleFunc("GET /api/v1/workflows/{$}", d.all)
-	mux.HandleFunc("GET /api/v1/workflows/{ns}", d.all)
-	mux.HandleFunc("POST /api/v1/workflows/{ns}/submit", d.submit)
-	mux.HandleFunc("GET /api/v1/workflow-events/{$}", d.events)
-	mux.HandleFunc("GET /api/v1/workflow-events/{ns}", d.events)
-	return guarded(check, mux, "/api/v1/")
+	mux.Handle("/api/", guarded(check, d.calls(), "/api/v1/"))
+	return Dashboard{HTTP: mux}
 }
 
-func notImplemented(w http.ResponseWriter, _ *http.Request) {
-	refuse(w, http.StatusNotImplemented, 12, "Method Not Allowed")
+// calls are some of pkg/apiclient/workflow/workflow.proto, and of its neighbours. A
+// trailing slash is data: it asks for all namespaces.
+func (d *workflows) calls() http.Handler {
+	g := newGateway()
+	g.handle("GET", "/api/v1/info", func(w http.ResponseWriter, _ *http.Request, _ map[string]string) {
+		writeJSON(w, http.StatusOK, map[string]any{"managedNamespace": "argo", "links": []any{}})
+	})
+	g.handle("GET", "/api/v1/version", func(w http.ResponseWriter, _ *http.Request, _ map[string]string) {
+		writeJSON(w, http.StatusOK, map[string]string{"version": "v4.0.0+sample"})
+	})
+	g.handle("GET", "/api/v1/userinfo", d.userinfo)
+	g.handle("GET", "/api/v1/workflows/{namespace}", d.all)
+	g.handle("GET", "/api/v1/workflows/{namespace}/{name}", d.get)
+	g.handle("DELETE", "/api/v1/workflows/{namespace}/{name}", d.remove)
+	g.handle("POST", "/api/v1/workflows/{namespace}/submit", d.submit)
+	g.handle("GET", "/api/v1/workflow-events/{namespace}", d.events)
+	return g.mux
 }
 
 func (d *workflows) add(name, namespace, phase, creator string) *workflow {
@@ -84,24 +85,45 @@ func (d *workflows) page(w http.ResponseWriter, r *http.Request) {
 	renderPage(w, "workflows.html", map[string]any{"Told": whoWasTold(r), "As": d.check.as(r), "Links": d.links})
 }
 
-func (d *workflows) userinfo(w http.ResponseWriter, r *http.Request) {
+func (d *workflows) userinfo(w http.ResponseWriter, r *http.Request, _ map[string]string) {
 	t := whoWasTold(r)
 	writeJSON(w, http.StatusOK, map[string]any{"subject": t.User, "email": t.Email, "groups": t.Groups})
 }
 
-func (d *workflows) all(w http.ResponseWriter, r *http.Request) {
+func (d *workflows) all(w http.ResponseWriter, _ *http.Request, parameters map[string]string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	items := []*workflow{}
 	for _, wf := range d.list {
-		if ns := r.PathValue("ns"); ns == "" || ns == wf.Metadata.Namespace {
+		if ns := parameters["namespace"]; ns == "" || ns == wf.Metadata.Namespace {
 			items = append(items, wf)
 		}
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"metadata": map[string]any{}, "items": items})
 }
 
-func (d *workflows) submit(w http.ResponseWriter, r *http.Request) {
+func (d *workflows) get(w http.ResponseWriter, _ *http.Request, parameters map[string]string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, wf := range d.list {
+		if wf.Metadata.Namespace == parameters["namespace"] && wf.Metadata.Name == parameters["name"] {
+			writeJSON(w, http.StatusOK, wf)
+			return
+		}
+	}
+	refuse(w, http.StatusNotFound, 5, "workflow not found")
+}
+
+func (d *workflows) remove(w http.ResponseWriter, _ *http.Request, parameters map[string]string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.list = slices.DeleteFunc(d.list, func(wf *workflow) bool {
+		return wf.Metadata.Namespace == parameters["namespace"] && wf.Metadata.Name == parameters["name"]
+	})
+	writeJSON(w, http.StatusOK, map[string]any{})
+}
+
+func (d *workflows) submit(w http.ResponseWriter, r *http.Request, parameters map[string]string) {
 	var asked struct {
 		ResourceKind string `json:"resourceKind"`
 		ResourceName string `json:"resourceName"`
@@ -117,11 +139,11 @@ func (d *workflows) submit(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	name := fmt.Sprintf("%s-%05d", asked.ResourceName, len(d.list)+1)
-	wf := d.add(name, r.PathValue("ns"), "Running", whoWasTold(r).Name())
+	wf := d.add(name, parameters["namespace"], "Running", whoWasTold(r).Name())
 	wf.Status.Progress = "0/1"
 	d.feed.publish("ADDED", "object", wf)
 	writeJSON(w, http.StatusOK, wf)
-	time.AfterFunc(runtime, func() { d.succeed(wf) })
+	time.AfterFunc(runFor, func() { d.succeed(wf) })
 }
 
 func (d *workflows) succeed(wf *workflow) {
@@ -131,7 +153,7 @@ func (d *workflows) succeed(wf *workflow) {
 	d.feed.publish("MODIFIED", "object", wf)
 }
 
-func (d *workflows) events(w http.ResponseWriter, r *http.Request) {
+func (d *workflows) events(w http.ResponseWriter, r *http.Request, _ map[string]string) {
 	d.feed.serve(w, r, func() [][]byte {
 		d.mu.Lock()
 		defer d.mu.Unlock()

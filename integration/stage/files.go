@@ -88,6 +88,10 @@ func (f Files) write(ctx context.Context, o Options, p ports, issuer, backchanne
 	return nil
 }
 
+// Accounts are the ServiceAccounts by the tokens that the stage's Argo Workflows
+// takes.
+func (f Files) Accounts() map[string]string { return f.accounts }
+
 // WritePolicy puts another text in place of policy.csv, as an editor does that
 // writes a new file and renames it.
 func (f Files) WritePolicy(text string) error {

@@ -172,8 +172,8 @@ func (s *Stage) openDashboards(ctx context.Context, log *slog.Logger, dexURL str
 	if err != nil {
 		return err
 	}
-	for _, h := range []http.Handler{argo, dashboards.Workflows(workflowsLinks, accounts)} {
-		d, err := dashboards.Serve(ctx, log, h)
+	for _, dashboard := range []dashboards.Dashboard{argo, dashboards.Workflows(workflowsLinks, accounts)} {
+		d, err := dashboards.Serve(ctx, log, dashboard)
 		if err != nil {
 			return err
 		}
@@ -253,6 +253,11 @@ func (s *Stage) Close() error {
 
 // ArgoCDSaw is the header of the request that reached Argo CD last.
 func (s *Stage) ArgoCDSaw() http.Header { return s.dashboards[0].Saw() }
+
+// Behind is where both dashboards are without authgate.
+func (s *Stage) Behind() (argoCD, workflows string) {
+	return s.dashboards[0].URL(), s.dashboards[1].URL()
+}
 
 // CloseDashboards ends the dashboards alone; Dex, below Argo CD, is then only
 // reached by authgate.
