@@ -1,7 +1,9 @@
 package doctor_test
 
 import (
+	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -157,5 +159,61 @@ func TestAnUpstreamIsLookedAtInItsOwnProtocol(t *testing.T) {
 				t.Errorf("%+v", found)
 			}
 		})
+	}
+}
+
+// behind is a load balancer that says of the login what authgate would.
+func behind(t *testing.T, answer func(host string) (status int, location string)) doctor.Front {
+	t.Helper()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/oauth2/start" {
+			http.NotFound(w, r)
+			return
+		}
+		status, location := answer(r.Host)
+		w.Header().Set("Location", location)
+		w.WriteHeader(status)
+	}))
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	return doctor.Front{Callback: server.URL + "/oauth2/callback", RootCAs: roots}
+}
+
+func TestALoginThroughTheLoadBalancerShowsWhatItSends(t *testing.T) {
+	t.Parallel()
+	to := func(callback string) string {
+		return "https://dex.example.com/auth?" + url.Values{"redirect_uri": {callback}}.Encode()
+	}
+	for name, test := range map[string]struct {
+		answer func(host string) (int, string)
+		state  doctor.State
+		said   string
+		mend   string
+	}{
+		"as it should be":   {func(host string) (int, string) { return 302, to("https://" + host + "/oauth2/callback") }, doctor.OK, "logins begin there", ""},
+		"not trusted":       {func(host string) (int, string) { return 302, to("http://" + host + "/oauth2/callback") }, doctor.Fail, "without TLS", "trustedProxies"},
+		"another Host":      {func(string) (int, string) { return 302, to("https://10.0.0.7/oauth2/callback") }, doctor.Fail, "10.0.0.7", "Host"},
+		"something else":    {func(string) (int, string) { return 200, "" }, doctor.Warn, "status 200", "to authgate"},
+		"a redirect of its": {func(string) (int, string) { return 301, "https://www.example.com/" }, doctor.Warn, "status 301", "to authgate"},
+		"nothing behind it": {func(string) (int, string) { return 503, "" }, doctor.Warn, "status 503", "not ready"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			found := doctor.Run(t.Context(), []doctor.Check{behind(t, test.answer).Check()})
+			if len(found) != 1 || found[0].State != test.state || !strings.Contains(found[0].Said, test.said) || !strings.Contains(found[0].Mend, test.mend) {
+				t.Errorf("%+v", found)
+			}
+		})
+	}
+	other := behind(t, func(string) (int, string) { return 302, "" })
+	other.Callback = strings.Replace(other.Callback, "127.0.0.1", "localhost", 1) // whom its certificate does not name
+	if found := doctor.Run(t.Context(), []doctor.Check{other.Check()}); found[0].State != doctor.Fail || !strings.Contains(found[0].Said, "certificate") {
+		t.Errorf("another name: %+v", found)
+	}
+	if found := doctor.Run(t.Context(), []doctor.Check{doctor.Front{Callback: "https://127.0.0.1:1/oauth2/callback"}.Check()}); found[0].State != doctor.Skipped {
+		t.Errorf("nobody there: %+v", found)
 	}
 }

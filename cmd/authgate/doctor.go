@@ -92,6 +92,9 @@ func (p *parts) checks(missing []error, groups int) []doctor.Check {
 	}
 	all := slices.Concat([]doctor.Check{{Name: "configuration", Look: p.lookAtFile(missing)}, {Name: "policy", Look: p.lookAtPolicy}}, issuer.Checks(),
 		[]doctor.Check{{Name: "sessions", Look: p.lookAtSessions(groups)}, {Name: "certificate", Look: p.lookAtCertificate}})
+	for _, callback := range callbacks(c) {
+		all = append(all, doctor.Front{Callback: callback}.Check())
+	}
 	for _, u := range c.Upstreams {
 		all = append(all, doctor.Upstream{
 			Name: u.Name, URL: u.URL, RootCAs: p.upstreams[u.Name], ClientID: p.issuer.ClientID,

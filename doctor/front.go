@@ -1,0 +1,50 @@
+package doctor
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"net/url"
+	"strings"
+)
+
+// Front is a host as browsers reach it, with the load balancer that stands there.
+type Front struct {
+	Callback string // where logins on this host have to come back to
+	RootCAs  *x509.CertPool
+}
+
+// Check begins a login there, and stops: where that would lead back to is what
+// authgate made of the headers that the load balancer sent.
+func (f Front) Check() Check {
+	host := f.Callback
+	if at, err := url.Parse(f.Callback); err == nil {
+		host = at.Host
+	}
+	return Check{"host " + host, f.look}
+}
+
+func (f Front) look(ctx context.Context) []Finding {
+	res, _, err := get(ctx, client(f.RootCAs), strings.TrimSuffix(f.Callback, "/callback")+"/start?rd=/")
+	var name x509.HostnameError
+	switch {
+	case errors.As(err, &name):
+		return []Finding{fail("add the host to the load balancer's certificate", "the certificate there does not name it")}
+	case err != nil:
+		return []Finding{skipped("it cannot be reached from here: %v", err)}
+	}
+	to, err := url.Parse(res.Header.Get("Location"))
+	if err != nil || res.StatusCode < 300 || res.StatusCode > 399 || to.Query().Get("redirect_uri") == "" {
+		return []Finding{warn("have the load balancer send everything on this host to authgate; 502 and 503 are also what it says while authgate is not ready",
+			"no login begins there: status %d", res.StatusCode)}
+	}
+	switch back := to.Query().Get("redirect_uri"); back {
+	case f.Callback:
+		return []Finding{ok("logins begin there, and come back to %s", back)}
+	case strings.Replace(f.Callback, "https://", "http://", 1):
+		return []Finding{fail("list the addresses of what stands in front (an ALB's subnets) in trustedProxies: the X-Forwarded-Proto of nobody else is believed",
+			"logins would come back to %s, without TLS", back)}
+	default:
+		return []Finding{fail("have the load balancer pass the client's Host on as it is", "logins would come back to %s", back)}
+	}
+}
