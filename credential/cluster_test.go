@@ -1,6 +1,7 @@
 package credential_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -115,7 +117,10 @@ func TestATokenFileIsReadAgainWhenItChanges(t *testing.T) {
 	if _, err := source.Token(t.Context()); err == nil || !strings.Contains(err.Error(), "tokenFile "+path) {
 		t.Errorf("absent: %v", err)
 	}
-	go source.Run(t.Context())
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { source.Run(ctx) })
+	t.Cleanup(func() { stop(); running.Wait() })
 	swap := func(text string) {
 		t.Helper()
 		if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/example-org/authgate/redact"
 )
 
 // Bearer says which tokens of an issuer are accepted, and who their holder is.
@@ -107,7 +109,7 @@ func (b *Bearers) Verify(ctx context.Context, raw string) (Principal, error) {
 	}
 	i := b.issuers[iss]
 	if i == nil {
-		return Principal{}, refused("it is of the issuer %s, which is neither issuer.url nor an issuer of bearer", quoted(iss))
+		return Principal{}, refused("it is of the issuer %s, which is neither issuer.url nor an issuer of bearer", redact.Quoted(iss))
 	}
 	t, err := i.verify(ctx, raw)
 	if err != nil {
@@ -175,7 +177,7 @@ func checkType(typ string) error {
 	case "", "jwt", "at+jwt":
 		return nil
 	}
-	return refused("its typ is %s, which is no token that says who asks", quoted(typ))
+	return refused("its typ is %s, which is no token that says who asks", redact.Quoted(typ))
 }
 
 // accepting finds what the configuration says of a token's audience.
@@ -185,7 +187,7 @@ func (i *bearerIssuer) accepting(c claims) (*accepts, error) {
 		return nil, err
 	}
 	if want := i.accepts[0].Issuer; iss != want { // what was verified says otherwise than what was read first
-		return nil, refused("it is of the issuer %s, not of %s", quoted(iss), want)
+		return nil, refused("it is of the issuer %s, not of %s", redact.Quoted(iss), want)
 	}
 	if !c.absent("events") {
 		return nil, refused("it reports an event (RFC 8417) and does not say who asks")
@@ -200,7 +202,7 @@ func (i *bearerIssuer) accepting(c claims) (*accepts, error) {
 			return a, nil
 		}
 	}
-	return nil, refused("it is for the audience %s, which is not one that is accepted of its issuer", quoted(strings.Join(audience, ", ")))
+	return nil, refused("it is for the audience %s, which is not one that is accepted of its issuer", redact.Quoted(strings.Join(audience, ", ")))
 }
 
 // checkRequired names the claim that does not match, and not what would.
@@ -211,9 +213,9 @@ func (a *accepts) checkRequired(c claims) error {
 		case err != nil:
 			return err
 		case c.absent(name):
-			return refused("it has no claim %s, which is required of its issuer", quoted(name))
+			return refused("it has no claim %s, which is required of its issuer", redact.Quoted(name))
 		case !slices.Contains(a.Require[name], value):
-			return refused("its claim %s is %s, which is not accepted of its issuer", quoted(name), quoted(value))
+			return refused("its claim %s is %s, which is not accepted of its issuer", redact.Quoted(name), redact.Quoted(value))
 		}
 	}
 	return nil
@@ -273,7 +275,7 @@ func newFurther(own Config, issuer string, log *slog.Logger, base http.RoundTrip
 
 func refuseBearerRedirect(to *http.Request, via []*http.Request) error {
 	return &UnreachableError{
-		At:     address(via[len(via)-1]),
-		Reason: "it redirects to " + place(to.URL) + ", which is not followed: an issuer answers by itself",
+		At:     redact.Request(via[len(via)-1]),
+		Reason: "it redirects to " + redact.URL(to.URL) + ", which is not followed: an issuer answers by itself",
 	}
 }

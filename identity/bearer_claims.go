@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/example-org/authgate/redact"
 )
 
 // Template makes a group of claims: its pieces, one behind the other.
@@ -89,11 +91,11 @@ func (c claims) scalar(name string) (string, error) {
 	raw := c[name]
 	switch raw[0] {
 	case '{', '[':
-		return "", refused("its claim %s is a list or an object; compared are strings, numbers, true and false at the top level of a token, and no path leads into a claim", quoted(name))
+		return "", refused("its claim %s is a list or an object; compared are strings, numbers, true and false at the top level of a token, and no path leads into a claim", redact.Quoted(name))
 	case '"':
 		var s string
 		if err := json.Unmarshal(raw, &s); err != nil {
-			return "", refused("its claim %s is not a string", quoted(name))
+			return "", refused("its claim %s is not a string", redact.Quoted(name))
 		}
 		return s, nil
 	default:

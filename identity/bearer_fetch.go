@@ -12,6 +12,8 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	jose "github.com/go-jose/go-jose/v4"
+
+	"github.com/example-org/authgate/redact"
 )
 
 // discoverEvery is how old the discovery document of a further issuer may become.
@@ -63,7 +65,7 @@ func (k *issuerKeys) discovered(ctx context.Context) (*provider, error) {
 	document, err := oidc.NewProvider(oidc.ClientContext(ctx, k.rp.client), k.rp.cfg.URL)
 	if err != nil {
 		if mismatch, ok := errors.AsType[*oidc.IssuerMismatchError](err); ok {
-			return nil, fmt.Errorf("it calls itself %s: write the issuer of bearer exactly as it does, trailing slash included", quoted(mismatch.Discovered))
+			return nil, fmt.Errorf("it calls itself %s: write the issuer of bearer exactly as it does, trailing slash included", redact.Quoted(mismatch.Discovered))
 		}
 		return nil, k.rp.discoveryError(ctx, err)
 	}
@@ -92,15 +94,15 @@ func (k *issuerKeys) get(ctx context.Context, address string) ([]byte, error) {
 		if unreachable, ok := errors.AsType[*UnreachableError](err); ok {
 			return nil, unreachable
 		}
-		return nil, &UnreachableError{At: "GET " + place(req.URL), Reason: reason(err)}
+		return nil, &UnreachableError{At: "GET " + redact.URL(req.URL), Reason: redact.Failure(err)}
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, &UnreachableError{At: "GET " + place(req.URL), Reason: fmt.Sprintf("it answered %d", resp.StatusCode)}
+		return nil, &UnreachableError{At: "GET " + redact.URL(req.URL), Reason: fmt.Sprintf("it answered %d", resp.StatusCode)}
 	}
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return nil, &UnreachableError{At: "GET " + place(req.URL), Reason: "its answer was cut off, or is larger than 1 MiB"}
+		return nil, &UnreachableError{At: "GET " + redact.URL(req.URL), Reason: "its answer was cut off, or is larger than 1 MiB"}
 	}
 	return body, nil
 }

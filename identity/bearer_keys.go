@@ -10,6 +10,8 @@ import (
 	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
+
+	"github.com/example-org/authgate/redact"
 )
 
 const (
@@ -96,7 +98,7 @@ func (k *issuerKeys) recent(v *keysView) bool {
 func (k *issuerKeys) unreachable(ctx context.Context, v *keysView) error {
 	at := "GET " + strings.TrimSuffix(k.rp.cfg.URL, "/") + "/.well-known/openid-configuration"
 	if err := ctx.Err(); err != nil {
-		return &UnreachableError{At: at, Reason: reason(err), ended: err}
+		return &UnreachableError{At: at, Reason: redact.Failure(err), ended: err}
 	}
 	if v.failure == nil {
 		return &UnreachableError{At: at, Reason: "no answer in time"}

@@ -3,6 +3,8 @@ package identity
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/example-org/authgate/redact"
 )
 
 // claims are the top-level members of an ID token by their exact names, which a
@@ -39,12 +41,12 @@ func (c claims) texts(name string) ([]string, error) {
 	}
 	var list []*string // a null in the list would be "" without the pointer
 	if json.Unmarshal(c[name], &list) != nil {
-		return nil, refused("its claim %s is neither a string nor a list of strings", quoted(name))
+		return nil, refused("its claim %s is neither a string nor a list of strings", redact.Quoted(name))
 	}
 	texts := make([]string, len(list))
 	for i, s := range list {
 		if s == nil {
-			return nil, refused("its claim %s has a null in its list", quoted(name))
+			return nil, refused("its claim %s has a null in its list", redact.Quoted(name))
 		}
 		texts[i] = *s
 	}

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
-	"unicode"
 )
 
 var (
@@ -90,39 +88,3 @@ func (e *UnreachableError) Error() string {
 	return "no usable answer of the issuer to " + e.At + ": " + e.Reason
 }
 func (e *UnreachableError) Unwrap() error { return e.ended }
-
-const unknownError = "unknown_error"
-
-// errorCode passes an OAuth error code on, and nothing that only claims to be one.
-func errorCode(s string) string {
-	if len(s) > 64 {
-		return unknownError
-	}
-	for _, r := range s {
-		if r != '_' && r != '-' && r != '.' && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r)) {
-			return unknownError
-		}
-	}
-	return s
-}
-
-// speech makes foreign words fit for one line of a log or a page.
-func speech(s string) string {
-	const most = 200
-	var b strings.Builder
-	n := 0
-	for _, r := range s {
-		if n++; n > most {
-			b.WriteString("…")
-			break
-		}
-		if !unicode.IsPrint(r) {
-			r = ' '
-		}
-		b.WriteRune(r)
-	}
-	return strings.TrimSpace(b.String())
-}
-
-// quoted is speech in quotation marks, for values of claims and metadata.
-func quoted(s string) string { return strconv.Quote(speech(s)) }

@@ -15,6 +15,8 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+
+	"github.com/example-org/authgate/redact"
 )
 
 // Login is what has to be remembered between Begin and Finish, by the browser
@@ -41,7 +43,7 @@ func (rp *RelyingParty) Begin(redirectURI string) (Login, string, error) {
 		return Login{}, "", err
 	}
 	if _, err := httpURL(redirectURI); err != nil {
-		return Login{}, "", fmt.Errorf("the redirect URI %s %w", quoted(redirectURI), err)
+		return Login{}, "", fmt.Errorf("the redirect URI %s %w", redact.Quoted(redirectURI), err)
 	}
 	l := Login{State: chance(), Nonce: chance(), Verifier: chance(), RedirectURI: redirectURI}
 	there := rp.oauth(p, l).AuthCodeURL(l.State, oidc.Nonce(l.Nonce), oauth2.S256ChallengeOption(l.Verifier))
@@ -88,14 +90,14 @@ func (rp *RelyingParty) readCallback(p *provider, l Login, callback url.Values) 
 	// RFC 9207, 2.4, against mix-up: before anything else of the answer is believed.
 	switch iss := callback.Get("iss"); {
 	case callback.Has("iss") && iss != rp.cfg.URL:
-		return "", &CallbackError{Reason: fmt.Sprintf("it comes from the issuer %s, this login went to %s", quoted(iss), rp.cfg.URL)}
+		return "", &CallbackError{Reason: fmt.Sprintf("it comes from the issuer %s, this login went to %s", redact.Quoted(iss), rp.cfg.URL)}
 	case !callback.Has("iss") && p.metadata.NamesItself:
 		return "", &CallbackError{Reason: "it does not name its issuer, although the issuer promises to (RFC 9207)"}
 	}
 	if callback.Has("error") {
 		return "", &LoginRefusedError{
-			Code:        cmp.Or(errorCode(callback.Get("error")), unknownError),
-			Description: speech(callback.Get("error_description")),
+			Code:        cmp.Or(redact.ErrorCode(callback.Get("error")), redact.UnknownError),
+			Description: redact.Line(callback.Get("error_description")),
 		}
 	}
 	code := callback.Get("code")
@@ -124,12 +126,12 @@ func exchangeError(ctx context.Context, p *provider, err error) error {
 	case errors.As(err, &unreachable):
 		return unreachable
 	case errors.As(err, &answer):
-		e := &ExchangeError{Status: answer.Response.StatusCode, Code: errorCode(answer.ErrorCode)}
+		e := &ExchangeError{Status: answer.Response.StatusCode, Code: redact.ErrorCode(answer.ErrorCode)}
 		// RFC 6749, 5.2: 401 is for client authentication alone. Others say so with 400.
 		e.credentials = e.Status == http.StatusUnauthorized || strings.EqualFold(e.Code, "invalid_client")
 		return e
 	case ctx.Err() != nil:
-		return &UnreachableError{At: "POST " + p.endpoint.TokenURL, Reason: reason(ctx.Err()), ended: ctx.Err()}
+		return &UnreachableError{At: "POST " + p.endpoint.TokenURL, Reason: redact.Failure(ctx.Err()), ended: ctx.Err()}
 	default: // x/oauth2's words may repeat the answer
 		return &ExchangeError{}
 	}

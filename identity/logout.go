@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+
+	"github.com/example-org/authgate/redact"
 )
 
 // Logout is what a logout token says has ended (OpenID Connect Back-Channel
@@ -53,7 +55,7 @@ func (rp *RelyingParty) ReadLogout(ctx context.Context, raw string) (Logout, err
 		return Logout{}, refused("it is larger than a logout token can be")
 	}
 	if typ := strings.ToLower(header(raw).Typ); typ != "" && typ != "jwt" && typ != "logout+jwt" {
-		return Logout{}, refused("its typ is %s, not logout+jwt", quoted(typ))
+		return Logout{}, refused("its typ is %s, not logout+jwt", redact.Quoted(typ))
 	}
 	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, rp.client), attemptTimeout)
 	defer cancel()
@@ -74,7 +76,7 @@ func (rp *RelyingParty) checkLogout(c claims) (Logout, error) {
 		texts[name] = text
 	}
 	if texts["iss"] != rp.cfg.URL {
-		return Logout{}, refused("it is of the issuer %s, the configuration says %s", quoted(texts["iss"]), rp.cfg.URL)
+		return Logout{}, refused("it is of the issuer %s, the configuration says %s", redact.Quoted(texts["iss"]), rp.cfg.URL)
 	}
 	if err := rp.checkAudience(c); err != nil {
 		return Logout{}, err

@@ -17,6 +17,8 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+
+	"github.com/example-org/authgate/redact"
 )
 
 // Config is what a relying party has to know, resolved: no file is read and no
@@ -247,13 +249,13 @@ func (rp *RelyingParty) discoveryError(ctx context.Context, err error) error {
 	case errors.As(err, &mismatch):
 		says, want := mismatch.Discovered, mismatch.Provided
 		if strings.TrimSuffix(says, "/") == strings.TrimSuffix(want, "/") {
-			return fmt.Errorf("the issuer calls itself %s, the configuration says %s: write issuer.url exactly as the issuer does, trailing slash included", speech(says), want)
+			return fmt.Errorf("the issuer calls itself %s, the configuration says %s: write issuer.url exactly as the issuer does, trailing slash included", redact.Line(says), want)
 		}
-		return fmt.Errorf("the issuer calls itself %s, the configuration says %s: one of them is wrong, or issuer.backchannelURL leads to another issuer", speech(says), want)
+		return fmt.Errorf("the issuer calls itself %s, the configuration says %s: one of them is wrong, or issuer.backchannelURL leads to another issuer", redact.Line(says), want)
 	case errors.As(err, &unreachable):
 		return unreachable
 	case ctx.Err() != nil:
-		return &UnreachableError{At: "GET " + strings.TrimSuffix(rp.cfg.URL, "/") + "/.well-known/openid-configuration", Reason: reason(ctx.Err()), ended: ctx.Err()}
+		return &UnreachableError{At: "GET " + strings.TrimSuffix(rp.cfg.URL, "/") + "/.well-known/openid-configuration", Reason: redact.Failure(ctx.Err()), ended: ctx.Err()}
 	default: // go-oidc's words may repeat the answer
 		return errors.New("its discovery document could not be read: cut off, larger than 1 MiB, or not JSON")
 	}
@@ -269,13 +271,13 @@ func (rp *RelyingParty) checkEndpoint(address string) error {
 	u, err := httpURL(address)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s %w", quoted(address), err)
+		return fmt.Errorf("%s %w", redact.Quoted(address), err)
 	case u.Scheme == "https", strings.HasPrefix(rp.cfg.URL, "http:"):
 		return nil
 	case rp.cfg.BackchannelURL != "" && strings.HasPrefix(address, strings.TrimSuffix(rp.cfg.BackchannelURL, "/")+"/"):
 		return nil
 	}
-	return fmt.Errorf("%s is http although the issuer is https", quoted(address))
+	return fmt.Errorf("%s is http although the issuer is https", redact.Quoted(address))
 }
 
 // authStyle settles once how the client authenticates. x/oauth2 would find out by
@@ -287,5 +289,5 @@ func authStyle(methods []string) (oauth2.AuthStyle, error) {
 	case slices.Contains(methods, "client_secret_post"):
 		return oauth2.AuthStyleInParams, nil
 	}
-	return 0, fmt.Errorf("it wants clients to authenticate by %s; only client_secret_basic and client_secret_post are supported", speech(strings.Join(methods, ", ")))
+	return 0, fmt.Errorf("it wants clients to authenticate by %s; only client_secret_basic and client_secret_post are supported", redact.Line(strings.Join(methods, ", ")))
 }

@@ -5,12 +5,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/example-org/authgate/redact"
 )
 
 const (
@@ -56,8 +57,8 @@ func newTransport(cfg Config) *http.Transport {
 // and the client secret to whoever it names.
 func refuseRedirect(to *http.Request, via []*http.Request) error {
 	return &UnreachableError{
-		At: address(via[len(via)-1]),
-		Reason: "it redirects to " + place(to.URL) + ", which is not followed, since that would send the client secret on; " +
+		At: redact.Request(via[len(via)-1]),
+		Reason: "it redirects to " + redact.URL(to.URL) + ", which is not followed, since that would send the client secret on; " +
 			"write the address that answers by itself into issuer.url or issuer.backchannelURL",
 	}
 }
@@ -117,15 +118,15 @@ func (c *channel) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := c.base.RoundTrip(req)
 	if err != nil {
-		why := reason(err)
+		why := redact.Failure(err)
 		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 			why += "; " + c.trust
 		}
-		return nil, &UnreachableError{At: address(req), Reason: why, ended: ended(err)}
+		return nil, &UnreachableError{At: redact.Request(req), Reason: why, ended: ended(err)}
 	}
 	if req.Method == http.MethodGet && resp.StatusCode != http.StatusOK && resp.StatusCode/100 != 3 {
 		resp.Body.Close()
-		return nil, &UnreachableError{At: address(req), Reason: fmt.Sprintf("it answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))}
+		return nil, &UnreachableError{At: redact.Request(req), Reason: fmt.Sprintf("it answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))}
 	}
 	resp.Body = http.MaxBytesReader(nil, resp.Body, maxAnswer)
 	return resp, nil
@@ -149,42 +150,6 @@ func (c *channel) way(u *url.URL) *url.URL {
 	to := *c.back
 	to.Path, to.RawPath, to.RawQuery = path, raw, u.RawQuery
 	return &to
-}
-
-// address names a request in an error, place a URL: without query and userinfo,
-// where secrets travel.
-func address(req *http.Request) string { return req.Method + " " + place(req.URL) }
-
-func place(u *url.URL) string {
-	return speech((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String())
-}
-
-// reason puts a failed round trip into words. Only errors whose text is made of
-// addresses and certificates are quoted: net/http also has some that repeat what
-// the other side sent.
-func reason(err error) string {
-	var (
-		timeout interface{ Timeout() bool }
-		cert    *tls.CertificateVerificationError
-		op      *net.OpError
-		noTLS   tls.RecordHeaderError
-	)
-	switch {
-	case errors.Is(err, context.Canceled):
-		return "given up, since nobody waits for the answer any more"
-	case errors.As(err, &cert):
-		return cert.Error()
-	case errors.As(err, &op):
-		return op.Error()
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return "no answer in time"
-	case errors.As(err, &noTLS):
-		return "it does not speak TLS, although https was asked for"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "it closed the connection without an answer"
-	default:
-		return "what it answers is not HTTP, or a proxy on the way refused"
-	}
 }
 
 // ended keeps of an error only whether a context ended.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+
+	"github.com/example-org/authgate/redact"
 )
 
 // asymmetric are the signatures that only the issuer can make. "none" proves
@@ -35,7 +37,7 @@ func trustedAlgorithms(announced []string) ([]string, error) {
 	}
 	if trusted == nil {
 		return nil, fmt.Errorf("it signs ID tokens with %s only; needed is one of %s",
-			speech(strings.Join(announced, ", ")), strings.Join(asymmetric, ", "))
+			redact.Line(strings.Join(announced, ", ")), strings.Join(asymmetric, ", "))
 	}
 	return trusted, nil
 }
@@ -60,7 +62,7 @@ func (rp *RelyingParty) verify(ctx context.Context, p *provider, tokens *oauth2.
 // open establishes that the issuer signed a JWT, and gives its claims.
 func (rp *RelyingParty) open(ctx context.Context, p *provider, by oidc.KeySet, raw string) (*oidc.IDToken, claims, error) {
 	if alg := header(raw).Alg; !slices.Contains(p.algorithms, alg) {
-		return nil, nil, refused("it is signed with %s; the issuer announces, and authgate accepts, %s", quoted(alg), strings.Join(p.algorithms, ", "))
+		return nil, nil, refused("it is signed with %s; the issuer announces, and authgate accepts, %s", redact.Quoted(alg), strings.Join(p.algorithms, ", "))
 	}
 	// go-oidc checks signature and form here. Issuer, audience and times are for
 	// check: go-oidc's refusals cannot be told apart, it gives no leeway on exp,
@@ -103,7 +105,7 @@ func verificationError(ctx context.Context, p *provider, keyErr error) error {
 	case errors.As(keyErr, &unreachable):
 		return unreachable
 	case ctx.Err() != nil:
-		return &UnreachableError{At: "GET " + p.metadata.Keys, Reason: reason(ctx.Err()), ended: ctx.Err()}
+		return &UnreachableError{At: "GET " + p.metadata.Keys, Reason: redact.Failure(ctx.Err()), ended: ctx.Err()}
 	case errors.Unwrap(keyErr) != nil: // go-oidc wraps what a fetch ended in (RemoteKeySet.verify), and nothing else
 		return refused("the issuer's keys (jwks_uri) could not be read: cut off, larger than 1 MiB, or not a JSON Web Key Set")
 	default:
@@ -132,7 +134,7 @@ func (rp *RelyingParty) check(c claims, nonce string) error {
 		return err
 	}
 	if iss != rp.cfg.URL {
-		return refused("it is of the issuer %s, the configuration says %s", quoted(iss), rp.cfg.URL)
+		return refused("it is of the issuer %s, the configuration says %s", redact.Quoted(iss), rp.cfg.URL)
 	}
 	if err := rp.checkAudience(c); err != nil {
 		return err
@@ -156,7 +158,7 @@ func (rp *RelyingParty) checkAudience(c claims) error {
 		return err
 	}
 	if !slices.Contains(audience, rp.cfg.ClientID) {
-		return refused("it is for the client %s, the configuration says %s", quoted(strings.Join(audience, ", ")), quoted(rp.cfg.ClientID))
+		return refused("it is for the client %s, the configuration says %s", redact.Quoted(strings.Join(audience, ", ")), redact.Quoted(rp.cfg.ClientID))
 	}
 	azp, err := c.text("azp")
 	if err != nil {
@@ -166,7 +168,7 @@ func (rp *RelyingParty) checkAudience(c claims) error {
 		return refused("it is for several clients and does not say which of them asked for it (no azp)")
 	}
 	if azp != "" && azp != rp.cfg.ClientID {
-		return refused("it was asked for by the client %s (azp), the configuration says %s", quoted(azp), quoted(rp.cfg.ClientID))
+		return refused("it was asked for by the client %s (azp), the configuration says %s", redact.Quoted(azp), redact.Quoted(rp.cfg.ClientID))
 	}
 	return nil
 }

@@ -15,6 +15,8 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+
+	"github.com/example-org/authgate/redact"
 )
 
 const callbackPath = "/callback"
@@ -130,8 +132,8 @@ func (b *wayBack) finish(query url.Values) (record, error) {
 		return record{}, errors.New("the answer does not come from the issuer that this login went to (RFC 9207)")
 	}
 	if query.Has("error") {
-		said := errorCode(query.Get("error"))
-		if words := speech(query.Get("error_description")); words != "" {
+		said := redact.ErrorCode(query.Get("error"))
+		if words := redact.Line(query.Get("error_description")); words != "" {
 			said += " (" + words + ")"
 		}
 		if query.Get("error") == "invalid_scope" {

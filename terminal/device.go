@@ -7,6 +7,8 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+
+	"github.com/example-org/authgate/redact"
 )
 
 // byDevice logs in by a code that the person enters in a browser anywhere: RFC 8628.
@@ -29,11 +31,11 @@ func (c *Client) byDevice(ctx context.Context, i *issuer) (record, error) {
 	if asked.DeviceCode == "" || asked.UserCode == "" || checkURL(asked.VerificationURI) != nil {
 		return record{}, errors.New("the issuer's answer to a login by code lacks device_code, user_code or verification_uri (RFC 8628, 3.2)")
 	}
-	c.cfg.Say("To log in, open this address in any browser and enter the code %s:", speech(asked.UserCode))
-	c.cfg.Say("  %s", speech(asked.VerificationURI))
+	c.cfg.Say("To log in, open this address in any browser and enter the code %s:", redact.Line(asked.UserCode))
+	c.cfg.Say("  %s", redact.Line(asked.VerificationURI))
 	if checkURL(asked.VerificationURIComplete) == nil {
 		c.cfg.Say("or this one, if it shows the same code:")
-		c.cfg.Say("  %s", speech(asked.VerificationURIComplete))
+		c.cfg.Say("  %s", redact.Line(asked.VerificationURIComplete))
 	}
 	tokens, err := i.oauth.DeviceAccessToken(ctx, asked, oauth2.VerifierOption(verifier))
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil { // the code's own time, which x/oauth2 counts

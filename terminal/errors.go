@@ -8,10 +8,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+
+	"github.com/example-org/authgate/redact"
 )
 
 // loginOverError says that a refresh token is of no use any more.
@@ -28,7 +29,7 @@ func discoveryError(ctx context.Context, err error) error {
 	var unreachable *unreachableError
 	switch {
 	case errors.As(err, &mismatch):
-		return fmt.Errorf("it calls itself %s; write that, to the last slash", quoted(mismatch.Discovered))
+		return fmt.Errorf("it calls itself %s; write that, to the last slash", redact.Quoted(mismatch.Discovered))
 	case errors.As(err, &unreachable):
 		return unreachable
 	case ctx.Err() != nil:
@@ -51,7 +52,7 @@ func verificationError(ctx context.Context, err error, now time.Time) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	default: // issuer, audience, signature: go-oidc's words, which quote claims and no token
-		return refused("%s", speech(strings.TrimPrefix(err.Error(), "oidc: ")))
+		return refused("%s", redact.Line(strings.TrimPrefix(err.Error(), "oidc: ")))
 	}
 }
 
@@ -75,7 +76,7 @@ func answerError(ctx context.Context, what string, err error) error {
 // mend says what the answer was, and what to do about it. 401 is for client
 // authentication alone (RFC 6749, 5.2); Dex also says access_denied with it.
 func mend(answer *oauth2.RetrieveError) string {
-	code := errorCode(answer.ErrorCode)
+	code := redact.ErrorCode(answer.ErrorCode)
 	said := strings.TrimSpace(strconv.Itoa(answer.Response.StatusCode) + " " + code)
 	switch {
 	case code == "access_denied":
@@ -101,7 +102,7 @@ func mend(answer *oauth2.RetrieveError) string {
 func refreshError(ctx context.Context, err error) error {
 	var answer *oauth2.RetrieveError
 	if errors.As(err, &answer) {
-		code := errorCode(answer.ErrorCode)
+		code := redact.ErrorCode(answer.ErrorCode)
 		switch {
 		case answer.Response.StatusCode >= http.StatusInternalServerError:
 			return fmt.Errorf("the issuer could not refresh the login (it answered %d): it or what stands behind it is in trouble, "+
@@ -112,35 +113,5 @@ func refreshError(ctx context.Context, err error) error {
 	}
 	return answerError(ctx, "to refresh the login", err)
 }
-
-// errorCode passes an OAuth error code on, and nothing that only claims to be one.
-func errorCode(s string) string {
-	if len(s) > 64 || strings.ContainsFunc(s, func(r rune) bool {
-		return r != '_' && r != '-' && r != '.' && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
-	}) {
-		return "unknown_error"
-	}
-	return s
-}
-
-// speech makes foreign words fit for one line of a terminal.
-func speech(s string) string {
-	const most = 300
-	var b strings.Builder
-	n := 0
-	for _, r := range s {
-		if n++; n > most {
-			b.WriteString("…")
-			break
-		}
-		if !unicode.IsPrint(r) {
-			r = ' '
-		}
-		b.WriteRune(r)
-	}
-	return strings.TrimSpace(b.String())
-}
-
-func quoted(s string) string { return strconv.Quote(speech(s)) }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

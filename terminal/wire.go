@@ -9,8 +9,9 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"time"
+
+	"github.com/example-org/authgate/redact"
 )
 
 const (
@@ -47,7 +48,7 @@ func (e *unreachableError) Unwrap() error { return e.cause }
 // refuseRedirect never follows: a 307 of the token endpoint would hand the code and
 // the refresh token to whoever it names.
 func refuseRedirect(to *http.Request, via []*http.Request) error {
-	return &unreachableError{at: address(via[len(via)-1]), reason: "it redirects to " + place(to.URL) +
+	return &unreachableError{at: redact.Request(via[len(via)-1]), reason: "it redirects to " + redact.URL(to.URL) +
 		", which is not followed; name the issuer by the address that answers by itself"}
 }
 
@@ -60,11 +61,15 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(req.Context(), attemptTimeout)
 	defer cancel()
 	fail := func(reason string) (*http.Response, error) {
-		return nil, &unreachableError{at: address(req), reason: reason, cause: context.Cause(req.Context())}
+		return nil, &unreachableError{at: redact.Request(req), reason: reason, cause: context.Cause(req.Context())}
 	}
 	resp, err := w.base.RoundTrip(req.WithContext(ctx))
 	if err != nil {
-		return fail(reason(err))
+		why := redact.Failure(err)
+		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+			why += "; --ca-file (issuer.caFile) names a further authority to trust"
+		}
+		return fail(why)
 	}
 	defer resp.Body.Close() // what was read is all there is
 	if req.Method == http.MethodGet && resp.StatusCode != http.StatusOK && resp.StatusCode/100 != 3 {
@@ -79,35 +84,4 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
-}
-
-// address names a request in an error: without its query, where secrets travel.
-func address(req *http.Request) string { return req.Method + " " + place(req.URL) }
-
-func place(u *url.URL) string {
-	return speech((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String())
-}
-
-// reason quotes only errors whose text is made of addresses and certificates.
-func reason(err error) string {
-	var (
-		timeout interface{ Timeout() bool }
-		cert    *tls.CertificateVerificationError
-		op      *net.OpError
-		noTLS   tls.RecordHeaderError
-	)
-	switch {
-	case errors.Is(err, context.Canceled):
-		return "given up"
-	case errors.As(err, &cert):
-		return cert.Error() + "; --ca-file (issuer.caFile) names a further authority to trust"
-	case errors.As(err, &op):
-		return op.Error()
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return "no answer in time"
-	case errors.As(err, &noTLS):
-		return "it does not speak TLS, although https was asked for"
-	default:
-		return "what it answers is not HTTP, or a proxy on the way refused"
-	}
 }
