@@ -1,6 +1,7 @@
 // Package dashboards is two sample dashboards with the pages and the HTTP
 // surface of Argo CD and Argo Workflows: real paths, JSON, an event stream, a
-// WebSocket, and Dex served through the one as argocd-server does it.
+// WebSocket, gRPC, and Dex served through the one as argocd-server does it. What a
+// path, a form or a connection means is found by the libraries of the real servers.
 //
 // They know no login. They show whom they were told about in X-Forwarded-User
 // and its like, and as whom a request runs by the credential that it brings, which
