@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -187,6 +188,35 @@ func TestTheArgoCommandIsToldWhyItMayNot(t *testing.T) {
 	}
 	if err := s.Leaks(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// The pages and the API as a browser asks for them, in a session.
+func TestPeopleUseArgoWorkflowsWithoutALoginOfItsOwn(t *testing.T) {
+	apply(t, rbac)
+	s, at := behind(t, viewersCalls)
+	alice := arrive(t, s, "alice")
+	a, err := alice.Open(t.Context(), s.Workflows+"/login?redirect="+url.QueryEscape(s.Workflows+"/workflows/argo"))
+	if err != nil || a.Status != http.StatusOK || a.URL.Path != "/workflows/argo" || !strings.Contains(a.Body, "<title>Argo</title>") {
+		t.Fatalf("%v: ended at %s with %d: %s", err, a.URL, a.Status, a.Body)
+	}
+	eventually(t, "the stream of workflows to tell of one", func() bool { // a young API server refuses a watch now and then
+		events, err := alice.Listen(t.Context(), s.Workflows+"/api/v1/workflow-events/argo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer events.Close() // only read
+		at("alice", true).must("submit", at("alice", true).file)
+		event, err := events.Next()
+		return err == nil && strings.Contains(event, `"object"`)
+	})
+	for path, want := range map[string]int{
+		"/api/v1/workflows/argo": http.StatusOK, "/api/v1/workflows/": http.StatusOK, // all namespaces
+		"/api/v1/workflow-templates/argo": http.StatusOK, "/api/v1/version": http.StatusOK, "/api/v1/workflows/argo%2Fx": http.StatusBadRequest,
+	} {
+		if a, err := alice.Fetch(t.Context(), http.MethodGet, s.Workflows+path, ""); err != nil || a.Status != want {
+			t.Errorf("%s: %v %d %s, want %d", path, err, a.Status, a.Body, want)
+		}
 	}
 }
 
