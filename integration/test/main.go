@@ -30,7 +30,7 @@ type step struct {
 // fuzzBudget is enough to fall over a new fault in each target, not to search for
 // one. It counts executions, because Go 1.26 now and then reports the end of a
 // time as a failure (golang/go#75804).
-var fuzzBudget = []string{"-fuzztime=100000x", "-fuzzminimizetime=100x"}
+var fuzzBudget = []string{"-fuzztime=40000x", "-fuzzminimizetime=100x"}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
