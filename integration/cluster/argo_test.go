@@ -45,17 +45,7 @@ func behind(t *testing.T, rows string) (s *stage.Stage, at func(login string, ht
 	s = set(t, stage.Options{Workflows: server.URL, Config: func(yaml string, _ stage.Files) string {
 		return strings.Replace(yaml, "hosts: ["+stage.WorkflowsHost+"]", "hosts: ["+stage.WorkflowsHost+", localhost]", 1)
 	}})
-	policy, err := s.Files.ReadPolicy()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Files.WritePolicy(policy + rows); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the policy", func() bool {
-		log, err := s.Files.ReadLog()
-		return err == nil && strings.Contains(log, "generation=2")
-	})
+	rewrite(t, s, rows)
 	address, err := url.Parse(s.Workflows)
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,7 @@
 //go:build unix
 
 // Package cluster_test is what needs a Kubernetes: a real API server, and the real
-// Argo Workflows on it, with its own command, all through authgate. There is no node,
+// Argo CD and Argo Workflows on it, with their own commands, all through authgate. There is no node,
 // and so no pod ever runs.
 package cluster_test
 
@@ -30,7 +30,8 @@ import (
 var (
 	cluster   *kube.Server
 	workflows *argo.Workflows
-	server    *argo.Server
+	server    *argo.Server // of Workflows
+	cd        *argo.CD
 	binaries  stage.Binaries
 	rbac      string // examples/argo-workflows/rbac.yaml
 )
@@ -66,6 +67,16 @@ kind: ClusterRoleBinding
 metadata: {name: argo-server-binding}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: argo-server-cluster-role}
 subjects: [{kind: ServiceAccount, name: argo-server, namespace: argo}]
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: argocd-server, namespace: argocd}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: argocd-server}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
+subjects: [{kind: ServiceAccount, name: argocd-server, namespace: argocd}]
 `
 
 func TestMain(m *testing.M) {
@@ -88,7 +99,10 @@ func run(m *testing.M) (code int, err error) {
 	if err := kube.Build(ctx, apiserver, os.Stderr); err != nil {
 		return 0, err
 	}
-	if workflows, err = argo.Build(ctx, dir, os.Stderr); err != nil {
+	if workflows, err = argo.BuildWorkflows(ctx, dir, os.Stderr); err != nil {
+		return 0, err
+	}
+	if cd, err = argo.BuildCD(ctx, dir, os.Stderr); err != nil {
 		return 0, err
 	}
 	if binaries, err = stage.Build(ctx, dir, true, os.Stderr); err != nil {
@@ -103,11 +117,15 @@ func run(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, cluster.Stop()) }()
+	kinds, err := cd.Manifests()
+	if err != nil {
+		return 0, err
+	}
 	manifests, err := workflows.Manifests()
 	if err != nil {
 		return 0, err
 	}
-	if err := cluster.Apply(ctx, ours+"\n---\n"+manifests); err != nil {
+	if err := cluster.Apply(ctx, ours+"\n---\n"+manifests+"\n---\n"+kinds); err != nil {
 		return 0, err
 	}
 	kubeconfig := filepath.Join(dir, "argo-server.kubeconfig")
@@ -182,6 +200,25 @@ func apply(t *testing.T, manifests string) {
 		if err := cluster.Delete(context.Background(), manifests); err != nil { // the test's own context has ended
 			t.Error(err)
 		}
+	})
+}
+
+// rewrite adds rows to the policy and waits until they are in force.
+func rewrite(t *testing.T, s *stage.Stage, rows string) {
+	t.Helper()
+	if rows == "" {
+		return
+	}
+	policy, err := s.Files.ReadPolicy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Files.WritePolicy(policy + rows); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the policy", func() bool {
+		log, err := s.Files.ReadLog()
+		return err == nil && strings.Contains(log, "generation=2")
 	})
 }
 

@@ -43,6 +43,7 @@ func Build(ctx context.Context, out string, progress io.Writer) error {
 		Name:    "kube-apiserver",
 		Dir:     filepath.Join("..", "kube", "apiserver"),
 		Package: "k8s.io/kubernetes/cmd/kube-apiserver",
+		Flags:   []string{"-ldflags=-s -w"},
 		Env:     []string{"CGO_ENABLED=0"},
 		Hint:    " (some 1600 packages: five minutes the first time, seconds later on)",
 	}, out, progress)

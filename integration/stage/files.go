@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"fmt"
@@ -51,17 +52,14 @@ func (f Files) write(ctx context.Context, o Options, p ports, issuer, backchanne
 	if err != nil {
 		return fmt.Errorf("running authgate keygen: %w", err)
 	}
-	workflows := o.Workflows
-	if workflows == "" {
-		workflows = upstreams[1].URL()
-	}
+	argoCD, workflows := cmp.Or(o.ArgoCD, upstreams[0].URL()), cmp.Or(o.Workflows, upstreams[1].URL())
 	var yaml strings.Builder
 	err = config.Execute(&yaml, map[string]any{
 		"Port": p.authgate, "Admin": p.admin, "Issuer": issuer, "Backchannel": backchannel,
 		"ClientID": dexClient, "Files": f,
 		"HeadersOnly": o.HeadersOnly,
 		"ArgoCDHost":  ArgoCDHost, "WorkflowsHost": WorkflowsHost,
-		"ArgoCD": upstreams[0].URL(), "Workflows": workflows,
+		"ArgoCD": argoCD, "Workflows": workflows,
 	})
 	if err != nil {
 		return err

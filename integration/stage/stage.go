@@ -61,7 +61,8 @@ type Options struct {
 	DexIDTokens  string                            // how long Dex's ID tokens last
 	HeadersOnly  bool                              // the dashboards are shown no credential, and ask for none
 	Accounts     dashboards.Credential             // how Argo Workflows knows who asks, where it is not by the stage's own tokens
-	Workflows    string                            // the address of a real argo-server, which takes the dashboard's place
+	ArgoCD       string                            // the address of a real argocd-server, which takes the dashboard's place
+	Workflows    string                            // the same for a real argo-server
 	Env          []string                          // of authgate, on top of the process's own
 	NoDex        bool                              // Dex is started later, or never
 	NoAuthgate   bool                              // the test starts authgate itself
@@ -253,6 +254,9 @@ func (s *Stage) Close() error {
 
 // ArgoCDSaw is the header of the request that reached Argo CD last.
 func (s *Stage) ArgoCDSaw() http.Header { return s.dashboards[0].Saw() }
+
+// DexAddress is where Dex is inside the cluster, without path.
+func (s *Stage) DexAddress() string { return "http://" + s.dexOptions.Listen }
 
 // Behind is where both dashboards are without authgate.
 func (s *Stage) Behind() (argoCD, workflows string) {
