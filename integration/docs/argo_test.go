@@ -44,8 +44,9 @@ func TestArgoCDTakesTheTokensThatAuthgateShows(t *testing.T) {
 			Config         map[string]any
 		}
 		StaticClients []struct {
-			ID, Name, SecretEnv string
-			RedirectURIs        []string
+			ID, Name, SecretEnv        string
+			RedirectURIs, TrustedPeers []string
+			Public                     bool
 		}
 	}](t, cm.Data["dex.config"])
 	gate := strictly[map[string]any](t, read(t, "examples/authgate.yaml"))
@@ -53,6 +54,9 @@ func TestArgoCDTakesTheTokensThatAuthgateShows(t *testing.T) {
 	client := dex.StaticClients[0]
 	if oidc.Issuer != issuer["url"] || !slices.Contains(oidc.AllowedAudiences, client.ID) || oidc.ClientID != client.ID {
 		t.Errorf("Argo CD takes tokens of %s for %q, authgate shows those of %s for %s", oidc.Issuer, oidc.AllowedAudiences, issuer["url"], client.ID)
+	}
+	if terminal := dex.StaticClients[1]; !terminal.Public || !slices.Equal(client.TrustedPeers, []string{terminal.ID}) || !strings.Contains(read(t, "docs/argo.md"), "--client-id "+terminal.ID+" ") {
+		t.Errorf("terminals log in by %+v, whom %s trusts: %q", terminal, client.ID, client.TrustedPeers)
 	}
 	for _, u := range gate["upstreams"].([]any) {
 		host := u.(map[string]any)["hosts"].([]any)[0].(string)
