@@ -21,6 +21,7 @@ import (
 	"github.com/example-org/authgate/integration/kube"
 	"github.com/example-org/authgate/integration/stage"
 	"github.com/example-org/authgate/integration/visitor"
+	"github.com/example-org/authgate/integration/wait"
 )
 
 // cluster is an API server that all tests share, with what Argo Workflows needs,
@@ -224,17 +225,7 @@ func rewrite(t *testing.T, s *stage.Stage, rows string) {
 
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("waited in vain for %s", what)
-		case <-tick.C:
-		}
-	}
+	wait.For(t, 30*time.Second, what, holds)
 }
 
 // page is what somebody sees on Argo Workflows.

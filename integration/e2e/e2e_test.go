@@ -16,6 +16,7 @@ import (
 
 	"github.com/example-org/authgate/integration/stage"
 	"github.com/example-org/authgate/integration/visitor"
+	"github.com/example-org/authgate/integration/wait"
 )
 
 var binaries stage.Binaries // set by TestMain, never after
@@ -187,15 +188,5 @@ func explained(t *testing.T, s *stage.Stage, a visitor.Answer) string {
 // eventually waits for something that happens soon, but not at once.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("waited in vain for %s", what)
-		case <-tick.C:
-		}
-	}
+	wait.For(t, 30*time.Second, what, holds)
 }

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/example-org/authgate/integration/wait"
 )
 
 // TestGarbageOfAnUpstreamStaysThere: whatever an upstream says, the client is
@@ -198,7 +200,7 @@ func TestMismatchedUpgradeLeavesNothingOpen(t *testing.T) {
 			}
 		}
 	}
-	eventually(t, 5*time.Second, "authgate to close its ends", func() bool { return open.Load() == 0 })
+	wait.For(t, 5*time.Second, "authgate to close its ends", func() bool { return open.Load() == 0 })
 }
 
 // TestUpstreamCannotSetTheSession: a dashboard is not trusted with the sessions

@@ -32,6 +32,7 @@ import (
 
 	"github.com/example-org/authgate/integration/issuer"
 	"github.com/example-org/authgate/integration/program"
+	"github.com/example-org/authgate/integration/wait"
 )
 
 var (
@@ -245,7 +246,7 @@ func (g *gate) records() []record {
 func (g *gate) awaitRecord(path string) record {
 	g.t.Helper()
 	var found record
-	eventually(g.t, 5*time.Second, "an audit record of "+path, func() bool {
+	wait.For(g.t, 5*time.Second, "an audit record of "+path, func() bool {
 		for _, r := range g.records() {
 			if r.Path == path {
 				found = r
@@ -297,7 +298,7 @@ func (g *gate) cost() cost {
 func (g *gate) returnsTo(before cost) {
 	g.t.Helper()
 	var now cost
-	if !holdsSoon(g.t, 20*time.Second, func() bool {
+	if !wait.Holds(g.t, 20*time.Second, func() bool {
 		g.upstream.hangUp()
 		now = g.cost()
 		return now.goroutines <= before.goroutines+8 && now.descriptors <= before.descriptors+6
@@ -314,30 +315,6 @@ func (g *gate) signIn() string {
 		g.t.Fatal(err)
 	}
 	return cookie
-}
-
-// eventually waits for something that happens soon, but not at once.
-func eventually(t *testing.T, within time.Duration, what string, holds func() bool) {
-	t.Helper()
-	if !holdsSoon(t, within, holds) {
-		t.Fatalf("waited in vain for %s", what)
-	}
-}
-
-func holdsSoon(t *testing.T, within time.Duration, holds func() bool) bool {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), within)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-tick.C:
-		}
-	}
-	return true
 }
 
 func dial(t *testing.T, address string) net.Conn {
