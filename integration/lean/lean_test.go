@@ -17,9 +17,9 @@ import (
 const (
 	root       = "../.."
 	module     = "github.com/example-org/authgate/"
-	maxModules = 100      // of the whole graph, the main module included
-	maxBinary  = 30 << 20 // bytes, stripped
-	maxChain   = 4        // imports from the program down to its last leaf
+	maxModules = 100        // of the whole graph, the main module included
+	maxBinary  = 30_000_000 // bytes, stripped
+	maxChain   = 4          // imports from the program down to its last leaf
 )
 
 func goCommand(t *testing.T, args ...string) string {
