@@ -84,7 +84,10 @@ func terminate(t *testing.T, s *stage.Stage) {
 	if err := s.Authgate.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "readiness to fail", func() bool { return curl(t, s.Admin+"/readyz").Status == http.StatusServiceUnavailable })
+	eventually(t, "the end to begin", func() bool { return logHolds(t, s, "shutting down") })
+	if a := curl(t, s.Admin+"/readyz"); a.Status != http.StatusServiceUnavailable {
+		t.Errorf("readiness: %d", a.Status)
+	}
 }
 
 func wantExit(t *testing.T, s *stage.Stage) {
