@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -38,6 +39,10 @@ var (
 	errCAs      = errors.New("has no TLS, and session.redis.caFile is set; write rediss://, or leave caFile out")
 )
 
+// silence ends what the client writes to stderr past slog; what matters comes back
+// as an error. Its logger is the whole process's, and not to be set while clients run.
+var silence = sync.OnceFunc(func() { redis.SetLogger(&logging.VoidLogger{}) })
+
 // dialRedis makes the client that a URL asks for, and dials nothing: one server;
 // with addr=, a cluster; with master_name=, what sentinels name.
 func dialRedis(address string, pool *x509.CertPool) (redis.UniversalClient, error) {
@@ -52,7 +57,7 @@ func dialRedis(address string, pool *x509.CertPool) (redis.UniversalClient, erro
 	if err := checkRedisURL(u, q, pool); err != nil {
 		return nil, err
 	}
-	redis.SetLogger(&logging.VoidLogger{}) // it writes to stderr past slog; what matters comes back as an error
+	silence()
 	maint := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	switch {
 	case q.Has("master_name"):
