@@ -19,11 +19,15 @@ import (
 const maxLine = 200
 
 // Line makes foreign words fit for one line.
-func Line(s string) string {
+func Line(s string) string { return Within(s, maxLine) }
+
+// Within is Line for what may have most characters: an address that somebody has to
+// open is of no use without its end.
+func Within(s string, most int) string {
 	var b strings.Builder
 	n := 0
 	for _, r := range s {
-		if n++; n > maxLine {
+		if n++; n > most {
 			b.WriteString("…")
 			break
 		}

@@ -29,6 +29,9 @@ func TestForeignWordsStayInOneLine(t *testing.T) {
 			t.Errorf("%q becomes %q, want %q", in, got, want)
 		}
 	}
+	if got := redact.Within(strings.Repeat("x", 250), 300); len(got) != 250 {
+		t.Errorf("within 300: %d", len(got))
+	}
 	if got := redact.Quoted("a\"\nb"); got != `"a\" b"` {
 		t.Errorf("quoted: %s", got)
 	}

@@ -11,6 +11,9 @@ import (
 	"github.com/example-org/authgate/redact"
 )
 
+// maxAddress is how many characters of an address are told.
+const maxAddress = 300
+
 // byDevice logs in by a code that the person enters in a browser anywhere: RFC 8628.
 // PKCE is not part of that; Dex takes it, and others ignore what they do not know
 // (RFC 6749, 3.1).
@@ -32,10 +35,10 @@ func (c *Client) byDevice(ctx context.Context, i *issuer) (record, error) {
 		return record{}, errors.New("the issuer's answer to a login by code lacks device_code, user_code or verification_uri (RFC 8628, 3.2)")
 	}
 	c.cfg.Say("To log in, open this address in any browser and enter the code %s:", redact.Line(asked.UserCode))
-	c.cfg.Say("  %s", redact.Line(asked.VerificationURI))
+	c.cfg.Say("  %s", redact.Within(asked.VerificationURI, maxAddress))
 	if checkURL(asked.VerificationURIComplete) == nil {
 		c.cfg.Say("or this one, if it shows the same code:")
-		c.cfg.Say("  %s", redact.Line(asked.VerificationURIComplete))
+		c.cfg.Say("  %s", redact.Within(asked.VerificationURIComplete, maxAddress))
 	}
 	tokens, err := i.oauth.DeviceAccessToken(ctx, asked, oauth2.VerifierOption(verifier))
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil { // the code's own time, which x/oauth2 counts

@@ -21,7 +21,7 @@ type call func(w http.ResponseWriter, r *http.Request, parameters map[string]str
 func (g gateway) handle(method, template string, c call) {
 	compiler, err := httprule.Parse(template)
 	if err != nil {
-		panic(err) // the templates are written below; a test opens each
+		panic(err) // the templates stand in this package; its tests make every gateway
 	}
 	t := compiler.Compile()
 	// As protoc-gen-grpc-gateway writes it.
