@@ -106,7 +106,7 @@ func decodeStruct(at place, into reflect.Value) {
 		}
 		decode(value, into.Field(f.index))
 		if f.isFile {
-			resolveFiles(at.report, into.Field(f.index))
+			resolveFiles(value, into.Field(f.index))
 		}
 	}
 }
@@ -122,7 +122,7 @@ func (p place) unknown(key *yaml.Node, known []string) {
 		}
 	}
 	p.at = key
-	p.fault("unknown key "+quote(key.Value), mend)
+	p.fault("unknown key "+p.word(key.Value, known...), mend)
 }
 
 func decodeMap(at place, into reflect.Value) {
@@ -188,12 +188,15 @@ func (p place) text(wanted, mend string) (string, bool) {
 	return "", false
 }
 
-func resolveFiles(r *report, v reflect.Value) {
+func resolveFiles(at place, v reflect.Value) {
 	if v.Kind() == reflect.String {
-		v.SetString(r.resolve(v.String()))
+		if notPath(v.String()) {
+			at.refusePath(v.String())
+		}
+		v.SetString(at.report.resolve(v.String()))
 		return
 	}
 	for i := range v.Len() {
-		v.Index(i).SetString(r.resolve(v.Index(i).String()))
+		resolveFiles(at.item(i), v.Index(i))
 	}
 }

@@ -32,6 +32,7 @@ type place struct {
 	value  *yaml.Node // nil where nothing is written; never an alias
 	at     *yaml.Node // where a fault of the value points; nil: at the file as a whole
 	above  *yaml.Node // where a fault of something missing beneath points
+	hidden bool       // a secret may be written here as a key: no fault repeats one
 }
 
 // written reports whether the file holds a value here. A key with nothing behind

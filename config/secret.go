@@ -23,6 +23,7 @@ type Secret struct {
 type source struct {
 	key       string // where in the tree, for errors
 	file, env string
+	written   string // file, as it stands in the configuration
 	// A pointer to a string, because fmt calls no method on what lies in an
 	// unexported field of somebody else's struct: what it prints is an address.
 	plain *string
@@ -37,9 +38,9 @@ func (s Secret) Source() string {
 	case s.from == nil:
 		return "nowhere"
 	case s.from.file != "":
-		return "file " + s.from.file
+		return shownFile(s.from.written, s.from.file)
 	case s.from.env != "":
-		return "environment variable " + s.from.env
+		return shownVariable(s.from.env)
 	default:
 		return "the configuration"
 	}
@@ -75,7 +76,7 @@ func (s Secret) Reveal() (string, error) {
 	case s.from.env != "":
 		var set bool
 		if value, set = os.LookupEnv(s.from.env); !set {
-			return "", fmt.Errorf("%s: %w", s.from.key, unset(s.Source()))
+			return "", fmt.Errorf("%s: %w", s.from.key, unset(s.Source()+" is not set"+nameNotValue(s.from.env)))
 		}
 	}
 	if strings.TrimSpace(value) == "" {
@@ -87,7 +88,7 @@ func (s Secret) Reveal() (string, error) {
 // unset is a variable that is not there, and to errors.Is what a missing file is.
 type unset string
 
-func (u unset) Error() string   { return string(u) + " is not set" }
+func (u unset) Error() string   { return string(u) }
 func (unset) Is(err error) bool { return err == fs.ErrNotExist }
 
 // withoutPath keeps "no such file or directory" of an error whose path is told
@@ -123,6 +124,7 @@ func readSecret(at place) Secret {
 			return Secret{&source{key: at.path, plain: &plain}}
 		}
 	}
+	at.hidden = true // what stands in the place of file or env may be the secret itself
 	found := source{key: at.path}
 	for name, value := range at.pairs() {
 		var into *string
@@ -140,14 +142,18 @@ func readSecret(at place) Secret {
 			continue
 		}
 		var ok bool
-		if *into, ok = value.text("a string", "put it in quotes"); ok && *into == "" {
+		*into, ok = value.text("a string", "put it in quotes")
+		switch {
+		case ok && *into == "":
 			value.refuse("is empty", forms)
+		case ok && name == "file" && notPath(*into):
+			value.refusePath(*into)
 		}
 		if !ok || *into == "" {
 			at.report.broken[at.path] = true
 		}
 	}
-	found.file = at.report.resolve(found.file)
+	found.written, found.file = found.file, at.report.resolve(found.file)
 	switch {
 	case found.file != "" && found.env != "":
 		at.refuse("has both a file and an environment variable", "keep one of them")

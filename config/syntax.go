@@ -39,6 +39,7 @@ func (r *report) syntax(err error, data []byte) {
 		what = "a tab in the indentation"
 	case anchor != nil:
 		at = r.offset(data, max(bytes.Index(data, []byte("*"+anchor[1])), 0))
+		what = "unknown anchor referenced" // its name may be a secret without quotes
 		mend = "put a value that begins with * in quotes"
 	case strings.Contains(what, "expected alphabetic or numeric character"):
 		mend = "put a value that begins with * or & in quotes" // hosts: [*]

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/example-org/authgate/fault"
 )
 
 // pairs walks a mapping, and refuses what strict YAML leaves open: keys that are
@@ -32,7 +34,7 @@ func (p place) pairs() iter.Seq2[string, place] {
 				here.fault("a key must be a plain word, not "+describe(key), "")
 				continue
 			case first[key.Value] != nil:
-				here.fault("the key "+quote(key.Value)+" is written twice",
+				here.fault("the key "+p.word(key.Value)+" is written twice",
 					"line "+strconv.Itoa(first[key.Value].Line)+" has it already; keep one")
 				continue
 			}
@@ -72,9 +74,20 @@ func describe(n *yaml.Node) string {
 		return "nothing"
 	case tag == "!!merge":
 		return "<<"
-	default:
+	case strings.HasPrefix(tag, "!!"):
 		return "a value with the tag " + quote(tag)
+	default: // a word behind ! is the value itself, more often than not
+		return "a value with a tag of its own"
 	}
+}
+
+// word repeats a key, unless that may be a secret in the wrong place. A slip of the
+// pen in a key that is known is none.
+func (p place) word(key string, known ...string) string {
+	if _, slip := fault.Nearest(key, known); p.hidden && !slip {
+		return "(" + characters(key) + ", not shown)"
+	}
+	return quote(key)
 }
 
 // field is a key of a section.

@@ -184,7 +184,7 @@ func (p *parts) lookAtKeys() []doctor.Finding {
 		}
 	}
 	found := []doctor.Finding{{State: doctor.OK, Said: fmt.Sprintf("%d keys; the first seals", count)}}
-	if path, isFile := strings.CutPrefix(p.config.Session.Keys.Source(), "file "); isFile {
+	if path := p.config.Session.Keys.File(); path != "" {
 		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o007 != 0 {
 			found = append(found, doctor.Finding{State: doctor.Warn, Said: "everybody on this machine may read the keys", Mend: "chmod o= " + path})
 		}
