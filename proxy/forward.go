@@ -220,7 +220,7 @@ func (f *passage) received(res *http.Response) error {
 
 func (f *passage) answered() {
 	f.x.answered = f.p.now()
-	f.p.metrics.upstreamSeconds.Observe(f.x.answered.Sub(f.sent).Seconds())
+	f.p.metrics.upstreamSeconds[f.x.route.name].Observe(f.x.answered.Sub(f.sent).Seconds())
 }
 
 // stillAllowed judges a stream once more when its answer has come: a policy that

@@ -77,7 +77,8 @@ func TestNewPolicyIsInForceForTheNextRequest(t *testing.T) {
 		`authgate_policy_reloads_total{result="ok"} 2`, `authgate_policy_reloads_total{result="error"} 1`,
 		"authgate_policy_generation 2", `authgate_policy_info{hash="` + load(t, rules+more).Hash() + `"} 1`, `authgate_requests_total{code="403",decision="deny",upstream="argocd"} 1`,
 		`authgate_requests_total{code="200",decision="allow",upstream="argocd"} 2`,
-		"authgate_request_seconds_count 3", "authgate_decision_seconds_count 3", "authgate_upstream_seconds_count 2", "authgate_issuer_up 1",
+		`authgate_request_seconds_count{upstream="argocd"} 3`, `authgate_request_seconds_count{upstream=""} 0`, `authgate_request_seconds_count{upstream="reports"} 0`,
+		`authgate_upstream_seconds_count{upstream="argocd"} 2`, "authgate_decision_seconds_count 3", "authgate_issuer_up 1",
 		"authgate_policy_age_seconds ", `authgate_logins_total{result="ok"} 0`,
 	} {
 		if !strings.Contains(metrics, want) {

@@ -18,9 +18,9 @@ type metrics struct {
 	requests        *prometheus.CounterVec
 	counters        atomic.Pointer[map[answerKind]prometheus.Counter] // those of requests; each map is never written again
 	learning        sync.Mutex                                        // one map at a time
-	requestSeconds  prometheus.Histogram
+	requestSeconds  map[string]prometheus.Observer                    // :: upstream, empty for authgate itself → how long its requests took
 	decisionSeconds prometheus.Histogram
-	upstreamSeconds prometheus.Histogram
+	upstreamSeconds map[string]prometheus.Observer // :: upstream → how long its response headers took
 	logins          *prometheus.CounterVec
 	refreshes       map[string]prometheus.Counter // :: what a renewal came to → how often
 	reloads         *prometheus.CounterVec
@@ -38,18 +38,20 @@ var (
 
 func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 	register := promauto.With(r)
-	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
-		return register.NewHistogram(prometheus.HistogramOpts{
-			Name: name, Help: help, Buckets: buckets, NativeHistogramBucketFactor: 1.1,
-		})
+	histogram := func(name, help string, buckets []float64) prometheus.HistogramOpts {
+		return prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets, NativeHistogramBucketFactor: 1.1}
 	}
+	requestSeconds := register.NewHistogramVec(histogram("authgate_request_seconds",
+		"Time until a request was served; for streams, until the upstream's header.", requestBuckets), []string{"upstream"})
+	upstreamSeconds := register.NewHistogramVec(histogram("authgate_upstream_seconds",
+		"Time until the upstream's response header.", requestBuckets), []string{"upstream"})
 	m := &metrics{
 		requests: register.NewCounterVec(prometheus.CounterOpts{
 			Name: "authgate_requests_total", Help: "Requests answered or forwarded.",
 		}, []string{"upstream", "decision", "code"}),
-		requestSeconds:  histogram("authgate_request_seconds", "Time until a request was served; for streams, until the upstream's header.", requestBuckets),
-		decisionSeconds: histogram("authgate_decision_seconds", "Time of one policy decision.", decisionBuckets),
-		upstreamSeconds: histogram("authgate_upstream_seconds", "Time until the upstream's response header.", requestBuckets),
+		requestSeconds:  map[string]prometheus.Observer{"": requestSeconds.WithLabelValues("")},
+		decisionSeconds: register.NewHistogram(histogram("authgate_decision_seconds", "Time of one policy decision.", decisionBuckets)),
+		upstreamSeconds: make(map[string]prometheus.Observer),
 		logins: register.NewCounterVec(prometheus.CounterOpts{
 			Name: "authgate_logins_total", Help: "Logins that came back from the issuer.",
 		}, []string{"result"}),
@@ -95,6 +97,8 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 			Name: "authgate_streams", Help: "WebSockets, event streams and gRPC calls that are open.",
 			ConstLabels: prometheus.Labels{"upstream": u.name},
 		}, func() float64 { return float64(p.streams.count[u.name].Load()) })
+		m.requestSeconds[u.name] = requestSeconds.WithLabelValues(u.name)
+		m.upstreamSeconds[u.name] = upstreamSeconds.WithLabelValues(u.name)
 		m.granted[u.name] = differences.WithLabelValues(u.name, "granted")
 		m.revoked[u.name] = differences.WithLabelValues(u.name, "revoked")
 	}
@@ -133,7 +137,7 @@ func (m *metrics) request(upstream string, decision audit.Decision, code int, to
 		code = 0
 	}
 	m.counter(answerKind{upstream, decision, code}).Inc()
-	m.requestSeconds.Observe(took.Seconds())
+	m.requestSeconds[upstream].Observe(took.Seconds())
 }
 
 // counter finds the counter of a kind without joining and hashing its labels

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -51,27 +50,15 @@ func unknownCommand(cmd *cobra.Command, word string) error {
 	return errors.New(what)
 }
 
-// version is set by release builds: -ldflags "-X main.version=v1.2.3".
-var version string
-
 func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "authgate %s %s %s/%s\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			b := readBuildInfo()
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "authgate %s %s %s/%s\n", b.version, b.goVersion, runtime.GOOS, runtime.GOARCH)
 			return err
 		},
 	}
-}
-
-func buildVersion() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(unknown)"
 }

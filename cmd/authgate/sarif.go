@@ -95,7 +95,7 @@ const (
 // to the working directory, which should be the root of the repository.
 func writeSARIF(w io.Writer, findings []policy.Finding) error {
 	run := sarifRun{ColumnKind: "unicodeCodePoints", Results: []sarifResult{}}
-	run.Tool.Driver = sarifDriver{Name: "authgate", Version: buildVersion(), InformationURI: homePage}
+	run.Tool.Driver = sarifDriver{Name: "authgate", Version: readBuildInfo().version, InformationURI: homePage}
 	index := map[string]int{}
 	for i, check := range policy.Checks() {
 		index[check.Code] = i

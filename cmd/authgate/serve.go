@@ -99,6 +99,8 @@ func serve(ctx context.Context, file string, log leveled, stdout, stderr io.Writ
 
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	build := readBuildInfo()
+	build.register(registry)
 	issuer := newRelyingParty(parts.issuer, registry, log.Logger)
 	bearers := identity.NewBearers(issuer, bearersOf(c), log.Logger)
 	accounts := newAccounts(c, log.Logger)
@@ -130,7 +132,7 @@ func serve(ctx context.Context, file string, log leveled, stdout, stderr io.Writ
 	broken := make(chan error, 2)
 	running.Go(func() { broken <- ports.serveTraffic() })
 	running.Go(func() { broken <- ports.serveAdmin() })
-	log.Info("listening", "listen", ports.trafficOpen.Addr().String(), "admin", ports.adminOpen.Addr().String(), "version", buildVersion())
+	log.Info("listening", "listen", ports.trafficOpen.Addr().String(), "admin", ports.adminOpen.Addr().String(), "version", build.version, "revision", build.revision)
 
 	delay := time.Duration(c.Timeouts.ShutdownDelay)
 	select {
