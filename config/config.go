@@ -77,14 +77,14 @@ func defaultUpstream() Upstream {
 
 func defaultBearer() Bearer { return Bearer{SubjectClaim: "sub"} }
 
-// UpstreamNames lists the upstreams in the order of the file: the names that a
-// policy may use.
+// UpstreamNames lists the names that a policy may use: the upstreams in the order of
+// the file, then those that another authgate serves.
 func (c *Config) UpstreamNames() []string {
-	names := make([]string, len(c.Upstreams))
-	for i, u := range c.Upstreams {
-		names[i] = u.Name
+	names := make([]string, 0, len(c.Upstreams)+len(c.Policy.OtherUpstreams))
+	for _, u := range c.Upstreams {
+		names = append(names, u.Name)
 	}
-	return names
+	return append(names, c.Policy.OtherUpstreams...)
 }
 
 // check asks each section about itself, and then what only the whole can know.
@@ -99,7 +99,7 @@ func (c *Config) check(at place) {
 	c.Issuer.check(at.key("issuer"))
 	checkBearers(c.Bearer, c.Issuer.URL, at.key("bearer"))
 	c.Session.check(at.key("session"))
-	c.Policy.check(at.key("policy"))
+	c.Policy.check(c.Upstreams, at.key("policy"))
 	c.Audit.check(at.key("audit"))
 	c.Timeouts.check(at.key("timeouts"))
 	c.Limits.check(at.key("limits"))

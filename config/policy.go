@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/example-org/authgate/fault"
@@ -11,14 +12,35 @@ type Policy struct {
 	Files       []string `yaml:"files"  is:"file"`
 	Shadow      []string `yaml:"shadow" is:"file"` // decided beside Files, never enforced
 	AllowShrink bool     `yaml:"allowShrink"`      // a reload may lose more than half of the rows
+
+	OtherUpstreams []string `yaml:"otherUpstreams"` // names that rows may use although another authgate serves them
 }
 
-func (p Policy) check(at place) {
+func (p Policy) check(upstreams []Upstream, at place) {
 	if len(p.Files) == 0 {
 		at.key("files").fault("is empty, and nobody would be let in", "name at least one policy.csv")
 	}
 	checkFiles(p.Files, at.key("files"))
 	checkFiles(p.Shadow, at.key("shadow"))
+	p.checkOthers(upstreams, at.key("otherUpstreams"))
+}
+
+// checkOthers wants names that upstreams could have, and none that one here has:
+// which of the two a row means would be left open.
+func (p Policy) checkOthers(upstreams []Upstream, at place) {
+	for i, name := range p.OtherUpstreams {
+		here := at.item(i)
+		switch c := checkUpstreamName(name); {
+		case name == "*":
+			here.fault(`"*" stands for every upstream in rows already`, "write the names of the upstreams that other instances serve")
+		case c.what != "":
+			here.complain(c)
+		case slices.Contains(p.OtherUpstreams[:i], name):
+			here.fault(quote(name)+" is in the list already", "take one of the two out")
+		case slices.ContainsFunc(upstreams, func(u Upstream) bool { return u.Name == name }):
+			here.fault(quote(name)+" is one of this configuration's own upstreams", "take it out: rows may name it anyway")
+		}
+	}
 }
 
 func checkFiles(files []string, at place) {

@@ -154,6 +154,7 @@ func TestTheDocumentedDefaultsAreTheDefaults(t *testing.T) {
 	want.Issuer.ClientSecret, want.Session.Keys = documented.Issuer.ClientSecret, documented.Session.Keys
 	want.Upstreams = documented.Upstreams
 	want.TrustedProxies, want.Policy.Shadow = documented.TrustedProxies, documented.Policy.Shadow
+	want.Policy.OtherUpstreams = documented.Policy.OtherUpstreams
 	want.Bearer, want.Issuer.Audiences = documented.Bearer, documented.Issuer.Audiences
 	if got, want := asJSON(t, documented), asJSON(t, want); got != want {
 		t.Errorf("documented %s\ndefault    %s", got, want)

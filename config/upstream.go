@@ -157,11 +157,10 @@ func checkUpstreams(upstreams []Upstream, pathPrefix string, at place) {
 }
 
 func (u Upstream) check(pathPrefix string, at place) {
-	switch {
-	case u.Name == "":
+	if u.Name == "" {
 		at.key("name").fault("is missing", "add the name that policies call it by")
-	case strings.Trim(u.Name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "":
-		at.key("name").fault(quote(u.Name)+" holds more than a-z, 0-9 and -_.", "write a short name such as argocd")
+	} else {
+		at.key("name").complain(checkUpstreamName(u.Name))
 	}
 	if len(u.Hosts) == 0 {
 		at.key("hosts").fault("is missing", `add the names by which browsers reach it, or "*" where there is only one upstream`)
@@ -194,6 +193,17 @@ func (u Upstream) check(pathPrefix string, at place) {
 	if u.HostHeader != "" {
 		at.key("hostHeader").complain(checkAuthority(u.HostHeader))
 	}
+}
+
+// checkUpstreamName is for names that policies use.
+func checkUpstreamName(name string) complaint {
+	switch {
+	case name == "":
+		return complaint{"is empty", "write a short name such as argocd"}
+	case strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "":
+		return complaint{quote(name) + " holds more than a-z, 0-9 and -_.", "write a short name such as argocd"}
+	}
+	return complaint{}
 }
 
 // parseUpstreamURL reads where an upstream is. Its path is the client's, so there

@@ -32,6 +32,7 @@ func (e failed) Unwrap() error { return e.error }
 // exitCode says what went wrong and turns it into a code. Whatever no command
 // has marked is a mistake on the command line.
 func exitCode(stderr io.Writer, err error) int {
+	var starting notStarted
 	var loading notLoaded
 	var working failed
 	switch {
@@ -39,6 +40,9 @@ func exitCode(stderr io.Writer, err error) int {
 		return exitYes
 	case errors.Is(err, errNo):
 		return exitNo
+	case errors.As(err, &starting):
+		starting.speak(stderr)
+		return exitNotLoaded
 	case errors.As(err, &loading):
 		speak(stderr, err)
 		return exitNotLoaded

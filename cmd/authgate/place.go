@@ -83,8 +83,10 @@ func (l *loadedPolicy) served(at place) place {
 	if l.config == nil || at.refused != nil || !at.path.HasCodedSlash() {
 		return at
 	}
-	i := slices.Index(l.config.UpstreamNames(), at.upstream)
-	at.refused = codedSlashRefusal(&l.config.Upstreams[i], at.path)
+	i := slices.IndexFunc(l.config.Upstreams, func(u config.Upstream) bool { return u.Name == at.upstream })
+	if i >= 0 { // else another authgate serves it, and its configuration says which
+		at.refused = codedSlashRefusal(&l.config.Upstreams[i], at.path)
+	}
 	return at
 }
 

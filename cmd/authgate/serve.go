@@ -40,7 +40,8 @@ func newServe() *cobra.Command {
 			if err := logging.check(); err != nil {
 				return err
 			}
-			return serve(cmd.Context(), file, logging.open(cmd.ErrOrStderr()), cmd.OutOrStdout(), cmd.ErrOrStderr())
+			log := logging.open(cmd.ErrOrStderr())
+			return logging.startFailure(log, serve(cmd.Context(), file, log, cmd.OutOrStdout(), cmd.ErrOrStderr()))
 		},
 	}
 	addConfigFlag(cmd, &file)
