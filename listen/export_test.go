@@ -1,4 +1,19 @@
 package listen
 
+import (
+	"net"
+	"time"
+)
+
 // Reserve is for the tests of the limit.
 const Reserve = reserve
+
+// Hurry shortens how long the connections of a port may take nothing, and how
+// many of one address may. It must come before the first.
+func Hurry(l net.Listener, patience, suspicion time.Duration, most int) {
+	if limited, ok := l.(*limited); ok {
+		l = limited.Listener
+	}
+	s := l.(*port).stalls
+	s.patience, s.suspicion, s.most = patience, suspicion, most
+}

@@ -3,6 +3,7 @@ package listen
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -12,87 +13,67 @@ import (
 // A limit that is a closed door looks like a dead process.
 const reserve = 64
 
-// limited counts the connections of a listener from Accept to Close, whoever has
-// them by then: a WebSocket counts until it ends.
+// limited counts the connections of a port from Accept to Close, whoever has them
+// by then: a WebSocket counts until it ends.
 type limited struct {
 	net.Listener
 	most int64
-	open *atomic.Int64
+	open atomic.Int64
+
+	mu      sync.Mutex
+	crowded []*conn // those beyond the limit, the oldest first
 }
 
 func limit(l net.Listener, most int) net.Listener {
-	return &limited{l, int64(most), new(atomic.Int64)}
+	return &limited{Listener: l, most: int64(most)}
 }
 
-// Accept waits for a connection. One beyond the reserve is closed at once: left
-// in the queue of the kernel it would wait with nobody to tell it.
+// Accept waits for a connection. When the reserve is full, another one of it has
+// to go: left in the queue of the kernel this one would wait with nobody to tell
+// it, and connections that say nothing would keep the balancer out.
 func (l *limited) Accept() (net.Conn, error) {
-	for {
-		conn, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		now := l.open.Add(1)
-		if now <= l.most+reserve {
-			return counted(conn, &place{open: l.open, beyond: now > l.most}), nil
-		}
-		l.open.Add(-1)
-		_ = conn.Close() // nothing was promised to it
+	accepted, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
 	}
-}
-
-// place is what one connection takes up.
-type place struct {
-	open   *atomic.Int64
-	beyond bool // the limit
-	once   sync.Once
-}
-
-func (p *place) leave() { p.once.Do(func() { p.open.Add(-1) }) }
-
-func (p *place) overloaded() bool { return p.beyond }
-
-// counted keeps the methods by which net/http copies without a buffer (ReadFrom)
-// and says goodbye before it closes (CloseWrite).
-func counted(conn net.Conn, p *place) net.Conn {
-	switch c := conn.(type) {
-	case *net.TCPConn:
-		return &countedTCP{c, p}
-	case *net.UnixConn:
-		return &countedUnix{c, p}
-	default:
-		return &countedConn{conn, p}
+	c, ok := accepted.(*conn)
+	if !ok {
+		return accepted, nil
 	}
+	c.limit = l
+	if now := l.open.Add(1); now > l.most {
+		c.beyond = true
+		if worst := l.crowd(c, now > l.most+reserve); worst != nil {
+			_ = worst.Close() // nothing was promised to it
+		}
+	}
+	return c, nil
 }
 
-type countedTCP struct {
-	*net.TCPConn
-	*place
+// crowd enters a connection beyond the limit, and gives the one that makes room
+// for it: the oldest of those that have said nothing, or of all.
+func (l *limited) crowd(c *conn, full bool) (worst *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if full && len(l.crowded) > 0 {
+		i := max(0, slices.IndexFunc(l.crowded, func(c *conn) bool { return !c.heard.Load() }))
+		worst = l.crowded[i]
+		l.crowded = slices.Delete(l.crowded, i, i+1)
+	}
+	l.crowded = append(l.crowded, c)
+	return worst
 }
 
-type countedUnix struct {
-	*net.UnixConn
-	*place
-}
-
-type countedConn struct {
-	net.Conn
-	*place
-}
-
-func (c *countedTCP) Close() error {
-	defer c.leave()
-	return c.TCPConn.Close()
-}
-
-func (c *countedUnix) Close() error {
-	defer c.leave()
-	return c.UnixConn.Close()
-}
-
-func (c *countedConn) Close() error {
-	defer c.leave()
-	return c.Conn.Close()
+func (l *limited) left(c *conn) {
+	l.open.Add(-1)
+	if !c.beyond {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i := slices.Index(l.crowded, c); i >= 0 {
+		l.crowded = slices.Delete(l.crowded, i, i+1)
+	}
 }
 
 type connKey struct{}

@@ -83,36 +83,63 @@ func ask(conn net.Conn, path string) int {
 	return res.StatusCode
 }
 
-func TestConnectionsBeyondTheLimitAreToldAndBeyondTheReserveClosed(t *testing.T) {
+func TestConnectionsBeyondTheLimitAreToldAndSilenceMakesRoom(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"127.0.0.1:0", "unix:" + filepath.Join(t.TempDir(), "a.sock")} {
-		const most = 3
+		const most, more = 3, 2
 		l, _ := serve(t, address, most, nil)
-		var conns []net.Conn
-		for i := range most + listen.Reserve + 2 {
-			conn := dial(t, l)
-			conns = append(conns, conn)
-			want := http.StatusOK
-			switch {
-			case i >= most+listen.Reserve:
+		var within, beyond []net.Conn
+		for i := range most {
+			within = append(within, dial(t, l))
+			if got := ask(within[i], "/"); got != http.StatusOK {
+				t.Errorf("connection %d: %d", i, got)
+			}
+		}
+		for range listen.Reserve + more {
+			beyond = append(beyond, dial(t, l)) // all of the reserve is taken before anybody speaks
+		}
+		for i := len(beyond) - 1; i >= 0; i-- { // the last answers when all have been accepted
+			want := http.StatusServiceUnavailable
+			if i < more { // they made room for the last
 				want = 0
-			case i >= most:
-				continue // all of the reserve is taken before anybody speaks, or it would be free again
 			}
-			if got := ask(conn, "/"); got != want {
-				t.Errorf("connection %d: %d, want %d", i, got, want)
+			if got := ask(beyond[i], "/"); got != want {
+				t.Fatalf("connection %d of the reserve: %d, want %d", i, got, want)
 			}
 		}
-		for i, conn := range conns[most : most+listen.Reserve] {
-			if got := ask(conn, "/"); got != http.StatusServiceUnavailable {
-				t.Fatalf("connection %d of the reserve: %d", i, got)
-			}
-		}
-		if got := ask(conns[0], "/"); got != http.StatusOK {
+		if got := ask(within[0], "/"); got != http.StatusOK {
 			t.Errorf("one within the limit: %d", got)
 		}
-		conns[1].Close()
+		within[1].Close()
 		until(t, "room for one more", func() bool { return ask(dial(t, l), "/") == http.StatusOK })
+	}
+}
+
+// Those who have begun to speak stay before those who say nothing.
+func TestSilentConnectionsLeaveTheReserveFirst(t *testing.T) {
+	t.Parallel()
+	l, _ := serve(t, "127.0.0.1:0", 1, nil)
+	dial(t, l)
+	speaks := dial(t, l) // the oldest of the reserve
+	if _, err := io.WriteString(speaks, "GET / HTTP/1.1\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(dial(t, l), "/"); got != http.StatusServiceUnavailable { // accepted later, so that was read, too
+		t.Fatalf("the reserve answers %d", got)
+	}
+	for range listen.Reserve + 10 {
+		dial(t, l)
+	}
+	if _, err := io.WriteString(speaks, "Host: a\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(speaks), nil)
+	if err != nil {
+		t.Fatalf("it had to go before the silent ones: %v", err)
+	}
+	res.Body.Close()
+	if got := ask(dial(t, l), "/"); got != http.StatusServiceUnavailable {
+		t.Errorf("a balancer gets %d", got)
 	}
 }
 
@@ -175,24 +202,22 @@ func TestClosingTwiceFreesOnePlace(t *testing.T) {
 	}
 }
 
-func TestConnectionsKeepTheirFastWaysAndTheirGoodbye(t *testing.T) {
+func TestConnectionsKeepTheirGoodbye(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"127.0.0.1:0", "unix:" + filepath.Join(t.TempDir(), "a.sock")} {
 		for _, most := range []int{0, 1} {
 			l := open(t, address, most)
-			dial(t, l)
+			client := dial(t, l)
 			conn, err := l.Accept()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, ok := conn.(interface{ CloseWrite() error }); !ok {
+			half, ok := conn.(interface{ CloseWrite() error })
+			if !ok || half.CloseWrite() != nil {
 				t.Errorf("%s, limit %d: no CloseWrite", address, most)
 			}
-			if _, ok := conn.(io.ReaderFrom); !ok && address == "127.0.0.1:0" {
-				t.Errorf("%s, limit %d: no ReadFrom", address, most)
-			}
-			if _, isTCP := conn.(*net.TCPConn); most == 0 && address == "127.0.0.1:0" && !isTCP {
-				t.Errorf("a connection is wrapped without a limit: %T", conn)
+			if _, err := client.Read(make([]byte, 1)); err != io.EOF {
+				t.Errorf("%s, limit %d: %v", address, most, err)
 			}
 			conn.Close()
 			l.Close()

@@ -1,6 +1,6 @@
 // Package listen knows how to open a port: on an address or as a Unix socket,
-// with a limit to how many connections it has, and with a certificate that can
-// be replaced while it is open.
+// with a limit to how many connections it has and to how long one may take
+// nothing, and with a certificate that can be replaced while it is open.
 //
 // It knows nothing of HTTP, and does not watch files: whoever serves asks
 // [Overloaded] about the connection of a request, and calls [Certificate.Take]
@@ -29,6 +29,7 @@ func Open(ctx context.Context, address string, connections int) (net.Listener, e
 	if err != nil {
 		return nil, err
 	}
+	listener = &port{listener, newStalls()}
 	if connections > 0 {
 		return limit(listener, connections), nil
 	}

@@ -185,8 +185,7 @@ func (p *Proxy) writePage(x *exchange, status int, html []byte, err error) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", p.pages.Policy())
 	challenge(h, status, x.brought.bearer)
-	x.w.WriteHeader(status)
-	_, _ = x.w.Write(html)
+	x.w.send(status, html)
 }
 
 // problem is RFC 9457, with authgate's own members behind.
@@ -230,8 +229,8 @@ func (p *Proxy) writeProblem(x *exchange) {
 	h := x.w.Header()
 	h.Set("Content-Type", "application/problem+json")
 	challenge(h, f.Status, x.brought.bearer)
-	x.w.WriteHeader(f.Status)
-	_ = json.NewEncoder(x.w).Encode(body)
+	text, _ := json.Marshal(body) // of strings and numbers
+	x.w.send(f.Status, append(text, '\n'))
 }
 
 // challenge adds what RFC 9110, 11.6.1 wants beside a 401, and RFC 6750, 3.1 where a

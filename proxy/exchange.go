@@ -110,10 +110,7 @@ func (x *exchange) rule() string {
 // upstream breaks off and the reverse proxy panics with http.ErrAbortHandler.
 func (p *Proxy) finish(x *exchange) {
 	end := p.now()
-	upstream := ""
-	if x.route != nil {
-		upstream = x.route.name
-	}
+	upstream := x.upstreamName()
 	p.metrics.request(upstream, x.outcome, x.w.code(), x.sinceHeader(end))
 	p.audit.Write(audit.Record{
 		Time: x.begun, Event: x.event, ID: x.id, RequestID: x.requestID,
@@ -124,6 +121,14 @@ func (p *Proxy) finish(x *exchange) {
 		Status: x.w.code(), Bytes: x.w.bytes, Millis: float64(end.Sub(x.begun).Microseconds()) / 1000,
 		Shadow: x.shadow,
 	})
+}
+
+// upstreamName is empty where authgate itself, or nobody, serves the path.
+func (x *exchange) upstreamName() string {
+	if x.route == nil {
+		return ""
+	}
+	return x.route.name
 }
 
 func newID() string {

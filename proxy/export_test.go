@@ -16,6 +16,16 @@ func (p *Proxy) Deciding(w http.ResponseWriter, r *http.Request) (decide func() 
 	return func() bool { return p.decide(x) }, true
 }
 
+// Untaken counts the writes that wait for a client.
+func (p *Proxy) Untaken() (n int) {
+	for _, s := range p.streams.list(nil) {
+		if s.since.Load() != 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // ConfirmBy has somebody else than casbin confirm decisions.
 func (p *Proxy) ConfirmBy(c func(*policy.Snapshot, context.Context, func(policy.Disagreement))) {
 	p.confirming = c

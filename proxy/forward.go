@@ -60,7 +60,6 @@ func (p *Proxy) forward(x *exchange) {
 	}
 	ctx, cancel := context.WithCancelCause(x.r.Context())
 	defer cancel(nil)
-	defer p.unwatch(x)
 	x.w.cancel = cancel
 
 	f := &passage{p: p, x: x, to: to, sent: p.now(), ctx: ctx, cancel: cancel}

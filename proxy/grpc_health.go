@@ -17,6 +17,7 @@ func (p *Proxy) serveGRPCHealth(w http.ResponseWriter, r *http.Request, path str
 		return false
 	}
 	closeIfUnread(w, r)
+	boundHealth(w, r)
 	p.endsCrowded(w, r)
 	if path == "/grpc.health.v1.Health/Watch" { // clients take that for a server without health checks
 		answerGRPC(w, r, &Refusal{Status: http.StatusNotFound, Detail: "Health is told by Check, not by Watch."})

@@ -101,6 +101,9 @@ func (p *Proxy) readyz(w http.ResponseWriter, r *http.Request, detailed bool) {
 			body.Shadow = st.shadow.health(p.now())
 		}
 	}
+	if p.draining.Load() && r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close") // the next question comes on a new connection, to another process
+	}
 	writeHealth(w, r, status, body)
 }
 
@@ -122,8 +125,17 @@ func (p *Proxy) unready() (why string, err error) {
 	return "", nil
 }
 
+// boundHealth gives a client of HTTP/2 little time for what is little to take. On
+// HTTP/1 package listen looks after the connection.
+func boundHealth(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 2 {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(5 * time.Second))
+	}
+}
+
 func writeHealth(w http.ResponseWriter, r *http.Request, status int, body health) {
 	closeIfUnread(w, r)
+	boundHealth(w, r)
 	h := w.Header()
 	if !reads(r.Method) {
 		h.Set("Allow", "GET, HEAD")

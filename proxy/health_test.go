@@ -48,7 +48,11 @@ func TestReadinessSaysWhyNot(t *testing.T) {
 	g.issuer.ready = nil
 	expect(t, "ready", g.do("GET", "https://x/readyz"), http.StatusOK)
 	g.Drain()
-	expect(t, "draining", g.do("GET", "https://x/readyz"), http.StatusServiceUnavailable)
+	res := g.do("GET", "https://x/readyz")
+	expect(t, "draining", res, http.StatusServiceUnavailable)
+	if !res.Close {
+		t.Error("a balancer keeps its connection to a process that goes")
+	}
 	expect(t, "still serving", g.do("GET", app, g.as("alice")), http.StatusOK)
 }
 

@@ -127,7 +127,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x := p.begin(w, r)
 	defer p.finish(x) // one audit record, one set of metrics, on every way out
+	defer p.unwatch(x)
+	p.walk(x)
+	x.w.deliver() // not when an upstream breaks off: that panics
+}
 
+func (p *Proxy) walk(x *exchange) {
 	switch {
 	case p.serveForwardAuth(x): // an ingress asks about another request, which takes the same steps
 		return

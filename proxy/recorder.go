@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 )
 
 // recorder writes the answer of one exchange and notes what it was. Unwrap gives
@@ -97,11 +98,30 @@ func (w *recorder) Write(b []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
+	if w.proto == 2 && w.stream == nil {
+		w.p.watch(w.x, sized, func(error) {})
+	}
 	w.stream.writes(true)
 	n, err := w.ResponseWriter.Write(b)
 	w.stream.writes(false)
 	w.bytes += int64(n)
 	return n, err
+}
+
+// send writes an answer that is known whole.
+func (w *recorder) send(status int, body []byte) {
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
+
+// deliver waits until a client of HTTP/2 has taken the body, as long as the answer
+// is watched: net/http would wait when nobody looks after it any more. Connections
+// of HTTP/1 are looked after themselves (package listen).
+func (w *recorder) deliver() {
+	if w.proto == 2 && w.bytes > 0 {
+		_ = w.FlushError() // a client that is gone gets nothing
+	}
 }
 
 // FlushError sends what is buffered (http.ResponseController).

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/example-org/authgate/audit"
@@ -25,7 +27,7 @@ var cutReasons = []string{cutDenied, cutExpired, cutStale, cutSignedOut, cutShut
 
 const (
 	reviewEvery = time.Second
-	stalledFor  = 60 * time.Second // a client that reads nothing for so long is gone, or wants the memory
+	stalledFor  = 60 * time.Second // a client that reads nothing for so long is gone, or wants the memory; listen waits longer
 	politeEnd   = time.Second      // for a goodbye that the client may not take
 )
 
@@ -47,6 +49,7 @@ func (p *Proxy) WatchStreams(ctx context.Context) {
 		for _, s := range open {
 			p.review(s, st)
 		}
+		p.boundStalled(open, st)
 		clear(open) // or they would be kept from being freed
 		select {
 		case <-ctx.Done():
@@ -82,6 +85,34 @@ func (p *Proxy) review(s *stream, st *state) {
 		p.judgeAgain(s, st, now)
 	default:
 		p.judgeAgain(s, st, x.session)
+	}
+}
+
+// Bounds for one client's answers that it does not take. Many clients may share an
+// address that authgate sees; that so many of them stop reading at once is rare.
+const (
+	suspectAfter = 10 * time.Second
+	mostStalled  = 100
+)
+
+// boundStalled cuts what a client has not taken for a while, before its time, where
+// there is too much of it: each holds memory, and HTTP/2 makes it cheap to have many.
+func (p *Proxy) boundStalled(open []*stream, st *state) {
+	var stalled map[netip.Addr][]*stream
+	before := p.now().Add(-suspectAfter).UnixNano()
+	for _, s := range open {
+		if since := s.since.Load(); since != 0 && since < before {
+			if stalled == nil {
+				stalled = make(map[netip.Addr][]*stream)
+			}
+			stalled[s.x.client.addr] = append(stalled[s.x.client.addr], s)
+		}
+	}
+	for _, all := range stalled {
+		slices.SortFunc(all, func(a, b *stream) int { return a.x.begun.Compare(b.x.begun) })
+		for _, s := range all[:max(0, len(all)-mostStalled)] {
+			p.cut(s, cutStalled, verdict{st, s.x.standing, policy.Decision{}})
+		}
 	}
 }
 
@@ -187,7 +218,7 @@ func (p *Proxy) auditCut(s *stream, v verdict) {
 	x, now := s.x, p.now()
 	r := audit.Record{
 		Time: now, Event: audit.StreamCut, ID: x.id, RequestID: x.requestID,
-		Remote: x.client.address(), Host: x.client.host, Method: x.r.Method, Path: x.path.String(), Upstream: x.route.name,
+		Remote: x.client.address(), Host: x.client.host, Method: x.r.Method, Path: x.path.String(), Upstream: x.upstreamName(),
 		Subject: x.session.Principal.Subject, Email: x.session.Principal.Email,
 		Roles: v.standing.roles.Names(), Groups: v.standing.roles.Subjects(),
 		Decision: audit.Refuse, Reason: s.reason,

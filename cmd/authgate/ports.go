@@ -43,7 +43,37 @@ func (p *ports) answer(c *config.Config, gate, admin http.Handler, shown *certif
 		p.traffic.TLSConfig = shown.Config()
 		p.traffic.Protocols.SetHTTP2(true)
 	}
-	p.admin = newServer(c, admin, log)
+	p.admin = newServer(c, bounded(admin), log)
+}
+
+// bounded ends answers of the admin port that a client of HTTP/2 does not take.
+// On HTTP/1 package listen does, and on the traffic port package proxy.
+func bounded(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 2 {
+			written := &boundedWriter{w, http.NewResponseController(w)}
+			defer written.begin() // what is left is sent when the handler is done
+			w = written
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+type boundedWriter struct {
+	http.ResponseWriter
+
+	control *http.ResponseController
+}
+
+func (w *boundedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *boundedWriter) begin() { _ = w.control.SetWriteDeadline(time.Now().Add(time.Minute)) }
+
+func (w *boundedWriter) Write(b []byte) (int, error) {
+	w.begin()
+	n, err := w.ResponseWriter.Write(b)
+	_ = w.control.SetWriteDeadline(time.Time{}) // a profile may be silent for longer
+	return n, err
 }
 
 func (p *ports) serveTraffic() error {

@@ -1,0 +1,147 @@
+package listen
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// conn is an accepted connection. Whatever is written to it, by net/http itself
+// too, ends when its peer takes nothing of it (stall.go); a first request is read
+// as soon as it has come (preface.go); and it has a place (limit.go).
+type conn struct {
+	net.Conn
+
+	stalls  *stalls
+	peer    netip.Addr // without port; zero for a Unix socket
+	due     atomic.Int64
+	opening opening
+	heard   atomic.Bool // a byte has come
+
+	limit  *limited // nil: there is none
+	beyond bool     // the limit
+	leave  sync.Once
+}
+
+// Read is Read of [net.Conn].
+func (c *conn) Read(p []byte) (int, error) {
+	if c.opening.isOver(len(p)) {
+		return 0, nil
+	}
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.opening.follow(p[:n])
+		if !c.heard.Load() {
+			c.heard.Store(true)
+		}
+	}
+	return n, err
+}
+
+// Write is Write of [net.Conn], but that its peer must take some of it every now
+// and then.
+func (c *conn) Write(p []byte) (int, error) {
+	written, stalled := 0, time.Duration(0)
+	for {
+		step := c.stalls.step(stalled)
+		c.allow(step)
+		n, err := c.Conn.Write(p[written:])
+		written += n
+		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || c.isDue() {
+			c.stalls.end(c, stalled)
+			return written, err
+		}
+		if n > 0 {
+			c.stalls.end(c, stalled)
+			stalled = 0
+			continue
+		}
+		if stalled += step; stalled >= c.stalls.patience {
+			c.stalls.end(c, stalled)
+			return written, err
+		}
+		c.stalls.enter(c)
+	}
+}
+
+// allow sets the deadline of a write that is about to begin. One that the server
+// has set is kept, however the two come together.
+func (c *conn) allow(step time.Duration) {
+	for {
+		due := c.due.Load()
+		deadline := time.Now().Add(step)
+		if due != 0 && due < deadline.UnixNano() {
+			deadline = time.Unix(0, due)
+		}
+		_ = c.Conn.SetWriteDeadline(deadline) // the write says what is wrong
+		if c.due.Load() == due {
+			return
+		}
+	}
+}
+
+// isDue reports whether the server's own deadline has passed.
+func (c *conn) isDue() bool {
+	due := c.due.Load()
+	return due != 0 && time.Now().UnixNano() >= due
+}
+
+// SetWriteDeadline is SetWriteDeadline of [net.Conn].
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	if t.IsZero() {
+		c.due.Store(0)
+	} else {
+		c.due.Store(t.UnixNano())
+	}
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// SetDeadline is SetDeadline of [net.Conn].
+func (c *conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.Conn.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+// CloseWrite says goodbye before net/http closes.
+func (c *conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// Close gives the place back, once.
+func (c *conn) Close() error {
+	if c.limit != nil {
+		defer c.leave.Do(func() { c.limit.left(c) })
+	}
+	return c.Conn.Close()
+}
+
+func (c *conn) overloaded() bool { return c.beyond }
+
+// port is a listener whose connections are all of the above.
+type port struct {
+	net.Listener
+
+	stalls *stalls
+}
+
+// Accept waits for a connection.
+func (p *port) Accept() (net.Conn, error) {
+	c, err := p.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &conn{Conn: c, stalls: p.stalls, peer: addressOf(c)}, nil
+}
+
+func addressOf(c net.Conn) netip.Addr {
+	if tcp, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
