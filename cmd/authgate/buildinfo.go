@@ -21,11 +21,11 @@ type buildInfo struct {
 func readBuildInfo() buildInfo {
 	b := buildInfo{version: version, revision: "unknown", goVersion: runtime.Version()}
 	info, ok := debug.ReadBuildInfo()
-	if ok && b.version == "" {
+	if ok && b.version == "" && info.Main.Version != "(devel)" { // which says nothing
 		b.version = info.Main.Version
 	}
 	if b.version == "" {
-		b.version = "(unknown)"
+		b.version = "unknown"
 	}
 	if ok {
 		b.readRevision(info.Settings)

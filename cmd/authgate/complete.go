@@ -23,10 +23,10 @@ func namedSoFar(cmd *cobra.Command) *loadedPolicy {
 			flags.policies = append(flags.policies, file)
 		}
 	}
-	if flags.config, err = cmd.Flags().GetString("config"); err != nil {
+	if flags.config, err = cmd.Flags().GetString("config"); err != nil || flags.usesStdin() {
 		return nil
 	}
-	loaded, err := flags.load()
+	loaded, err := flags.load(cmd)
 	if err != nil {
 		return nil
 	}

@@ -17,10 +17,11 @@ func newConfig() *cobra.Command {
 
 func newConfigSchema() *cobra.Command {
 	return &cobra.Command{
-		Use:   "schema",
-		Short: "Print the JSON Schema of the configuration",
-		Long:  "Print a JSON Schema (2020-12) of authgate.yaml, for editors and for Helm values.",
-		Args:  cobra.NoArgs,
+		Use:     "schema",
+		Short:   "Print the JSON Schema of the configuration",
+		Long:    "Print a JSON Schema (2020-12) of authgate.yaml, for editors and for Helm values.",
+		Example: "  authgate config schema > authgate.schema.json",
+		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			schema, err := config.Schema()
 			if err != nil {
@@ -36,13 +37,13 @@ func newConfigCheck() *cobra.Command {
 	var file string
 	var strict bool
 	cmd := &cobra.Command{
-		Use:   "check --config FILE",
+		Use:   "check [--config FILE]",
 		Short: "Say whether `serve` would start with a configuration",
 		Long: "Read a configuration and, as far as they are there, the secrets, certificates and\n" +
 			"policies that it names. Nothing is dialled. What is not on this machine, such as\n" +
 			"the secrets of a cluster, is listed and is no error, unless --strict says so.",
 		Example: "  authgate config check --config authgate.yaml",
-		Args:    cobra.NoArgs,
+		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var missing []error
 			note := func(err error) error {
@@ -62,11 +63,6 @@ func newConfigCheck() *cobra.Command {
 	addConfigFlag(cmd, &file)
 	cmd.Flags().BoolVar(&strict, "strict", false, "whatever the configuration names has to be here")
 	return cmd
-}
-
-func addConfigFlag(cmd *cobra.Command, file *string) {
-	cmd.Flags().StringVar(file, "config", "", "configuration file (authgate.yaml)")
-	_ = cmd.MarkFlagRequired("config")
 }
 
 func describe(w io.Writer, file string, parts *parts, missing []error) error {

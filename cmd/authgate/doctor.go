@@ -29,14 +29,14 @@ func newDoctor() *cobra.Command {
 	var out output
 	var groups int
 	cmd := &cobra.Command{
-		Use:   "doctor --config FILE",
+		Use:   "doctor [--config FILE]",
 		Short: "Look for what breaks such set-ups, and say how to mend it",
 		Long: "Check a configuration and, unlike `config check`, what it needs of the network: the\n" +
 			"issuer, its client and callbacks, the upstreams, Redis, tokens of ServiceAccounts. A\n" +
 			"line each. It changes nothing. Before anything is deployed it says what is not there\n" +
 			"yet. Exit code 1: something fails; warnings are none.",
 		Example: "  authgate doctor --config authgate.yaml\n  kubectl exec deploy/authgate -- authgate doctor --config /etc/authgate/config/authgate.yaml",
-		Args:    cobra.NoArgs,
+		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := out.check(); err != nil {
 				return err

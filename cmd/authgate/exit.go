@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/spf13/cobra"
+
 	"github.com/example-org/authgate/fault"
 )
 
@@ -13,7 +15,7 @@ const (
 	exitYes       = 0 // yes, pass, no change
 	exitNo        = 1 // no, failed, changed
 	exitUsage     = 2
-	exitNotLoaded = 3 // a configuration, a policy, or what they name, does not load
+	exitNotLoaded = 3 // a configuration, a policy, or what they name, does not load; the output cannot be written
 )
 
 // errNo ends a command whose answer is no, and which has said so already.
@@ -31,7 +33,7 @@ func (e failed) Unwrap() error { return e.error }
 
 // exitCode says what went wrong and turns it into a code. Whatever no command
 // has marked is a mistake on the command line.
-func exitCode(stderr io.Writer, err error) int {
+func exitCode(stderr io.Writer, cmd *cobra.Command, err error) int {
 	var starting notStarted
 	var loading notLoaded
 	var working failed
@@ -51,7 +53,14 @@ func exitCode(stderr io.Writer, err error) int {
 		return exitNo
 	default:
 		fmt.Fprintf(stderr, "authgate: %v\n", err)
-		fmt.Fprintln(stderr, "authgate: `authgate help` lists the commands, `authgate COMMAND --help` explains one")
+		if cmd.Name() == "help" && cmd.HasParent() {
+			cmd = cmd.Parent()
+		}
+		verb := "explains it"
+		if cmd.HasSubCommands() {
+			verb = "lists its commands"
+		}
+		fmt.Fprintf(stderr, "authgate: `%s --help` %s\n", cmd.CommandPath(), verb)
 		return exitUsage
 	}
 }

@@ -32,7 +32,7 @@ func newKeygen() *cobra.Command {
 			"mode and its owner; comments stay. No key is printed.",
 		Example: "  authgate keygen > /etc/authgate/session-keys\n" +
 			"  authgate keygen --rotate /etc/authgate/session-keys",
-		Args: cobra.NoArgs,
+		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := cmd.OutOrStdout()
 			if keep < 0 {
@@ -62,7 +62,7 @@ func newKeygen() *cobra.Command {
 	cmd.Flags().StringVar(&stage, "stage", "", "put a new key last in this `FILE`")
 	cmd.Flags().StringVar(&promote, "promote", "", "put the last key of this `FILE` first")
 	cmd.Flags().IntVar(&keep, "keep", 2, "how many older keys stay behind the first one")
-	cmd.MarkFlagsMutuallyExclusive("rotate", "stage", "promote")
+	exclusive(cmd, "rotate", "stage", "promote")
 	return cmd
 }
 

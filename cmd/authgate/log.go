@@ -40,7 +40,7 @@ func (f *logFlags) add(cmd *cobra.Command) {
 
 func (f *logFlags) check() error {
 	if !slices.Contains(logForms, f.format) {
-		return fmt.Errorf("--log-format is %q; write %s", f.format, strings.Join(logForms, " or "))
+		return fmt.Errorf("--log-format is %q; %w", f.format, oneOf(f.format, logForms))
 	}
 	if !slices.Contains(levelWords(), f.level) {
 		return fmt.Errorf("--log-level is %q; write one of %s", f.level, strings.Join(levelWords(), ", "))

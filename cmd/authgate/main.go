@@ -4,20 +4,34 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 )
 
 func main() {
+	// A reader that has gone is a failed write and not the end of the process. Notify,
+	// unlike Ignore, changes nothing for programs that a command starts.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // run executes one command line and returns its exit code (exit.go). It touches
 // no global.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := newRoot()
+	out, diagnostics := &stream{w: stdout}, &stream{w: stderr}
+	root := newRoot(out, diagnostics)
 	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	return exitCode(stderr, root.ExecuteContext(ctx))
+	root.SetOut(out)
+	root.SetErr(diagnostics)
+	cmd, err := root.ExecuteContextC(ctx)
+	if out.err == nil {
+		return exitCode(diagnostics, cmd, err)
+	}
+	if err != nil && !errors.Is(err, errNo) && !errors.Is(err, out.err) {
+		exitCode(diagnostics, cmd, err) // what else went wrong
+	}
+	return exitCode(diagnostics, cmd, notLoaded{lostOutput{out.err}})
 }

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -29,9 +29,8 @@ func (o *output) add(cmd *cobra.Command, more ...string) {
 }
 
 func (o *output) check() error {
-	if !slices.Contains(o.forms, o.form) {
-		last := len(o.forms) - 1
-		return fmt.Errorf("--output is %q; write %s or %s", o.form, strings.Join(o.forms[:last], ", "), o.forms[last])
+	if err := oneOf(o.form, o.forms); err != nil {
+		return fmt.Errorf("--output is %q; %w", o.form, err)
 	}
 	return nil
 }
@@ -51,14 +50,16 @@ func (o *output) answerBy(cmd *cobra.Command, object func() any, print func(*she
 		return written(encoder.Encode(object()))
 	}
 	out := newSheet(cmd.OutOrStdout())
+	buffered := bufio.NewWriter(out.w)
+	out.w = buffered
 	print(out)
-	return written(out.err)
+	return written(buffered.Flush())
 }
 
 // written tells a full disk from a mistake on the command line.
 func written(err error) error {
 	if err != nil {
-		return failed{fmt.Errorf("writing the answer: %w", err)}
+		return notLoaded{lostOutput{err}}
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/proxy"
@@ -20,13 +22,13 @@ type question struct {
 	at     place
 }
 
-func (f *policyFlags) question(method, name string) (*question, error) {
+func (f *policyFlags) question(cmd *cobra.Command, method, name string) (*question, error) {
 	q := &question{}
 	var err error
 	if q.method, err = parseMethod(method); err != nil {
 		return nil, err
 	}
-	if q.loadedPolicy, err = f.load(); err != nil {
+	if q.loadedPolicy, err = f.load(cmd); err != nil {
 		return nil, err
 	}
 	q.at, err = q.parsePlace(name)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"errors"
+	"io"
 	"runtime/debug"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -28,8 +30,8 @@ type policyFlags struct {
 }
 
 func (f *policyFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&f.policies, "policy", nil, "policy `FILE`; may be repeated")
-	cmd.Flags().StringVar(&f.config, "config", "", "configuration `FILE` that names the policy and the upstreams")
+	cmd.Flags().StringArrayVar(&f.policies, "policy", nil, "policy `FILE`, - for standard input; may be repeated")
+	cmd.Flags().StringVar(&f.config, "config", "", configUsage+"; it names the policy and the upstreams")
 	_ = cmd.MarkFlagFilename("policy", "csv")
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
 }
@@ -37,35 +39,73 @@ func (f *policyFlags) add(cmd *cobra.Command) {
 // loadedPolicy is a policy, and the configuration around it where there is one.
 type loadedPolicy struct {
 	*policy.Snapshot
-	config *config.Config // nil without --config
+	config *config.Config // nil if the policy was named by --policy alone
 }
 
-// read gives the files of the policy as they are, and the configuration if one is
-// named.
-func (f *policyFlags) read() ([]policy.Source, *config.Config, error) {
+// check refuses flags that are empty, which is mostly a variable that is not set.
+func (f *policyFlags) check(cmd *cobra.Command) error {
+	if slices.Contains(f.policies, "") {
+		return errors.New("--policy is empty; name a file, or leave the flag out")
+	}
+	return checkConfigFlag(cmd)
+}
+
+// read gives the files of the policy as they are, and the configuration around it.
+// Without --policy it is the one that every command uses, see findConfig.
+func (f *policyFlags) read(cmd *cobra.Command) ([]policy.Source, *config.Config, error) {
+	if err := f.check(cmd); err != nil {
+		return nil, nil, err
+	}
 	var c *config.Config
 	files := f.policies
-	if f.config != "" {
+	name := f.config
+	if len(files) == 0 {
 		var err error
-		if c, err = config.Load(f.config); err != nil {
+		if name, err = findConfig(name); err != nil {
+			return nil, nil, errNoPolicy
+		}
+	}
+	if name != "" {
+		var err error
+		if c, err = config.Load(name); err != nil {
 			return nil, nil, notLoaded{err}
 		}
 		if len(files) == 0 {
 			files = c.Policy.Files
 		}
 	}
-	if len(files) == 0 {
-		return nil, nil, errors.New("no policy is named; write --policy FILE or --config FILE")
-	}
-	sources, err := policy.ReadFiles(files...)
-	if err != nil {
-		return nil, nil, notLoaded{err}
-	}
-	return sources, c, nil
+	sources, err := readPolicyFiles(cmd.InOrStdin(), files)
+	return sources, c, err
 }
 
-func (f *policyFlags) load() (*loadedPolicy, error) {
-	sources, c, err := f.read()
+var errNoPolicy = errors.New("no policy is named; write --policy FILE or --config FILE " + noDefaultConfig)
+
+// readPolicyFiles reads policy files; - is standard input.
+func readPolicyFiles(stdin io.Reader, files []string) ([]policy.Source, error) {
+	piped := slices.Index(files, fromStdin)
+	if piped < 0 {
+		sources, err := policy.ReadFiles(files...)
+		if err != nil {
+			return nil, notLoaded{err}
+		}
+		return sources, nil
+	}
+	if slices.Contains(files[piped+1:], fromStdin) {
+		return nil, errors.New("standard input is one text; write --policy - once")
+	}
+	data, failed := io.ReadAll(stdin)
+	sources, err := policy.ReadFiles(slices.Delete(slices.Clone(files), piped, piped+1)...)
+	if err := errors.Join(failed, err); err != nil {
+		return nil, notLoaded{err}
+	}
+	return slices.Insert(sources, piped, policy.Source{Name: stdinName, Data: data}), nil
+}
+
+// usesStdin reports whether the policy is read from standard input.
+func (f *policyFlags) usesStdin() bool { return slices.Contains(f.policies, fromStdin) }
+
+func (f *policyFlags) load(cmd *cobra.Command) (*loadedPolicy, error) {
+	sources, c, err := f.read(cmd)
 	if err != nil {
 		return nil, err
 	}

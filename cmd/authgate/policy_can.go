@@ -21,13 +21,13 @@ func newPolicyCan() *cobra.Command {
 			"with --config, a URL. Exit code 0 is yes, 1 is no.",
 		Example: "  authgate policy can --policy policy.csv --group example-org:argo POST argocd:/api/v1/applications/web/sync\n" +
 			"  authgate policy can --config authgate.yaml --anonymous GET https://argo-cd.example.com/api/dex/keys",
-		Args:              cobra.ExactArgs(2),
+		Args:              arguments("METHOD", "TARGET"),
 		ValidArgsFunction: offerQuestion,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := cmp.Or(who.check(), out.check()); err != nil {
 				return err
 			}
-			q, err := flags.question(args[0], args[1])
+			q, err := flags.question(cmd, args[0], args[1])
 			if err != nil {
 				return err
 			}

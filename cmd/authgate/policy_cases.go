@@ -52,12 +52,15 @@ func newPolicyTest() *cobra.Command {
 			"  authgate policy test --policy policy.csv -o junit cases.yaml > report.xml\n" +
 			"  authgate policy test --policy policy.csv --watch cases.yaml",
 		ValidArgsFunction: cobra.FixedCompletions([]string{"yaml", "yml", "csv"}, cobra.ShellCompDirectiveFilterFileExt),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("no case file is named; write authgate policy test --policy policy.csv cases.yaml")
+			}
+			return arguments("CASES...")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := t.out.check(); err != nil {
 				return err
-			}
-			if len(args) == 0 {
-				return errors.New("no case file is named; write authgate policy test --policy policy.csv cases.yaml")
 			}
 			if watch && t.out.form == junitForm {
 				return errors.New("--watch makes a report for each run and JUnit takes one; write -o text or -o json")
@@ -87,7 +90,7 @@ type policyTest struct {
 }
 
 func (t *policyTest) run(cmd *cobra.Command) error {
-	loaded, err := t.flags.load()
+	loaded, err := t.flags.load(cmd)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,9 @@ const glance = 2 * time.Second // what no event tells: a network file system, a 
 // What does not load is shown, and waited out. The exit code is that of the last
 // run.
 func (t *policyTest) watch(cmd *cobra.Command) error {
+	if t.flags.usesStdin() {
+		return errors.New("--watch reads the policy again, and standard input can be read once; name a file")
+	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	watcher, err := fsnotify.NewWatcher()
@@ -78,7 +81,7 @@ func (t *policyTest) runAgain(cmd *cobra.Command, changed []string, again bool) 
 	}
 	err := t.run(cmd)
 	if err != nil && watchable(err) {
-		exitCode(cmd.ErrOrStderr(), err) // for what it says
+		exitCode(cmd.ErrOrStderr(), cmd, err) // for what it says
 	}
 	if t.out.form == textForm && watchable(err) {
 		out.line("%s", out.faint("watching; Ctrl-C ends"))
@@ -89,11 +92,16 @@ func (t *policyTest) runAgain(cmd *cobra.Command, changed []string, again bool) 
 // watched names the files on which the next run depends.
 func (t *policyTest) watched() []string {
 	files := append(append([]string{}, t.flags.policies...), t.files...)
-	if t.flags.config == "" {
+	name := t.flags.config
+	if name == "" && len(t.flags.policies) > 0 {
 		return files
 	}
-	files = append(files, t.flags.config)
-	if c, err := config.Load(t.flags.config); err == nil && len(t.flags.policies) == 0 {
+	name, err := findConfig(name)
+	if err != nil {
+		return files
+	}
+	files = append(files, name)
+	if c, err := config.Load(name); err == nil && len(t.flags.policies) == 0 {
 		files = append(files, c.Policy.Files...)
 	}
 	return files

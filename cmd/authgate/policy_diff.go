@@ -32,7 +32,7 @@ func newPolicyDiff() *cobra.Command {
 			"what --fail-on names. -o md is fit for a comment on a pull request.",
 		Example: "  git show origin/main:policy.csv | authgate policy diff - policy.csv\n" +
 			"  authgate policy diff --config authgate.yaml --fail-on granted -o md old.csv policy.csv",
-		Args: cobra.ExactArgs(2),
+		Args: arguments("OLD", "NEW"),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) == 2 {
 				return nil, cobra.ShellCompDirectiveNoFileComp
@@ -44,7 +44,7 @@ func newPolicyDiff() *cobra.Command {
 				return err
 			}
 			if !slices.Contains(failOnWords, failOn) {
-				return fmt.Errorf("--fail-on is %q; write granted, revoked or any", failOn)
+				return fmt.Errorf("--fail-on is %q; %w", failOn, oneOf(failOn, failOnWords))
 			}
 			if args[0] == fromStdin && args[1] == fromStdin {
 				return errors.New("OLD and NEW are both -; one of them has to be a file")

@@ -69,8 +69,8 @@ func TestAnAnswerThatCannotBeWrittenIsNoMistakeOnTheCommandLine(t *testing.T) {
 		var stderr strings.Builder
 		args := append([]string{"policy"}, strings.Fields(strings.ReplaceAll(line, "FILE", file))...)
 		code := run(t.Context(), args, fullDisk{}, &stderr)
-		if want := "authgate: writing the answer: no room\n"; code != exitNo || stderr.String() != want {
-			t.Errorf("%s: exit code %d and %q, want %d and %q", line, code, stderr.String(), exitNo, want)
+		if want := "authgate: writing the answer: no room\n"; code != exitNotLoaded || stderr.String() != want {
+			t.Errorf("%s: exit code %d and %q, want %d and %q", line, code, stderr.String(), exitNotLoaded, want)
 		}
 	}
 }

@@ -25,13 +25,13 @@ func newPolicyExplain() *cobra.Command {
 			"WHO and TARGET are those of `authgate policy can`. Exit code 0 is yes, 1 is no.",
 		Example: "  authgate policy explain --policy policy.csv --group example-org:dev POST argocd:/api/v1/applications/web/sync\n" +
 			"  authgate policy explain --config authgate.yaml --user eve@example.com GET https://argo-cd.example.com/terminal",
-		Args:              cobra.ExactArgs(2),
+		Args:              arguments("METHOD", "TARGET"),
 		ValidArgsFunction: offerQuestion,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := cmp.Or(who.check(), out.check()); err != nil {
 				return err
 			}
-			q, err := flags.question(args[0], args[1])
+			q, err := flags.question(cmd, args[0], args[1])
 			if err != nil {
 				return err
 			}

@@ -36,7 +36,7 @@ func newPolicyFmt() *cobra.Command {
 		Example: "  authgate policy fmt policy.csv\n" +
 			"  authgate policy fmt --check examples/*.csv\n" +
 			"  authgate policy fmt - < policy.csv",
-		Args: cobra.MinimumNArgs(1),
+		Args: arguments("FILE..."),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := out.check(); err != nil {
 				return err

@@ -38,7 +38,7 @@ func newImportArgoCD() *cobra.Command {
 			"need.\n\n" + importCodes,
 		Example: "  authgate policy import argocd argocd-rbac-cm.yaml argocd-cm.yaml > policy.csv\n" +
 			"  kubectl -n argocd get configmap -o yaml | authgate policy import argocd - > policy.csv",
-		Args: cobra.MinimumNArgs(1),
+		Args: arguments("FILE..."),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return importWith(cmd, &out, args, upstream, func(sources []policyimport.Source) (*policyimport.Result, error) {
 				return policyimport.ArgoCD(sources, upstream)
@@ -65,7 +65,7 @@ func newImportWorkflows() *cobra.Command {
 			"that open all are there as comments.\n\n" + importCodes,
 		Example: "  kubectl -n argo get serviceaccounts -o yaml > sa.yaml\n" +
 			"  authgate policy import workflows sa.yaml > policy.csv",
-		Args: cobra.MinimumNArgs(1),
+		Args: arguments("FILE..."),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return importWith(cmd, &out, args, upstream, func(sources []policyimport.Source) (*policyimport.Result, error) {
 				return policyimport.Workflows(sources, upstream, namespace)

@@ -38,13 +38,13 @@ func newPolicyLint() *cobra.Command {
 		Example: "  authgate policy lint --policy policy.csv\n" +
 			"  authgate policy lint --config authgate.yaml --fail-on info\n" +
 			"  authgate policy lint --policy policy.csv -o sarif > policy.sarif",
-		Args: cobra.NoArgs,
+		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			limit, err := severity(failOn)
 			if err := cmp.Or(err, out.check()); err != nil {
 				return err
 			}
-			sources, c, err := flags.read()
+			sources, c, err := flags.read(cmd)
 			if err != nil {
 				return err
 			}
@@ -79,7 +79,7 @@ func severity(word string) (policy.Severity, error) {
 			return s, nil
 		}
 	}
-	return 0, fmt.Errorf("--fail-on is %q; write error, warning or info", word)
+	return 0, fmt.Errorf("--fail-on is %q; %w", word, oneOf(word, []string{"error", "warning", "info"}))
 }
 
 // surroundings says which requests come to which upstream, as proxy.Route does it.

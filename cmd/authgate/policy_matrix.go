@@ -28,7 +28,7 @@ func newPolicyMatrix() *cobra.Command {
 			"upstreams are those that rows name and, if a row is for *, any other.",
 		Example: "  authgate policy matrix --policy policy.csv --upstream argocd\n" +
 			"  authgate policy matrix --config authgate.yaml --subject role:viewer --subject example-org:dev",
-		Args: cobra.NoArgs,
+		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := out.check(); err != nil {
 				return err
@@ -39,7 +39,7 @@ func newPolicyMatrix() *cobra.Command {
 			if slices.Contains(subjects, "") {
 				return errors.New("--subject is empty; name one, or leave the flag out")
 			}
-			loaded, err := flags.load()
+			loaded, err := flags.load(cmd)
 			if err != nil {
 				return err
 			}

@@ -35,15 +35,15 @@ func newPolicyReplay() *cobra.Command {
 		Example: "  authgate policy replay --audit audit.log --policy new.csv\n" +
 			"  kubectl logs deploy/authgate | grep '\"event\":' | authgate policy replay --audit - --config authgate.yaml\n" +
 			"  authgate policy replay --audit audit-1.log.gz --audit audit.log --policy new.csv --fail-on revoked",
-		Args: cobra.NoArgs,
+		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cmp.Or(logs.check(), out.check()); err != nil {
 				return err
 			}
 			if !slices.Contains(failOnWords, failOn) {
-				return fmt.Errorf("--fail-on is %q; write granted, revoked or any", failOn)
+				return fmt.Errorf("--fail-on is %q; %w", failOn, oneOf(failOn, failOnWords))
 			}
-			loaded, err := flags.load()
+			loaded, err := flags.load(cmd)
 			if err != nil {
 				return err
 			}

@@ -44,15 +44,15 @@ func newPolicySuggest() *cobra.Command {
 		Example: "  authgate policy suggest --audit audit.log > policy.csv\n" +
 			"  authgate policy suggest --audit audit.log --policy policy.csv --since 2026-03-01\n" +
 			"  authgate policy suggest --audit audit.log --config authgate.yaml --denied",
-		Args: cobra.NoArgs,
+		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			compared := len(flags.policies) > 0 || flags.config != ""
-			if err := cmp.Or(logs.check(), out.check(), checkSuggest(options, check, compared)); err != nil {
+			if err := cmp.Or(flags.check(cmd), logs.check(), out.check(), checkSuggest(options, check, compared)); err != nil {
 				return err
 			}
 			answer := suggested{Compared: compared}
 			if compared {
-				loaded, err := flags.load()
+				loaded, err := flags.load(cmd)
 				if err != nil {
 					return err
 				}

@@ -22,13 +22,13 @@ func newPolicyWhoCan() *cobra.Command {
 			"Exit code 0 says that somebody may, 1 that nobody may.",
 		Example: "  authgate policy who-can --policy policy.csv POST argocd:/api/v1/applications/web/sync\n" +
 			"  authgate policy who-can --config authgate.yaml GET https://argo-cd.example.com/terminal",
-		Args:              cobra.ExactArgs(2),
+		Args:              arguments("METHOD", "TARGET"),
 		ValidArgsFunction: offerQuestion,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := out.check(); err != nil {
 				return err
 			}
-			q, err := flags.question(args[0], args[1])
+			q, err := flags.question(cmd, args[0], args[1])
 			if err != nil {
 				return err
 			}

@@ -3,17 +3,24 @@ package main
 import (
 	"errors"
 	"fmt"
-	"runtime"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/fault"
 )
 
-func newRoot() *cobra.Command {
+func newRoot(streams ...*stream) *cobra.Command {
 	root := group("authgate", "One login and one policy file in front of your dashboards",
-		newServe(), newConfig(), newPolicy(), newDoctor(), newSession(), newToken(), newKeygen(), newVersion())
+		newServe(), newConfig(), newPolicy(), newDoctor(), newSession(), newToken(), newKeygen(), newVersion(), newCompletion())
 	root.SilenceUsage, root.SilenceErrors = true, true // exit.go speaks
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommand(newHelp())
+	root.PersistentFlags().Var(colourFlag(streams), "color", "`WHEN` to colour text: "+strings.Join(colourWords, ", "))
+	_ = root.RegisterFlagCompletionFunc("color", cobra.FixedCompletions(colourWords, cobra.ShellCompDirectiveNoFileComp))
+	root.Version = readBuildInfo().version
+	root.SetVersionTemplate(readBuildInfo().String() + "\n")
+	root.Flags().Bool("version", false, "print version, revision, Go and platform")
 	return root
 }
 
@@ -23,6 +30,9 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 		Use:   use,
 		Short: short,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 && args[0] == "help" {
+				return helpOn(cmd, args[1:])
+			}
 			if len(args) > 0 {
 				return unknownCommand(cmd, args[0])
 			}
@@ -41,24 +51,13 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 func unknownCommand(cmd *cobra.Command, word string) error {
 	var known []string
 	for _, c := range cmd.Commands() {
-		known = append(known, c.Name())
+		if !c.Hidden {
+			known = append(known, c.Name())
+		}
 	}
 	what := fmt.Sprintf("%s has no command %q", cmd.CommandPath(), word)
 	if hint := fault.DidYouMean(word, known); hint != "" {
 		what += "; " + hint
 	}
 	return errors.New(what)
-}
-
-func newVersion() *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			b := readBuildInfo()
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "authgate %s %s %s/%s\n", b.version, b.goVersion, runtime.GOOS, runtime.GOARCH)
-			return err
-		},
-	}
 }

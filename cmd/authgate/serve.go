@@ -27,7 +27,7 @@ func newServe() *cobra.Command {
 	var file string
 	var logging logFlags
 	cmd := &cobra.Command{
-		Use:   "serve --config FILE",
+		Use:   "serve [--config FILE]",
 		Short: "Serve the dashboards of a configuration",
 		Long: "Serve until SIGTERM or SIGINT. On SIGTERM /readyz fails at once and requests are\n" +
 			"still served for timeouts.shutdownDelay, so that a balancer can look away; on\n" +
@@ -35,13 +35,14 @@ func newServe() *cobra.Command {
 			"Changed policy files, session keys and certificates are taken within 2 seconds;\n" +
 			"SIGHUP looks at them at once. SIGUSR1 switches the log to debug, and back.",
 		Example: "  authgate serve --config /etc/authgate/authgate.yaml --log-format json",
-		Args:    cobra.NoArgs,
+		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := logging.check(); err != nil {
 				return err
 			}
-			log := logging.open(cmd.ErrOrStderr())
-			return logging.startFailure(log, serve(cmd.Context(), file, log, cmd.OutOrStdout(), cmd.ErrOrStderr()))
+			stderr := direct(cmd.ErrOrStderr())
+			log := logging.open(stderr)
+			return logging.startFailure(log, serve(cmd.Context(), file, log, direct(cmd.OutOrStdout()), stderr))
 		},
 	}
 	addConfigFlag(cmd, &file)

@@ -38,7 +38,7 @@ func (f *sessionFlags) add(cmd *cobra.Command) {
 func (f *sessionFlags) addWhich(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.user, "user", "", "sessions of the person with this `EMAIL`")
 	cmd.Flags().BoolVar(&f.all, "all", false, "everybody's sessions")
-	cmd.MarkFlagsMutuallyExclusive("user", "all")
+	exclusive(cmd, "user", "all")
 }
 
 // which gives what is selected; nothing is, where nothing is said.
@@ -61,12 +61,12 @@ func (f *sessionFlags) which(cmd *cobra.Command, args []string) (session.Which, 
 func newSessionList() *cobra.Command {
 	var flags sessionFlags
 	cmd := &cobra.Command{
-		Use:   "list --config FILE [--user EMAIL]",
+		Use:   "list [--config FILE] [--user EMAIL]",
 		Short: "List the sessions that have not ended",
 		Long: "List sessions from the redis that a configuration names. No token is shown, and an\n" +
 			"id opens nothing. Exit code 1: there are none.",
 		Example: "  authgate session list --config authgate.yaml --user alice@example.com",
-		Args:    cobra.NoArgs,
+		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			which, err := flags.which(cmd, args)
 			if err != nil {
@@ -88,11 +88,11 @@ func newSessionList() *cobra.Command {
 func newSessionShow() *cobra.Command {
 	var flags sessionFlags
 	cmd := &cobra.Command{
-		Use:     "show --config FILE ID",
+		Use:     "show [--config FILE] ID",
 		Short:   "Show one session",
 		Long:    "Show one session by the id that `session list` shows. Exit code 1: there is none.",
 		Example: "  authgate session show --config authgate.yaml 7bVn0hPq3mXkZcY2",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			which, err := flags.which(cmd, args)
 			if err != nil {
@@ -115,13 +115,13 @@ func newSessionShow() *cobra.Command {
 func newSessionRevoke() *cobra.Command {
 	var flags sessionFlags
 	cmd := &cobra.Command{
-		Use:   "revoke --config FILE (ID | --user EMAIL | --all)",
+		Use:   "revoke [--config FILE] (ID | --user EMAIL | --all)",
 		Short: "End sessions, everywhere",
 		Long: "End sessions. Every replica knows within 2 seconds, and ends their open streams,\n" +
 			"too. It takes nobody's right to sign in again: that is the policy's. Exit code 1:\n" +
 			"there were none.",
 		Example: "  authgate session revoke --config authgate.yaml --user alice@example.com",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    arguments("[ID]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			which, err := flags.which(cmd, args)
 			if err != nil {

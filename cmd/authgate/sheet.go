@@ -8,8 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// sheet is where an answer is written for a person to read. What goes into a file
-// or a pipe is plain, and so it is where NO_COLOR is set (https://no-color.org).
+// sheet is where an answer is written for a person to read, coloured as --color says.
 type sheet struct {
 	w       io.Writer
 	colours bool
@@ -17,12 +16,16 @@ type sheet struct {
 }
 
 func newSheet(w io.Writer) *sheet {
-	return &sheet{w: w, colours: isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+	mode := colourAuto
+	if s, ok := w.(*stream); ok {
+		mode = s.colours
+	}
+	return &sheet{w: w, colours: mode.on(w)}
 }
 
 // isTerminal takes /dev/null for one, too, where nobody sees the difference.
 func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
+	file, ok := direct(w).(*os.File)
 	if !ok {
 		return false
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+
 	"github.com/example-org/authgate/fault"
 )
 
@@ -36,7 +38,7 @@ func TestWhatKeepsAServerFromStartingIsTheLastLine(t *testing.T) {
 		for _, form := range logForms {
 			var stderr bytes.Buffer
 			f := logFlags{format: form, level: "error"}
-			code := exitCode(&stderr, f.startFailure(f.open(&stderr), notLoaded{c.err}))
+			code := exitCode(&stderr, new(cobra.Command), f.startFailure(f.open(&stderr), notLoaded{c.err}))
 			lines := strings.Split(strings.TrimSuffix(stderr.String(), "\n"), "\n")
 			if last := lines[len(lines)-1]; code != exitNotLoaded || last != "authgate: cannot start: "+c.last {
 				t.Errorf("%s, %s: code %d, %q", c.what, form, code, last)
@@ -63,7 +65,7 @@ func TestAServerThatEndsLaterDidStart(t *testing.T) {
 	t.Parallel()
 	var stderr bytes.Buffer
 	f := logFlags{format: jsonForm, level: "info"}
-	if code := exitCode(&stderr, f.startFailure(f.open(&stderr), failed{errors.New("serving: closed")})); code != exitNo || strings.Contains(stderr.String(), "cannot start") {
+	if code := exitCode(&stderr, new(cobra.Command), f.startFailure(f.open(&stderr), failed{errors.New("serving: closed")})); code != exitNo || strings.Contains(stderr.String(), "cannot start") {
 		t.Errorf("%d: %s", code, &stderr)
 	}
 	if err := f.startFailure(f.open(&stderr), nil); err != nil {

@@ -28,7 +28,7 @@ func newToken() *cobra.Command {
 			"wait for it. Exit code 1: there was no login.",
 		Example: "  curl -H \"Authorization: Bearer $(authgate token --issuer https://dex.example.com --client-id authgate-cli)\" https://argo-cd.example.com/api/v1/applications\n" +
 			"  authgate token --issuer https://dex.example.com --client-id authgate-cli --logout",
-		Args: cobra.NoArgs,
+		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := flags.check(cmd); err != nil {
 				return err

@@ -46,26 +46,29 @@ func (f *tokenFlags) add(cmd *cobra.Command) {
 	flags.DurationVar(&f.timeout, "timeout", 5*time.Minute, "how long to wait for the login")
 	flags.BoolVar(&f.execCredential, "exec-credential", false, "print an ExecCredential, for the user.exec of a kubeconfig")
 	flags.BoolVar(&f.logout, "logout", false, "remove what is kept of this issuer and client, and print no token")
-	cmd.MarkFlagsMutuallyExclusive("config", "issuer")
-	cmd.MarkFlagsMutuallyExclusive("client-secret-file", "client-secret-env")
-	cmd.MarkFlagsMutuallyExclusive("device", "no-browser")
-	cmd.MarkFlagsMutuallyExclusive("device", "listen")
+	exclusive(cmd, "config", "issuer")
+	exclusive(cmd, "client-secret-file", "client-secret-env")
+	exclusive(cmd, "device", "no-browser")
+	exclusive(cmd, "device", "listen")
 	for _, other := range []string{"force", "device", "exec-credential"} {
-		cmd.MarkFlagsMutuallyExclusive("logout", other)
+		exclusive(cmd, "logout", other)
 	}
 }
 
 // check refuses what was meant otherwise: a flag that is there and empty is mostly a
 // variable that is not set.
-func (f *tokenFlags) check(cmd *cobra.Command) error {
+func (f *tokenFlags) check(cmd *cobra.Command) (err error) {
 	for _, name := range []string{"config", "issuer", "client-id", "client-secret-file", "client-secret-env", "ca-file", "listen"} {
 		if flag := cmd.Flags().Lookup(name); flag.Changed && flag.Value.String() == "" {
 			return fmt.Errorf("--%s is empty; write a value, or leave the flag out", name)
 		}
 	}
+	if f.issuer == "" {
+		if f.config, err = findConfig(f.config); err != nil {
+			return errors.New("no issuer is named; write --issuer URL --client-id ID, or --config FILE " + noDefaultConfig)
+		}
+	}
 	switch {
-	case f.config == "" && f.issuer == "":
-		return errors.New("no issuer is named; write --issuer URL --client-id ID, or --config FILE")
 	case f.issuer != "" && f.clientID == "":
 		return errors.New("no client is named; write --client-id ID beside --issuer")
 	case f.config != "" && f.clientID == "" && f.secretFile+f.secretEnv != "":

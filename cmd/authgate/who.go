@@ -20,7 +20,7 @@ func (f *whoFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.who.Roles, "role", nil, "`ROLE` held, such as role:admin; may be repeated")
 	cmd.Flags().BoolVar(&f.who.Anonymous, "anonymous", false, "somebody who is not signed in")
 	for _, named := range []string{"group", "user", "role"} {
-		cmd.MarkFlagsMutuallyExclusive("anonymous", named)
+		exclusive(cmd, "anonymous", named)
 	}
 	_ = cmd.RegisterFlagCompletionFunc("group", offerGroups())
 	_ = cmd.RegisterFlagCompletionFunc("user", offerUsers())

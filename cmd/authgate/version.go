@@ -1,0 +1,27 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+
+	"github.com/spf13/cobra"
+)
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print version, revision, Go and platform",
+		Long: "Print the version of this binary, the revision that it was built from, the version\n" +
+			"of Go, and the platform. `authgate --version` prints the same.",
+		Example: "  authgate version",
+		Args:    arguments(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), readBuildInfo())
+			return written(err)
+		},
+	}
+}
+
+func (b buildInfo) String() string {
+	return fmt.Sprintf("authgate %s (revision %s) %s %s/%s", b.version, b.revision, b.goVersion, runtime.GOOS, runtime.GOARCH)
+}
