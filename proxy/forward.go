@@ -9,12 +9,14 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/redact"
 	"github.com/example-org/authgate/target"
 )
 
@@ -190,7 +192,7 @@ func (f *passage) address(out *http.Request) {
 func (f *passage) received(res *http.Response) error {
 	x := f.x
 	if res.StatusCode < 200 || res.StatusCode > 999 { // net/http would panic; 101 nobody asked for
-		return &badAnswerError{fmt.Errorf("its status is %d", res.StatusCode)}
+		return &badAnswerError{redact.Words("its status is " + strconv.Itoa(res.StatusCode))}
 	}
 	f.answered()
 	if res.StatusCode == http.StatusUnauthorized {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/redact"
 )
 
 // statusClientGone is nginx's word for a client that left before the answer. It
@@ -17,10 +18,10 @@ import (
 const statusClientGone = 499
 
 // badAnswerError is what an upstream sends that is no answer.
-type badAnswerError struct{ err error }
+type badAnswerError struct{ err redact.Words }
 
 func (e *badAnswerError) Error() string {
-	return "the upstream's answer cannot be used: " + e.err.Error()
+	return "the upstream's answer cannot be used: " + string(e.err)
 }
 func (e *badAnswerError) Unwrap() error { return e.err }
 
@@ -51,7 +52,7 @@ func (f *passage) failed(_ http.ResponseWriter, _ *http.Request, err error) {
 		x.w.WriteHeader(statusClientGone)
 		return
 	case fault != nil:
-		x.refuse(http.StatusBadRequest, "bad_body", "The request's body could not be read.", fault)
+		x.refuse(http.StatusBadRequest, "bad_body", "The request's body could not be read.", redact.Words("the client sent a body that cannot be read"))
 	default:
 		x.refusal = refusalOfUpstream(x.route.name, causeOf(f.ctx, err))
 	}
@@ -75,14 +76,15 @@ func (p *Proxy) bodyTooLarge(x *exchange) {
 // refusalOfUpstream tells apart who was not there, who was too slow and who
 // answered nonsense. The detail names the upstream and nothing of where it is.
 func refusalOfUpstream(name string, err error) *Refusal {
+	why := redact.Words(redact.Failure(err)) // the error itself may repeat what the upstream sent, our token too
 	var timeout net.Error
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return &Refusal{Status: http.StatusGatewayTimeout, Code: "upstream_timeout", Detail: "The dashboard " + name + " did not answer in time.", Cause: err}
+		return &Refusal{Status: http.StatusGatewayTimeout, Code: "upstream_timeout", Detail: "The dashboard " + name + " did not answer in time.", Cause: why}
 	case isNetwork(err), isTLS(err), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return &Refusal{Status: http.StatusBadGateway, Code: "upstream_down", Detail: "The dashboard " + name + " could not be reached.", Cause: err}
+		return &Refusal{Status: http.StatusBadGateway, Code: "upstream_down", Detail: "The dashboard " + name + " could not be reached.", Cause: why}
 	default:
-		return &Refusal{Status: http.StatusBadGateway, Code: "upstream_bad_response", Detail: "The dashboard " + name + " gave an answer that cannot be used.", Cause: err}
+		return &Refusal{Status: http.StatusBadGateway, Code: "upstream_bad_response", Detail: "The dashboard " + name + " gave an answer that cannot be used.", Cause: why}
 	}
 }
 

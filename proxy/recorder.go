@@ -2,9 +2,10 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strconv"
+
+	"github.com/example-org/authgate/redact"
 )
 
 // recorder writes the answer of one exchange and notes what it was. Unwrap gives
@@ -68,7 +69,7 @@ func (w *recorder) last(h http.Header) {
 // net/http counts none where somebody listens for them.
 const maxInterim = 5
 
-var errInterim = errors.New("the upstream sent interim (1xx) responses without end")
+const errInterim = redact.Words("the upstream sent interim (1xx) responses without end")
 
 // writeInterim passes on what may go before an answer: 102 (RFC 2518, 10.1) bare,
 // and the links of 103 (RFC 8297). Whatever else an upstream puts beside them,

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/config"
+	"github.com/example-org/authgate/redact"
 	"github.com/example-org/authgate/session"
 )
 
@@ -61,7 +62,7 @@ func newUpstream(c *config.Upstream, timeouts config.Timeouts, cas *x509.CertPoo
 	u := &upstream{
 		name: c.Name, config: c, kind: k, url: c.URL, path: c.Path, stripPath: c.StripPath, hostHeader: c.HostHeader, headers: c.Identity.Headers, credential: c.Identity.Credential,
 		transports: newTransports(c, k, timeouts, cas),
-		errorLog:   slog.NewLogLogger(logger.With("upstream", c.Name).Handler(), slog.LevelWarn),
+		errorLog:   log.New(said{logger.With("upstream", c.Name)}, "", 0),
 	}
 	for _, a := range c.Identity.ServiceAccounts {
 		u.accounts = append(u.accounts, account{a.Role, accounts[a]})
@@ -73,6 +74,15 @@ func newUpstream(c *config.Upstream, timeouts config.Timeouts, cas *x509.CertPoo
 		u.allowedOrigins = append(u.allowedOrigins, canonicalOrigin(origin))
 	}
 	return u
+}
+
+// said takes what ReverseProxy reports, in fixed words: it may repeat what an
+// upstream sent.
+type said struct{ *slog.Logger }
+
+func (s said) Write(line []byte) (int, error) {
+	s.Warn(redact.Said(string(line)))
+	return len(line), nil
 }
 
 // findHost is the first half of step 2: a host that no upstream has is refused.

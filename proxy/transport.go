@@ -4,13 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"io"
 	"net"
 	"net/http"
 	"time"
 
 	"github.com/example-org/authgate/config"
+	"github.com/example-org/authgate/redact"
 )
 
 // transports are the ways to one upstream, each with connections of its own. A
@@ -139,7 +139,7 @@ func newGRPCTransport(c *config.Upstream, k kind, timeouts config.Timeouts, cas 
 	t.Protocols.SetUnencryptedHTTP2(true)
 	t.TLSClientConfig.VerifyConnection = func(cs tls.ConnectionState) error {
 		if cs.NegotiatedProtocol != "h2" { // net/http would go on in HTTP/1.1
-			return errors.New("the upstream does not offer HTTP/2 (ALPN h2), which gRPC needs")
+			return redact.Words("the upstream does not offer HTTP/2 (ALPN h2), which gRPC needs")
 		}
 		return nil
 	}

@@ -3,7 +3,6 @@ package proxy
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"net"
@@ -11,6 +10,8 @@ import (
 	"net/textproto"
 	"strings"
 	"time"
+
+	"github.com/example-org/authgate/redact"
 )
 
 // ReverseProxy is not asked to switch protocols: it loses what the client sends
@@ -78,7 +79,7 @@ func (f *passage) switched(res *http.Response) {
 	upstream, ok := res.Body.(io.ReadWriteCloser)
 	if protocol := res.Header["Upgrade"]; !ok || len(protocol) != 1 || !strings.EqualFold(protocol[0], "websocket") ||
 		!lists(res.Header["Connection"], "upgrade") {
-		f.failed(nil, nil, &badAnswerError{fmt.Errorf("it switches to %q, not to websocket alone", protocol)})
+		f.failed(nil, nil, &badAnswerError{"it switches to another protocol than websocket alone"})
 		return
 	}
 	f.answered()
@@ -96,7 +97,7 @@ func (f *passage) switched(res *http.Response) {
 
 	conn, buffered, err := http.NewResponseController(f.x.w).Hijack()
 	if err != nil {
-		f.failed(nil, nil, fmt.Errorf("taking over the client's connection: %w", err))
+		f.failed(nil, nil, redact.Words("the client's connection cannot be taken over"))
 		return
 	}
 	t := &tunnel{x: f.x, client: conn, upstream: upstream}

@@ -3,11 +3,6 @@
 package redact
 
 import (
-	"context"
-	"crypto/tls"
-	"errors"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -63,32 +58,4 @@ func Request(r *http.Request) string { return r.Method + " " + URL(r.URL) }
 // URL is of Request.
 func URL(u *url.URL) string {
 	return Line((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String())
-}
-
-// Failure puts a failed round trip into words. Only errors whose text is made of
-// addresses and certificates are quoted: net/http also has some that repeat what
-// the other side sent.
-func Failure(err error) string {
-	var (
-		timeout interface{ Timeout() bool }
-		cert    *tls.CertificateVerificationError
-		op      *net.OpError
-		noTLS   tls.RecordHeaderError
-	)
-	switch {
-	case errors.Is(err, context.Canceled):
-		return "given up, since nobody waits for the answer any more"
-	case errors.As(err, &cert):
-		return cert.Error()
-	case errors.As(err, &op):
-		return op.Error()
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return "no answer in time"
-	case errors.As(err, &noTLS):
-		return "it does not speak TLS, although https was asked for"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "it closed the connection without an answer"
-	default:
-		return "what it answers is not HTTP, or a proxy on the way refused"
-	}
 }

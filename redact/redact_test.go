@@ -3,6 +3,7 @@ package redact_test
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -69,6 +70,42 @@ func TestFailuresAreQuotedWhereTheyHoldAddressesAlone(t *testing.T) {
 	} {
 		if got := redact.Failure(err); !strings.Contains(got, want) || strings.Contains(got, "secret") {
 			t.Errorf("%v becomes %q, want %q", err, got, want)
+		}
+	}
+}
+
+// What the other side sent stands in texts of net/http and of crypto/x509.
+func TestFailuresNeverRepeatWhatTheOtherSideSent(t *testing.T) {
+	t.Parallel()
+	for want, err := range map[string]error{
+		"its header is malformed":         errors.New(`malformed MIME header line: secret`),
+		"its header is too large":         errors.New("net/http: server response headers exceeded 262144 bytes; aborted"),
+		"its Content-Length is malformed": errors.New(`http: message cannot contain multiple Content-Length headers; got ["2" "secret"]`),
+		"Transfer-Encoding":               errors.New(`unsupported transfer encoding: "secret"`),
+		"its chunks are malformed":        errors.New("malformed chunked encoding"),
+		"ended the HTTP/2 connection":     errors.New(`http2: server sent GOAWAY and closed the connection; LastStreamID=0, ErrCode=PROTOCOL_ERROR, debug="secret"`),
+		"rules of HTTP/2":                 errors.New(`http2: malformed response from server: malformed non-numeric status pseudo header secret`),
+		"not valid for a.example":         &tls.CertificateVerificationError{Err: x509.HostnameError{Host: "a.example", Certificate: &x509.Certificate{DNSNames: []string{"secret"}}}},
+		"signed by unknown authority":     &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{Cert: &x509.Certificate{}}},
+		"has expired":                     &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired, Detail: "current time 2026-01-01T00:00:00Z is after 2025-01-01T00:00:00Z"}},
+		"certificate cannot be used":      &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.CANotAuthorizedForThisName, Detail: "secret"}},
+		"the TLS handshake failed":        errors.New("tls: failed to parse certificate from server: secret"),
+		"our own words":                   fmt.Errorf("secret: %w", redact.Words("our own words")),
+	} {
+		if got := redact.Failure(err); !strings.Contains(got, want) || strings.Contains(got, "secret") {
+			t.Errorf("%v becomes %q, want %q", err, got, want)
+		}
+	}
+	for line, want := range map[string]string{
+		`Unsolicited response received on idle HTTP channel starting with "secret"; err=<nil>`: "nobody asked for",
+		"httputil: ReverseProxy read error during body copy: unexpected EOF":                   "broke off",
+		"httputil: ReverseProxy read error during body copy: malformed MIME header: secret":    "its header is malformed",
+		"httputil: ReverseProxy read error during body copy: context canceled":                 "nobody waits",
+		"protocol error: received DATA on a HEAD request secret":                               "rules of HTTP/2",
+		"anything else: secret": "a library reports",
+	} {
+		if got := redact.Said(line); !strings.Contains(got, want) || strings.Contains(got, "secret") {
+			t.Errorf("%q becomes %q, want %q", line, got, want)
 		}
 	}
 }

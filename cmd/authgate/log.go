@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/example-org/authgate/redact"
 )
 
 // logFlags say how authgate tells what happens to it, on stderr.
@@ -105,14 +107,38 @@ func (l leveled) forServer() *log.Logger { return log.New(serverLog{l.Logger}, "
 
 type serverLog struct{ *slog.Logger }
 
+// quotable are beginnings of what net/http says that repeats nothing but addresses.
+// Other lines hold headers of upstreams that it could not use, or what a client
+// sent in the place of a preface.
+var quotable = []string{
+	"http: Accept error", "http: superfluous response.WriteHeader", "http: response.Write",
+	"http2: server connection error from ", "http2: server closing client connection", "timeout waiting for ",
+}
+
 func (l serverLog) Write(line []byte) (int, error) {
-	level := slog.LevelWarn
+	level, text := slog.LevelWarn, string(bytes.TrimSuffix(line, []byte("\n")))
 	switch {
-	case bytes.HasPrefix(line, []byte("http: TLS handshake error ")):
+	case strings.HasPrefix(text, "http: TLS handshake error "):
 		level = slog.LevelDebug
-	case bytes.HasPrefix(line, []byte("http: panic ")), bytes.HasPrefix(line, []byte("http2: panic ")):
+	case strings.HasPrefix(text, "http: panic "), strings.HasPrefix(text, "http2: panic "):
 		level = slog.LevelError
+	case !slices.ContainsFunc(quotable, func(known string) bool { return strings.HasPrefix(text, known) }):
+		text = "net/http reports a fault of a client or an upstream, in words that may be their own"
 	}
-	l.Log(context.Background(), level, string(bytes.TrimSuffix(line, []byte("\n"))))
+	l.Log(context.Background(), level, text)
+	return len(line), nil
+}
+
+// takeLibraries takes what libraries write to the standard logger: net/http
+// repeats there what a server sent unasked.
+func (l leveled) takeLibraries() {
+	log.SetFlags(0)
+	log.SetOutput(libraryLog{l.Logger})
+}
+
+type libraryLog struct{ *slog.Logger }
+
+func (l libraryLog) Write(line []byte) (int, error) {
+	l.Warn(redact.Said(string(line)))
 	return len(line), nil
 }

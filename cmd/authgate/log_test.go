@@ -81,15 +81,18 @@ func TestLogHasTheFormAndTheLevelAskedFor(t *testing.T) {
 func TestScannersAreNoWarning(t *testing.T) {
 	t.Parallel()
 	for said, want := range map[string]string{
-		"http: TLS handshake error from 10.0.0.7:4711: EOF\n":                         "DEBUG",
-		"http: Accept error: accept4: too many open files; retrying in 1s\n":          "WARN",
-		"http: panic serving 10.0.0.7:4711: boom\ngoroutine 7 [running]:\n":           "ERROR",
-		"http: superfluous response.WriteHeader call from main.main (main.go:1)\n":    "WARN",
-		"something about http: TLS handshake error that net/http does not begin with": "WARN",
+		"http: TLS handshake error from 10.0.0.7:4711: EOF\n":                           "DEBUG",
+		"http: Accept error: accept4: too many open files; retrying in 1s\n":            "WARN",
+		"http: panic serving 10.0.0.7:4711: boom\ngoroutine 7 [running]:\n":             "ERROR",
+		"http: superfluous response.WriteHeader call from main.main (main.go:1)\n":      "WARN",
+		"something about http: TLS handshake error that net/http does not begin with":   "WARN",
+		"http: invalid Content-Length of \"secret\"":                                    "WARN",
+		"ignoring invalid trailer \"secret\"":                                           "WARN",
+		"http2: server: error reading preface from client a: bogus greeting \"secret\"": "WARN",
 	} {
 		var written bytes.Buffer
 		(&logFlags{format: textForm, level: "debug"}).open(&written).forServer().Print(said)
-		if !strings.Contains(written.String(), "level="+want) || strings.Count(written.String(), "\n") != 1 {
+		if !strings.Contains(written.String(), "level="+want) || strings.Count(written.String(), "\n") != 1 || strings.Contains(written.String(), "secret") {
 			t.Errorf("%q: %s", said, &written)
 		}
 	}

@@ -53,7 +53,8 @@ func newServe() *cobra.Command {
 // serve is the one recipe that wires everything: load, build, listen, wait, drain.
 func serve(ctx context.Context, file string, log leveled, stdout, stderr io.Writer) error {
 	started := time.Now()
-	slog.SetDefault(log.Logger) // net/http writes there what an upstream sends unasked
+	slog.SetDefault(log.Logger)
+	log.takeLibraries()
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
