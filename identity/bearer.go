@@ -51,6 +51,8 @@ type accepts struct {
 	Bearer
 	own      bool     // of the issuer at which people log in
 	required []string // claims of Require, sorted
+
+	client func() string // own: its client id in force, in the place of Audience
 }
 
 // NewBearers accepts what own issues for its client, and what the others say. It
@@ -63,7 +65,7 @@ func newBearers(own *RelyingParty, others []Bearer, log *slog.Logger, base http.
 	b := &Bearers{own: own, verified: verified{seed: maphash.MakeSeed()}, issuers: map[string]*bearerIssuer{
 		own.cfg.URL: {
 			keys:    newIssuerKeys(own, own.Discovered(), log),
-			accepts: []accepts{{Bearer: Bearer{Issuer: own.cfg.URL, Audience: own.cfg.ClientID}, own: true}},
+			accepts: []accepts{{Bearer: Bearer{Issuer: own.cfg.URL}, own: true, client: own.clientID}},
 		},
 	}}
 	for _, o := range others {
@@ -100,7 +102,8 @@ func (b *Bearers) Verify(ctx context.Context, raw string) (Principal, error) {
 	if len(raw) > maxBearer {
 		return Principal{}, refused("it is larger than %d bytes", maxBearer)
 	}
-	if t := b.verified.find(raw); t != nil && t.holds(b.own.cfg.Now()) {
+	client := b.own.credentials.Load()
+	if t := b.verified.find(raw); t != nil && t.client == client && t.holds(b.own.cfg.Now()) {
 		return t.principal, nil
 	}
 	iss, err := claimedIssuer(raw)
@@ -115,6 +118,7 @@ func (b *Bearers) Verify(ctx context.Context, raw string) (Principal, error) {
 	if err != nil {
 		return Principal{}, err
 	}
+	t.client = client
 	b.verified.remember(t, b.own.cfg.Now())
 	return t.principal, nil
 }
@@ -198,11 +202,20 @@ func (i *bearerIssuer) accepting(c claims) (*accepts, error) {
 	}
 	// azp may be another's: whoever asked, the issuer gave the token for us to read.
 	for n := range i.accepts {
-		if a := &i.accepts[n]; a.Audience != "" && slices.Contains(audience, a.Audience) {
+		if a := &i.accepts[n]; a.fits(audience) {
 			return a, nil
 		}
 	}
 	return nil, refused("it is for the audience %s, which is not one that is accepted of its issuer", redact.Quoted(strings.Join(audience, ", ")))
+}
+
+// fits reports whether a token's audience is the one that is accepted.
+func (a *accepts) fits(audience []string) bool {
+	want := a.Audience
+	if a.client != nil {
+		want = a.client()
+	}
+	return want != "" && slices.Contains(audience, want)
 }
 
 // checkRequired names the claim that does not match, and not what would.

@@ -30,8 +30,9 @@ type verifiedToken struct {
 	principal Principal
 	until     int64 // when it has expired, clock skew included, in nanoseconds since 1970
 
-	keys *issuerKeys
-	by   *signing // what verified it
+	keys   *issuerKeys
+	by     *signing     // what verified it
+	client *credentials // in force then: another client id accepts other tokens
 }
 
 // holds reports whether a token would still be accepted: it has not expired, and

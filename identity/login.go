@@ -108,9 +108,10 @@ func (rp *RelyingParty) readCallback(p *provider, l Login, callback url.Values) 
 }
 
 func (rp *RelyingParty) oauth(p *provider, l Login) *oauth2.Config {
+	client := rp.credentials.Load()
 	return &oauth2.Config{
-		ClientID:     rp.cfg.ClientID,
-		ClientSecret: rp.cfg.ClientSecret,
+		ClientID:     client.id,
+		ClientSecret: client.secret,
 		Endpoint:     p.endpoint,
 		RedirectURL:  l.RedirectURI,
 		Scopes:       rp.cfg.Scopes,

@@ -32,7 +32,7 @@ func (rp *RelyingParty) SignOutURL(_ Grant, back string) string {
 		return ""
 	}
 	q := there.Query()
-	q.Set("client_id", rp.cfg.ClientID)
+	q.Set("client_id", rp.clientID())
 	q.Set("post_logout_redirect_uri", back)
 	there.RawQuery = q.Encode()
 	return there.String()

@@ -49,6 +49,9 @@ type RelyingParty struct {
 	client *http.Client
 	broken error // no request can be sent with this Config
 
+	credentials atomic.Pointer[credentials]
+	transport   *replaceable // of client
+
 	view       atomic.Pointer[view]
 	logouts    logouts
 	discovered chan struct{} // closed with the first provider
@@ -84,7 +87,10 @@ type metadata struct {
 
 // New prepares a relying party. It asks the network nothing; that is for Run.
 func New(cfg Config, log *slog.Logger) *RelyingParty {
-	return newRelyingParty(cfg, log, newTransport(cfg))
+	transport := newReplaceable(newTransport(cfg))
+	rp := newRelyingParty(cfg, log, transport)
+	rp.transport = transport
+	return rp
 }
 
 func newRelyingParty(cfg Config, log *slog.Logger, base http.RoundTripper) *RelyingParty {
@@ -98,6 +104,7 @@ func newRelyingParty(cfg Config, log *slog.Logger, base http.RoundTripper) *Rely
 		cfg.Scopes = append([]string{oidc.ScopeOpenID}, cfg.Scopes...)
 	}
 	rp := &RelyingParty{cfg: cfg, log: log, discovered: make(chan struct{})}
+	rp.credentials.Store(&credentials{cfg.ClientID, cfg.ClientSecret})
 	rp.view.Store(&view{failure: errors.New("discovery has not finished its first attempt")})
 	way, err := newChannel(cfg, base)
 	if err != nil {

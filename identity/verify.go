@@ -157,8 +157,8 @@ func (rp *RelyingParty) checkAudience(c claims) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(audience, rp.cfg.ClientID) {
-		return refused("it is for the client %s, the configuration says %s", redact.Quoted(strings.Join(audience, ", ")), redact.Quoted(rp.cfg.ClientID))
+	if !slices.Contains(audience, rp.clientID()) {
+		return refused("it is for the client %s, the configuration says %s", redact.Quoted(strings.Join(audience, ", ")), redact.Quoted(rp.clientID()))
 	}
 	azp, err := c.text("azp")
 	if err != nil {
@@ -167,8 +167,8 @@ func (rp *RelyingParty) checkAudience(c claims) error {
 	if azp == "" && len(audience) > 1 {
 		return refused("it is for several clients and does not say which of them asked for it (no azp)")
 	}
-	if azp != "" && azp != rp.cfg.ClientID {
-		return refused("it was asked for by the client %s (azp), the configuration says %s", redact.Quoted(azp), redact.Quoted(rp.cfg.ClientID))
+	if azp != "" && azp != rp.clientID() {
+		return refused("it was asked for by the client %s (azp), the configuration says %s", redact.Quoted(azp), redact.Quoted(rp.clientID()))
 	}
 	return nil
 }

@@ -26,7 +26,8 @@ func (p *Proxy) AdminSessions(token string, rest http.Handler) http.Handler {
 	if token == "" {
 		return rest
 	}
-	a := &sessionsAdmin{p: p, token: sha256.Sum256([]byte(token))}
+	p.SetAdminToken(token)
+	a := &sessionsAdmin{p: p}
 	mux := http.NewServeMux()
 	mux.Handle("/", rest)
 	mux.HandleFunc("/sessions", func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, a.selected) })
@@ -35,8 +36,13 @@ func (p *Proxy) AdminSessions(token string, rest http.Handler) http.Handler {
 }
 
 type sessionsAdmin struct {
-	p     *Proxy
-	token [sha256.Size]byte
+	p *Proxy
+}
+
+// SetAdminToken has the admin port take this token from now on, and no other.
+func (p *Proxy) SetAdminToken(token string) {
+	digest := sha256.Sum256([]byte(token))
+	p.adminToken.Store(&digest)
 }
 
 // serve judges the token before it says anything of the request.
@@ -73,8 +79,8 @@ func (a *sessionsAdmin) knows(sent []string) bool {
 		return false
 	}
 	scheme, token, _ := strings.Cut(sent[0], " ")
-	hash := sha256.Sum256([]byte(token))
-	return subtle.ConstantTimeCompare(hash[:], a.token[:]) == 1 && strings.EqualFold(scheme, "Bearer")
+	hash, want := sha256.Sum256([]byte(token)), a.p.adminToken.Load()
+	return subtle.ConstantTimeCompare(hash[:], want[:]) == 1 && strings.EqualFold(scheme, "Bearer")
 }
 
 // named is the one session of the path.

@@ -49,6 +49,7 @@ func (s *listedStore) Revoke(ctx context.Context, which session.Which) (int, err
 type adminPort struct {
 	http.Handler
 
+	proxy      *Proxy
 	store      *listedStore
 	log, audit bytes.Buffer
 }
@@ -72,6 +73,7 @@ func newAdminPort(kept config.Store, token string) *adminPort {
 		config: &config.Config{Session: config.Session{Store: kept}}, sessions: session.NewKeeper(session.KeeperOptions{Store: a.store, Log: log}),
 		audit: audit.New(&a.audit, log), log: log, now: func() time.Time { return begun },
 	}
+	a.proxy = p
 	a.Handler = p.AdminSessions(token, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
 	return a
 }
@@ -258,5 +260,16 @@ func TestTheAdminPortSaysWhatTheSessionStoreCannotDo(t *testing.T) {
 	a := newAdminPort(config.StoreCookie, adminToken)
 	if w := a.ask("DELETE", "/sessions/s9", "Bearer "+adminToken); w.Code != 200 || !strings.Contains(w.Body.String(), `"revoked":0,"scope":"this process"`) {
 		t.Errorf("a session that this process has not seen: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestAChangedAdminTokenTakesThePlaceOfTheLast(t *testing.T) {
+	t.Parallel()
+	a := newAdminPort(config.StoreRedis, adminToken)
+	a.proxy.SetAdminToken("another-token-of-enough-length")
+	for token, want := range map[string]int{adminToken: http.StatusUnauthorized, "another-token-of-enough-length": http.StatusOK} {
+		if w := a.ask("GET", "/sessions", "Bearer "+token); w.Code != want {
+			t.Errorf("%s: %d, want %d", token, w.Code, want)
+		}
 	}
 }

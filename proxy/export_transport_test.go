@@ -9,7 +9,7 @@ import (
 // must come before the first request.
 func (p *Proxy) PingEvery(d, patience time.Duration) {
 	for _, u := range p.upstreams {
-		for _, t := range []*http.Transport{u.transports.plain.(*http.Transport), u.grpcTransport()} {
+		for _, t := range []*http.Transport{u.transports.Load().plain.(*http.Transport), u.grpcTransport()} {
 			if t.HTTP2 != nil {
 				t.HTTP2.SendPingTimeout, t.HTTP2.PingTimeout = d, patience
 			}
@@ -27,10 +27,10 @@ func (p *Proxy) GRPCTransports() []*http.Transport {
 }
 
 func (u *upstream) grpcTransport() *http.Transport {
-	if plain, ok := u.transports.grpc.(plainGRPC); ok {
+	if plain, ok := u.transports.Load().grpc.(plainGRPC); ok {
 		return plain.RoundTripper.(*http.Transport)
 	}
-	return u.transports.grpc.(*http.Transport)
+	return u.transports.Load().grpc.(*http.Transport)
 }
 
 // AnswerGRPC answers a call.

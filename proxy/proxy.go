@@ -8,6 +8,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"log/slog"
 	"net/http"
@@ -81,8 +82,11 @@ type Proxy struct {
 	prefix    string      // authgate's own endpoints, without a slash at the end
 	upstreams []*upstream // in the order of the configuration
 
-	streams  *streams
-	state    atomic.Pointer[state]
+	streams *streams
+	state   atomic.Pointer[state]
+
+	adminToken atomic.Pointer[[sha256.Size]byte] // digest of the one in force
+
 	buffers  buffers
 	draining atomic.Bool
 	plain    atomic.Bool // the warning about plain http was given

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/redact"
@@ -53,17 +54,19 @@ type upstream struct {
 	accounts       []account
 	foreign        []*session.Jar // the cookies of its own login
 	allowedOrigins []string       // canonical
-	transports     transports
-	errorLog       *log.Logger // what ReverseProxy has to say
+	transports     atomic.Pointer[transports]
+	connect        func(*x509.CertPool) transports // to it, trusting these CAs
+	errorLog       *log.Logger                     // what ReverseProxy has to say
 }
 
 func newUpstream(c *config.Upstream, timeouts config.Timeouts, cas *x509.CertPool, accounts Accounts, logger *slog.Logger) *upstream {
 	k := kindOf(c.Kind).under(c.Path)
 	u := &upstream{
 		name: c.Name, config: c, kind: k, url: c.URL, path: c.Path, stripPath: c.StripPath, hostHeader: c.HostHeader, headers: c.Identity.Headers, credential: c.Identity.Credential,
-		transports: newTransports(c, k, timeouts, cas),
-		errorLog:   log.New(said{logger.With("upstream", c.Name)}, "", 0),
+		connect:  func(cas *x509.CertPool) transports { return newTransports(c, k, timeouts, cas) },
+		errorLog: log.New(said{logger.With("upstream", c.Name)}, "", 0),
 	}
+	u.trust(cas)
 	for _, a := range c.Identity.ServiceAccounts {
 		u.accounts = append(u.accounts, account{a.Role, accounts[a]})
 	}

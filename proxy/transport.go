@@ -28,15 +28,16 @@ const unixHost = "unix"
 // tripper picks the way that a request goes: the seam behind which everything
 // about connections lies.
 func (u *upstream) tripper(x *exchange) http.RoundTripper {
+	ways := u.transports.Load()
 	switch {
 	case x.upgrade():
-		return u.transports.upgrade
+		return ways.upgrade
 	case isGRPC(x.r):
-		return duplex{u.transports.grpc, x.r}
+		return duplex{ways.grpc, x.r}
 	case u.url.Scheme == config.SchemeH2C:
-		return duplex{u.transports.plain, x.r}
+		return duplex{ways.plain, x.r}
 	default:
-		return u.transports.plain
+		return ways.plain
 	}
 }
 

@@ -437,3 +437,22 @@ func TestProxyOfTheEnvironmentNeverSeesARequest(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+func TestAChangedCAOfAnUpstreamIsTrustedByTheNextConnection(t *testing.T) {
+	t.Parallel()
+	upstream := httptest.NewUnstartedServer(http.HandlerFunc(serveEcho))
+	upstream.Config.ErrorLog = quiet
+	upstream.StartTLS()
+	t.Cleanup(upstream.Close)
+	unknown := func(o *proxy.Options) {
+		o.UpstreamCAs = map[string]*x509.CertPool{"argocd": x509.NewCertPool()}
+	}
+	g := newGateTo(t, upstream.URL, unknown)
+	expect(t, "an unknown CA", g.do("GET", app, g.as("alice")), http.StatusBadGateway)
+	pool := x509.NewCertPool()
+	pool.AddCert(upstream.Certificate())
+	g.TrustUpstream("argocd", pool)
+	expect(t, "the changed CA", g.do("GET", app, g.as("alice")), http.StatusOK)
+	g.TrustUpstream("argocd", x509.NewCertPool())
+	expect(t, "a CA that was taken back", g.do("GET", app, g.as("alice")), http.StatusBadGateway)
+}

@@ -38,7 +38,7 @@ type RedisOptions struct {
 // grant is not in Redis.
 type Redis struct {
 	o          RedisOptions
-	client     redis.UniversalClient
+	current    atomic.Pointer[redis.UniversalClient]
 	box        *Box
 	memory     *memory
 	touchEvery time.Duration
@@ -49,8 +49,9 @@ type Redis struct {
 	failedAt atomic.Int64 // when Redis last failed to answer, likewise
 	warnedAt atomic.Int64 // when the log was last told of what does not open, likewise
 	down     atomic.Pointer[outage]
-	last     string // entry of the feed; Run's alone, like keys
-	keys     *Keys  // in force at the last poll
+	last     string                 // entry of the feed; Run's alone, like the two below
+	keys     *Keys                  // in force at the last poll
+	at       *redis.UniversalClient // which was polled last
 
 	owedMu sync.Mutex
 	owed   map[string]func(context.Context) error
@@ -72,9 +73,10 @@ func NewRedis(o RedisOptions) (*Redis, error) {
 		return nil, err
 	}
 	r := &Redis{
-		o: o, client: client, box: o.Keys.Box("redis session"), memory: newMemory(), touchEvery: touchEvery(o.IdleTimeout),
+		o: o, box: o.Keys.Box("redis session"), memory: newMemory(), touchEvery: touchEvery(o.IdleTimeout),
 		waiting: make(chan *held, mostQueued), made: o.Now(), owed: map[string]func(context.Context) error{},
 	}
+	r.current.Store(&client)
 	r.keys = o.Keys.keys.Load()
 	r.polled.Store(int64(never))
 	r.failedAt.Store(int64(never))
@@ -136,12 +138,12 @@ func (r *Redis) Begin(ctx context.Context, w http.ResponseWriter, h http.Header,
 	since, asked := r.memory.mark(), r.since()
 	value, d := newSecret()
 	for _, index := range []string{redisAll, by.sessions()} {
-		err := indexScript.Run(ctx, r.client, []string{index}, d.String(), s.Expires.UnixMilli(), r.o.Now().UnixMilli(), left.Milliseconds()).Err()
+		err := indexScript.Run(ctx, r.client(), []string{index}, d.String(), s.Expires.UnixMilli(), r.o.Now().UnixMilli(), left.Milliseconds()).Err()
 		if err := r.answer(ctx, err); err != nil {
 			return Session{}, err
 		}
 	}
-	fields, err := loginScript.Run(ctx, r.client, []string{by.grant()}, sealed, left.Milliseconds()).Slice()
+	fields, err := loginScript.Run(ctx, r.client(), []string{by.grant()}, sealed, left.Milliseconds()).Slice()
 	if err := r.answer(ctx, err); err != nil {
 		return Session{}, err
 	}
@@ -153,7 +155,7 @@ func (r *Redis) Begin(ctx context.Context, w http.ResponseWriter, h http.Header,
 	if sealed, err = r.sealRecord(d, rec); err != nil {
 		return Session{}, err
 	}
-	pipe := r.client.Pipeline()
+	pipe := r.client().Pipeline()
 	pipe.Set(ctx, d.record(), sealed, r.lives(rec))
 	pipe.Set(ctx, idKey(s.ID), d.String(), left)
 	_, err = pipe.Exec(ctx)
@@ -222,7 +224,7 @@ func (r *Redis) downFor() error {
 
 // Close ends its connections.
 func (r *Redis) Close() error {
-	if err := r.client.Close(); err != nil {
+	if err := r.client().Close(); err != nil {
 		return fmt.Errorf("closing the session store: %w", err)
 	}
 	return nil

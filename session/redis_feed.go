@@ -71,6 +71,9 @@ func (r *Redis) poll(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	asked := r.since()
+	if now := r.current.Load(); now != r.at { // what its feed says is of another Redis
+		r.at, r.last = now, ""
+	}
 	changes, whole, err := r.feed(ctx)
 	if err != nil {
 		return r.answer(ctx, err)
@@ -101,7 +104,7 @@ func (r *Redis) keysReplaced() bool {
 // another's after a failover, and nothing is known of what was missed.
 func (r *Redis) feed(ctx context.Context) (changes []change, whole bool, err error) {
 	for r.last != "" {
-		page, err := r.client.XRangeN(ctx, redisFeed, r.last, "+", feedPage).Result()
+		page, err := r.client().XRangeN(ctx, redisFeed, r.last, "+", feedPage).Result()
 		if err != nil && r.answer(ctx, err) != errGone {
 			return nil, false, err
 		}
@@ -126,12 +129,12 @@ func (r *Redis) feed(ctx context.Context) (changes []change, whole bool, err err
 // rewind finds the end of the stream, and makes one where there is none.
 func (r *Redis) rewind(ctx context.Context) error {
 	r.last = ""
-	page, err := r.client.XRevRangeN(ctx, redisFeed, "+", "-", 1).Result()
+	page, err := r.client().XRevRangeN(ctx, redisFeed, "+", "-", 1).Result()
 	if err != nil {
 		if r.answer(ctx, err) != errGone {
 			return err
 		}
-		if err := r.client.Del(ctx, redisFeed).Err(); err != nil { // something else under the name
+		if err := r.client().Del(ctx, redisFeed).Err(); err != nil { // something else under the name
 			return err
 		}
 	}
@@ -139,7 +142,7 @@ func (r *Redis) rewind(ctx context.Context) error {
 		r.last = page[0].ID
 		return nil
 	}
-	r.last, err = r.client.XAdd(ctx, entry(change{})).Result()
+	r.last, err = r.client().XAdd(ctx, entry(change{})).Result()
 	return err
 }
 
@@ -166,7 +169,7 @@ func (r *Redis) follow(ctx context.Context, users []owner) error {
 	for len(users) > 0 {
 		page := users[:min(len(users), mostTended)]
 		users = users[len(page):]
-		pipe := r.client.Pipeline()
+		pipe := r.client().Pipeline()
 		grants := make([]*redis.SliceCmd, len(page))
 		for i, o := range page {
 			grants[i] = pipe.HMGet(ctx, o.grant(), "f", "n", "g")
@@ -188,13 +191,13 @@ func (r *Redis) follow(ctx context.Context, users []owner) error {
 // spread tells other replicas, after what changed is in Redis. What cannot be
 // told is told later.
 func (r *Redis) spread(ctx context.Context, c change) error {
-	err := r.answer(ctx, r.client.XAdd(ctx, entry(c)).Err())
+	err := r.answer(ctx, r.client().XAdd(ctx, entry(c)).Err())
 	if errors.Is(err, errGone) { // no stream any more: all replicas find that out, and read everything again
 		return nil
 	}
 	if err != nil {
 		r.owe("tell "+c.id+string(c.owner)+strconv.FormatUint(c.birth, 10), func(ctx context.Context) error {
-			if err := r.answer(ctx, r.client.XAdd(ctx, entry(c)).Err()); !errors.Is(err, errGone) {
+			if err := r.answer(ctx, r.client().XAdd(ctx, entry(c)).Err()); !errors.Is(err, errGone) {
 				return err
 			}
 			return nil

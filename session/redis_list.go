@@ -80,7 +80,7 @@ func (r *Redis) endLater(id string) {
 	}
 	r.memory.forget(o)
 	r.owe("end "+id, func(ctx context.Context) error {
-		pipe := r.client.Pipeline()
+		pipe := r.client().Pipeline()
 		pipe.Del(ctx, o.digest.record())
 		pipe.Del(ctx, idKey(id))
 		if err := r.exec(ctx, pipe); err != nil {
@@ -92,7 +92,7 @@ func (r *Redis) endLater(id string) {
 
 // endSession deletes one session, and the grant with the last of its user.
 func (r *Redis) endSession(ctx context.Context, k kept) error {
-	pipe := r.client.Pipeline()
+	pipe := r.client().Pipeline()
 	pipe.Del(ctx, k.digest.record())
 	pipe.Del(ctx, idKey(k.session.ID))
 	pipe.ZRem(ctx, redisAll, k.digest.String())
@@ -104,7 +104,7 @@ func (r *Redis) endSession(ctx context.Context, k kept) error {
 	gone := change{id: k.session.ID}
 	r.memory.hear([]change{gone})
 	if left.Err() == nil && left.Val() == 0 { // a login since then has raised the fence
-		if err := r.answer(ctx, endScript.Run(ctx, r.client, []string{k.owner.grant()}, k.grant.fence).Err()); err != nil {
+		if err := r.answer(ctx, endScript.Run(ctx, r.client(), []string{k.owner.grant()}, k.grant.fence).Err()); err != nil {
 			r.o.Log.Debug("a grant that nobody uses stays in redis until it expires", "err", err)
 		}
 	}
@@ -113,7 +113,7 @@ func (r *Redis) endSession(ctx context.Context, k kept) error {
 
 // endUser deletes a user's grant: all sessions that stand on it are over.
 func (r *Redis) endUser(ctx context.Context, by owner, birth uint64) error {
-	text, err := r.client.HGet(ctx, by.grant(), "n").Result()
+	text, err := r.client().HGet(ctx, by.grant(), "n").Result()
 	if err := r.answer(ctx, err); err == nil {
 		var now uint64
 		if _, err := fmt.Sscan(text, &now); err == nil {
@@ -122,7 +122,7 @@ func (r *Redis) endUser(ctx context.Context, by owner, birth uint64) error {
 	} else if !errors.Is(err, errGone) {
 		return err
 	}
-	if err := r.answer(ctx, r.client.Del(ctx, by.grant()).Err()); err != nil {
+	if err := r.answer(ctx, r.client().Del(ctx, by.grant()).Err()); err != nil {
 		return err
 	}
 	gone := change{owner: by, birth: birth}
@@ -139,7 +139,7 @@ func (r *Redis) endUser(ctx context.Context, by owner, birth uint64) error {
 // sweep deletes the records of sessions whose grant is gone. A session that began
 // since then stands on a later birth and stays.
 func (r *Redis) sweep(ctx context.Context, by owner, birth uint64) error {
-	members, err := r.client.ZRange(ctx, by.sessions(), 0, -1).Result()
+	members, err := r.client().ZRange(ctx, by.sessions(), 0, -1).Result()
 	if err := r.answer(ctx, err); err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func (r *Redis) sweep(ctx context.Context, by owner, birth uint64) error {
 	if err != nil {
 		return err
 	}
-	pipe := r.client.Pipeline()
+	pipe := r.client().Pipeline()
 	for d, rec := range records {
 		if rec.Birth > birth {
 			continue
@@ -178,7 +178,7 @@ func (r *Redis) selected(ctx context.Context, which Which) ([]kept, error) {
 			members = []string{o.digest.String()}
 		}
 	case which.Issuer != "" && which.Subject != "":
-		members, err = r.client.ZRange(ctx, ownerOf(which.Issuer, which.Subject).sessions(), 0, -1).Result()
+		members, err = r.client().ZRange(ctx, ownerOf(which.Issuer, which.Subject).sessions(), 0, -1).Result()
 		err = r.answer(ctx, err)
 	default:
 		members, err = r.everybody(ctx)
@@ -205,7 +205,7 @@ func (r *Redis) everybody(ctx context.Context) ([]string, error) {
 	var all []string
 	from := fmt.Sprint(r.o.Now().UnixMilli())
 	for {
-		page, err := r.client.ZRangeByScore(ctx, redisAll, &redis.ZRangeBy{Min: from, Max: "+inf", Offset: int64(len(all)), Count: 1000}).Result()
+		page, err := r.client().ZRangeByScore(ctx, redisAll, &redis.ZRangeBy{Min: from, Max: "+inf", Offset: int64(len(all)), Count: 1000}).Result()
 		if err := r.answer(ctx, err); err != nil {
 			return all, err
 		}
@@ -223,7 +223,7 @@ func (r *Redis) read(ctx context.Context, members []string, which Which) ([]kept
 	if err != nil {
 		return nil, err
 	}
-	pipe := r.client.Pipeline()
+	pipe := r.client().Pipeline()
 	fields := map[owner]*redis.SliceCmd{}
 	for _, rec := range records {
 		if fields[rec.Owner] == nil {
@@ -270,7 +270,7 @@ func agrees(s Session, which Which) bool {
 
 // records reads the records that there are.
 func (r *Redis) records(ctx context.Context, members []string) (map[digest]record, error) {
-	pipe := r.client.Pipeline()
+	pipe := r.client().Pipeline()
 	sealed := map[digest]*redis.StringCmd{}
 	for _, member := range members {
 		if d, ok := parseDigest(member); ok {

@@ -93,7 +93,7 @@ func (r *Redis) load(ctx context.Context, d digest) (Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	since, asked := r.memory.mark(), r.since()
-	sealed, err := r.client.Get(ctx, d.record()).Result()
+	sealed, err := r.client().Get(ctx, d.record()).Result()
 	if err := r.answer(ctx, err); err != nil {
 		return Session{}, r.over(d, err)
 	}
@@ -101,7 +101,7 @@ func (r *Redis) load(ctx context.Context, d digest) (Session, error) {
 	if err != nil {
 		return Session{}, r.over(d, err)
 	}
-	fields, err := r.client.HMGet(ctx, rec.Owner.grant(), "f", "n", "g").Result()
+	fields, err := r.client().HMGet(ctx, rec.Owner.grant(), "f", "n", "g").Result()
 	if err := r.answer(ctx, err); err != nil {
 		return Session{}, r.over(d, err)
 	}

@@ -56,7 +56,7 @@ func (r *Redis) birthOf(s Session) uint64 {
 }
 
 func (r *Redis) lock(ctx context.Context, by owner, holder, seen string) (status string, g grantState, err error) {
-	answered, err := lockScript.Run(ctx, r.client, []string{by.grant()}, holder, lease.Milliseconds(), seen).Slice()
+	answered, err := lockScript.Run(ctx, r.client(), []string{by.grant()}, holder, lease.Milliseconds(), seen).Slice()
 	if err := r.answer(ctx, err); err != nil {
 		return "", g, err
 	}
@@ -72,7 +72,7 @@ func (r *Redis) lock(ctx context.Context, by owner, holder, seen string) (status
 func (r *Redis) free(ctx context.Context, by owner, holder string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	_ = freeScript.Run(ctx, r.client, []string{by.grant()}, holder).Err() // the lease runs out
+	_ = freeScript.Run(ctx, r.client(), []string{by.grant()}, holder).Err() // the lease runs out
 }
 
 // renewed asks the issuer with the lock held, and stores what it said.
@@ -109,7 +109,7 @@ func (r *Redis) keep(ctx context.Context, s Session, by owner, was grantState, g
 		return s, err
 	}
 	store := func(ctx context.Context) (grantState, error) {
-		fields, err := keepScript.Run(ctx, r.client, []string{by.grant()}, by.grant(), was.fence, sealed).Slice()
+		fields, err := keepScript.Run(ctx, r.client(), []string{by.grant()}, by.grant(), was.fence, sealed).Slice()
 		if err := r.answer(ctx, err); err != nil {
 			return grantState{}, err
 		}
@@ -147,7 +147,7 @@ func (r *Redis) refused(ctx context.Context, s Session, by owner, g grantState, 
 	defer cancel()
 	gone := change{owner: by, birth: g.birth}
 	end := func(ctx context.Context) (int, error) {
-		ended, err := endScript.Run(ctx, r.client, []string{by.grant()}, g.fence).Int()
+		ended, err := endScript.Run(ctx, r.client(), []string{by.grant()}, g.fence).Int()
 		return ended, r.answer(ctx, err)
 	}
 	ended, err := end(ctx)
@@ -177,7 +177,7 @@ func (r *Redis) refused(ctx context.Context, s Session, by owner, g grantState, 
 
 // latest adopts what stands in Redis.
 func (r *Redis) latest(ctx context.Context, s Session, by owner) (Session, error) {
-	fields, err := r.client.HMGet(ctx, by.grant(), "f", "n", "g").Result()
+	fields, err := r.client().HMGet(ctx, by.grant(), "f", "n", "g").Result()
 	if err := r.answer(ctx, err); errors.Is(err, ErrStoreDown) {
 		return s, err
 	}
@@ -220,7 +220,7 @@ func (r *Redis) reload(ctx context.Context, s Session) (Session, error) {
 }
 
 func (r *Redis) digestOf(ctx context.Context, id string) (digest, error) {
-	text, err := r.client.Get(ctx, idKey(id)).Result()
+	text, err := r.client().Get(ctx, idKey(id)).Result()
 	if err := r.answer(ctx, err); err != nil {
 		return digest{}, err
 	}

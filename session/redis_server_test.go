@@ -111,6 +111,14 @@ func (s *server) signal(t testing.TB, sig syscall.Signal) {
 	}
 }
 
+// do sends a command to the server.
+func (s *server) do(t testing.TB, command ...any) {
+	t.Helper()
+	if err := s.client.Do(context.Background(), command...).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // keys gives the names of everything that is in Redis.
 func (s *server) keys(t testing.TB, pattern string) []string {
 	t.Helper()

@@ -87,7 +87,7 @@ func (r *Redis) confirm(ctx context.Context, batch []*held) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	since, asked := r.memory.mark(), r.since()
-	ids := r.client.Pipeline()
+	ids := r.client().Pipeline()
 	named := map[*held]*redis.StringCmd{}
 	for _, o := range batch {
 		if o.digest == (digest{}) {
@@ -104,7 +104,7 @@ func (r *Redis) confirm(ctx context.Context, batch []*held) {
 		grant  *redis.SliceCmd
 	}
 	var readings []reading
-	pipe := r.client.Pipeline()
+	pipe := r.client().Pipeline()
 	for _, o := range batch {
 		d := o.digest
 		if cmd := named[o]; cmd != nil {
@@ -119,7 +119,7 @@ func (r *Redis) confirm(ctx context.Context, batch []*held) {
 	if r.exec(ctx, pipe) != nil {
 		return
 	}
-	writes := r.client.Pipeline()
+	writes := r.client().Pipeline()
 	for _, read := range readings {
 		rec, g, err := r.parse(ctx, read.digest, read.o.view.Load().owner, read.record, read.grant)
 		if err == nil {

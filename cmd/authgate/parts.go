@@ -25,6 +25,7 @@ type parts struct {
 	policy    *policy.Snapshot
 	upstreams map[string]*x509.CertPool // upstream → CAs to believe, where it names some
 	tls       *certificate              // nil: the port speaks without TLS
+	pems      map[string][]byte         // key → contents of the file of CAs that it names
 
 	adminToken string // empty: the admin port lists no sessions
 
@@ -55,7 +56,7 @@ func loadParts(file string, absent absent) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{config: c, upstreams: make(map[string]*x509.CertPool)}
+	p := &parts{config: c, upstreams: make(map[string]*x509.CertPool), pems: make(map[string][]byte)}
 	if err := errors.Join(p.readIssuer(absent), p.readKeys(absent), p.readRedis(absent), p.readAdminToken(absent), p.readUpstreams(absent), p.readTLS(absent), p.readPolicy(absent), p.readShadow(absent)); err != nil {
 		return nil, err
 	}
@@ -66,7 +67,7 @@ func (p *parts) readIssuer(absent absent) error {
 	c := p.config.Issuer
 	id, noID := c.ClientID.Reveal()
 	secret, noSecret := c.ClientSecret.Reveal()
-	pool, noPool := readCAs("issuer.caFile", c.CAFile)
+	pool, noPool := p.readCAs("issuer.caFile", c.CAFile)
 	p.issuer = identity.Config{
 		URL: c.URL, BackchannelURL: c.BackchannelURL, ClientID: id, ClientSecret: secret, RootCAs: pool,
 		Scopes: scopesOf(c), GroupsClaim: c.GroupsClaim, ClockSkew: time.Duration(c.ClockSkew),
@@ -100,7 +101,7 @@ func (p *parts) readKeys(absent absent) error {
 func (p *parts) readUpstreams(absent absent) error {
 	var errs []error
 	for i, u := range p.config.Upstreams {
-		pool, err := readCAs(fmt.Sprintf("upstreams[%d].caFile", i), u.CAFile)
+		pool, err := p.readCAs(upstreamCAs(i), u.CAFile)
 		errs = append(errs, absent.or(err))
 		if pool != nil {
 			p.upstreams[u.Name] = pool
@@ -142,8 +143,10 @@ func loadPolicy(sources []policy.Source, upstreams []string) (*policy.Snapshot, 
 	return s, s.Prepare()
 }
 
-// readCAs reads certificates in PEM; no file is nil, the system's.
-func readCAs(key, file string) (*x509.CertPool, error) {
+func upstreamCAs(i int) string { return fmt.Sprintf("upstreams[%d].caFile", i) }
+
+// readCAs also keeps what it read.
+func (p *parts) readCAs(key, file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
@@ -151,6 +154,16 @@ func readCAs(key, file string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
+	p.pems[key] = pem
+	return parseCAs(key, file, pem)
+}
+
+// readCAs reads certificates in PEM; no file is nil, the system's.
+func readCAs(key, file string) (*x509.CertPool, error) {
+	return (&parts{pems: make(map[string][]byte)}).readCAs(key, file)
+}
+
+func parseCAs(key, file string, pem []byte) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("%s: %s holds no certificate in PEM", key, file)

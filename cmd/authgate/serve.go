@@ -32,7 +32,7 @@ func newServe() *cobra.Command {
 		Long: "Serve until SIGTERM or SIGINT. On SIGTERM /readyz fails at once and requests are\n" +
 			"still served for timeouts.shutdownDelay, so that a balancer can look away; on\n" +
 			"SIGINT (Ctrl-C) there is no delay. A second of these signals ends the process.\n" +
-			"Changed policy files, session keys and certificates are taken within 2 seconds;\n" +
+			"Changed policy files, secrets and certificates are taken within 2 seconds;\n" +
 			"SIGHUP looks at them at once. SIGUSR1 switches the log to debug, and back.",
 		Example: "  authgate serve --config /etc/authgate/authgate.yaml --log-format json",
 		Args:    arguments(),
@@ -116,7 +116,9 @@ func serve(ctx context.Context, file string, log leveled, stdout, stderr io.Writ
 	}
 	changes := newFileWatch(log.Logger)
 	changes.followPolicies(parts, gate)
+	changes.countSecrets(registry)
 	changes.followKeys(c.Session.Keys, parts.keysText, keys)
+	changes.followSecrets(parts, inUse{issuer, gate, redis})
 	changes.followCertificate(c.TLS, parts.tls)
 
 	background, stop := context.WithCancel(ctx)

@@ -26,13 +26,20 @@ func (p *parts) readAdminToken(absent absent) error {
 	if err != nil {
 		return absent.or(err)
 	}
+	if err := checkAdminToken(secret, token); err != nil {
+		return err
+	}
+	p.adminToken = token
+	return nil
+}
+
+func checkAdminToken(secret config.Secret, token string) error {
 	if token != strings.TrimSpace(token) || strings.ContainsAny(token, "\r\n") {
 		return fmt.Errorf("adminToken: %s has blanks around it or several lines; write one line, such as that of `authgate keygen`", secret.Source())
 	}
 	if len(token) < leastAdminToken {
 		return fmt.Errorf("adminToken: %s holds %d characters, at least %d are needed; write what `authgate keygen` prints", secret.Source(), len(token), leastAdminToken)
 	}
-	p.adminToken = token
 	return nil
 }
 
@@ -43,7 +50,7 @@ func (p *parts) readRedis(absent absent) error {
 		return nil
 	}
 	address, noURL := r.URL.Reveal()
-	pool, noPool := readCAs("session.redis.caFile", r.CAFile)
+	pool, noPool := p.readCAs("session.redis.caFile", r.CAFile)
 	if err := errors.Join(absent.or(noURL), absent.or(noPool)); err != nil || noURL != nil {
 		return err
 	}

@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
 	settle   = 100 * time.Millisecond // an editor or a kubelet makes several events of one change
-	poll     = 30 * time.Second       // what no event tells: a network file system, a lost watch
+	poll     = time.Second            // what no event tells (a network file system, a lost watch) shows in names, times and sizes
+	reread   = 30                     // polls, until contents are compared whatever those say
 	patience = 10                     // looks that find something new each time, until it is judged all the same
 )
 
@@ -25,6 +27,7 @@ type fileWatch struct {
 	settle  time.Duration
 	poll    time.Duration
 	log     *slog.Logger
+	reloads *prometheus.CounterVec // of secrets and CAs, by key and result; nil: not counted
 }
 
 func newFileWatch(log *slog.Logger) *fileWatch {
@@ -69,7 +72,7 @@ func (w *fileWatch) run(ctx context.Context, again <-chan os.Signal) {
 			lookSoon()
 		}
 	}
-	for {
+	for polls := 1; ; {
 		select {
 		case <-ctx.Done():
 			return
@@ -84,7 +87,9 @@ func (w *fileWatch) run(ctx context.Context, again <-chan os.Signal) {
 			waiting = false
 			look()
 		case <-ticker.C:
-			look()
+			if polls++; w.moved() || polls%reread == 0 {
+				look()
+			}
 		}
 	}
 }
@@ -97,6 +102,26 @@ func (w *fileWatch) look() (unsettled bool) {
 		}
 	}
 	return unsettled
+}
+
+// moved reports whether a file is another one than at the last poll, or was written to.
+func (w *fileWatch) moved() (moved bool) {
+	for _, f := range w.follows {
+		for i, file := range f.files {
+			info, err := os.Stat(file)
+			if err != nil {
+				info = nil
+			}
+			if len(f.stats) < len(f.files) {
+				f.stats = make([]os.FileInfo, len(f.files))
+			}
+			was := f.stats[i]
+			f.stats[i] = info
+			moved = moved || (was == nil) != (info == nil) ||
+				info != nil && (!os.SameFile(was, info) || !was.ModTime().Equal(info.ModTime()) || was.Size() != info.Size())
+		}
+	}
+	return moved
 }
 
 // ask makes the coming look answer in any case: complain again of what was refused
@@ -115,6 +140,8 @@ type followed struct {
 	read  func(files ...string) ([][]byte, error)
 	take  func(contents [][]byte) error // puts what is sound in force, or says why not
 	keep  func(error)                   // told why the last good one stays
+
+	stats []os.FileInfo // of files at the last poll; nil: not there
 
 	judged   [sha256.Size]byte // one change is one reload, or one complaint
 	refused  bool              // it was a complaint

@@ -16,7 +16,7 @@ func (w *fileWatch) followKeys(secret config.Secret, read string, ring *session.
 		return
 	}
 	inForce := keyLines(read)
-	w.follow(&followed{
+	w.follow(w.counted("session.keys", &followed{
 		what: "session keys", files: []string{file}, judged: sum([][]byte{[]byte(read)}, nil),
 		read: func(...string) ([][]byte, error) {
 			text, err := secret.Reveal()
@@ -36,7 +36,7 @@ func (w *fileWatch) followKeys(secret config.Secret, read string, ring *session.
 		keep: func(err error) {
 			w.log.Error("the changed session keys are not used, the last good ones stay", "file", file, "error", err)
 		},
-	})
+	}))
 }
 
 // tellOfKeys says what became of the keys, and never one of them.

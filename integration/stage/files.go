@@ -70,7 +70,7 @@ func (f Files) write(ctx context.Context, o Options, p ports, issuer, backchanne
 	}
 	secret := o.ClientSecret
 	if secret == "" {
-		secret = dexSecret
+		secret = DexSecret
 	}
 	contents := map[string]string{
 		f.Keys: string(keys), f.ClientSecret: secret + "\n", f.Config: text, f.Policy: policyText,

@@ -18,7 +18,7 @@ var token = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}`)
 // and any token. It names each kind that it found and repeats none. Call it while
 // authgate runs, and before the stage is closed.
 func (s *Stage) Leaks(ctx context.Context) error {
-	secrets := map[string]string{dexSecret: "the client secret"} // :: value → what it is
+	secrets := map[string]string{DexSecret: "the client secret"} // :: value → what it is
 	keys, err := os.ReadFile(s.Files.Keys)
 	if err != nil {
 		return err

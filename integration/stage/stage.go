@@ -89,10 +89,10 @@ type Stage struct {
 	reserved   []*program.Port
 }
 
-// dexSecret is what Dex knows authgate by. It guards nothing but this stage.
+// DexSecret is what Dex knows authgate by. It guards nothing but this stage.
 const (
 	dexClient = "authgate"
-	dexSecret = "demo-client-secret-for-loopback-only"
+	DexSecret = "demo-client-secret-for-loopback-only"
 )
 
 // Set sets the stage. On an error nothing is left running.
@@ -128,7 +128,7 @@ func Set(ctx context.Context, log *slog.Logger, o Options) (_ *Stage, err error)
 			ClientID: app.ClientID, ClientSecret: app.ClientSecret,
 		},
 		Client: dex.Client{
-			ID: dexClient, Secret: dexSecret,
+			ID: dexClient, Secret: DexSecret,
 			RedirectURIs: []string{s.ArgoCD + "/oauth2/callback", s.Workflows + "/oauth2/callback"},
 		},
 	}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bytes"
+	"log/slog"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/example-org/authgate/config"
+)
+
+// secretWatch follows one secret in a file, and notes what is put in force.
+type secretWatch struct {
+	*fileWatch
+	registry *prometheus.Registry
+
+	file  string
+	taken []string
+	log   bytes.Buffer
+}
+
+func newSecretWatch(t *testing.T, first string) *secretWatch {
+	t.Helper()
+	w := &secretWatch{file: filepath.Join(t.TempDir(), "client-secret")}
+	w.fileWatch = newFileWatch(slog.New(slog.NewJSONHandler(&w.log, nil)))
+	w.registry = prometheus.NewRegistry()
+	w.countSecrets(w.registry)
+	write(t, w.file, first+"\n")
+	c, err := config.Parse("authgate.yaml", []byte(`
+issuer: {url: https://dex.example.com, clientID: authgate, clientSecret: {file: `+w.file+`}}
+session: {keys: c}
+upstreams: [{name: a, hosts: [a.example.com], url: "http://a"}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := []value{secretValue(c.Issuer.ClientID, "authgate"), secretValue(c.Issuer.ClientSecret, first)}
+	w.followValues("issuer.clientSecret", values, func(now []string) error {
+		w.taken = append(w.taken, strings.Join(now, "/"))
+		return nil
+	})
+	return w
+}
+
+func (w *secretWatch) change(t *testing.T, text string) {
+	t.Helper()
+	write(t, w.file, text)
+	w.look()
+	w.look()
+}
+
+// counts gives how many changes were refused, and how many put in force.
+func (w *secretWatch) counts(t *testing.T) (failed, ok float64) {
+	t.Helper()
+	families, err := w.registry.Gather()
+	if err != nil || len(families) != 1 || len(families[0].Metric) != 2 {
+		t.Fatalf("%v: %v", families, err)
+	}
+	return families[0].Metric[0].Counter.GetValue(), families[0].Metric[1].Counter.GetValue()
+}
+
+func TestAChangedSecretIsPutInForceAndABadOneIsNot(t *testing.T) {
+	t.Parallel()
+	w := newSecretWatch(t, "one-hunter2")
+	w.look()
+	w.change(t, "one-hunter2\r\n\n") // no change
+	if len(w.taken) > 0 || w.log.Len() > 0 {
+		t.Errorf("%q: %s", w.taken, &w.log)
+	}
+	w.change(t, "two-hunter2\n")
+	for _, bad := range []string{"", " \n", "three\nhunter2\n", "hunter2\x00", "\x1bhunter2"} {
+		w.change(t, bad)
+		w.look() // complains once of each reason
+	}
+	w.change(t, "four-hunter2")
+	if got := strings.Join(w.taken, " "); got != "authgate/two-hunter2 authgate/four-hunter2" {
+		t.Errorf("in force: %s", got)
+	}
+	if failed, ok := w.counts(t); ok != 2 || failed != 2 {
+		t.Errorf("%v taken, %v refused", ok, failed)
+	}
+	log := w.log.String()
+	if strings.Contains(log, "hunter2") || strings.Count(log, `"level":"ERROR"`) != 2 || strings.Count(log, `"level":"INFO"`) != 2 || !strings.Contains(log, w.file) {
+		t.Errorf("the log:\n%s", log)
+	}
+}
+
+func TestAVariableIsNotFollowed(t *testing.T) {
+	t.Parallel()
+	w := newFileWatch(slog.New(slog.DiscardHandler))
+	w.followValues("adminToken", []value{secretValue(config.Secret{}, "")}, nil)
+	if len(w.follows) != 0 {
+		t.Error("it is followed")
+	}
+}
+
+func TestCAsThatDoNotLoadAreNotTaken(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewTLSServer(nil)
+	t.Cleanup(srv.Close)
+	var log bytes.Buffer
+	w := newFileWatch(slog.New(slog.NewTextHandler(&log, nil)))
+	file := filepath.Join(t.TempDir(), "ca.crt")
+	write(t, file, "-----BEGIN CERTIFICATE-----\n")
+	taken := 0
+	w.followValues("issuer.caFile", []value{fileValue(file, nil)}, func(now []string) error {
+		_, err := parseCAs("issuer.caFile", file, []byte(now[0]))
+		if err == nil {
+			taken++
+		}
+		return err
+	})
+	w.look()
+	w.look()
+	if taken != 0 || !strings.Contains(log.String(), "holds no certificate in PEM") {
+		t.Errorf("%d: %s", taken, &log)
+	}
+}
+
+// Where no event tells of a change, names, times and sizes do, every second.
+func TestWhatChangedWithoutAnEventIsSeenByThePoll(t *testing.T) {
+	t.Parallel()
+	w := newSecretWatch(t, "one")
+	if w.poll > time.Second {
+		t.Errorf("polled every %s", w.poll)
+	}
+	w.moved()
+	if w.moved() {
+		t.Error("nothing has changed")
+	}
+	write(t, w.file, "another")
+	if !w.moved() || w.moved() {
+		t.Error("one change is one look")
+	}
+	replaceLink(t, w.file+"-2", w.file)
+	if !w.moved() || w.moved() {
+		t.Error("a file that is gone is a change")
+	}
+	write(t, w.file+"-2", "another")
+	if !w.moved() {
+		t.Error("a link that leads somewhere again is a change")
+	}
+}

@@ -1,0 +1,48 @@
+package identity
+
+import (
+	"crypto/x509"
+	"net/http"
+	"sync/atomic"
+)
+
+// What a relying party was given as files may change while it is in use. Requests
+// that are under way go on with what they began with.
+
+// credentials are those of authgate's client at the issuer. They are replaced whole.
+type credentials struct{ id, secret string }
+
+// SetCredentials has all further requests to the issuer use another client id and
+// secret: those of logins that are under way, too.
+func (rp *RelyingParty) SetCredentials(id, secret string) {
+	rp.credentials.Store(&credentials{id, secret})
+}
+
+func (rp *RelyingParty) clientID() string { return rp.credentials.Load().id }
+
+// SetRootCAs has further connections to the issuer trust other authorities; nil: the
+// system's.
+func (rp *RelyingParty) SetRootCAs(pool *x509.CertPool) {
+	cfg := rp.cfg
+	cfg.RootCAs = pool
+	rp.transport.replace(newTransport(cfg))
+}
+
+// replaceable is a transport that can be replaced while requests use it.
+type replaceable struct {
+	current atomic.Pointer[http.Transport]
+}
+
+func newReplaceable(t *http.Transport) *replaceable {
+	r := new(replaceable)
+	r.current.Store(t)
+	return r
+}
+
+func (r *replaceable) RoundTrip(req *http.Request) (*http.Response, error) {
+	return r.current.Load().RoundTrip(req)
+}
+
+func (r *replaceable) replace(t *http.Transport) {
+	r.current.Swap(t).CloseIdleConnections()
+}
