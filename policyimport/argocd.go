@@ -2,7 +2,6 @@ package policyimport
 
 import (
 	"encoding/csv"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -11,24 +10,37 @@ import (
 	"github.com/example-org/authgate/fault"
 )
 
-// The ConfigMaps, whose names Argo CD knows by heart (common/common.go).
-const (
-	rbacMap  = "argocd-rbac-cm"
-	argocdCM = "argocd-cm"
-)
+// Options say how rows are written.
+type Options struct {
+	Upstream   string // as the configuration names it
+	RolePrefix string // of the names of roles, behind role:
+	Namespace  string // of Argo Workflows: where argo-server looks for the account of a login
+}
 
-// argoCD is what the two ConfigMaps say.
+// argoCD is what the files say of Argo CD.
 type argoCD struct {
-	upstream string
-	faults   fault.List
+	Options
+	sources []Source
+	read    []string // files that another one names
+	faults  fault.List
+	left    fault.List
+	notes   fault.List
 
-	rbac, cm         map[string]*yaml.Node
-	rbacFile, cmFile *file
+	rbac, cm    settings
+	texts       []policyText
+	projects    []project
+	someProject bool
 
 	entries  []entry
 	scopes   []string
-	regex    bool            // policy.matchMode
 	accounts map[string]bool // local ones; without argocd-cm only that of admin
+	model    *model
+}
+
+// policyText is a policy.csv.
+type policyText struct {
+	key   string
+	lines []textLine
 }
 
 // entry is one row of Argo CD's policy.
@@ -39,134 +51,219 @@ type entry struct {
 	in     string // which line it is, where the place does not say so
 }
 
-// ArgoCD reads argocd-rbac-cm, and argocd-cm if it is among the files. An error of
-// type [fault.Faults] says what Argo CD could not read, either.
+// ArgoCD reads argocd-rbac-cm, argocd-cm and AppProjects, from objects, patches,
+// values of Helm or bare CSV. An error of type [fault.Faults] says what Argo CD could
+// not read, either.
 //
-// Who somebody is becomes g rows. What a role may do stays in Argo CD, which goes
-// on asking its own p rows: here is decided which doors it takes to get there.
-func ArgoCD(sources []Source, upstream string) (*Result, error) {
-	a := &argoCD{upstream: upstream, accounts: map[string]bool{"admin": true}}
-	a.find(sources, readObjects(sources, &a.faults))
+// Who holds which role becomes g rows. What a role may do on which object stays in Argo CD,
+// which goes on asking its own p rows: here is decided which endpoints it takes.
+func ArgoCD(sources []Source, options Options) (*Result, error) {
+	a := &argoCD{
+		Options: options, sources: sources, accounts: map[string]bool{"admin": true},
+		rbac: settings{name: rbacMap, keys: map[string]setting{}}, cm: settings{name: argocdCM, keys: map[string]setting{}},
+	}
+	a.find(sources)
 	if a.faults.Empty() {
-		a.read()
+		a.readSettings()
 	}
 	if err := a.faults.Err(); err != nil {
 		return nil, err
 	}
 	d := newDraft()
-	a.write(d)
+	w := &argocdWriter{argoCD: a, d: d}
+	w.write()
+	for _, f := range faultsOf(&a.left) {
+		d.left.Add(f.Position, f.What, f.Mend)
+	}
+	for _, f := range faultsOf(&a.notes) {
+		d.notes.Add(f.Position, f.What, f.Mend)
+	}
 	return d.finish()
 }
 
-func (a *argoCD) find(sources []Source, objects []object) {
-	for _, o := range objects {
-		if o.kind != "ConfigMap" || o.name != rbacMap && o.name != argocdCM {
-			continue
-		}
-		data, ok := o.section("data")
-		if data == nil {
-			data = map[string]*yaml.Node{}
-		}
-		into, from := &a.rbac, &a.rbacFile
-		if o.name == argocdCM {
-			into, from = &a.cm, &a.cmFile
-		}
-		if *into != nil {
-			a.faults.Add(o.file.at(o.node), "a second ConfigMap "+o.name, "give one; Argo CD reads one")
-		}
-		if ok {
-			*into, *from = data, o.file
-		}
-	}
-	if a.rbac == nil && a.faults.Empty() {
-		a.faults.Add(fault.Position{File: sources[0].Name}, "there is no ConfigMap named "+rbacMap+" in the files", "write it to a file: kubectl -n argocd get configmap "+rbacMap+" -o yaml")
-	}
+func (a *argoCD) loss(at fault.Position, what, mend string) {
+	a.left.Add(at, legible(what), legible(mend))
 }
 
-var account = regexp.MustCompile(`^accounts\.([^.]+)(\.enabled)?$`)
+func (a *argoCD) noteAt(at fault.Position, what, mend string) {
+	a.notes.Add(at, legible(what), legible(mend))
+}
 
-func (a *argoCD) read() {
-	for key := range a.cm {
+func (a *argoCD) readSettings() {
+	if a.rbac.whole == nil && len(a.rbac.keys)+len(a.texts) == 0 && !a.someProject {
+		a.faults.Add(fault.Position{File: a.sources[0].Name}, "there is no ConfigMap named "+rbacMap+" in the files, nor another form of it",
+			"write it to a file: kubectl -n argocd get configmap "+rbacMap+" -o yaml")
+		return
+	}
+	for key := range a.cm.keys {
 		if m := account.FindStringSubmatch(key); m != nil {
 			a.accounts[m[1]] = true
 		}
 	}
-	a.regex = value(a.rbac["policy.matchMode"]) == "regex"
-	a.scopes = []string{"groups"}
-	if n := a.rbac["scopes"]; value(n) != "" {
-		if err := yaml.Unmarshal([]byte(value(n)), &a.scopes); err != nil {
-			a.faults.Add(a.rbacFile.at(n), "scopes is no list of claims", `write scopes: '[groups, email]'`)
-		}
+	if a.checkTemplates(); !a.faults.Empty() {
+		return
 	}
-	// policy.csv first, then what lies over it in the order of names
-	// (util/rbac/rbac.go, PolicyCSV).
-	var more []string
-	for key := range a.rbac {
-		if key != policyName && strings.HasPrefix(key, "policy.") && strings.HasSuffix(key, ".csv") {
-			more = append(more, key)
-		}
-	}
-	slices.Sort(more)
-	for _, key := range append([]string{policyName}, more...) {
-		if n := a.rbac[key]; n != nil && value(n) != "" {
-			for _, line := range a.rbacFile.textLines(key, n) {
-				a.readLine(line)
+	a.readScopes()
+	a.readTexts()
+	a.buildModel()
+}
+
+// checkTemplates looks for actions of Helm in what is read: elsewhere in a file they
+// are no concern of this one.
+func (a *argoCD) checkTemplates() {
+	for _, of := range []settings{a.rbac, a.cm} {
+		for key, s := range of.keys {
+			if !isPolicyKey(key) && key != "scopes" && !isServerKey(key) {
+				continue
+			}
+			n := aliased(s.node)
+			if n.Kind == yaml.MappingNode && n.Line <= len(s.file.lines) && strings.Contains(s.file.lines[n.Line-1], "{{") {
+				s.file.template(s.at())
+				return
+			}
+			for _, line := range s.file.textLines(key, n) {
+				if strings.Contains(line.text, "{{") && !strings.HasPrefix(strings.TrimSpace(line.text), "#") {
+					s.file.template(line.at)
+					return
+				}
 			}
 		}
 	}
 }
 
-// readLine follows util/rbac/rbac.go, loadPolicyLine: blanks around the line and
-// before a field go, those behind a field stay and are part of the name; # begins
-// a comment at the beginning of a line only. One bad line, and Argo CD loads none.
-func (a *argoCD) readLine(l textLine) {
+func (a *argoCD) readScopes() {
+	a.scopes = []string{"groups"}
+	s, given := a.rbac.keys["scopes"]
+	if !given || s.node == nil {
+		return
+	}
+	n := aliased(s.node)
+	var err error
+	switch {
+	case n.Kind == yaml.SequenceNode:
+		err = n.Decode(&a.scopes)
+	case value(n) != "":
+		err = yaml.Unmarshal([]byte(value(n)), &a.scopes)
+	}
+	if err != nil {
+		a.faults.Add(s.at(), "scopes is no list of claims", `write scopes: '[groups, email]'`)
+	}
+}
+
+// readTexts reads policy.csv first, then what lies over it in the order of names
+// (util/rbac/rbac.go, PolicyCSV).
+func (a *argoCD) readTexts() {
+	var more []string
+	for key := range a.rbac.keys {
+		if key != policyName && isPolicyText(key) {
+			more = append(more, key)
+		}
+	}
+	slices.Sort(more)
+	for _, key := range append([]string{policyName}, more...) {
+		if s := a.rbac.keys[key]; s.value() != "" {
+			a.readText(s.file.textLines(key, s.node))
+		}
+	}
+	for _, text := range a.texts {
+		a.readText(text.lines)
+	}
+}
+
+func (a *argoCD) readText(lines []textLine) {
+	for _, line := range lines {
+		e, broken := a.entry(line)
+		if broken != "" {
+			a.faults.Add(line.at, broken+line.in, "Argo CD does not load a policy with such a line: "+howTo(broken))
+		} else if e != nil {
+			a.entries = append(a.entries, *e)
+		}
+	}
+}
+
+// Faults of a row, each with what to do.
+const (
+	badQuotes = "the quotes of the row are wrong"
+	badP      = "a p row has 6 fields and this one has another number"
+	badG      = "a g row has 3 fields and this one has another number"
+)
+
+func howTo(broken string) string {
+	switch broken {
+	case badQuotes:
+		return "close them right before the comma"
+	case badP:
+		return "write p, SUBJECT, RESOURCE, ACTION, OBJECT, EFFECT"
+	case badG:
+		return "write g, MEMBER, ROLE"
+	}
+	return "begin it with p or g"
+}
+
+// entry follows util/rbac/rbac.go, loadPolicyLine: blanks around the line and before
+// a field go, those behind a field stay and are part of the name; # begins a comment
+// at the beginning of a line only. One bad line, and Argo CD loads none.
+func (a *argoCD) entry(l textLine) (e *entry, broken string) {
 	text := strings.TrimSpace(l.text)
 	if text == "" || text[0] == '#' {
-		return
+		return nil, ""
 	}
 	reader := csv.NewReader(strings.NewReader(text))
 	reader.TrimLeadingSpace = true
 	fields, err := reader.Read()
-	const broken = "Argo CD does not load a policy with such a line"
 	switch {
 	case err != nil:
-		a.faults.Add(l.at, "the quotes of the row are wrong"+l.in, broken+": close them right before the comma")
+		return nil, badQuotes
 	case fields[0] == "p" && len(fields) != 6:
-		a.faults.Add(l.at, "a p row has 6 fields and this one has another number"+l.in, broken+": write p, SUBJECT, RESOURCE, ACTION, OBJECT, EFFECT")
+		return nil, badP
 	case fields[0] == "g" && len(fields) != 3:
-		a.faults.Add(l.at, "a g row has 3 fields and this one has another number"+l.in, broken+": write g, MEMBER, ROLE")
+		return nil, badG
 	case fields[0] != "p" && fields[0] != "g":
-		a.faults.Add(l.at, "row kind "+quote(fields[0])+" is not known"+l.in, broken+": begin it with p or g")
-	default:
-		a.entries = append(a.entries, entry{fields, text, l.at, l.in})
+		return nil, "row kind " + quote(fields[0]) + " is not known"
 	}
+	return &entry{fields, text, l.at, l.in}, ""
 }
 
-// of gives the rows of a kind.
-func (a *argoCD) of(kind string) []entry {
-	var found []entry
-	for _, e := range a.entries {
-		if e.fields[0] == kind {
-			found = append(found, e)
+// buildModel gives the rows to what decides as Argo CD does.
+func (a *argoCD) buildModel() {
+	m := newModel(a.rbac.keys["policy.matchMode"].value() == "regex")
+	m.settings[ownRollback] = a.cm.isOn(rollbackSetting)
+	m.settings[wideUpdate] = a.cm.keys[inheritSetting].value() == "false"
+	m.addBuiltin()
+	add := func(e entry, project string) {
+		if e.fields[0] == "p" {
+			m.addRule(e, project, false)
+		} else if what, _ := a.damaged(e); what == "" {
+			m.grants = append(m.grants, grantRow{e.fields[1], e.fields[2], project})
 		}
 	}
-	return found
+	for _, e := range a.entries {
+		add(e, "")
+	}
+	for i := range a.projects {
+		a.addProject(&a.projects[i], add)
+		m.projects = append(m.projects, a.projects[i].name)
+	}
+	slices.Sort(m.projects)
+	a.model = m
 }
 
-func (a *argoCD) write(d *draft) {
-	d.comment("From Argo CD: %s.", rbacMap)
-	d.comment("")
-	d.comment("These rows say who gets to which door. Behind it Argo CD asks its own rows, on")
-	d.comment("the person's own token: give the upstream identity: {credential: idToken}.")
-	d.blank()
-	d.comment("Who")
-	d.blank()
-	names := a.roleNames()
-	for _, e := range a.of("g") {
-		a.member(d, names, e)
+// addProject gives the rows that Argo CD makes of a project (ProjectPoliciesString).
+func (a *argoCD) addProject(p *project, add func(e entry, project string)) {
+	for _, role := range p.roles {
+		if role.broken {
+			p.roles = nil
+			return
+		}
 	}
-	a.everybody(d, names)
-	d.blank()
-	a.stays(d, names)
-	a.doors(d, names)
+	for i := range p.roles {
+		role := &p.roles[i]
+		add(entry{fields: []string{"p", role.name, "projects", "get", p.name, "allow"}, at: role.at}, p.name)
+		for _, e := range role.rules {
+			add(e, p.name)
+		}
+		for _, group := range role.groups {
+			add(entry{fields: []string{"g", group.text, role.name}, text: "g, " + group.text + ", " + role.name, at: group.at}, p.name)
+		}
+	}
 }

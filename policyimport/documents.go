@@ -17,6 +17,10 @@ import (
 type Source struct {
 	Name string // as faults are to show it
 	Data []byte
+
+	// Sibling reads a file by its path from this one, for files that name others; nil
+	// where there are none.
+	Sibling func(name string) ([]byte, error)
 }
 
 // maxDocuments is far above what a cluster has of the objects that are read here.
@@ -33,17 +37,26 @@ type object struct {
 
 // file is one of the files, with its lines for the places of what is in it.
 type file struct {
-	name   string
-	lines  []string
-	faults *fault.List
+	name     string
+	lines    []string
+	faults   *fault.List
+	importer string // the subcommand, for what to run next
+	sibling  func(name string) ([]byte, error)
+
+	// Of YAML inside a value of another file: the lines above it and its indent.
+	below, indent int
+}
+
+func newFile(src Source, faults *fault.List, importer string) *file {
+	return &file{name: src.Name, lines: strings.Split(string(src.Data), "\n"), faults: faults, importer: importer, sibling: src.Sibling}
 }
 
 // readObjects gives the objects of all files: one or several documents each, and
 // the items of lists, as kubectl writes them for several objects.
-func readObjects(sources []Source, faults *fault.List) []object {
+func readObjects(sources []Source, faults *fault.List, importer string) []object {
 	var all []object
 	for _, src := range sources {
-		f := &file{src.Name, strings.Split(string(src.Data), "\n"), faults}
+		f := newFile(src, faults, importer)
 		for _, document := range f.documents(src.Data) {
 			f.add(&all, document, true)
 		}
@@ -59,8 +72,8 @@ func (f *file) documents(data []byte) []*yaml.Node {
 		err := decoder.Decode(&document)
 		switch {
 		case errors.Is(err, io.EOF):
-			if len(all) == 0 {
-				f.faults.Add(fault.Position{File: f.name}, "the file is empty", "write it anew with kubectl get -o yaml")
+			if len(all) == 0 && f.below == 0 {
+				f.faults.Add(fault.Position{File: f.name}, "the file is empty", "write it again with kubectl get -o yaml")
 			}
 			return all
 		case err != nil:
@@ -82,6 +95,9 @@ var (
 )
 
 func (f *file) syntax(err error) {
+	if f.isTemplate() {
+		return
+	}
 	what := strings.TrimPrefix(err.Error(), "yaml: ")
 	at, mend := fault.Position{File: f.name}, ""
 	if m := yamlLine.FindStringSubmatch(what); m != nil {
@@ -91,8 +107,53 @@ func (f *file) syntax(err error) {
 		if yamlParser.MatchString(what) {
 			at.Line++
 		}
+		at.Line += f.below
 	}
 	f.faults.Add(at, "not valid YAML: "+what, mend)
+}
+
+// isTemplate says that a file is a template of Helm, by its first action.
+func (f *file) isTemplate() bool {
+	for i, line := range f.lines {
+		if at := strings.Index(line, "{{"); at >= 0 && !strings.HasPrefix(strings.TrimSpace(line), "#") {
+			f.template(fault.Position{File: f.name, Line: i + 1, Column: at + 1})
+			return true
+		}
+	}
+	return false
+}
+
+func (f *file) template(at fault.Position) {
+	f.faults.Add(at, "this is a template of Helm, and no YAML before it is rendered",
+		"render it first: helm template ... | authgate policy import "+f.importer+" -")
+}
+
+// shift moves the places of YAML that was read out of a value.
+func (f *file) shift(n *yaml.Node, seen map[*yaml.Node]bool) {
+	if n == nil || seen[n] {
+		return
+	}
+	seen[n] = true
+	n.Line += f.below
+	n.Column += f.indent
+	f.shift(n.Alias, seen)
+	for _, child := range n.Content {
+		f.shift(child, seen)
+	}
+}
+
+// isCSV tells a bare policy.csv from YAML, by its first line that says anything.
+func (f *file) isCSV() bool {
+	for _, line := range f.lines {
+		line = strings.TrimSpace(strings.TrimPrefix(line, "\ufeff"))
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		kind, _, comma := strings.Cut(line, ",")
+		kind = strings.TrimSpace(kind)
+		return comma && (kind == "p" || kind == "g" || !strings.ContainsAny(kind, ":{[") && strings.HasSuffix(f.name, ".csv"))
+	}
+	return strings.HasSuffix(f.name, ".csv")
 }
 
 // add takes an object, or the items of a list; lists do not hold lists.
@@ -124,6 +185,19 @@ func (f *file) add(all *[]object, n *yaml.Node, listed bool) {
 	*all = append(*all, o)
 }
 
+// field gives a value inside the object, or nil.
+func (o object) field(path ...string) *yaml.Node {
+	n := o.node
+	for _, key := range path {
+		keys, ok := o.file.mapping(key, n)
+		if !ok || keys[key] == nil || isNull(aliased(keys[key])) {
+			return nil
+		}
+		n = aliased(keys[key])
+	}
+	return n
+}
+
 // section gives the string values of a mapping in the object: data, or
 // annotations, and false where they cannot be read.
 func (o object) section(path ...string) (map[string]*yaml.Node, bool) {
@@ -140,7 +214,12 @@ func (o object) section(path ...string) (map[string]*yaml.Node, bool) {
 	keys, ok := o.file.mapping(path[len(path)-1], n)
 	for key, v := range keys {
 		// Kubernetes takes strings alone, and so no true and no 1.
-		if real := aliased(v); real.Kind != yaml.ScalarNode || real.ShortTag() != "!!str" && !isNull(real) {
+		real := aliased(v)
+		if real.Kind != yaml.ScalarNode && real.Line <= len(o.file.lines) && strings.Contains(o.file.lines[real.Line-1], "{{") {
+			o.file.template(o.file.at(v))
+			return nil, false
+		}
+		if real.Kind != yaml.ScalarNode || real.ShortTag() != "!!str" && !isNull(real) {
 			o.file.faults.Add(o.file.at(v), quote(key)+" is no string, which Kubernetes would refuse", "put the value in quotes")
 			ok = false
 		}

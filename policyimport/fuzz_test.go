@@ -58,7 +58,7 @@ func FuzzArgoCD(f *testing.F) {
 			return
 		}
 		text := "kind: ConfigMap\nmetadata: {name: argocd-rbac-cm}\ndata:\n  policy.csv: |\n    " + strings.ReplaceAll(csv, "\n", "\n    ") + "\n"
-		r, err := policyimport.ArgoCD([]policyimport.Source{{Name: "rbac.yaml", Data: []byte(text)}}, "argocd")
+		r, err := policyimport.ArgoCD([]policyimport.Source{{Name: "rbac.yaml", Data: []byte(text)}}, policyimport.Options{Upstream: "argocd", RolePrefix: "argocd-"})
 		whatLoads(t, r, err)
 	})
 }
@@ -110,9 +110,9 @@ func FuzzYAML(f *testing.F) {
 			return
 		}
 		sources := []policyimport.Source{{Name: "x.yaml", Data: data}}
-		r, err := policyimport.ArgoCD(sources, "argocd")
+		r, err := policyimport.ArgoCD(sources, policyimport.Options{Upstream: "argocd", RolePrefix: "argocd-"})
 		whatLoads(t, r, err)
-		r, err = policyimport.Workflows(sources, "workflows", "")
+		r, err = policyimport.Workflows(sources, policyimport.Options{Upstream: "workflows", RolePrefix: "workflows-"})
 		whatLoads(t, r, err)
 	})
 }

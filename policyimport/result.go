@@ -178,11 +178,8 @@ func (d *draft) judge(f policy.Finding, all []policy.Finding) bool {
 		what, _, _ := strings.Cut(f.What, " ("+policyName) // that line may be another one in the end
 		d.drop(l, what, f.Mend+"; if everybody is meant, write the row and those of its role by hand")
 	case f.Code == noMembers:
-		for _, other := range d.lines {
-			if other.made && other.fields != nil && other.fields[1] == l.fields[1] {
-				other.dropped = true
-			}
-		}
+		l.ignored = noMembers
+		return true
 	case l.made && (f.Code == shadowedRow || f.Code == redundantGrant):
 		l.dropped = true
 	default:
@@ -201,12 +198,17 @@ func (d *draft) mayAll(role string, findings []policy.Finding) bool {
 	return false
 }
 
+var ignoreReasons = map[string]string{
+	wideOpen:  "Argo CD had it so, and it is said aloud above",
+	noMembers: "the role waits for a group",
+}
+
 // silence puts a comment above each row that is to be ignored by lint.
 func (d *draft) silence() {
 	var all []*line
 	for _, l := range d.lines {
 		if l.ignored != "" {
-			all = append(all, &line{comment: "# authgate:ignore " + l.ignored + " Argo CD had it so, and it is said aloud above"})
+			all = append(all, &line{comment: "# authgate:ignore " + l.ignored + " " + ignoreReasons[l.ignored]})
 			l.ignored = ""
 		}
 		all = append(all, l)
@@ -234,8 +236,13 @@ func (d *draft) held(role string) bool {
 	return held[role]
 }
 
+// drop takes out a row of which the policy's reader said what is wrong. What the reader
+// takes for a slip may be the name of a role with other rights, and is not passed on.
 func (d *draft) drop(l *line, what, mend string) {
 	l.dropped = true
+	if strings.HasPrefix(mend, "did you mean") {
+		mend = ""
+	}
 	d.left.Add(l.from, legible(what), legible(mend))
 }
 

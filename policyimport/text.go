@@ -2,6 +2,7 @@ package policyimport
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -49,3 +50,6 @@ func quote(s string) string {
 	}
 	return strconv.Quote(s)
 }
+
+// quoteExpression gives the regular expression that matches a text alone.
+func quoteExpression(s string) string { return regexp.QuoteMeta(s) }

@@ -50,9 +50,10 @@ type candidate struct {
 // Workflows reads ServiceAccounts with the annotations by which argo-server picks
 // one for a login (server/auth/gatekeeper.go). Each becomes a role, in the order
 // in which argo-server tries them. The namespace may be empty where all are of one.
-func Workflows(sources []Source, upstream, namespace string) (*Result, error) {
+func Workflows(sources []Source, options Options) (*Result, error) {
+	upstream, namespace := options.Upstream, options.Namespace
 	var faults fault.List
-	all := readCandidates(readObjects(sources, &faults), &faults)
+	all := readCandidates(readObjects(sources, &faults, "workflows"), &faults)
 	if len(all) == 0 && faults.Empty() {
 		faults.Add(fault.Position{File: sources[0].Name}, "there is no ServiceAccount with the annotation "+ruleKey+" in the files",
 			"write them to a file: kubectl -n argo get serviceaccounts -o yaml")
@@ -216,11 +217,11 @@ func ties(d *draft, all []candidate) {
 // writeViewer opens the doors of viewers, which is less than anybody had: what an
 // account may do is in Kubernetes, and nothing here says who needs which door.
 func writeViewer(d *draft, all []candidate, upstream string) {
-	names := roleNames{}
+	names := map[string]string{}
 	for _, c := range all {
 		names[c.name] = rolePrefix + c.name
 	}
-	viewer := unused(rolePrefix+"workflows-viewer", names)
+	viewer := rolePrefix + "workflows-viewer"
 	d.comment("Doors. Everybody above may read; who is to do more needs more rows. Those for")
 	d.comment("submitters are in examples/argo-workflows/policy.csv; for all doors take a # off:")
 	for _, c := range all {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -26,34 +27,35 @@ const importCodes = "What cannot be carried over is told on standard error, line
 
 func newImportArgoCD() *cobra.Command {
 	var out output
-	var upstream string
+	var options policyimport.Options
 	cmd := &cobra.Command{
 		Use:   "argocd FILE...",
 		Short: "Make rows of Argo CD's argocd-rbac-cm",
-		Long: "Make rows of Argo CD's ConfigMap argocd-rbac-cm. With argocd-cm beside it, local\n" +
-			"accounts and people without a login are known, too. The files are YAML as kubectl\n" +
-			"writes it: one object, several documents, or a list.\n\n" +
-			"g rows and policy.default become g rows. p rows stay in Argo CD, which goes on\n" +
-			"asking them, and are listed as comments; each role gets the doors that its rights\n" +
-			"need.\n\n" + importCodes,
+		Long: "Make rows of Argo CD's ConfigMap argocd-rbac-cm and of AppProjects. With argocd-cm,\n" +
+			"local accounts and people without a login are known, too. The files are YAML or\n" +
+			"JSON as kubectl writes it, patches of kustomize, values of Helm, the resource ArgoCD\n" +
+			"of the operator, or a bare policy.csv.\n\n" +
+			"g rows, groups of projects and policy.default become g rows. p rows stay in Argo CD,\n" +
+			"which goes on asking them, and are listed as comments; each role gets the endpoints\n" +
+			"for which Argo CD would let something pass.\n\n" + importCodes,
 		Example: "  authgate policy import argocd argocd-rbac-cm.yaml argocd-cm.yaml > policy.csv\n" +
-			"  kubectl -n argocd get configmap -o yaml | authgate policy import argocd - > policy.csv",
+			"  kubectl -n argocd get configmap,appproject -o yaml | authgate policy import argocd - > policy.csv\n" +
+			"  helm template argo-cd argo/argo-cd -f values.yaml | authgate policy import argocd - > policy.csv",
 		Args: arguments("FILE..."),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return importWith(cmd, &out, args, upstream, func(sources []policyimport.Source) (*policyimport.Result, error) {
-				return policyimport.ArgoCD(sources, upstream)
-			})
+			return importWith(cmd, &out, args, options, policyimport.ArgoCD)
 		},
 		ValidArgsFunction: offerYAML,
 	}
-	cmd.Flags().StringVar(&upstream, "upstream", "argocd", "`NAME` that the configuration gives Argo CD")
+	cmd.Flags().StringVar(&options.Upstream, "upstream", "argocd", "`NAME` that the configuration gives Argo CD")
+	addRolePrefix(cmd, &options.RolePrefix, "argocd-")
 	out.add(cmd)
 	return cmd
 }
 
 func newImportWorkflows() *cobra.Command {
 	var out output
-	var upstream, namespace string
+	var options policyimport.Options
 	cmd := &cobra.Command{
 		Use:   "workflows FILE...",
 		Short: "Make rows of annotated ServiceAccounts of Argo Workflows",
@@ -67,14 +69,13 @@ func newImportWorkflows() *cobra.Command {
 			"  authgate policy import workflows sa.yaml > policy.csv",
 		Args: arguments("FILE..."),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return importWith(cmd, &out, args, upstream, func(sources []policyimport.Source) (*policyimport.Result, error) {
-				return policyimport.Workflows(sources, upstream, namespace)
-			})
+			return importWith(cmd, &out, args, options, policyimport.Workflows)
 		},
 		ValidArgsFunction: offerYAML,
 	}
-	cmd.Flags().StringVar(&upstream, "upstream", "workflows", "`NAME` that the configuration gives Argo Workflows")
-	cmd.Flags().StringVarP(&namespace, "namespace", "n", "", "`NAMESPACE` in which argo-server looks for the account of a login")
+	cmd.Flags().StringVar(&options.Upstream, "upstream", "workflows", "`NAME` that the configuration gives Argo Workflows")
+	addRolePrefix(cmd, &options.RolePrefix, "workflows-")
+	cmd.Flags().StringVarP(&options.Namespace, "namespace", "n", "", "`NAMESPACE` in which argo-server looks for the account of a login")
 	out.add(cmd)
 	return cmd
 }
@@ -83,8 +84,16 @@ func offerYAML(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirec
 	return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 }
 
-func importWith(cmd *cobra.Command, out *output, files []string, upstream string, read func([]policyimport.Source) (*policyimport.Result, error)) error {
-	if err := cmp.Or(out.check(), checkUpstreamName(upstream)); err != nil {
+// addRolePrefix keeps the roles of two imports apart that are joined to one policy.
+func addRolePrefix(cmd *cobra.Command, prefix *string, usual string) {
+	cmd.Flags().StringVar(prefix, "role-prefix", usual, "`PREFIX` of the names of roles: role:PREFIXNAME; \"\" for none")
+}
+
+func importWith(cmd *cobra.Command, out *output, files []string, options policyimport.Options,
+	read func([]policyimport.Source, policyimport.Options) (*policyimport.Result, error),
+) error {
+	options.RolePrefix = strings.TrimPrefix(options.RolePrefix, "role:")
+	if err := cmp.Or(out.check(), checkUpstreamName(options.Upstream), checkRolePrefix(options.RolePrefix)); err != nil {
 		return err
 	}
 	if slices.Contains(files, fromStdin) && len(files) > 1 {
@@ -94,7 +103,7 @@ func importWith(cmd *cobra.Command, out *output, files []string, upstream string
 	if err != nil {
 		return notLoaded{err}
 	}
-	result, err := read(sources)
+	result, err := read(sources, options)
 	var namespaces *policyimport.NamespacesError
 	var faults fault.Faults
 	switch {
@@ -122,6 +131,13 @@ func checkUpstreamName(name string) error {
 	return nil
 }
 
+func checkRolePrefix(prefix string) error {
+	if strings.Trim(prefix, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:") != "" {
+		return fmt.Errorf("--role-prefix is %q; write letters, digits, - _ . and : alone, such as team-", prefix)
+	}
+	return nil
+}
+
 // maxImport is far above what a cluster holds of ServiceAccounts.
 const maxImport = 64 << 20
 
@@ -140,9 +156,12 @@ func importSources(stdin io.Reader, files []string) ([]policyimport.Source, erro
 
 func importSource(stdin io.Reader, name string) (policyimport.Source, error) {
 	from := stdin
+	var sibling func(string) ([]byte, error)
 	if name == fromStdin {
 		name = stdinName
 	} else {
+		folder := filepath.Dir(name)
+		sibling = func(other string) ([]byte, error) { return os.ReadFile(filepath.Join(folder, other)) }
 		file, err := os.Open(name)
 		if err != nil {
 			return policyimport.Source{}, fmt.Errorf("reading what is to be imported: %w", err)
@@ -157,7 +176,7 @@ func importSource(stdin io.Reader, name string) (policyimport.Source, error) {
 	if err != nil {
 		return policyimport.Source{}, fmt.Errorf("reading %s: %w", name, err)
 	}
-	return policyimport.Source{Name: name, Data: data}, nil
+	return policyimport.Source{Name: name, Data: data, Sibling: sibling}, nil
 }
 
 // imported is the answer of `policy import`.

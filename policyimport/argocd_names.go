@@ -1,0 +1,176 @@
+package policyimport
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/example-org/authgate/fault"
+)
+
+// roleNames gives the names that are roles to Argo CD, each with the one that it
+// has here. There role: is a custom; what a g row hands out is a role.
+type roleNames struct {
+	own   map[string]string
+	order []string
+	clash map[string]string // a name → another that would become the same here
+}
+
+const (
+	adminRole    = "role:admin"
+	readonlyRole = "role:readonly"
+)
+
+func (a *argoCD) roleNames() *roleNames {
+	n := &roleNames{own: map[string]string{}, clash: map[string]string{}}
+	taken := map[string]string{}
+	add := func(name string) {
+		if name == "" || n.own[name] != "" || n.clash[name] != "" {
+			return
+		}
+		short := strings.TrimPrefix(strings.TrimPrefix(name, rolePrefix), "proj:")
+		own := rolePrefix + a.RolePrefix + short
+		if other := taken[own]; other != "" {
+			n.clash[name] = other
+			return
+		}
+		taken[own] = name
+		n.own[name] = own
+		n.order = append(n.order, name)
+	}
+	// Those that Argo CD brings are there in any case.
+	add(adminRole)
+	add(readonlyRole)
+	for _, r := range a.model.rules {
+		if strings.HasPrefix(r.subject, rolePrefix) || r.project != "" && strings.HasPrefix(r.subject, "proj:") {
+			if what, _ := damagedName(r.subject); what == "" {
+				add(r.subject)
+			}
+		}
+	}
+	for _, g := range a.model.grants {
+		if strings.HasPrefix(g.member, rolePrefix) {
+			add(g.member)
+		}
+		if !strings.HasPrefix(g.role, "proj:") || a.model.hasRules(g.role) {
+			add(g.role)
+		}
+	}
+	if name := a.rbac.keys["policy.default"].value(); a.model.hasRules(name) {
+		add(name)
+	}
+	return n
+}
+
+// hasRules reports whether some p row is about a name.
+func (m *model) hasRules(name string) bool {
+	return slices.ContainsFunc(m.rules, func(r *rule) bool { return r.subject == name }) ||
+		slices.ContainsFunc(m.grants, func(g grantRow) bool { return g.member == name })
+}
+
+// unused finds a name that no role has yet.
+func (n *roleNames) unused(name string) string {
+	for _, taken := range n.own {
+		if taken == name {
+			return n.unused(name + "-2")
+		}
+	}
+	return name
+}
+
+const isPart = "Argo CD reads as part of the name, so the row grants nothing there"
+
+// damaged says what is wrong with the names of a row, where that makes other names of
+// them: Argo CD knows neither comments behind a row nor other quotes.
+func (a *argoCD) damaged(e entry) (what, mend string) {
+	last := e.fields[len(e.fields)-1]
+	known := e.fields[0] == "g" && slices.ContainsFunc(a.entries, func(other entry) bool {
+		return other.fields[1] == last && (other.fields[0] == "p" || other.fields[0] == "g")
+	})
+	if cut := comment.FindString(last); cut != "" && !known {
+		return quote(last) + ": Argo CD reads the comment as part of the name, so the row grants nothing there", "put the comment on a line of its own in Argo CD if the row is meant, and import again"
+	}
+	for i, name := range e.fields[1:] {
+		if i == 0 && e.fields[0] == "p" || e.fields[0] == "g" {
+			if name == "" {
+				return "a field is empty", "write a name"
+			}
+		}
+		if what, mend := damagedName(name); what != "" {
+			return what, mend
+		}
+	}
+	return "", ""
+}
+
+var comment = regexp.MustCompile(`(\s(#|//|;|--)|^#).*$`)
+
+// damagedName finds letters that are not meant to be part of a name.
+func damagedName(name string) (what, mend string) {
+	runes := []rune(name)
+	hidden := func(r rune) bool {
+		return unicode.In(r, unicode.Cf, unicode.Zs, unicode.Zl, unicode.Zp) && r != ' ' || unicode.IsControl(r) && r != '\t'
+	}
+	switch {
+	case name == "":
+	case strings.TrimRight(name, " \t") != name:
+		return quote(name) + " ends in a blank, which " + isPart, "take the blank away in Argo CD if it is a slip, and import again"
+	case strings.ContainsAny(string(runes[0])+string(runes[len(runes)-1]), "'`\"‘’“”„«»"):
+		return quote(name) + " has quotes that " + isPart, `use none or plain double ones in Argo CD, and import again`
+	case slices.ContainsFunc(runes, hidden):
+		return quote(name) + " holds a letter that is not seen, which " + isPart, "write the name again in Argo CD, and import again"
+	}
+	return "", ""
+}
+
+// hasReserved reports whether a name begins as only the policy's own may.
+func hasReserved(name string) bool {
+	for _, prefix := range []string{rolePrefix, "user:", "system:"} {
+		if len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// subjects gives those who hold here what a name holds in Argo CD, or why there are
+// none. What is said without that is a remark.
+func (a *argoCD) subjects(name string) (subjects []string, remark, what, mend string) {
+	groupsCount := slices.ContainsFunc(a.scopes, func(s string) bool { return s != "email" })
+	switch {
+	case a.accounts[name]:
+		what, mend = quote(name)+" is a local account of Argo CD, with which no one signs in to authgate", ""
+	case strings.HasPrefix(name, "proj:"):
+		what = quote(name) + " is a role of a project, whose tokens Argo CD makes itself"
+		mend = "give CI a token of an issuer that authgate knows (bearer)"
+	case hasReserved(name):
+		what = quote(name) + " would mean something else here, where no group may begin so"
+	case strings.Contains(name, "*"):
+		what = "a * in " + quote(name) + " stands for itself in Argo CD, and for every team here"
+		mend = "write ORG:* for GROUP if you mean all teams"
+	case strings.Contains(name, "@") && slices.Contains(a.scopes, "email"):
+		subjects = []string{"user:" + name}
+		if groupsCount {
+			subjects = append(subjects, name)
+		}
+	case strings.Trim(name, "0123456789") == "":
+		what = quote(name) + " looks like the id of a user, and authgate knows people by their e-mail address"
+		mend = "write user:EMAIL for GROUP"
+	case !groupsCount:
+		what = quote(name) + " is no e-mail address, and scopes has no groups, so the row grants nothing in Argo CD"
+	case strings.Contains(name, "@"):
+		subjects = []string{name}
+		remark = quote(name) + " counts in Argo CD as a group or as a user id, since scopes has no email, and here as a group alone"
+	default:
+		subjects = []string{name}
+	}
+	return subjects, remark, what, mend
+}
+
+// putIn says how to come to a row that is there as a comment.
+func putIn(role string) string {
+	return "to grant the role, take the # off g, GROUP, " + role + " in the result, and put a group in the place of GROUP"
+}
+
+func noPlace(at fault.Position) bool { return at.File == "" }

@@ -1,0 +1,186 @@
+package policyimport
+
+import (
+	"regexp"
+	"regexp/syntax"
+	"slices"
+	"strings"
+)
+
+// pattern is a field of a p row of Argo CD that stands for many values.
+type pattern struct {
+	text   string
+	whole  *language // nil where it cannot be read
+	names  []string  // segments of a path that stand for the same values; nil: too many
+	broken string    // why it cannot be read
+
+	// unclear: it can be read and means something, though not for certain what.
+	unclear bool
+}
+
+// newPattern reads a field in the way of policy.matchMode. A regular expression may
+// match anywhere in the value, as in casbin's regexMatch.
+func newPattern(text string, regex bool) *pattern {
+	p := &pattern{text: text}
+	expression := text
+	if regex {
+		if _, err := regexp.Compile(text); err != nil {
+			p.broken = strings.TrimPrefix(err.Error(), "error parsing regexp: ")
+			return p
+		}
+		expression = anyLetter + `*(?:` + text + `)` + anyLetter + `*`
+	} else {
+		var err error
+		if expression, err = globExpression(text); err != nil {
+			p.broken, p.unclear = err.Error(), err == errUnclear
+			return p
+		}
+	}
+	whole, err := newLanguage(expression)
+	if err != nil { // too large
+		p.broken, p.unclear = err.Error(), true
+		return p
+	}
+	p.whole = whole
+	p.names = namesOf(expression, regex)
+	return p
+}
+
+const maxNames = 20
+
+var plainSegment = regexp.MustCompile(`^[-_.A-Za-z0-9*/]+$`)
+
+// namesOf spells a pattern out, with * for any letters, where it stands for a few names.
+func namesOf(expression string, regex bool) []string {
+	parsed, err := syntax.Parse(expression, syntax.Perl)
+	if err != nil {
+		return nil
+	}
+	names := spell(parsed.Simplify())
+	for i, name := range names {
+		if regex {
+			name = anchored(name)
+		}
+		for strings.Contains(name, "**") {
+			name = strings.ReplaceAll(name, "**", "*")
+		}
+		if !plainSegment.MatchString(name) {
+			return nil
+		}
+		names[i] = name
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Signs that no name holds stand for the ends of the value while it is spelled out.
+const beginning, end = "\x01", "\x02"
+
+// anchored cuts the any letters that stand before a ^ and behind a $.
+func anchored(name string) string {
+	if rest, ok := strings.CutPrefix(name, "*"+beginning); ok {
+		name = rest
+	}
+	if rest, ok := strings.CutSuffix(name, end+"*"); ok {
+		name = rest
+	}
+	return name
+}
+
+// spell gives the words of an expression, or nil where there are too many.
+func spell(re *syntax.Regexp) []string {
+	switch re.Op {
+	case syntax.OpEmptyMatch:
+		return []string{""}
+	case syntax.OpBeginText:
+		return []string{beginning}
+	case syntax.OpEndText:
+		return []string{end}
+	case syntax.OpLiteral:
+		if re.Flags&syntax.FoldCase == 0 {
+			return []string{strings.ReplaceAll(string(re.Rune), "*", "\x03")} // no name holds it
+		}
+	case syntax.OpCharClass:
+		var all []string
+		for i := 0; i+1 < len(re.Rune); i += 2 {
+			for r := re.Rune[i]; r <= re.Rune[i+1]; r++ {
+				if all = append(all, string(r)); len(all) > maxNames {
+					return nil
+				}
+			}
+		}
+		return all
+	case syntax.OpStar:
+		if re.Sub[0].Op == syntax.OpAnyChar || re.Sub[0].Op == syntax.OpAnyCharNotNL {
+			return []string{"*"}
+		}
+	case syntax.OpCapture:
+		return spell(re.Sub[0])
+	case syntax.OpAlternate:
+		var all []string
+		for _, sub := range re.Sub {
+			some := spell(sub)
+			if some == nil || len(all)+len(some) > maxNames {
+				return nil
+			}
+			all = append(all, some...)
+		}
+		return all
+	case syntax.OpQuest:
+		if some := spell(re.Sub[0]); some != nil {
+			return append([]string{""}, some...)
+		}
+	case syntax.OpConcat:
+		all := []string{""}
+		for _, sub := range re.Sub {
+			some := spell(sub)
+			if some == nil || len(all)*len(some) > maxNames {
+				return nil
+			}
+			var longer []string
+			for _, a := range all {
+				for _, b := range some {
+					longer = append(longer, a+b)
+				}
+			}
+			all = longer
+		}
+		return all
+	}
+	return nil
+}
+
+// segments gives what stands for the objects of a pattern in {name} or {app}.
+func (p *pattern) segments(last bool) []string {
+	any := []string{"*"}
+	if len(p.names) == 0 {
+		return any
+	}
+	var found []string
+	for _, name := range p.names {
+		if last {
+			// A star may match a slash, and the last part begin inside it.
+			slash, star := strings.LastIndex(name, "/"), strings.LastIndex(name, "*")
+			switch {
+			case star > slash:
+				name = name[star:]
+			case slash < 0:
+				continue // no object is named so
+			default:
+				name = name[slash+1:]
+			}
+		}
+		if strings.Contains(name, "/") && strings.Contains(name, "*") {
+			return any
+		}
+		if name == "." || name == ".." || strings.Contains(name, "/") || name == "" {
+			continue // no object is named so
+		}
+		found = append(found, name)
+	}
+	slices.Sort(found)
+	if found = slices.Compact(found); slices.Contains(found, "*") {
+		return any
+	}
+	return found
+}

@@ -1,0 +1,162 @@
+package policyimport
+
+import (
+	"slices"
+	"strings"
+)
+
+// judgeRules reports the p rows of which something is lost, or which are not what
+// they seem.
+func (w *argocdWriter) judgeRules() {
+	for _, r := range w.model.rules {
+		if !r.builtin && r.text != "" {
+			w.judgeRule(r)
+		}
+	}
+	if w.model.regex && w.usesBuiltin() {
+		s := w.rbac.keys["policy.matchMode"]
+		w.cause[adminRole], w.cause[readonlyRole] = true, true
+		w.loss(s.at(), "role:admin and role:readonly grant nothing in Argo CD with policy.matchMode: regex: their rows are globs, which do not compile as regular expressions",
+			"write the rows of roles of your own for them in Argo CD, and import again")
+	}
+}
+
+func (w *argocdWriter) usesBuiltin() bool {
+	used := func(name string) bool { return name == adminRole || name == readonlyRole }
+	return used(w.rbac.keys["policy.default"].value()) || slices.ContainsFunc(w.entries, func(e entry) bool {
+		return e.fields[0] == "g" && used(e.fields[2]) && !w.accounts[e.fields[1]]
+	})
+}
+
+func (w *argocdWriter) judgeRule(r *rule) {
+	lose := func(what, mend string) {
+		w.cause[r.subject] = true
+		w.loss(r.at, what+r.in, mend)
+	}
+	if what, mend := w.damaged(r.entry); what != "" {
+		lose(what, mend)
+		// What the name was meant to be lacks the row, too.
+		w.cause[strings.TrimSpace(comment.ReplaceAllString(r.subject, ""))] = true
+		return
+	}
+	if r.effect() != "allow" && r.effect() != "deny" {
+		lose("effect "+quote(r.effect())+" grants nothing in Argo CD", "write allow or deny there, and import again")
+		return
+	}
+	if !w.someoneIs(r) {
+		return
+	}
+	if field, p := brokenField(r); p != nil {
+		switch {
+		case w.model.regex:
+			lose("the regular expression "+quote(p.text)+" of the "+field+" does not compile ("+p.broken+"), and Argo CD refuses everything to which it comes with the row, so nothing of that is open here",
+				"write another expression in Argo CD, and import again")
+		case p.unclear:
+			lose("what the glob "+quote(p.text)+" of the "+field+" matches in Argo CD is not certain: "+p.broken, "write a row for each of the words there, and import again")
+		default:
+			lose("the glob "+quote(p.text)+" of the "+field+" matches nothing in Argo CD: "+p.broken, "write another glob there, and import again")
+		}
+		return
+	}
+	if !w.model.means(r) {
+		what, mend := w.whyNothing(r)
+		lose(what, mend)
+		return
+	}
+	if r.deny {
+		w.loss(r.at, "the deny stays in Argo CD, which goes on asking it for each group or role by itself; here an endpoint is shut that it shuts to "+r.subject+" for all objects"+r.in,
+			"nothing is to be done where Argo CD gets the person's own token (identity: {credential: idToken}); if it is to bind a person whatever else they hold, write a p row with deny")
+		return
+	}
+	w.rollbackNote(r)
+}
+
+func brokenField(r *rule) (field string, p *pattern) {
+	for i, p := range []*pattern{r.resource, r.action, r.object} {
+		if p.whole == nil {
+			return []string{"resource", "action", "object"}[i], p
+		}
+	}
+	return "", nil
+}
+
+// someoneIs reports a rule about a name by which no one is known here.
+func (w *argocdWriter) someoneIs(r *rule) bool {
+	subject := r.subject
+	switch {
+	case w.names.own[subject] != "" || w.names.clash[subject] != "":
+		return true
+	case strings.HasPrefix(subject, "proj:"), w.accounts[subject]:
+		w.noteAt(r.at, quote(subject)+" stays in Argo CD: its tokens are Argo CD's own, which authgate does not take"+r.in, "give CI a token of an issuer that authgate knows (bearer)")
+	case w.model.asked(subject, r.project):
+		return true
+	default:
+		w.loss(r.at, quote(subject)+" is named by a p row directly, and not by a role"+r.in,
+			"in Argo CD give the rights to a role, and the role by g, "+subject+", role:NAME; to a group such a row grants nothing without a g row that begins with it")
+	}
+	return false
+}
+
+// whyNothing finds the field by which a rule matches nothing that Argo CD asks for.
+func (w *argocdWriter) whyNothing(r *rule) (what, mend string) {
+	var resources, actions, objects []string
+	for _, p := range argocdTable {
+		if !slices.Contains(resources, p.resource) {
+			resources = append(resources, p.resource)
+		}
+		if !w.model.meets(r.resource, "", p.resource) {
+			continue
+		}
+		action, _, fine := strings.Cut(p.action, "/")
+		if fine {
+			action += "/GROUP/KIND/..."
+		}
+		if !slices.Contains(actions, action) {
+			actions = append(actions, action)
+		}
+		if w.model.meets(r.action, p.action, "") && !slices.Contains(objects, objectNames[p.object]) {
+			objects = append(objects, objectNames[p.object])
+		}
+	}
+	switch {
+	case len(actions) == 0:
+		return "Argo CD has no resource " + quote(r.resource.text) + ", so the row grants nothing there", "its resources are " + strings.Join(resources, ", ")
+	case len(objects) == 0:
+		return "Argo CD asks for no action " + quote(r.action.text) + " on " + r.resource.text + ", so the row grants nothing there", "its actions there are " + strings.Join(actions, ", ")
+	}
+	if r.project != "" {
+		objects = []string{r.project + "/NAME, in the rules of that project"}
+	}
+	return "no object of " + r.resource.text + " is named " + quote(r.object.text) + ", so the row grants nothing in Argo CD", "its objects are named " + strings.Join(objects, " or ")
+}
+
+var objectNames = map[string]string{
+	appObject: "PROJECT/NAME or PROJECT/NAMESPACE/NAME, in small letters", projectObject: "PROJECT, in small letters",
+	urlObject: "URL or PROJECT/URL", accountObject: "ACCOUNT", nameObject: "EXTENSION", noObject: `"", which * matches`,
+}
+
+// rollbackNote says on which setting it depends whether a rollback is a permission.
+func (w *argocdWriter) rollbackNote(r *rule) {
+	if r.action.text == "rollback" && w.cm.whole == nil {
+		w.noteAt(r.at, "Argo CD asks for rollback where argocd-cm has "+rollbackSetting+`: "true", and else for sync; argocd-cm was not given, and the row opens nothing`+r.in, "name that file, too, if it has the setting")
+	}
+}
+
+// listRows shows the p rows, and where they are asked.
+func (w *argocdWriter) listRows() {
+	var rows []string
+	for _, r := range w.model.rules {
+		if !r.builtin && r.text != "" {
+			rows = append(rows, r.text)
+		}
+	}
+	if len(rows) == 0 {
+		return
+	}
+	w.d.comment("These rows stay in Argo CD: they speak of its resources and objects, and no path")
+	w.d.comment("says which object is meant. The endpoints that they need are below.")
+	for _, row := range rows {
+		w.d.comment("  %s", row)
+	}
+	w.d.blank()
+}
