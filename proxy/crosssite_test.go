@@ -242,10 +242,22 @@ func TestEffectsAreFoundHoweverTheQueryIsWritten(t *testing.T) {
 	for query, want := range map[string]bool{
 		"refresh=hard": true, "refresh": true, "refresh=": true, "a=1&refresh=x": true, "refresh=x&a=1": true, "a;refresh=x": true,
 		"%72efresh=hard": true, "REFRESH=hard": true, "a=%zz&refresh=x": true, "&&refresh": true, "r%65fres%68": true,
-		"": false, "a=refresh": false, "refreshed=1": false, "xrefresh=1": false, "a=1&b=2": false, "%zzrefresh=1": false, "re+fresh": false,
+		"": false, "a=refresh": false, "refreshed=1": false, "xrefresh=1": false, "a=1&b=2": false, "%zzrefresh=1": false, "a[refresh]=1": false,
+		// grpc-gateway takes what is in brackets for a value or a key of a map.
+		"refresh[hard]": true, "refresh[hard]=": true, "refresh%5Bhard%5D": true, "refresh%5bhard]=1": true, "Refresh[a][b]=c": true, "refresh[": true,
+		"refresh[a=b]=c": true, "refresh[a&b]": true, "%72%65fresh%5B%5D=hard": true, "refresh[%zz]=1": true, "r%65fresh[%zz]=1": true, "x=1;refresh[hard]": true,
+		"query.refresh=hard": true, "refresh.value=hard": true, "a.b.refresh[x]=": true, "query%2Erefresh=hard": true, "_refresh_=1": true, "+refresh=1": true,
+		"REFRESH[HARD]": true, "a.refreshed=1": false, "refresh/hard": false, "projects[refresh]": false,
 	} {
 		if proxy.HasParameter(query, "refresh") != want {
 			t.Errorf("%q: found is %v", query, !want)
+		}
+	}
+	for _, query := range []string{
+		"forceRefresh", "force_refresh=true", "ForceRefresh[true]=", "FORCE_REFRESH", "forcerefresh=1", "force%5Frefresh[true]", "q.force_refresh[true]=x", "force%52efresh%5B1%5D",
+	} {
+		if !proxy.HasParameter(query, "forceRefresh") {
+			t.Errorf("%q: not found", query)
 		}
 	}
 }

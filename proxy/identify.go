@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -80,27 +79,6 @@ func (x *exchange) hasEffect() bool {
 	}
 	for _, e := range x.route.kind.effects {
 		if target.MatchPattern(x.path.String(), e.path) && (e.query == "" || hasParameter(x.r.URL.RawQuery, e.query)) {
-			return true
-		}
-	}
-	return false
-}
-
-// hasParameter looks for a query parameter as any server might read it: behind &
-// or ;, percent-encoded, in any case, with or without a value.
-func hasParameter(query, name string) bool {
-	for query != "" {
-		part := query
-		if end := strings.IndexAny(query, "&;"); end >= 0 {
-			part, query = query[:end], query[end+1:]
-		} else {
-			query = ""
-		}
-		key, _, _ := strings.Cut(part, "=")
-		if decoded, err := url.QueryUnescape(key); err == nil {
-			key = decoded
-		}
-		if strings.EqualFold(key, name) {
 			return true
 		}
 	}

@@ -154,6 +154,10 @@ func TestGETsThatChangeSomethingTakeTheSameOrigin(t *testing.T) {
 		"https://argo-cd.example.com/api/v1/applications/web?a=b&refresh":             403,
 		"https://argo-cd.example.com/api/v1/repositories/x?forceRefresh=true":         403,
 		"https://argo-cd.example.com/api/v1/write-repositories/x?forceRefresh=true":   403,
+		"https://argo-cd.example.com/api/v1/applications/web?refresh[hard]":           403,
+		"https://argo-cd.example.com/api/v1/applications/web?refresh%5Bhard%5D=":      403,
+		"https://argo-cd.example.com/api/v1/repositories/x?forceRefresh[true]=":       403,
+		"https://argo-cd.example.com/api/v1/repositories/x?force_refresh=true":        403,
 		"https://argo-cd.example.com/api/v1/applications/web?fields=refresh":          200,
 		"https://argo-cd.example.com/api/v1/applications/web":                         200,
 		"https://argo-cd.example.com/applications/argocd/web?refresh=hard":            200, // a page

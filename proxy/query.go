@@ -1,0 +1,73 @@
+package proxy
+
+import "strings"
+
+// hasParameter reports whether a query names a parameter, as loosely as any server
+// might read it: behind & or ;, percent-encoded, with or without a value.
+// grpc-gateway (v1 and v2, runtime/query.go) sets the field name for name[key] and
+// name[key]=, and finds a field by its name in proto and in JSON: letter case and _
+// are left out of the comparison, and each part of a nested a.b counts.
+func hasParameter(query, name string) bool {
+	for query != "" {
+		part := query
+		if end := strings.IndexAny(query, "&;"); end >= 0 {
+			part, query = query[:end], query[end+1:]
+		} else {
+			query = ""
+		}
+		key, _, _ := strings.Cut(part, "=")
+		if namesField(decodeLeniently(key), name) {
+			return true
+		}
+	}
+	return false
+}
+
+// namesField reports whether a decoded key could set a field.
+func namesField(key, name string) bool {
+	key, _, _ = strings.Cut(key, "[")
+	for field := range strings.SplitSeq(key, ".") {
+		if strings.EqualFold(fieldName.Replace(field), fieldName.Replace(name)) {
+			return true
+		}
+	}
+	return false
+}
+
+// fieldName takes out what force_refresh has and forceRefresh has not, and blanks,
+// which some servers trim.
+var fieldName = strings.NewReplacer("_", "", "-", "", " ", "", "+", "", "\t", "")
+
+// decodeLeniently decodes the escapes that are valid and leaves the others: one of
+// these must not hide the rest.
+func decodeLeniently(s string) string {
+	if !strings.Contains(s, "%") {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			high, ok1 := hexDigit(s[i+1])
+			low, ok2 := hexDigit(s[i+2])
+			if ok1 && ok2 {
+				b = append(b, high<<4|low)
+				i += 2
+				continue
+			}
+		}
+		b = append(b, s[i])
+	}
+	return string(b)
+}
+
+func hexDigit(c byte) (byte, bool) {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0', true
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10, true
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10, true
+	}
+	return 0, false
+}
