@@ -78,7 +78,7 @@ func TestADisagreementIsReportedAndDeniesFromThenOn(t *testing.T) {
 	if ask(t, s, dev, "GET argocd:/secret/x").Silent() || ask(t, s, dev, "GET argocd:/else").Silent() || !ask(t, s, dev, "GET other:/else").Silent() {
 		t.Error("a no for want of agreement passes for one for want of a row, or the reverse")
 	}
-	if got := s.Admitted("argocd", path(t, "/else"), "GET"); got != nil {
+	if got := admitted(s.Admitted("argocd", path(t, "/else"), "GET")); got != nil {
 		t.Errorf("demoted, and yet admits %q", got)
 	}
 }

@@ -18,7 +18,7 @@ func (s *Snapshot) Prepare() error {
 			return fmt.Errorf("the policy is sound, but casbin and authgate do not agree on it (please report this): %w", err)
 		}
 	}
-	s.groups()
+	s.classes()
 	return nil
 }
 

@@ -52,20 +52,13 @@ type Snapshot struct {
 
 	numbers       *numbering          // of every name that stands in a first column, or is granted
 	organisations map[string]string   // "example-org:" → "example-org:*", where a row names it
-	groups        func() []groupRoles // by name; worked out when first asked for
+	classes       func() []groupClass // of groups; worked out when first asked for
 	index         *index
 	judges        map[string]lazyJudge // upstream → judge; nil where no row concerns it
 	others        lazyJudge            // for upstreams that no row names; nil if there are to be none
 
 	confirming atomic.Pointer[confirmation] // nil until somebody confirms
 	demoted    atomic.Bool
-}
-
-// groupRoles is what somebody is who is in one group and in no other, as far as
-// the index looks at it: of all groups, the names would take too much.
-type groupRoles struct {
-	group string
-	bits  subjectSet
 }
 
 // Load reads a policy. Rows count in the order of the sources. The error is
@@ -102,24 +95,12 @@ func Load(sources []Source, upstreams []string) (*Snapshot, error) {
 			s.organisations[strings.TrimSuffix(name, "*")] = name
 		}
 	}
-	s.groups = sync.OnceValue(s.resolveGroups)
+	s.classes = sync.OnceValue(s.classesOfGroups)
 	judges, others := judgesLater(maps.Keys(s.index.roots), s.rows)
 	if s.judges = judges; upstreams == nil {
 		s.others = others
 	}
 	return s, nil
-}
-
-func (s *Snapshot) resolveGroups() []groupRoles {
-	var groups []groupRoles
-	for _, name := range s.numbers.names {
-		if !reserved(name) {
-			is := s.appendSubjects(nil, Who{Groups: []string{name}})
-			groups = append(groups, groupRoles{name, s.numbers.ruledOf(asSet(is))})
-		}
-	}
-	slices.SortFunc(groups, func(a, b groupRoles) int { return strings.Compare(a.group, b.group) })
-	return groups
 }
 
 // Hash names the content of the policy: the first 12 hex digits of the SHA-256
@@ -178,24 +159,4 @@ func (s *Snapshot) serves(upstream string) bool {
 // concerns reports whether a question is one that rows can answer.
 func (s *Snapshot) concerns(q Request) bool {
 	return answerable(q.Upstream, q.Path, q.Method) && q.Roles.of == s.numbers && s.serves(q.Upstream)
-}
-
-// Admitted gives the issuer's groups, among those that the policy names, in which
-// somebody would have to be to be let in, were it the only one: for the page that
-// tells a person why not. ORG:* stands for any group of that organisation. The
-// groups are sorted. A demoted snapshot gives none.
-func (s *Snapshot) Admitted(upstream string, path target.Path, method string) []string {
-	if !answerable(upstream, path, method) || s.demoted.Load() {
-		return nil
-	}
-	// The path is walked once, however many groups there are: a refusal must not
-	// be dear.
-	matching := s.index.matching(upstream, path.String(), method)
-	var admitted []string
-	for _, g := range s.groups() {
-		if matching.decide(g.bits).Allowed() {
-			admitted = append(admitted, g.group)
-		}
-	}
-	return admitted
 }

@@ -151,15 +151,17 @@ func (x *exchange) redirect(status int, location string) {
 
 func (p *Proxy) deniedPage(x *exchange) ([]byte, error) {
 	who := x.session.Principal
+	admitted, more := x.admitted()
 	return p.pages.Denied(page.Denied{
-		Who: displayName(who), Groups: who.Groups, Admitted: x.admitted(), Rule: x.rule(),
+		Who: displayName(who), Groups: who.Groups, Admitted: admitted, More: more, Rule: x.rule(),
 		Upstream: x.route.name, Method: x.r.Method, Path: x.path.String(),
 		ID: x.id, SignOut: p.prefix + "/sign_out",
 	})
 }
 
-// admitted names the groups that would be let in where this person is not.
-func (x *exchange) admitted() []string {
+// admitted names the first groups that would be let in where this person is not,
+// and counts the others.
+func (x *exchange) admitted() (groups []string, more int) {
 	return x.state.policy.Admitted(x.route.name, x.path, x.r.Method)
 }
 
@@ -199,7 +201,8 @@ type problem struct {
 	Login    string   `json:"login,omitempty"`  // where a browser signs in
 	User     string   `json:"user,omitempty"`
 	Groups   []string `json:"groups,omitempty"`
-	Admitted []string `json:"admitted,omitempty"` // groups that would be let in
+	Admitted []string `json:"admitted,omitempty"`      // groups that would be let in: the first ten
+	More     int      `json:"admitted_more,omitempty"` // how many others would
 	Rule     string   `json:"rule,omitempty"`
 
 	// As grpc-gateway v1 writes errors (runtime/errors.go, errorBody): the UIs of Argo
@@ -221,7 +224,8 @@ func (p *Proxy) writeProblem(x *exchange) {
 	case codeLoginRequired:
 		body.Reason, body.Login = whyNobody(x.sessionErr), p.prefix+"/start"
 	case codeDenied:
-		body.User, body.Groups, body.Admitted = displayName(x.session.Principal), x.session.Principal.Groups, x.admitted()
+		body.User, body.Groups = displayName(x.session.Principal), x.session.Principal.Groups
+		body.Admitted, body.More = x.admitted()
 		body.Rule = x.rule()
 	case codeLogoutRefused, codeLogoutFailed:
 		body.Error, body.Description = "invalid_request", f.Detail

@@ -1,0 +1,122 @@
+package policy
+
+import (
+	"slices"
+
+	"github.com/example-org/authgate/target"
+)
+
+// A refusal names the groups that would be let in. Whoever is refused can ask as
+// often as they like, so that this has to cost little, however many groups a policy
+// names: groups that mean the same to every decision are weighed once, only those
+// that some row lets in are weighed at all, and no more than a few are named.
+
+const (
+	maxAdmitted = 10      // groups that are named
+	maxWeighed  = 1 << 13 // patterns that groups are held against for one list; behind it, none is counted
+)
+
+// groupClass is the groups, sorted, of which each alone is the same subjects to the
+// index.
+type groupClass struct {
+	bits   subjectSet
+	groups []string
+}
+
+// classesOfGroups sorts the groups that the policy names by what they bring.
+func (s *Snapshot) classesOfGroups() []groupClass {
+	var all []groupClass
+	found := make(map[uint64]int) // fingerprint → place in all
+	for _, name := range s.numbers.names {
+		if reserved(name) {
+			continue
+		}
+		is := s.numbers.ruledOf(asSet(s.appendSubjects(nil, Who{Groups: []string{name}})))
+		at, known := found[is.fingerprint()]
+		if !known {
+			at = len(all)
+			found[is.fingerprint()] = at
+			all = append(all, groupClass{bits: is})
+		}
+		all[at].groups = append(all[at].groups, name)
+	}
+	for _, a := range all {
+		slices.Sort(a.groups)
+	}
+	return all
+}
+
+// Admitted gives the issuer's groups, among those that the policy names, in which
+// somebody would have to be to be let in, were it the only one: for the page that
+// tells a person why not. ORG:* stands for any group of that organisation. It names
+// the first ten in the order of their names, and counts the others. A demoted
+// snapshot gives none.
+func (s *Snapshot) Admitted(upstream string, path target.Path, method string) (groups []string, more int) {
+	if !answerable(upstream, path, method) || s.demoted.Load() {
+		return nil, 0
+	}
+	matching := s.index.matching(upstream, path.String(), method)
+	allowing := matching.allowing()
+	if len(allowing) == 0 {
+		return nil, 0
+	}
+	total, left := 0, maxWeighed
+	for _, a := range s.classes() {
+		if !a.bits.meets(allowing) {
+			continue
+		}
+		if left -= len(matching.patterns); left < 0 {
+			break
+		}
+		if matching.decide(a.bits).Allowed() {
+			total += len(a.groups)
+			groups = firstOf(groups, a.groups)
+		}
+	}
+	return groups, total - len(groups)
+}
+
+// firstOf gives the first of two sorted lists together. It changes the first one.
+func firstOf(a, b []string) []string {
+	for _, name := range b {
+		at, _ := slices.BinarySearch(a, name)
+		if at == maxAdmitted {
+			break
+		}
+		a = slices.Insert(a[:min(len(a), maxAdmitted-1)], at, name)
+	}
+	return a
+}
+
+// allowing gives the subjects that some row lets in.
+func (m walked) allowing() subjectSet {
+	var words []setWord
+	for _, pattern := range m.patterns {
+		for _, g := range m.groups[m.groupsOf[pattern]:m.groupsOf[pattern+1]] {
+			if g.effect != Allow || g.methods&m.method == 0 {
+				continue
+			}
+			for _, w := range m.words[g.begin:g.end] {
+				words = append(words, setWord{at: w.at, bits: w.bits})
+			}
+		}
+	}
+	return asSet(words)
+}
+
+// meets reports whether two sets have a subject in common.
+func (s subjectSet) meets(other subjectSet) bool {
+	for len(s) > 0 && len(other) > 0 {
+		switch {
+		case s[0].at < other[0].at:
+			s = s[atLeast(s, other[0].at):]
+		case s[0].at > other[0].at:
+			other = other[atLeast(other, s[0].at):]
+		case s[0].bits&other[0].bits != 0:
+			return true
+		default:
+			s, other = s[1:], other[1:]
+		}
+	}
+	return false
+}
