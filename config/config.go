@@ -71,7 +71,7 @@ func defaultUpstream() Upstream {
 	return Upstream{
 		Path:     "/",
 		Kind:     KindGeneric,
-		Identity: Identity{Headers: true, Credential: CredentialNone},
+		Identity: Identity{Headers: HeadersBoth, Groups: GroupsAll, Credential: CredentialNone},
 	}
 }
 

@@ -58,6 +58,10 @@ func decodeLeaf(at place, into reflect.Value) bool {
 		parseInto(at, v, "a URL", "", parseUpstreamURL)
 	case *Template:
 		parseInto(at, v, `a group such as "ci:{repository}"`, "put it in quotes", parseTemplate)
+	case *HeaderTemplate:
+		parseInto(at, v, `a value such as "{email}"`, "put it in quotes", parseHeaderTemplate)
+	case *IdentityHeaders:
+		decodeIdentityHeaders(at, v)
 	case choice:
 		if s, ok := at.text("one of "+list(v.words()), ""); ok {
 			decodeChoice(at, into, s, v.words())

@@ -145,7 +145,7 @@ func TestWhatIsWrittenIsWhatIsLoaded(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", value.what, value.got, value.want)
 		}
 	}
-	if !c.Upstreams[0].Identity.Headers {
+	if c.Upstreams[0].Identity.Headers != config.HeadersBoth {
 		t.Error("identity headers are off where nothing was written")
 	}
 
@@ -153,7 +153,7 @@ func TestWhatIsWrittenIsWhatIsLoaded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b := c.Upstreams[1]; b.Identity.Headers || len(b.Hosts) != 2 || b.Hosts[1] != "b.example.com" {
+	if b := c.Upstreams[1]; b.Identity.Headers != config.HeadersNone || len(b.Hosts) != 2 || b.Hosts[1] != "b.example.com" {
 		t.Errorf("aliases were not followed: %+v", b)
 	}
 }

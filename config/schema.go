@@ -47,8 +47,10 @@ func describeValue(v reflect.Value, at place) schema {
 		}}
 	case Duration:
 		return withDefault(schema{"type": "string", "pattern": `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`}, v)
-	case netip.Prefix, *url.URL, Template:
+	case netip.Prefix, *url.URL, Template, HeaderTemplate:
 		return schema{"type": "string"}
+	case IdentityHeaders:
+		return schema{"enum": []any{true, false, HeadersForwarded, HeadersAuthRequest}, "default": true}
 	case choice:
 		return withDefault(schema{"enum": v.Interface().(choice).words()}, v)
 	}

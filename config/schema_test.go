@@ -167,6 +167,7 @@ func TestTheDocumentedDefaultsAreTheDefaults(t *testing.T) {
 	u, d := least.Upstreams[0], documented.Upstreams[0]
 	u.Name, u.Hosts, u.URL = d.Name, d.Hosts, d.URL
 	u.AllowedOrigins, u.EncodedSlash = d.AllowedOrigins, d.EncodedSlash
+	u.PathQuirks, u.StripHeaders, u.SetHeaders = d.PathQuirks, d.StripHeaders, d.SetHeaders // empty, not missing
 	u.Identity.Credential, u.Identity.ServiceAccounts = d.Identity.Credential, d.Identity.ServiceAccounts
 	if got, want := asJSON(t, d), asJSON(t, u); got != want {
 		t.Errorf("documented upstream %s\ndefault             %s", got, want)

@@ -20,7 +20,12 @@ type Upstream struct {
 	HostHeader     string   `yaml:"hostHeader"`     // empty: the client's
 	Kind           Kind     `yaml:"kind"`
 	EncodedSlash   []string `yaml:"encodedSlash"` // patterns of paths that may hold %2F, beside those of Kind
+	PathQuirks     []Quirk  `yaml:"pathQuirks"`   // what its paths may hold although servers disagree about it
 	Identity       Identity `yaml:"identity"`
+
+	StripHeaders      []string                  `yaml:"stripHeaders"` // of requests, beside those that are always dropped
+	SetHeaders        map[string]HeaderTemplate `yaml:"setHeaders"`
+	PassAuthorization bool                      `yaml:"passAuthorization"` // the client's own, beside a session
 }
 
 // The schemes of Upstream.URL.
@@ -47,7 +52,8 @@ func (Kind) words() []string {
 
 // Identity is what the upstream is told about the principal.
 type Identity struct {
-	Headers         bool             `yaml:"headers"`
+	Headers         IdentityHeaders  `yaml:"headers"`
+	Groups          IdentityGroups   `yaml:"groups"`
 	Credential      Credential       `yaml:"credential"`
 	ServiceAccounts []ServiceAccount `yaml:"serviceAccounts"` // the first role that the user has wins
 }
@@ -190,6 +196,12 @@ func (u Upstream) check(pathPrefix string, at place) {
 		at.key("encodedSlash").item(i).complain(complaint{what, mend})
 	}
 	u.Identity.check(at.key("identity"))
+	u.checkHeaders(at)
+	u.checkQuirks(at)
+	if u.PassAuthorization && u.Identity.Credential != CredentialNone {
+		at.key("passAuthorization").fault("cannot be had with identity.credential: "+string(u.Identity.Credential)+", which is sent in the same header",
+			"take one of the two out")
+	}
 	if u.HostHeader != "" {
 		at.key("hostHeader").complain(checkAuthority(u.HostHeader))
 	}

@@ -5,16 +5,29 @@ import (
 	"strings"
 )
 
+// foldName makes X-User of X_User and X.User, as CGI, WSGI, PHP and Rack do.
+var foldName = strings.NewReplacer("_", "-", ".", "-")
+
 // dropBelieved takes from h what only a proxy may say, and every name with a byte
 // but letters, digits and hyphens: CGI, WSGI, PHP and Rack fold X_User and X.User
 // into the variable of X-User. net/http has brought the other names to one
 // spelling, so that exact ones suffice below.
 func dropBelieved(h http.Header) {
 	for name := range h {
-		if !plainName(name) || believed(name) {
+		if !ordinary(name) && (!plainName(name) || believed(name) || namesPerson(name)) {
 			delete(h, name)
 		}
 	}
+}
+
+// ordinary tells at once the headers that nearly every request of a browser has.
+func ordinary(name string) bool {
+	switch name {
+	case "Accept", "Accept-Encoding", "Accept-Language", "Authorization", "Cache-Control", "Connection", "Content-Length", "Content-Type", "Cookie", "Origin", "Pragma", "Priority",
+		"Referer", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-User", "Upgrade-Insecure-Requests", "User-Agent", "X-Requested-With":
+		return true
+	}
+	return false
 }
 
 func plainName(name string) bool {
@@ -32,30 +45,88 @@ func plainName(name string) bool {
 // names apart, so that an ordinary header costs one comparison.
 func believed(name string) bool {
 	switch name[0] {
-	case 'A': // Argo CD's extensions overwrite these only where they have a value
-		return hasAny(name, "Argocd-User", "Argocd-Target-Cluster-")
-	case 'C': // Cloudflare; RFC 9440
-		return hasAny(name, "Cf-", "Client-Cert")
+	case 'A': // Argo CD's extensions overwrite the first two only where they have a value; LemonLDAP::NG, JBoss
+		return hasAny(name, "Argocd-User", "Argocd-Target-Cluster-", "Auth-", "Ajp-", "Akamai-", "Ali-Cdn-")
+	case 'B':
+		return hasAny(name, "Base-Url")
+	case 'C': // Cloudflare; RFC 9440; PHP's HTTP_CLIENT_IP; mod_auth_cas
+		return hasAny(name, "Cf-", "Client-Cert", "Client-Ip", "Cas-", "Cdn-Src-Ip", "Cert-")
+	case 'D':
+		return name == "Do-Connecting-Ip"
+	case 'E': // Shibboleth; Elasticsearch
+		return name == "Eppn" || hasAny(name, "Es-Security-Runas-")
 	case 'F':
-		return hasAny(name, "Forwarded", "Fastly-Client", "Front-End-Https")
+		return hasAny(name, "Forwarded", "Fastly-Client", "Fly-", "Front-End-Https")
 	case 'G': // oauth2-proxy of old; grpc-gateway makes metadata of them, above all Authorization
 		return hasAny(name, "Gap-", "Grpc-Metadata-", "Grpcgateway-")
 	case 'H': // h2c; Host beside :authority (RFC 9113, 8.3.1)
 		return name == "Http2-Settings" || name == "Host"
-	case 'I': // Kubernetes: with an injected credential that may impersonate, cluster-admin
-		return hasAny(name, "Impersonate-")
+	case 'I': // Kubernetes: with an injected credential that may impersonate, cluster-admin; IBM's WebSEAL
+		return hasAny(name, "Impersonate-", "Iv-", "Incap-Client-Ip")
+	case 'K': // Kubeflow, Kiali, Ory
+		return hasAny(name, "Kubeflow-", "Kiali-", "Kratos-")
+	case 'M':
+		return hasAny(name, "Mellon-")
+	case 'N':
+		return hasAny(name, "Ns-Client-")
+	case 'O': // mod_auth_openidc; Oracle
+		return hasAny(name, "Oidc-", "Oam-", "Osso-")
 	case 'P': // Proxy is the HTTP_PROXY of a CGI (httpoxy)
-		return name == "Proxy" || name == "Path-Info" || hasAny(name, "Proxy-")
+		return name == "Proxy" || name == "Path-Info" || name == "Persistent-Id" || hasAny(name, "Proxy-")
 	case 'R':
-		return hasAny(name, "Remote-")
-	case 'S':
-		return name == "Sm-User" || name == "Script-Name" || hasAny(name, "Ssl-Client-")
+		return hasAny(name, "Remote-", "Request-Uri")
+	case 'S': // SiteMinder, Shibboleth
+		return name == "Script-Name" || name == "Smuser" || name == "Ssotoken" || hasAny(name, "Sm-", "Ssl-", "Shib-", "Sso-")
 	case 'T':
-		return name == "True-Client-Ip" || hasAny(name, "Tailscale-User-")
+		return name == "True-Client-Ip" || name == "Targeted-Id" || name == "Thanos-Tenant" || hasAny(name, "Tailscale-", "Teleport-", "Tls-Client-")
+	case 'U':
+		return strings.HasPrefix(name, "User") && believedUser(name[len("User"):])
 	case 'V':
 		return name == "Via"
+	case 'W':
+		return hasAny(name, "Webauth-", "Wl-")
 	case 'X':
 		return strings.HasPrefix(name, "X-") && believedX(name[len("X-"):])
+	}
+	return false
+}
+
+// believedUser is believed for what stands behind User or X-User. User-Agent and
+// X-User-Agent are what a browser and gRPC-web say of themselves.
+func believedUser(rest string) bool {
+	switch rest {
+	case "", "id", "name", "info", "email", "mail", "role", "roles", "group", "groups", "principal", "dn":
+		return true
+	}
+	return rest[0] == '-' && !strings.HasPrefix(rest, "-Agent")
+}
+
+// namesPerson reports whether a name ends as those by which proxies tell who asks,
+// whatever product's word stands in front: Kiali-User, X-Sso-User, X-Proxy-Roles.
+// Browsers send one such name themselves.
+func namesPerson(name string) bool {
+	switch name[len(name)-1] {
+	case 'r':
+		return strings.HasSuffix(name, "-User") && name != "Sec-Fetch-User"
+	case 'd':
+		return hasEnd(name, "-Userid", "-User-Id", "-Orgid", "-Tenant-Id")
+	case 'e':
+		return hasEnd(name, "-Username", "-User-Name")
+	case 'l':
+		return hasEnd(name, "-Email", "-User-Principal")
+	case 's':
+		return hasEnd(name, "-Groups", "-Roles")
+	case 'n':
+		return hasEnd(name, "-Jwt-Assertion", "-User-Dn")
+	}
+	return false
+}
+
+func hasEnd(name string, ends ...string) bool {
+	for _, end := range ends {
+		if strings.HasSuffix(name, end) {
+			return true
+		}
 	}
 	return false
 }
@@ -63,42 +134,57 @@ func believed(name string) bool {
 // believedX is believed for what stands behind X-.
 func believedX(name string) bool {
 	switch name {
-	case "User", "Email", "Groups", "Scheme", "Url-Scheme", "Real-Ip", "Cluster-Client-Ip", "Proxyuser-Ip", // who, from where
-		"Method-Override", "Rewrite-Url", "Script-Name": // what is run, as opposed to what was judged
+	case "Email", "Groups", "Group", "Roles", "Role", "Login", "Principal", "Subject", "Identity", "Userinfo", // who
+		"Scheme", "Url-Scheme", "Https", "Real-Ip", "Cluster-Client-Ip", "Originating-Ip", "Coming-From", // from where
+		"Host", "Host-Override", "Method", "Method-Override", "Script-Name", "Path-Info", "Context-Path", "Ingress-Path", "Request-Uri": // what is run, as opposed to what was judged
 		return true
 	case "":
 		return false
 	}
 	switch name[0] {
 	case 'A':
-		return hasAny(name, "Auth-Request-", "Authenticated-User", "Authentik-", "Accel-", "Azure-",
-			"Amzn-Oidc-", "Amzn-Mtls-", "Amzn-Tls-") // but not X-Amzn-Trace-Id
+		if rest, is := strings.CutPrefix(name, "Auth-"); is {
+			return rest != "Token" && rest != "Key" // credentials of APIs: CouchDB, OpenStack, Cloudflare
+		}
+		return name == "Access-Token" || hasAny(name, "Authenticated-", "Authentik-", "Anonymous-Consumer", "Accel-", "Azure-", "Appengine-", "Apigateway-Api-Userinfo",
+			"Arr-", "Akamai-", "Amzn-Oidc-", "Amzn-Mtls-", "Amzn-Tls-") // but not X-Amzn-Trace-Id
 	case 'C':
-		return hasAny(name, "Client-Ip", "Client-Cert")
+		return hasAny(name, "Client-Ip", "Client-Cert", "Client-Dn", "Client-Verify", "Client-Subject", "Client-Issuer", "Client-S-", "Client-I-", "Client-Cn",
+			"Client-San", "Client-Serial", "Client-Fingerprint", "Client-Tls", "Client-Ssl", "Consumer-", "Credential-", "Cert-", "Certificate-", "Cas-", "Cognito-")
 	case 'E':
-		return hasAny(name, "Envoy-")
+		return hasAny(name, "Envoy-", "Endpoint-Api-Userinfo")
 	case 'F':
 		return hasAny(name, "Forwarded")
 	case 'G':
-		return hasAny(name, "Goog-Authenticated-User-", "Goog-Iap-Jwt-Assertion")
+		return hasAny(name, "Goog-Authenticated-User-", "Goog-Iap-", "Google-Real-Ip")
 	case 'H':
-		return hasAny(name, "Http-Method")
+		return hasAny(name, "Http-Method", "Http-Host", "Http-Path", "Hasura-User", "Hasura-Role", "Hasura-Allowed-Roles", "Hasura-Default-Role")
+	case 'I':
+		return name == "Id-Token" || hasAny(name, "Identity-", "Impersonate", "Ibm-Cloud-", "Iv-")
+	case 'J':
+		return hasAny(name, "Jwt-")
+	case 'K':
+		return hasAny(name, "Kratos-", "Kubeflow-", "Kiali-", "Krb5-")
+	case 'L':
+		return hasAny(name, "Ldap-")
 	case 'M':
-		return hasAny(name, "Ms-Client-Principal", "Ms-Token-")
+		return hasAny(name, "Ms-Client-Principal", "Ms-Token-", "Ms-Forwarded-Client-Ip")
 	case 'O':
-		return hasAny(name, "Original-")
-	case 'P':
-		return hasAny(name, "Pomerium-")
+		return hasAny(name, "Original-", "Oidc-", "Okta-")
+	case 'P': // NiFi and Knox: X-ProxiedEntitiesChain; OpenSearch: X-Proxy-User
+		return hasAny(name, "Pomerium-", "Proxy", "Proxied", "Presto-User", "Project-")
 	case 'R':
-		return hasAny(name, "Remote-")
+		return hasAny(name, "Remote-", "Rewrite-", "Rh-Identity", "Ror-", "Run-As", "Runas")
 	case 'S':
-		return hasAny(name, "Ssl-Client-", "Sendfile")
+		return hasAny(name, "Ssl-", "Sendfile", "Sso-", "Scope-Orgid", "Session-User", "Serverless-Authorization", "Saml-", "Shib-", "Sm-")
 	case 'T':
-		return hasAny(name, "Token-")
+		return hasAny(name, "Token-", "Tenant-", "Tls-", "Trino-User", "Trino-Original-User", "Teleport-")
+	case 'U':
+		return strings.HasPrefix(name, "User") && believedUser(name[len("User"):])
 	case 'V':
-		return hasAny(name, "Vouch-")
+		return hasAny(name, "Vouch-", "Vercel-")
 	case 'W':
-		return hasAny(name, "Webauth-")
+		return hasAny(name, "Webauth-", "Wso2-")
 	}
 	return false
 }

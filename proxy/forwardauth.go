@@ -103,8 +103,8 @@ func (p *Proxy) staysOutside(x *exchange) bool {
 
 // vouch lets the ingress forward, and tells it who asks.
 func (p *Proxy) vouch(x *exchange) {
-	if x.route.headers && x.signedIn() && !x.incognito {
-		x.told.set(x.w.Header())
+	if x.signedIn() && !x.incognito {
+		x.told.of(x.route).set(x.w.Header())
 	}
 	x.w.WriteHeader(http.StatusAccepted)
 }

@@ -3,9 +3,7 @@ package proxy
 import (
 	"net/http"
 	"slices"
-	"strings"
 
-	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/session"
 )
 
@@ -13,6 +11,9 @@ import (
 // authgate's own word: what only a proxy may say is gone before it is said anew.
 func (p *Proxy) dress(x *exchange, h http.Header) {
 	dropBelieved(h)
+	for _, name := range x.route.drops {
+		delete(h, name)
+	}
 	p.jar.Strip(h)
 	x.credentials(h)
 	if !isGRPC(x.r) && !isGRPCWeb(x.r) {
@@ -22,8 +23,8 @@ func (p *Proxy) dress(x *exchange, h http.Header) {
 		delete(h, "Te")
 	}
 	x.setForwarded(h)
-	if x.route.headers && x.signedIn() && !x.incognito {
-		x.told.set(h)
+	if x.signedIn() && !x.incognito {
+		x.told.of(x.route).set(h)
 	}
 }
 
@@ -56,48 +57,6 @@ func (x *exchange) setForwarded(h http.Header) {
 	set("X-Forwarded-Host", x.client.host)
 	set("X-Forwarded-Port", x.client.port())
 	set("X-Request-Id", x.requestID)
-}
-
-// identityHeaders say who is asking. They are made once for a session: with 20
-// groups they cost more than all else that is done to a header. Requests share the
-// values, to which nobody writes.
-type identityHeaders []headerLine
-
-type headerLine struct {
-	name   string // canonical
-	values []string
-}
-
-// identityOf uses the names that oauth2-proxy made common: User is the subject,
-// which no user can choose. An e-mail that the issuer has not verified is
-// nobody's, and is not told.
-func identityOf(who identity.Principal) identityHeaders {
-	email := ""
-	if who.EmailVerified {
-		email = who.Email
-	}
-	groups := make([]string, len(who.Groups))
-	for i, g := range who.Groups {
-		groups[i] = headerValue(g)
-	}
-	var lines identityHeaders
-	tell := func(name, value string) {
-		if value != "" {
-			values := []string{value}
-			lines = append(lines, headerLine{"X-Forwarded-" + name, values}, headerLine{"X-Auth-Request-" + name, values})
-		}
-	}
-	tell("User", headerValue(who.Subject))
-	tell("Email", headerValue(email))
-	tell("Preferred-Username", headerValue(who.Username))
-	tell("Groups", strings.Join(groups, ","))
-	return lines
-}
-
-func (lines identityHeaders) set(h http.Header) {
-	for i := range lines {
-		h[lines[i].name] = lines[i].values
-	}
 }
 
 // headerValue percent-encodes what is not plain ASCII, and the comma and percent

@@ -53,7 +53,17 @@ Cf-Connecting-Ip Cf-Ipcountry Cf-Visitor Fastly-Client-Ip X-Cluster-Client-Ip X-
 Front-End-Https X-Azure-ClientIP Via
 X-Original-Url X-Original-Uri X-Original-Method X-Rewrite-Url X-Http-Method-Override X-Http-Method X-Method-Override
 X-Accel-Redirect X-Sendfile X-Sendfile-Type X-Script-Name Script-Name Path-Info
-Proxy Proxy-Connection Http2-Settings X-Proxyuser-Ip`)
+Proxy Proxy-Connection Http2-Settings X-Proxyuser-Ip
+Kubeflow-Userid Kiali-User X-Proxy-User X-Proxy-Roles X-ProxiedEntitiesChain Iv-User Iv-Groups Iv-Creds X-Auth-User X-Auth-Email X-Auth-Groups X-Auth-Roles X-Auth-Username
+X-Auth-Userid X-Auth-Subject X-Auth-CouchDB-Username Auth-User Auth-Groups X-User-Id X-UserId X-Username X-User-Name X-User-Email X-User-Roles X-Userinfo X-Id-Token X-Access-Token
+X-Consumer-Id X-Consumer-Username X-Consumer-Groups X-Consumer-Custom-Id X-Anonymous-Consumer X-Authenticated-Scope X-Authenticated-Userid X-Authenticated-Groups X-Credential-Identifier
+X-Credential-Username X-Jwt-Assertion X-Jwt-Payload X-Sso-User Sso-User Oidc-Claim-Sub Oidc-Claim-Email Oidc-Access-Token X-Oidc-User Shib-Identity-Provider Shib-Session-Id Eppn Persistent-Id
+Smuser Sm-Userdn Sm-Universalid X-Scope-Orgid Thanos-Tenant X-Tenant-Id X-Ssl-Cert X-Ssl-Verify X-Ssl-Subject Ssl-Cert X-Client-Dn X-Client-Verify X-Client-S-Dn X-Client-Subject-Dn
+X-Http-Host-Override X-Host X-Host-Override X-Http-Path-Override X-Remote-Roles X-Rh-Identity X-Hasura-User-Id X-Hasura-Role X-Trino-User X-Presto-User Es-Security-Runas-User X-Impersonate-User
+X-Run-As X-Role X-Roles X-Group X-Login X-Principal X-Session-User X-Kratos-Authenticated-Identity-Id X-Appengine-User-Ip X-Appengine-User-Email X-Endpoint-Api-Userinfo
+X-Apigateway-Api-Userinfo X-Serverless-Authorization Teleport-Jwt-Assertion Tailscale-User-Name X-Ldap-User X-Saml-Username Mellon-User Cas-User Oam-Remote-User Wl-Proxy-Client-Cert
+Client-Ip X-Originating-Ip X-Arr-Clientcert X-Tls-Client-Cert X-Acme-User Acme-Groups X-Acme-Roles Acme-Username X-Acme-Userid X-Acme-Email User User-Id Username X-Wso2-User X-Okta-User
+X-Ror-Impersonating X-Dex-Groups X-Forwarded-Roles X-Nifi-User X-Superset-Username X-Airflow-User-Email`)
 
 const spoofed = "198.51.100.66"
 
@@ -107,7 +117,8 @@ func TestOtherHeadersArriveAsTheyWere(t *testing.T) {
 	for _, name := range strings.Fields(`Accept-Language Baggage Traceparent Tracestate X-B3-Traceid X-Amzn-Trace-Id X-Github-Event X-Hub-Signature-256
 		X-Gitlab-Token X-Gogs-Event X-Event-Key X-Hook-Uuid X-Vss-Activityid If-None-Match If-Modified-Since Range Accept-Encoding X-Requested-With
 		Argocd-Application-Name Argocd-Project-Name Idempotency-Key X-User-Agent X-Csrf-Token X-Grpc-Web Origin Referer Sec-Fetch-Dest Last-Event-Id
-		Cache-Control Grpc-Encoding Tenant X-Xsrf-Token X-Goog-Channel-Id X-Amz-Date Content-Language Priority X-Userland X-Emailed`) {
+		Cache-Control Grpc-Encoding Tenant X-Xsrf-Token X-Goog-Channel-Id X-Amz-Date Content-Language Priority X-Userland X-Emailed
+		Sec-Fetch-User Upgrade-Insecure-Requests X-Auth-Token X-Api-Key X-Vault-Token X-Grafana-Org-Id X-Client-Version X-Client-Data X-Sentry-Auth Dnt Sec-Ch-Ua Save-Data X-Datadog-Trace-Id Kbn-Version X-Dashboard-Uid X-Ds-Authorization Prefer Destination Depth Overwrite X-Session-Token X-Redlock-Auth`) {
 		sent = append(sent, name, "kept, "+name)
 	}
 	got := echoed(t, g.do("GET", app, g.as("alice"), sent,

@@ -112,6 +112,7 @@ func New(o Options) (*Proxy, error) {
 	for i := range o.Config.Upstreams {
 		u := &o.Config.Upstreams[i]
 		p.upstreams = append(p.upstreams, newUpstream(u, o.Config.Timeouts, o.UpstreamCAs[u.Name], o.Accounts, o.Log))
+		p.upstreams[i].index = i
 	}
 	p.streams = newStreams(p.upstreams, o.Config.Limits.StreamsPerPrincipal)
 	p.metrics = newMetrics(o.Registry, p)

@@ -49,7 +49,9 @@ type upstream struct {
 	path           string // prefix of the paths that are its
 	stripPath      bool   // the prefix is authgate's, not the upstream's
 	hostHeader     string
-	headers        bool
+	index          int // in Proxy.upstreams
+	drops          []string
+	teller         *teller
 	credential     config.Credential
 	accounts       []account
 	foreign        []*session.Jar // the cookies of its own login
@@ -62,7 +64,8 @@ type upstream struct {
 func newUpstream(c *config.Upstream, timeouts config.Timeouts, cas *x509.CertPool, accounts Accounts, logger *slog.Logger) *upstream {
 	k := kindOf(c.Kind).under(c.Path)
 	u := &upstream{
-		name: c.Name, config: c, kind: k, url: c.URL, path: c.Path, stripPath: c.StripPath, hostHeader: c.HostHeader, headers: c.Identity.Headers, credential: c.Identity.Credential,
+		name: c.Name, config: c, kind: k, url: c.URL, path: c.Path, stripPath: c.StripPath, hostHeader: c.HostHeader, credential: c.Identity.Credential,
+		drops: dropped(c), teller: newTeller(c),
 		connect:  func(cas *x509.CertPool) transports { return newTransports(c, k, timeouts, cas) },
 		errorLog: log.New(said{logger.With("upstream", c.Name)}, "", 0),
 	}

@@ -19,6 +19,7 @@ type state struct {
 	shadow     *edition // decided beside it, never enforced; nil without a candidate
 	generation uint64   // counts policies in force, not candidates
 
+	upstreams int // how many there are
 	anonymous standing
 	people    *peopleMemory
 	replaced  chan struct{} // closed by the next state
@@ -113,7 +114,7 @@ func (p *Proxy) KeepShadow(err error) {
 
 // publish makes a state the one that requests read.
 func (p *Proxy) publish(next *state) {
-	next.replaced = make(chan struct{})
+	next.replaced, next.upstreams = make(chan struct{}), len(p.upstreams)
 	if next.people == nil { // other policies: nobody is known to them yet
 		next.people = newPeopleMemory()
 		next.anonymous = next.resolve(policy.Who{Anonymous: true})
@@ -135,7 +136,7 @@ func (p *Proxy) policyInForce() {
 type standing struct {
 	roles     policy.Roles
 	candidate policy.Roles // those of the shadow: a snapshot knows only its own
-	told      identityHeaders
+	told      *telling     // nil: of nobody, nothing is told
 }
 
 func (st *state) resolve(who policy.Who) standing {
@@ -154,7 +155,7 @@ func (st *state) standingOf(s session.Session) standing {
 			who.Email = s.Principal.Email
 		}
 		known := st.resolve(who)
-		known.told = identityOf(s.Principal)
+		known.told = &telling{who: s.Principal, named: st.policy.Names, to: make([]atomic.Pointer[identityHeaders], st.upstreams)}
 		return known
 	})
 }

@@ -20,6 +20,19 @@ var attacks = map[target.Refusal][]string{
 		"/a/..%20/b", "/a/.%20", "/a/%20../b", "/a/.%20./b", "/a/..%20%20%20/b", "/a%2f..%20%2fb",
 		// Its "best fit", and NFKC, make an ASCII dot of these.
 		"/a/\uff0e\uff0e/b", "/a/%ef%bc%8e%ef%bc%8e/b", "/a/.%EF%BC%8E/b", "/a/\u2024\u2024/b", "/a/\ufe52./b", "/a/%e2%80%a4", "/a/\uff0e%20\uff0e/b",
+		"/a/\u2025/b", "/\u2026", "/a/\u2026\uff0e/b", "/a/\ufe30", "/a/\ufe19/b", "/a/.\u2024", "/%e2%80%a5/b", "/%E2%80%A6%E2%80%A6",
+		// Those that look like slashes, or become one in a code page.
+		"/a/..\u2215b", "/a/..\u2044b", "/a/..\u29f8", "/a\u2215../b", "/a\u2044.\u2044b", "/a/%2e%2e%e2%88%95b", "/a/..%E2%81%84", "/a/\uff0e\uff0e\u2215b", "/a/..\u2216b",
+		"/a/..\u00a5b", "/a/..\u20a9", "/a/..\uffe5b", "/\u215f..", "/..\u2571a", "/a%2f..\u2215b",
+		"/..\uff1ba/b", "/a/..\u037e/b", "/a/.\ufe54x",
+		// What is not shown, or stands above a dot, some drop.
+		"/a/.\u200b./b", "/a/..\u200d/b", "/a/\ufeff../b", "/a/.\u00ad./b", "/a/.\u034f.", "/a/.\u2060./b", "/a/.\ufe0f.", "/a/.\u0300./b", "/a/..\u0338/b", "/a/.\u00a0./b",
+		"/a/.\u3000", "/a/.\u2003./b", "/a/\u200f..", "/a/.\U000e0101./b", "/a/.\u180e./b", "/a/%2e%e2%80%8b%2e/b",
+	},
+	// Of these NFKC makes a slash or a backslash, or a word with one in it.
+	target.LookAlike: {
+		"/\uff0fa", "/a\uff0f", "/a\uff0fb", "/..\uff0fb", "/a/..\uff0f", "/\uff0f\uff0fevil.example", "/a\uff3cb", "/..\uff3cb", "/\ufe68", "/a/..\ufe68b", "/%ef%bc%8f..",
+		"/a/%EF%BC%BC..", "/%2e%2e%EF%B9%A8", "/\u2100", "/a\u2105b", "/a%2f\uff0fb", "/\uff0e\uff0e\uff0fa",
 	},
 	// nginx, Go's ServeMux and Express make one slash of two; net/url takes what
 	// follows for a host.
@@ -55,6 +68,8 @@ var attacks = map[target.Refusal][]string{
 	target.DoubleEncoding: {
 		"/%252e%252e/", "/%252f", "/a%252Fb", "/..%252f..%252fb", "/%2525", "/%252525", "/%25252e", "/%25%32%65", "/%25%32f", "/%25%32%66", "/%25%34%31", "/%2541",
 		"/%255c", "/%253b", "/%2500", "/%250a", "/a%2541", "/%25x/%252e", "/%25%252e", "/%25C0%25AF", "/%25u002e", "/%25U002F", "/%25%750041",
+		// With percent signs and digits of other scripts.
+		"/\uff052e\uff052e/b", "/a\uff052Fb", "/%ef%bc%852e", "/\ufe6a2e", "/\uff05\uff12\uff45", "/a\uff05\uff12F",
 	},
 	// Some servers leave these as they are, some drop the %, IIS reads %u as UTF-16.
 	target.BadEscape: {
@@ -107,8 +122,10 @@ func TestWhatEverybodyReadsAlikePasses(t *testing.T) {
 		"/%61": "/a", "/%7Euser": "/~user", "/%2D%2E%5F": "/-._", "/%30": "/0", "/%5a": "/Z",
 		"/a%3ab": "/a%3Ab", "/a:b": "/a:b", "/%40": "/%40", "/@": "/@", "/%2a": "/%2A", "/*": "/*", "/**": "/**", "/a%2bb": "/a%2Bb", "/a+b": "/a+b", "/%26": "/%26", "/&": "/&",
 		"/a%3fb": "/a%3Fb", "/a%23b": "/a%23b", "/a%22": "/a%22", `/"`: "/%22", "/<>": "/%3C%3E", "/^`{|}": "/%5E%60%7B%7C%7D", "/%7b": "/%7B", "/[::1]": "/[::1]", "/%5b": "/%5B",
-		"/\u00e9": "/%C3%A9", "/%c3%a9": "/%C3%A9", "/e\u0301": "/e%CC%81", "/日本": "/%E6%97%A5%E6%9C%AC", "/\U0001f600": "/%F0%9F%98%80", "/\u00a0": "/%C2%A0", "/\u2026": "/%E2%80%A6",
-		"/\uff0fa": "/%EF%BC%8Fa", "/a\uff0e": "/a%EF%BC%8E", "/\uff0e\uff0e\uff0e": "/%EF%BC%8E%EF%BC%8E%EF%BC%8E", "/50\uff05": "/50%EF%BC%85", "/\uff1b": "/%EF%BC%9B", "/\ufffd": "/%EF%BF%BD",
+		"/\u00e9": "/%C3%A9", "/%c3%a9": "/%C3%A9", "/e\u0301": "/e%CC%81", "/日本": "/%E6%97%A5%E6%9C%AC", "/\U0001f600": "/%F0%9F%98%80", "/\u00a0": "/%C2%A0", "/a\u2026": "/a%E2%80%A6",
+		"/a\u2215b": "/a%E2%88%95b", "/1\u20442": "/1%E2%81%842", "/\u00a5100": "/%C2%A5100", "/\u00bd": "/%C2%BD", "/a\u0301.": "/a%CC%81.", "/.\u0301a": "/.%CC%81a",
+		"/\u2026\uff0e\uff0e": "/%E2%80%A6%EF%BC%8E%EF%BC%8E", "/\uff05zz": "/%EF%BC%85zz", "/100\uff05": "/100%EF%BC%85",
+		"/a\uff0e": "/a%EF%BC%8E", "/\uff0e\uff0e\uff0e": "/%EF%BC%8E%EF%BC%8E%EF%BC%8E", "/50\uff05": "/50%EF%BC%85", "/\uff1b": "/%EF%BC%9B", "/\ufffd": "/%EF%BF%BD",
 		"/https%3a%2f%2fk:6443": "/https%3A%2F%2Fk:6443", "/s/oci%3A%2F%2Fg%2Fx/y": "/s/oci%3A%2F%2Fg%2Fx/y", "/git+ssh:%2F%2Fh": "/git+ssh:%2F%2Fh",
 	} {
 		got, err := target.Parse(raw)

@@ -46,7 +46,7 @@ func tables(t *testing.T, page, heading string) [][][]string {
 // refusals are all that target says.
 var refusals = []target.Refusal{
 	target.NotAbsolute, target.BadEscape, target.ControlByte, target.Backslash, target.Parameter,
-	target.Fragment, target.DoubleEncoding, target.NotUTF8, target.DotSegment, target.EmptySegment, target.QueryByte,
+	target.Fragment, target.DoubleEncoding, target.NotUTF8, target.DotSegment, target.EmptySegment, target.QueryByte, target.LookAlike,
 }
 
 // TestPathRulesAreAsDocumented runs the examples of docs/security.md.

@@ -87,17 +87,20 @@ func WholeCharacter(s string, at int) bool {
 // CheckPattern holds a pattern to the form of the paths that it is to match; a
 // pattern in another form would match nothing. It gives two empty strings, or
 // what is wrong and how to mend it.
-func CheckPattern(pattern string) (what, mend string) {
+func CheckPattern(pattern string) (what, mend string) { return CheckPatternWith(pattern, 0) }
+
+// CheckPatternWith is [CheckPattern] for the paths of a server that needs some quirks.
+func CheckPatternWith(pattern string, allowed Quirks) (what, mend string) {
 	switch {
 	case pattern == AnySegment || pattern == AnyRest:
 		return "path " + quote(pattern) + " does not begin with /", `write "/**" for every path`
 	case !strings.HasPrefix(pattern, "/"):
 		return "path " + quote(pattern) + " does not begin with /", "write " + quote("/"+pattern)
 	}
-	canonical, err := Parse(pattern)
+	canonical, err := ParseWith(pattern, allowed)
 	switch {
 	case err != nil:
-		return "no request comes with path " + quote(pattern) + ": " + err.Error(), mendFor(err)
+		return "no request comes with path " + quote(pattern) + ": " + err.Error(), mendFor(pattern, err)
 	case strings.Contains(pattern, "?"):
 		return "path " + quote(pattern) + " holds a query, and only paths are matched", "write " + quote(canonical.String())
 	case strings.ContainsAny(pattern, "{}"):
@@ -118,12 +121,15 @@ func CheckPattern(pattern string) (what, mend string) {
 	return "", ""
 }
 
-func mendFor(refusal error) string {
+func mendFor(pattern string, refusal error) string {
 	switch {
 	case errors.Is(refusal, ControlByte):
 		return "write a blank as %20"
 	case errors.Is(refusal, BadEscape):
 		return "write a percent sign as %25"
+	}
+	if lenient, err := ParseWith(pattern, AllQuirks); err == nil {
+		return "take that out, or add pathQuirks: [" + lenient.quirks.String() + "] to the upstream of the row"
 	}
 	return "take that out"
 }

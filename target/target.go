@@ -25,6 +25,7 @@ import (
 type Path struct {
 	canonical  string
 	codedSlash bool
+	quirks     Quirks
 }
 
 // String gives the canonical form, escapes included.
@@ -66,13 +67,14 @@ const (
 	NotUTF8        Refusal = "the path is not valid UTF-8"
 	DotSegment     Refusal = "the path has a . or .. segment"
 	EmptySegment   Refusal = "the path has an empty segment"
+	LookAlike      Refusal = "the path holds a character that servers make a slash or a backslash of"
 	QueryByte      Refusal = "the query holds a control character or a blank"
 )
 
 const (
 	codedSlash      = "%2F"
+	codedSemicolon  = "%3B"
 	schemeSeparator = "%3A"
-	blank           = "%20"
 	escapeLen       = len(codedSlash)
 	upperHex        = "0123456789ABCDEF"
 )
@@ -81,7 +83,9 @@ const (
 // its canonical form; a query is cut off, and only looked at for what would end
 // the line that it is to stand in: HTTP/2 lets that pass. The error is a
 // [Refusal]. A target that is canonical already costs no allocation.
-func Parse(requestTarget string) (Path, error) {
+func Parse(requestTarget string) (Path, error) { return parse(requestTarget, 0) }
+
+func parse(requestTarget string, allowed Quirks) (Path, error) {
 	raw, query, _ := strings.Cut(requestTarget, "?")
 	if raw == "" || raw[0] != '/' {
 		return Path{}, NotAbsolute
@@ -91,20 +95,27 @@ func Parse(requestTarget string) (Path, error) {
 			return Path{}, QueryByte
 		}
 	}
-	canonical, err := normalise(raw)
+	canonical, err := normalise(raw, allowed)
 	if err != nil {
 		return Path{}, err
 	}
-	if err := checkSegments(canonical); err != nil {
+	if err := checkSegments(canonical, allowed); err != nil {
 		return Path{}, err
 	}
-	return Path{canonical, strings.Contains(canonical, codedSlash)}, nil
+	path := Path{canonical: canonical, codedSlash: strings.Contains(canonical, codedSlash)}
+	if allowed != 0 {
+		path.quirks = used(canonical)
+		if !decodesSafely(canonical, allowed) {
+			return Path{}, DoubleEncoding
+		}
+	}
+	return path, nil
 }
 
 // normalise decodes escapes of unreserved characters, encodes bytes that may not
 // stand in a path (RFC 3986, 3.3; browsers send some, such as |) and writes hex
 // digits in upper case. It refuses bytes that have no harmless form.
-func normalise(raw string) (string, error) {
+func normalise(raw string, allowed Quirks) (string, error) {
 	var out []byte // nil while raw[:i] is canonical already
 	wide := false
 	for i := 0; i < len(raw); {
@@ -116,11 +127,11 @@ func normalise(raw string) (string, error) {
 			}
 			width = escapeLen
 		}
-		if err := refuseByte(c, width == 1); err != nil {
+		if err := refuseByte(c, width == 1); err != nil && !(c == ';' && allowed&Semicolon != 0) {
 			return "", err
 		}
 		wide = wide || c >= utf8.RuneSelf
-		plain := unreserved(c) || width == 1 && mayStand(c)
+		plain := unreserved(c) || width == 1 && (mayStand(c) || c == ';')
 		same := plain && width == 1 || !plain && width == escapeLen && isUpperHex(raw[i+1:i+escapeLen])
 		if !same && out == nil {
 			out = append(make([]byte, 0, len(raw)+2*escapeLen), raw[:i]...)
@@ -140,8 +151,11 @@ func normalise(raw string) (string, error) {
 	if wide && holdsC1(canonical) {
 		return "", ControlByte
 	}
-	if codedTwice(canonical) {
+	if allowed&Percent == 0 && codedTwice(canonical) {
 		return "", DoubleEncoding
+	}
+	if wide {
+		return canonical, checkLookAlikes(canonical)
 	}
 	return canonical, nil
 }
@@ -163,16 +177,19 @@ func refuseByte(c byte, bare bool) error {
 // checkSegments refuses dot segments and empty segments, of the path and of the
 // parts between coded slashes alike. The empty segment behind a trailing slash
 // is data.
-func checkSegments(path string) error {
+func checkSegments(path string, allowed Quirks) error {
 	rest, more := path[1:], true
 	for more {
 		var segment string
 		segment, rest, more = strings.Cut(rest, "/")
 		if segment == "" {
-			if more {
+			if more && allowed&EmptySegments == 0 {
 				return EmptySegment
 			}
-			return nil
+			continue
+		}
+		if err := checkParameters(segment, more, allowed); err != nil {
+			return err
 		}
 		if err := checkParts(segment); err != nil {
 			return err
@@ -181,13 +198,44 @@ func checkSegments(path string) error {
 	return nil
 }
 
+// checkParameters refuses what is a dot segment, or an empty one, to a server that
+// takes parameters off.
+func checkParameters(segment string, more bool, allowed Quirks) error {
+	if !strings.Contains(segment, ";") && !strings.Contains(segment, codedSemicolon) {
+		return nil
+	}
+	rest, first, found := segment, true, true
+	for found {
+		var piece string
+		piece, rest, found = cutParameter(rest)
+		for part := range strings.SplitSeq(piece, codedSlash) {
+			if climbsInASCII(part) {
+				return DotSegment
+			}
+		}
+		if first && piece == "" && more && allowed&EmptySegments == 0 {
+			return EmptySegment
+		}
+		first = false
+	}
+	return nil
+}
+
+// cutParameter cuts a segment at its first semicolon.
+func cutParameter(segment string) (before, after string, found bool) {
+	if coded, rest, is := strings.Cut(segment, codedSemicolon); is && !strings.Contains(coded, ";") {
+		return coded, rest, true
+	}
+	return strings.Cut(segment, ";")
+}
+
 func checkParts(segment string) error {
 	rest, more := segment, true
 	for first, afterScheme := true, false; more; first = false {
 		var part string
 		part, rest, more = strings.Cut(rest, codedSlash)
 		switch {
-		case climbs(part):
+		case climbsInASCII(part):
 			return DotSegment
 		case part == "" && !(afterScheme && more):
 			return EmptySegment
@@ -198,38 +246,25 @@ func checkParts(segment string) error {
 	return nil
 }
 
-// climbs reports whether a part is . or .. to some server: Windows takes blanks
-// off the end of a name, and its "best fit" makes an ASCII dot of others.
-func climbs(part string) bool {
-	dots := 0
-	for ; part != ""; dots++ {
+// climbsInASCII is climbs for a part that is not decoded: Windows takes blanks off
+// the end of a name. What lies beyond ASCII is for checkLookAlikes.
+func climbsInASCII(part string) bool {
+	dots := strings.Count(part, ".")
+	if dots != 1 && dots != 2 {
+		return false
+	}
+	for part != "" {
 		if part[0] == '.' {
 			part = part[1:]
 			continue
 		}
-		if part[0] != '%' {
-			return false
-		}
-		rest, ok := strings.CutPrefix(part, blank)
-		if ok {
-			dots-- // a blank is none
-		} else if rest, ok = cutDot(part); !ok {
+		rest, blank := strings.CutPrefix(part, "%20")
+		if !blank {
 			return false
 		}
 		part = rest
 	}
-	return dots == 1 || dots == 2
-}
-
-// cutDot takes off one of the characters that Unicode's compatibility forms make
-// a full stop of: U+2024, U+FE52 and U+FF0E.
-func cutDot(part string) (rest string, ok bool) {
-	for _, dot := range [...]string{"%E2%80%A4", "%EF%B9%92", "%EF%BC%8E"} {
-		if rest, ok = strings.CutPrefix(part, dot); ok {
-			break
-		}
-	}
-	return rest, ok
+	return true
 }
 
 func isScheme(part string) bool {
@@ -262,15 +297,21 @@ func codedTwice(canonical string) bool {
 		if _, twice := unhex(after, 0); twice {
 			return true
 		}
-		if after != "" && after[0]|0x20 == 'u' {
-			_, high := unhex(after, 1)
-			_, low := unhex(after, 1+2)
-			if high && low {
-				return true
-			}
+		if readsUTF16(after) {
+			return true
 		}
 		canonical = after
 	}
+}
+
+// readsUTF16 reports whether what stands behind a percent sign is uXXXX.
+func readsUTF16(after string) bool {
+	if after == "" || after[0]|0x20 != 'u' {
+		return false
+	}
+	_, high := unhex(after, 1)
+	_, low := unhex(after, 1+2)
+	return high && low
 }
 
 func decodesToUTF8(canonical string) bool {

@@ -1,0 +1,46 @@
+package config
+
+import (
+	"slices"
+
+	"github.com/example-org/authgate/target"
+)
+
+// Quirk is something that paths hold which some dashboards need and servers read in
+// more than one way.
+type Quirk string
+
+// The quirks.
+const (
+	QuirkEmptySegments Quirk = "emptySegments" // //
+	QuirkSemicolon     Quirk = "semicolon"     // ; and %3B
+	QuirkPercent       Quirk = "percent"       // %25 before two hex digits
+)
+
+func (Quirk) words() []string {
+	return []string{string(QuirkEmptySegments), string(QuirkSemicolon), string(QuirkPercent)}
+}
+
+// Quirks gives what the paths of an upstream may hold.
+func (u Upstream) Quirks() target.Quirks {
+	var all target.Quirks
+	for _, q := range u.PathQuirks {
+		switch q {
+		case QuirkEmptySegments:
+			all |= target.EmptySegments
+		case QuirkSemicolon:
+			all |= target.Semicolon
+		case QuirkPercent:
+			all |= target.Percent
+		}
+	}
+	return all
+}
+
+func (u Upstream) checkQuirks(at place) {
+	for i, q := range u.PathQuirks {
+		if slices.Contains(u.PathQuirks[:i], q) {
+			at.key("pathQuirks").item(i).fault(quote(string(q))+" stands above already", "take one of the two out")
+		}
+	}
+}
