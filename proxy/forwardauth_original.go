@@ -136,8 +136,8 @@ func (o original) request(question *http.Request) *http.Request {
 // misleads says what in a request could make the dashboard do something else than
 // what is judged. The proxy takes such headers out; an ingress passes them on.
 func misleads(r *http.Request) string {
-	for _, name := range []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Rewrite-Url"} {
-		if len(r.Header[name]) > 0 {
+	for name := range r.Header {
+		if overrides(name) {
 			return "it holds " + name + ", which can make a server run another request than the one that is judged"
 		}
 	}
@@ -147,6 +147,26 @@ func misleads(r *http.Request) string {
 		return "it asks to go on in a protocol in which nothing more would be judged"
 	}
 	return ""
+}
+
+// overrides finds the names of headers by which servers run another method or path,
+// in every spelling that a CGI, WSGI, PHP or Rack makes the same variable of.
+func overrides(name string) bool {
+	if len(name) == 0 || name[0]|0x20 != 'x' {
+		return false
+	}
+	switch strings.ToLower(foldName.Replace(name)) {
+	case "x-http-method-override", "x-http-method", "x-method-override", "x-method", "x-rewrite-url", "x-rewrite-uri", "x-http-path-override", "x-override-url":
+		return true
+	}
+	// X-Original-URL and its kin are the ingress's own; in another spelling they are not.
+	if folded := http.CanonicalHeaderKey(foldName.Replace(name)); folded != name {
+		switch folded {
+		case "X-Original-Url", "X-Original-Uri", "X-Original-Method", "X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix":
+			return true
+		}
+	}
+	return false
 }
 
 // shakesHands finds a WebSocket's opening handshake by what reaches the question

@@ -281,6 +281,25 @@ func TestForwardAuthIsAuditedAsTheOriginalRequest(t *testing.T) {
 	}
 }
 
+// An ingress passes them on, to servers that fold them all into one variable.
+func TestAnIngressPassesNoOtherMethodOrPathOnInAnySpelling(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, nil)
+	for _, name := range []string{
+		"X-HTTP-Method-Override", "X_HTTP_Method_Override", "x.http.method.override", "X-HTTP_Method-Override", "X_Http_Method", "X_METHOD_OVERRIDE", "X.Method-Override", "x_rewrite_url",
+		"X.Rewrite.URL", "X_Original_URL", "X.Original.Method", "X_Forwarded_Uri", "X_Forwarded_Method", "X-Forwarded_Host",
+	} {
+		for form, ask := range forms {
+			res := g.ask(ask("GET", app), g.as("alice"), sameSite, []string{name, "DELETE"})
+			expect(t, form+" with "+name, res, http.StatusForbidden)
+			if all := g.records(); all[len(all)-1].Reason != "misleading_header" {
+				t.Errorf("%s with %s: %q", form, name, all[len(all)-1].Reason)
+			}
+		}
+	}
+	expect(t, "another one", g.ask(forms["nginx"]("GET", app), g.as("alice"), sameSite, []string{"X_Trace_Id", "1"}), http.StatusAccepted)
+}
+
 // TestForwardAuthLeadsToTheLogin by a page, which Traefik shows, and a Location,
 // which nginx and Caddy can make a redirect of.
 func TestForwardAuthLeadsToTheLogin(t *testing.T) {

@@ -240,7 +240,11 @@ func (g *gate) raw(request string) *http.Response {
 		g.t.Fatal(err)
 	}
 	method, _, _ := strings.Cut(request, " ")
-	res, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
+	answers := bufio.NewReader(conn)
+	res, err := http.ReadResponse(answers, &http.Request{Method: method})
+	for err == nil && res.StatusCode == http.StatusContinue {
+		res, err = http.ReadResponse(answers, &http.Request{Method: method})
+	}
 	if err != nil {
 		g.t.Fatalf("no response to %q: %v", request, err)
 	}

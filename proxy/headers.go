@@ -22,10 +22,26 @@ func (p *Proxy) dress(x *exchange, h http.Header) {
 	if te, ok := h["Te"]; ok && !(len(te) == 1 && te[0] == "trailers") {
 		delete(h, "Te")
 	}
+	x.setExpect(h)
 	x.setForwarded(h)
 	if x.signedIn() && !x.incognito {
 		x.told.of(x.route).set(h)
 	}
+}
+
+// setExpect passes on the one expectation that there is (RFC 9110, 10.1.1), in the one
+// form that every server reads alike, and only with a body to wait for. Clients of
+// HTTP/1.0 do not know it.
+func (x *exchange) setExpect(h http.Header) {
+	expected, ok := h["Expect"]
+	if !ok {
+		return
+	}
+	if x.r.ContentLength == 0 || !x.r.ProtoAtLeast(1, 1) || !lists(expected, "100-continue") {
+		delete(h, "Expect")
+		return
+	}
+	h["Expect"] = []string{"100-continue"}
 }
 
 // undress keeps an upstream from speaking for authgate. It is for the headers of

@@ -52,7 +52,7 @@ func looksLikePercent(r rune) bool { return r == '\uff05' || r == '\ufe6a' || r 
 // isDropped tells what some server takes out of a name: blanks, characters that are
 // not shown, and marks that stand above or below another.
 func isDropped(r rune) bool {
-	return r == ' ' || r > unicode.MaxASCII && (unicode.In(r, unicode.Z, unicode.Cf, unicode.M, unicode.Other_Default_Ignorable_Code_Point))
+	return r == ' ' || r > unicode.MaxASCII && unicode.In(r, unicode.Z, unicode.Cf, unicode.M, unicode.Other_Default_Ignorable_Code_Point)
 }
 
 // checkLookAlikes is checkSegments for paths beyond ASCII, by what they decode to.
