@@ -84,7 +84,14 @@ type SignOut struct {
 type SignedOut struct {
 	Again     Link
 	IssuerToo bool
+
+	Hosts  []HostSession // at which the browser may have had a session; empty: this one alone
+	Return Link          // where the user was; empty: not known
+	Onward string        // URL where the issuer ends its own session, opened by itself; empty: nothing is to be done there
 }
+
+// HostSession is what became of the session at one host.
+type HostSession struct{ Host, State string }
 
 // Portal lists what a person may open.
 type Portal struct {

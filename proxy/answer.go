@@ -185,9 +185,19 @@ func (p *Proxy) writePage(x *exchange, status int, html []byte, err error) {
 	}
 	h := x.w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", p.pages.Policy())
+	h.Set("Content-Security-Policy", formsTo(p.pages.Policy(), x.formsTo))
 	challenge(h, status, x.brought.bearer)
 	x.w.send(status, html)
+}
+
+// formsTo lets forms of a page lead to further origins: browsers hold the redirects that
+// answer a form to the form-action of its page (CSP Level 3, 6.4.1).
+func formsTo(policy string, origins []string) string {
+	if len(origins) == 0 {
+		return policy
+	}
+	const own = "form-action 'self'"
+	return strings.Replace(policy, own, own+" "+strings.Join(origins, " "), 1)
 }
 
 // problem is RFC 9457, with authgate's own members behind.

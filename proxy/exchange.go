@@ -42,6 +42,8 @@ type exchange struct {
 	answered time.Time // when the upstream's header came
 	stream   *stream   // its answer, while somebody must look after it; nil: it is short
 
+	formsTo []string // origins besides this one to which a form of the page may lead
+
 	refusal *Refusal
 	event   audit.Event
 	outcome audit.Decision

@@ -135,7 +135,7 @@ func TestSigningOutBeginsToCountAnew(t *testing.T) {
 			all = append(all, name+"="+value)
 		}
 		res := g.do("POST", own+"/sign_out", []string{"Cookie", strings.Join(all, "; ")}, sameSite)
-		expect(t, "signing out", res, http.StatusOK)
+		expect(t, "signing out", res, http.StatusSeeOther)
 		for _, c := range res.Cookies() {
 			delete(b.cookies, c.Name)
 		}

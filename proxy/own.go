@@ -43,6 +43,8 @@ func (p *Proxy) endpoint(x *exchange) bool {
 		return p.callback(x)
 	case "/sign_out":
 		return p.signOut(x)
+	case "/sign_out" + chainPath:
+		return p.signOutChain(x)
 	case "/backchannel_logout":
 		return p.backchannelLogout(x)
 	case "/userinfo":

@@ -68,6 +68,7 @@ type Proxy struct {
 	jar      *session.Jar
 	sessions *session.Keeper
 	logins   *session.Sealer
+	chains   *session.Box // sign-outs on their way over the hosts
 	pages    *page.Set
 	audit    *audit.Writer
 	metrics  *metrics
@@ -103,7 +104,7 @@ func New(o Options) (*Proxy, error) {
 		return nil, err
 	}
 	p := &Proxy{
-		issuer: o.Issuer, bearers: o.Bearers, logins: o.Keys.Sealer("login"), pages: pages, audit: o.Audit, log: o.Log, now: o.Now,
+		issuer: o.Issuer, bearers: o.Bearers, logins: o.Keys.Sealer("login"), chains: o.Keys.Box("sign-out"), pages: pages, audit: o.Audit, log: o.Log, now: o.Now,
 		confirming: (*policy.Snapshot).Confirm,
 		overloaded: o.Overloaded,
 		config:     o.Config, prefix: o.Config.PathPrefix,

@@ -75,6 +75,9 @@ func (p *Proxy) askToSignOut(x *exchange) bool {
 	if x.signedIn() {
 		who = displayName(x.session.Principal)
 	}
+	for _, host := range p.otherHosts(x) { // to which the answer to the form leads
+		x.formsTo = append(x.formsTo, x.client.originOf(host))
+	}
 	html, err := p.pages.SignOut(page.SignOut{
 		Who: who, Action: p.prefix + "/sign_out", ReturnTo: rd, IssuerToo: p.issuerSignOut(x, x.session.Grant) != "",
 	})
@@ -100,13 +103,19 @@ func (p *Proxy) endSession(x *exchange) bool {
 	if err != nil {
 		return p.notEnded(x, was, err)
 	}
+	if rd != "" {
+		rd = p.returnTo(rd)
+	}
+	if p.beginChain(x, was, rd) {
+		return true
+	}
 	if was.ID != "" {
 		if to := p.issuerSignOut(x, was.Grant); to != "" {
 			return p.leave(x, to)
 		}
 	}
 	if rd != "" {
-		x.redirect(http.StatusSeeOther, p.returnTo(rd))
+		x.redirect(http.StatusSeeOther, rd)
 		return true
 	}
 	return p.signedOut(x)

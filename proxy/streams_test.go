@@ -296,7 +296,7 @@ func TestSigningOutEndsTheStreamsOfThatSessionAlone(t *testing.T) {
 	c.head()
 	c.chunk()
 	other := g.open("/events/b", "alice") // another session of hers
-	expect(t, "sign out", g.do("POST", "https://argo-cd.example.com/oauth2/sign_out", []string{"Cookie", cookie}, sameSite), http.StatusOK)
+	expect(t, "sign out", g.do("POST", "https://argo-cd.example.com/oauth2/sign_out", []string{"Cookie", cookie}, sameSite), http.StatusSeeOther)
 	c.take("0\r\n\r\n")
 	if path := <-s.ended; path != "/events/a" {
 		t.Errorf("%s ended", path)
