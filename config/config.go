@@ -60,6 +60,7 @@ func Default() Config {
 			Idle:           Duration(75 * time.Second),
 			UpstreamDial:   Duration(5 * time.Second),
 			UpstreamHeader: Duration(50 * time.Second),
+			Body:           Duration(60 * time.Second),
 			ShutdownDelay:  Duration(15 * time.Second),
 			Shutdown:       Duration(30 * time.Second),
 		},
@@ -72,6 +73,7 @@ func defaultUpstream() Upstream {
 		Path:     "/",
 		Kind:     KindGeneric,
 		Identity: Identity{Headers: HeadersBoth, Groups: GroupsAll, Credential: CredentialNone},
+		Timeouts: UpstreamTimeouts{UpstreamDial: inherited, UpstreamHeader: inherited, Idle: defaultUpstreamIdle},
 	}
 }
 

@@ -6,6 +6,7 @@ type Timeouts struct {
 	Idle           Duration `yaml:"idle"`
 	UpstreamDial   Duration `yaml:"upstreamDial"`
 	UpstreamHeader Duration `yaml:"upstreamHeader"`
+	Body           Duration `yaml:"body"` // without a byte of a request's body
 	ShutdownDelay  Duration `yaml:"shutdownDelay"`
 	Shutdown       Duration `yaml:"shutdown"`
 }
@@ -20,6 +21,7 @@ func (t Timeouts) check(at place) {
 	}
 	t.UpstreamDial.checkPositive(at.key("upstreamDial"))
 	t.UpstreamHeader.checkPositive(at.key("upstreamHeader"))
+	t.Body.checkPositive(at.key("body"))
 	t.ShutdownDelay.checkNotNegative(at.key("shutdownDelay"))
 	t.Shutdown.checkPositive(at.key("shutdown"))
 }

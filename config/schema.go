@@ -102,7 +102,7 @@ func describeStruct(v reflect.Value, at place) schema {
 
 // withDefault adds the default where there is more to it than emptiness.
 func withDefault(s schema, v reflect.Value) schema {
-	if !v.IsZero() && (v.Kind() != reflect.Slice || v.Len() > 0) {
+	if v.Interface() != inherited && !v.IsZero() && (v.Kind() != reflect.Slice || v.Len() > 0) {
 		s["default"] = v.Interface()
 	}
 	return s

@@ -168,6 +168,10 @@ func TestTheDocumentedDefaultsAreTheDefaults(t *testing.T) {
 	u.Name, u.Hosts, u.URL = d.Name, d.Hosts, d.URL
 	u.AllowedOrigins, u.EncodedSlash = d.AllowedOrigins, d.EncodedSlash
 	u.PathQuirks, u.StripHeaders, u.SetHeaders = d.PathQuirks, d.StripHeaders, d.SetHeaders // empty, not missing
+	if d.Timeouts.Dial(least.Timeouts) != u.Timeouts.Dial(least.Timeouts) || d.Timeouts.Header(least.Timeouts) != u.Timeouts.Header(least.Timeouts) {
+		t.Errorf("documented %+v", d.Timeouts)
+	}
+	u.Timeouts.UpstreamDial, u.Timeouts.UpstreamHeader = d.Timeouts.UpstreamDial, d.Timeouts.UpstreamHeader
 	u.Identity.Credential, u.Identity.ServiceAccounts = d.Identity.Credential, d.Identity.ServiceAccounts
 	if got, want := asJSON(t, d), asJSON(t, u); got != want {
 		t.Errorf("documented upstream %s\ndefault             %s", got, want)

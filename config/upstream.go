@@ -26,6 +26,9 @@ type Upstream struct {
 	StripHeaders      []string                  `yaml:"stripHeaders"` // of requests, beside those that are always dropped
 	SetHeaders        map[string]HeaderTemplate `yaml:"setHeaders"`
 	PassAuthorization bool                      `yaml:"passAuthorization"` // the client's own, beside a session
+
+	Timeouts UpstreamTimeouts `yaml:"timeouts"`
+	TLS      UpstreamTLS      `yaml:"tls"`
 }
 
 // The schemes of Upstream.URL.
@@ -202,9 +205,19 @@ func (u Upstream) check(pathPrefix string, at place) {
 		at.key("passAuthorization").fault("cannot be had with identity.credential: "+string(u.Identity.Credential)+", which is sent in the same header",
 			"take one of the two out")
 	}
+	u.Timeouts.check(at.key("timeouts"))
+	u.TLS.check(u.scheme(), at.key("tls"))
 	if u.HostHeader != "" {
 		at.key("hostHeader").complain(checkAuthority(u.HostHeader))
 	}
+}
+
+// scheme is that of URL; empty where there is none.
+func (u Upstream) scheme() string {
+	if u.URL == nil {
+		return ""
+	}
+	return u.URL.Scheme
 }
 
 // checkUpstreamName is for names that policies use.

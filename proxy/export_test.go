@@ -26,6 +26,16 @@ func (p *Proxy) Untaken() (n int) {
 	return n
 }
 
+// Uploads counts those that are watched.
+func (p *Proxy) Uploads() (n int) {
+	for _, s := range p.streams.list(nil) {
+		if s.kind == upload {
+			n++
+		}
+	}
+	return n
+}
+
 // ConfirmBy has somebody else than casbin confirm decisions.
 func (p *Proxy) ConfirmBy(c func(*policy.Snapshot, context.Context, func(policy.Disagreement))) {
 	p.confirming = c

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/example-org/authgate/audit"
@@ -42,6 +41,7 @@ type passage struct {
 	ctx    context.Context // of the request to the upstream; its cause says who ended it
 	cancel context.CancelCauseFunc
 	body   *clientBody // nil: there is none
+	by     *httputil.ReverseProxy
 }
 
 // forward is step 6: the request goes to the upstream without anything that the
@@ -67,12 +67,9 @@ func (p *Proxy) forward(x *exchange) {
 	f := &passage{p: p, x: x, to: to, sent: p.now(), ctx: ctx, cancel: cancel}
 	in := x.r.WithContext(ctx)
 	if x.r.ContentLength != 0 {
-		f.body = &clientBody{ReadCloser: x.r.Body}
-		if limit > 0 {
-			// It looks for the server's own writer, which then gives up the connection.
-			f.body.ReadCloser = http.MaxBytesReader(x.w.ResponseWriter, x.r.Body, limit)
-		}
-		in.Body = f.body
+		f.body = f.newBody(limit)
+		defer f.body.end()
+		x.w.body, in.Body = f.body, f.body
 	}
 	switch {
 	case switchesProtocol(x):
@@ -113,32 +110,6 @@ func (x *exchange) upstreamURL() (*url.URL, error) {
 	return to, nil
 }
 
-// clientBody remembers how reading the client's body failed: what came of it
-// upstream says less.
-type clientBody struct {
-	io.ReadCloser
-	failure atomic.Pointer[error] // the Transport reads in a goroutine of its own
-}
-
-func (b *clientBody) Read(to []byte) (int, error) {
-	n, err := b.ReadCloser.Read(to)
-	if err != nil && err != io.EOF {
-		b.failure.CompareAndSwap(nil, &err)
-	}
-	return n, err
-}
-
-// failed is nil where the body, if any, was read without an error.
-func (b *clientBody) failed() error {
-	if b == nil {
-		return nil
-	}
-	if err := b.failure.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
-
 // pass lets ReverseProxy carry the request over and the answer back.
 func (f *passage) pass(in *http.Request, by http.RoundTripper) {
 	reverse := httputil.ReverseProxy{
@@ -149,6 +120,7 @@ func (f *passage) pass(in *http.Request, by http.RoundTripper) {
 		ModifyResponse: f.received,
 		ErrorHandler:   f.failed,
 	}
+	f.by = &reverse
 	in.Header = nil // a copy of it would be thrown away: see header
 	reverse.ServeHTTP(f.x.w, in)
 }
@@ -195,6 +167,9 @@ func (f *passage) received(res *http.Response) error {
 		return &badAnswerError{redact.Words("its status is " + strconv.Itoa(res.StatusCode))}
 	}
 	f.answered()
+	if f.body.unread() {
+		f.by.FlushInterval = -1 // an early answer: its client may wait for it before it sends more
+	}
 	if res.StatusCode == http.StatusUnauthorized {
 		x.credentialRefused()
 	}

@@ -43,6 +43,8 @@ func (f *passage) failed(_ http.ResponseWriter, _ *http.Request, err error) {
 		}
 		x.refuse(http.StatusTooManyRequests, "too_many_streams",
 			"You have too many streams open at "+x.route.name+" and elsewhere. Close some, then try again.", nil)
+	case errors.Is(fault, errBodyTimeout):
+		x.refuse(http.StatusRequestTimeout, codeBodyTimeout, "The request's body stopped arriving.", nil)
 	case errors.As(fault, &tooLarge):
 		f.p.bodyTooLarge(x)
 		return

@@ -23,6 +23,7 @@ type recorder struct {
 	bytes   int64
 	interim int
 	cancel  context.CancelCauseFunc // of the request to the upstream, while there is one
+	body    *clientBody             // that goes to the upstream; nil: there is none
 	stream  *stream                 // watched while it is written; nil: the answer is short
 }
 
@@ -56,6 +57,11 @@ func (w *recorder) last(h http.Header) {
 	h["X-Request-Id"] = []string{w.requestID}
 	if w.status != http.StatusSwitchingProtocols && w.status != http.StatusNotModified { // neither is kept as an answer
 		w.p.give(w.x)
+	}
+	if w.proto == 1 && w.body.unread() {
+		// An early answer. net/http would read on before it sends it, and cannot tell
+		// what comes behind from another request.
+		h.Set("Connection", "close")
 	}
 	// The client shall come back on a new connection, to somebody else, and not
 	// use this one just when it is closed. SetKeepAlivesEnabled(false) would cut

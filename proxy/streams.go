@@ -39,6 +39,7 @@ type streamKind int
 const (
 	sized     streamKind = iota // has an end: watched only for a client that does not take it
 	openEnded                   // of unknown length: most end soon, some are streams
+	upload                      // a request's body that takes its time
 	events                      // text/event-stream
 	grpcCall
 	webSocket
@@ -146,29 +147,35 @@ func (p *Proxy) watch(x *exchange, kind streamKind, cancel context.CancelCauseFu
 	if kind.lasting() && !p.streams.admit(x.holder()) {
 		return false
 	}
-	s := &stream{x: x, kind: kind, now: p.now, cancel: cancel, shard: rand.IntN(len(p.streams.shards))}
-	s.judged.Store(x.state)
-	s.read.Store(x.session.Read.UnixNano())
-	s.interrupt = func() {
+	s := p.newStream(x, kind, cancel, func() {
 		// A moment, so that a stream can end politely if its client takes it.
 		_ = http.NewResponseController(x.w.ResponseWriter).SetWriteDeadline(time.Now().Add(politeEnd))
-	}
+	})
 	x.stream, x.w.stream = s, s
 	p.streams.enter(s)
 	return true
 }
 
+func (p *Proxy) newStream(x *exchange, kind streamKind, cancel context.CancelCauseFunc, interrupt func()) *stream {
+	s := &stream{x: x, kind: kind, now: p.now, cancel: cancel, interrupt: interrupt, shard: rand.IntN(len(p.streams.shards))}
+	s.judged.Store(x.state)
+	s.read.Store(x.session.Read.UnixNano())
+	return s
+}
+
 // unwatch takes the stream of an exchange out again, if it has one. After it
 // nothing but the handler touches the connection.
 func (p *Proxy) unwatch(x *exchange) {
-	s := x.stream
-	if s == nil {
-		return
+	if x.stream != nil {
+		p.unwatchStream(x.stream)
 	}
+}
+
+func (p *Proxy) unwatchStream(s *stream) {
 	s.mu.Lock()
 	s.over = true
 	if s.reason != "" {
-		x.reason = s.reason
+		s.x.reason = s.reason
 	}
 	s.mu.Unlock()
 	p.streams.leave(s)

@@ -166,8 +166,8 @@ func (p *Proxy) CutStreams(ctx context.Context, over time.Duration) {
 	for {
 		now, left, st := time.Since(begun), 0, p.state.Load()
 		for _, s := range p.streams.list(nil) {
-			if s.kind == sized {
-				continue
+			if s.kind == sized || s.kind == upload {
+				continue // it has an end
 			}
 			left++
 			at, known := due[s]

@@ -1,0 +1,73 @@
+package config
+
+import "time"
+
+// UpstreamTimeouts are those of one upstream. The first two are those of
+// [Timeouts] where the file does not say otherwise.
+type UpstreamTimeouts struct {
+	UpstreamDial   Duration `yaml:"upstreamDial"`
+	UpstreamHeader Duration `yaml:"upstreamHeader"` // 0: none
+	Idle           Duration `yaml:"idle"`
+}
+
+// inherited stands for a value that the file does not have.
+const inherited Duration = -1
+
+const defaultUpstreamIdle = Duration(4 * time.Second)
+
+// Dial is how long a connection may take to be made.
+func (t UpstreamTimeouts) Dial(all Timeouts) time.Duration {
+	if t.UpstreamDial <= 0 {
+		return time.Duration(all.UpstreamDial)
+	}
+	return time.Duration(t.UpstreamDial)
+}
+
+// Header is how long an answer may take to begin; 0 is no limit.
+func (t UpstreamTimeouts) Header(all Timeouts) time.Duration {
+	if t.UpstreamHeader < 0 {
+		return time.Duration(all.UpstreamHeader)
+	}
+	return time.Duration(t.UpstreamHeader)
+}
+
+func (t UpstreamTimeouts) check(at place) {
+	if dial := at.key("upstreamDial"); dial.written() {
+		t.UpstreamDial.checkPositive(dial)
+	}
+	if header := at.key("upstreamHeader"); header.written() {
+		t.UpstreamHeader.checkNotNegative(header)
+	}
+	t.Idle.checkPositive(at.key("idle"))
+}
+
+// UpstreamTLS is what one upstream needs of TLS beside its CAs.
+type UpstreamTLS struct {
+	ServerName string `yaml:"serverName"` // empty: the host of url
+	CertFile   string `yaml:"certFile" is:"file"`
+	KeyFile    string `yaml:"keyFile" is:"file"`
+}
+
+// Shows reports whether a client certificate is shown.
+func (t UpstreamTLS) Shows() bool { return t.CertFile != "" }
+
+func (t UpstreamTLS) check(scheme string, at place) {
+	if t == (UpstreamTLS{}) {
+		return
+	}
+	if scheme != SchemeHTTPS && scheme != "" {
+		at.fault("is for https, and url begins with "+scheme+":", "write https in url, or leave tls out")
+	}
+	if t.ServerName != "" {
+		at.key("serverName").complain(checkHost(t.ServerName))
+	}
+	if t.ServerName == "*" {
+		at.key("serverName").fault("is one name, not any", "write the name that the upstream's certificate is for")
+	}
+	switch {
+	case t.CertFile != "" && t.KeyFile == "":
+		at.key("keyFile").fault("is missing, and certFile is worth nothing without it", "name the private key of the certificate, in PEM")
+	case t.CertFile == "" && t.KeyFile != "":
+		at.key("certFile").fault("is missing, and keyFile is worth nothing without it", "name the certificate of the key, in PEM, with its chain")
+	}
+}
