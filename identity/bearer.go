@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"hash/maphash"
 	"log/slog"
 	"maps"
@@ -115,6 +116,9 @@ func (b *Bearers) Verify(ctx context.Context, raw string) (Principal, error) {
 		return Principal{}, refused("it is of the issuer %s, which is neither issuer.url nor an issuer of bearer", redact.Quoted(iss))
 	}
 	t, err := i.verify(ctx, raw)
+	if refusal, ok := errors.AsType[*TokenRefusedError](err); ok {
+		return Principal{}, &TokenRefusedError{Reason: refusal.Reason, Known: true}
+	}
 	if err != nil {
 		return Principal{}, err
 	}

@@ -72,6 +72,19 @@ func (p *Proxy) identifyBearer(x *exchange, c credential) {
 	x.standing = x.state.standingOf(x.session)
 }
 
+// bringsForUpstream reports whether an Authorization that was not accepted may be the
+// upstream's own, to go on beside a session: not if it could be one of authgate's that
+// has ended, was taken back, or cannot be verified right now.
+func (x *exchange) bringsForUpstream() bool {
+	if x.credentialErr == nil || x.route == nil || !x.route.config.PassAuthorization || x.brought.header != "Authorization" {
+		return false
+	}
+	if refused, ok := errors.AsType[*identity.TokenRefusedError](x.credentialErr); ok {
+		return !refused.Known
+	}
+	return errors.Is(x.credentialErr, errNotBearer)
+}
+
 func (p *Proxy) issuerURL() string { return p.config.Issuer.URL }
 
 // byBearer reports whether a token says who asks, and no session.

@@ -14,7 +14,9 @@ func (p *Proxy) identify(x *exchange) bool {
 	x.standing = x.state.anonymous
 	if c := x.credential(); c.header != "" {
 		p.identifyBearer(x, c)
-		return true
+		if !x.bringsForUpstream() {
+			return true
+		}
 	}
 	s, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.secure())
 	if err != nil {
@@ -22,6 +24,7 @@ func (p *Proxy) identify(x *exchange) bool {
 		return true
 	}
 	x.session, x.standing = s, x.state.standingOf(s)
+	x.brought, x.credentialErr = credential{}, nil // what the session goes beside is the upstream's to judge
 	if !x.sameOrigin() {
 		return x.refuse(http.StatusForbidden, "cross_origin",
 			"The request was refused: it came from another site, and would have acted with your session.", nil)
