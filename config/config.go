@@ -13,6 +13,8 @@ package config
 import (
 	"net/netip"
 	"time"
+
+	"github.com/example-org/authgate/target"
 )
 
 // Config is authgate.yaml, whole.
@@ -87,6 +89,19 @@ func (c *Config) UpstreamNames() []string {
 		names = append(names, u.Name)
 	}
 	return append(names, c.Policy.OtherUpstreams...)
+}
+
+// Quirks gives what the paths of an upstream may hold, by the names in UpstreamNames. Of
+// those that another authgate serves, its own configuration says so.
+func (c *Config) Quirks() map[string]target.Quirks {
+	all := make(map[string]target.Quirks)
+	for _, u := range c.Upstreams {
+		all[u.Name] = u.Quirks()
+	}
+	for _, name := range c.Policy.OtherUpstreams {
+		all[name] = target.AllQuirks
+	}
+	return all
 }
 
 // check asks each section about itself, and then what only the whole can know.

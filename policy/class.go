@@ -30,9 +30,10 @@ type class struct {
 const maxPlaces = 1 << 18
 
 // classesOf finds every class of paths that some pattern matches, ordered by
-// label. Patterns must have passed target.CheckPattern; one may stand there twice.
-func classesOf(patterns []string) ([]class, error) {
-	w := walk{seen: map[string]bool{}, found: map[string]int{}, cuts: map[string][]cut{}}
+// label. Patterns must have passed target.CheckPattern for these quirks; one may stand
+// there twice.
+func classesOf(patterns []string, quirks target.Quirks) ([]class, error) {
+	w := walk{quirks: quirks, seen: map[string]bool{}, found: map[string]int{}, cuts: map[string][]cut{}}
 	w.root = newBranch(patterns)
 	w.visit(place{nodes: []*branch{w.root}, tails: w.root.tails})
 	for len(w.queue) > 0 {
@@ -116,6 +117,7 @@ type place struct {
 }
 
 type walk struct {
+	quirks  target.Quirks // of the paths
 	root    *branch
 	seen    map[string]bool  // places, by their key
 	queue   []place          // seen and not left yet
@@ -142,7 +144,7 @@ func (w *walk) visit(p place) {
 	if p.path != "" {
 		w.note(p)
 	}
-	if strings.HasSuffix(p.path, "/") { // an empty segment is the last one
+	if strings.HasSuffix(p.path, "/") && w.quirks&target.EmptySegments == 0 { // an empty segment is the last one
 		return
 	}
 	if key := w.keyOf(p.nodes, p.tails); !w.seen[key] {
@@ -161,7 +163,7 @@ func (w *walk) note(p place) {
 	}
 	slices.Sort(matching)
 	key := w.keyOf(nil, matching)
-	if _, known := w.found[key]; known || !isCanonical(p.path) {
+	if _, known := w.found[key]; known || !isCanonical(p.path, w.quirks) {
 		return
 	}
 	w.found[key] = len(w.classes)
@@ -169,8 +171,8 @@ func (w *walk) note(p place) {
 }
 
 // isCanonical keeps out what no request comes with, such as /.. for /.*.
-func isCanonical(path string) bool {
-	canonical, err := target.Parse(path)
+func isCanonical(path string, quirks target.Quirks) bool {
+	canonical, err := target.ParseWith(path, quirks)
 	return err == nil && canonical.String() == path
 }
 
@@ -218,13 +220,13 @@ func (w *walk) leave(p place) error {
 // cut remembers how globs cut segments: the same ones often meet again.
 func (w *walk) cut(pieces []string) ([]cut, error) {
 	if !slices.ContainsFunc(pieces, isGlob) {
-		return cutSegments(pieces)
+		return cutSegments(pieces, w.quirks)
 	}
 	key := strings.Join(pieces, "/")
 	if cuts, known := w.cuts[key]; known {
 		return cuts, nil
 	}
-	cuts, err := cutSegments(pieces)
+	cuts, err := cutSegments(pieces, w.quirks)
 	w.cuts[key] = cuts
 	return cuts, err
 }

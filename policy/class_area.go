@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/example-org/authgate/target"
 )
 
 // area is the paths of one class on one upstream, and the rows that speak of them.
@@ -15,7 +17,7 @@ type area struct {
 
 // areasOf cuts an upstream into areas by the rows that concern it, of one policy
 // or of several side by side. What is in no area, no row speaks of.
-func areasOf(rows ...[]*Row) ([]area, error) {
+func areasOf(quirks target.Quirks, rows ...[]*Row) ([]area, error) {
 	var patterns []string
 	number := map[string]int{}           // pattern → index
 	rowsOf := make([][][]int, len(rows)) // for each policy: pattern → its rows, as indices
@@ -34,7 +36,7 @@ func areasOf(rows ...[]*Row) ([]area, error) {
 			rowsOf[i][at] = append(rowsOf[i][at], n)
 		}
 	}
-	classes, err := classesOf(patterns)
+	classes, err := classesOf(patterns, quirks)
 	if err != nil {
 		return nil, err
 	}

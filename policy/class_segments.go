@@ -26,7 +26,7 @@ func isGlob(piece string) bool {
 
 // cutSegments gives every kind of segment: each literal, the empty segment, and
 // the others by the globs that match them.
-func cutSegments(pieces []string) ([]cut, error) {
+func cutSegments(pieces []string, quirks target.Quirks) ([]cut, error) {
 	literals := map[string]bool{}
 	var globs []string // and *
 	for _, piece := range pieces {
@@ -54,7 +54,7 @@ func cutSegments(pieces []string) ([]cut, error) {
 	if !slices.ContainsFunc(globs, isGlob) {
 		return append(cuts, cut{fresh(literals), target.AnySegment, globs}), nil
 	}
-	others, err := overlapsOf(globs, literals)
+	others, err := overlapsOf(globs, literals, quirks)
 	return append(cuts, others...), err
 }
 
@@ -87,13 +87,14 @@ type search struct {
 	width    int        // a state is glob*width + position
 	literals map[string]bool
 	strange  string
+	quirks   target.Quirks // of the paths
 
 	known map[string]bool // sets, by their key
 	found []cut
 }
 
-func overlapsOf(globs []string, literals map[string]bool) ([]cut, error) {
-	s := search{globs: globs, literals: literals, known: map[string]bool{}}
+func overlapsOf(globs []string, literals map[string]bool, quirks target.Quirks) ([]cut, error) {
+	s := search{quirks: quirks, globs: globs, literals: literals, known: map[string]bool{}}
 	for _, glob := range globs {
 		s.tokens = append(s.tokens, characters(glob))
 		s.width = max(s.width, len(glob)+1)
@@ -123,7 +124,7 @@ func (s *search) matching(text string) []string {
 
 func (s *search) note(text, label string, matching []string) {
 	key := strings.Join(matching, "/")
-	if s.known[key] || s.literals[text] || !isCanonical("/"+text) {
+	if s.known[key] || s.literals[text] || !isCanonical("/"+text, s.quirks) {
 		return
 	}
 	s.known[key] = true
@@ -162,7 +163,7 @@ func (s *search) run() error {
 		next := s.next(at.state)
 		for _, character := range slices.Sorted(maps.Keys(next)) {
 			text, state := at.text+character, s.settle(next[character])
-			if key := stateKey(text, state); left[key] < often && isCanonical("/"+text+"x") {
+			if key := stateKey(text, state); left[key] < often && isCanonical("/"+text+"x", s.quirks) {
 				left[key]++
 				queue = append(queue, step{text, state})
 			}

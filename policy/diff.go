@@ -111,7 +111,7 @@ func (c *comparison) compare(upstream string) error {
 	if len(rows[0])+len(rows[1]) == 0 {
 		return nil
 	}
-	areas, err := areasOf(rows[0], rows[1])
+	areas, err := areasOf(quirksOn(upstream, c.policies[0], c.policies[1]), rows[0], rows[1])
 	if err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func among(i, n, some int) bool { return i%((n+some-1)/some) == 0 }
 // witnessOf asks for what a row surely covers.
 func (s *Snapshot) witnessOf(row *Row) (Request, error) {
 	raw, method := row.witness()
-	path, err := target.Parse(raw)
+	path, err := target.ParseWith(raw, target.AllQuirks) // which Load has checked
 	if err != nil {
 		return Request{}, fmt.Errorf("the witness %s of %s: %w", raw, row.Where(), err)
 	}

@@ -112,7 +112,7 @@ func (t *trial) askPaths() {
 }
 
 func (t *trial) askPath(raw, text string) {
-	path, err := target.Parse(raw)
+	path, err := target.ParseWith(raw, t.q.Path.Quirks())
 	if err != nil || slices.ContainsFunc(t.edits, func(e Edit) bool { return e.Path == path }) {
 		return
 	}

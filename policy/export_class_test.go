@@ -1,5 +1,7 @@
 package policy
 
+import "github.com/example-org/authgate/target"
+
 // Class shows a class of paths.
 type Class struct {
 	Label, Witness string
@@ -8,7 +10,7 @@ type Class struct {
 
 // ClassesOf cuts the paths into classes.
 func ClassesOf(patterns []string) ([]Class, error) {
-	found, err := classesOf(patterns)
+	found, err := classesOf(patterns, 0)
 	var shown []Class
 	for _, c := range found {
 		shown = append(shown, Class{c.label, c.witness, c.matching})
@@ -23,4 +25,13 @@ func MethodClasses(methods ...string) []string {
 		rows = append(rows, &Row{Methods: m})
 	}
 	return methodClasses(rows)
+}
+
+// ClassesWith is ClassesOf for the paths of an upstream that needs some quirks.
+func ClassesWith(patterns []string, quirks target.Quirks) (matching [][]int, err error) {
+	found, err := classesOf(patterns, quirks)
+	for _, c := range found {
+		matching = append(matching, c.matching)
+	}
+	return matching, err
 }

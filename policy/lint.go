@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/target"
 )
 
 // Severity says how much a finding of [Lint] matters.
@@ -47,6 +48,8 @@ type Surroundings struct {
 	Served    map[string][]string // upstream → patterns of the paths that are routed to it; missing: all
 	Elsewhere map[string][]string // upstream → patterns of the paths that go to another one instead
 
+	Quirks map[string]target.Quirks // as for Load
+
 	// upstream → patterns of the paths that may hold %2F there; missing: it is not known
 	CodedSlash map[string][]string
 }
@@ -58,7 +61,7 @@ type Surroundings struct {
 //
 // It compares paths, methods and subjects exactly, not by example.
 func Lint(sources []Source, around Surroundings) Report {
-	snapshot, err := Load(sources, around.Upstreams)
+	snapshot, err := Load(sources, around.Upstreams, around.Quirks)
 	if err != nil {
 		return Report{Findings: quoteLines(faultFindings(err), sources), Faults: err}
 	}

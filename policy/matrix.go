@@ -51,7 +51,7 @@ func (s *Snapshot) Matrix(upstreams, subjects []string) (Matrix, error) {
 	subjects = slices.Clone(subjects)
 	survey := survey{census: censusOf(subjects, s), mixed: map[int]bool{}}
 	for _, upstream := range upstreamsOf(upstreams, s) {
-		areas, err := areasOf(rowsOn(upstream, s.rows))
+		areas, err := areasOf(s.Quirks(upstream), rowsOn(upstream, s.rows))
 		if err != nil {
 			return Matrix{}, fmt.Errorf("upstream %s: %w", upstream, err)
 		}

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/target"
 )
 
 const (
@@ -73,6 +74,7 @@ type parser struct {
 	garbled bool                      // some row could not be read: names may be missing
 	buffer  *bufio.Reader
 	csv     *csv.Reader
+	quirks  map[string]target.Quirks // what rows about an upstream may hold; see quirksOf
 }
 
 func newParser(upstreams []string) *parser {

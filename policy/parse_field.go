@@ -89,7 +89,9 @@ func (p *parser) rule(fields []field) {
 	ok := p.check(fields, ruleForm,
 		column{"subject", checkSubject},
 		column{"upstream", p.checkUpstream},
-		column{"path", target.CheckPattern},
+		column{"path", func(pattern string) (what, mend string) {
+			return target.CheckPatternWith(pattern, p.quirksOf(fields[2].text))
+		}},
 		column{"method", checkMethods},
 		column{"effect", func(word string) (what, mend string) {
 			effect, what, mend = parseEffect(word)

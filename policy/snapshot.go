@@ -47,6 +47,7 @@ const anyUpstream = "*"
 // Snapshot is a policy as it was when it was loaded.
 type Snapshot struct {
 	hash   string
+	quirks map[string]target.Quirks // see Quirks
 	rows   []*Row
 	grants []grant
 
@@ -65,9 +66,13 @@ type Snapshot struct {
 // [fault.Faults] with all that is wrong in any of them.
 //
 // Rows may name the given upstreams only, and no other upstream is let in;
-// where upstreams is nil, as in a dry run without configuration, any will do.
-func Load(sources []Source, upstreams []string) (*Snapshot, error) {
+// where upstreams is nil, as in a dry run without configuration, any will do. quirks
+// says what the paths of an upstream may hold, by its name.
+func Load(sources []Source, upstreams []string, quirks ...map[string]target.Quirks) (*Snapshot, error) {
 	p := newParser(upstreams)
+	for _, some := range quirks {
+		p.quirks = some
+	}
 	if len(sources) == 0 {
 		p.faults.Add(fault.Position{File: "policy"}, "no policy file is named", "name at least one")
 	}
@@ -96,6 +101,9 @@ func Load(sources []Source, upstreams []string) (*Snapshot, error) {
 		}
 	}
 	s.classes = sync.OnceValue(s.classesOfGroups)
+	if s.quirks = p.quirks; upstreams == nil {
+		s.quirks = quirksIn(s.rows)
+	}
 	judges, others := judgesLater(maps.Keys(s.index.roots), s.rows)
 	if s.judges = judges; upstreams == nil {
 		s.others = others

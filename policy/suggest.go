@@ -15,12 +15,13 @@ const maxSeen = 200_000
 
 // SuggestOptions say what a suggestion is to be made of.
 type SuggestOptions struct {
-	Present   *Snapshot // the policy that the suggestion is compared with, or nil
-	Upstreams []string  // that rows may name; nil if not known
-	Denied    bool      // look at what was refused, and not at what was allowed
-	Exact     bool      // fold nothing: a row for each path
-	Distinct  int       // values that a segment has to take to become *; at least 2
-	MinCount  int64     // leave out rows that stand for fewer requests
+	Present   *Snapshot                // the policy that the suggestion is compared with, or nil
+	Upstreams []string                 // that rows may name; nil if not known
+	Quirks    map[string]target.Quirks // as for Load
+	Denied    bool                     // look at what was refused, and not at what was allowed
+	Exact     bool                     // fold nothing: a row for each path
+	Distinct  int                      // values that a segment has to take to become *; at least 2
+	MinCount  int64                    // leave out rows that stand for fewer requests
 }
 
 // Suggest gathers the requests of a log and finds the least rows that allow what
@@ -236,7 +237,7 @@ func (s *Suggest) unsayable(g *granted) string {
 		return "the path has more segments than a policy takes"
 	}
 	judge := parser{upstreams: s.options.Upstreams}
-	for _, field := range []column{{"subject", checkSubject}, {"upstream", judge.checkUpstream}, {"path", target.CheckPattern}, {"method", checkMethods}} {
+	for _, field := range []column{{"subject", checkSubject}, {"upstream", judge.checkUpstream}, {"path", func(path string) (what, mend string) { return target.CheckPatternWith(path, target.AllQuirks) }}, {"method", checkMethods}} {
 		text := map[string]string{"subject": row.Subject, "upstream": row.Upstream, "path": row.Path, "method": row.Methods}[field.name]
 		if what, _ := field.judge(text); what != "" || text == "" {
 			if field.name == "upstream" && s.options.Upstreams != nil {

@@ -157,7 +157,7 @@ func (s *Suggest) prove(report *SuggestReport, attributed []granted, rare []Sugg
 	if report.policy == "" {
 		return nil
 	}
-	suggested, err := Load([]Source{{Name: "suggestion", Data: []byte(report.policy)}}, s.options.Upstreams)
+	suggested, err := Load([]Source{{Name: "suggestion", Data: []byte(report.policy)}}, s.options.Upstreams, s.options.Quirks)
 	if err != nil {
 		return fmt.Errorf("the rows for what was seen are too many or too tangled for one policy, try another number of values that make a *, or none: %v", err)
 	}

@@ -69,7 +69,7 @@ func (x *exchange) takesForm() bool {
 		return true
 	}
 	for _, pattern := range x.route.kind.refusedForms {
-		if target.MatchPattern(x.path.String(), pattern) {
+		if x.path.Quirks() != 0 || target.MatchPattern(x.path.String(), pattern) {
 			return x.refuse(http.StatusUnsupportedMediaType, "form_refused",
 				"The request was refused: "+x.route.name+" takes no HTML forms here. Send JSON.", nil)
 		}

@@ -134,7 +134,7 @@ func acceptsHTML(accept []string) bool {
 func (p *Proxy) toLogin(x *exchange) {
 	here := withQuery(x.path.String(), x.r.URL.RawQuery)
 	if p.withheld(x, x.sessionErr) {
-		p.goOn(x, here, "Looking whether you are signed in.")
+		p.goOn(x, p.returnTo(here), "Looking whether you are signed in.")
 		return
 	}
 	x.redirect(http.StatusFound, p.startURL(here))

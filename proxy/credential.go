@@ -115,7 +115,7 @@ func (p *Proxy) showAccount(x *exchange) bool {
 	}
 	x.outcome = audit.Refuse
 	x.refuse(http.StatusBadGateway, "no_account_token", detail, err)
-	x.refusal.Next = page.Link{Text: "Try again", URL: x.path.String()}
+	x.refusal.Next = page.Link{Text: "Try again", URL: p.returnTo(x.path.String())}
 	return false
 }
 

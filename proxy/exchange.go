@@ -74,16 +74,23 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 // canonicalise is step 1: the path that everything else speaks of. Only the
 // request line is read: r.URL.Path is decoded, and RawPath is empty whenever the
 // default encoding happens to fit.
-func (x *exchange) canonicalise() bool {
+func (p *Proxy) canonicalise(x *exchange) bool {
 	if !knownMethod(x.r.Method) {
 		return x.refuse(http.StatusMethodNotAllowed, "bad_method", "This method is not served here.", nil)
 	}
 	path, err := target.Parse(x.r.RequestURI)
+	if err != nil && p.quirks != 0 {
+		path, err = target.ParseWith(x.r.RequestURI, HostQuirks(p.config.Upstreams, x.client.name))
+	}
 	if err != nil {
-		return x.refuse(http.StatusBadRequest, "bad_target", "The request was refused: "+err.Error()+".", nil)
+		return x.refuseTarget(err)
 	}
 	x.path = path
 	return true
+}
+
+func (x *exchange) refuseTarget(why error) bool {
+	return x.refuse(http.StatusBadRequest, "bad_target", "The request was refused: "+why.Error()+".", nil)
 }
 
 // knownMethod admits upper-case words (RFC 9110, 9.1: methods are case-sensitive,

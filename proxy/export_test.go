@@ -10,7 +10,7 @@ import (
 // Deciding takes a request as far as step 4 and gives that step alone.
 func (p *Proxy) Deciding(w http.ResponseWriter, r *http.Request) (decide func() (allowed bool), ok bool) {
 	x := p.begin(w, r)
-	if !x.canonicalise() || !p.findHost(x) || !p.findUpstream(x) || !p.identify(x) {
+	if !p.canonicalise(x) || !p.findHost(x) || !p.findUpstream(x) || !p.identify(x) {
 		return nil, false
 	}
 	return func() bool { return p.decide(x) }, true

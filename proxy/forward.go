@@ -91,7 +91,7 @@ func (x *exchange) upstreamURL() (*url.URL, error) {
 			rest = "/"
 		}
 		var err error
-		if path, err = target.Parse(rest); err != nil {
+		if path, err = target.ParseWith(rest, x.route.quirks); err != nil {
 			return nil, fmt.Errorf("without its prefix %s: %w", x.route.path, err)
 		}
 		if path.String() != rest {

@@ -25,9 +25,9 @@ func (p *Proxy) serveForwardAuth(x *exchange) bool {
 	ownHeaders(x.w.Header())
 	switch {
 	case !p.admit(x):
-	case !x.canonicalise(): // the question
+	case !p.canonicalise(x): // the question
 	case !p.asksFor(x):
-	case !x.canonicalise(): // what it is about
+	case !p.canonicalise(x): // what it is about
 	case !x.asksPlainly():
 	case !p.findHost(x):
 	case !p.staysOutside(x):

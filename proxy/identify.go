@@ -80,6 +80,9 @@ func (x *exchange) hasEffect() bool {
 	if x.route == nil {
 		return false
 	}
+	if len(x.route.kind.effects) > 0 && x.path.Quirks() != 0 { // no pattern below would find it
+		return true
+	}
 	for _, e := range x.route.kind.effects {
 		if target.MatchPattern(x.path.String(), e.path) && (e.query == "" || hasParameter(x.r.URL.RawQuery, e.query)) {
 			return true

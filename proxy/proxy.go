@@ -24,6 +24,7 @@ import (
 	"github.com/example-org/authgate/page"
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/target"
 )
 
 // issuer is what the proxy asks of the OpenID Connect relying party.
@@ -80,8 +81,9 @@ type Proxy struct {
 	overloaded func(context.Context) bool // nil: never
 
 	config    *config.Config
-	prefix    string      // authgate's own endpoints, without a slash at the end
-	upstreams []*upstream // in the order of the configuration
+	prefix    string        // authgate's own endpoints, without a slash at the end
+	upstreams []*upstream   // in the order of the configuration
+	quirks    target.Quirks // of any of them
 
 	streams *streams
 	state   atomic.Pointer[state]
@@ -114,6 +116,7 @@ func New(o Options) (*Proxy, error) {
 		u := &o.Config.Upstreams[i]
 		p.upstreams = append(p.upstreams, newUpstream(u, o.Config.Timeouts, o.UpstreamCAs[u.Name], o.Accounts, o.Log))
 		p.upstreams[i].index = i
+		p.quirks |= u.Quirks()
 	}
 	p.streams = newStreams(p.upstreams, o.Config.Limits.StreamsPerPrincipal)
 	p.metrics = newMetrics(o.Registry, p)
@@ -143,7 +146,7 @@ func (p *Proxy) walk(x *exchange) {
 	case p.serveForwardAuth(x): // an ingress asks about another request, which takes the same steps
 		return
 	case !p.admit(x): // 503, 431, 400
-	case !x.canonicalise(): // 1 target: 400
+	case !p.canonicalise(x): // 1 target: 400
 	case !p.findHost(x): // 2 route: 421
 	case p.serveOwn(x): // authgate's endpoints: no upstream, no policy
 		return

@@ -14,6 +14,7 @@ import (
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/redact"
 	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/target"
 )
 
 // Route picks the upstream that serves a path on a host: the longest path prefix
@@ -23,7 +24,7 @@ func Route(upstreams []config.Upstream, host, path string) (index int, known boo
 	index = -1
 	for i := range upstreams {
 		u := &upstreams[i]
-		if host == "" || !slices.Contains(u.Hosts, host) && !slices.Contains(u.Hosts, "*") {
+		if host == "" || !hasHost(u, host) {
 			continue
 		}
 		known = true
@@ -32,6 +33,21 @@ func Route(upstreams []config.Upstream, host, path string) (index int, known boo
 		}
 	}
 	return index, known
+}
+
+// HostQuirks gives what paths on a host may hold, because one of its upstreams needs
+// it. Whether that is the one that serves a path is known when it has been routed.
+func HostQuirks(upstreams []config.Upstream, host string) (all target.Quirks) {
+	for i := range upstreams {
+		if u := &upstreams[i]; len(u.PathQuirks) > 0 && hasHost(u, host) {
+			all |= u.Quirks()
+		}
+	}
+	return all
+}
+
+func hasHost(u *config.Upstream, host string) bool {
+	return slices.Contains(u.Hosts, host) || slices.Contains(u.Hosts, "*")
 }
 
 // hasPrefix tests for a prefix on a segment boundary.
@@ -50,6 +66,7 @@ type upstream struct {
 	stripPath      bool   // the prefix is authgate's, not the upstream's
 	hostHeader     string
 	index          int // in Proxy.upstreams
+	quirks         target.Quirks
 	drops          []string
 	teller         *teller
 	credential     config.Credential
@@ -65,7 +82,7 @@ func newUpstream(c *config.Upstream, timeouts config.Timeouts, cas *x509.CertPoo
 	k := kindOf(c.Kind).under(c.Path)
 	u := &upstream{
 		name: c.Name, config: c, kind: k, url: c.URL, path: c.Path, stripPath: c.StripPath, hostHeader: c.HostHeader, credential: c.Identity.Credential,
-		drops: dropped(c), teller: newTeller(c),
+		drops: dropped(c), teller: newTeller(c), quirks: c.Quirks(),
 		connect:  func(cas *x509.CertPool) transports { return newTransports(c, k, timeouts, cas) },
 		errorLog: log.New(said{logger.With("upstream", c.Name)}, "", 0),
 	}
@@ -101,7 +118,16 @@ func (p *Proxy) findHost(x *exchange) bool {
 	if index >= 0 && !p.isOwn(x.path) {
 		x.route = p.upstreams[index]
 	}
-	return true
+	return x.isPlainEnough()
+}
+
+// isPlainEnough refuses what only another upstream of this host may be sent.
+func (x *exchange) isPlainEnough() bool {
+	lacking := x.path.Quirks()
+	if x.route != nil {
+		lacking &^= x.route.quirks
+	}
+	return lacking == 0 || x.refuseTarget(lacking.Refusal())
 }
 
 // findUpstream is the second half, for what is not authgate's own.

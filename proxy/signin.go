@@ -107,8 +107,8 @@ func setLoginCookie(w http.ResponseWriter, name, value string, maxAge int, secur
 // path, or leads back into authgate's own endpoints, becomes the start page; a
 // query that cannot be kept is left out. No value of it leads to another host.
 func (p *Proxy) returnTo(rd string) string {
-	path, err := target.Parse(rd)
-	if err != nil || len(path.String()) > maxReturnTo || p.isOwn(path) {
+	path, err := target.ParseWith(rd, p.quirks)
+	if err != nil || len(path.String()) > maxReturnTo || p.isOwn(path) || strings.HasPrefix(path.String(), "//") { // which begins another host
 		return "/"
 	}
 	_, query, _ := strings.Cut(rd, "?")

@@ -50,7 +50,7 @@ func (l *auditLine) observed() (o policy.Observed, what string) {
 	case l.Subject == nil && l.Email == nil && l.Roles == nil && l.Groups == nil:
 		return o, "does not say who asked (groups, roles, sub, email)"
 	}
-	path, err := target.Parse(l.Path)
+	path, err := target.ParseWith(l.Path, target.AllQuirks)
 	if err != nil || path.String() != l.Path {
 		return o, "has a path that is not canonical"
 	}

@@ -142,7 +142,7 @@ func (p *parts) lookAtPolicy(context.Context) []doctor.Finding {
 	if p.policy == nil {
 		return []doctor.Finding{{State: doctor.Skipped, Said: "it is not here"}}
 	}
-	lint := policy.Lint(p.sources, policy.Surroundings{Upstreams: p.config.UpstreamNames()})
+	lint := policy.Lint(p.sources, policy.Surroundings{Upstreams: p.config.UpstreamNames(), Quirks: p.config.Quirks()})
 	warnings := 0
 	for _, f := range lint.Findings {
 		if f.Mend != "" {

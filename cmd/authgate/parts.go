@@ -119,7 +119,7 @@ func (p *parts) readPolicy(absent absent) (err error) {
 	if p.sources, err = policy.ReadFiles(p.config.Policy.Files...); err != nil {
 		return absent.or(err)
 	}
-	p.policy, err = loadPolicy(p.sources, p.config.UpstreamNames())
+	p.policy, err = loadPolicy(p.sources, p.config)
 	return err
 }
 
@@ -130,13 +130,13 @@ func (p *parts) readShadow(absent absent) (err error) {
 	if p.shadowSources, err = policy.ReadFiles(p.config.Policy.Shadow...); err != nil {
 		return absent.or(err)
 	}
-	p.shadow, err = loadPolicy(p.shadowSources, p.config.UpstreamNames())
+	p.shadow, err = loadPolicy(p.shadowSources, p.config)
 	return err
 }
 
 // loadPolicy makes a policy ready to be put in force.
-func loadPolicy(sources []policy.Source, upstreams []string) (*policy.Snapshot, error) {
-	s, err := policy.Load(sources, upstreams)
+func loadPolicy(sources []policy.Source, c *config.Config) (*policy.Snapshot, error) {
+	s, err := policy.Load(sources, c.UpstreamNames(), c.Quirks())
 	if err != nil {
 		return nil, err
 	}

@@ -74,7 +74,7 @@ func (l *loadedPolicy) parsePlace(s string) (place, error) {
 		}
 		return place{}, errors.New(what)
 	}
-	at := newPlace(path)
+	at := newPlace(path, l.Quirks(upstream))
 	at.upstream = upstream
 	return l.served(at), nil
 }
@@ -110,8 +110,8 @@ func codedSlashRefusal(u *config.Upstream, path target.Path) error {
 	return target.Refusal(fmt.Sprintf("%s; if its server keeps it inside of a segment, add %q to its encodedSlash", what, strings.Join(segments, "/")))
 }
 
-func newPlace(path string) place {
-	canonical, err := target.Parse(path)
+func newPlace(path string, quirks target.Quirks) place {
+	canonical, err := target.ParseWith(path, quirks)
 	if err != nil {
 		return place{shown: path, raw: path, refused: err}
 	}
@@ -150,7 +150,7 @@ func (l *loadedPolicy) parseURL(s, rest string) (place, error) {
 	if !strings.HasPrefix(path, "/") {
 		path = "/" + path
 	}
-	at := newPlace(path)
+	at := newPlace(path, proxy.HostQuirks(l.config.Upstreams, strings.ToLower(u.Hostname())))
 	found, known := proxy.Route(l.config.Upstreams, strings.ToLower(u.Hostname()), at.path.String())
 	switch {
 	case !known:
@@ -160,6 +160,10 @@ func (l *loadedPolicy) parseURL(s, rest string) (place, error) {
 	case found < 0:
 		return place{}, fmt.Errorf("no upstream of the configuration serves %s under this path", u.Hostname())
 	}
-	at.upstream = l.config.Upstreams[found].Name
+	serves := &l.config.Upstreams[found]
+	at.upstream = serves.Name
+	if lacking := at.path.Quirks() &^ serves.Quirks(); lacking != 0 {
+		at.path, at.refused = target.Path{}, lacking.Refusal()
+	}
 	return l.served(at), nil
 }

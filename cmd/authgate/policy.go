@@ -10,6 +10,7 @@ import (
 
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/target"
 )
 
 func newPolicy() *cobra.Command {
@@ -110,10 +111,11 @@ func (f *policyFlags) load(cmd *cobra.Command) (*loadedPolicy, error) {
 		return nil, err
 	}
 	var upstreams []string
+	var quirks map[string]target.Quirks
 	if c != nil {
-		upstreams = c.UpstreamNames()
+		upstreams, quirks = c.UpstreamNames(), c.Quirks()
 	}
-	snapshot, err := policy.Load(sources, upstreams)
+	snapshot, err := policy.Load(sources, upstreams, quirks)
 	if err != nil {
 		return nil, notLoaded{err}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/target"
 )
 
 const markdownForm = "md"
@@ -93,18 +94,19 @@ func (c compared) fails(on string) bool {
 // compare reads both policies before it fails: a person sees the faults of both.
 func compare(stdin io.Reader, oldName, newName, configFile string) (compared, error) {
 	var upstreams []string
+	var quirks map[string]target.Quirks
 	if configFile != "" {
 		c, err := config.Load(configFile)
 		if err != nil {
 			return compared{}, notLoaded{err}
 		}
-		upstreams = c.UpstreamNames()
+		upstreams, quirks = c.UpstreamNames(), c.Quirks()
 	}
 	var old, fresh *policy.Snapshot
 	var oldErr, newErr error
 	var loading sync.WaitGroup
-	loading.Go(func() { old, oldErr = loadOne(stdin, oldName, upstreams) })
-	fresh, newErr = loadOne(stdin, newName, upstreams)
+	loading.Go(func() { old, oldErr = loadOne(stdin, oldName, upstreams, quirks) })
+	fresh, newErr = loadOne(stdin, newName, upstreams, quirks)
 	loading.Wait()
 	if err := errors.Join(oldErr, newErr); err != nil {
 		return compared{}, notLoaded{err}
@@ -116,7 +118,7 @@ func compare(stdin io.Reader, oldName, newName, configFile string) (compared, er
 	return compared{diff, old, fresh}, nil
 }
 
-func loadOne(stdin io.Reader, name string, upstreams []string) (*policy.Snapshot, error) {
+func loadOne(stdin io.Reader, name string, upstreams []string, quirks map[string]target.Quirks) (*policy.Snapshot, error) {
 	var sources []policy.Source
 	var err error
 	if name == fromStdin {
@@ -129,7 +131,7 @@ func loadOne(stdin io.Reader, name string, upstreams []string) (*policy.Snapshot
 	if err != nil {
 		return nil, err
 	}
-	return policy.Load(sources, upstreams)
+	return policy.Load(sources, upstreams, quirks)
 }
 
 // policyChanges is the answer of `policy diff`.

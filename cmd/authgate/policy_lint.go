@@ -89,6 +89,7 @@ func surroundings(c *config.Config) policy.Surroundings {
 	}
 	around := policy.Surroundings{
 		Upstreams: c.UpstreamNames(),
+		Quirks:    c.Quirks(),
 		Own:       []string{"/healthz", "/readyz", below(c.PathPrefix)},
 		Served:    map[string][]string{},
 		Elsewhere: map[string][]string{},

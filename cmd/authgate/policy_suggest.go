@@ -58,7 +58,7 @@ func newPolicySuggest() *cobra.Command {
 				}
 				options.Present, answer.Policy = loaded.Snapshot, loaded.Hash()
 				if loaded.config != nil {
-					options.Upstreams = loaded.config.UpstreamNames()
+					options.Upstreams, options.Quirks = loaded.config.UpstreamNames(), loaded.config.Quirks()
 				}
 			}
 			suggest := policy.NewSuggest(options)

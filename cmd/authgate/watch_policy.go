@@ -52,7 +52,7 @@ func (p *parts) takePolicy(files []string, take func(*policy.Snapshot) error) fu
 		for i, file := range files {
 			sources[i] = policy.Source{Name: file, Data: contents[i]}
 		}
-		snapshot, err := loadPolicy(sources, p.config.UpstreamNames())
+		snapshot, err := loadPolicy(sources, p.config)
 		if err != nil {
 			return err
 		}
