@@ -3,12 +3,7 @@
 // decodes into the same [Record].
 package audit
 
-import (
-	"fmt"
-	"io"
-	"os"
-	"time"
-)
+import "time"
 
 // Record is one event. Its keys are a public contract.
 type Record struct {
@@ -61,22 +56,3 @@ const (
 	ToLogin Decision = "login"  // sent to the issuer, or told to sign in
 	Refuse  Decision = "refuse" // before any policy was asked
 )
-
-// Open opens what audit.output names: stdout, stderr, none or a file, to which
-// records are appended. The closer closes only what Open opened.
-func Open(output string, stdout, stderr io.Writer) (io.Writer, func() error, error) {
-	keep := func() error { return nil }
-	switch output {
-	case "stdout":
-		return stdout, keep, nil
-	case "stderr":
-		return stderr, keep, nil
-	case "none":
-		return nil, keep, nil
-	}
-	file, err := os.OpenFile(output, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
-	if err != nil {
-		return nil, nil, fmt.Errorf("audit.output: %w", err)
-	}
-	return file, file.Close, nil
-}

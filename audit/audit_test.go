@@ -6,8 +6,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
@@ -48,73 +46,6 @@ func TestRecordOfNobodyHasEmptyListsAndUTC(t *testing.T) {
 	}
 }
 
-// failing is a disk that is full until it is not.
-type failing struct{ full bool }
-
-func (f *failing) Write(b []byte) (int, error) {
-	if f.full {
-		return 0, errors.New("no space left on device")
-	}
-	return len(b), nil
-}
-
-func TestLossIsSaidOnceEachTimeItBegins(t *testing.T) {
-	t.Parallel()
-	var log bytes.Buffer
-	disk := &failing{full: true}
-	w := audit.New(disk, slog.New(slog.NewTextHandler(&log, nil)))
-	w.Write(full)
-	w.Write(full)
-	disk.full = false
-	w.Write(full)
-	disk.full = true
-	w.Write(full)
-	if got := strings.Count(log.String(), "no space left on device"); got != 2 {
-		t.Errorf("said %d times, want 2:\n%s", got, &log)
-	}
-}
-
-// filling is a disk with room for some bytes, which writes what fits.
-type filling struct {
-	bytes.Buffer
-	room int
-}
-
-func (f *filling) Write(b []byte) (int, error) {
-	fits := min(len(b), f.room)
-	f.room -= fits
-	n, _ := f.Buffer.Write(b[:fits])
-	if fits < len(b) {
-		return n, errors.New("no space left on device")
-	}
-	return n, nil
-}
-
-func TestRecordCutByAFullDiskSpoilsNoOtherLine(t *testing.T) {
-	t.Parallel()
-	for _, room := range []int{1000, 1, 0} {
-		disk := &filling{room: room}
-		w := audit.New(disk, slog.New(slog.DiscardHandler))
-		for range 4 { // some are whole, one is cut, and the rest is lost
-			w.Write(full)
-		}
-		disk.room = 1 << 20
-		w.Write(full)
-		w.Write(full)
-		lines := strings.SplitAfter(strings.TrimSuffix(disk.String(), "\n"), "\n")
-		broken := 0
-		for _, line := range lines {
-			if !json.Valid([]byte(line)) {
-				broken++
-			}
-		}
-		whole := room/len(lines[len(lines)-1]) + 2
-		if len(lines)-broken != whole || broken > 1 {
-			t.Errorf("room for %d bytes: %d lines are whole, want %d:\n%s", room, len(lines)-broken, whole, disk)
-		}
-	}
-}
-
 func TestLinesOfManyRequestsDoNotMix(t *testing.T) {
 	t.Parallel()
 	read, write := io.Pipe()
@@ -142,40 +73,5 @@ func TestLinesOfManyRequestsDoNotMix(t *testing.T) {
 	}
 	if lines != 400 {
 		t.Errorf("%d lines, want 400", lines)
-	}
-}
-
-func TestOutputIsOpenedByItsName(t *testing.T) {
-	t.Parallel()
-	var stdout, stderr bytes.Buffer
-	file := filepath.Join(t.TempDir(), "audit.jsonl")
-	for range 2 { // a restart appends
-		out, closeIt, err := audit.Open(file, &stdout, &stderr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		audit.New(out, slog.New(slog.DiscardHandler)).Write(full)
-		if err := closeIt(); err != nil {
-			t.Error(err)
-		}
-	}
-	if text, err := os.ReadFile(file); err != nil || strings.Count(string(text), "\n") != 2 {
-		t.Errorf("%s, %v", text, err)
-	}
-	for name, buffer := range map[string]*bytes.Buffer{"stdout": &stdout, "stderr": &stderr, "none": {}} {
-		out, closeIt, err := audit.Open(name, &stdout, &stderr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		audit.New(out, slog.New(slog.DiscardHandler)).Write(full)
-		if got := strings.Count(buffer.String(), "\n"); got != map[string]int{"stdout": 1, "stderr": 1}[name] {
-			t.Errorf("%s got %d lines", name, got)
-		}
-		if err := closeIt(); err != nil {
-			t.Error(err)
-		}
-	}
-	if _, _, err := audit.Open(filepath.Join(file, "below-a-file"), nil, nil); err == nil || !strings.Contains(err.Error(), "audit.output") {
-		t.Errorf("a path that cannot be: %v", err)
 	}
 }

@@ -3,28 +3,24 @@ package audit
 import (
 	"io"
 	"log/slog"
-	"slices"
 	"sync"
 )
 
-// Writer writes records. It is safe for concurrent use; a record is one Write.
+// Writer writes records as lines. It is safe for concurrent use.
 type Writer struct {
-	mu   sync.Mutex
-	out  io.Writer
-	log  *slog.Logger
-	lame bool // the last write failed; said once, not for each request
-	torn bool // a full disk took a part of a line: the next begins with a line end
+	out io.Writer
+	log *slog.Logger
 
-	buffers sync.Pool // of *[]byte: lines are written in them, outside of the lock
+	buffers sync.Pool // of *[]byte: lines are written in them
 }
 
-// New writes records to out. A nil out keeps none. Failures to write go to log:
-// they must not stop requests, nor go unseen.
+// New writes records to out, each with one Write, and several at once: to a
+// [Queue], or to whatever else is safe for that. A nil out keeps none.
 func New(out io.Writer, log *slog.Logger) *Writer {
 	return &Writer{out: out, log: log}
 }
 
-// Write appends one record.
+// Write appends one record. It is for out to say what it could not keep.
 func (w *Writer) Write(r Record) {
 	if w.out == nil {
 		return
@@ -39,28 +35,13 @@ func (w *Writer) Write(r Record) {
 	buffer := w.borrow()
 	defer w.giveBack(buffer)
 	line, err := appendRecord((*buffer)[:0], &r)
+	if err != nil {
+		w.log.Error("an audit record cannot be encoded", "id", r.ID, "error", err)
+		return
+	}
+	line = append(line, '\n')
 	*buffer = line
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err == nil {
-		err = w.append(append(line, '\n'))
-	}
-	if err != nil && !w.lame {
-		w.log.Error("audit records are being lost", "error", err)
-	}
-	w.lame = err != nil
-}
-
-// append writes at once: a crash loses no record of what was answered.
-func (w *Writer) append(line []byte) error {
-	if w.torn {
-		line = slices.Insert(line, 0, '\n')
-	}
-	n, err := w.out.Write(line)
-	if n > 0 {
-		w.torn = line[n-1] != '\n'
-	}
-	return err
+	_, _ = w.out.Write(line)
 }
 
 func (w *Writer) borrow() *[]byte {

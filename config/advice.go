@@ -13,7 +13,7 @@ const albIdle = Duration(60 * time.Second)
 // Advice says what in a file that loads will probably not do what was meant. It
 // is no fault: what stands in front of authgate is not written here.
 func (c *Config) Advice() []string {
-	return slices.Concat(c.adviceOnPeers(), c.adviceOnTimeouts(), c.adviceOnAdmin(), c.adviceOnBearers(), c.adviceOnSessions(), c.adviceOnCredentials())
+	return slices.Concat(c.adviceOnPeers(), c.adviceOnTimeouts(), c.adviceOnAdmin(), c.adviceOnBearers(), c.adviceOnSessions(), c.adviceOnCredentials(), c.adviceOnAudit())
 }
 
 func (c *Config) adviceOnPeers() (advice []string) {

@@ -25,6 +25,9 @@ func TestWhatWouldSurpriseBehindABalancerIsTold(t *testing.T) {
 		{"a socket, and nobody believed", "listen: unix:/run/a.sock\n" + behind, []string{"add unix"}},
 		{"a socket, and its peers believed", "listen: unix:/run/a.sock\ntrustedProxies: [unix]\n", nil},
 		{"no socket, and its peers believed", "trustedProxies: [10.0.0.0/16, unix]\n", []string{"nobody comes from there"}},
+		{"records that are not written", "audit: {output: none, onFull: block}\n", []string{"no request is recorded"}},
+		{"records of refusals alone", "audit: {exclude: [/healthz, \"/**\"]}\n", []string{"no allowed request is recorded"}},
+		{"records but for a poller's", "audit: {onFull: block, exclude: [/healthz]}\n", nil},
 		{"only an admin socket", "adminListen: unix:/run/a.sock\ntrustedProxies: [unix]\n", []string{"nobody comes from there"}},
 	} {
 		parsed, err := config.Parse("authgate.yaml", []byte(c.text+string(read(t, "testdata/good-minimal.yaml"))))

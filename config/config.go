@@ -56,7 +56,7 @@ func Default() Config {
 			Cookie:       Cookie{Name: "authgate", SameSite: SameSiteLax},
 		},
 		Policy: Policy{Files: []string{"/etc/authgate/policy.csv"}},
-		Audit:  Audit{Output: AuditStdout},
+		Audit:  Audit{Output: AuditStdout, OnFull: OnFullDrop},
 		Timeouts: Timeouts{
 			ReadHeader:     Duration(10 * time.Second),
 			Idle:           Duration(75 * time.Second),

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/target"
 )
 
 // Policy says which files decide.
@@ -51,10 +52,23 @@ func checkFiles(files []string, at place) {
 	}
 }
 
-// Audit says where the record of each request goes.
+// Audit says which requests are recorded, and where.
 type Audit struct {
-	Output string `yaml:"output"` // one of the words below, or a file
+	Output  string   `yaml:"output"`  // one of the words below, or a file
+	Exclude []string `yaml:"exclude"` // patterns of paths; only of requests that are allowed
+	OnFull  OnFull   `yaml:"onFull"`
 }
+
+// OnFull says what gives way while records cannot be written as fast as they come.
+type OnFull string
+
+// The values of OnFull.
+const (
+	OnFullDrop  OnFull = "drop"  // records
+	OnFullBlock OnFull = "block" // requests
+)
+
+func (OnFull) words() []string { return []string{string(OnFullDrop), string(OnFullBlock)} }
 
 // The words that are not files.
 const (
@@ -79,6 +93,10 @@ func (a Audit) check(at place) {
 		if meant := fault.DidYouMean(a.Output, auditWords()); meant != "" {
 			output.fault(quote(a.Output)+" is not known", meant+" (a file of that name: ./"+a.Output+")")
 		}
+	}
+	for i, pattern := range a.Exclude {
+		what, mend := target.CheckPattern(pattern)
+		at.key("exclude").item(i).complain(complaint{what, mend})
 	}
 }
 

@@ -155,6 +155,7 @@ func TestTheDocumentedDefaultsAreTheDefaults(t *testing.T) {
 	want.Upstreams = documented.Upstreams
 	want.TrustedProxies, want.Policy.Shadow = documented.TrustedProxies, documented.Policy.Shadow
 	want.Policy.OtherUpstreams = documented.Policy.OtherUpstreams
+	want.Audit.Exclude = documented.Audit.Exclude
 	want.Bearer, want.Issuer.Audiences = documented.Bearer, documented.Issuer.Audiences
 	if got, want := asJSON(t, documented), asJSON(t, want); got != want {
 		t.Errorf("documented %s\ndefault    %s", got, want)

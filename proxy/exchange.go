@@ -44,6 +44,8 @@ type exchange struct {
 
 	formsTo []string // origins besides this one to which a form of the page may lead
 
+	unrecorded bool // there is no room for its record: it was not served
+
 	refusal *Refusal
 	event   audit.Event
 	outcome audit.Decision
@@ -121,6 +123,9 @@ func (p *Proxy) finish(x *exchange) {
 	end := p.now()
 	upstream := x.upstreamName()
 	p.metrics.request(upstream, x.outcome, x.w.code(), x.sinceHeader(end))
+	if p.leavesOut(x) {
+		return
+	}
 	p.audit.Write(audit.Record{
 		Time: x.begun, Event: x.event, ID: x.id, RequestID: x.requestID,
 		Remote: x.client.address(), Host: x.client.host, Method: x.r.Method, Path: x.path.String(), Upstream: upstream,

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -9,7 +10,6 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -38,14 +38,28 @@ func BenchmarkForward(b *testing.B) {
 		forwarding(b, gate, cookie)
 	})
 	b.Run("audit=file", func(b *testing.B) {
-		file, err := os.Create(filepath.Join(b.TempDir(), "audit.jsonl"))
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(func() { _ = file.Close() })
-		gate, cookie := benchedGate(b, upstream, file)
+		gate, cookie := benchedGate(b, upstream, fileQueue(b))
 		forwarding(b, gate, cookie)
 	})
+}
+
+// fileQueue is how serve writes the audit to a file.
+func fileQueue(b *testing.B) *audit.Queue {
+	b.Helper()
+	out, err := audit.Open(filepath.Join(b.TempDir(), "audit.jsonl"), nil, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	q := audit.NewQueue(out, audit.QueueOptions{What: "audit records", Log: slog.New(slog.DiscardHandler)})
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { q.Run(ctx) })
+	b.Cleanup(func() {
+		stop()
+		running.Wait()
+		b.ReportMetric(float64(q.Numbers().Lost), "lost")
+	})
+	return q
 }
 
 func forwarding(b *testing.B, handler http.Handler, cookie []string) {
@@ -98,8 +112,8 @@ func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d *discard) Flush()                      {}
 
 // benchedGate is authgate with 1,000 rules, and the cookie of who may pass. A nil
-// file is audit.output: none.
-func benchedGate(b *testing.B, upstream string, records *os.File) (*proxy.Proxy, []string) {
+// queue is audit.output: none.
+func benchedGate(b *testing.B, upstream string, records *audit.Queue) (*proxy.Proxy, []string) {
 	b.Helper()
 	c, err := config.Parse("authgate.yaml", []byte(strings.NewReplacer("URL", "http://"+upstream, "TRUSTED", "127.0.0.1/32").Replace(settings)))
 	if err != nil {
@@ -115,7 +129,7 @@ func benchedGate(b *testing.B, upstream string, records *os.File) (*proxy.Proxy,
 		out = records
 	}
 	p, err := proxy.New(proxy.Options{
-		Config: c, Issuer: &fakeIssuer{}, Keys: session.NewRing(keys), Policy: manyRows(b, 1000), Audit: audit.New(out, log), Registry: prometheus.NewRegistry(), Log: log,
+		Config: c, Issuer: &fakeIssuer{}, Keys: session.NewRing(keys), Policy: manyRows(b, 1000), Audit: audit.New(out, log), AuditQueue: records, Registry: prometheus.NewRegistry(), Log: log,
 	})
 	if err != nil {
 		b.Fatal(err)

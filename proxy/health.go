@@ -51,6 +51,8 @@ type health struct {
 
 	Sessions string `json:"sessions,omitempty"` // ok, or down: their store does not answer
 
+	Audit string `json:"audit,omitempty"` // full: records find no room
+
 	Policy *policyHealth `json:"policy,omitempty"`
 	Shadow *policyHealth `json:"shadow,omitempty"` // the candidate
 }
@@ -87,6 +89,9 @@ func (p *Proxy) readyz(w http.ResponseWriter, r *http.Request, detailed bool) {
 	if p.sessions.Down() != nil {
 		body.Sessions = "down"
 	}
+	if p.records != nil && p.records.Full() {
+		body.Audit = "full"
+	}
 	if why, err := p.unready(); why != "" {
 		status, body.Status, body.Reason = http.StatusServiceUnavailable, "not ready", why
 		if detailed && err != nil {
@@ -122,6 +127,9 @@ func (p *Proxy) unready() (why string, err error) {
 		return "the session store has not been reached yet", err
 	}
 	p.stored.Store(true)
+	if p.refusesUnrecorded() {
+		return "the audit queue is full", nil
+	}
 	return "", nil
 }
 

@@ -48,6 +48,9 @@ type Options struct {
 	Shadow *policy.Snapshot // a candidate; nil: none
 	Audit  *audit.Writer
 
+	// AuditQueue is where records wait before they are written. Nil: they do not.
+	AuditQueue *audit.Queue
+
 	Bearers  bearers  // nil: no tokens are accepted
 	Accounts Accounts // those that the configuration names
 
@@ -72,6 +75,7 @@ type Proxy struct {
 	chains   *session.Box // sign-outs on their way over the hosts
 	pages    *page.Set
 	audit    *audit.Writer
+	records  *audit.Queue // nil: records do not wait
 	metrics  *metrics
 	log      *slog.Logger
 	now      func() time.Time
@@ -106,7 +110,7 @@ func New(o Options) (*Proxy, error) {
 		return nil, err
 	}
 	p := &Proxy{
-		issuer: o.Issuer, bearers: o.Bearers, logins: o.Keys.Sealer("login"), chains: o.Keys.Box("sign-out"), pages: pages, audit: o.Audit, log: o.Log, now: o.Now,
+		issuer: o.Issuer, bearers: o.Bearers, logins: o.Keys.Sealer("login"), chains: o.Keys.Box("sign-out"), pages: pages, audit: o.Audit, records: o.AuditQueue, log: o.Log, now: o.Now,
 		confirming: (*policy.Snapshot).Confirm,
 		overloaded: o.Overloaded,
 		config:     o.Config, prefix: o.Config.PathPrefix,
@@ -143,6 +147,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (p *Proxy) walk(x *exchange) {
 	switch {
+	case !p.awaitRecord(x): // nothing is served that cannot be recorded: 503
 	case p.serveForwardAuth(x): // an ingress asks about another request, which takes the same steps
 		return
 	case !p.admit(x): // 503, 431, 400

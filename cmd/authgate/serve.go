@@ -33,16 +33,20 @@ func newServe() *cobra.Command {
 			"still served for timeouts.shutdownDelay, so that a balancer can look away; on\n" +
 			"SIGINT (Ctrl-C) there is no delay. A second of these signals ends the process.\n" +
 			"Changed policy files, secrets and certificates are taken within 2 seconds;\n" +
-			"SIGHUP looks at them at once. SIGUSR1 switches the log to debug, and back.",
+			"SIGHUP looks at them at once, and opens the audit's file again. SIGUSR1 switches\n" +
+			"the log to debug, and back.",
 		Example: "  authgate serve --config /etc/authgate/authgate.yaml --log-format json",
 		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := logging.check(); err != nil {
 				return err
 			}
-			stderr := direct(cmd.ErrOrStderr())
-			log := logging.open(stderr)
-			return logging.startFailure(log, serve(cmd.Context(), file, log, direct(cmd.OutOrStdout()), stderr))
+			stdout, stderr := direct(cmd.OutOrStdout()), direct(cmd.ErrOrStderr())
+			log, lines := logging.openLog(stderr)
+			end := writeBehind(lines)
+			err := serve(cmd.Context(), file, log, lines, stdout, stderr)
+			end() // what was logged comes before what is printed
+			return logging.startFailure(logging.open(stderr), err)
 		},
 	}
 	addConfigFlag(cmd, &file)
@@ -51,16 +55,18 @@ func newServe() *cobra.Command {
 }
 
 // serve is the one recipe that wires everything: load, build, listen, wait, drain.
-func serve(ctx context.Context, file string, log leveled, stdout, stderr io.Writer) error {
+func serve(ctx context.Context, file string, log leveled, lines *audit.Queue, stdout, stderr io.Writer) error {
 	started := time.Now()
 	slog.SetDefault(log.Logger)
 	log.takeLibraries()
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	reload, level := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	reload, rotated, level := make(chan os.Signal, 1), make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP) // until the very end: these two must never end the process
 	defer signal.Stop(reload)
+	signal.Notify(rotated, syscall.SIGHUP)
+	defer signal.Stop(rotated)
 	notifyLevel(level)
 	defer signal.Stop(level)
 	if os.Getenv("GOGC") == "" {
@@ -77,11 +83,13 @@ func serve(ctx context.Context, file string, log leveled, stdout, stderr io.Writ
 		log.Warn(advice)
 	}
 	warnOfFewDescriptors(mostDescriptors(), c.Limits.Connections, log.Logger)
-	records, closeRecords, err := audit.Open(c.Audit.Output, stdout, stderr)
+	records, err := openAudit(c.Audit, stdout, stderr, log.Logger)
 	if err != nil {
 		return notLoaded{err}
 	}
-	defer closeRecords()
+	if records != nil {
+		defer writeBehind(records)() // ends last, when nothing writes to it any more
+	}
 
 	keys := session.NewRing(parts.keys)
 	redis, err := parts.openRedis(keys, log.Logger)
@@ -104,12 +112,13 @@ func serve(ctx context.Context, file string, log leveled, stdout, stderr io.Writ
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	build := readBuildInfo()
 	build.register(registry)
+	countQueues(registry, records, lines)
 	issuer := newRelyingParty(parts.issuer, registry, log.Logger)
 	bearers := identity.NewBearers(issuer, bearersOf(c), log.Logger)
 	accounts := newAccounts(c, log.Logger)
 	gate, err := proxy.New(proxy.Options{
 		Config: c, Issuer: issuer, Bearers: bearers, Accounts: accounts.proxy, Keys: keys, Redis: redis, Policy: parts.policy, Shadow: parts.shadow, UpstreamCAs: parts.upstreams,
-		Audit: audit.New(records, log.Logger), Overloaded: listen.Overloaded, Registry: registry, Log: log.Logger,
+		Audit: auditWriter(records, log.Logger), AuditQueue: records, Overloaded: listen.Overloaded, Registry: registry, Log: log.Logger,
 	})
 	if err != nil {
 		return notLoaded{err}
@@ -124,6 +133,7 @@ func serve(ctx context.Context, file string, log leveled, stdout, stderr io.Writ
 	background, stop := context.WithCancel(ctx)
 	defer stop()
 	running.Go(func() { log.switchAt(background, level) })
+	running.Go(func() { reopenAt(background, rotated, records) })
 	running.Go(func() { issuer.Run(background) })
 	running.Go(func() { bearers.Run(background) })
 	running.Go(func() { accounts.run(background) })

@@ -21,11 +21,18 @@ type serving struct {
 	bin, dir string
 	stderr   <-chan string
 	client   *http.Client // of the admin port
+	process  *os.Process
 }
 
 const servingToken = "the-token-of-the-admin-port"
 
 func serve(t *testing.T, settings string) *serving {
+	t.Helper()
+	return serveTo(t, nil, "audit: {output: audit.jsonl}\n"+settings)
+}
+
+// serveTo is serve with a standard output.
+func serveTo(t *testing.T, stdout *os.File, settings string) *serving {
 	t.Helper()
 	s := &serving{T: t, bin: build(t)}
 	// A socket's path has to be short, and the folder of a test is not.
@@ -39,9 +46,12 @@ func serve(t *testing.T, settings string) *serving {
 	s.write("session-keys", s.run("keygen"))
 	s.write("policy.csv", "p, role:admin, argocd, /**, *, allow\ng, example-org:argo, role:admin\n")
 	s.write("authgate.yaml", "listen: unix:"+dir+"/traffic.sock\nadminListen: unix:"+dir+"/admin.sock\ntrustedProxies: [unix]\n"+
-		"issuer: {url: \"http://127.0.0.1:1\", clientID: a, clientSecret: b}\npolicy: {files: [policy.csv]}\naudit: {output: audit.jsonl}\n"+
+		"issuer: {url: \"http://127.0.0.1:1\", clientID: a, clientSecret: b}\npolicy: {files: [policy.csv]}\n"+
 		"upstreams: [{name: argocd, hosts: [a.example.com], url: \"http://127.0.0.1:1\"}]\ntimeouts: {shutdownDelay: 0s, shutdown: 1s}\n"+settings)
 	cmd := exec.Command(s.bin, "serve", "--config", filepath.Join(dir, "authgate.yaml"))
+	if stdout != nil {
+		cmd.Stdout = stdout
+	}
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +59,7 @@ func serve(t *testing.T, settings string) *serving {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s.stderr = lines(stderr)
+	s.stderr, s.process = lines(stderr), cmd.Process
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		for range s.stderr {

@@ -128,10 +128,23 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 		told[metric] = true
 	}
 	made := make(map[string]bool)
-	for _, file := range []string{"proxy/metrics.go", "cmd/authgate/serve.go"} {
-		for _, metric := range name.FindAllString(read(t, file), -1) {
-			made[metric] = true
+	registered := regexp.MustCompile(`"(authgate_[a-z_]+)"`)
+	for _, pattern := range []string{"proxy/*.go", "cmd/authgate/*.go"} {
+		files, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
 		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			for _, metric := range registered.FindAllStringSubmatch(read(t, strings.TrimPrefix(file, root+"/")), -1) {
+				made[metric[1]] = true
+			}
+		}
+	}
+	if len(made) < 10 {
+		t.Errorf("only %d metrics were found", len(made))
 	}
 	for metric := range made {
 		if !told[metric] {

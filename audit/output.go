@@ -1,0 +1,146 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+)
+
+// lookEvery is how often a file is looked for under its name: logrotate moves it
+// away, and the next one is to be there within 2 seconds.
+const lookEvery = time.Second
+
+// Output is where lines end up. Only one goroutine uses it: that of a [Queue].
+type Output struct {
+	to   io.Writer // nil: a named pipe that nobody reads yet
+	name string    // of a file that can be opened again; empty: stdout, stderr or a buffer
+
+	file *os.File // to, where it has a name
+	torn bool     // what is there ends within a line
+	lame bool     // it could not be opened again; said once
+}
+
+// Open opens what audit.output names: stdout, stderr, or a file to which lines are
+// appended. It is nil for none.
+func Open(output string, stdout, stderr io.Writer) (*Output, error) {
+	switch output {
+	case "stdout":
+		return To(stdout), nil
+	case "stderr":
+		return To(stderr), nil
+	case "none":
+		return nil, nil
+	}
+	o := &Output{name: output}
+	if err := o.open(); err != nil && !errors.Is(err, errNoReader) {
+		return nil, fmt.Errorf("audit.output: %w", err)
+	}
+	return o, nil
+}
+
+// To is an output that stays open.
+func To(w io.Writer) *Output { return &Output{to: w} }
+
+var errNoReader = errors.New("no program reads the named pipe")
+
+// open opens the file under its name. Whatever was open stays so on failure.
+func (o *Output) open() error {
+	flags := os.O_APPEND | os.O_CREATE | os.O_WRONLY
+	info, err := os.Stat(o.name)
+	pipe := err == nil && info.Mode().Type() == fs.ModeNamedPipe
+	if pipe {
+		flags = os.O_WRONLY | syscall.O_NONBLOCK // or opening it waits for a reader
+	}
+	file, err := os.OpenFile(o.name, flags, 0o640)
+	if pipe && errors.Is(err, syscall.ENXIO) {
+		return errNoReader
+	}
+	if err != nil {
+		return err
+	}
+	if o.file != nil {
+		_ = o.file.Close() // all of it was written
+	}
+	o.to, o.file, o.torn = file, file, !pipe && endsWithinLine(o.name)
+	return nil
+}
+
+// isFile reports whether writing waits for no reader: a pipe or a terminal has one.
+func (o *Output) isFile() bool {
+	file, ok := o.to.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode().IsRegular()
+}
+
+// endsWithinLine finds what a crash or a full disk has left: the next line must not
+// be glued to it.
+func endsWithinLine(name string) bool {
+	file, err := os.Open(name)
+	if err != nil {
+		return false // it need not be readable
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return false
+	}
+	var last [1]byte
+	_, err = file.ReadAt(last[:], info.Size()-1)
+	return err == nil && last[0] != '\n'
+}
+
+func (o *Output) write(b []byte) (int, error) {
+	if o.to == nil {
+		if err := o.open(); err != nil {
+			return 0, err
+		}
+	}
+	if o.torn {
+		if _, err := o.to.Write([]byte("\n")); err != nil {
+			return 0, err
+		}
+		o.torn = false
+	}
+	return o.to.Write(b)
+}
+
+// broken reports whether only opening the output again can help.
+func (o *Output) broken(err error) bool {
+	return o.name != "" && errors.Is(err, syscall.EPIPE)
+}
+
+// look opens the file again if another one, or none, has its name; or in any case.
+// It reports whether it did.
+func (o *Output) look(force bool) (opened bool, err error) {
+	if o.name == "" || o.file != nil && !force && o.inPlace() {
+		return false, nil
+	}
+	old := o.file
+	if err = o.open(); old == nil && errors.Is(err, errNoReader) {
+		err = nil // still
+	}
+	return o.file != old, err
+}
+
+func (o *Output) inPlace() bool {
+	named, err := os.Stat(o.name)
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	open, err := o.file.Stat()
+	return err == nil && os.SameFile(named, open)
+}
+
+func (o *Output) close() error {
+	if o.file == nil {
+		return nil
+	}
+	return o.file.Close()
+}
