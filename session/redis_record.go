@@ -60,6 +60,11 @@ func (d digest) record() string { return "authgate:session:{" + d.String() + "}"
 // idKey names what leads from a session's ID to its digest.
 func idKey(id string) string { return "authgate:id:{" + id + "}" }
 
+// spentKey names what was used up and can be used once.
+func spentKey(id spentID) string {
+	return "authgate:spent:{" + base64.RawURLEncoding.EncodeToString(id[:]) + "}"
+}
+
 // owner names a user: all sessions of one subject at one issuer.
 type owner string
 

@@ -180,6 +180,26 @@ func answers(g identity.Grant) session.Ask {
 	return func(context.Context, identity.Grant) (identity.Grant, error) { return g, nil }
 }
 
+func TestWhatIsSpentOnOneReplicaIsSpentOnAll(t *testing.T) {
+	t.Parallel()
+	server := startRedis(t)
+	r := newReplicas(t, server.url())
+	a, b := r.add(), r.add()
+	for n, s := range []*session.Redis{a, b, a} {
+		first, err := s.Spend(t.Context(), "secret", time.Now(), time.Minute)
+		if err != nil || first != (n == 0) {
+			t.Errorf("use %d: first %v, %v", n+1, first, err)
+		}
+	}
+	if first, err := b.Spend(t.Context(), "another", time.Now(), time.Minute); err != nil || !first {
+		t.Errorf("another: %v, %v", first, err)
+	}
+	server.kill()
+	if first, err := a.Spend(t.Context(), "a third", time.Now(), time.Minute); first || !errors.Is(err, session.ErrStoreDown) {
+		t.Errorf("without Redis: %v, %v", first, err)
+	}
+}
+
 func TestASessionIsTheSameOnEveryReplica(t *testing.T) {
 	t.Parallel()
 	r := newReplicas(t, startRedis(t).url())

@@ -2,10 +2,14 @@ package session
 
 import (
 	"bufio"
+	"bytes"
+	"compress/flate"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/gorilla/securecookie"
@@ -55,7 +59,7 @@ func ParseKeys(text string) (Keys, error) {
 	return keys, nil
 }
 
-// ErrTooLarge says that a sealed value does not fit into cookies.
+// ErrTooLarge says that a sealed value does not fit where it has to go.
 var ErrTooLarge = errors.New("it does not fit into cookies")
 
 // maxCookie bounds one cookie: browsers drop what is over 4096 bytes without a
@@ -66,11 +70,15 @@ const maxCookie = 4096
 // It is safe for concurrent use.
 type Sealer struct {
 	codecs derived[securecookie.Codec]
+	limit  int // bytes of a name and a sealed value
 }
 
 // Sealer seals values for one purpose in cookies of their own; it follows the ring.
-func (r *Ring) Sealer(purpose string) *Sealer {
-	return &Sealer{codecs: derived[securecookie.Codec]{ring: r, from: func(secret []byte) (securecookie.Codec, error) {
+func (r *Ring) Sealer(purpose string) *Sealer { return r.SealerUpTo(purpose, maxCookie) }
+
+// SealerUpTo is a [Ring.Sealer] for what goes elsewhere than into a cookie.
+func (r *Ring) SealerUpTo(purpose string, limit int) *Sealer {
+	return &Sealer{limit: limit, codecs: derived[securecookie.Codec]{ring: r, from: func(secret []byte) (securecookie.Codec, error) {
 		hash, err := derive(secret, purpose, "hmac-sha256", 32)
 		if err != nil {
 			return nil, err
@@ -80,22 +88,23 @@ func (r *Ring) Sealer(purpose string) *Sealer {
 			return nil, err
 		}
 		// Age is judged by the times inside the value, on an injected clock.
-		return securecookie.New(hash, block).MaxAge(0).MaxLength(0).SetSerializer(securecookie.JSONEncoder{}), nil
+		return securecookie.New(hash, block).MaxAge(0).MaxLength(0).SetSerializer(deflatedJSON{}), nil
 	}}}
 }
 
 // Seal encrypts and signs v for the cookie of that name. The error is
-// [ErrTooLarge] where name and value are more than a browser keeps.
+// [ErrTooLarge] where name and value are more than the limit, which is that of
+// browsers in a cookie.
 func (s *Sealer) Seal(name string, v any) (string, error) {
 	codecs := s.codecs.get()
 	if len(codecs) == 0 {
-		return "", fmt.Errorf("sealing cookie %s: there is no session key", name)
+		return "", fmt.Errorf("sealing %s: there is no session key", name)
 	}
 	sealed, err := codecs[0].Encode(name, v)
 	if err != nil {
-		return "", fmt.Errorf("sealing cookie %s: %w", name, err)
+		return "", fmt.Errorf("sealing %s: %w", name, err)
 	}
-	if len(name)+len(sealed) > maxCookie {
+	if len(name)+len(sealed) > s.limit {
 		return "", ErrTooLarge
 	}
 	return sealed, nil
@@ -103,8 +112,43 @@ func (s *Sealer) Seal(name string, v any) (string, error) {
 
 // Open undoes Seal with any of the keys. An error says nothing of the value.
 func (s *Sealer) Open(name, sealed string, v any) error {
-	if len(sealed) > maxCookie || securecookie.DecodeMulti(name, sealed, v, s.codecs.get()...) != nil {
-		return fmt.Errorf("cookie %s does not open: it was changed, or sealed with other keys", name)
+	if len(sealed) > s.limit || securecookie.DecodeMulti(name, sealed, v, s.codecs.get()...) != nil {
+		return fmt.Errorf("%s does not open: it was changed, or sealed with other keys", name)
+	}
+	return nil
+}
+
+// deflatedJSON is how a value is written before it is sealed: securecookie's base64
+// makes 16 bytes of 9, and the addresses in a value compress well.
+type deflatedJSON struct{}
+
+func (deflatedJSON) Serialize(v any) ([]byte, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("writing JSON: %w", err)
+	}
+	var small bytes.Buffer
+	w, err := flate.NewWriter(&small, flate.DefaultCompression)
+	if err != nil {
+		return nil, fmt.Errorf("compressing: %w", err)
+	}
+	if _, err := w.Write(text); err != nil {
+		return nil, fmt.Errorf("compressing: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("compressing: %w", err)
+	}
+	return small.Bytes(), nil
+}
+
+// Deserialize reads what was authentic; its size is bounded all the same.
+func (deflatedJSON) Deserialize(small []byte, v any) error {
+	text, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(small)), maxPlain))
+	if err != nil {
+		return fmt.Errorf("decompressing: %w", err)
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return fmt.Errorf("reading JSON: %w", err)
 	}
 	return nil
 }
