@@ -47,6 +47,7 @@ func Default() Config {
 			Scopes:      []string{"openid", "profile", "email", "groups", "offline_access"},
 			GroupsClaim: "groups",
 			ClockSkew:   Duration(30 * time.Second),
+			AuthParams:  map[string]string{},
 		},
 		Session: Session{
 			Store:        StoreCookie,

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"maps"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Issuer is the OpenID Connect provider at which people log in.
@@ -16,6 +18,8 @@ type Issuer struct {
 	Audiences      []string `yaml:"audiences"`
 	GroupsClaim    string   `yaml:"groupsClaim"`
 	ClockSkew      Duration `yaml:"clockSkew"`
+
+	AuthParams map[string]string `yaml:"authParams"` // further parameters of the authorization request
 }
 
 func (i Issuer) check(at place) {
@@ -50,6 +54,46 @@ func (i Issuer) check(at place) {
 		at.key("groupsClaim").fault("is empty", "write groups, or leave the line out")
 	}
 	i.ClockSkew.checkNotNegative(at.key("clockSkew"))
+	checkAuthParams(i.AuthParams, at.key("authParams"))
+}
+
+// reservedParams are those of the authorization request that authgate itself sets,
+// or that would take the request out of its hands (OpenID Connect Core 1.0, 3.1.2.1
+// and 6; RFC 7636, 4.3).
+var reservedParams = []string{
+	"response_type", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge", "code_challenge_method",
+	"response_mode", "request", "request_uri",
+}
+
+func checkAuthParams(params map[string]string, at place) {
+	seen := make(map[string]string) // in lower case → as written
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		here, plain := at.key(name), strings.ToLower(strings.TrimSpace(name))
+		switch {
+		case slices.Contains(reservedParams, plain):
+			here.fault("is set by authgate itself", reservedMend(plain))
+		case !validScope(name):
+			here.fault(quote(name)+" is not the name of a parameter", "write one such as prompt, without blanks")
+		case seen[plain] != "":
+			here.fault("is there twice, as "+quote(seen[plain])+" too", "keep one of them")
+		case params[name] == "":
+			here.fault("has no value", "write one in quotes, or take the line out")
+		case strings.ContainsFunc(params[name], unicode.IsControl):
+			here.fault("has control characters in its value", "take them out")
+		}
+		seen[plain] = name
+	}
+}
+
+func reservedMend(name string) string {
+	switch name {
+	case "scope":
+		return "list scopes in issuer.scopes"
+	case "client_id":
+		return "write the id in issuer.clientID"
+	default:
+		return "take it out; authParams is for others, such as {prompt: select_account}"
+	}
 }
 
 // checkIssuerURL refuses a slash at the end of a path, which Dex never has and

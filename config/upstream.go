@@ -21,6 +21,7 @@ type Upstream struct {
 	Kind           Kind     `yaml:"kind"`
 	EncodedSlash   []string `yaml:"encodedSlash"` // patterns of paths that may hold %2F, beside those of Kind
 	PathQuirks     []Quirk  `yaml:"pathQuirks"`   // what its paths may hold although servers disagree about it
+	KeepFragment   bool     `yaml:"keepFragment"` // a login brings the # of an address back
 	Identity       Identity `yaml:"identity"`
 
 	StripHeaders      []string                  `yaml:"stripHeaders"` // of requests, beside those that are always dropped

@@ -239,7 +239,7 @@ func (i *issuer) login(t *testing.T, rp *identity.RelyingParty) (identity.Princi
 // halfLogin stops when the browser is back with the issuer's answer.
 func (i *issuer) halfLogin(t *testing.T, rp *identity.RelyingParty) (identity.Login, url.Values) {
 	t.Helper()
-	l, there, err := rp.Begin(redirectURI)
+	l, there, err := rp.Begin(redirectURI, identity.BeginOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

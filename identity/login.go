@@ -19,10 +19,10 @@ import (
 	"github.com/example-org/authgate/redact"
 )
 
-// Login is what has to be remembered between Begin and Finish, by the browser
-// that began and sealed from it. The zero Login finishes nothing.
+// Login is what has to be remembered between Begin and Finish, sealed from
+// everybody. The zero Login finishes nothing.
 type Login struct {
-	State       string `json:"s"`
+	State       string `json:"s,omitempty"`
 	Nonce       string `json:"n"`
 	Verifier    string `json:"v"` // PKCE (RFC 7636)
 	RedirectURI string `json:"r"`
@@ -35,9 +35,18 @@ func (Login) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
 func (l Login) complete() bool { return l.Nonce != "" && l.Verifier != "" && l.RedirectURI != "" }
 
+// BeginOptions say how a login begins; the zero value is one like any other.
+type BeginOptions struct {
+	// State makes the state out of the rest of the login, for who keeps the login in
+	// it. Nil: it is random.
+	State func(Login) (string, error)
+
+	Prompt string // prompt of the authorization request, whatever Config.AuthParams say; empty: theirs
+}
+
 // Begin starts a login: the browser is to be sent to the URL, and to come back to
 // redirectURI.
-func (rp *RelyingParty) Begin(redirectURI string) (Login, string, error) {
+func (rp *RelyingParty) Begin(redirectURI string, o BeginOptions) (Login, string, error) {
 	p, err := rp.provider()
 	if err != nil {
 		return Login{}, "", err
@@ -45,9 +54,30 @@ func (rp *RelyingParty) Begin(redirectURI string) (Login, string, error) {
 	if _, err := httpURL(redirectURI); err != nil {
 		return Login{}, "", fmt.Errorf("the redirect URI %s %w", redact.Quoted(redirectURI), err)
 	}
-	l := Login{State: chance(), Nonce: chance(), Verifier: chance(), RedirectURI: redirectURI}
-	there := rp.oauth(p, l).AuthCodeURL(l.State, oidc.Nonce(l.Nonce), oauth2.S256ChallengeOption(l.Verifier))
-	return l, there, nil
+	l := Login{Nonce: chance(), Verifier: chance(), RedirectURI: redirectURI}
+	if l.State = chance(); o.State != nil {
+		l.State = ""
+		if l.State, err = o.State(l); err != nil {
+			return Login{}, "", fmt.Errorf("making the state of a login: %w", err)
+		}
+	}
+	params := append(rp.authParams(o.Prompt), oidc.Nonce(l.Nonce), oauth2.S256ChallengeOption(l.Verifier))
+	return l, rp.oauth(p, l).AuthCodeURL(l.State, params...), nil
+}
+
+// authParams are those that the configuration adds. The check of the configuration
+// keeps those out that Begin sets itself.
+func (rp *RelyingParty) authParams(prompt string) []oauth2.AuthCodeOption {
+	var params []oauth2.AuthCodeOption
+	for name, value := range rp.cfg.AuthParams {
+		if prompt == "" || !strings.EqualFold(name, "prompt") {
+			params = append(params, oauth2.SetAuthURLParam(name, value))
+		}
+	}
+	if prompt != "" {
+		params = append(params, oauth2.SetAuthURLParam("prompt", prompt))
+	}
+	return params
 }
 
 // Finish turns the issuer's answer, the query of the callback, into a grant.

@@ -20,7 +20,7 @@ func TestLoginSurvivesTheCookieBetweenItsHalves(t *testing.T) {
 	t.Parallel()
 	i := serve(t)
 	rp := party(t, config(i.url))
-	l, there, err := rp.Begin(redirectURI)
+	l, there, err := rp.Begin(redirectURI, identity.BeginOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestEachLoginHas256BitsOfItsOwnInEverySecret(t *testing.T) {
 	rp := party(t, config(i.url))
 	seen := map[string]bool{}
 	for range 20 {
-		l, there, err := rp.Begin(redirectURI)
+		l, there, err := rp.Begin(redirectURI, identity.BeginOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +71,7 @@ func TestScopesAreAskedForWithOpenidInAnyCase(t *testing.T) {
 	} {
 		cfg := config(i.url)
 		cfg.Scopes = scopes
-		_, there, err := party(t, cfg).Begin(redirectURI)
+		_, there, err := party(t, cfg).Begin(redirectURI, identity.BeginOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,7 +86,7 @@ func TestBadRedirectURIBeginsNothing(t *testing.T) {
 	i := serve(t)
 	rp := party(t, config(i.url))
 	for _, uri := range []string{"", "/oauth2/callback", "javascript:alert(1)", "https://", "https://u:p@x/cb", "https://x/cb#f", "https://x/%zz"} {
-		if l, there, err := rp.Begin(uri); err == nil || there != "" || l != (identity.Login{}) {
+		if l, there, err := rp.Begin(uri, identity.BeginOptions{}); err == nil || there != "" || l != (identity.Login{}) {
 			t.Errorf("%q: %q, %v", uri, there, err)
 		}
 	}
@@ -360,7 +360,7 @@ func TestBrowserThatLeftEndsItsLogin(t *testing.T) {
 	t.Parallel()
 	i := serve(t)
 	rp := party(t, config(i.url))
-	l, there, err := rp.Begin(redirectURI)
+	l, there, err := rp.Begin(redirectURI, identity.BeginOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -368,5 +368,48 @@ func TestBrowserThatLeftEndsItsLogin(t *testing.T) {
 	cancel()
 	if _, err := rp.Finish(ctx, l, i.approve(t, there)); !errors.Is(err, context.Canceled) {
 		t.Errorf("it does not tell that nobody waits: %v", err)
+	}
+}
+
+func TestTheAuthorizationRequestHasTheParametersOfTheConfiguration(t *testing.T) {
+	t.Parallel()
+	i := serve(t)
+	cfg := config(i.url)
+	cfg.AuthParams = map[string]string{"prompt": "select_account", "connector_id": "git hub&x=y"}
+	rp := party(t, cfg)
+	for prompt, want := range map[string]string{"": "select_account", "login": "login"} {
+		_, there, err := rp.Begin(redirectURI, identity.BeginOptions{Prompt: prompt})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := must(url.Parse(there)).Query()
+		if len(q["prompt"]) != 1 || q.Get("prompt") != want || q.Get("connector_id") != "git hub&x=y" {
+			t.Errorf("prompt %q: %s", prompt, there)
+		}
+	}
+	cfg.AuthParams = map[string]string{"Prompt": "consent"}
+	_, there, err := party(t, cfg).Begin(redirectURI, identity.BeginOptions{Prompt: "login"})
+	if q := must(url.Parse(there)).Query(); err != nil || q.Has("Prompt") || q.Get("prompt") != "login" {
+		t.Errorf("%s, %v", there, err)
+	}
+}
+
+func TestAStateThatCannotBeMadeBeginsNothing(t *testing.T) {
+	t.Parallel()
+	i := serve(t)
+	rp := party(t, config(i.url))
+	none := errors.New("no keys")
+	_, there, err := rp.Begin(redirectURI, identity.BeginOptions{State: func(identity.Login) (string, error) { return "", none }})
+	if !errors.Is(err, none) || there != "" {
+		t.Errorf("%q, %v", there, err)
+	}
+	l, there, err := rp.Begin(redirectURI, identity.BeginOptions{State: func(l identity.Login) (string, error) {
+		if l.State != "" || l.Nonce == "" || l.Verifier == "" || l.RedirectURI != redirectURI {
+			t.Errorf("half a login: %+v", l)
+		}
+		return "sealed+state/=", nil
+	}})
+	if err != nil || l.State != "sealed+state/=" || must(url.Parse(there)).Query().Get("state") != l.State {
+		t.Errorf("%s, %v", there, err)
 	}
 }

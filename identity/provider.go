@@ -28,9 +28,10 @@ type Config struct {
 	BackchannelURL string // where to send what is addressed to URL; empty: there
 	ClientID       string
 	ClientSecret   string
-	RootCAs        *x509.CertPool // nil: the system's
-	Scopes         []string       // openid is asked for in any case
-	GroupsClaim    string         // a top-level claim by its exact name; empty: nobody has groups
+	RootCAs        *x509.CertPool    // nil: the system's
+	Scopes         []string          // openid is asked for in any case
+	AuthParams     map[string]string // further parameters of the authorization request
+	GroupsClaim    string            // a top-level claim by its exact name; empty: nobody has groups
 	ClockSkew      time.Duration
 
 	Now          func() time.Time    // nil: time.Now

@@ -25,7 +25,7 @@ func TestNothingIsAskedBeforeRun(t *testing.T) {
 	if err := rp.Ready(); !errors.Is(err, identity.ErrNotReady) {
 		t.Errorf("Ready: %v", err)
 	}
-	if _, _, err := rp.Begin(redirectURI); !errors.Is(err, identity.ErrNotReady) {
+	if _, _, err := rp.Begin(redirectURI, identity.BeginOptions{}); !errors.Is(err, identity.ErrNotReady) {
 		t.Errorf("Begin: %v", err)
 	}
 	if _, err := rp.Finish(t.Context(), identity.Login{}, nil); !errors.Is(err, identity.ErrNotReady) {
@@ -132,7 +132,7 @@ func TestMovedEndpointIsFollowedWithoutRestart(t *testing.T) {
 		i.document = func(d map[string]any) { d["authorization_endpoint"] = i.url + "/authorize" }
 	})
 	rp.Look(t.Context())
-	_, there, err := rp.Begin(redirectURI)
+	_, there, err := rp.Begin(redirectURI, identity.BeginOptions{})
 	if err != nil || !strings.HasPrefix(there, i.url+"/authorize?") {
 		t.Errorf("%s, %v", there, err)
 	}
@@ -234,7 +234,7 @@ func TestBackchannelTakesDiscoveryKeysAndTokensAndNothingElse(t *testing.T) {
 			cfg := config(front)
 			cfg.BackchannelURL = back.URL + path
 			rp := party(t, cfg)
-			_, there, err := rp.Begin(redirectURI)
+			_, there, err := rp.Begin(redirectURI, identity.BeginOptions{})
 			if err != nil || !strings.HasPrefix(there, front+"/auth?") {
 				t.Errorf("the browser is sent to %s, %v", there, err)
 			}

@@ -23,6 +23,10 @@ const (
 	// a key fetch after its first caller has left.
 	keyFetchTimeout = attemptTimeout + 5*time.Second
 
+	// maxConnections to one host of the issuer: all logins and renewals that go on at a
+	// time, each of which waits for its own at most attemptTimeout, and some for keys.
+	maxConnections = 64
+
 	// maxAnswer is some twenty times the largest answer there is to expect: the
 	// tokens of somebody in a thousand teams.
 	maxAnswer = 1 << 20
@@ -49,6 +53,7 @@ func newTransport(cfg Config) *http.Transport {
 		MaxResponseHeaderBytes: 64 << 10,
 		IdleConnTimeout:        90 * time.Second,
 		MaxIdleConnsPerHost:    4,
+		MaxConnsPerHost:        maxConnections,
 		ForceAttemptHTTP2:      true, // a TLSClientConfig of one's own turns it off
 	}
 }

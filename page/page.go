@@ -1,11 +1,13 @@
 // Package page draws what authgate itself shows in a browser. It gets a struct
 // and returns bytes: it knows no request, no session and no policy. Everything
-// is escaped by html/template, needs no script and no other file, and works
+// is escaped by html/template, needs no script (one page has one, and does without)
+// and no other file, and works
 // under the Content-Security-Policy that [Set.Policy] gives.
 package page
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
@@ -70,6 +72,7 @@ type Denied struct {
 	Path     string
 	ID       string
 	SignOut  string // URL
+	Another  string // URL of a login as somebody else
 }
 
 // SignOut asks whether to end the session.
@@ -83,6 +86,7 @@ type SignOut struct {
 // SignedOut says that the session has ended, and what has not.
 type SignedOut struct {
 	Again     Link
+	Another   string // URL of a login as somebody else
 	IssuerToo bool
 
 	Hosts  []HostSession // at which the browser may have had a session; empty: this one alone
@@ -113,9 +117,30 @@ func (s *Set) SignOut(o SignOut) ([]byte, error) { return s.render("signout.html
 // SignedOut draws the page that says that a session has ended.
 func (s *Set) SignedOut(o SignedOut) ([]byte, error) { return s.render("signedout.html", o) }
 
-// Onward draws a page that goes on to another by itself, without a redirect: what
-// it asks for comes from this site, and not from whoever sent the browser here.
-func (s *Set) Onward(to Link) ([]byte, error) { return s.render("onward.html", to) }
+// Onward goes on to another page.
+type Onward struct {
+	Link         // where to, and why
+	Stay    bool // once the user has read it; else by itself
+	Keep    bool // a script keeps the fragment of this address on the way there
+	Restore bool // a script adds what Keep has kept
+	Nonce   string
+}
+
+// Scripted reports whether the page has a script.
+func (o Onward) Scripted() bool { return o.Keep || o.Restore }
+
+// Onward draws a page that goes on to another, without a redirect: what it asks for
+// comes from this site, and not from the one that sent the browser here. It gives
+// the Content-Security-Policy of the page, which may have a script.
+func (s *Set) Onward(o Onward) (html []byte, policy string, err error) {
+	policy = s.policy
+	if o.Scripted() {
+		o.Nonce = rand.Text()
+		policy += "; script-src 'nonce-" + o.Nonce + "'"
+	}
+	html, err = s.render("onward.html", o)
+	return html, policy, err
+}
 
 // Portal draws the list of upstreams.
 func (s *Set) Portal(p Portal) ([]byte, error) { return s.render("portal.html", p) }

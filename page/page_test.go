@@ -26,13 +26,19 @@ func draw(t *testing.T) map[string]string {
 		}
 	}
 	keep("problem")(set.Problem(page.Problem{Status: 502, Title: evil, Detail: evil, ID: "id-1", Next: page.Link{Text: "Start again", URL: "/oauth2/start"}}))
-	keep("denied")(set.Denied(page.Denied{Who: evil, Groups: []string{evil}, Admitted: []string{"example-org:argo"}, Rule: "policy.csv:3", Upstream: "argocd", Method: "GET", Path: "/x", ID: "id-1", SignOut: "/oauth2/sign_out"}))
+	keep("denied")(set.Denied(page.Denied{Who: evil, Groups: []string{evil}, Admitted: []string{"example-org:argo"}, Rule: "policy.csv:3", Upstream: "argocd", Method: "GET", Path: "/x", ID: "id-1", SignOut: "/oauth2/sign_out", Another: "/oauth2/start"}))
 	keep("sign out")(set.SignOut(page.SignOut{Who: evil, Action: "/oauth2/sign_out", ReturnTo: `/"><x>`}))
 	keep("signed out")(set.SignedOut(page.SignedOut{Again: page.Link{Text: evil, URL: "/oauth2/start"}}))
 	keep("signed out everywhere")(set.SignedOut(page.SignedOut{Again: page.Link{Text: evil, URL: "/oauth2/start"}, IssuerToo: true}))
-	keep("onward")(set.Onward(page.Link{Text: evil, URL: `/"><x>?a=<script>&b='"`}))
+	keep("onward")(onward(set, page.Onward{Link: page.Link{Text: evil, URL: `/"><x>?a=<script>&b='"`}}))
+	keep("onward, and stays")(onward(set, page.Onward{Link: page.Link{Text: evil, URL: `/"><x>?a=<script>&b='"`}, Stay: true}))
 	keep("portal")(set.Portal(page.Portal{Who: evil, Groups: []string{evil}, Upstreams: []page.Link{{Text: evil, URL: "https://argo-cd.example.com/"}}}))
 	return pages
+}
+
+func onward(set *page.Set, o page.Onward) ([]byte, error) {
+	html, _, err := set.Onward(o)
+	return html, err
 }
 
 func TestNothingThatIsShownBecomesMarkup(t *testing.T) {
@@ -93,12 +99,47 @@ func TestAPageThatGoesOnKeepsTheAddressWhole(t *testing.T) {
 		"https://dex.example.com/logout?client_id=authgate": "https://dex.example.com/logout?client_id=authgate",
 		"javascript:alert(1)":                               "#ZgotmplZ", // nobody asks for it; no script may come of it
 	} {
-		html, err := set.Onward(page.Link{Text: "x", URL: to})
+		html, err := onward(set, page.Onward{Link: page.Link{Text: "x", URL: to}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(string(html), `content="0;url=`+want+`"`) || !strings.Contains(string(html), `href="`+want+`"`) {
 			t.Errorf("%s, want %s:\n%s", to, want, html)
+		}
+	}
+}
+
+// Of all pages this is the one with a script. Who has none goes on all the same.
+func TestAPageThatKeepsAFragmentRunsOneScriptThatItsPolicyAllows(t *testing.T) {
+	t.Parallel()
+	set, err := page.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	nonces := map[string]bool{}
+	for name, o := range map[string]page.Onward{
+		"keep": {Keep: true}, "restore": {Restore: true}, "restore, and stay": {Restore: true, Stay: true},
+	} {
+		o.Link = page.Link{Text: "x", URL: `/oauth2/start?rd=%2F&a="</script><script>alert(1)`}
+		html, policy, err := set.Onward(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(html), `<script nonce="`)
+		nonce, _, _ := strings.Cut(rest, `"`)
+		if len(nonce) < 22 || nonces[nonce] || policy != set.Policy()+"; script-src 'nonce-"+nonce+"'" {
+			t.Errorf("%s: nonce %q, policy %q", name, nonce, policy)
+		}
+		nonces[nonce] = true
+		if strings.Count(string(html), "<script") != 1 {
+			t.Errorf("%s:\n%s", name, html)
+		}
+		if outside := strings.Contains(string(html), `<meta http-equiv="refresh"`) && !strings.Contains(string(html), `<noscript><meta http-equiv="refresh"`); outside {
+			t.Errorf("%s: it goes on before its script has run:\n%s", name, html)
+		}
+		_, without, _ := strings.Cut(string(html), "<noscript><p>")
+		if without, _, _ = strings.Cut(without, "</noscript>"); !strings.Contains(without, `<a href="/oauth2/start?rd=`) {
+			t.Errorf("%s: no way on without scripts:\n%s", name, html)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package proxy
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -133,17 +132,35 @@ func acceptsHTML(accept []string) bool {
 // toLogin sends a browser to log in and back to where it was.
 func (p *Proxy) toLogin(x *exchange) {
 	here := withQuery(x.path.String(), x.r.URL.RawQuery)
-	if p.withheld(x, x.sessionErr) {
-		p.goOn(x, p.returnTo(here), "Looking whether you are signed in.")
-		return
+	start := p.startURL(here)
+	if x.again {
+		start = p.restartURL(here)
 	}
-	x.redirect(http.StatusFound, p.startURL(here))
+	switch {
+	case x.route != nil && x.route.config.KeepFragment:
+		p.keepFragment(x, start)
+	case p.withheld(x, x.sessionErr):
+		if strings.HasPrefix(here, "//") { // which begins another host
+			here = "/"
+		}
+		p.goOn(x, here, "Looking whether you are signed in.")
+	default:
+		x.redirect(http.StatusFound, start)
+	}
 }
 
-func (p *Proxy) startURL(rd string) string {
-	return p.prefix + "/start?rd=" + url.QueryEscape(rd)
+// ownFragment stands in every redirect to another host: a browser appends the
+// fragment of the page that it comes from to an address that has none (RFC 9110,
+// 10.2.2), and would show the other host's scripts and logs where somebody was. It
+// may come back at the end of a login that asks for nothing, and is the start page
+// to those dashboards that route by it.
+const ownFragment = "#/"
+
+func (x *exchange) redirectAway(status int, location string) {
+	x.redirect(status, location+ownFragment)
 }
 
+// redirect is for addresses of this host, and for who has no fragment.
 func (x *exchange) redirect(status int, location string) {
 	x.w.Header().Set("Location", location)
 	x.w.WriteHeader(status)
@@ -155,7 +172,7 @@ func (p *Proxy) deniedPage(x *exchange) ([]byte, error) {
 	return p.pages.Denied(page.Denied{
 		Who: displayName(who), Groups: who.Groups, Admitted: admitted, More: more, Rule: x.rule(),
 		Upstream: x.route.name, Method: x.r.Method, Path: x.path.String(),
-		ID: x.id, SignOut: p.prefix + "/sign_out",
+		ID: x.id, SignOut: p.signOutURL(p.backTo(x)), Another: p.anotherURL(p.backTo(x)),
 	})
 }
 
@@ -175,6 +192,11 @@ func (p *Proxy) problemPage(x *exchange) ([]byte, error) {
 // writePage sends what package page drew, or problem+json where it could not: a
 // mistake there, whose tests draw every page.
 func (p *Proxy) writePage(x *exchange, status int, html []byte, err error) {
+	p.writePageUnder(x, status, html, p.pages.Policy(), err)
+}
+
+// writePageUnder is writePage with another Content-Security-Policy.
+func (p *Proxy) writePageUnder(x *exchange, status int, html []byte, policy string, err error) {
 	if err != nil {
 		p.log.Error("page not drawn", "id", x.id, "request_id", x.requestID, "error", err)
 		if x.refusal == nil {
@@ -185,7 +207,7 @@ func (p *Proxy) writePage(x *exchange, status int, html []byte, err error) {
 	}
 	h := x.w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", formsTo(p.pages.Policy(), x.formsTo))
+	h.Set("Content-Security-Policy", formsTo(policy, x.formsTo))
 	challenge(h, status, x.brought.bearer)
 	x.w.send(status, html)
 }

@@ -1,14 +1,22 @@
 package proxy
 
 import (
+	"cmp"
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/page"
 	"github.com/example-org/authgate/session"
 )
+
+// maxExchanges bounds the codes that are exchanged at a time: each holds connections
+// of the browser and to the issuer, for as long as the issuer takes.
+const maxExchanges = 32
 
 // callback finishes a login: the issuer has sent the browser back.
 func (p *Proxy) callback(x *exchange) bool {
@@ -17,14 +25,16 @@ func (p *Proxy) callback(x *exchange) bool {
 		return x.refuse(http.StatusMethodNotAllowed, "bad_method", "Sign in with a browser.", nil)
 	}
 	answer := x.r.URL.Query()
-	begun, err := p.takeLogin(x, answer.Get("state"))
+	begun, err := p.pendingOf(x, answer.Get("state"))
 	if err != nil {
-		return p.unknownLogin(x, err)
+		return p.unknownLogin(x, begun.Return, err)
 	}
-	grant, err := p.issuer.Finish(x.r.Context(), begun.Login, answer)
+	if s, ok := p.signedInHere(x); ok && p.replaces(s, begun) {
+		return p.signedInAlready(x, s, http.StatusSeeOther, begun.Return)
+	}
+	grant, err := p.exchangeCode(x.r.Context(), begun, answer)
 	if err != nil {
-		result, refusal := refusalOfLogin(err)
-		return p.loginFailed(x, result, refusal, begun.ReturnTo)
+		return p.notExchanged(x, begun, err)
 	}
 	// Always a session with an id of its own, whatever cookie came along: none that
 	// somebody planted before the login is worth anything after it.
@@ -33,20 +43,68 @@ func (p *Proxy) callback(x *exchange) bool {
 		result, refusal := refusalOfSession(err)
 		p.log.Error("session not kept", "id", x.id, "request_id", x.requestID,
 			"sub", grant.Principal.Subject, "groups", len(grant.Principal.Groups), "result", result, "error", err)
-		return p.loginFailed(x, result, refusal, begun.ReturnTo)
+		return p.loginFailed(x, result, refusal, begun.Return)
 	}
 	if s.LeftOut > 0 {
 		p.log.Warn("groups that the policy does not name did not fit into the session", "id", x.id, "request_id", x.requestID,
 			"sub", s.Principal.Subject, "kept", len(s.Principal.Groups), "left_out", s.LeftOut, "mend", mendTooLarge)
 	}
+	p.countTry(x, begun, s)
 	x.session, x.standing = s, x.state.standingOf(s)
 	x.event, x.outcome = audit.Login, audit.Allow
 	p.metrics.logins.WithLabelValues("ok").Inc()
-	if p.strict() { // the cookie would not go with a redirect of a chain that the issuer began
-		return p.goOn(x, begun.ReturnTo, "You are signed in.")
+	return p.comeBack(x, http.StatusFound, begun.Return)
+}
+
+var (
+	errBusy  = errors.New("as many codes are exchanged as may be at a time")
+	errSpent = errors.New("the login was finished already: a state is good for one callback")
+)
+
+// exchangeCode uses a state up and asks the issuer what its code is worth. Where
+// there is no room the state stays good.
+func (p *Proxy) exchangeCode(ctx context.Context, begun pending, answer url.Values) (identity.Grant, error) {
+	select {
+	case p.exchanges <- struct{}{}:
+		defer func() { <-p.exchanges }()
+	default:
+		return identity.Grant{}, errBusy
 	}
-	x.redirect(http.StatusFound, begun.ReturnTo)
-	return true
+	first, err := p.spent.Spend(ctx, begun.Login.Verifier, begun.Begun, loginLifetime)
+	switch {
+	case err != nil:
+		return identity.Grant{}, fmt.Errorf("using a state up: %w", err)
+	case !first:
+		return identity.Grant{}, errSpent
+	}
+	return p.issuer.Finish(ctx, begun.Login, answer)
+}
+
+// notExchanged answers a callback of this browser that brings no grant.
+func (p *Proxy) notExchanged(x *exchange, begun pending, why error) bool {
+	switch {
+	case errors.Is(why, errBusy):
+		return p.loginFailed(x, "busy", Refusal{
+			Status: http.StatusServiceUnavailable, Code: "logins_busy",
+			Detail: "Too many people are signing in right now. Load this page again in a moment.",
+		}, begun.Return)
+	case errors.Is(why, errSpent):
+		return p.unknownLogin(x, begun.Return, why)
+	case errors.Is(why, session.ErrStoreDown):
+		result, refusal := refusalOfSession(why)
+		return p.loginFailed(x, result, refusal, begun.Return)
+	}
+	if s, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.secure()); err == nil && p.replaces(s, begun) {
+		return p.signedInAlready(x, s, http.StatusSeeOther, begun.Return)
+	}
+	result, refusal := refusalOfLogin(why)
+	return p.loginFailed(x, result, refusal, begun.Return)
+}
+
+// replaces reports whether a session is what a login was begun for: another tab has
+// made it meanwhile.
+func (p *Proxy) replaces(s session.Session, begun pending) bool {
+	return !begun.mustLogIn() && !s.Begun.Before(begun.Begun)
 }
 
 const mendTooLarge = "keep sessions in Redis (session.store: redis), or let the issuer send fewer groups (the teams filter of its connector)"
@@ -54,32 +112,41 @@ const mendTooLarge = "keep sessions in Redis (session.store: redis), or let the 
 // unknownLogin answers a callback that finishes no login: the back button, a
 // bookmark, another tab that was faster, or a login of somebody else's. Where the
 // browser has a session none of them is a reason to trouble anybody.
-func (p *Proxy) unknownLogin(x *exchange, why error) bool {
+func (p *Proxy) unknownLogin(x *exchange, to returnPath, why error) bool {
 	s, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.secure())
 	switch {
 	case err == nil:
-		x.session, x.standing = s, x.state.standingOf(s)
-		x.event, x.outcome, x.reason = audit.Request, audit.Allow, "signed_in_already"
-		x.redirect(http.StatusSeeOther, "/")
-		return true
+		return p.signedInAlready(x, s, http.StatusSeeOther, to)
 	case p.withheld(x, err):
 		x.event, x.outcome = audit.Request, audit.ToLogin
-		return p.goOn(x, p.prefix+"/callback", "Looking whether you are signed in.")
+		again := p.prefix + "/callback"
+		if to.URL != "" {
+			again += "?" + url.Values{"state": {x.r.URL.Query().Get("state")}}.Encode()
+		}
+		return p.goOn(x, again, "Looking whether you are signed in.")
 	default:
 		return p.loginFailed(x, "state", Refusal{
 			Status: http.StatusBadRequest, Code: "login_unknown", Cause: why,
 			Detail: "This login was begun in another browser, was finished already, or is too old. If it happens each time, your browser does not keep the cookies of this site.",
-		}, "/")
+		}, to)
 	}
+}
+
+// signedInAlready leads somebody back who has a session, of another tab perhaps.
+func (p *Proxy) signedInAlready(x *exchange, s session.Session, status int, to returnPath) bool {
+	x.session, x.standing = s, x.state.standingOf(s)
+	x.event, x.outcome, x.reason = audit.Request, audit.Allow, "signed_in_already"
+	to.URL = cmp.Or(to.URL, "/")
+	return p.comeBack(x, status, to)
 }
 
 // loginFailed refuses a callback. The page offers to start again rather than
 // doing so by itself: a login that fails each time must not become a loop.
-func (p *Proxy) loginFailed(x *exchange, result string, f Refusal, rd string) bool {
+func (p *Proxy) loginFailed(x *exchange, result string, f Refusal, to returnPath) bool {
 	p.metrics.logins.WithLabelValues(result).Inc()
 	p.log.Warn("login failed", "id", x.id, "request_id", x.requestID, "result", result, "error", f.Cause)
 	f.Cause = nil // said already
-	f.Next = page.Link{Text: "Start again", URL: p.startURL(rd)}
+	f.Next = page.Link{Text: "Start again", URL: p.startURL(cmp.Or(to.URL, "/"))}
 	x.refusal = &f
 	return false
 }
@@ -137,27 +204,4 @@ func refusalOfSession(err error) (result string, f Refusal) {
 			Detail: "You could not be signed in. Show the id below to whoever runs this service: the log says why.",
 		}
 	}
-}
-
-// takeLogin finds the login that a callback finishes, and forgets it: whatever
-// comes of it, it is used up.
-func (p *Proxy) takeLogin(x *exchange, state string) (pending, error) {
-	secure := x.client.secure()
-	if len(state) < stateInName {
-		return pending{}, identity.ErrStateMismatch
-	}
-	name := p.loginCookie(state, secure)
-	sealed, err := session.Find(x.r.Header, name)
-	if err != nil {
-		return pending{}, errors.New("no login cookie for this state")
-	}
-	setLoginCookie(x.w, name, "", -1, secure)
-	var begun pending
-	if err := p.logins.Open(name, sealed, &begun); err != nil {
-		return pending{}, err
-	}
-	if age := x.begun.Sub(begun.Begun); age > loginLifetime || age < -loginLifetime {
-		return pending{}, errors.New("the login was begun too long ago")
-	}
-	return begun, nil
 }

@@ -48,14 +48,18 @@ func TestABackButtonOrBookmarkOfACallbackLeadsToTheStartPageInASession(t *testin
 	g := newGate(t, nil)
 	state, cookie := g.begin("/applications")
 	mine := sessionOf(g.callback("alice", state, cookie))
-	for name, res := range map[string]*http.Response{
-		"back button":                 g.callback("alice", state, mine),
-		"bookmark":                    g.do("GET", own+"/callback", mine, browser),
-		"bookmark of a refused login": g.do("GET", own+"/callback?error=access_denied&state="+state, mine, browser),
+	for name, c := range map[string]struct {
+		res *http.Response
+		to  string
+	}{
+		"back button":                 {g.callback("alice", state, mine), "/applications"},
+		"bookmark":                    {g.do("GET", own+"/callback", mine, browser), "/"},
+		"bookmark of another release": {g.callback("alice", "2f6vT0Kd1rW5bq9", mine), "/"},
+		"bookmark of a refused login": {g.do("GET", own+"/callback?error=access_denied&state="+url.QueryEscape(state), mine, browser), "/applications"},
 	} {
-		expect(t, name, res, http.StatusSeeOther)
-		if got := res.Header.Get("Location"); got != "/" || sessionOf(res) != nil {
-			t.Errorf("%s: to %q, %q", name, got, res.Cookies())
+		expect(t, name, c.res, http.StatusSeeOther)
+		if got := c.res.Header.Get("Location"); got != c.to || sessionOf(c.res) != nil {
+			t.Errorf("%s: to %q, %q", name, got, c.res.Cookies())
 		}
 	}
 	all := g.records()

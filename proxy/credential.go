@@ -85,7 +85,7 @@ func (p *Proxy) showOwnToken(x *exchange) bool {
 }
 
 func (p *Proxy) noOwnToken(x *exchange, why error) bool {
-	x.sessionErr, x.outcome = why, audit.Refuse
+	x.sessionErr, x.outcome, x.again = why, audit.Refuse, true
 	x.session = session.Session{} // or the page would call somebody by name whose session is over
 	return p.refuseNobody(x)
 }

@@ -29,6 +29,7 @@ type exchange struct {
 
 	session    session.Session // zero: nobody
 	sessionErr error           // why nobody, for the log
+	again      bool            // there is a session, and only another login helps
 
 	credentialErr error  // why what was brought is not accepted; nil: it is, or there is none
 	shown         string // the token that the upstream is shown; empty: none

@@ -49,3 +49,6 @@ var Ring = (*alarm).ring
 
 // DropBelieved takes from a header what only a proxy may say.
 var DropBelieved = dropBelieved
+
+// SpendBy has something else remember which states were used.
+func SpendBy(p *Proxy, s spender) { p.spent = s }

@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -68,21 +69,40 @@ type fakeIssuer struct {
 	ready   error
 	refresh session.Ask
 	logout  func(raw string) (identity.Logout, error)
-	signOut string // end_session_endpoint; empty: none
+	signOut string        // end_session_endpoint; empty: none
+	begin   func()        // called for each login; nil: nothing is
+	asked   atomic.Int64  // codes
+	slow    chan struct{} // answers wait for it to be closed; nil: they do not
 }
 
 func (f *fakeIssuer) Ready() error { return f.ready }
 func (f *fakeIssuer) Up() bool     { return f.ready == nil }
 
-func (f *fakeIssuer) Begin(redirectURI string) (identity.Login, string, error) {
+func (f *fakeIssuer) Begin(redirectURI string, o identity.BeginOptions) (identity.Login, string, error) {
 	if f.ready != nil {
 		return identity.Login{}, "", f.ready
 	}
-	l := identity.Login{State: rand.Text(), RedirectURI: redirectURI}
-	return l, "https://dex.example.com/auth?" + url.Values{"state": {l.State}, "redirect_uri": {redirectURI}}.Encode(), nil
+	if f.begin != nil {
+		f.begin()
+	}
+	l := identity.Login{Verifier: rand.Text(), RedirectURI: redirectURI}
+	state, err := o.State(l)
+	if err != nil {
+		return identity.Login{}, "", err
+	}
+	l.State = state
+	asked := url.Values{"state": {l.State}, "redirect_uri": {redirectURI}}
+	if o.Prompt != "" {
+		asked.Set("prompt", o.Prompt)
+	}
+	return l, "https://dex.example.com/auth?" + asked.Encode(), nil
 }
 
 func (f *fakeIssuer) Finish(_ context.Context, l identity.Login, callback url.Values) (identity.Grant, error) {
+	f.asked.Add(1)
+	if f.slow != nil {
+		<-f.slow
+	}
 	switch {
 	case callback.Get("state") != l.State:
 		return identity.Grant{}, identity.ErrStateMismatch

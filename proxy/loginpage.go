@@ -57,12 +57,15 @@ func (p *Proxy) leadBack(x *exchange, shown loginPage, of *upstream) bool {
 	if shown.returns != "" {
 		rd = p.returnTo(x.sameOriginPath(x.r.URL.Query().Get(shown.returns)))
 	}
-	if p.triesOf(x).count >= maxBack {
-		if _, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.secure()); err == nil {
-			return p.notTaken(x, of.name, rd)
-		}
+	_, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.secure())
+	switch {
+	case err != nil:
+		x.redirect(http.StatusFound, p.startURL(rd))
+	case p.triesOf(x).count >= maxBack:
+		return p.notTaken(x, of.name, rd)
+	default:
+		x.redirect(http.StatusFound, p.restartURL(rd))
 	}
-	x.redirect(http.StatusFound, p.startURL(rd))
 	return true
 }
 

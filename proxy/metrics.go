@@ -102,7 +102,7 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 		m.granted[u.name] = differences.WithLabelValues(u.name, "granted")
 		m.revoked[u.name] = differences.WithLabelValues(u.name, "revoked")
 	}
-	for _, result := range []string{"ok", "denied", "state", "unreachable", "too_large", "store_down", "error"} {
+	for _, result := range []string{"ok", "denied", "state", "unreachable", "too_large", "store_down", "busy", "error"} {
 		m.logins.WithLabelValues(result) // rate() misses a counter's first step
 	}
 	m.reloads.WithLabelValues("error")

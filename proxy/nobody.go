@@ -47,6 +47,9 @@ func (p *Proxy) refuseNobody(x *exchange) bool {
 		}
 		if wantsPage(x.r) { // for whom a redirect is no way: what was sent would be lost unsaid
 			x.refusal.Next = page.Link{Text: "Sign in", URL: p.startURL(p.backTo(x))}
+			if x.again {
+				x.refusal.Next.URL = p.restartURL(p.backTo(x))
+			}
 		}
 		return false
 	}
@@ -56,7 +59,7 @@ func (p *Proxy) refuseNobody(x *exchange) bool {
 // one of this very origin that sent the form.
 func (p *Proxy) backTo(x *exchange) string {
 	if reads(x.r.Method) {
-		return p.returnTo(withQuery(x.path.String(), x.r.URL.RawQuery))
+		return withQuery(x.path.String(), x.r.URL.RawQuery)
 	}
 	if !x.refererIsOwn() {
 		return "/"

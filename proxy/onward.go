@@ -28,7 +28,19 @@ func (p *Proxy) withheld(x *exchange, why error) bool {
 // goOn has a page of ours open an address, which is authgate's own or of an
 // upstream on the same host, or the issuer's.
 func (p *Proxy) goOn(x *exchange, to, why string) bool {
-	html, err := p.pages.Onward(page.Link{Text: why, URL: to})
-	p.writePage(x, http.StatusOK, html, err)
+	return p.writeOnward(x, page.Onward{Link: page.Link{Text: why, URL: to}})
+}
+
+func (p *Proxy) writeOnward(x *exchange, o page.Onward) bool {
+	html, policy, err := p.pages.Onward(o)
+	p.writePageUnder(x, http.StatusOK, html, policy, err)
 	return true
+}
+
+// keepFragment begins a login by a page that first has the browser keep what stands
+// behind the # of its address: no server is told that, and the way through the
+// issuer loses it. The page is of this site, so that a cookie that was withheld goes
+// with what it asks for.
+func (p *Proxy) keepFragment(x *exchange, start string) bool {
+	return p.writeOnward(x, page.Onward{Link: page.Link{Text: "You are being signed in.", URL: start}, Keep: true})
 }

@@ -31,11 +31,16 @@ import (
 type issuer interface {
 	Ready() error
 	Up() bool
-	Begin(redirectURI string) (identity.Login, string, error)
+	Begin(redirectURI string, o identity.BeginOptions) (identity.Login, string, error)
 	Finish(ctx context.Context, login identity.Login, callback url.Values) (identity.Grant, error)
 	Refresh(ctx context.Context, g identity.Grant) (identity.Grant, error)
 	ReadLogout(ctx context.Context, raw string) (identity.Logout, error)
 	SignOutURL(g identity.Grant, back string) string
+}
+
+// spender remembers what may be used once: [session.Spent] or [session.Redis].
+type spender interface {
+	Spend(ctx context.Context, secret string, made time.Time, keep time.Duration) (first bool, err error)
 }
 
 // Options are the parts that a Proxy is made of.
@@ -71,8 +76,9 @@ type Proxy struct {
 	bearers  bearers
 	jar      *session.Jar
 	sessions *session.Keeper
-	logins   *session.Sealer
-	chains   *session.Box // sign-outs on their way over the hosts
+	logins   *session.Sealer // seals those under way, as states
+	spent    spender         // states
+	chains   *session.Box    // sign-outs on their way over the hosts
 	pages    *page.Set
 	audit    *audit.Writer
 	records  *audit.Queue // nil: records do not wait
@@ -80,6 +86,7 @@ type Proxy struct {
 	log      *slog.Logger
 	now      func() time.Time
 
+	exchanges  chan struct{} // of codes, as many as may be at a time
 	confirming confirming
 	alarm      alarm
 	overloaded func(context.Context) bool // nil: never
@@ -110,10 +117,15 @@ func New(o Options) (*Proxy, error) {
 		return nil, err
 	}
 	p := &Proxy{
-		issuer: o.Issuer, bearers: o.Bearers, logins: o.Keys.Sealer("login"), chains: o.Keys.Box("sign-out"), pages: pages, audit: o.Audit, records: o.AuditQueue, log: o.Log, now: o.Now,
+		issuer: o.Issuer, bearers: o.Bearers, logins: o.Keys.SealerUpTo("login", maxState), chains: o.Keys.Box("sign-out"), pages: pages, audit: o.Audit, records: o.AuditQueue, log: o.Log, now: o.Now,
+		spent:      session.NewSpent(maxSpent, o.Now),
+		exchanges:  make(chan struct{}, maxExchanges),
 		confirming: (*policy.Snapshot).Confirm,
 		overloaded: o.Overloaded,
 		config:     o.Config, prefix: o.Config.PathPrefix,
+	}
+	if o.Redis != nil {
+		p.spent = o.Redis
 	}
 	p.keepSessions(o)
 	for i := range o.Config.Upstreams {

@@ -65,7 +65,7 @@ func (p *Proxy) askToSignOut(x *exchange) bool {
 	case errors.Is(x.sessionErr, session.ErrStale), errors.Is(x.sessionErr, session.ErrStoreDown):
 		// Somebody may well be signed in: the button is for them, too.
 	default:
-		return p.signedOut(x)
+		return p.signedOut(x, x.r.URL.Query().Get("rd"))
 	}
 	rd := x.r.URL.Query().Get("rd")
 	if rd != "" {
@@ -118,7 +118,7 @@ func (p *Proxy) endSession(x *exchange) bool {
 		x.redirect(http.StatusSeeOther, rd)
 		return true
 	}
-	return p.signedOut(x)
+	return p.signedOut(x, "/")
 }
 
 // endEverywhere takes the session out of the store also when the browser does not
@@ -167,9 +167,11 @@ func (p *Proxy) leave(x *exchange, to string) bool {
 	return true
 }
 
-func (p *Proxy) signedOut(x *exchange) bool {
+// signedOut says so, and offers a login that comes back to rd.
+func (p *Proxy) signedOut(x *exchange, rd string) bool {
+	rd = p.returnTo(rd)
 	html, err := p.pages.SignedOut(page.SignedOut{
-		Again: page.Link{Text: "Sign in again", URL: p.startURL("/")}, IssuerToo: p.issuerSignOut(x, identity.Grant{}) != "",
+		Again: page.Link{Text: "Sign in again", URL: p.startURL(rd)}, Another: p.anotherURL(rd), IssuerToo: p.issuerSignOut(x, identity.Grant{}) != "",
 	})
 	p.writePage(x, http.StatusOK, html, err)
 	return true

@@ -178,7 +178,10 @@ func (p *Proxy) chainDone(x *exchange, c chain) bool {
 		x.redirect(http.StatusSeeOther, to)
 		return true
 	}
-	shown := page.SignedOut{Again: page.Link{Text: "Sign in again", URL: p.startURL(cmp.Or(c.ReturnTo, "/"))}, IssuerToo: to != "", Onward: to}
+	back := cmp.Or(c.ReturnTo, "/")
+	shown := page.SignedOut{
+		Again: page.Link{Text: "Sign in again", URL: p.startURL(back)}, Another: p.anotherURL(back), IssuerToo: to != "", Onward: to,
+	}
 	for i, found := range c.Found {
 		shown.Hosts = append(shown.Hosts, page.HostSession{Host: c.Hosts[i], State: chainWords[found]})
 	}

@@ -70,7 +70,7 @@ func (p *parts) readIssuer(absent absent) error {
 	pool, noPool := p.readCAs("issuer.caFile", c.CAFile)
 	p.issuer = identity.Config{
 		URL: c.URL, BackchannelURL: c.BackchannelURL, ClientID: id, ClientSecret: secret, RootCAs: pool,
-		Scopes: scopesOf(c), GroupsClaim: c.GroupsClaim, ClockSkew: time.Duration(c.ClockSkew),
+		Scopes: scopesOf(c), AuthParams: c.AuthParams, GroupsClaim: c.GroupsClaim, ClockSkew: time.Duration(c.ClockSkew),
 	}
 	return errors.Join(absent.or(noID), absent.or(noSecret), absent.or(noPool))
 }
