@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -33,6 +34,7 @@ type Server struct {
 	groups []string
 	key    *ecdsa.PrivateKey
 	http   *httptest.Server
+	page   atomic.Pointer[http.HandlerFunc] // what browsers are shown; nil: nothing
 }
 
 // Start serves until Close. Everybody who signs in is in the groups.
@@ -49,6 +51,14 @@ func Start(groups ...string) (*Server, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/", about)
 	mux.HandleFunc("POST /token", s.token)
+	mux.HandleFunc("GET /auth", func(w http.ResponseWriter, r *http.Request) {
+		page := s.page.Load()
+		if page == nil {
+			http.NotFound(w, r)
+			return
+		}
+		(*page)(w, r)
+	})
 	s.http = httptest.NewServer(mux)
 	about.SetIssuer(s.URL())
 	return s, nil
@@ -56,6 +66,15 @@ func Start(groups ...string) (*Server, error) {
 
 // URL is the issuer's name.
 func (s *Server) URL() string { return s.http.URL }
+
+// Show answers the authorization requests of browsers from now on.
+func (s *Server) Show(page http.HandlerFunc) { s.page.Store(&page) }
+
+// Back is where an authorization request is answered, with the code of who signs in.
+func Back(asked *http.Request, who string) string {
+	q := asked.URL.Query()
+	return q.Get("redirect_uri") + "?" + url.Values{"state": {q.Get("state")}, "code": {q.Get("nonce") + " " + who}}.Encode()
+}
 
 // Close stops serving and waits for that.
 func (s *Server) Close() { s.http.Close() }

@@ -27,6 +27,7 @@ var requirements = []requirement{
 	{[]string{"haproxy"}, []string{"haproxy"}, "it stands for the load balancer while authgate restarts"},
 	{[]string{"wrk"}, []string{"wrk"}, "it drives the benchmark"},
 	{[]string{"redis-server"}, []string{"redis-server"}, "sessions are kept in it"},
+	{[]string{"chromium"}, []string{"chromium"}, "what only a browser does is tried in it"},
 	{[]string{"etcd"}, []string{"etcd-server"}, "the API server of Kubernetes keeps its objects in it"},
 	{[]string{"redis-sentinel"}, []string{"redis-sentinel"}, "it makes a replica of redis the master, and sessions go on"},
 }

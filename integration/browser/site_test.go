@@ -1,0 +1,178 @@
+package browser_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/example-org/authgate/integration/issuer"
+	"github.com/example-org/authgate/integration/program"
+)
+
+var binary string // set by TestMain, never after
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "authgate-browser-")
+		if err == nil {
+			defer os.RemoveAll(dir) // a temporary folder
+			binary, err = program.Authgate(dir)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+const settings = `
+listen: LISTEN
+adminListen: ADMIN
+issuer: {url: ISSUER, clientID: authgate, clientSecret: not-shown}
+session: {keys: {file: KEYS}}
+policy: {files: [POLICY]}
+audit: {output: none}
+timeouts: {shutdownDelay: 0s, shutdown: 1s}
+upstreams:
+- {name: keeps, hosts: [keeps.localhost], url: "URL", keepFragment: true}
+- {name: other, hosts: [other.localhost], url: "URL"}
+`
+
+// site is an authgate in front of a dashboard, and an issuer on another host.
+type site struct {
+	issuer *issuer.Server
+	port   string
+
+	mu   sync.Mutex
+	told []string // what the browser told the issuer's host: addresses and referrers
+	asks bool     // whether the issuer shows a page with a button
+}
+
+// dashboard shows what a script of it sees of the address.
+const dashboard = `<!doctype html><title>dashboard</title><p id="dashboard">?</p>
+<script>document.getElementById("dashboard").textContent = location.pathname + location.search + location.hash</script>`
+
+// question is the issuer's page, whose scripts see the whole address, too.
+var question = template.Must(template.New("").Parse(`<!doctype html><title>sign in</title><p id="seen">?</p>
+<script>document.getElementById("seen").textContent = location.href</script><p><a id="signin" href="{{.}}">Sign in</a></p>`))
+
+func newSite(t *testing.T, changes ...string) *site {
+	t.Helper()
+	people, err := issuer.Start("example-org:argo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(people.Close)
+	s := &site{issuer: people}
+	people.Show(s.signIn)
+	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = w.Write([]byte(dashboard)) // the browser may have gone
+	}))
+	t.Cleanup(behind.Close)
+	s.serve(t, behind.URL, changes)
+	return s
+}
+
+func (s *site) serve(t *testing.T, upstream string, changes []string) {
+	t.Helper()
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	var ports [2]string
+	for i := range ports {
+		port, err := program.ReservePort(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = port.Release() })
+		ports[i] = fmt.Sprintf("127.0.0.1:%d", port.Number)
+	}
+	keys, err := exec.CommandContext(t.Context(), binary, "keygen").Output()
+	if err != nil {
+		t.Fatalf("authgate keygen: %v", err)
+	}
+	yaml := strings.NewReplacer(changes...).Replace(settings)
+	yaml = strings.NewReplacer("LISTEN", ports[0], "ADMIN", ports[1], "ISSUER", s.issuer.URL(), "KEYS", at("keys"),
+		"POLICY", at("policy.csv"), "URL", upstream).Replace(yaml)
+	for name, text := range map[string]string{
+		"authgate.yaml": yaml, "policy.csv": "p, system:authenticated, *, /**, *, allow\n", "keys": string(keys),
+	} {
+		if err := os.WriteFile(at(name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := program.Start(t.Context(), program.Command{
+		Name: "authgate", Path: binary, Args: []string{"serve", "--config", at("authgate.yaml")}, Stdout: at("log"), Stderr: at("log"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := p.Await(t.Context(), ready("http://"+ports[0]+"/readyz")); err != nil {
+		t.Fatalf("%v\n%s", err, p.Tail(20))
+	}
+	_, s.port, _ = strings.Cut(ports[0], ":")
+}
+
+// ready asks whether authgate is.
+func ready(address string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+		if err != nil {
+			return err
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			return fmt.Errorf("status %d", res.StatusCode)
+		}
+		return nil
+	}
+}
+
+func (s *site) at(host, rest string) string { return "http://" + host + ".localhost:" + s.port + rest }
+
+// signIn is the issuer's login page: a button, or nothing at all for whom it knows.
+func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	s.told = append(s.told, r.URL.String(), r.Referer())
+	asks := s.asks
+	s.mu.Unlock()
+	back := issuer.Back(r, "alice")
+	if !asks {
+		http.Redirect(w, r, back, http.StatusFound)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html")
+	_ = question.Execute(w, back) // the browser may have gone
+}
+
+func (s *site) ask(asks bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asks = asks
+}
+
+func (s *site) toldIssuer() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.told, "\n")
+}
