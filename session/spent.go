@@ -91,6 +91,6 @@ func (r *Redis) Spend(ctx context.Context, secret string, _ time.Time, keep time
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	first, err = r.client.SetNX(ctx, spentKey(spentIDOf(secret)), 1, keep).Result()
+	first, err = r.client().SetNX(ctx, spentKey(spentIDOf(secret)), 1, keep).Result()
 	return first, r.answer(ctx, err)
 }
