@@ -43,6 +43,9 @@ func newPattern(text string, regex bool) *pattern {
 	}
 	p.whole = whole
 	p.names = namesOf(expression, regex)
+	if slices.ContainsFunc(p.names, func(name string) bool { return !plainSegment.MatchString(name) }) {
+		p.names = nil
+	}
 	return p
 }
 
@@ -50,7 +53,8 @@ const maxNames = 20
 
 var plainSegment = regexp.MustCompile(`^[-_.A-Za-z0-9*/]+$`)
 
-// namesOf spells a pattern out, with * for any letters, where it stands for a few names.
+// namesOf spells a pattern out, with * for any letters, where it stands for a few names
+// that a segment of a path can hold.
 func namesOf(expression string, regex bool) []string {
 	parsed, err := syntax.Parse(expression, syntax.Perl)
 	if err != nil {
@@ -64,14 +68,26 @@ func namesOf(expression string, regex bool) []string {
 		for strings.Contains(name, "**") {
 			name = strings.ReplaceAll(name, "**", "*")
 		}
-		if !plainSegment.MatchString(name) {
-			return nil
-		}
 		names[i] = name
+	}
+	if slices.ContainsFunc(names, func(name string) bool { return strings.ContainsAny(name, beginning+end) }) {
+		return nil
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }
+
+// spelledOut gives the names for which a regular expression stands that may match
+// anywhere, with \x03 for a star of their own; none where they are too many.
+func spelledOut(expression string) (names []string, ok bool) {
+	if _, err := regexp.Compile(expression); err != nil {
+		return nil, false
+	}
+	return namesOf(anyLetter+`*(?:`+expression+`)`+anyLetter+`*`, true), true
+}
+
+// escapeStar keeps a star in a name apart from the sign for any letters.
+func escapeStar(name string) string { return strings.ReplaceAll(name, "*", "\x03") }
 
 // Signs that no name holds stand for the ends of the value while it is spelled out.
 const beginning, end = "\x01", "\x02"
@@ -98,7 +114,7 @@ func spell(re *syntax.Regexp) []string {
 		return []string{end}
 	case syntax.OpLiteral:
 		if re.Flags&syntax.FoldCase == 0 {
-			return []string{strings.ReplaceAll(string(re.Rune), "*", "\x03")} // no name holds it
+			return []string{escapeStar(string(re.Rune))}
 		}
 	case syntax.OpCharClass:
 		var all []string

@@ -37,15 +37,15 @@ type importer func([]policyimport.Source, policyimport.Options) (*policyimport.R
 
 // The files are the specification: inputs, who may do what, and what is reported.
 // Names say what an import comes to: good files lose nothing, lossy ones say what, and
-// bad ones are refused.
+// bad ones are refused; of any other nothing is said.
 func TestCorpus(t *testing.T) {
 	t.Parallel()
 	for folder, c := range map[string]struct {
 		run     importer
 		options policyimport.Options
 	}{
-		"argocd": {policyimport.ArgoCD, policyimport.Options{Upstream: "argocd", RolePrefix: "argocd-"}},
-		//"workflows": {policyimport.Workflows, policyimport.Options{Upstream: "workflows", RolePrefix: "workflows-"}},
+		"argocd":    {policyimport.ArgoCD, policyimport.Options{Upstream: "argocd", RolePrefix: "argocd-"}},
+		"workflows": {policyimport.Workflows, policyimport.Options{Upstream: "workflows", RolePrefix: "workflows-"}},
 	} {
 		files, err := filepath.Glob("testdata/" + folder + "/*.txt")
 		if err != nil || len(files) == 0 {
@@ -79,7 +79,7 @@ func tryFile(t *testing.T, file string, run importer, options policyimport.Optio
 	}
 	result, err := run(sources, options)
 	got := report(result, err)
-	if got != want {
+	if kind, _, _ := strings.Cut(filepath.Base(file), "-"); got != want && kind != "any" {
 		if *update {
 			begin, _, _ := strings.Cut(string(text), "-- report --\n")
 			if err := os.WriteFile(file, []byte(begin+"-- report --\n"+got), 0o644); err != nil {
@@ -97,6 +97,7 @@ func tryFile(t *testing.T, file string, run importer, options policyimport.Optio
 		t.Errorf("it was read: %v", err)
 	case kind == "bad":
 		return
+	case kind == "any":
 	case err != nil:
 		t.Fatal(err)
 	case (kind == "good") != (len(result.Left) == 0):

@@ -3,237 +3,361 @@ package policyimport
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
+
+	"github.com/expr-lang/expr/ast"
+	exprfile "github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/parser"
 )
 
-// people are those for whom a rule is true: any of them.
-type people struct {
-	everybody bool
-	groups    []string
-	emails    []string
+// ruleError says why a rule cannot be read, and where in it.
+type ruleError struct {
+	what   string
+	column int // in letters, from 1; 0 where there is none
+
+	// fails: argo-server fails over the rule, too, and then lets in no one whom no rule
+	// before it took.
+	fails bool
 }
 
-// parseRule reads the expressions that say no more than which groups and which
-// e-mail addresses: 'x' in groups, email == 'x', email in ['x', 'y'], true, and
-// these joined by ||. argo-server runs the whole language of expr-lang/expr on
-// them; all that is not known here is refused, since a rule that is half
-// understood lets in somebody else.
-func parseRule(text string) (people, error) {
+func (e *ruleError) Error() string {
+	if e.column > 0 {
+		return fmt.Sprintf("%s (column %d of the rule)", e.what, e.column)
+	}
+	return e.what
+}
+
+// parseRule reads a rule in its own language, as argo-server does (expr-lang/expr),
+// and gives what it says of groups and e-mail addresses. What it asks beyond them is
+// an unknown atom with the words of the rule.
+func parseRule(text string) (formula, error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, &ruleError{what: "the rule is empty", fails: true}
+	}
+	tree, err := parser.Parse(text)
+	if err != nil {
+		var at *exprfile.Error
+		if errors.As(err, &at) {
+			return nil, &ruleError{what: "the rule does not compile: " + at.Message, column: at.From + 1, fails: true}
+		}
+		return nil, &ruleError{what: "the rule does not compile: " + err.Error(), fails: true}
+	}
 	r := &ruleReader{}
-	if err := r.split(text); err != nil {
-		return people{}, err
+	f := r.boolean(tree.Node)
+	switch {
+	case r.err != nil:
+		return nil, r.err
+	case f == nil:
+		return nil, &ruleError{what: "the rule is too large to be taken apart"}
 	}
-	if err := r.any(0); err != nil {
-		return people{}, err
-	}
-	if word := r.peek(); word.text != "" {
-		return people{}, r.unexpected(word)
-	}
-	return r.people, nil
-}
-
-// token is a word, a sign or a string of a rule.
-type token struct {
-	text   string // of a string: without its quotes
-	quoted bool
+	return simplified(f), nil
 }
 
 type ruleReader struct {
-	tokens []token
-	people people
+	err     *ruleError
+	element bool // inside any(groups, ...), where # is a group
 }
 
-const maxDepth = 50 // of parentheses
+// fail notes what makes argo-server fail.
+func (r *ruleReader) fail(n ast.Node, what string) formula {
+	if r.err == nil {
+		r.err = &ruleError{what: what, column: n.Location().From + 1, fails: true}
+	}
+	return never
+}
 
-func (r *ruleReader) split(text string) error {
-	for rest := strings.TrimLeft(text, " \t\r\n"); rest != ""; rest = strings.TrimLeft(rest, " \t\r\n") {
-		switch c := rest[0]; {
-		case c == '\'' || c == '"' || c == '`':
-			s, after, err := cutString(rest[1:], c)
-			if err != nil {
-				return err
-			}
-			r.tokens, rest = append(r.tokens, token{s, true}), after
-		case isLetter(rest[0]):
-			n := 1
-			for n < len(rest) && (isLetter(rest[n]) || '0' <= rest[n] && rest[n] <= '9') {
-				n++
-			}
-			r.tokens, rest = append(r.tokens, token{text: rest[:n]}), rest[n:]
-		default:
-			n := 1
-			if slices.Contains([]string{"==", "||", "&&", "!=", "//", "/*"}, rest[:min(2, len(rest))]) {
-				n = 2
-			}
-			r.tokens, rest = append(r.tokens, token{text: rest[:n]}), rest[n:]
+func (r *ruleReader) unknown(n ast.Node) formula {
+	column := n.Location().From + 1
+	return formula{{{atom: atom{unknownAtom, fmt.Sprintf("%s (column %d of the rule)", n.String(), column)}, column: column}}}
+}
+
+// known are the claims that argo-server gives to rules (server/auth/types/claims.go).
+var knownClaims = map[string]bool{
+	"iss": true, "sub": true, "aud": true, "exp": true, "nbf": true, "iat": true, "jti": true, "groups": true, "email": true,
+	"name": true, "preferred_username": true, "service_account_name": true, "service_account_namespace": true,
+}
+
+func (r *ruleReader) boolean(n ast.Node) formula {
+	switch n := n.(type) {
+	case *ast.BoolNode:
+		return truth(n.Value)
+	case *ast.UnaryNode:
+		if n.Operator == "!" || n.Operator == "not" {
+			return r.negated(n.Node)
+		}
+	case *ast.BinaryNode:
+		return r.binary(n)
+	case *ast.ConditionalNode:
+		cond, otherwise := r.boolean(n.Cond), r.negated(n.Cond)
+		return r.join(r.both(cond, r.boolean(n.Exp1)), r.both(otherwise, r.boolean(n.Exp2)))
+	case *ast.BuiltinNode:
+		return r.builtin(n)
+	case *ast.PredicateNode:
+		return r.boolean(n.Node)
+	case *ast.IdentifierNode:
+		if !knownClaims[n.Value] {
+			return r.fail(n, "the rule asks for "+n.Value+", which argo-server does not know")
+		}
+	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.ArrayNode, *ast.MapNode, *ast.NilNode:
+		return r.fail(n, "the rule is no truth at "+n.String())
+	}
+	return r.unknown(n)
+}
+
+func truth(value bool) formula {
+	if value {
+		return always
+	}
+	return never
+}
+
+func (r *ruleReader) negated(n ast.Node) formula {
+	f := r.boolean(n)
+	if f == nil {
+		return nil
+	}
+	return not(f)
+}
+
+func (r *ruleReader) both(a, b formula) formula {
+	if a == nil || b == nil {
+		return nil
+	}
+	return and(a, b)
+}
+
+func (r *ruleReader) join(a, b formula) formula {
+	if a == nil || b == nil {
+		return nil
+	}
+	return or(a, b)
+}
+
+func (r *ruleReader) binary(n *ast.BinaryNode) formula {
+	switch n.Operator {
+	case "&&", "and":
+		return r.both(r.boolean(n.Left), r.boolean(n.Right))
+	case "||", "or":
+		return r.join(r.boolean(n.Left), r.boolean(n.Right))
+	case "==", "!=":
+		f := r.equal(n)
+		if n.Operator == "!=" && f != nil {
+			return not(f)
+		}
+		return f
+	case "in":
+		return r.in(n)
+	case "startsWith", "endsWith", "matches", "contains":
+		return r.part(n)
+	case ">", ">=", "<":
+		return r.count(n)
+	}
+	return r.unknown(n)
+}
+
+// equal reads email == 'x', # == 'x', and truths that are compared.
+func (r *ruleReader) equal(n *ast.BinaryNode) formula {
+	left, right := n.Left, n.Right
+	if isConstant(left) {
+		left, right = right, left
+	}
+	switch value := right.(type) {
+	case *ast.BoolNode:
+		if value.Value {
+			return r.boolean(left)
+		}
+		return r.negated(left)
+	case *ast.StringNode:
+		if s, ok := left.(*ast.StringNode); ok {
+			return truth(s.Value == value.Value)
+		}
+		if f := r.named(left, value.Value); f != nil {
+			return f
+		}
+	case *ast.IntegerNode:
+		if f := r.counted(left); f != nil && value.Value == 0 {
+			return not(f)
 		}
 	}
-	if len(r.tokens) == 0 {
-		return errors.New("the rule is empty, with which argo-server lets nobody in")
+	return r.unknown(n)
+}
+
+func isConstant(n ast.Node) bool {
+	switch n.(type) {
+	case *ast.StringNode, *ast.BoolNode, *ast.IntegerNode:
+		return true
+	}
+	return false
+}
+
+// named gives what it means that a value is a text, or nil where rows cannot say it.
+func (r *ruleReader) named(n ast.Node, text string) formula {
+	lower, ok := n.(*ast.BuiltinNode)
+	if ok && lower.Name == "lower" && len(lower.Arguments) == 1 && !r.isElement(lower.Arguments[0]) {
+		if strings.ToLower(text) != text {
+			return never
+		}
+		n = lower.Arguments[0] // people are known by addresses in any case
+	}
+	switch {
+	case r.isElement(n):
+		return formula{{{atom: atom{groupAtom, text}}}}
+	case isClaim(n, "email"):
+		return formula{{{atom: atom{emailAtom, text}}}}
 	}
 	return nil
 }
 
-func isLetter(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_' || c >= 0x80 || c == '$'
+func (r *ruleReader) isElement(n ast.Node) bool {
+	p, ok := n.(*ast.PointerNode)
+	return ok && r.element && p.Name == ""
 }
 
-// cutString reads a string up to its end. Of the escapes it knows those that stand
-// for themselves.
-func cutString(text string, end byte) (s, after string, err error) {
-	var b strings.Builder
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == end:
-			return b.String(), text[i+1:], nil
-		case c < ' ' || c == 0x7f:
-			return "", "", errors.New("a string of the rule holds a control character")
-		case c == '\\' && end != '`':
-			i++
-			if i == len(text) || strings.IndexByte(`\'"`, text[i]) < 0 {
-				return "", "", errors.New("a string of the rule holds an escape that is not understood")
-			}
-			b.WriteByte(text[i])
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return "", "", errors.New("a string of the rule does not end")
+func isClaim(n ast.Node, name string) bool {
+	id, ok := n.(*ast.IdentifierNode)
+	return ok && id.Value == name
 }
 
-func (r *ruleReader) peek() token {
-	if len(r.tokens) == 0 {
-		return token{}
+// in reads 'x' in groups and email in ['x', 'y'].
+func (r *ruleReader) in(n *ast.BinaryNode) formula {
+	if s, ok := n.Left.(*ast.StringNode); ok && isClaim(n.Right, "groups") {
+		return formula{{{atom: atom{groupAtom, s.Value}}}}
 	}
-	return r.tokens[0]
+	list, ok := n.Right.(*ast.ArrayNode)
+	if !ok {
+		return r.unknown(n)
+	}
+	some := never
+	for _, item := range list.Nodes {
+		s, ok := item.(*ast.StringNode)
+		if !ok {
+			return r.unknown(n)
+		}
+		var f formula
+		if left, constant := n.Left.(*ast.StringNode); constant {
+			f = truth(left.Value == s.Value)
+		} else {
+			f = r.named(n.Left, s.Value)
+		}
+		if f == nil {
+			return r.unknown(n)
+		}
+		some = or(some, f)
+	}
+	return some
 }
 
-func (r *ruleReader) next() token {
-	t := r.peek()
-	r.tokens = r.tokens[min(1, len(r.tokens)):]
-	return t
+// part reads comparisons with a part of a name, where they come to whole names, to all
+// teams of an organisation or to all addresses of a domain.
+func (r *ruleReader) part(n *ast.BinaryNode) formula {
+	s, ok := n.Right.(*ast.StringNode)
+	if !ok || !r.isElement(n.Left) && !isClaim(n.Left, "email") {
+		return r.unknown(n)
+	}
+	var names []string
+	switch n.Operator {
+	case "startsWith":
+		names = []string{escapeStar(s.Value) + "*"}
+	case "endsWith":
+		names = []string{"*" + escapeStar(s.Value)}
+	case "contains":
+		names = []string{"*" + escapeStar(s.Value) + "*"}
+	case "matches":
+		if names, ok = spelledOut(s.Value); !ok {
+			return r.fail(n.Right, "the regular expression does not compile")
+		}
+	}
+	some := never
+	for _, name := range names {
+		f := r.spelled(n.Left, name)
+		if f == nil {
+			return r.unknown(n)
+		}
+		some = or(some, f)
+	}
+	if len(names) == 0 {
+		return r.unknown(n)
+	}
+	return some
 }
 
-// take goes on if these words and signs stand next.
-func (r *ruleReader) take(words ...string) bool {
-	if len(r.tokens) < len(words) {
-		return false
-	}
-	for i, word := range words {
-		if t := r.tokens[i]; t.quoted || t.text != word {
-			return false
-		}
-	}
-	r.tokens = r.tokens[len(words):]
-	return true
-}
-
-// any reads what is joined by ||.
-func (r *ruleReader) any(depth int) error {
-	if depth > maxDepth {
-		return errors.New("the parentheses of the rule go too deep")
-	}
-	for {
-		if err := r.test(depth); err != nil {
-			return err
-		}
-		if !r.take("||") && !r.take("or") {
-			return nil
-		}
-	}
-}
-
-func (r *ruleReader) test(depth int) error {
-	switch {
-	case r.take("("):
-		if err := r.any(depth + 1); err != nil {
-			return err
-		}
-		return r.want(")")
-	case r.take("true"):
-		r.people.everybody = true
-		return nil
-	case r.take("false"):
-		return nil
-	case r.take("any", "(", "groups", ","): // any(groups, # == 'x'), with or without braces
-		braces := r.take("{")
-		if !r.take("#") {
-			return r.unexpected(r.peek())
-		}
-		if err := r.oneOf(&r.people.groups); err != nil {
-			return err
-		}
-		if braces {
-			if err := r.want("}"); err != nil {
-				return err
-			}
-		}
-		return r.want(")")
-	case r.take("email"):
-		return r.oneOf(&r.people.emails)
-	case r.peek().quoted:
-		name := r.next().text
-		switch {
-		case r.take("in", "groups"):
-			r.people.groups = append(r.people.groups, name)
-			return nil
-		case r.take("==", "email"):
-			r.people.emails = append(r.people.emails, name)
-			return nil
-		}
-	}
-	return r.unexpected(r.peek())
-}
-
-// oneOf reads == 'x' and in ['x', 'y'].
-func (r *ruleReader) oneOf(into *[]string) error {
-	name := func() error {
-		if !r.peek().quoted {
-			return r.unexpected(r.peek())
-		}
-		*into = append(*into, r.next().text)
-		return nil
-	}
-	if r.take("==") {
-		return name()
-	}
-	if !r.take("in", "[") {
-		return r.unexpected(r.peek())
-	}
-	for !r.take("]") {
-		if err := name(); err != nil {
-			return err
-		}
-		if !r.take(",") {
-			return r.want("]")
-		}
+// spelled reads a name with * for any letters.
+func (r *ruleReader) spelled(n ast.Node, name string) formula {
+	whole := strings.ReplaceAll(name, "\x03", "*")
+	switch stars := strings.Count(name, "*"); {
+	case stars == 0:
+		return r.named(n, whole)
+	case stars > 1:
+	case r.isElement(n) && strings.HasSuffix(name, ":*") && !strings.Contains(name, "\x03"):
+		return formula{{{atom: atom{teamsAtom, strings.TrimSuffix(name, "*")}}}}
+	case isClaim(n, "email") && strings.HasPrefix(name, "*@") && strings.Count(name, "@") == 1:
+		return formula{{{atom: atom{domainAtom, strings.TrimPrefix(name, "*@")}}}}
 	}
 	return nil
 }
 
-func (r *ruleReader) want(sign string) error {
-	if r.take(sign) {
-		return nil
+// builtin reads any, none and what else asks about the groups one by one.
+func (r *ruleReader) builtin(n *ast.BuiltinNode) formula {
+	if len(n.Arguments) != 2 || !isClaim(n.Arguments[0], "groups") {
+		return r.unknown(n)
 	}
-	return r.unexpected(r.peek())
+	switch n.Name {
+	case "any", "filter", "count":
+		return r.anyGroup(n, n.Arguments[1])
+	case "none":
+		return r.denied(r.anyGroup(n, n.Arguments[1]))
+	}
+	return r.unknown(n)
 }
 
-// unexpected says why a rule is not carried over, by the word that stops it.
-func (r *ruleReader) unexpected(t token) error {
-	switch {
-	case t.quoted:
-		return fmt.Errorf("the string %s stands where the rule is not understood", quote(t.text))
-	case t.text == "&&" || t.text == "and":
-		return errors.New("the rule wants two things at once (" + t.text + "), and rows are each enough alone")
-	case t.text == "!" || t.text == "!=" || t.text == "not":
-		return errors.New("the rule says who is not meant (" + t.text + "), and rows say who is")
-	case slices.Contains([]string{"startsWith", "endsWith", "matches", "contains"}, t.text):
-		return errors.New("the rule compares a part of a name (" + t.text + "), and rows name groups and people whole")
-	case slices.Contains([]string{"sub", "name", "preferred_username", "iss", "exp", "service_account_name", "service_account_namespace"}, t.text):
-		return errors.New("the rule asks for " + t.text + ", and rows know groups and e-mail addresses")
-	case t.text == "":
-		return errors.New("the rule breaks off")
+func (r *ruleReader) denied(f formula) formula {
+	if f == nil {
+		return nil
 	}
-	return errors.New("the rule is not understood at " + quote(t.text))
+	return not(f)
+}
+
+// anyGroup gives when some group fits a predicate: one group fits all literals of a
+// conjunction, so that only conjunctions of one literal say it of a person.
+func (r *ruleReader) anyGroup(n, predicate ast.Node) formula {
+	outer := r.element
+	r.element = true
+	f := r.boolean(predicate)
+	r.element = outer
+	for _, c := range f {
+		if len(c) != 1 || c[0].not || c[0].kind != groupAtom && c[0].kind != teamsAtom {
+			return r.unknown(n)
+		}
+	}
+	return f
+}
+
+// count reads count(groups, ...) > 0 and len(filter(groups, ...)) > 0.
+func (r *ruleReader) count(n *ast.BinaryNode) formula {
+	limit, ok := n.Right.(*ast.IntegerNode)
+	f := r.counted(n.Left)
+	switch {
+	case !ok || f == nil:
+	case n.Operator == ">" && limit.Value == 0, n.Operator == ">=" && limit.Value == 1:
+		return f
+	case n.Operator == "<" && limit.Value == 1:
+		return not(f)
+	}
+	return r.unknown(n)
+}
+
+func (r *ruleReader) counted(n ast.Node) formula {
+	b, ok := n.(*ast.BuiltinNode)
+	if !ok {
+		return nil
+	}
+	if b.Name == "len" && len(b.Arguments) == 1 {
+		if inner, ok := b.Arguments[0].(*ast.BuiltinNode); ok && inner.Name == "filter" {
+			return r.builtin(inner)
+		}
+	}
+	if b.Name == "count" && len(b.Arguments) == 2 {
+		return r.builtin(b)
+	}
+	return nil
 }

@@ -61,10 +61,11 @@ func newImportWorkflows() *cobra.Command {
 		Short: "Make rows of annotated ServiceAccounts of Argo Workflows",
 		Long: "Make rows of the ServiceAccounts that workflows.argoproj.io/rbac-rule gives to\n" +
 			"people, in the order of their precedence. The files are YAML as kubectl writes it.\n\n" +
-			"Each account becomes a role. Rules that ask for groups and e-mail addresses become\n" +
-			"g rows; others are reported, never guessed at. A comment above the rows holds the\n" +
-			"serviceAccounts that the upstream needs. All roles open the doors of viewers; those\n" +
-			"that open all are there as comments.\n\n" + importCodes,
+			"Each account becomes a role. Rules are read in their own language, and become g rows\n" +
+			"where rows can say the same; what they cannot say is reported, never guessed at, and\n" +
+			"what ranks below waits as comments. A comment above the rows holds the\n" +
+			"serviceAccounts that the upstream needs. Roles, ClusterRoles and bindings in the files\n" +
+			"open the endpoints for their verbs; without them a role may read.\n\n" + importCodes,
 		Example: "  kubectl -n argo get serviceaccounts -o yaml > sa.yaml\n" +
 			"  authgate policy import workflows sa.yaml > policy.csv",
 		Args: arguments("FILE..."),

@@ -18,7 +18,7 @@ const (
 	root       = "../.."
 	module     = "github.com/example-org/authgate/"
 	maxModules = 100        // of the whole graph, the main module included
-	maxBinary  = 30_000_000 // bytes, stripped
+	maxBinary  = 32_000_000 // bytes, stripped
 	maxChain   = 4          // imports from the program down to its last leaf
 )
 
