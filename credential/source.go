@@ -24,7 +24,7 @@ const (
 	firstBackoff = time.Second
 	maxBackoff   = time.Minute
 
-	sparing = 10 * time.Second // between tokens that an upstream does not take
+	sparing = time.Minute // between renewals because an upstream rejected a token: any user can bring that about
 )
 
 // fetched is a token and its end; a zero end: it has none that is known.
@@ -43,14 +43,13 @@ type Source struct {
 	fetch fetch
 	log   *slog.Logger
 	now   func() time.Time
-	wake  chan struct{}
 
 	held atomic.Pointer[held]
 
 	mu      sync.Mutex
 	flight  *flight // nil: nobody asks right now
 	failure failure
-	dropped time.Time
+	doubted time.Time // when a renewal was last begun because a token was rejected
 	going   sync.WaitGroup
 }
 
@@ -74,7 +73,7 @@ type failure struct {
 }
 
 func newSource(name string, get fetch, log *slog.Logger, now func() time.Time) *Source {
-	return &Source{name: name, fetch: get, log: log, now: now, wake: make(chan struct{}, 1)}
+	return &Source{name: name, fetch: get, log: log, now: now}
 }
 
 // Token is one that is good for a while. Once there is one it waits for nothing.
@@ -114,25 +113,27 @@ func (h *held) good(now time.Time) bool {
 	return h.expires.IsZero() || now.Before(h.expires.Add(-leeway))
 }
 
-// Refused says that a server did not take a token: of an account that was deleted
-// and made anew, for instance. It is asked for again, and not at every request.
+// Refused says that a server rejected a token: the account may have been deleted
+// and created again, or the answer may be about something else. A new token is
+// asked for in the background, at most once a minute; until it has come, the old
+// one stays in use, because others with the same account depend on it.
 func (s *Source) Refused(token string) {
+	if s.doubt(token) {
+		s.begin()
+	}
+}
+
+// doubt reports whether to ask for another token than this one.
+func (s *Source) doubt(token string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h, now := s.held.Load(), s.now()
-	if h == nil || h.token != token || now.Sub(s.dropped) < sparing && !now.Before(s.dropped) {
-		return
+	if h == nil || h.token != token || now.Sub(s.doubted) < sparing && !now.Before(s.doubted) {
+		return false
 	}
-	s.dropped = now
-	s.held.CompareAndSwap(h, nil)
-	s.nudge()
-}
-
-func (s *Source) nudge() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
+	s.doubted = now
+	s.log.Warn("an upstream rejected the token of an account; asking for a new one", "account", s.name)
+	return true
 }
 
 // begin joins the attempt that is under way, or starts one; nil: the last one
@@ -242,8 +243,6 @@ func (s *Source) Run(ctx context.Context) {
 		case <-ctx.Done():
 			timer.Stop()
 			return
-		case <-s.wake:
-			timer.Stop()
 		case <-timer.C:
 		}
 	}

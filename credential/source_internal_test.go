@@ -18,12 +18,14 @@ var quiet = slog.New(slog.DiscardHandler)
 type mint struct {
 	count atomic.Int64
 	life  time.Duration
+	takes time.Duration
 
 	mu  sync.Mutex
 	err error
 }
 
 func (m *mint) fetch(context.Context) (fetched, error) {
+	time.Sleep(m.takes) // of the bubble's clock
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := m.count.Add(1)
@@ -167,30 +169,83 @@ func TestNobodyWaitsForAServerThatHangsForMoreThanFiveSeconds(t *testing.T) {
 	})
 }
 
-func TestATokenThatIsRefusedIsAskedForAnewButNotAtEveryRequest(t *testing.T) {
+func TestRejectedTokenStaysInUseUntilAnotherHasComeAndUsersCauseOneRequestAMinute(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &mint{life: time.Hour, takes: 3 * time.Second}
+		s := newSource("argo/admin", m.fetch, quiet, time.Now)
+		running(t, s)
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		s.Refused("another")
+		synctest.Wait()
+		if got := token(t, s); got != "token-a" || m.count.Load() != 1 {
+			t.Errorf("it was another one that was rejected: %s, asked %d times", got, m.count.Load())
+		}
+		began := time.Now()
+		var users sync.WaitGroup
+		for range 20 {
+			users.Go(func() {
+				for range 100 {
+					s.Refused(token(t, s))
+				}
+			})
+		}
+		users.Wait()
+		if got := token(t, s); got != "token-a" || time.Since(began) != 0 {
+			t.Errorf("before the next has come: %s, after %s", got, time.Since(began))
+		}
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if got := token(t, s); got != "token-b" || m.count.Load() != 2 {
+			t.Errorf("%s, asked %d times", got, m.count.Load())
+		}
+		for range 10 * 60 { // one user whom the upstream rejects all the time
+			s.Refused(token(t, s))
+			time.Sleep(time.Second)
+		}
+		if asked := m.count.Load(); asked < 10 || asked > 12 {
+			t.Errorf("asked %d times in 10 minutes", asked)
+		}
+	})
+}
+
+func TestRejectedTokenStaysInUseWhileTheAPIServerIsDown(t *testing.T) {
+	t.Parallel()
+	for _, down := range []error{&UnreachableError{"connection refused"}, &ForbiddenError{"argo", "admin"}, context.DeadlineExceeded} {
+		synctest.Test(t, func(t *testing.T) {
+			m := &mint{life: time.Hour}
+			s := newSource("argo/admin", m.fetch, quiet, time.Now)
+			running(t, s)
+			synctest.Wait()
+			m.fails(down)
+			for range 40 * 60 { // before its own renewal at 80 %
+				s.Refused("token-a")
+				if got := token(t, s); got != "token-a" {
+					t.Fatalf("others are shown %s", got)
+				}
+				time.Sleep(time.Second)
+			}
+			if asked := m.count.Load(); asked > 41 {
+				t.Errorf("asked %d times in 40 minutes", asked)
+			}
+			time.Sleep(20 * time.Minute)
+			if _, err := s.Token(t.Context()); err == nil {
+				t.Error("it is shown after its end")
+			}
+		})
+	}
+}
+
+func TestRejectedTokenIsReplacedAlsoWhereNothingKeepsItWarm(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := &mint{life: time.Hour}
 		s := newSource("argo/admin", m.fetch, quiet, time.Now)
-		running(t, s)
-		synctest.Wait()
-		s.Refused("another")
-		synctest.Wait()
-		if got := token(t, s); got != "token-a" {
-			t.Errorf("it was another one that was refused: %s", got)
-		}
-		for range 100 {
-			s.Refused(token(t, s))
-			synctest.Wait()
-		}
-		if got := token(t, s); got != "token-b" || m.count.Load() != 2 {
-			t.Errorf("%s, asked %d times", got, m.count.Load())
-		}
-		time.Sleep(11 * time.Second)
 		s.Refused(token(t, s))
-		synctest.Wait()
-		if got := token(t, s); got != "token-c" {
-			t.Errorf("later: %s", got)
+		s.going.Wait()
+		if got := token(t, s); got != "token-b" {
+			t.Error(got)
 		}
 	})
 }

@@ -22,7 +22,8 @@ type Account interface {
 	// error that has a method Mend() string says to the operator what is missing.
 	Token(ctx context.Context) (string, error)
 
-	// Refused says that an upstream did not take a token: the next one is new.
+	// Refused says that an upstream rejected a token. Another one is asked for in
+	// the background; Token gives this one until then.
 	Refused(token string)
 }
 
