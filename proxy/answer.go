@@ -46,7 +46,7 @@ func (p *Proxy) answer(x *exchange) {
 	switch {
 	case isGRPC(x.r), isGRPCWeb(x.r):
 		answerGRPC(x.w, x.r, f)
-	case f.Code == codeLoginRequired && navigates(x.r):
+	case (f.Code == codeLoginRequired || f.Code == codeAmbiguous) && navigates(x.r):
 		p.toLogin(x)
 	default:
 		p.explain(x)

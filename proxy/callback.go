@@ -38,6 +38,7 @@ func (p *Proxy) callback(x *exchange) bool {
 	}
 	// Always a session with an id of its own, whatever cookie came along: none that
 	// somebody planted before the login is worth anything after it.
+	p.clearOthers(x)
 	s, err := p.sessions.Begin(x.r.Context(), x.w, x.r.Header, p.worthKeeping(grant), x.client.secure())
 	if err != nil {
 		result, refusal := refusalOfSession(err)

@@ -27,9 +27,13 @@ func (p *Proxy) refuseNobody(x *exchange) bool {
 	switch err := x.sessionErr; {
 	case x.credentialErr != nil:
 		return p.refuseCredential(x)
-	case errors.Is(err, session.ErrAmbiguous): // signing in would add one to them, and come back here
-		return x.refuse(http.StatusUnauthorized, "ambiguous_session",
-			"Your browser sent two session cookies, of which one was planted. Remove the cookies of this site and open it again.", err)
+	case errors.Is(err, session.ErrAmbiguous):
+		x.outcome = audit.ToLogin
+		p.refuseAmbiguous(x)
+		if wantsPage(x.r) {
+			x.refusal.Next = page.Link{Text: "Sign in", URL: p.startURL(p.backTo(x))}
+		}
+		return false
 	case errors.Is(err, session.ErrStoreDown):
 		return x.refuse(http.StatusServiceUnavailable, "session_store_down",
 			"Whether you are signed in cannot be told right now: the session store does not answer. Nothing was done. Try again in a moment; your session is not lost.", nil)

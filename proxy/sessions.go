@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,7 +71,10 @@ func (p *Proxy) give(x *exchange) {
 	h := x.w.Header()
 	before := len(h["Set-Cookie"])
 	p.sessions.Give(x.w.ResponseWriter, x.r.Header, x.session, x.client.secure())
-	if len(h["Set-Cookie"]) > before {
+	if given := slices.Clone(h["Set-Cookie"][before:]); len(given) > 0 {
+		h["Set-Cookie"] = h["Set-Cookie"][:before:before]
+		p.clearOthers(x)
+		h["Set-Cookie"] = append(h["Set-Cookie"], given...)
 		h["Cache-Control"] = []string{privately(h["Cache-Control"])}
 	}
 }

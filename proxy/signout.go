@@ -124,6 +124,9 @@ func (p *Proxy) endSession(x *exchange) bool {
 // endEverywhere takes the session out of the store also when the browser does not
 // wait for it. A session that could not be looked up could not be ended.
 func (p *Proxy) endEverywhere(x *exchange, was session.Session) error {
+	if p.clearOthers(x); errors.Is(x.sessionErr, session.ErrAmbiguous) {
+		p.clearAll(x)
+	}
 	ctx, done := context.WithTimeout(context.WithoutCancel(x.r.Context()), endWait)
 	defer done()
 	err := p.sessions.End(ctx, x.w, x.r.Header, was, x.client.secure())

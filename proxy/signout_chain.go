@@ -137,6 +137,7 @@ func (p *Proxy) endLink(x *exchange, c chain, s session.Session, err error) rune
 		x.w.Header().Set("Clear-Site-Data", `"cache"`)
 	}
 	p.forgetTries(x)
+	p.clearOthers(x)
 	ctx, done := context.WithTimeout(context.WithoutCancel(x.r.Context()), endWait)
 	defer done()
 	err = p.sessions.End(ctx, x.w, x.r.Header, s, x.client.secure())

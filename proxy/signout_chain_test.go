@@ -326,3 +326,23 @@ func TestAStrictCookieIsShownAtTheSecondTry(t *testing.T) {
 		t.Error("still signed in")
 	}
 }
+
+func TestNoReturnOfASignOutLeadsToAnotherHost(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, nil)
+	b := g.chainBrowser()
+	for _, rd := range redirects {
+		want, ok := kept[rd]
+		if !ok {
+			want = "/"
+		}
+		if rd == "" {
+			continue
+		}
+		b.signIn("alice", argoHost)
+		_, page := b.follow(b.send("POST", own+"/sign_out?"+url.Values{"rd": {rd}}.Encode(), sameSite))
+		if !strings.Contains(page, `<p><a href="`+want+`">Back to where you were</a></p>`) {
+			t.Errorf("rd=%q: another return than %q in\n%s", rd, want, page)
+		}
+	}
+}

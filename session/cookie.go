@@ -52,6 +52,9 @@ type shown struct {
 	browser uint64 // version that the browser has
 	seen    time.Time
 	key     keyID // what the cookie was sealed with
+
+	conflict bool   // the browser has another cookie of that name, which has to go
+	value    string // of a session in Redis: likewise, and what the cookie is to hold
 }
 
 // maxID bounds the ID of a session.
@@ -71,6 +74,9 @@ func NewCookies(o CookieOptions) *Cookies {
 // to its groups.
 func (c *Cookies) Open(_ context.Context, h http.Header, secure bool) (Session, error) {
 	p, err := c.pieces(h, secure)
+	if errors.Is(err, ErrAmbiguous) {
+		return c.resolve(h, secure)
+	}
 	if err != nil {
 		return Session{}, err
 	}
@@ -236,7 +242,7 @@ func (c *Cookies) Give(w http.ResponseWriter, h http.Header, s Session, secure b
 	}
 	now := c.o.Now()
 	due := c.o.IdleTimeout > 0 && distance(now.UnixNano(), s.shown.seen.UnixNano()) >= int64(touchEvery(c.o.IdleTimeout))
-	if v := l.newest.Load(); !due && c.box.seals(s.shown.key) && (v == nil || v.number <= s.shown.browser) && s.shown.version <= s.shown.browser {
+	if v := l.newest.Load(); !due && !s.shown.conflict && c.box.seals(s.shown.key) && (v == nil || v.number <= s.shown.browser) && s.shown.version <= s.shown.browser {
 		return
 	}
 	s, err := c.newest(l, &s, now)

@@ -46,6 +46,9 @@ type pieces [maxPieces]string
 
 // join gives the value.
 func (p *pieces) join() string {
+	if p[0] == "" {
+		return ""
+	}
 	if p[1] == "" {
 		return p[0][1:]
 	}

@@ -89,9 +89,34 @@ func NewRedis(o RedisOptions) (*Redis, error) {
 // to its groups.
 func (r *Redis) Open(ctx context.Context, h http.Header, secure bool) (Session, error) {
 	value, err := r.o.Jar.Read(h, secure)
+	if errors.Is(err, ErrAmbiguous) {
+		return r.resolve(ctx, h, secure)
+	}
 	if err != nil {
 		return Session{}, err
 	}
+	return r.openValue(ctx, value)
+}
+
+// resolve is Open where the browser has several cookies of one name.
+func (r *Redis) resolve(ctx context.Context, h http.Header, secure bool) (Session, error) {
+	sets, err := r.o.Jar.candidates(h, secure)
+	if err != nil {
+		return Session{}, err
+	}
+	s, p, err := latest(sets, func(p *pieces) (Session, bool, error) {
+		s, err := r.openValue(ctx, p.join())
+		if errors.Is(err, ErrStoreDown) {
+			return Session{}, false, err
+		}
+		return s, err == nil, nil
+	})
+	s.shown.value = p.join()
+	return s, err
+}
+
+// openValue finds the session that a cookie's value names.
+func (r *Redis) openValue(ctx context.Context, value string) (Session, error) {
 	d, ok := readSecret(value)
 	if !ok {
 		return Session{}, ErrBroken
@@ -171,8 +196,13 @@ func (r *Redis) Begin(ctx context.Context, w http.ResponseWriter, h http.Header,
 	return s, nil
 }
 
-// Give is of [Store]: what changes, changes in Redis.
-func (r *Redis) Give(http.ResponseWriter, http.Header, Session, bool) {}
+// Give is of [Store]. What changes, changes in Redis; only where the browser has
+// several cookies of one name, it is given the one that counts.
+func (r *Redis) Give(w http.ResponseWriter, h http.Header, s Session, secure bool) {
+	if s.shown.value != "" {
+		_ = r.o.Jar.Write(w, h, s.shown.value, s.Expires, secure) // it was read from the browser, and fits
+	}
+}
 
 // Forget is of [Store].
 func (r *Redis) Forget(w http.ResponseWriter, h http.Header, secure bool) {

@@ -66,7 +66,7 @@ type Which struct {
 // Why there is no session in a request.
 var (
 	ErrNone      = errors.New("no session cookie")
-	ErrAmbiguous = errors.New("several session cookies: one of them was planted")
+	ErrAmbiguous = errors.New("several session cookies that contradict each other: one of them may have been planted")
 	ErrBroken    = errors.New("the session cookie does not open: it was changed, or sealed with other keys")
 	ErrOver      = errors.New("the session is over")
 	ErrStale     = errors.New("the groups are too old, and the issuer does not tell them anew")
