@@ -2,8 +2,7 @@ package identity
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
+	"crypto/sha256"
 	"errors"
 	"hash/maphash"
 	"log/slog"
@@ -51,6 +50,7 @@ type bearerIssuer struct {
 type accepts struct {
 	Bearer
 	own      bool     // of the issuer at which people log in
+	idTokens bool     // and no access tokens: no item of bearer asks for it
 	required []string // claims of Require, sorted
 
 	client func() string // own: its client id in force, in the place of Audience
@@ -66,7 +66,7 @@ func newBearers(own *RelyingParty, others []Bearer, log *slog.Logger, base http.
 	b := &Bearers{own: own, verified: verified{seed: maphash.MakeSeed()}, issuers: map[string]*bearerIssuer{
 		own.cfg.URL: {
 			keys:    newIssuerKeys(own, own.Discovered(), log),
-			accepts: []accepts{{Bearer: Bearer{Issuer: own.cfg.URL}, own: true, client: own.clientID}},
+			accepts: []accepts{{Bearer: Bearer{Issuer: own.cfg.URL}, own: true, idTokens: true, client: own.clientID}},
 		},
 	}}
 	for _, o := range others {
@@ -96,47 +96,53 @@ func (b *Bearers) Run(ctx context.Context) {
 // groups of a person.
 const maxBearer = 8 << 10
 
+// Token is a bearer token that was accepted: who its holder is, and what tells it
+// from others.
+type Token struct {
+	Principal
+
+	Issued  time.Time         // iat
+	Session string            // sid: the issuer's own session; empty where it does not say
+	Digest  [sha256.Size]byte // [TokenDigest]
+}
+
 // Verify gives the principal of a token. An error is a [TokenRefusedError], whose
 // Reason may be logged and told, or an [UnreachableError]: the keys that would
 // tell were not to be had. Nobody may write to the principal's groups.
-func (b *Bearers) Verify(ctx context.Context, raw string) (Principal, error) {
+func (b *Bearers) Verify(ctx context.Context, raw string) (Token, error) {
 	if len(raw) > maxBearer {
-		return Principal{}, refused("it is larger than %d bytes", maxBearer)
+		return Token{}, refused("it is larger than %d bytes", maxBearer)
 	}
 	client := b.own.credentials.Load()
 	if t := b.verified.find(raw); t != nil && t.client == client && t.holds(b.own.cfg.Now()) {
-		return t.principal, nil
+		return t.token, nil
 	}
 	iss, err := claimedIssuer(raw)
 	if err != nil {
-		return Principal{}, err
+		return Token{}, err
 	}
 	i := b.issuers[iss]
 	if i == nil {
-		return Principal{}, refused("it is of the issuer %s, which is neither issuer.url nor an issuer of bearer", redact.Quoted(iss))
+		return Token{}, refused("it is of the issuer %s, which is neither issuer.url nor an issuer of bearer", redact.Quoted(iss))
 	}
 	t, err := i.verify(ctx, raw)
 	if refusal, ok := errors.AsType[*TokenRefusedError](err); ok {
-		return Principal{}, &TokenRefusedError{Reason: refusal.Reason, Known: true}
+		refusal.Known = true
+		return Token{}, refusal
 	}
 	if err != nil {
-		return Principal{}, err
+		return Token{}, err
 	}
 	t.client = client
 	b.verified.remember(t, b.own.cfg.Now())
-	return t.principal, nil
+	return t.token, nil
 }
 
 // claimedIssuer reads, unverified, whose keys a token has to be held to.
 func claimedIssuer(raw string) (string, error) {
-	parts := strings.Split(raw, ".")
-	if len(parts) != 3 {
-		return "", refused("it is not a JWT in its compact form (RFC 7519, section 3)")
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	var c claims
-	if err != nil || json.Unmarshal(payload, &c) != nil {
-		return "", refused("its claims are not a JSON object in base64url")
+	c, err := unverifiedClaims(raw)
+	if err != nil {
+		return "", err
 	}
 	iss, err := c.text("iss")
 	if err == nil && iss == "" {
@@ -149,15 +155,15 @@ func claimedIssuer(raw string) (string, error) {
 }
 
 func (i *bearerIssuer) verify(ctx context.Context, raw string) (*verifiedToken, error) {
-	rp := i.keys.rp
-	if err := checkType(header(raw).Typ); err != nil {
+	rp, typ := i.keys.rp, header(raw).Typ
+	if err := checkType(typ); err != nil {
 		return nil, err
 	}
 	c, by, err := i.keys.open(ctx, raw)
 	if err != nil {
 		return nil, err
 	}
-	a, err := i.accepting(c)
+	a, err := i.accepting(c, typ)
 	if err != nil {
 		return nil, err
 	}
@@ -171,8 +177,15 @@ func (i *bearerIssuer) verify(ctx context.Context, raw string) (*verifiedToken, 
 	if err != nil {
 		return nil, err
 	}
+	t := Token{Principal: p, Digest: TokenDigest(raw)}
+	if t.Issued, _, err = c.date("iat"); err != nil {
+		return nil, err
+	}
+	if t.Session, err = c.text("sid"); err != nil {
+		return nil, err
+	}
 	return &verifiedToken{
-		raw: strings.Clone(raw), principal: p,
+		raw: strings.Clone(raw), token: t,
 		until: p.Expiry.Add(rp.cfg.ClockSkew).UnixNano(), keys: i.keys, by: by,
 	}, nil
 }
@@ -188,8 +201,10 @@ func checkType(typ string) error {
 	return refused("its typ is %s, which is no token that says who asks", redact.Quoted(typ))
 }
 
-// accepting finds what the configuration says of a token's audience.
-func (i *bearerIssuer) accepting(c claims) (*accepts, error) {
+// accepting finds what the configuration says of a token's audience. A token that a
+// browser login obtained is accepted for none, and an access token only for one
+// that bearer names.
+func (i *bearerIssuer) accepting(c claims, typ string) (*accepts, error) {
 	iss, err := c.text("iss")
 	if err != nil {
 		return nil, err
@@ -200,15 +215,25 @@ func (i *bearerIssuer) accepting(c claims) (*accepts, error) {
 	if !c.absent("events") {
 		return nil, refused("it reports an event (RFC 8417) and does not say who asks")
 	}
+	switch mark, err := c.marked(); {
+	case err != nil:
+		return nil, err
+	case mark:
+		return nil, refusedLogin()
+	}
 	audience, err := c.texts("aud")
 	if err != nil {
 		return nil, err
 	}
+	access := accessToken(typ, c)
 	// azp may be another's: whoever asked, the issuer gave the token for us to read.
 	for n := range i.accepts {
-		if a := &i.accepts[n]; a.fits(audience) {
+		if a := &i.accepts[n]; a.fits(audience) && !(access && a.idTokens) {
 			return a, nil
 		}
+	}
+	if access {
+		return nil, refused("it is an access token for the audience %s, which no item of bearer accepts; send an ID token", redact.Quoted(strings.Join(audience, ", ")))
 	}
 	return nil, refused("it is for the audience %s, which is not one that is accepted of its issuer", redact.Quoted(strings.Join(audience, ", ")))
 }

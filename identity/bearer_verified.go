@@ -25,10 +25,10 @@ type verified struct {
 // verifiedToken is a token, whole: a hash alone would let one be taken for
 // another, and one that can be relied on costs more than the comparison.
 type verifiedToken struct {
-	hash      uint64
-	raw       string
-	principal Principal
-	until     int64 // when it has expired, clock skew included, in nanoseconds since 1970
+	hash  uint64
+	raw   string
+	token Token
+	until int64 // when it has expired, clock skew included, in nanoseconds since 1970
 
 	keys   *issuerKeys
 	by     *signing     // what verified it

@@ -67,8 +67,9 @@ func (e *ExchangeError) answer() string {
 
 // TokenRefusedError says what about an ID token cannot be believed.
 type TokenRefusedError struct {
-	Reason string
-	Known  bool // its issuer is one whose tokens are accepted
+	Reason  string
+	OfLogin bool // a bearer token: authgate's own browser login or refresh obtained it
+	Known   bool // its issuer is one whose tokens are accepted
 }
 
 func (e *TokenRefusedError) Error() string { return "ID token refused: " + e.Reason }

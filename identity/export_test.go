@@ -53,7 +53,7 @@ func (b *Bearers) BearerOf(issuer string, payload []byte) (Principal, error) {
 		return Principal{}, err
 	}
 	i := b.issuers[issuer]
-	a, err := i.accepting(c)
+	a, err := i.accepting(c, "")
 	if err != nil {
 		return Principal{}, err
 	}

@@ -21,7 +21,14 @@ type Grant struct {
 	Access    string    `json:"at,omitempty"`  // access token; empty where nobody needs it
 	Session   string    `json:"sid,omitempty"` // the issuer's own session, for its logout
 	Read      time.Time `json:"r"`             // when the issuer said all this
-	Origin    Origin    `json:"o"`
+
+	// IDMarked and AccessMarked say that a token tells by itself that it is no bearer
+	// token: every replica refuses it as one. Others have to be remembered before an
+	// upstream sees them.
+	IDMarked     bool `json:"im,omitempty"`
+	AccessMarked bool `json:"am,omitempty"`
+
+	Origin Origin `json:"o"`
 }
 
 // Origin is what every later ID token must repeat of the first (OpenID Connect
@@ -205,9 +212,14 @@ func (rp *RelyingParty) grant(c claims, tokens *oauth2.Token) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
+	mark, err := c.marked()
+	if err != nil {
+		return Grant{}, err
+	}
 	raw, _ := tokens.Extra("id_token").(string)
 	return Grant{
 		Principal: who, Refresh: tokens.RefreshToken, IDToken: raw, Access: tokens.AccessToken,
 		Session: sid, Read: rp.cfg.Now(), Origin: origin,
+		IDMarked: mark, AccessMarked: rp.accessTellsItself(tokens.AccessToken),
 	}, nil
 }

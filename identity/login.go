@@ -54,7 +54,7 @@ func (rp *RelyingParty) Begin(redirectURI string, o BeginOptions) (Login, string
 	if _, err := httpURL(redirectURI); err != nil {
 		return Login{}, "", fmt.Errorf("the redirect URI %s %w", redact.Quoted(redirectURI), err)
 	}
-	l := Login{Nonce: chance(), Verifier: chance(), RedirectURI: redirectURI}
+	l := Login{Nonce: newNonce(), Verifier: chance(), RedirectURI: redirectURI}
 	if l.State = chance(); o.State != nil {
 		l.State = ""
 		if l.State, err = o.State(l); err != nil {

@@ -48,7 +48,11 @@ func TestEachLoginHas256BitsOfItsOwnInEverySecret(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, secret := range []string{l.State, l.Nonce, l.Verifier} {
+		nonce, marked := strings.CutPrefix(l.Nonce, "authgate-login.")
+		if !marked {
+			t.Errorf("the nonce %q does not say whose it is", l.Nonce)
+		}
+		for _, secret := range []string{l.State, nonce, l.Verifier} {
 			if raw, err := base64.RawURLEncoding.DecodeString(secret); err != nil || len(raw) != 32 || seen[secret] {
 				t.Errorf("secret %q: %d bytes, %v, seen before: %v", secret, len(raw), err, seen[secret])
 			}

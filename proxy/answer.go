@@ -208,7 +208,7 @@ func (p *Proxy) writePageUnder(x *exchange, status int, html []byte, policy stri
 	h := x.w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", formsTo(policy, x.formsTo))
-	challenge(h, status, x.brought.bearer)
+	challenge(h, status, x.whyRefused())
 	x.w.send(status, html)
 }
 
@@ -229,7 +229,7 @@ type problem struct {
 	Status   int      `json:"status"`
 	Detail   string   `json:"detail"`
 	ID       string   `json:"id"`
-	Reason   string   `json:"reason,omitempty"` // why nobody is signed in
+	Reason   string   `json:"reason,omitempty"` // why nobody is signed in, or a token was not accepted
 	Login    string   `json:"login,omitempty"`  // where a browser signs in
 	User     string   `json:"user,omitempty"`
 	Groups   []string `json:"groups,omitempty"`
@@ -255,6 +255,8 @@ func (p *Proxy) writeProblem(x *exchange) {
 	switch f.Code {
 	case codeLoginRequired:
 		body.Reason, body.Login = whyNobody(x.sessionErr), p.prefix+"/start"
+	case codeCredentialRefused, codeLoginToken, codeTokenRevoked:
+		body.Reason = f.Code
 	case codeDenied:
 		body.User, body.Groups = displayName(x.session.Principal), x.session.Principal.Groups
 		body.Admitted, body.More = x.admitted()
@@ -264,21 +266,42 @@ func (p *Proxy) writeProblem(x *exchange) {
 	}
 	h := x.w.Header()
 	h.Set("Content-Type", "application/problem+json")
-	challenge(h, f.Status, x.brought.bearer)
+	challenge(h, f.Status, x.whyRefused())
 	text, _ := json.Marshal(body) // of strings and numbers
 	x.w.send(f.Status, append(text, '\n'))
 }
 
-// challenge adds what RFC 9110, 11.6.1 wants beside a 401, and RFC 6750, 3.1 where a
+// whyRefused says what was wrong with a token; empty: none came along.
+func (x *exchange) whyRefused() string {
+	if x.brought.bearer == "" || x.refusal == nil {
+		return ""
+	}
+	return x.refusal.Detail
+}
+
+// challenge adds what RFC 9110, 11.6.1 wants beside a 401, and RFC 6750, 3 where a
 // token was not good.
-func challenge(h http.Header, status int, token string) {
+func challenge(h http.Header, status int, why string) {
 	switch {
 	case status != http.StatusUnauthorized:
-	case token != "":
-		h.Set("WWW-Authenticate", `Bearer realm="authgate", error="invalid_token"`)
+	case why != "":
+		h.Set("WWW-Authenticate", `Bearer realm="authgate", error="invalid_token", error_description="`+describe(why)+`"`)
 	default:
 		h.Set("WWW-Authenticate", `Bearer realm="authgate"`)
 	}
+}
+
+// describe keeps what RFC 6750, 3 allows in error_description.
+func describe(why string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '"' || r == '`' || r == '\\':
+			return '\''
+		case r < ' ' || r > '~':
+			return -1
+		}
+		return r
+	}, why)
 }
 
 func title(status int) string {

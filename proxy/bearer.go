@@ -14,7 +14,7 @@ import (
 
 // bearers verifies tokens that come in requests: [identity.Bearers].
 type bearers interface {
-	Verify(ctx context.Context, raw string) (identity.Principal, error)
+	Verify(ctx context.Context, raw string) (identity.Token, error)
 }
 
 // credential is what a request brings to say who asks, beside cookies.
@@ -52,6 +52,13 @@ func bearerOf(value string) string {
 	return strings.Trim(token, " ")
 }
 
+// Why a credential is not accepted: audit reasons, and the member reason of a problem.
+const (
+	codeCredentialRefused = "credential_refused"
+	codeLoginToken        = "login_token"   // a browser login or its refresh obtained it
+	codeTokenRevoked      = "token_revoked" // its user's sessions were revoked after it was issued
+)
+
 var errNotBearer = errors.New("not a bearer token")
 
 // identifyBearer is step 3 for a request that says itself who asks. It does not
@@ -59,16 +66,20 @@ var errNotBearer = errors.New("not a bearer token")
 // the session that may come along is left out of it.
 func (p *Proxy) identifyBearer(x *exchange, c credential) {
 	x.brought = c
-	who, err := identity.Principal{}, errNotBearer
+	token, err := identity.Token{}, errNotBearer
 	if c.bearer != "" && p.bearers != nil {
-		who, err = p.bearers.Verify(x.r.Context(), c.bearer)
+		token, err = p.bearers.Verify(x.r.Context(), c.bearer)
+	}
+	if err == nil {
+		err = p.checkBearer(&token)
 	}
 	if err != nil {
 		// Not accepted, so it is passed on only where anybody may go.
 		x.credentialErr = err
 		return
 	}
-	x.session = sessionOfBearer(who, c.bearer, p.issuerURL())
+	x.token = &token
+	x.session = sessionOfBearer(token.Principal, c.bearer, p.issuerURL())
 	x.standing = x.state.standingOf(x.session)
 }
 
@@ -83,6 +94,15 @@ func (x *exchange) bringsForUpstream() bool {
 		return !refused.Known
 	}
 	return errors.Is(x.credentialErr, errNotBearer)
+}
+
+// checkBearer refuses tokens of people who log in here that were taken back, or that
+// a login obtained. Tokens of CI have no sessions.
+func (p *Proxy) checkBearer(t *identity.Token) error {
+	if t.Issuer != p.issuerURL() {
+		return nil
+	}
+	return p.sessions.CheckBearer(t)
 }
 
 func (p *Proxy) issuerURL() string { return p.config.Issuer.URL }
@@ -111,10 +131,20 @@ func (p *Proxy) refuseCredential(x *exchange) bool {
 	case errors.As(err, &unreachable):
 		return x.refuse(http.StatusServiceUnavailable, "issuer_unreachable",
 			"The token cannot be verified right now: the keys of its issuer are not to be had. Try again in a moment.", err)
+	case errors.As(err, &refused) && refused.OfLogin, errors.Is(err, session.ErrLoginToken):
+		return x.refuse(http.StatusUnauthorized, codeLoginToken,
+			"The token was not accepted: a browser login of authgate obtained it, and dashboards see it. "+
+				"It says who somebody is at a dashboard, and does not open authgate. Use a token of `authgate token`.", nil)
+	case errors.Is(err, session.ErrRevoked):
+		return x.refuse(http.StatusUnauthorized, codeTokenRevoked,
+			"The token was not accepted: the sessions of its user were revoked after it was issued. Get a new token.", nil)
+	case errors.Is(err, session.ErrStoreDown):
+		return x.refuse(http.StatusServiceUnavailable, "session_store_down",
+			"Whether the token was revoked cannot be told right now: the session store does not answer. Nothing was done. Try again in a moment.", nil)
 	case errors.As(err, &refused):
-		return x.refuse(http.StatusUnauthorized, "credential_refused", "The token was not accepted: "+refused.Reason+".", nil)
+		return x.refuse(http.StatusUnauthorized, codeCredentialRefused, "The token was not accepted: "+refused.Reason+".", nil)
 	default:
-		return x.refuse(http.StatusUnauthorized, "credential_refused",
+		return x.refuse(http.StatusUnauthorized, codeCredentialRefused,
 			"The request brings a credential of its own, in "+x.brought.header+", that is not accepted here. Send a token of the issuer as Bearer, or sign in with a browser.", nil)
 	}
 }

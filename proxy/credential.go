@@ -5,9 +5,11 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/config"
+	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/page"
 	"github.com/example-org/authgate/session"
 )
@@ -74,6 +76,8 @@ func (p *Proxy) showOwnToken(x *exchange) bool {
 		x.shown = x.session.Access
 	}
 	switch {
+	case x.shown != "" && !x.byBearer():
+		return p.rememberShown(x)
 	case x.shown != "":
 		return true
 	case x.byBearer():
@@ -83,6 +87,29 @@ func (p *Proxy) showOwnToken(x *exchange) bool {
 	default: // a session of the time before this upstream was shown tokens
 		return p.noOwnToken(x, session.ErrOver)
 	}
+}
+
+// rememberShown makes sure that authgate will not take for a bearer token what the
+// upstream is about to see. Most tokens say so themselves.
+func (p *Proxy) rememberShown(x *exchange) bool {
+	marked, until := x.session.IDMarked, x.session.Principal.Expiry
+	if x.route.credential == config.CredentialAccessToken {
+		marked = x.session.AccessMarked
+		if expiry, ok := identity.ExpiryOf(x.shown); ok && !marked {
+			until = expiry
+		}
+	}
+	if marked {
+		return true
+	}
+	until = until.Add(time.Duration(p.config.Issuer.ClockSkew)) // for so long it would be accepted
+	err := p.sessions.RememberToken(x.r.Context(), identity.TokenDigest(x.shown), until)
+	if err == nil {
+		return true
+	}
+	x.outcome, x.shown = audit.Refuse, ""
+	return x.refuse(http.StatusServiceUnavailable, "session_store_down",
+		"Your token cannot be shown to "+x.route.name+" right now: where it is noted that it does not open authgate does not answer. Nothing was done. Try again in a moment.", err)
 }
 
 func (p *Proxy) noOwnToken(x *exchange, why error) bool {

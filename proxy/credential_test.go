@@ -16,14 +16,16 @@ import (
 // accepting takes tokens by their text. Package identity tests real ones.
 type accepting map[string]identity.Principal
 
-func (a accepting) Verify(_ context.Context, raw string) (identity.Principal, error) {
+func (a accepting) Verify(_ context.Context, raw string) (identity.Token, error) {
 	switch who, ok := a[raw]; {
 	case ok:
-		return who, nil
+		return identity.Token{Principal: who, Issued: time.Now().Add(-time.Minute), Digest: identity.TokenDigest(raw)}, nil
+	case raw == "the.login.mark":
+		return identity.Token{}, &identity.TokenRefusedError{Reason: "a browser login obtained it", OfLogin: true}
 	case raw == "keys.are.away":
-		return identity.Principal{}, &identity.UnreachableError{At: "GET https://ci.example.com/keys", Reason: "connection refused"}
+		return identity.Token{}, &identity.UnreachableError{At: "GET https://ci.example.com/keys", Reason: "connection refused"}
 	default:
-		return identity.Principal{}, &identity.TokenRefusedError{Reason: "it is of the issuer https://other.example.com"}
+		return identity.Token{}, &identity.TokenRefusedError{Reason: "it is of the issuer https://other.example.com"}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/target"
@@ -34,8 +35,9 @@ type exchange struct {
 	credentialErr error  // why what was brought is not accepted; nil: it is, or there is none
 	shown         string // the token that the upstream is shown; empty: none
 
-	brought   credential // what came along to say who asks
-	standing             // zero: not asked
+	token     *identity.Token // that was accepted; nil: a session, or nobody
+	brought   credential      // what came along to say who asks
+	standing                  // zero: not asked
 	decision  policy.Decision
 	incognito bool   // somebody, but let through as nobody
 	shadow    string // what the candidate would have decided

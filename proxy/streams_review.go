@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/session"
 )
@@ -75,6 +76,10 @@ func (p *Proxy) review(s *stream, st *state) {
 			p.cut(s, cutExpired, verdict{st, x.standing, policy.Decision{}})
 			return
 		}
+		if x.token != nil && p.takenBack(x.token) {
+			p.cut(s, cutSignedOut, verdict{st, x.standing, policy.Decision{}})
+			return
+		}
 		p.judgeAgain(s, st, x.session)
 	case x.signedIn() && !x.incognito:
 		now, err := p.sessions.Current(x.session)
@@ -114,6 +119,13 @@ func (p *Proxy) boundStalled(open []*stream, st *state) {
 			p.cut(s, cutStalled, verdict{st, s.x.standing, policy.Decision{}})
 		}
 	}
+}
+
+// takenBack reports whether a token that was accepted is known now to be none. A
+// store that does not answer says nothing new.
+func (p *Proxy) takenBack(t *identity.Token) bool {
+	err := p.checkBearer(t)
+	return errors.Is(err, session.ErrRevoked) || errors.Is(err, session.ErrLoginToken)
 }
 
 // whyCut tells a session that is over from one that cannot be vouched for now.

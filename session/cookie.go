@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"net/http"
@@ -28,6 +29,8 @@ type Cookies struct {
 	pack  packer
 	lives *lives
 	seen  atomic.Pointer[seen]
+
+	bearers bearers
 }
 
 // CookieOptions say how sessions are kept in the browser.
@@ -351,7 +354,22 @@ func (c *Cookies) Owner(s Session) string { return s.ID }
 // Revoke is of [Store]. It reaches the sessions that have begun by now, in this
 // process, and counts those that it knows.
 func (c *Cookies) Revoke(_ context.Context, which Which) (int, error) {
-	return c.lives.revoke(which, c.o.Now()), nil
+	now := c.o.Now()
+	for _, k := range tagsOf(which, c.lives.list(which)) { // first: nobody comes back meanwhile
+		c.bearers.revoke(k, now)
+	}
+	return c.lives.revoke(which, now), nil
+}
+
+// CheckBearer is of [Store]: what this process was told.
+func (c *Cookies) CheckBearer(t *identity.Token) error { return c.bearers.check(t) }
+
+// RememberToken is of [Store].
+func (c *Cookies) RememberToken(_ context.Context, digest [sha256.Size]byte, until time.Time) error {
+	if !c.bearers.remember(digest, until, c.o.Now()) {
+		return ErrTooManyTokens
+	}
+	return nil
 }
 
 // List is of [Store].
@@ -370,6 +388,7 @@ func (c *Cookies) Run(ctx context.Context) {
 			return
 		case <-tick.C:
 			c.lives.prune(c.o.Now())
+			c.bearers.prune(c.o.Now())
 		}
 	}
 }

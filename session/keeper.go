@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
@@ -143,6 +144,14 @@ func (k *Keeper) Trouble(s Session) (since time.Time, why error) {
 // Revoke ends sessions, and says how many the store knew of.
 func (k *Keeper) Revoke(ctx context.Context, which Which) (int, error) {
 	return k.o.Store.Revoke(ctx, which)
+}
+
+// CheckBearer is nil for a bearer token that may say who asks.
+func (k *Keeper) CheckBearer(t *identity.Token) error { return k.o.Store.CheckBearer(t) }
+
+// RememberToken has a token refused as a bearer token, before an upstream sees it.
+func (k *Keeper) RememberToken(ctx context.Context, digest [sha256.Size]byte, until time.Time) error {
+	return k.o.Store.RememberToken(ctx, digest, until)
 }
 
 // List gives sessions without their tokens; ErrNoList where there is no list.

@@ -236,6 +236,18 @@ func (ls *lives) revoke(which Which, now time.Time) int {
 	return ended
 }
 
+// list gives the sessions that are known, without groups and tokens.
+func (ls *lives) list(which Which) (found []Session) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for _, l := range ls.selected(which) {
+		if !l.about.Begun.IsZero() && agrees(l.about, which) {
+			found = append(found, l.about)
+		}
+	}
+	return found
+}
+
 func (ls *lives) selected(which Which) map[string]*life {
 	if which.ID == "" {
 		return ls.byID

@@ -49,6 +49,11 @@ type Redis struct {
 	failedAt atomic.Int64 // when Redis last failed to answer, likewise
 	warnedAt atomic.Int64 // when the log was last told of what does not open, likewise
 	down     atomic.Pointer[outage]
+
+	bearers       bearers
+	bearersRead   atomic.Bool // once
+	bearersMissed bool        // some changes to them; Run's alone
+
 	last     string                 // entry of the feed; Run's alone, like the two below
 	keys     *Keys                  // in force at the last poll
 	at       *redis.UniversalClient // which was polled last

@@ -78,8 +78,16 @@ func (r *Redis) poll(ctx context.Context) error {
 	if err != nil {
 		return r.answer(ctx, err)
 	}
+	r.hearBearers(changes)
+	r.bearersMissed = r.bearersMissed || !whole
 	if r.keysReplaced() || !whole {
 		r.memory.doubt(time.Duration(r.polled.Load()))
+	}
+	if r.bearersMissed {
+		if err := r.readBearers(ctx); err != nil {
+			return err
+		}
+		r.bearersMissed = false
 	}
 	if err := r.follow(ctx, r.memory.hear(changes)); err != nil {
 		r.memory.doubt(time.Duration(r.polled.Load()))
@@ -147,9 +155,9 @@ func (r *Redis) rewind(ctx context.Context) error {
 }
 
 func entry(c change) *redis.XAddArgs {
-	return &redis.XAddArgs{Stream: redisFeed, MaxLen: feedLength, Approx: true, Values: []any{
+	return &redis.XAddArgs{Stream: redisFeed, MaxLen: feedLength, Approx: true, Values: append([]any{
 		"id", c.id, "owner", string(c.owner), "birth", strconv.FormatUint(c.birth, 10), "fence", strconv.FormatUint(c.fence, 10),
-	}}
+	}, c.bearerFields()...)}
 }
 
 func readChange(values map[string]any) (c change, ok bool) {
@@ -161,7 +169,8 @@ func readChange(values map[string]any) (c change, ok bool) {
 	}
 	birth, noBirth := strconv.ParseUint(texts[2], 10, 63)
 	fence, noFence := strconv.ParseUint(texts[3], 10, 63)
-	return change{id: texts[0], owner: owner(texts[1]), birth: birth, fence: fence}, noBirth == nil && noFence == nil
+	c = change{id: texts[0], owner: owner(texts[1]), birth: birth, fence: fence}
+	return c, c.readBearerFields(values) && noBirth == nil && noFence == nil
 }
 
 // follow reads the grants of users again.
@@ -196,7 +205,7 @@ func (r *Redis) spread(ctx context.Context, c change) error {
 		return nil
 	}
 	if err != nil {
-		r.owe("tell "+c.id+string(c.owner)+strconv.FormatUint(c.birth, 10), func(ctx context.Context) error {
+		r.owe("tell "+c.id+string(c.owner)+strconv.FormatUint(c.birth, 10)+c.token.String()+c.revoked.String(), func(ctx context.Context) error {
 			if err := r.answer(ctx, r.client().XAdd(ctx, entry(c)).Err()); !errors.Is(err, errGone) {
 				return err
 			}

@@ -36,11 +36,22 @@ func (r *Redis) List(ctx context.Context, which Which) ([]Session, error) {
 // whether an index names it or not.
 func (r *Redis) Revoke(ctx context.Context, which Which) (int, error) {
 	found, err := r.selected(ctx, which)
-	if err != nil {
+	tags := tagsOf(which, sessionsOf(found))
+	now := r.o.Now()
+	for _, k := range tags { // here at once, whatever Redis answers
+		r.bearers.revoke(k, now)
+	}
+	ended, err := r.endAll(ctx, which, found, err)
+	return ended, errors.Join(err, r.tellRevoked(ctx, tags, now))
+}
+
+// endAll ends the sessions that were found; failed is why they were not.
+func (r *Redis) endAll(ctx context.Context, which Which, found []kept, failed error) (int, error) {
+	if failed != nil {
 		if which.ID != "" {
 			r.endLater(which.ID)
 		}
-		return 0, err
+		return 0, failed
 	}
 	if which.ID != "" && which == (Which{ID: which.ID}) && len(found) == 0 { // Redis has lost it, memory may not have
 		r.memory.hear([]change{{id: which.ID}})
@@ -69,6 +80,14 @@ func (r *Redis) Revoke(ctx context.Context, which Which) (int, error) {
 		}
 	}
 	return ended, nil
+}
+
+func sessionsOf(found []kept) []Session {
+	sessions := make([]Session, len(found))
+	for i := range found {
+		sessions[i] = found[i].session
+	}
+	return sessions
 }
 
 // endLater ends a session in this replica, since Redis does not answer, and has it

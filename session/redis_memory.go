@@ -177,6 +177,11 @@ type change struct {
 	owner owner
 	birth uint64 // with owner: ended up to here
 	fence uint64 // with owner: a grant of this fence is in Redis
+
+	// Of bearer tokens: a revocation, or a token that is none, and a time in
+	// milliseconds since 1970; 0: it is about neither.
+	revoked, token tag
+	at             int64
 }
 
 // hear takes in changes, and gives the users whose grants are to be read again.

@@ -2,8 +2,10 @@ package session
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/example-org/authgate/identity"
 )
@@ -39,6 +41,15 @@ type Store interface {
 
 	// Revoke ends sessions, and says how many it knew of.
 	Revoke(ctx context.Context, which Which) (int, error)
+
+	// CheckBearer is nil for a bearer token that may say who asks. ErrLoginToken,
+	// ErrRevoked; ErrStoreDown where the store has not said yet what was revoked.
+	CheckBearer(t *identity.Token) error
+
+	// RememberToken has CheckBearer refuse a token from now on, until when it could
+	// be used. It comes before an upstream sees the token. ErrTooManyTokens,
+	// ErrStoreDown.
+	RememberToken(ctx context.Context, digest [sha256.Size]byte, until time.Time) error
 
 	// List gives sessions without their tokens. ErrNoList where there is no list.
 	List(ctx context.Context, which Which) ([]Session, error)

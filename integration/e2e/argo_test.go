@@ -62,13 +62,9 @@ func TestArgoCDIsNeverShownAnIDTokenThatHasEnded(t *testing.T) {
 func TestATokenOfTheIssuerOpensWithoutABrowser(t *testing.T) {
 	t.Parallel()
 	s := set(t, stage.Options{})
-	signedIn(t, s, "alice")
-	idToken := ""
-	for _, token := range s.Line.Secrets() {
-		if strings.Count(token, ".") == 2 {
-			idToken = token
-			break
-		}
+	idToken, err := s.Token(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
 	}
 	for name, headers := range map[string][]string{
 		"curl":                  {"Authorization", "Bearer " + idToken},
@@ -85,6 +81,38 @@ func TestATokenOfTheIssuerOpensWithoutABrowser(t *testing.T) {
 	broken := idToken[:len(idToken)-4] + "AAAA"
 	wantProblem(t, curl(t, s.ArgoCD+"/api/v1/applications", "Authorization", "Bearer "+broken), http.StatusUnauthorized)
 	wantProblem(t, curl(t, s.ArgoCD+"/api/v1/applications", "token", ""), http.StatusUnauthorized)
+}
+
+// What Argo CD is shown for somebody is for Argo CD alone: Dex repeats the nonce of
+// the login in ID tokens, in those of refreshes and in access tokens.
+func TestATokenThatADashboardWasShownOpensNothing(t *testing.T) {
+	t.Parallel()
+	s := set(t, stage.Options{DexIDTokens: "3s"})
+	alice := signedIn(t, s, "alice")
+	asked := s.Line.Asked()
+	eventually(t, "the token to be renewed", func() bool {
+		fetch(t, alice, http.MethodGet, s.ArgoCD+"/api/v1/applications")
+		return s.Line.Asked() >= asked+2
+	})
+	seen := 0
+	for _, token := range s.Line.Secrets() {
+		if strings.Count(token, ".") != 2 {
+			continue
+		}
+		seen++
+		for name, headers := range map[string][]string{
+			"curl": {"Authorization", "Bearer " + token}, "beside": {"Proxy-Authorization", "Bearer " + token}, "argocd": {"token", token},
+		} {
+			a := curl(t, s.ArgoCD+"/api/v1/applications", headers...)
+			wantProblem(t, a, http.StatusUnauthorized)
+			if !strings.Contains(a.Body, `"reason":"login_token"`) && !strings.Contains(a.Body, "expired at") {
+				t.Errorf("%s: %s", name, a.Body)
+			}
+		}
+	}
+	if seen < 2 {
+		t.Errorf("only %d tokens were given", seen)
+	}
 }
 
 func TestATokenFileThatIsMissingIsAPageAndMendsItself(t *testing.T) {

@@ -1,0 +1,94 @@
+package identity
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+)
+
+// loginNonce begins the nonce of every browser login. The issuer repeats the nonce
+// in the ID tokens of that login; Dex also in those of its refreshes, and in access
+// tokens. Upstreams see these tokens, so none of them may open authgate. The prefix
+// alone decides: to refuse takes no key, no session, and no other replica.
+const loginNonce = "authgate-login."
+
+func newNonce() string { return loginNonce + chance() }
+
+// marked reports whether a token says itself that a browser login obtained it. A
+// nonce that is no string is refused for what it is.
+func (c claims) marked() (bool, error) {
+	nonce, err := c.text("nonce")
+	return strings.HasPrefix(nonce, loginNonce), err
+}
+
+// refusedLogin is the refusal of a token that a browser login or its refresh
+// obtained.
+func refusedLogin() *TokenRefusedError {
+	e := refused("a browser login or its refresh obtained it, and upstreams see it: it is no bearer token; " +
+		"use a token of `authgate token`, or of another client of the issuer")
+	e.OfLogin = true
+	return e
+}
+
+// accessToken reports whether a JWT says that it is an access token: RFC 9068, 2.1,
+// the claim typ of Keycloak, or token_use of Cognito.
+func accessToken(typ string, c claims) bool {
+	if strings.EqualFold(strings.TrimPrefix(strings.ToLower(typ), "application/"), "at+jwt") {
+		return true
+	}
+	kind, _ := c.scalar("typ")
+	use, _ := c.scalar("token_use")
+	return slices.Contains([]string{"bearer", "dpop", "refresh", "offline", "at+jwt"}, strings.ToLower(kind)) ||
+		strings.EqualFold(use, "access")
+}
+
+// accessTellsItself reports whether an access token can be shown to an upstream as
+// it is: it is opaque, carries the mark, says that it is an access token, or is not
+// for this client. [Bearers] takes none of these for an ID token.
+func (rp *RelyingParty) accessTellsItself(raw string) bool {
+	c, err := unverifiedClaims(raw)
+	if err != nil {
+		return true
+	}
+	mark, err := c.marked()
+	audience, notTexts := c.texts("aud")
+	return mark || err != nil || notTexts != nil || accessToken(header(raw).Typ, c) || !slices.Contains(audience, rp.cfg.ClientID)
+}
+
+// unverifiedClaims reads a JWT in its compact form.
+func unverifiedClaims(raw string) (claims, error) {
+	parts := strings.Split(raw, ".")
+	if len(parts) != 3 {
+		return nil, refused("it is not a JWT in its compact form (RFC 7519, section 3)")
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	var c claims
+	if err != nil || json.Unmarshal(payload, &c) != nil {
+		return nil, refused("its claims are not a JSON object in base64url")
+	}
+	return c, nil
+}
+
+// ExpiryOf reads, unverified, until when a token of the issuer's answer is good. It
+// is false for what is no JWT that names a time.
+func ExpiryOf(raw string) (time.Time, bool) {
+	c, err := unverifiedClaims(raw)
+	if err != nil {
+		return time.Time{}, false
+	}
+	at, given, err := c.date("exp")
+	return at, given && err == nil
+}
+
+// TokenDigest names a token by what its issuer signed. The signature is left out:
+// it can be written in several ways that all verify.
+func TokenDigest(raw string) [sha256.Size]byte {
+	signed := raw
+	if end := strings.LastIndexByte(raw, '.'); end >= 0 {
+		signed = raw[:end]
+	}
+	return sha256.Sum256([]byte(signed))
+}
