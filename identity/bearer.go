@@ -65,14 +65,14 @@ func NewBearers(own *RelyingParty, others []Bearer, log *slog.Logger) *Bearers {
 func newBearers(own *RelyingParty, others []Bearer, log *slog.Logger, base http.RoundTripper) *Bearers {
 	b := &Bearers{own: own, verified: verified{seed: maphash.MakeSeed()}, issuers: map[string]*bearerIssuer{
 		own.cfg.URL: {
-			keys:    newIssuerKeys(own, own.Discovered(), log),
+			keys:    own.keys,
 			accepts: []accepts{{Bearer: Bearer{Issuer: own.cfg.URL}, own: true, idTokens: true, client: own.clientID}},
 		},
 	}}
 	for _, o := range others {
 		i := b.issuers[o.Issuer]
 		if i == nil {
-			i = &bearerIssuer{keys: newIssuerKeys(newFurther(own.cfg, o.Issuer, log, base), nil, log)}
+			i = &bearerIssuer{keys: newFurther(own.cfg, o.Issuer, log, base).keys}
 			b.issuers[o.Issuer] = i
 		}
 		i.accepts = append(i.accepts, accepts{
@@ -159,10 +159,11 @@ func (i *bearerIssuer) verify(ctx context.Context, raw string) (*verifiedToken, 
 	if err := checkType(typ); err != nil {
 		return nil, err
 	}
-	c, by, err := i.keys.open(ctx, raw)
+	o, err := i.keys.open(ctx, raw, ofStranger)
 	if err != nil {
 		return nil, err
 	}
+	c := o.claims
 	a, err := i.accepting(c, typ)
 	if err != nil {
 		return nil, err
@@ -186,7 +187,7 @@ func (i *bearerIssuer) verify(ctx context.Context, raw string) (*verifiedToken, 
 	}
 	return &verifiedToken{
 		raw: strings.Clone(raw), token: t,
-		until: p.Expiry.Add(rp.cfg.ClockSkew).UnixNano(), keys: i.keys, by: by,
+		until: p.Expiry.Add(rp.cfg.ClockSkew).UnixNano(), keys: i.keys, by: o.by,
 	}, nil
 }
 
@@ -301,8 +302,9 @@ func (a *accepts) groups(c claims, dropped func(reason string)) []string {
 // times and groups is the same for every issuer.
 func newFurther(own Config, issuer string, log *slog.Logger, base http.RoundTripper) *RelyingParty {
 	rp := newRelyingParty(Config{
-		URL: issuer, ClockSkew: own.ClockSkew, Now: own.Now, GroupDropped: own.GroupDropped,
+		URL: issuer, ClockSkew: own.ClockSkew, Now: own.Now, GroupDropped: own.GroupDropped, KeySkipped: own.KeySkipped,
 	}, log, base)
+	rp.keys = newIssuerKeys(rp, nil, log)
 	front, err := httpURL(issuer)
 	if err != nil {
 		return rp // broken, and says so when it is asked

@@ -102,7 +102,7 @@ func (rp *RelyingParty) Refresh(ctx context.Context, g Grant) (Grant, error) {
 	if err != nil {
 		return Grant{}, refreshError(exchangeError(ctx, p, err))
 	}
-	c, err := rp.verify(ctx, p, tokens)
+	c, err := rp.verify(ctx, tokens)
 	if err == nil {
 		err = rp.checkRefreshed(c, g)
 	}

@@ -97,7 +97,7 @@ func (rp *RelyingParty) Finish(ctx context.Context, l Login, callback url.Values
 	if err != nil {
 		return Grant{}, exchangeError(ctx, p, err)
 	}
-	c, err := rp.verify(ctx, p, tokens)
+	c, err := rp.verify(ctx, tokens)
 	if err != nil {
 		return Grant{}, err
 	}

@@ -55,7 +55,7 @@ func (rp *RelyingParty) accessTellsItself(raw string) bool {
 	}
 	mark, err := c.marked()
 	audience, notTexts := c.texts("aud")
-	return mark || err != nil || notTexts != nil || accessToken(header(raw).Typ, c) || !slices.Contains(audience, rp.cfg.ClientID)
+	return mark || err != nil || notTexts != nil || accessToken(header(raw).Typ, c) || !slices.Contains(audience, rp.clientID())
 }
 
 // unverifiedClaims reads a JWT in its compact form.

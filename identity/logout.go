@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/coreos/go-oidc/v3/oidc"
-
 	"github.com/example-org/authgate/redact"
 )
 
@@ -47,8 +45,7 @@ const maxLogoutToken = 8 << 10
 // ReadLogout verifies a logout token (2.6). The error says what is wrong with it,
 // and holds nothing of it that is secret. Each token counts once.
 func (rp *RelyingParty) ReadLogout(ctx context.Context, raw string) (Logout, error) {
-	p, err := rp.provider()
-	if err != nil {
+	if err := rp.Ready(); err != nil {
 		return Logout{}, err
 	}
 	if len(raw) > maxLogoutToken {
@@ -57,13 +54,13 @@ func (rp *RelyingParty) ReadLogout(ctx context.Context, raw string) (Logout, err
 	if typ := strings.ToLower(header(raw).Typ); typ != "" && typ != "jwt" && typ != "logout+jwt" {
 		return Logout{}, refused("its typ is %s, not logout+jwt", redact.Quoted(typ))
 	}
-	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, rp.client), attemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	_, c, err := rp.open(ctx, p, p.keysForStrangers, raw)
+	o, err := rp.keys.open(ctx, raw, ofStranger)
 	if err != nil {
 		return Logout{}, err
 	}
-	return rp.checkLogout(c)
+	return rp.checkLogout(o.claims)
 }
 
 func (rp *RelyingParty) checkLogout(c claims) (Logout, error) {

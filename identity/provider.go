@@ -36,6 +36,7 @@ type Config struct {
 
 	Now          func() time.Time    // nil: time.Now
 	GroupDropped func(reason string) // nil, or safe for concurrent use: a group was dropped, "reserved" or "malformed"
+	KeySkipped   func(reason string) // likewise: a key that an issuer publishes cannot be used
 }
 
 // String keeps the secret out of logs and errors, as the others do.
@@ -54,6 +55,7 @@ type RelyingParty struct {
 	transport   *replaceable // of client
 
 	view       atomic.Pointer[view]
+	keys       *issuerKeys
 	logouts    logouts
 	discovered chan struct{} // closed with the first provider
 	once       sync.Once
@@ -71,9 +73,6 @@ type provider struct {
 	endpoint   oauth2.Endpoint
 	metadata   metadata
 	algorithms []string // of the announced ones, those that prove something
-	keys       *oidc.RemoteKeySet
-
-	keysForStrangers *oidc.RemoteKeySet // for tokens that did not come from the token endpoint (keys.go)
 }
 
 // metadata are the members of the discovery document that go-oidc keeps to itself
@@ -101,11 +100,15 @@ func newRelyingParty(cfg Config, log *slog.Logger, base http.RoundTripper) *Rely
 	if cfg.GroupDropped == nil {
 		cfg.GroupDropped = func(string) {}
 	}
+	if cfg.KeySkipped == nil {
+		cfg.KeySkipped = func(string) {}
+	}
 	if !slices.Contains(cfg.Scopes, oidc.ScopeOpenID) { // without it there is no ID token
 		cfg.Scopes = append([]string{oidc.ScopeOpenID}, cfg.Scopes...)
 	}
 	rp := &RelyingParty{cfg: cfg, log: log, discovered: make(chan struct{})}
 	rp.credentials.Store(&credentials{cfg.ClientID, cfg.ClientSecret})
+	rp.keys = newIssuerKeys(rp, rp.discovered, log)
 	rp.view.Store(&view{failure: errors.New("discovery has not finished its first attempt")})
 	way, err := newChannel(cfg, base)
 	if err != nil {
@@ -187,7 +190,7 @@ func (rp *RelyingParty) look(ctx context.Context) {
 	case !found.same(old.provider):
 		rp.log.InfoContext(ctx, "issuer has changed its discovery document", "issuer", rp.cfg.URL)
 	default:
-		found = old.provider // with the keys that it has fetched
+		found = old.provider
 	}
 	if old.provider != nil && old.failure != nil {
 		rp.log.InfoContext(ctx, "issuer answers again", "issuer", rp.cfg.URL)
@@ -243,10 +246,6 @@ func (rp *RelyingParty) fetch(ctx context.Context) (*provider, error) {
 	if p.algorithms, err = trustedAlgorithms(p.metadata.Algorithms); err != nil {
 		return nil, err
 	}
-	p.keys = oidc.NewRemoteKeySet(ctx, p.metadata.Keys)
-	p.keysForStrangers = oidc.NewRemoteKeySet(oidc.ClientContext(ctx, &http.Client{
-		Transport: &keyAnswers{base: rp.client.Transport, now: rp.cfg.Now}, CheckRedirect: refuseRedirect, Timeout: keyFetchTimeout,
-	}), p.metadata.Keys)
 	return p, nil
 }
 

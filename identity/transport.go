@@ -19,9 +19,8 @@ const (
 	// fetch together: an issuer that is silent ends on an error page.
 	attemptTimeout = 10 * time.Second
 
-	// keyFetchTimeout bounds what no request waits for any more: go-oidc finishes
-	// a key fetch after its first caller has left.
-	keyFetchTimeout = attemptTimeout + 5*time.Second
+	// clientTimeout is a last bound, beyond that of every context.
+	clientTimeout = attemptTimeout + 5*time.Second
 
 	// maxConnections to one host of the issuer: all logins and renewals that go on at a
 	// time, each of which waits for its own at most attemptTimeout, and some for keys.
@@ -37,7 +36,7 @@ func newClient(c *channel) *http.Client {
 	return &http.Client{
 		Transport:     c,
 		CheckRedirect: refuseRedirect,
-		Timeout:       keyFetchTimeout,
+		Timeout:       clientTimeout,
 	}
 }
 

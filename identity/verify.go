@@ -44,19 +44,19 @@ func trustedAlgorithms(announced []string) ([]string, error) {
 
 // verify establishes that the issuer made the ID token, and gives its claims;
 // check says whether they are for us and for now.
-func (rp *RelyingParty) verify(ctx context.Context, p *provider, tokens *oauth2.Token) (claims, error) {
+func (rp *RelyingParty) verify(ctx context.Context, tokens *oauth2.Token) (claims, error) {
 	raw, _ := tokens.Extra("id_token").(string)
 	if raw == "" {
 		return nil, refused("the issuer sent none")
 	}
-	token, c, err := rp.open(ctx, p, p.keys, raw)
+	o, err := rp.keys.open(ctx, raw, ofTokenEndpoint)
 	if err != nil {
 		return nil, err
 	}
-	if token.AccessTokenHash != "" && token.VerifyAccessToken(tokens.AccessToken) != nil {
+	if o.token.AccessTokenHash != "" && o.token.VerifyAccessToken(tokens.AccessToken) != nil {
 		return nil, refused("its at_hash belongs to another access token")
 	}
-	return c, nil
+	return o.claims, nil
 }
 
 // open establishes that the issuer signed a JWT, and gives its claims.
@@ -99,6 +99,7 @@ func (k *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error
 
 func verificationError(ctx context.Context, p *provider, keyErr error) error {
 	var unreachable *UnreachableError
+	var skipped *skippedKeyError
 	switch {
 	case keyErr == nil:
 		return refused("it is not a signed JWT with claims of the types that OpenID Connect asks for")
@@ -106,8 +107,8 @@ func verificationError(ctx context.Context, p *provider, keyErr error) error {
 		return unreachable
 	case ctx.Err() != nil:
 		return &UnreachableError{At: "GET " + p.metadata.Keys, Reason: redact.Failure(ctx.Err()), ended: ctx.Err()}
-	case errors.Unwrap(keyErr) != nil: // go-oidc wraps what a fetch ended in (RemoteKeySet.verify), and nothing else
-		return refused("the issuer's keys (jwks_uri) could not be read: cut off, larger than 1 MiB, or not a JSON Web Key Set")
+	case errors.As(keyErr, &skipped):
+		return refused("its signature cannot be verified: %s", skipped)
 	default:
 		return refused("its signature is of none of the keys that the issuer publishes now (jwks_uri)")
 	}

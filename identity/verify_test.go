@@ -191,10 +191,10 @@ func TestKeysThatCannotBeHadAreSaidToBeSo(t *testing.T) {
 		"server error": {keys: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, secret, http.StatusServiceUnavailable) }, unreachable: "/dex/keys: it answered 503 Service Unavailable"},
 		"redirect":     {keys: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x?"+secret, http.StatusFound) }, unreachable: "it redirects to http://127.0.0.1:"},
 		"hangs up":     {keys: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, unreachable: "it closed the connection without an answer"},
-		"not JSON":     {keys: func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(secret)) }, refused: "could not be read"},
+		"not JSON":     {keys: func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(secret)) }, unreachable: "are not a JSON Web Key Set"},
 		"endless": {keys: func(w http.ResponseWriter, _ *http.Request) {
 			w.Write([]byte(`{"keys":[` + strings.Repeat(" ", 2<<20) + `]}`))
-		}, refused: "larger than 1 MiB"},
+		}, unreachable: "larger than 1 MiB"},
 		"none": {keys: func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(`{"keys":[]}`)) }, refused: "its signature is of none of the keys"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -54,9 +54,9 @@ type Redis struct {
 	bearersRead   atomic.Bool // once
 	bearersMissed bool        // some changes to them; Run's alone
 
-	last     string                 // entry of the feed; Run's alone, like the two below
-	keys     *Keys                  // in force at the last poll
-	at       *redis.UniversalClient // which was polled last
+	last string                 // entry of the feed; Run's alone, like the two below
+	keys *Keys                  // in force at the last poll
+	at   *redis.UniversalClient // which was polled last
 
 	owedMu sync.Mutex
 	owed   map[string]func(context.Context) error

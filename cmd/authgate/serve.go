@@ -173,6 +173,14 @@ func newRelyingParty(c identity.Config, registry prometheus.Registerer, log *slo
 	for _, reason := range []string{"reserved", "malformed"} {
 		dropped.WithLabelValues(reason)
 	}
+	skipped := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "authgate_jwks_keys_skipped_total", Help: "Keys of issuers that cannot be used, once for each change of their key sets.",
+	}, []string{"reason"})
+	registry.MustRegister(skipped)
+	for _, reason := range identity.KeySkipReasons() {
+		skipped.WithLabelValues(reason)
+	}
+	c.KeySkipped = func(reason string) { skipped.WithLabelValues(reason).Inc() }
 	c.GroupDropped = func(reason string) { dropped.WithLabelValues(reason).Inc() }
 	return identity.New(c, log)
 }

@@ -3,7 +3,6 @@ package identity
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +24,7 @@ type signing struct {
 	provider *provider
 	document []byte
 	keys     []jose.JSONWebKey
+	skipped  []skippedKey
 }
 
 func (s *signing) same(t *signing) bool {
@@ -40,9 +40,9 @@ func (k *issuerKeys) fetch(ctx context.Context) (*signing, error) {
 	}
 	document, err := k.get(ctx, p.metadata.Keys)
 	if err == nil {
-		var keys []jose.JSONWebKey
-		if keys, err = readKeys(document); err == nil {
-			return &signing{provider: p, document: document, keys: keys}, nil
+		s := &signing{provider: p, document: document}
+		if s.keys, s.skipped, err = readKeys(document); err == nil {
+			return s, nil
 		}
 	}
 	k.document = nil // it may have named another address since
@@ -101,27 +101,11 @@ func (k *issuerKeys) get(ctx context.Context, address string) ([]byte, error) {
 		return nil, &UnreachableError{At: "GET " + redact.URL(req.URL), Reason: fmt.Sprintf("it answered %d", resp.StatusCode)}
 	}
 	body, err := io.ReadAll(resp.Body)
+	if ended := ctx.Err(); err != nil && ended != nil {
+		return nil, &UnreachableError{At: "GET " + redact.URL(req.URL), Reason: redact.Failure(ended), ended: ended}
+	}
 	if err != nil {
 		return nil, &UnreachableError{At: "GET " + redact.URL(req.URL), Reason: "its answer was cut off, or is larger than 1 MiB"}
 	}
 	return body, nil
-}
-
-// readKeys keeps of a JSON Web Key Set (RFC 7517, section 5) the public keys that
-// sign. Of what it does not know it takes no notice: others may.
-func readKeys(document []byte) ([]jose.JSONWebKey, error) {
-	var set struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
-	if err := json.Unmarshal(document, &set); err != nil || set.Keys == nil {
-		return nil, errors.New("its keys (jwks_uri) are not a JSON Web Key Set")
-	}
-	var keys []jose.JSONWebKey
-	for _, raw := range set.Keys {
-		var key jose.JSONWebKey
-		if json.Unmarshal(raw, &key) == nil && key.IsPublic() && (key.Use == "" || key.Use == "sig") {
-			keys = append(keys, key)
-		}
-	}
-	return keys, nil
 }

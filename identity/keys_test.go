@@ -257,7 +257,7 @@ func TestKeysAreKeptWhileTheIssuerFails(t *testing.T) {
 
 		i.bend(func(i *issuer) { clear(i.instead) })
 		time.Sleep(time.Minute)
-		if !strings.Contains(log.String(), "are to be had again") {
+		if !strings.Contains(log.String(), "can be fetched again") {
 			t.Errorf("log: %s", log.String())
 		}
 	})
@@ -372,7 +372,7 @@ func TestKeysForOtherEndsVerifyNothing(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s: accepted", name)
 		}
-		wantRefused(t, err, "none of the keys")
+		wantRefused(t, err, "its signature")
 	}
 }
 

@@ -1,0 +1,80 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	jose "github.com/go-jose/go-jose/v4"
+
+	"github.com/example-org/authgate/redact"
+)
+
+// keyLookup finds the key of one token, and the keys that it was found among.
+type keyLookup struct {
+	issuer  *issuerKeys
+	signing *signing
+	from    source
+}
+
+var errNoKey = errors.New("of none of the keys")
+
+// skippedKeyError says that a key of the token's name is published, and cannot be
+// used.
+type skippedKeyError struct{ name, why string }
+
+func (e *skippedKeyError) Error() string {
+	return fmt.Sprintf("the key %s cannot be used: %s", redact.Quoted(e.name), e.why)
+}
+
+// VerifySignature is of [oidc.KeySet].
+func (l *keyLookup) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
+	var algorithms []jose.SignatureAlgorithm
+	for _, alg := range l.signing.provider.algorithms {
+		algorithms = append(algorithms, jose.SignatureAlgorithm(alg))
+	}
+	token, err := jose.ParseSignedCompact(raw, algorithms)
+	if err != nil {
+		return nil, errors.New("not a JWS")
+	}
+	payload, known := l.signing.verify(token)
+	if payload != nil {
+		return payload, nil
+	}
+	v := l.issuer.newer(ctx, l.from)
+	if v.signing != nil && v.signing != l.signing {
+		l.signing = v.signing
+		if payload, known = l.signing.verify(token); payload != nil {
+			return payload, nil
+		}
+	}
+	if !known && (v.failure != nil || ctx.Err() != nil || !l.issuer.recent(v)) {
+		return nil, l.issuer.unreachable(ctx, v) // the key may be a new one
+	}
+	name := token.Signatures[0].Header.KeyID
+	for _, one := range l.signing.skipped {
+		if !known && name != "" && one.name == name {
+			return nil, &skippedKeyError{name, one.why}
+		}
+	}
+	return nil, errNoKey
+}
+
+// verify gives what is signed, and whether the key that the token names is there.
+func (s *signing) verify(token *jose.JSONWebSignature) (payload []byte, known bool) {
+	name := token.Signatures[0].Header.KeyID
+	for i := range s.keys {
+		key := &s.keys[i]
+		if name != "" && key.KeyID != name {
+			continue
+		}
+		known = true
+		if key.Algorithm != "" && key.Algorithm != token.Signatures[0].Header.Algorithm {
+			continue
+		}
+		if payload, err := token.Verify(key); err == nil && payload != nil {
+			return payload, true
+		}
+	}
+	return nil, known
+}

@@ -1,0 +1,122 @@
+package identity
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	jose "github.com/go-jose/go-jose/v4"
+
+	"github.com/example-org/authgate/redact"
+)
+
+// Why a key of a set is skipped: what Config.KeySkipped is told.
+const (
+	keyMalformed   = "malformed" // no key, a member missing or wrong, or a kind that is not known here
+	keyForOtherUse = "use"       // for encryption, or for another operation than verifying
+	keyOtherAlg    = "alg"       // for an algorithm that is not accepted
+	keySymmetric   = "symmetric" // shared: whoever verifies with it could sign
+	keyPrivate     = "private"   // published whole: anybody can sign with it
+	keyWeak        = "weak"      // RSA below 2048 bits, or with an unusable exponent
+	keyTooMany     = "too_many"
+)
+
+// KeySkipReasons are all reasons that Config.KeySkipped is told.
+func KeySkipReasons() []string {
+	return []string{keyMalformed, keyForOtherUse, keyOtherAlg, keySymmetric, keyPrivate, keyWeak, keyTooMany}
+}
+
+const (
+	// maxKeys bounds what a token that names no key is tried with.
+	maxKeys = 64
+
+	leastRSA = 2048 // bits: RFC 7518, 3.3
+)
+
+// skippedKey is a key that is published and cannot be used.
+type skippedKey struct{ name, reason, why string }
+
+// readKeys keeps of a JSON Web Key Set the public keys that can verify, and says
+// what it left out: one key that cannot be used makes the others no worse (RFC 7517,
+// section 5).
+func readKeys(document []byte) (keys []jose.JSONWebKey, skipped []skippedKey, err error) {
+	var set map[string]json.RawMessage
+	var list []json.RawMessage
+	if json.Unmarshal(document, &set) != nil || json.Unmarshal(set["keys"], &list) != nil || list == nil {
+		return nil, nil, errors.New("its keys (jwks_uri) are not a JSON Web Key Set (RFC 7517, section 5)")
+	}
+	for _, raw := range list {
+		key, fault := readKey(raw)
+		switch {
+		case fault != nil:
+			skipped = append(skipped, *fault)
+		case len(keys) == maxKeys:
+			skipped = append(skipped, skippedKey{key.KeyID, keyTooMany, fmt.Sprintf("the issuer publishes more than %d keys", maxKeys)})
+		default:
+			keys = append(keys, key)
+		}
+	}
+	return keys, skipped, nil
+}
+
+// readKey reads one key, or says why it cannot be used. The words are authgate's
+// own: a private key must not reach a log.
+func readKey(raw json.RawMessage) (key jose.JSONWebKey, fault *skippedKey) {
+	var says struct {
+		Name       string          `json:"kid"`
+		Type       string          `json:"kty"`
+		Use        string          `json:"use"`
+		Operations []string        `json:"key_ops"`
+		Algorithm  string          `json:"alg"`
+		Private    json.RawMessage `json:"d"`
+	}
+	fail := func(reason, why string) (jose.JSONWebKey, *skippedKey) {
+		return jose.JSONWebKey{}, &skippedKey{says.Name, reason, why}
+	}
+	if !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) || json.Unmarshal(raw, &says) != nil {
+		return fail(keyMalformed, "it is no JSON object with members of the right types")
+	}
+	switch {
+	case says.Type == "oct":
+		return fail(keySymmetric, "it is symmetric: whoever knows it could sign")
+	case says.Private != nil:
+		return fail(keyPrivate, "its private part is published: anybody can sign with it")
+	case says.Use != "" && says.Use != "sig", says.Operations != nil && !slices.Contains(says.Operations, "verify"):
+		return fail(keyForOtherUse, "it is not for signatures")
+	case says.Algorithm != "" && !slices.Contains(asymmetric, says.Algorithm):
+		return fail(keyOtherAlg, "it is for the algorithm "+redact.Quoted(says.Algorithm))
+	}
+	if err := json.Unmarshal(raw, &key); err != nil || !key.Valid() || !key.IsPublic() {
+		return fail(keyMalformed, "it is no key of the type "+redact.Quoted(says.Type)+" that is known here: a member is missing, or wrong")
+	}
+	switch public := key.Key.(type) {
+	case *rsa.PublicKey:
+		if public.N.BitLen() < leastRSA || public.E < 3 || public.E%2 == 0 {
+			return fail(keyWeak, fmt.Sprintf("it is an RSA key of %d bits with the exponent %d, at least %d bits are needed (RFC 7518, 3.3)", public.N.BitLen(), public.E, leastRSA))
+		}
+	case *ecdsa.PublicKey, ed25519.PublicKey:
+	default:
+		return fail(keyMalformed, "it is of a type that is not known here")
+	}
+	return key, nil
+}
+
+// describeSkipped is for the log, in the order of the set.
+func describeSkipped(skipped []skippedKey) string {
+	const most = 5
+	var parts []string
+	for i, one := range skipped {
+		if i == most {
+			parts = append(parts, fmt.Sprintf("and %d more", len(skipped)-most))
+			break
+		}
+		parts = append(parts, redact.Quoted(one.name)+": "+one.why)
+	}
+	return strings.Join(parts, "; ")
+}
