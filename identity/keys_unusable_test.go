@@ -81,7 +81,9 @@ func TestOneKeyThatCannotBeUsedMakesTheOthersNoWorse(t *testing.T) {
 			t.Parallel()
 			i := serve(t)
 			good := members(i.published[0], nil)
-			i.instead["/keys"] = func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"keys":[` + row.key + `,` + good + `]}`)) }
+			i.instead["/keys"] = func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = w.Write([]byte(`{"keys":[` + row.key + `,` + good + `]}`))
+			}
 			var log locked
 			var counted sync.Map
 			cfg := config(i.url)

@@ -27,7 +27,8 @@ func TestATokenOfABrowserLoginIsNoBearerToken(t *testing.T) {
 	rp := party(t, config(dex.url))
 	other := serve(t).machines()
 	b := running(t, identity.NewBearers(rp, []identity.Bearer{
-		{Issuer: dex.url, Audience: "argo-cd-cli"}, {Issuer: dex.url, Audience: clientID},
+		{Issuer: dex.url, Audience: "argo-cd-cli"},
+		{Issuer: dex.url, Audience: clientID},
 		{Issuer: other.url, Audience: "authgate", SubjectClaim: "sub"},
 	}, discard))
 	wantOfLogin := func(what, raw string) {
