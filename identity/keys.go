@@ -111,12 +111,11 @@ func (k *issuerKeys) newer(ctx context.Context, from source) *keysView {
 	if from == ofStranger && k.recent(v) {
 		return v
 	}
-	wait := keysWait
-	if from == ofTokenEndpoint { // somebody is logging in: that has a limit of its own
-		wait = attemptTimeout
-	}
-	patience := time.NewTimer(wait)
+	patience := time.NewTimer(keysWait)
 	defer patience.Stop()
+	if from == ofTokenEndpoint { // somebody is logging in: that has a limit of its own
+		patience.Stop()
+	}
 	select {
 	case <-k.attempt(from):
 	case <-patience.C:
