@@ -174,6 +174,7 @@ func (f *passage) received(res *http.Response) error {
 		x.credentialRefused()
 	}
 	f.p.undress(x.route, res.Header)
+	x.restorePrefix(res.Header)
 	f.p.undress(x.route, res.Trailer)
 	if res.Header.Get("Content-Type") == "" {
 		x.w.Header()["Content-Type"] = nil // or net/http guesses, and text becomes HTML

@@ -58,7 +58,7 @@ func (p *Proxy) undress(u *upstream, h http.Header) {
 
 // setForwarded says where the request came from, and what it is called, anew.
 func (x *exchange) setForwarded(h http.Header) {
-	var values [6]string // one allocation for all of them
+	var values [7]string // one allocation for all of them
 	n := 0
 	set := func(name, value string) {
 		values[n] = value
@@ -73,6 +73,9 @@ func (x *exchange) setForwarded(h http.Header) {
 	set("X-Forwarded-Host", x.client.host)
 	set("X-Forwarded-Port", x.client.port())
 	set("X-Request-Id", x.requestID)
+	if prefix := x.route.stripped(); prefix != "" {
+		set("X-Forwarded-Prefix", prefix)
+	}
 }
 
 // headerValue percent-encodes what is not plain ASCII, and the comma and percent

@@ -89,6 +89,7 @@ func (f *passage) switched(res *http.Response) {
 	}
 	dropHopByHop(res.Header)
 	f.p.undress(f.x.route, res.Header)
+	f.x.restorePrefix(res.Header)
 	head := res.Header
 	head["Connection"] = []string{"Upgrade"}
 	head["Upgrade"] = []string{"websocket"}
