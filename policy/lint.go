@@ -48,7 +48,8 @@ type Surroundings struct {
 	Served    map[string][]string // upstream → patterns of the paths that are routed to it; missing: all
 	Elsewhere map[string][]string // upstream → patterns of the paths that go to another one instead
 
-	Quirks map[string]target.Quirks // as for Load
+	Quirks   map[string]target.Quirks // as for Load
+	Stripped map[string]string        // upstream → prefix that is taken off, without a slash at its end
 
 	// upstream → patterns of the paths that may hold %2F there; missing: it is not known
 	CodedSlash map[string][]string
@@ -72,6 +73,7 @@ func Lint(sources []Source, around Surroundings) Report {
 	l.denies()
 	l.spellings()
 	l.slashes()
+	l.strippedPrefixes()
 	l.members()
 	l.redundantGrants()
 	l.everybody()

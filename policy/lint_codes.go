@@ -32,6 +32,7 @@ const (
 	denyOneSlash   = "AG116"
 	upstreamTypo   = "AG117"
 	everybodySees  = "AG118"
+	allowOneSlash  = "AG119"
 	badIgnore      = "AG190"
 	idleIgnore     = "AG191"
 	incomplete     = "AG199"
@@ -57,6 +58,7 @@ var checks = [...]Check{
 	{denyOneSlash, "deny-one-slash", Warning, "A deny leaves the path with or without a trailing slash open"},
 	{upstreamTypo, "upstream-like-another", Warning, "An upstream's name looks like another one"},
 	{everybodySees, "everybody-may-read-everything", Info, "Everybody may read everything"},
+	{allowOneSlash, "allow-one-slash", Warning, "An allow takes a prefix that is taken off with or without a trailing slash"},
 	{badIgnore, "bad-ignore", Warning, "An authgate:ignore comment cannot be read"},
 	{idleIgnore, "idle-ignore", Warning, "An authgate:ignore comment silences nothing"},
 	{incomplete, "incomplete", Info, "Not all pairs of rows were looked at"},

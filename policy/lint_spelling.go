@@ -93,6 +93,30 @@ func (l *linter) slashes() {
 	}
 }
 
+// strippedPrefixes finds allows of a prefix that is taken off which leave out the form
+// with a slash at its end, or without: the upstream serves one page, its root, for both.
+func (l *linter) strippedPrefixes() {
+	for _, row := range l.rows {
+		prefix := l.around.Stripped[row.Upstream]
+		if prefix == "" || row.Effect != Allow || l.useless[row] {
+			continue
+		}
+		other := *row
+		switch row.Path {
+		case prefix:
+			other.Path = prefix + "/"
+		case prefix + "/":
+			other.Path = prefix
+		default:
+			continue
+		}
+		if l.coveredBy(l.allows, &other) == nil {
+			l.addRow(allowOneSlash, row, fmt.Sprintf("the row lets in %s and not %s, and %s gets both as /", row.Path, other.Path, row.Upstream),
+				"allow both, or "+prefix+"/** for all below it, which covers both")
+		}
+	}
+}
+
 // leftOpen finds an allow row that somebody holds whom the deny binds, on a path
 // that no other deny covers.
 func (l *linter) leftOpen(deny *Row) *Row {

@@ -353,3 +353,22 @@ func TestFaultsAreTheFindingsOfAPolicyThatDoesNotLoad(t *testing.T) {
 		}
 	}
 }
+
+func TestAStrippedPrefixIsAllowedWithAndWithoutASlash(t *testing.T) {
+	t.Parallel()
+	around := policy.Surroundings{Upstreams: []string{"u", "v"}, Stripped: map[string]string{"u": "/sub"}}
+	for text, want := range map[string]string{
+		"p, o:a, u, /sub, GET, allow":                                   "1:AG119",
+		"p, o:a, u, /sub/, GET, allow":                                  "1:AG119",
+		"p, o:a, u, /sub, GET, allow\np, o:a, u, /sub/, GET, allow":     "",
+		"p, o:a, u, /sub, GET, allow\np, o:a, u, /sub/, POST, allow":    "1:AG119 2:AG119",
+		"p, o:a, u, /sub/**, GET, allow":                                "",
+		"p, o:a, u, /sub/*, GET, allow":                                 "",
+		"p, o:a, v, /sub, GET, allow":                                   "",
+		"p, o:a, u, /sub/x, GET, allow\np, o:a, u, /sub/y/, GET, allow": "",
+	} {
+		if got := codes(lint(text, around)); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}

@@ -93,12 +93,16 @@ func surroundings(c *config.Config) policy.Surroundings {
 		Own:       []string{"/healthz", "/readyz", below(c.PathPrefix)},
 		Served:    map[string][]string{},
 		Elsewhere: map[string][]string{},
+		Stripped:  map[string]string{},
 
 		CodedSlash: map[string][]string{},
 	}
 	for _, u := range c.Upstreams {
 		around.Served[u.Name] = []string{below(u.Path)}
 		around.CodedSlash[u.Name] = proxy.CodedSlashPatterns(&u)
+		if u.StripPath {
+			around.Stripped[u.Name] = strings.TrimSuffix(u.Path, "/")
+		}
 		for _, other := range c.Upstreams {
 			if len(other.Path) > len(u.Path) && !slices.ContainsFunc(u.Hosts, func(host string) bool { return keeps(c, u, host, other.Path) }) {
 				around.Elsewhere[u.Name] = append(around.Elsewhere[u.Name], below(other.Path))
