@@ -74,8 +74,12 @@ func checkHost(host string) complaint {
 	}
 	lower := strings.TrimSuffix(strings.ToLower(host), ".")
 	switch {
-	case strings.HasPrefix(host, "*."):
-		return complaint{quote(host) + " is a pattern", "name each host"}
+	case strings.HasPrefix(host, "*.") && validName(host[2:]) && host == lower:
+		return complaint{} // any one label in front
+	case strings.HasPrefix(host, "*.") && validName(lower[2:]):
+		return complaint{quote(host) + " is not how the host is compared", "write " + quote(lower)}
+	case strings.Contains(host, "*"):
+		return complaint{quote(host) + " is a pattern that is not known", `write "*.example.com" for one label in front of a name, or name each host`}
 	case validName(host) && host == lower:
 		return complaint{}
 	case validName(lower):

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -13,7 +14,7 @@ const albIdle = Duration(60 * time.Second)
 // Advice says what in a file that loads will probably not do what was meant. It
 // is no fault: what stands in front of authgate is not written here.
 func (c *Config) Advice() []string {
-	return slices.Concat(c.adviceOnPeers(), c.adviceOnTimeouts(), c.adviceOnAdmin(), c.adviceOnBearers(), c.adviceOnSessions(), c.adviceOnCredentials(), c.adviceOnAudit())
+	return slices.Concat(c.adviceOnPeers(), c.adviceOnHosts(), c.adviceOnTimeouts(), c.adviceOnAdmin(), c.adviceOnBearers(), c.adviceOnSessions(), c.adviceOnCredentials(), c.adviceOnAudit())
 }
 
 func (c *Config) adviceOnPeers() (advice []string) {
@@ -27,6 +28,19 @@ func (c *Config) adviceOnPeers() (advice []string) {
 	case !isSocket && trusted:
 		advice = append(advice, "trustedProxies has unix, and listen is no Unix socket: nobody comes from there; "+
 			"name the addresses of the proxies, or write listen: unix:/path/to.sock")
+	}
+	return advice
+}
+
+// adviceOnHosts is about callbacks, of which issuers take no patterns.
+func (c *Config) adviceOnHosts() (advice []string) {
+	for _, u := range c.Upstreams {
+		for _, host := range u.Hosts {
+			if strings.HasPrefix(host, "*.") {
+				advice = append(advice, "upstream "+quote(u.Name)+" has the host "+quote(host)+": each concrete host needs its callback, https://HOST"+c.PathPrefix+"/callback, "+
+					"registered at the issuer; register each host that people use")
+			}
+		}
 	}
 	return advice
 }

@@ -183,3 +183,15 @@ func TestAddressesOfEachFormAreRead(t *testing.T) {
 		}
 	}
 }
+
+func TestCallbacksOfAWildcardHostAreTold(t *testing.T) {
+	t.Parallel()
+	text := strings.Replace(string(read(t, "testdata/good-minimal.yaml")), "hosts: [", `hosts: ["*.apps.example.com", `, 1)
+	parsed, err := config.Parse("authgate.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := parsed.Advice(); len(got) != 1 || !strings.Contains(got[0], `"*.apps.example.com"`) || !strings.Contains(got[0], "https://HOST/oauth2/callback") {
+		t.Errorf("%q", got)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -133,7 +134,11 @@ func get(ctx context.Context, c *http.Client, address string) (*http.Response, [
 func Names(leaf *x509.Certificate, hosts []string) []Finding {
 	var missing []string
 	for _, host := range hosts {
-		if host != "*" && leaf.VerifyHostname(host) != nil {
+		any := host
+		if strings.HasPrefix(host, "*.") {
+			any = "any" + host[1:]
+		}
+		if host != "*" && leaf.VerifyHostname(any) != nil {
 			missing = append(missing, host)
 		}
 	}

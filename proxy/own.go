@@ -147,6 +147,12 @@ func (p *Proxy) portal(x *exchange) bool {
 			continue
 		}
 		for _, host := range u.Hosts {
+			if strings.HasPrefix(host, "*.") {
+				if ownerOf(p.config.Upstreams, x.client.name) != host { // which of its hosts there are is not known
+					continue
+				}
+				host = x.client.name
+			}
 			shown.Upstreams = append(shown.Upstreams, page.Link{Text: u.Name, URL: x.client.originOf(host) + home.String()})
 		}
 	}

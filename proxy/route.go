@@ -18,13 +18,18 @@ import (
 )
 
 // Route picks the upstream that serves a path on a host: the longest path prefix
-// wins. It gives -1 for a path that none of the host's upstreams serves, and
+// wins. A host that is listed by its name is of those upstreams alone, whatever
+// *.example.com others list. It gives -1 for a path that none of them serves, and
 // known tells whether the host has any. The host is lower case and has no port.
 func Route(upstreams []config.Upstream, host, path string) (index int, known bool) {
 	index = -1
+	owner := ownerOf(upstreams, host)
+	if owner == "" {
+		return index, false
+	}
 	for i := range upstreams {
 		u := &upstreams[i]
-		if host == "" || !hasHost(u, host) {
+		if !slices.Contains(u.Hosts, owner) {
 			continue
 		}
 		known = true
@@ -38,16 +43,38 @@ func Route(upstreams []config.Upstream, host, path string) (index int, known boo
 // HostQuirks gives what paths on a host may hold, because one of its upstreams needs
 // it. Whether that is the one that serves a path is known when it has been routed.
 func HostQuirks(upstreams []config.Upstream, host string) (all target.Quirks) {
+	owner := ownerOf(upstreams, host)
+	if owner == "" {
+		return 0
+	}
 	for i := range upstreams {
-		if u := &upstreams[i]; len(u.PathQuirks) > 0 && hasHost(u, host) {
+		if u := &upstreams[i]; len(u.PathQuirks) > 0 && slices.Contains(u.Hosts, owner) {
 			all |= u.Quirks()
 		}
 	}
 	return all
 }
 
-func hasHost(u *config.Upstream, host string) bool {
-	return slices.Contains(u.Hosts, host) || slices.Contains(u.Hosts, "*")
+// ownerOf gives the one form under which upstreams list a host: its name, which then
+// owns all of its paths; or else *.example.com, any one label before a name; or else *.
+// It is empty where none has the host.
+func ownerOf(upstreams []config.Upstream, host string) string {
+	if host == "" {
+		return ""
+	}
+	owner := ""
+	label, parent, _ := strings.Cut(host, ".")
+	for i := range upstreams {
+		for _, listed := range upstreams[i].Hosts {
+			switch {
+			case listed == host:
+				return listed
+			case strings.HasPrefix(listed, "*.") && label != "" && listed[len("*."):] == parent, listed == "*" && owner == "":
+				owner = listed
+			}
+		}
+	}
+	return owner
 }
 
 // hasPrefix tests for a prefix on a segment boundary.

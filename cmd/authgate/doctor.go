@@ -108,7 +108,7 @@ func callbacks(c *config.Config) []string {
 	var all []string
 	for _, u := range c.Upstreams {
 		for _, host := range u.Hosts {
-			if at := "https://" + host + c.PathPrefix + "/callback"; host != "*" && !slices.Contains(all, at) {
+			if at := "https://" + host + c.PathPrefix + "/callback"; !strings.HasPrefix(host, "*") && !slices.Contains(all, at) {
 				all = append(all, at)
 			}
 		}
