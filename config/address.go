@@ -73,10 +73,11 @@ func checkHost(host string) complaint {
 		return complaint{quote(host) + " has a port or brackets; a host counts on every port", "write " + quote(u.Hostname())}
 	}
 	lower := strings.TrimSuffix(strings.ToLower(host), ".")
+	parent, wild := strings.CutPrefix(lower, "*.") // any one label in front
 	switch {
-	case strings.HasPrefix(host, "*.") && validName(host[2:]) && host == lower:
-		return complaint{} // any one label in front
-	case strings.HasPrefix(host, "*.") && validName(lower[2:]):
+	case wild && validName(parent) && host == lower:
+		return complaint{}
+	case wild && validName(parent):
 		return complaint{quote(host) + " is not how the host is compared", "write " + quote(lower)}
 	case strings.Contains(host, "*"):
 		return complaint{quote(host) + " is a pattern that is not known", `write "*.example.com" for one label in front of a name, or name each host`}

@@ -186,7 +186,7 @@ func TestAddressesOfEachFormAreRead(t *testing.T) {
 
 func TestCallbacksOfAWildcardHostAreTold(t *testing.T) {
 	t.Parallel()
-	text := strings.Replace(string(read(t, "testdata/good-minimal.yaml")), "hosts: [", `hosts: ["*.apps.example.com", `, 1)
+	text := strings.Replace(string(read(t, "testdata/good-minimal.yaml")), `hosts: ["*"]`, `hosts: ["*.apps.example.com"]`, 1)
 	parsed, err := config.Parse("authgate.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
