@@ -18,11 +18,14 @@ import (
 
 // Upstream is a dashboard.
 type Upstream struct {
-	Name     string
-	URL      *url.URL // http, https, h2c or unix
-	RootCAs  *x509.CertPool
-	ArgoCD   bool   // and it is shown ID tokens
-	ClientID string // for which those are
+	Name    string
+	URL     *url.URL // http, https, h2c or unix
+	RootCAs *x509.CertPool
+	// With https: the name to ask for, empty for that of URL; and the certificate to show.
+	ServerName  string
+	Certificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
+	ArgoCD      bool   // and it is shown ID tokens
+	ClientID    string // for which those are
 }
 
 // Check asks for the start page.
@@ -31,6 +34,7 @@ func (u Upstream) Check() Check { return Check{"upstream " + u.Name, u.look} }
 func (u Upstream) look(ctx context.Context) []Finding {
 	c, base := client(u.RootCAs), *u.URL
 	transport := c.Transport.(*http.Transport)
+	transport.TLSClientConfig.ServerName, transport.TLSClientConfig.GetClientCertificate = u.ServerName, u.Certificate
 	protocol := "HTTP/1.1"
 	switch u.URL.Scheme {
 	case "h2c":

@@ -58,6 +58,15 @@ func (c *Certificate) String() string {
 	return fmt.Sprintf("%s until %s", strings.Join(names, ", "), pair.Leaf.NotAfter.Format(time.RFC3339))
 }
 
+// Show gives the certificate to a server that asks who connects. What it says of
+// the CAs that it believes is not looked at: there is one certificate to show.
+func (c *Certificate) Show(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	if pair := c.current.Load(); pair != nil {
+		return pair, nil
+	}
+	return new(tls.Certificate), nil // none
+}
+
 // Config is how the port speaks TLS. HTTP/2 is agreed on in the handshake (RFC
 // 7301). Connections keep the certificate that they began with.
 func (c *Certificate) Config() *tls.Config {

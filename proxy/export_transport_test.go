@@ -9,12 +9,19 @@ import (
 // must come before the first request.
 func (p *Proxy) PingEvery(d, patience time.Duration) {
 	for _, u := range p.upstreams {
-		for _, t := range []*http.Transport{u.transports.Load().plain.(*http.Transport), u.grpcTransport()} {
+		for _, t := range []*http.Transport{u.plainTransport(), u.grpcTransport()} {
 			if t.HTTP2 != nil {
 				t.HTTP2.SendPingTimeout, t.HTTP2.PingTimeout = d, patience
 			}
 		}
 	}
+}
+
+func (u *upstream) plainTransport() *http.Transport {
+	if http1, ok := u.transports.Load().plain.(repeating); ok {
+		return http1.Transport
+	}
+	return u.transports.Load().plain.(*http.Transport)
 }
 
 // GRPCTransports gives what gRPC goes through, upstream by upstream.

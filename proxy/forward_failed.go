@@ -83,7 +83,7 @@ func refusalOfUpstream(name string, err error) *Refusal {
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return &Refusal{Status: http.StatusGatewayTimeout, Code: "upstream_timeout", Detail: "The dashboard " + name + " did not answer in time.", Cause: why}
-	case isNetwork(err), isTLS(err), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case isNetwork(err), isTLS(err), isEnd(err):
 		return &Refusal{Status: http.StatusBadGateway, Code: "upstream_down", Detail: "The dashboard " + name + " could not be reached.", Cause: why}
 	default:
 		return &Refusal{Status: http.StatusBadGateway, Code: "upstream_bad_response", Detail: "The dashboard " + name + " gave an answer that cannot be used.", Cause: why}

@@ -11,6 +11,7 @@ import (
 type kind struct {
 	codedSlash   []string // paths that may hold %2F where the pattern has a star
 	refusedForms []string // paths where a POST of an HTML form (application/x-www-form-urlencoded) is 415
+	follows      bool     // follow=true and watch=true ask for a stream
 	plainGRPC    bool     // gRPC is told by a Content-Type of exactly application/grpc
 	effects      []effect // GETs that change something, and so need the same origin as writes do
 
@@ -42,6 +43,7 @@ var kinds = map[config.Kind]kind{
 	config.KindGeneric: {},
 
 	config.KindArgoCD: {
+		follows: true,
 		// A cluster or a repository is named by its URL, in one segment. argocd-server
 		// keeps a %2F together below four prefixes (server/server.go, pathPatters) and
 		// splits there everywhere else: /api/v1/applications/web%2Fsync is
@@ -97,6 +99,7 @@ var kinds = map[config.Kind]kind{
 	},
 
 	config.KindArgoWorkflows: {
+		follows: true,
 		// No %2F: argo-server decodes it and splits there, so that
 		// /api/v1/workflows/argo%2Fweb gets one workflow where it seems to list many.
 		// grpc-gateway v1, as above, and argo-server refuses no forms at all.

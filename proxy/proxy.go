@@ -61,6 +61,8 @@ type Options struct {
 
 	UpstreamCAs map[string]*x509.CertPool // upstream → CAs to believe; the others: the system's
 
+	UpstreamCertificates map[string]ClientCertificate // upstream → what it is shown; the others: nothing
+
 	// Overloaded says that the connection of a request is one beyond
 	// limits.connections: it gets health checks, and else 503. Nil: none ever is.
 	Overloaded func(context.Context) bool
@@ -130,7 +132,7 @@ func New(o Options) (*Proxy, error) {
 	p.keepSessions(o)
 	for i := range o.Config.Upstreams {
 		u := &o.Config.Upstreams[i]
-		p.upstreams = append(p.upstreams, newUpstream(u, o.Config.Timeouts, o.UpstreamCAs[u.Name], o.Accounts, o.Log))
+		p.upstreams = append(p.upstreams, newUpstream(u, o.Config.Timeouts, trust{o.UpstreamCAs[u.Name], o.UpstreamCertificates[u.Name]}, o.Accounts, o.Log))
 		p.upstreams[i].index = i
 		p.quirks |= u.Quirks()
 	}

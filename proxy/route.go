@@ -105,15 +105,17 @@ type upstream struct {
 	errorLog       *log.Logger                     // what ReverseProxy has to say
 }
 
-func newUpstream(c *config.Upstream, timeouts config.Timeouts, cas *x509.CertPool, accounts Accounts, logger *slog.Logger) *upstream {
+func newUpstream(c *config.Upstream, timeouts config.Timeouts, handshakes trust, accounts Accounts, logger *slog.Logger) *upstream {
 	k := kindOf(c.Kind).under(c.Path)
 	u := &upstream{
 		name: c.Name, config: c, kind: k, url: c.URL, path: c.Path, stripPath: c.StripPath, hostHeader: c.HostHeader, credential: c.Identity.Credential,
 		drops: dropped(c), teller: newTeller(c), quirks: c.Quirks(),
-		connect:  func(cas *x509.CertPool) transports { return newTransports(c, k, timeouts, cas) },
+		connect: func(cas *x509.CertPool) transports {
+			return newTransports(c, k, timeouts, trust{cas, handshakes.shown})
+		},
 		errorLog: log.New(said{logger.With("upstream", c.Name)}, "", 0),
 	}
-	u.trust(cas)
+	u.trust(handshakes.cas)
 	for _, a := range c.Identity.ServiceAccounts {
 		u.accounts = append(u.accounts, account{a.Role, accounts[a]})
 	}

@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"io"
 	"net"
 	"net/http"
@@ -18,6 +17,7 @@ import (
 // tells the two apart once a connection, by its first request.
 type transports struct {
 	plain   http.RoundTripper
+	quiet   http.RoundTripper // the same, for answers that may begin at any time
 	upgrade http.RoundTripper // HTTP/1.1, always: there is no Upgrade in HTTP/2
 	grpc    http.RoundTripper // HTTP/2, always
 }
@@ -34,11 +34,15 @@ func (u *upstream) tripper(x *exchange) http.RoundTripper {
 		return ways.upgrade
 	case isGRPC(x.r):
 		return duplex{ways.grpc, x.r}
-	case u.url.Scheme == config.SchemeH2C:
-		return duplex{ways.plain, x.r}
-	default:
-		return ways.plain
 	}
+	way := ways.plain
+	if u.asksForStream(x.r) {
+		way = ways.quiet
+	}
+	if u.url.Scheme == config.SchemeH2C {
+		return duplex{way, x.r}
+	}
+	return way
 }
 
 // duplex lets the end of a call end the reading of what its client still has to
@@ -92,49 +96,55 @@ func (u *upstream) base() (scheme, host string) {
 	}
 }
 
-func newTransports(c *config.Upstream, k kind, timeouts config.Timeouts, cas *x509.CertPool) transports {
-	http1 := newTransport(c, timeouts, cas)
-	http1.Protocols.SetHTTP1(true)
-	t := transports{plain: http1, upgrade: http1, grpc: newGRPCTransport(c, k, timeouts, cas)}
+func newTransports(c *config.Upstream, k kind, timeouts config.Timeouts, trust trust) transports {
+	http1 := newHTTP1(c, timeouts, trust)
+	t := transports{plain: http1, upgrade: http1, grpc: newGRPCTransport(c, k, timeouts, trust)}
+	patient := *c
+	patient.Timeouts.UpstreamHeader = 0
 	if c.URL.Scheme == config.SchemeH2C {
-		http2 := newTransport(c, timeouts, cas)
-		http2.Protocols.SetUnencryptedHTTP2(true)
-		// Without it every request waits for a peer that is gone without a word, on
-		// the same connection, each for its own timeout.
-		http2.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}
-		t.plain = http2
+		t.plain, t.quiet = newHTTP2(c, timeouts, trust), newHTTP2(&patient, timeouts, trust)
+	} else {
+		t.quiet = newHTTP1(&patient, timeouts, trust)
 	}
+	return t
+}
+
+func newHTTP1(c *config.Upstream, timeouts config.Timeouts, trust trust) http.RoundTripper {
+	t := newTransport(c, timeouts, trust)
+	t.Protocols.SetHTTP1(true)
+	return repeating{counting(t)}
+}
+
+func newHTTP2(c *config.Upstream, timeouts config.Timeouts, trust trust) *http.Transport {
+	t := newTransport(c, timeouts, trust)
+	t.Protocols.SetUnencryptedHTTP2(true)
+	// Without it every request waits for a peer that is gone without a word, on
+	// the same connection, each for its own timeout.
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}
 	return t
 }
 
 // newTransport sets all but the protocols. There is no Proxy: HTTP_PROXY would
 // receive the requests with the identity in them.
-func newTransport(c *config.Upstream, timeouts config.Timeouts, cas *x509.CertPool) *http.Transport {
-	dialer := &net.Dialer{Timeout: time.Duration(timeouts.UpstreamDial)}
-	t := &http.Transport{
-		DialContext:            dialer.DialContext,
-		TLSHandshakeTimeout:    time.Duration(timeouts.UpstreamDial),
-		ResponseHeaderTimeout:  time.Duration(timeouts.UpstreamHeader),
+func newTransport(c *config.Upstream, timeouts config.Timeouts, trust trust) *http.Transport {
+	return &http.Transport{
+		DialContext:            newDialer(c, timeouts, net.Dialer{}).DialContext,
+		TLSHandshakeTimeout:    c.Timeouts.Dial(timeouts),
+		ResponseHeaderTimeout:  c.Timeouts.Header(timeouts),
 		ExpectContinueTimeout:  time.Second, // 0 would have clients send bodies that nobody has asked for
 		DisableCompression:     true,        // what the client did not ask for would break ETag and Range
 		MaxIdleConnsPerHost:    1024,        // with fewer than there are at once, requests dial anew
-		IdleConnTimeout:        30 * time.Second,
+		IdleConnTimeout:        time.Duration(c.Timeouts.Idle),
 		MaxResponseHeaderBytes: 256 << 10,
-		TLSClientConfig:        &tls.Config{RootCAs: cas, MinVersion: tls.VersionTLS12},
+		TLSClientConfig:        trust.config(c),
 		Protocols:              new(http.Protocols),
 	}
-	if c.URL.Scheme == config.SchemeUnix {
-		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", c.URL.Path)
-		}
-	}
-	return t
 }
 
 // newGRPCTransport speaks HTTP/2 or not at all: by ALPN over TLS, else with prior
 // knowledge. No timeout for the response header: a stream may be silent for long.
-func newGRPCTransport(c *config.Upstream, k kind, timeouts config.Timeouts, cas *x509.CertPool) http.RoundTripper {
-	t := newTransport(c, timeouts, cas)
+func newGRPCTransport(c *config.Upstream, k kind, timeouts config.Timeouts, trust trust) http.RoundTripper {
+	t := newTransport(c, timeouts, trust)
 	t.ResponseHeaderTimeout = 0
 	t.Protocols.SetHTTP2(true)
 	t.Protocols.SetUnencryptedHTTP2(true)
@@ -149,8 +159,7 @@ func newGRPCTransport(c *config.Upstream, k kind, timeouts config.Timeouts, cas 
 	// A8). A peer whose machine is gone is found sooner, by unanswered segments.
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 5*time.Minute + 15*time.Second, PingTimeout: 5 * time.Second}
 	if c.URL.Scheme != config.SchemeUnix {
-		t.DialContext = (&net.Dialer{
-			Timeout:         time.Duration(timeouts.UpstreamDial),
+		t.DialContext = newDialer(c, timeouts, net.Dialer{
 			KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
 			Control:         giveUpOnSilence(20 * time.Second),
 		}).DialContext

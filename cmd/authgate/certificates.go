@@ -7,7 +7,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/listen"
 )
 
@@ -18,18 +17,19 @@ type certificate struct {
 	contents [][]byte
 }
 
-// readCertificate gives nil where the port has no TLS.
-func readCertificate(c config.TLS) (*certificate, error) {
-	if !c.On() {
+// readCertificate reads those that a key of the configuration names; nil where it
+// names none.
+func readCertificate(key, certFile, keyFile string) (*certificate, error) {
+	if certFile == "" {
 		return nil, nil
 	}
-	contents, err := readPair(c.CertFile, c.KeyFile)
+	contents, err := readPair(certFile, keyFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", key, err)
 	}
 	read := &certificate{new(listen.Certificate), contents}
 	if err := read.Take(contents[0], contents[1]); err != nil {
-		return nil, fmt.Errorf("tls: %s and %s are no pair: %w", c.CertFile, c.KeyFile, err)
+		return nil, fmt.Errorf("%s: %s and %s are no pair: %w", key, certFile, keyFile, err)
 	}
 	return read, nil
 }
@@ -40,22 +40,22 @@ func readPair(files ...string) ([][]byte, error) {
 	errs := make([]error, len(files))
 	for i, file := range files {
 		if contents[i], errs[i] = os.ReadFile(file); errs[i] != nil {
-			errs[i] = fmt.Errorf("%s: %w", [...]string{"tls.certFile", "tls.keyFile"}[i], errs[i])
+			errs[i] = fmt.Errorf("%s: %w", [...]string{"certFile", "keyFile"}[i], errs[i])
 		}
 	}
 	return contents, errors.Join(errs...)
 }
 
-// followCertificate shows a changed pair on the port. The two files may change one
+// followCertificate shows a changed pair, on the port or to an upstream. The two files may change one
 // after the other: the moment between, in which they are no pair, passes mostly
 // unseen, and otherwise with a complaint that the next look makes good.
-func (w *fileWatch) followCertificate(c config.TLS, shown *certificate) {
+func (w *fileWatch) followCertificate(what, certFile, keyFile string, shown *certificate) {
 	if shown == nil {
 		return
 	}
-	shown.tell(w.log, "TLS")
+	shown.tell(w.log, what)
 	w.follow(&followed{
-		what: "certificate", files: []string{c.CertFile, c.KeyFile}, read: readPair, judged: sum(shown.contents, nil),
+		what: "certificate", files: []string{certFile, keyFile}, read: readPair, judged: sum(shown.contents, nil),
 		take: func(contents [][]byte) error {
 			if err := shown.Take(contents[0], contents[1]); err != nil {
 				return err
@@ -64,7 +64,7 @@ func (w *fileWatch) followCertificate(c config.TLS, shown *certificate) {
 			return nil
 		},
 		keep: func(err error) {
-			w.log.Error("the changed certificate is not used, the last good one stays", "files", []string{c.CertFile, c.KeyFile}, "error", err)
+			w.log.Error("the changed certificate is not used, the last good one stays", "files", []string{certFile, keyFile}, "error", err)
 		},
 	})
 }

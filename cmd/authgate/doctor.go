@@ -96,10 +96,14 @@ func (p *parts) checks(missing []error, groups int) []doctor.Check {
 		all = append(all, doctor.Front{Callback: callback}.Check())
 	}
 	for _, u := range c.Upstreams {
-		all = append(all, doctor.Upstream{
-			Name: u.Name, URL: u.URL, RootCAs: p.upstreams[u.Name], ClientID: p.issuer.ClientID,
+		upstream := doctor.Upstream{
+			Name: u.Name, URL: u.URL, RootCAs: p.upstreams[u.Name], ServerName: u.TLS.ServerName, ClientID: p.issuer.ClientID,
 			ArgoCD: u.Kind == config.KindArgoCD && u.Identity.Credential == config.CredentialIDToken,
-		}.Check())
+		}
+		if shown := p.shown[u.Name]; shown != nil {
+			upstream.Certificate = shown.Show
+		}
+		all = append(all, upstream.Check())
 	}
 	return append(all, p.lookAtAccounts()...)
 }

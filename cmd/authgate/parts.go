@@ -12,6 +12,7 @@ import (
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/session"
 )
 
@@ -24,6 +25,7 @@ type parts struct {
 	redis     session.RedisOptions // where it is, if sessions are kept there
 	policy    *policy.Snapshot
 	upstreams map[string]*x509.CertPool // upstream → CAs to believe, where it names some
+	shown     map[string]*certificate   // upstream → what authgate shows it
 	tls       *certificate              // nil: the port speaks without TLS
 	pems      map[string][]byte         // key → contents of the file of CAs that it names
 
@@ -57,7 +59,7 @@ func loadParts(file string, absent absent) (*parts, error) {
 		return nil, err
 	}
 	p := &parts{config: c, upstreams: make(map[string]*x509.CertPool), pems: make(map[string][]byte)}
-	if err := errors.Join(p.readIssuer(absent), p.readKeys(absent), p.readRedis(absent), p.readAdminToken(absent), p.readUpstreams(absent), p.readTLS(absent), p.readPolicy(absent), p.readShadow(absent)); err != nil {
+	if err := errors.Join(p.readIssuer(absent), p.readKeys(absent), p.readRedis(absent), p.readAdminToken(absent), p.readUpstreams(absent), p.readTLS(absent), p.readShown(absent), p.readPolicy(absent), p.readShadow(absent)); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -111,8 +113,31 @@ func (p *parts) readUpstreams(absent absent) error {
 }
 
 func (p *parts) readTLS(absent absent) (err error) {
-	p.tls, err = readCertificate(p.config.TLS)
+	p.tls, err = readCertificate("tls", p.config.TLS.CertFile, p.config.TLS.KeyFile)
 	return absent.or(err)
+}
+
+// readShown reads what authgate shows to upstreams.
+func (p *parts) readShown(absent absent) error {
+	var errs []error
+	p.shown = make(map[string]*certificate)
+	for i, u := range p.config.Upstreams {
+		shown, err := readCertificate(fmt.Sprintf("upstreams[%d].tls", i), u.TLS.CertFile, u.TLS.KeyFile)
+		errs = append(errs, absent.or(err))
+		if shown != nil {
+			p.shown[u.Name] = shown
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// certificates are those, as package proxy takes them.
+func (p *parts) certificates() map[string]proxy.ClientCertificate {
+	all := make(map[string]proxy.ClientCertificate, len(p.shown))
+	for name, shown := range p.shown {
+		all[name] = shown.Show
+	}
+	return all
 }
 
 func (p *parts) readPolicy(absent absent) (err error) {

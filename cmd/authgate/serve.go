@@ -118,7 +118,8 @@ func serve(ctx context.Context, file string, log leveled, lines *audit.Queue, st
 	accounts := newAccounts(c, log.Logger)
 	gate, err := proxy.New(proxy.Options{
 		Config: c, Issuer: issuer, Bearers: bearers, Accounts: accounts.proxy, Keys: keys, Redis: redis, Policy: parts.policy, Shadow: parts.shadow, UpstreamCAs: parts.upstreams,
-		Audit: auditWriter(records, log.Logger), AuditQueue: records, Overloaded: listen.Overloaded, Registry: registry, Log: log.Logger,
+		UpstreamCertificates: parts.certificates(),
+		Audit:                auditWriter(records, log.Logger), AuditQueue: records, Overloaded: listen.Overloaded, Registry: registry, Log: log.Logger,
 	})
 	if err != nil {
 		return notLoaded{err}
@@ -128,7 +129,10 @@ func serve(ctx context.Context, file string, log leveled, lines *audit.Queue, st
 	changes.countSecrets(registry)
 	changes.followKeys(c.Session.Keys, parts.keysText, keys)
 	changes.followSecrets(parts, inUse{issuer, gate, redis})
-	changes.followCertificate(c.TLS, parts.tls)
+	changes.followCertificate("TLS", c.TLS.CertFile, c.TLS.KeyFile, parts.tls)
+	for _, u := range c.Upstreams {
+		changes.followCertificate("client certificate for upstream "+u.Name, u.TLS.CertFile, u.TLS.KeyFile, parts.shown[u.Name])
+	}
 
 	background, stop := context.WithCancel(ctx)
 	defer stop()
