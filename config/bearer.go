@@ -39,6 +39,8 @@ func (b Bearer) check(at place) {
 	}
 	if b.Audience == "" {
 		at.key("audience").fault("is missing", "add what the tokens are asked for with, such as authgate")
+	} else if strings.ContainsFunc(b.Audience, unicode.IsControl) {
+		at.key("audience").fault("has a control character, and no token would do", "write the audience alone, on one line")
 	}
 	for name, values := range b.Require {
 		here := at.key("require").key(name)

@@ -53,6 +53,9 @@ func (i Issuer) check(at place) {
 	if strings.TrimSpace(i.GroupsClaim) == "" {
 		at.key("groupsClaim").fault("is empty", "write groups, or leave the line out")
 	}
+	if strings.ContainsFunc(i.GroupsClaim, unicode.IsControl) {
+		at.key("groupsClaim").fault("has a control character, and no claim is called so", "write the name of the claim alone, on one line")
+	}
 	i.ClockSkew.checkNotNegative(at.key("clockSkew"))
 	checkAuthParams(i.AuthParams, at.key("authParams"))
 }

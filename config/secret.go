@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -78,11 +79,30 @@ func (s Secret) Reveal() (string, error) {
 		if value, set = os.LookupEnv(s.from.env); !set {
 			return "", fmt.Errorf("%s: %w", s.from.key, unset(s.Source()+" is not set"+nameNotValue(s.from.env)))
 		}
+		value = strings.TrimRight(value, "\r\n") // as of a file
 	}
 	if strings.TrimSpace(value) == "" {
 		return "", fmt.Errorf("%s: %s holds nothing", s.from.key, s.Source())
 	}
+	if why := controls(s.from.key, value); why != "" {
+		return "", fmt.Errorf("%s: %s %s; write the value alone, on one line", s.from.key, s.Source(), why)
+	}
 	return value, nil
+}
+
+// sessionKeys is the one secret of several lines.
+const sessionKeys = "session.keys"
+
+// controls says which control character a secret holds, and nothing else of it: sent
+// on, it would be another secret than its issuer knows. Empty: none.
+func controls(key, value string) string {
+	for i, r := range value {
+		if !unicode.IsControl(r) && r != '\ufeff' || key == sessionKeys && (r == '\n' || r == '\r') {
+			continue
+		}
+		return fmt.Sprintf("has a control character (%U, at byte %d)", r, i+1)
+	}
+	return ""
 }
 
 // unset is a variable that is not there, and to errors.Is what a missing file is.
@@ -119,6 +139,9 @@ func readSecret(at place) Secret {
 		plain, ok := at.text("a secret", forms) // no fault repeats what it found
 		switch {
 		case !ok, plain == "":
+			return Secret{}
+		case controls(at.path, plain) != "":
+			at.refuse(controls(at.path, plain), "write the value alone, on one line")
 			return Secret{}
 		default:
 			return Secret{&source{key: at.path, plain: &plain}}
