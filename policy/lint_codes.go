@@ -33,6 +33,7 @@ const (
 	upstreamTypo   = "AG117"
 	everybodySees  = "AG118"
 	allowOneSlash  = "AG119"
+	mergedRole     = "AG130"
 	badIgnore      = "AG190"
 	idleIgnore     = "AG191"
 	incomplete     = "AG199"
@@ -59,6 +60,7 @@ var checks = [...]Check{
 	{upstreamTypo, "upstream-like-another", Warning, "An upstream's name looks like another one"},
 	{everybodySees, "everybody-may-read-everything", Info, "Everybody may read everything"},
 	{allowOneSlash, "allow-one-slash", Warning, "An allow takes a prefix that is taken off with or without a trailing slash"},
+	{mergedRole, "role-of-two-imports", Warning, "Two imports made one role"},
 	{badIgnore, "bad-ignore", Warning, "An authgate:ignore comment cannot be read"},
 	{idleIgnore, "idle-ignore", Warning, "An authgate:ignore comment silences nothing"},
 	{incomplete, "incomplete", Info, "Not all pairs of rows were looked at"},

@@ -68,6 +68,8 @@ func readIgnore(comment string) (codes []string, what string) {
 	switch {
 	case word == directive && !strings.HasPrefix(strings.TrimLeft(rest, blanks), strings.TrimPrefix(ignoreWord, directive)):
 		return nil, "" // a sentence: "authgate: who may do what"
+	case word == importWord:
+		return nil, ""
 	case word != ignoreWord:
 		return nil, quote(word) + " is not known"
 	}

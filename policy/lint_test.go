@@ -172,6 +172,21 @@ p, role:a, u, /**, GET|POST, allow
 p, role:a, v, /x/**, *, allow
 p, p:*, v, /**, *, allow`[1:]},
 		"everybody who may change anything but the top": {"1:AG109", "p, system:authenticated, u, /*/**, *, allow\np, p:*, v, /x*/**, *, allow"},
+		"a role of two imports": {"5:AG130", `
+# authgate:import argocd
+g, example-org:argo, role:admin
+p, role:admin, argocd, /api/v1/**, *, allow
+# authgate:import workflows
+p, role:admin, workflows, /api/v1/**, *, allow
+`[1:]},
+		"roles of two imports, apart": {"", `
+# authgate:import argocd
+g, example-org:argo, role:a
+p, role:a, argocd, /api/v1/**, *, allow
+# authgate:import workflows
+g, example-org:argo, role:b
+p, role:b, workflows, /api/v1/**, *, allow
+`[1:]},
 		"everybody who may read everything, as a note": {"1:AG118 2:AG118", `
 p, system:authenticated, u, /**, GET|HEAD, allow
 g, o:*, role:a

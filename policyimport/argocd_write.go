@@ -51,7 +51,11 @@ type grantEntry struct {
 func (w *argocdWriter) write() {
 	w.names = w.roleNames()
 	w.place, w.cause = map[string]bool{}, map[string]bool{}
-	w.pages = w.names.unused(rolePrefix + w.RolePrefix + "pages")
+	prefix := w.RolePrefix
+	if prefix == "" {
+		prefix = "argocd-" // two imports without a prefix would have one role of pages
+	}
+	w.pages = w.names.unused(rolePrefix + prefix + "pages")
 	w.judgeRules()
 	w.findRoles()
 	w.heading()
@@ -71,6 +75,7 @@ func (w *argocdWriter) heading() {
 	if len(w.projects) > 0 {
 		from = append(from, "AppProjects")
 	}
+	w.d.comment("authgate:import argocd")
 	w.d.comment("From Argo CD: %s.", strings.Join(from, " and "))
 	w.d.comment("")
 	w.d.comment("These rows say who may use which endpoint. Behind it Argo CD asks its own rows, on")

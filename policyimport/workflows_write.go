@@ -54,6 +54,7 @@ func (w *workflowsWriter) heading() {
 	for _, c := range w.all {
 		accounts = append(accounts, ServiceAccount{c.role, w.Namespace, c.name})
 	}
+	w.d.comment("authgate:import workflows")
 	w.d.comment("From Argo Workflows: ServiceAccounts with %s.", ruleKey)
 	w.d.comment("")
 	w.d.comment("These rows say who has which role. The upstream needs, in authgate.yaml:")
