@@ -84,8 +84,8 @@ func (s Secret) Reveal() (string, error) {
 	if strings.TrimSpace(value) == "" {
 		return "", fmt.Errorf("%s: %s holds nothing", s.from.key, s.Source())
 	}
-	if why := controls(s.from.key, value); why != "" {
-		return "", fmt.Errorf("%s: %s %s; write the value alone, on one line", s.from.key, s.Source(), why)
+	if holdsControl(s.from.key, value) {
+		return "", fmt.Errorf("%s: %s %s; write the value alone, on one line", s.from.key, s.Source(), hasControl)
 	}
 	return value, nil
 }
@@ -93,16 +93,14 @@ func (s Secret) Reveal() (string, error) {
 // sessionKeys is the one secret of several lines.
 const sessionKeys = "session.keys"
 
-// controls says which control character a secret holds, and nothing else of it: sent
-// on, it would be another secret than its issuer knows. Empty: none.
-func controls(key, value string) string {
-	for i, r := range value {
-		if !unicode.IsControl(r) && r != '\ufeff' || key == sessionKeys && (r == '\n' || r == '\r') {
-			continue
-		}
-		return fmt.Sprintf("has a control character (%U, at byte %d)", r, i+1)
-	}
-	return ""
+const hasControl = "holds a control character, such as a line end, inside of the value"
+
+// holdsControl reports whether a secret holds what is no part of any: sent on, it
+// would be another one than its issuer knows.
+func holdsControl(key, value string) bool {
+	return strings.ContainsFunc(value, func(r rune) bool {
+		return (unicode.IsControl(r) || r == '\ufeff') && (key != sessionKeys || r != '\n' && r != '\r')
+	})
 }
 
 // unset is a variable that is not there, and to errors.Is what a missing file is.
@@ -140,8 +138,8 @@ func readSecret(at place) Secret {
 		switch {
 		case !ok, plain == "":
 			return Secret{}
-		case controls(at.path, plain) != "":
-			at.refuse(controls(at.path, plain), "write the value alone, on one line")
+		case holdsControl(at.path, plain):
+			at.refuse(hasControl, "write the value alone, on one line")
 			return Secret{}
 		default:
 			return Secret{&source{key: at.path, plain: &plain}}
