@@ -20,8 +20,15 @@ type Case struct {
 	Upstream string      // empty where a refused path leaves it open
 	Path     target.Path // zero where it is refused
 	Refused  error       // why authgate refuses the path before any policy is asked
+	Unasked  error       // why authgate answers without asking the policy; such a case fails
 	Expect   Effect
 	Rule     string // the row that is to decide, as it reads or as FILE:LINE; empty: not told
+
+	// Of an invariant, there is a case for each request (Pattern is set) and a case for
+	// each of its subjects (AnyOf is set).
+	Only    []string // the subjects whose holders alone may make the request
+	Pattern string   // of the paths of the request
+	AnyOf   []Case   // of these requests, the subject may make at least one
 
 	at fault.Position
 }
@@ -40,8 +47,15 @@ func (c Case) Asker() string { return strings.Join(c.Subjects, togetherWith) }
 
 // Find tells which upstream and which path a target of a case means. An error
 // that is a [target.Refusal] stands for a path that authgate refuses, which a case
-// may expect; every other one is a mistake in the case.
+// may expect, and an [Unasked] one for a path that no row decides; every other one is
+// a mistake in the case.
 type Find func(name string) (upstream string, path target.Path, err error)
+
+// Unasked says why authgate answers a request without asking the policy.
+type Unasked string
+
+// Error gives the reason.
+func (u Unasked) Error() string { return string(u) }
 
 const (
 	// Both are far above what a person or a script writes. They keep a wrong file
@@ -71,6 +85,13 @@ const (
 //
 //	who, method, target, expect, rule
 //	example-org:dev + user:eve@example.com, GET, argocd:/api/v1/applications, allow
+//
+// An invariant holds for all subjects of the policy. Its requests may be patterns:
+//
+//	cases:
+//	  - name: only admins change anything
+//	    only: [role:admin]
+//	    allow: ["* argocd:/api/v1/projects/**"]
 //
 // Who asks is told by subjects as in a policy. A rule is optional: the row that is
 // to decide, as it reads in the policy or, where its line will not move, as
@@ -182,7 +203,10 @@ func (r *caseReader) ask(c Case, method, name field) (Case, bool) {
 	c.Method, c.Target, c.at = method.text, name.text, method.at
 	upstream, path, err := r.find(name.text)
 	var refusal target.Refusal
+	var unasked Unasked
 	switch {
+	case errors.As(err, &unasked):
+		c.Upstream, c.Unasked = upstream, unasked
 	case err == nil:
 		c.Upstream, c.Path = upstream, path
 	case errors.As(err, &refusal):
@@ -197,7 +221,7 @@ func (r *caseReader) ask(c Case, method, name field) (Case, bool) {
 // question are a slip of the hand, and one of them is not looked at.
 func (r *caseReader) keep(c Case) {
 	shown := c.Target
-	if c.Refused == nil {
+	if c.Refused == nil && c.Unasked == nil {
 		shown = c.Upstream + ":" + c.Path.String()
 	}
 	question := strings.Join(append(c.Subjects[:len(c.Subjects):len(c.Subjects)], c.Method, shown), "\x00")
@@ -206,6 +230,10 @@ func (r *caseReader) keep(c Case) {
 		return
 	}
 	r.first[question] = c.at
+	r.add(c)
+}
+
+func (r *caseReader) add(c Case) {
 	if len(r.cases) == maxCases {
 		r.full = true
 		r.faults.Add(c.at, "this is the case after the 100000th", "run the files in several turns, or use fewer anchors")

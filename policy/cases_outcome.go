@@ -8,6 +8,7 @@ type Outcome struct {
 	Decision Decision
 	Failure  string // how it is not as expected, in a sentence; empty where it is
 	Open     *Row   // where no row decided: the one that lets anybody through without a login
+	Witness  string // of an invariant that does not hold: METHOD UPSTREAM:/path to try
 }
 
 // Passed reports whether the policy answers as the case expects.
@@ -18,7 +19,18 @@ func (s *Snapshot) Run(cases []Case) ([]Outcome, Coverage) {
 	outcomes := make([]Outcome, len(cases))
 	resolved := map[string]Roles{} // most cases are those of a few people
 	taken := newTaken(s.grants)
+	var invariants *invariants // made when there is one
 	for i, c := range cases {
+		if c.Only != nil {
+			if invariants == nil {
+				invariants = s.newInvariants(cases)
+			}
+			outcomes[i] = invariants.try(c)
+			if len(c.AnyOf) > 0 {
+				taken.note(outcomes[i].Decision.Rule, strings.Join(c.Subjects, "\x00"), s.Resolve(c.Who))
+			}
+			continue
+		}
 		asker := strings.Join(c.Subjects, "\x00")
 		roles, known := resolved[asker]
 		if !known {
@@ -45,6 +57,9 @@ func (s *Snapshot) try(c Case, roles Roles) Outcome {
 }
 
 func (s *Snapshot) failure(c Case, d Decision) string {
+	if c.Unasked != nil {
+		return c.Unasked.Error()
+	}
 	for _, role := range c.Who.Roles {
 		if !s.numbers.has(role) { // it holds nothing, so that being denied would show nothing
 			return strings.TrimSuffix("the policy has no "+role+"; "+similar(role, s.roles()), "; ")

@@ -84,11 +84,15 @@ func (r *caseReader) syntax(err error) {
 
 // group reads one item of cases: what one person may and may not.
 func (r *caseReader) group(item *yaml.Node) {
-	keys, sure := r.mapping(item, "name", "who", "allow", "deny")
+	keys, sure := r.mapping(item, "name", "who", "only", "allow", "deny")
+	if keys["only"] != nil {
+		r.invariant(item, keys)
+		return
+	}
 	var c Case
 	known := false // who asks
 	if who, written := keys["who"]; written {
-		c, known = r.person(r.who(who))
+		c, known = r.person(r.who("who", who))
 	} else if sure {
 		r.faults.Add(r.position(item), "the case does not say who asks", "add who: with a group, role:NAME, user:EMAIL or system:anonymous")
 	}
@@ -121,14 +125,14 @@ func (r *caseReader) group(item *yaml.Node) {
 }
 
 // who reads one subject, or a list of them.
-func (r *caseReader) who(n *yaml.Node) []field {
+func (r *caseReader) who(key string, n *yaml.Node) []field {
 	nodes := []*yaml.Node{n}
 	if aliased(n).Kind == yaml.SequenceNode {
-		nodes = r.list("who", n)
+		nodes = r.list(key, n)
 	}
 	var named []field
 	for _, n := range nodes {
-		if f, ok := r.text("who", n); ok {
+		if f, ok := r.text(key, n); ok {
 			named = append(named, f)
 		}
 	}
@@ -153,19 +157,27 @@ func (r *caseReader) request(c Case, n *yaml.Node) (Case, bool) {
 		}
 		n = request
 	}
-	f, ok := r.text("request", n)
+	method, name, ok := r.methodAndTarget(n)
 	if !ok {
 		return c, false
 	}
-	method, name, two := strings.Cut(f.text, " ")
-	if name = strings.TrimLeft(name, " "); !two {
-		return c, r.refuse(f, quote(f.text)+" is not METHOD TARGET", "write such as GET argocd:/api/v1/applications")
-	}
-	c, ok = r.ask(c, field{text: method, at: f.at}, field{text: name, at: f.at})
+	c, ok = r.ask(c, method, name)
 	if ruled {
 		c.Rule, ruled = r.expected(rule, c.Expect)
 	}
 	return c, ok && ruled
+}
+
+func (r *caseReader) methodAndTarget(n *yaml.Node) (method, name field, ok bool) {
+	f, ok := r.text("request", n)
+	if !ok {
+		return f, f, false
+	}
+	first, rest, two := strings.Cut(f.text, " ")
+	if rest = strings.TrimLeft(rest, " "); !two {
+		return f, f, r.refuse(f, quote(f.text)+" is not METHOD TARGET", "write such as GET argocd:/api/v1/applications")
+	}
+	return field{text: first, at: f.at}, field{text: rest, at: f.at}, true
 }
 
 // mapping reads a mapping that has no keys but these. It is sure that a key is

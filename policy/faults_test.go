@@ -39,10 +39,10 @@ func TestEveryFaultSaysWhereAndHowToMend(t *testing.T) {
 			`policy.csv:1:35: effect "allow#all" is not known; write "allow" or "deny"`,
 		}},
 		{"blank before a comma", "p, role:viewer , argocd, /**, GET, allow", []string{
-			"policy.csv:1:15: a blank stands before the comma; take it away",
+			"policy.csv:1:15: a blank stands before the comma; take it away, or run authgate policy fmt",
 		}},
 		{"tab before a comma", "p, role:viewer\t, argocd, /**, GET, allow", []string{
-			"policy.csv:1:15: a blank stands before the comma; take it away",
+			"policy.csv:1:15: a blank stands before the comma; take it away, or run authgate policy fmt",
 		}},
 		{"tab inside a field", "p, a\tb, argocd, /**, GET, allow", []string{
 			"policy.csv:1:5: a tab stands inside a field; separate fields by commas",
@@ -84,17 +84,17 @@ func TestEveryFaultSaysWhereAndHowToMend(t *testing.T) {
 			"policy.csv:1:1: the first field is empty; begin the line with p or g, or with # for a comment",
 		}},
 		{"byte order mark", "\ufeffp, role:viewer, argocd, /**, GET, allow\n", []string{
-			"policy.csv:1:1: the file begins with a byte order mark; save it as UTF-8 without BOM",
+			"policy.csv:1:1: the file begins with a byte order mark; save it as UTF-8 without BOM, or run authgate policy fmt",
 		}},
 		{"byte order mark and a fault behind it", "\ufeffp, role:viewer, argocd, /**, GET, alow", []string{
-			"policy.csv:1:1: the file begins with a byte order mark; save it as UTF-8 without BOM",
+			"policy.csv:1:1: the file begins with a byte order mark; save it as UTF-8 without BOM, or run authgate policy fmt",
 			`policy.csv:1:38: effect "alow" is not known; write "allow"`,
 		}},
 		{"UTF-16", "\xff\xfep\x00,\x00", []string{
 			"policy.csv:1:1: the file is UTF-16; save it as UTF-8 without BOM",
 		}},
 		{"Windows line ends, said once", "p, role:viewer, argocd, /**, GET, allow\r\np, role:viewer, workflows, /**, GET, allow\r\n", []string{
-			"policy.csv:1:40: the line ends in CR LF; save the file with Unix line ends (LF)",
+			"policy.csv:1:40: the line ends in CR LF; save the file with Unix line ends (LF), or run authgate policy fmt",
 		}},
 		{"old Macintosh line ends", "p, role:viewer, argocd, /**, GET, allow\rp, role:viewer, workflows, /**, GET, allow", []string{
 			"policy.csv:1:40: the line holds a carriage return (CR); end each line with LF alone",

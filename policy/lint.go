@@ -80,6 +80,7 @@ func Lint(sources []Source, around Surroundings) Report {
 	l.nobody()
 	l.methods()
 	l.names()
+	l.quotes()
 	l.mergedRoles(sources)
 	if l.budget < 0 {
 		l.add(incomplete, fault.Position{File: sources[0].Name}, "the rows overlap in too many ways to look at all of them, so findings may be missing", "")

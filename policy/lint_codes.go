@@ -33,6 +33,7 @@ const (
 	upstreamTypo   = "AG117"
 	everybodySees  = "AG118"
 	allowOneSlash  = "AG119"
+	quotedSubject  = "AG120"
 	mergedRole     = "AG130"
 	badIgnore      = "AG190"
 	idleIgnore     = "AG191"
@@ -60,6 +61,7 @@ var checks = [...]Check{
 	{upstreamTypo, "upstream-like-another", Warning, "An upstream's name looks like another one"},
 	{everybodySees, "everybody-may-read-everything", Info, "Everybody may read everything"},
 	{allowOneSlash, "allow-one-slash", Warning, "An allow takes a prefix that is taken off with or without a trailing slash"},
+	{quotedSubject, "quoted-subject", Warning, "The quotes around a subject are part of its name"},
 	{mergedRole, "role-of-two-imports", Warning, "Two imports made one role"},
 	{badIgnore, "bad-ignore", Warning, "An authgate:ignore comment cannot be read"},
 	{idleIgnore, "idle-ignore", Warning, "An authgate:ignore comment silences nothing"},

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 	"unicode"
 	"unicode/utf8"
 
@@ -47,6 +48,9 @@ func ReadFiles(names ...string) ([]Source, error) {
 			if errors.As(err, &detail) { // the name is said already
 				err = detail.Err
 			}
+			if errors.Is(err, syscall.EISDIR) {
+				err = errors.New("it is a directory; name the files in it")
+			}
 			failures = append(failures, fmt.Errorf("policy file %s: %w", name, err))
 			continue
 		}
@@ -69,12 +73,13 @@ type parser struct {
 	rows      []*Row
 	grants    []grant
 
-	first   map[string]fault.Position // row → where it stood first
-	ruled   subjects                  // subjects of p rows, of faulty ones too
-	garbled bool                      // some row could not be read: names may be missing
-	buffer  *bufio.Reader
-	csv     *csv.Reader
-	quirks  map[string]target.Quirks // what rows about an upstream may hold; see quirksOf
+	first    map[string]fault.Position // row → where it stood first
+	ruled    subjects                  // subjects of p rows, of faulty ones too
+	orFormat string                    // ends the advice for what Format mends; empty for files that are not policies
+	garbled  bool                      // some row could not be read: names may be missing
+	buffer   *bufio.Reader
+	csv      *csv.Reader
+	quirks   map[string]target.Quirks // what rows about an upstream may hold; see quirksOf
 }
 
 func newParser(upstreams []string) *parser {
@@ -90,10 +95,15 @@ func newParser(upstreams []string) *parser {
 func (p *parser) read(src Source) {
 	at := fault.Position{File: src.Name, Line: 1, Column: 1}
 	data := src.Data
+	p.orFormat = ", or run authgate policy fmt"
+	if what, mend := foreign(src); what != "" {
+		p.garble(fault.Position{File: src.Name}, what, mend)
+		return
+	}
 	skipped := 0 // bytes before column 1
 	switch {
 	case bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
-		p.faults.Add(at, "the file begins with a byte order mark", "save it as UTF-8 without BOM")
+		p.faults.Add(at, "the file begins with a byte order mark", "save it as UTF-8 without BOM"+p.orFormat)
 		skipped, data = 3, data[3:]
 	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
 		p.faults.Add(at, "the file is UTF-16", "save it as UTF-8 without BOM")
@@ -108,7 +118,7 @@ func (p *parser) read(src Source) {
 		at.Column = 1 + skipped
 		if isWindows && !windows { // said once: it will be so on every line
 			windows = true
-			p.faults.Add(shift(at, len(text)), "the line ends in CR LF", "save the file with Unix line ends (LF)")
+			p.faults.Add(shift(at, len(text)), "the line ends in CR LF", "save the file with Unix line ends (LF)"+p.orFormat)
 		}
 		if p.line(at, text) {
 			rows++

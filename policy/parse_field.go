@@ -41,7 +41,7 @@ func (p *parser) tidy(f *field) bool {
 		return false
 	}
 	if bare := strings.TrimRight(f.text, blanks); bare != f.text {
-		p.faults.Add(shift(f.at, len(bare)), "a blank stands before the comma", "take it away")
+		p.faults.Add(shift(f.at, len(bare)), "a blank stands before the comma", "take it away"+p.orFormat)
 		f.text = bare
 	}
 	if at := strings.IndexByte(f.text, '\t'); at >= 0 {

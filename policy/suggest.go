@@ -37,6 +37,7 @@ type Suggest struct {
 	holders  map[string]*people          // subject → who is it, whatever they asked
 	refused  map[ask]map[string]struct{} // → paths
 	refusals int
+	denied   map[request]int64 // what was refused, to be replayed
 	seed     maphash.Seed
 	report   SuggestReport
 	left     map[string]*LeftOut // by reason
@@ -50,6 +51,12 @@ type asker struct {
 	named    []string // subjects that the line names
 	subjects []string // of which one is to get the row
 	roles    Roles    // under the present policy
+
+	// As the log has it: the roles that the policy of then gave them, and the subjects
+	// other than roles that it knew them by; known is false if the log does not say.
+	then   []string
+	groups []string
+	known  bool
 }
 
 // request is what is counted.
@@ -68,7 +75,7 @@ func NewSuggest(options SuggestOptions) *Suggest {
 	s := &Suggest{
 		options: options, kinds: map[string]int{}, seen: map[request]int64{},
 		then: map[rowOfThen]*letIn{}, by: map[request]*letIn{}, refused: map[ask]map[string]struct{}{}, holders: map[string]*people{}, seed: maphash.MakeSeed(),
-		left: map[string]*LeftOut{}, alone: map[string]Roles{},
+		denied: map[request]int64{}, left: map[string]*LeftOut{}, alone: map[string]Roles{},
 	}
 	if options.Present != nil {
 		s.crowd = newCrowd(options.Present)
@@ -83,6 +90,7 @@ func (s *Suggest) Add(o *Observed) {
 	s.count(o, kind)
 	if o.Effect == Allow == s.options.Denied {
 		s.refuse(o, kind)
+		s.noteDenied(o, kind)
 		return
 	}
 	s.report.Requests++
@@ -109,8 +117,8 @@ func (s *Suggest) asker(o *Observed, who Who) int {
 	if !slices.Contains(o.Groups, named) && (s.crowd == nil || !s.options.Present.numbers.has(named)) {
 		who.Email = ""
 	}
-	if s.crowd == nil {
-		who.Roles = o.Roles // there are no g rows to find them by
+	if s.crowd == nil && o.Groups == nil {
+		who.Roles = o.Roles // no g row can be found for them
 	}
 	s.key = append(whoKey(s.key[:0], who), 0)
 	for _, role := range o.Roles { // they are candidates, resolved or not
@@ -119,7 +127,7 @@ func (s *Suggest) asker(o *Observed, who Who) int {
 	if kind, known := s.kinds[string(s.key)]; known {
 		return kind
 	}
-	a := asker{who: who, named: o.named()}
+	a := asker{who: who, named: o.named(), then: o.Roles, groups: withoutSystem(o.Groups), known: o.Groups != nil && !who.Anonymous}
 	roles := o.Roles
 	if s.crowd != nil {
 		a.roles, _ = s.crowd.resolve(who)

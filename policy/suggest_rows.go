@@ -12,15 +12,17 @@ import (
 
 // SuggestReport is the least rows for what was seen, and what they leave out.
 type SuggestReport struct {
-	Requests   int64          `json:"requests"`    // seen, and of the wanted kind
-	Different  int            `json:"different"`   // of them: differing in who, upstream, method or path
-	ByRoles    int64          `json:"by_roles"`    // of them: the line names roles and no groups
-	NotAllowed int64          `json:"not_allowed"` // of them: the present policy does not allow it, and a new row would
-	Guessed    int64          `json:"guessed"`     // of them: nothing tells which of several subjects is to have the row
-	Rows       []SuggestedRow `json:"rows"`
-	Remove     []RemovedRow   `json:"remove"`   // rows of the present policy that are not needed as they are
-	Kept       int            `json:"kept"`     // rows of the present policy that stay, g and deny rows included
-	LeftOut    []LeftOut      `json:"left_out"` // requests that no row is suggested for
+	Requests   int64             `json:"requests"`    // seen, and of the wanted kind
+	Different  int               `json:"different"`   // of them: differing in who, upstream, method or path
+	ByRoles    int64             `json:"by_roles"`    // of them: the line names roles and no groups
+	NotAllowed int64             `json:"not_allowed"` // of them: the present policy does not allow it, and a new row would
+	Guessed    int64             `json:"guessed"`     // of them: nothing tells which of several subjects is to have the row
+	Rows       []SuggestedRow    `json:"rows"`
+	Members    []SuggestedMember `json:"members"`  // g rows; empty beside a present policy, which has its own
+	Replay     SuggestReplay     `json:"replay"`   // of the log, by the suggested policy
+	Remove     []RemovedRow      `json:"remove"`   // rows of the present policy that are not needed as they are
+	Kept       int               `json:"kept"`     // rows of the present policy that stay, g and deny rows included
+	LeftOut    []LeftOut         `json:"left_out"` // requests that no row is suggested for
 
 	policy string
 }
@@ -78,6 +80,7 @@ func (r *SuggestReport) Policy() string { return r.policy }
 // mistake of authgate, or that the policy would be larger than one may be. It is
 // called once, at the end.
 func (s *Suggest) Report() (SuggestReport, error) {
+	members := s.resolveRoles()
 	attributed := slices.DeleteFunc(s.attribute(), func(g granted) bool {
 		reason := s.unsayable(&g)
 		if reason != "" {
@@ -93,12 +96,21 @@ func (s *Suggest) Report() (SuggestReport, error) {
 	}
 	report.Rows = rows
 	kept := report.compare(s.options, attributed, s.seen)
+	if s.crowd == nil {
+		report.Members = membersOf(rows, members)
+		for _, m := range report.Members {
+			kept = append(kept, m.Row)
+		}
+	}
 	report.policy = report.write(kept)
 	report.LeftOut = []LeftOut{}
 	for _, key := range slices.Sorted(maps.Keys(s.left)) {
 		report.LeftOut = append(report.LeftOut, *s.left[key])
 	}
-	return report, s.prove(&report, attributed, rare)
+	if err := s.prove(&report, attributed, rare); err != nil {
+		return report, err
+	}
+	return report, s.replay(&report)
 }
 
 // rows folds what was attributed, and gives the rows for it by subject, upstream

@@ -55,6 +55,17 @@ func (l *loadedPolicy) subjectsWith(prefix string) []string {
 	return names
 }
 
+// targets gives the paths that rows name on an upstream.
+func (l *loadedPolicy) targets(upstream string) []string {
+	var targets []string
+	for _, pattern := range l.Paths(upstream) {
+		literal, _, _ := strings.Cut(pattern, "*")
+		targets = append(targets, upstream+":"+literal)
+	}
+	slices.Sort(targets)
+	return slices.Compact(targets)
+}
+
 // offer makes a completion of what a policy knows.
 func offer(known func(*loadedPolicy) []string) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
@@ -95,13 +106,20 @@ func offerUpstreams() cobra.CompletionFunc {
 // commonMethods are those that dashboards use (RFC 9110, 9.3; RFC 5789).
 var commonMethods = [...]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
-// offerQuestion completes the arguments METHOD TARGET. A target is begun with its
-// upstream, and the path is left to the person.
+// offerQuestion completes the arguments METHOD TARGET. A target begins with its
+// upstream; then the paths that rows name are offered, each up to its first *.
 func offerQuestion(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 	switch len(args) {
 	case 0:
 		return beginning(strings.ToUpper(begun), commonMethods[:]), cobra.ShellCompDirectiveNoFileComp
 	case 1:
+		if upstream, _, named := strings.Cut(begun, ":"); named {
+			loaded := namedSoFar(cmd)
+			if loaded == nil {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return beginning(begun, loaded.targets(upstream)), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+		}
 		names, directive := offerUpstreams()(cmd, args, begun)
 		for i := range names {
 			names[i] += ":/"

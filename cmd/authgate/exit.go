@@ -31,6 +31,11 @@ type failed struct{ error }
 
 func (e failed) Unwrap() error { return e.error }
 
+// misused marks faults in a file that are mistakes in the use of a command.
+type misused struct{ error }
+
+func (e misused) Unwrap() error { return e.error }
+
 // exitCode says what went wrong and turns it into a code. Whatever no command
 // has marked is a mistake on the command line.
 func exitCode(stderr io.Writer, cmd *cobra.Command, err error) int {
@@ -52,7 +57,12 @@ func exitCode(stderr io.Writer, cmd *cobra.Command, err error) int {
 		speak(stderr, err)
 		return exitNo
 	default:
-		fmt.Fprintf(stderr, "authgate: %v\n", err)
+		var misuse misused
+		if errors.As(err, &misuse) {
+			speak(stderr, err)
+		} else {
+			fmt.Fprintf(stderr, "authgate: %v\n", err)
+		}
 		if cmd.Name() == "help" && cmd.HasParent() {
 			cmd = cmd.Parent()
 		}

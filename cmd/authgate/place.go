@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"slices"
 	"strings"
@@ -23,16 +24,60 @@ type question struct {
 }
 
 func (f *policyFlags) question(cmd *cobra.Command, method, name string) (*question, error) {
-	q := &question{}
+	if _, err := parseMethod(method); err != nil { // before any file is read
+		return nil, err
+	}
+	loaded, err := f.load(cmd)
+	if err != nil {
+		return nil, err
+	}
+	return loaded.ask(cmd.ErrOrStderr(), method, name)
+}
+
+// ask makes a question of METHOD and TARGET.
+func (l *loadedPolicy) ask(stderr io.Writer, method, name string) (*question, error) {
+	q := &question{loadedPolicy: l}
 	var err error
 	if q.method, err = parseMethod(method); err != nil {
 		return nil, err
 	}
-	if q.loadedPolicy, err = f.load(cmd); err != nil {
+	if q.at, err = q.parsePlace(q.method, name); err != nil {
 		return nil, err
 	}
-	q.at, err = q.parsePlace(name)
-	return q, err
+	if q.at.own {
+		return nil, ownPage(q.method, name)
+	}
+	return q, q.checkMethod(stderr, q.method)
+}
+
+// ownPage says why no row is asked.
+func ownPage(method, name string) error {
+	return fmt.Errorf("authgate answers %s itself; no row applies", strings.TrimSpace(method+" "+name))
+}
+
+// checkMethod refuses a method that looks misspelt, and warns of others that no
+// registry and no row names.
+func (l *loadedPolicy) checkMethod(stderr io.Writer, method string) error {
+	hint, unknown := l.UnknownMethod(method)
+	switch {
+	case hint != "":
+		return fmt.Errorf("method %q is not known; %s", method, hint)
+	case unknown:
+		warn(stderr, "method "+method+" is not registered, and no row names it")
+	}
+	return nil
+}
+
+// warnUnknown tells of subjects that no row is about.
+func (l *loadedPolicy) warnUnknown(stderr io.Writer, subjects ...string) {
+	for _, name := range l.Unknown(subjects...) {
+		warn(stderr, name.String())
+	}
+}
+
+func warn(stderr io.Writer, what string) {
+	s := newSheet(stderr)
+	s.line("authgate: %s %s", s.warn("warning:"), legible(what))
 }
 
 // parseMethod takes one method, in any case. GET|POST, as it stands in rows, would
@@ -53,12 +98,13 @@ type place struct {
 	shown    string // path as it is told: canonical, or as written where it is refused
 	raw      string // path as it was written
 	refused  error  // why authgate would refuse the path before any policy is asked
+	own      bool   // authgate answers it itself, without asking the policy
 }
 
 // parsePlace reads UPSTREAM:/path or, with a configuration, a URL.
-func (l *loadedPolicy) parsePlace(s string) (place, error) {
+func (l *loadedPolicy) parsePlace(method, s string) (place, error) {
 	if scheme, rest, isURL := strings.Cut(s, "://"); isURL && (scheme == "http" || scheme == "https") {
-		return l.parseURL(s, rest)
+		return l.parseURL(method, s, rest)
 	}
 	upstream, path, ok := strings.Cut(s, ":")
 	if !ok || upstream == "" || !strings.HasPrefix(path, "/") {
@@ -67,16 +113,52 @@ func (l *loadedPolicy) parsePlace(s string) (place, error) {
 	if upstream == "*" {
 		return place{}, fmt.Errorf("target %q: * is no upstream; name one", s)
 	}
-	if l.config != nil && !slices.Contains(l.config.UpstreamNames(), upstream) {
-		what := fmt.Sprintf("the configuration has no upstream %q", upstream)
-		if hint := fault.DidYouMean(upstream, l.config.UpstreamNames()); hint != "" {
-			what += "; " + hint
-		}
-		return place{}, errors.New(what)
+	if err := l.checkUpstream(upstream); err != nil {
+		return place{}, err
 	}
 	at := newPlace(path, l.Quirks(upstream))
 	at.upstream = upstream
-	return l.served(at), nil
+	return l.served(l.owned(method, at)), nil
+}
+
+// checkUpstream refuses a name that nothing names: neither the configuration nor,
+// without one, any row. Rows for the upstream * name none. Where all rows are such,
+// any name will do.
+func (l *loadedPolicy) checkUpstream(name string) error {
+	known, what := l.upstreams(), "no row names the upstream %q"
+	if l.config != nil {
+		what = "the configuration has no upstream %q"
+	} else if len(known) == 0 {
+		return nil
+	}
+	if slices.Contains(known, name) {
+		return nil
+	}
+	what = fmt.Sprintf(what, name)
+	if hint := fault.DidYouMean(name, known); hint != "" {
+		return unnamedUpstream(what + "; " + hint)
+	}
+	what += "; known are " + fewOf(known, 8)
+	if l.config == nil {
+		what += ", and --config FILE would name those of a configuration"
+	}
+	return unnamedUpstream(what)
+}
+
+// unnamedUpstream is the error of an upstream that nothing names.
+type unnamedUpstream string
+
+func (e unnamedUpstream) Error() string { return string(e) }
+
+func isUnnamed(err error) bool {
+	var unnamed unnamedUpstream
+	return errors.As(err, &unnamed)
+}
+
+// owned marks what authgate answers itself.
+func (l *loadedPolicy) owned(method string, at place) place {
+	at.own = proxy.IsHealthCheck(method, at.raw) || l.config != nil && proxy.IsOwnEndpoint(l.config.PathPrefix, at.path)
+	return at
 }
 
 // served refuses the encoded slashes that the proxy would. Without a configuration
@@ -118,23 +200,12 @@ func newPlace(path string, quirks target.Quirks) place {
 	return place{path: canonical, shown: canonical.String(), raw: path}
 }
 
-// unmatched says that no row matches, and what may be the reason where it is not
-// known which upstreams there are: a slip in the name.
-func (l *loadedPolicy) unmatched(upstream string) string {
-	const reason = "no row matches"
-	if l.config != nil || slices.Contains(l.Upstreams(), upstream) {
-		return reason
-	}
-	if hint := fault.DidYouMean(upstream, l.Upstreams()); hint != "" {
-		return reason + ", and none names " + upstream + "; " + hint
-	}
-	return reason
-}
+const noRowMatches = "no row matches"
 
 // parseURL finds the upstream of a URL as the proxy does: by host, then by the
 // longest prefix of the canonical path. The path is taken as it was written,
 // because net/url would decode it.
-func (l *loadedPolicy) parseURL(s, rest string) (place, error) {
+func (l *loadedPolicy) parseURL(method, s, rest string) (place, error) {
 	if l.config == nil {
 		return place{}, fmt.Errorf("target %q is a URL, which takes --config to tell its upstream; or write UPSTREAM:/path", s)
 	}
@@ -144,18 +215,21 @@ func (l *loadedPolicy) parseURL(s, rest string) (place, error) {
 	}
 	u, err := url.Parse("//" + rest[:end])
 	if err != nil {
-		return place{}, fmt.Errorf("target: %w", err)
+		return place{}, fmt.Errorf("target %q has no valid host", s)
 	}
 	path := rest[end:]
 	if !strings.HasPrefix(path, "/") {
 		path = "/" + path
 	}
-	at := newPlace(path, proxy.HostQuirks(l.config.Upstreams, strings.ToLower(u.Hostname())))
+	at := l.owned(method, newPlace(path, proxy.HostQuirks(l.config.Upstreams, strings.ToLower(u.Hostname()))))
+	if proxy.IsHealthCheck(method, path) { // on any host
+		return at, nil
+	}
 	found, known := proxy.Route(l.config.Upstreams, strings.ToLower(u.Hostname()), at.path.String())
 	switch {
 	case !known:
 		return place{}, fmt.Errorf("no upstream of the configuration has the host %s", u.Hostname())
-	case at.refused != nil:
+	case at.refused != nil || at.own:
 		return at, nil
 	case found < 0:
 		return place{}, fmt.Errorf("no upstream of the configuration serves %s under this path", u.Hostname())

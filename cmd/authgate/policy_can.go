@@ -1,7 +1,8 @@
 package main
 
 import (
-	"cmp"
+	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -9,48 +10,101 @@ import (
 )
 
 func newPolicyCan() *cobra.Command {
-	var flags policyFlags
-	var out output
-	var who whoFlags
-	var quiet bool
+	var c policyCan
 	cmd := &cobra.Command{
-		Use:   "can WHO METHOD TARGET",
-		Short: "Say whether somebody may, and which row decided",
-		Long: "Say whether somebody may use a method on a path, and which row decided.\n" +
-			"WHO is --group, --user, --role or --anonymous. TARGET is UPSTREAM:/path or,\n" +
-			"with --config, a URL. Exit code 0 is yes, 1 is no.",
+		Use:   "can WHO (METHOD TARGET | - | --all)",
+		Short: "Say whether a subject may, and which row decided",
+		Long: "Say whether a subject may use a method on a path, and which row decided. WHO is\n" +
+			"--group, --user, --role or --anonymous. TARGET is UPSTREAM:/path or, with a\n" +
+			"configuration, a URL.\n\n" +
+			"With --all, list every row that allows WHO something, and what needs no login.\n\n" +
+			"With -, standard input holds one METHOD TARGET on each line. A line may begin with\n" +
+			"its own WHO if none is given as flags. Blank lines and lines that begin with # are\n" +
+			"skipped. All lines are read before the first one is answered. JSON is one object a\n" +
+			"line.\n\n" +
+			"Exit codes:\n" +
+			"  0  yes; for -, yes to every line; for --all, something is allowed\n" +
+			"  1  no; for -, no to some line; for --all, nothing is allowed\n" +
+			"  2  wrong usage, an upstream that nothing names, or a path that authgate answers itself\n" +
+			"  3  the policy does not load, or the output cannot be written",
 		Example: "  authgate policy can --policy policy.csv --group example-org:argo POST argocd:/api/v1/applications/web/sync\n" +
-			"  authgate policy can --config authgate.yaml --anonymous GET https://argo-cd.example.com/api/dex/keys",
-		Args:              arguments("METHOD", "TARGET"),
+			"  authgate policy can --config authgate.yaml --anonymous GET https://argo-cd.example.com/api/dex/keys\n" +
+			"  authgate policy can --policy policy.csv --group example-org:dev --user eve@example.com --all\n" +
+			"  authgate policy can --policy policy.csv --group example-org:dev - < requests.txt",
+		Args:              c.arguments,
 		ValidArgsFunction: offerQuestion,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := cmp.Or(who.check(), out.check()); err != nil {
+			if err := c.out.check(); err != nil {
 				return err
 			}
-			q, err := flags.question(cmd, args[0], args[1])
-			if err != nil {
+			if c.batch {
+				return c.runBatch(cmd)
+			}
+			if err := c.who.check(); err != nil {
 				return err
 			}
-			verdict, err := ask(q, who.who)
-			if err != nil {
-				return err
-			}
-			if !quiet {
-				if err := out.answer(cmd, verdict, verdict.print); err != nil {
+			if c.all {
+				loaded, err := c.flags.load(cmd)
+				if err != nil {
 					return err
 				}
+				return canAll(cmd, loaded, &c.who, &c.out, c.quiet)
 			}
-			if !verdict.yes() {
-				return errNo
-			}
-			return nil
+			return c.run(cmd, args[0], args[1])
 		},
 	}
-	flags.add(cmd)
-	who.add(cmd)
-	out.add(cmd)
-	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print nothing, answer by the exit code alone")
+	c.flags.add(cmd)
+	c.who.add(cmd)
+	c.out.add(cmd)
+	cmd.Flags().BoolVarP(&c.quiet, "quiet", "q", false, "print nothing, answer by the exit code alone")
+	cmd.Flags().BoolVar(&c.all, "all", false, "list all that WHO may do")
 	return cmd
+}
+
+// policyCan is one command line of `policy can`.
+type policyCan struct {
+	flags policyFlags
+	who   whoFlags
+	out   output
+	quiet bool
+	all   bool
+	batch bool // requests come from standard input
+}
+
+func (c *policyCan) arguments(cmd *cobra.Command, args []string) error {
+	c.batch = len(args) == 1 && args[0] == fromStdin
+	switch {
+	case c.all && len(args) > 0:
+		return fmt.Errorf("--all asks for every request, and %q names one; leave out either", args[0])
+	case c.batch && c.flags.usesStdin():
+		return errors.New("standard input is one text: the policy or the requests; name a file for the policy")
+	case c.all || c.batch:
+		return flagTakenForValue(cmd)
+	}
+	return arguments("METHOD", "TARGET")(cmd, args)
+}
+
+func (c *policyCan) run(cmd *cobra.Command, method, target string) error {
+	q, err := c.flags.question(cmd, method, target)
+	if err != nil {
+		return err
+	}
+	if !c.quiet {
+		q.warnUnknown(cmd.ErrOrStderr(), c.who.subjects()...)
+	}
+	verdict, err := ask(q, c.who.who)
+	if err != nil {
+		return err
+	}
+	if !c.quiet {
+		if err := c.out.answer(cmd, verdict, verdict.print); err != nil {
+			return err
+		}
+	}
+	if !verdict.yes() {
+		return errNo
+	}
+	return nil
 }
 
 // verdict is the answer of `policy can`.
@@ -82,7 +136,7 @@ func ask(on *question, who policy.Who) (verdict, error) {
 	}
 	v.Decision = d.Effect.String()
 	if d.Rule == nil {
-		v.Reason = on.unmatched(on.at.upstream)
+		v.Reason = noRowMatches
 		q.Roles = on.Resolve(policy.Who{Anonymous: true})
 		if open := on.Decide(q); open.Allowed() {
 			v.Reason += ", but " + open.Rule.Where() + " lets anybody through without a login"

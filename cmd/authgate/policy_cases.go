@@ -4,15 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	resyntax "regexp/syntax"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/target"
 )
 
@@ -58,23 +62,31 @@ func newPolicyTest() *cobra.Command {
 			}
 			return arguments("CASES...")(cmd, args)
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: t.out.annotating(func(cmd *cobra.Command, args []string) error {
 			if err := t.out.check(); err != nil {
 				return err
 			}
-			if watch && t.out.form == junitForm {
-				return errors.New("--watch makes a report for each run and JUnit takes one; write -o text or -o json")
+			if t.pattern != "" && cmd.Flags().Changed("coverage-min") {
+				return errors.New("--coverage-min is about all cases; leave out --run")
+			}
+			if cmd.Flags().Changed("run") && t.pattern == "" {
+				return errors.New("--run is empty; write a regular expression, or leave the flag out")
+			}
+			if watch && t.out.form != textForm && t.out.form != jsonForm {
+				return errors.New("--watch makes a report for each run, which this form does not allow; write -o text or -o json")
 			}
 			if t.files = args; watch {
 				return t.watch(cmd)
 			}
 			return t.run(cmd)
-		},
+		}),
 	}
 	t.flags.add(cmd)
-	t.out.add(cmd, junitForm)
+	t.out.add(cmd, junitForm, githubForm)
 	cmd.Flags().BoolVar(&t.coverage, "coverage", false, "list the rows that no case tests")
 	cmd.Flags().Var(&t.minimum, "coverage-min", "fail if fewer than `PERCENT` of the rows are tested")
+	cmd.Flags().BoolVar(&t.strict, "strict", false, "fail cases with groups, roles, users or methods that no row names")
+	cmd.Flags().StringVar(&t.pattern, "run", "", "only cases whose name, or WHO METHOD TARGET, matches this `REGEXP`")
 	cmd.Flags().BoolVar(&watch, "watch", false, "run again whenever the policy or the cases change, until Ctrl-C")
 	_ = cmd.RegisterFlagCompletionFunc("coverage-min", cobra.FixedCompletions([]string{"100"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -87,6 +99,8 @@ type policyTest struct {
 	files    []string
 	coverage bool
 	minimum  percent
+	strict   bool
+	pattern  string // of --run
 }
 
 func (t *policyTest) run(cmd *cobra.Command) error {
@@ -94,25 +108,22 @@ func (t *policyTest) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	sources, err := readCaseFiles(t.files)
+	cases, err := t.readCases(loaded)
 	if err != nil {
-		return notLoaded{err}
+		return err
 	}
-	cases, err := policy.ReadCases(sources, func(name string) (string, target.Path, error) {
-		at, err := loaded.parsePlace(name)
-		if err != nil {
-			return "", target.Path{}, err
-		}
-		return at.upstream, at.path, at.refused
-	})
-	if err != nil {
-		return notLoaded{err}
+	if cases, err = t.selected(cases); err != nil {
+		return err
 	}
 	outcomes, coverage := loaded.Run(cases)
+	t.judgeNames(cmd, loaded, outcomes)
 	report := t.report(loaded.Hash(), outcomes, coverage)
-	if t.out.form == junitForm {
+	switch t.out.form {
+	case junitForm:
 		err = written(writeJUnit(cmd.OutOrStdout(), report))
-	} else {
+	case githubForm:
+		err = written(writeAnnotations(cmd.OutOrStdout(), report.annotations()))
+	default:
 		err = t.out.answer(cmd, report, report.print)
 	}
 	if err != nil {
@@ -122,6 +133,95 @@ func (t *policyTest) run(cmd *cobra.Command) error {
 		return errNo
 	}
 	return nil
+}
+
+// readCases reads the case files. An upstream that nothing names is a mistake in the
+// use of the command, unless a configuration says which there are.
+func (t *policyTest) readCases(loaded *loadedPolicy) ([]policy.Case, error) {
+	sources, err := readCaseFiles(t.files)
+	if err != nil {
+		return nil, notLoaded{err}
+	}
+	unnamed := false
+	cases, err := policy.ReadCases(sources, func(name string) (string, target.Path, error) {
+		at, err := loaded.parsePlace(http.MethodGet, name)
+		if err != nil {
+			unnamed = unnamed || loaded.config == nil && isUnnamed(err)
+			return "", target.Path{}, err
+		}
+		if at.own {
+			return at.upstream, target.Path{}, policy.Unasked(ownPage("", name).Error())
+		}
+		return at.upstream, at.path, at.refused
+	})
+	switch {
+	case err != nil && unnamed:
+		return nil, misused{err}
+	case err != nil:
+		return nil, notLoaded{err}
+	}
+	for i := range cases {
+		c := &cases[i]
+		if c.Unasked == nil && len(c.AnyOf) == 0 && proxy.IsHealthCheck(c.Method, c.Path.String()) { // of gRPC
+			c.Unasked = policy.Unasked(ownPage(c.Method, c.Target).Error())
+		}
+	}
+	return cases, nil
+}
+
+// selected keeps the cases that --run names. Its coverage is that of these cases.
+func (t *policyTest) selected(cases []policy.Case) ([]policy.Case, error) {
+	if t.pattern == "" {
+		return cases, nil
+	}
+	pattern, err := regexp.Compile(t.pattern)
+	if err != nil {
+		what := ""
+		var syntax *resyntax.Error
+		if errors.As(err, &syntax) {
+			what = " (" + syntax.Code.String() + ")"
+		}
+		return nil, fmt.Errorf("--run is %q, which is not a regular expression%s", t.pattern, what)
+	}
+	kept := slices.DeleteFunc(cases, func(c policy.Case) bool {
+		return !pattern.MatchString(c.Name) && !pattern.MatchString(c.Asker()+" "+c.Method+" "+c.Target)
+	})
+	if len(kept) == 0 {
+		return nil, fmt.Errorf("--run %s matches no case, neither its name nor WHO METHOD TARGET", shellWord(t.pattern))
+	}
+	return kept, nil
+}
+
+// judgeNames finds names and methods in cases that no row knows. A case that expects
+// a denial of them passes whatever the policy says: it fails with --strict, and is
+// warned of without.
+func (t *policyTest) judgeNames(cmd *cobra.Command, loaded *loadedPolicy, outcomes []policy.Outcome) {
+	warned := map[string]bool{}
+	for i := range outcomes {
+		o := &outcomes[i]
+		for _, what := range unknownIn(loaded, o.Case) {
+			if t.strict && o.Failure == "" {
+				o.Failure = what
+			}
+			if !t.strict && o.Failure == "" && !warned[what] {
+				warned[what] = true
+				warn(cmd.ErrOrStderr(), o.Case.Where()+": "+what)
+			}
+		}
+	}
+}
+
+func unknownIn(loaded *loadedPolicy, c policy.Case) []string {
+	var all []string
+	for _, name := range loaded.Unknown(c.Subjects...) {
+		all = append(all, name.String())
+	}
+	if c.Only == nil {
+		if hint, unknown := loaded.UnknownMethod(c.Method); unknown {
+			all = append(all, strings.TrimSuffix("method "+c.Method+" is not registered, and no row names it; "+hint, "; "))
+		}
+	}
+	return all
 }
 
 // readCaseFiles reads all of them before it fails.

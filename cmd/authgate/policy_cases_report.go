@@ -28,7 +28,7 @@ type caseReport struct {
 	Target     string   `json:"target"`   // as it is written
 	Upstream   string   `json:"upstream"` // empty where a refused path leaves it open
 	Path       string   `json:"path"`     // canonical; empty where it is refused
-	Expect     string   `json:"expect"`   // allow or deny
+	Expect     string   `json:"expect"`   // allow, deny, or only for an invariant
 	ExpectRule string   `json:"expect_rule"`
 	Decision   string   `json:"decision"` // allow or deny
 	Rule       string   `json:"rule"`     // file:line; empty where no row decided
@@ -90,9 +90,16 @@ func (t *policyTest) caseReport(o policy.Outcome) caseReport {
 		Expect: c.Expect.String(), ExpectRule: c.Rule, Decision: o.Decision.Effect.String(), Passed: o.Passed(), Failure: o.Failure,
 		file: c.File(), line: c.Line(),
 	}
+	if c.Only != nil {
+		t.reportInvariant(&r, o)
+		return r
+	}
 	switch row := o.Decision.Rule; {
 	case row != nil:
 		r.Rule, r.Row = row.Where(), row.String()
+	case c.Unasked != nil:
+		r.Reason = c.Unasked.Error()
+		return r
 	case c.Refused != nil:
 		r.Reason = "refused before any row is asked: " + c.Refused.Error()
 	case o.Open != nil:
@@ -108,29 +115,67 @@ func (t *policyTest) caseReport(o policy.Outcome) caseReport {
 	return r
 }
 
+// onlyThese is what an invariant expects.
+const onlyThese = "only"
+
+// reportInvariant fills in what came of an invariant: the case of a request, or that of
+// one of its subjects.
+func (t *policyTest) reportInvariant(r *caseReport, o policy.Outcome) {
+	r.Expect = onlyThese
+	if o.Decision.Rule != nil {
+		r.Rule, r.Row = o.Decision.Rule.Where(), o.Decision.Rule.String()
+	} else {
+		r.Reason = "nobody else may"
+	}
+	if len(o.Case.AnyOf) > 0 {
+		r.Expect = policy.Allow.String()
+		r.Reason = "no row allows any of them"
+	}
+	switch method, witness, _ := strings.Cut(o.Witness, " "); {
+	case o.Passed():
+	case o.Witness != "":
+		r.Explain = strings.Join(append(t.command("who-can"), method, shellWord(witness)), " ")
+	case len(o.Case.AnyOf) > 0:
+		r.Explain = strings.Join(append(t.command("can"), append([]string{"--all"}, whoWords(o.Case.Who)...)...), " ")
+	}
+}
+
 // explain gives the command that tells more of a case.
 func (t *policyTest) explain(c policy.Case) string {
-	words := []string{"authgate", "policy", "explain"}
-	flag := func(name string, values ...string) {
-		for _, value := range values {
-			words = append(words, "--"+name, shellWord(value))
-		}
-	}
-	flag("policy", t.flags.policies...)
-	if t.flags.config != "" {
-		flag("config", t.flags.config)
-	}
-	flag("group", c.Who.Groups...)
-	flag("role", c.Who.Roles...)
-	switch {
-	case c.Who.Anonymous:
-		words = append(words, "--anonymous")
-	case c.Who.Email != "":
-		flag("user", c.Who.Email)
-	case len(c.Who.Groups)+len(c.Who.Roles) == 0: // signed in, and nobody whom a row names (RFC 2606)
-		flag("user", "somebody@example.invalid")
-	}
+	words := append(t.command("explain"), whoWords(c.Who)...)
 	return strings.Join(append(words, c.Method, shellWord(c.Target)), " ")
+}
+
+// command begins a command that asks the same policy.
+func (t *policyTest) command(name string) []string {
+	words := []string{"authgate", "policy", name}
+	for _, file := range t.flags.policies {
+		words = append(words, "--policy", shellWord(file))
+	}
+	if t.flags.config != "" {
+		words = append(words, "--config", shellWord(t.flags.config))
+	}
+	return words
+}
+
+// whoWords writes who asks as flags.
+func whoWords(who policy.Who) []string {
+	var words []string
+	for _, group := range who.Groups {
+		words = append(words, "--group", shellWord(group))
+	}
+	for _, role := range who.Roles {
+		words = append(words, "--role", shellWord(role))
+	}
+	switch {
+	case who.Anonymous:
+		words = append(words, "--anonymous")
+	case who.Email != "":
+		words = append(words, "--user", shellWord(who.Email))
+	case len(who.Groups)+len(who.Roles) == 0: // signed in, and nobody whom a row names (RFC 2606)
+		words = append(words, "--user", "somebody@example.invalid")
+	}
+	return words
 }
 
 // shellWord quotes what a shell would take apart or fill in.
@@ -142,6 +187,27 @@ func shellWord(s string) string {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// annotations tell of the cases that failed, at their lines.
+func (r testReport) annotations() []annotation {
+	var all []annotation
+	for _, c := range r.Cases {
+		if c.Passed {
+			continue
+		}
+		got := c.Reason
+		if c.Row != "" {
+			got = c.Rule + ": " + c.Row
+		}
+		text := fmt.Sprintf("%s: %s (%s)\n%s: %s", strings.Join(c.Who, " + "), strings.TrimSpace(c.Method+" "+c.Target), c.Failure, c.Decision, got)
+		all = append(all, annotation{"error", c.file, c.line, 0, c.Name, text})
+	}
+	if r.Coverage.short {
+		text := fmt.Sprintf("%d of %s decided a case, less than %s %%", r.Coverage.Covered, plural(r.Coverage.Rows, "row"), r.Coverage.minimum)
+		all = append(all, annotation{level: "error", title: "coverage", text: text})
+	}
+	return all
 }
 
 func (r testReport) print(s *sheet) {
@@ -194,13 +260,16 @@ func (c caseReport) print(s *sheet) {
 	if c.Name != "" {
 		rows = append(rows, []string{margin, "case", c.Name})
 	}
-	rows = append(rows, []string{margin, "who", strings.Join(c.Who, " + ")}, []string{margin, "asks", c.Method + " " + c.Target})
+	rows = append(rows, []string{margin, "who", strings.Join(c.Who, " + ")}, []string{margin, "asks", strings.TrimSpace(c.Method + " " + c.Target)})
 	if c.Row != "" {
 		rows = append(rows, []string{margin, "got", c.Decision + " by " + c.Rule + ": " + c.Row})
 	} else {
 		rows = append(rows, []string{margin, "got", c.Decision + ": " + c.Reason})
 	}
 	want := c.Expect
+	if want == onlyThese {
+		want += " these subjects"
+	}
 	if c.ExpectRule != "" {
 		want += " by " + c.ExpectRule
 	}
@@ -208,7 +277,9 @@ func (c caseReport) print(s *sheet) {
 	if c.note != "" {
 		rows = append(rows, []string{margin, "note", c.note})
 	}
-	rows = append(rows, []string{margin, "why", s.faint(c.Explain)})
+	if c.Explain != "" {
+		rows = append(rows, []string{margin, "why", s.faint(c.Explain)})
+	}
 	s.table(rows)
 	s.line("")
 }

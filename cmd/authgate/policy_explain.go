@@ -35,6 +35,7 @@ func newPolicyExplain() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			q.warnUnknown(cmd.ErrOrStderr(), who.subjects()...)
 			e, err := explain(q, who.who, all)
 			if err != nil {
 				return err

@@ -22,7 +22,7 @@ const (
 
 func newPolicyFmt() *cobra.Command {
 	var out output
-	var check bool
+	var check, diff bool
 	cmd := &cobra.Command{
 		Use:   "fmt [--check] FILE...",
 		Short: "Write policy files in their canonical form",
@@ -37,7 +37,7 @@ func newPolicyFmt() *cobra.Command {
 			"  authgate policy fmt --check examples/*.csv\n" +
 			"  authgate policy fmt - < policy.csv",
 		Args: arguments("FILE..."),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: out.annotating(func(cmd *cobra.Command, args []string) error {
 			if err := out.check(); err != nil {
 				return err
 			}
@@ -53,7 +53,9 @@ func newPolicyFmt() *cobra.Command {
 				return notLoaded{err}
 			}
 			switch piped := args[0] == fromStdin; {
-			case check:
+			case diff && out.form == textForm:
+				done.print = func(s *sheet) { done.printDiff(s, sources) }
+			case check || diff || out.form == githubForm:
 				done.print = done.printCheck
 			case piped && out.form == textForm:
 				_, err := cmd.OutOrStdout().Write(done.texts[0])
@@ -65,20 +67,26 @@ func newPolicyFmt() *cobra.Command {
 					return failed{err}
 				}
 			}
-			if err := out.answer(cmd, done, done.print); err != nil {
+			if out.form == githubForm {
+				err = written(writeAnnotations(cmd.OutOrStdout(), done.annotations()))
+			} else {
+				err = out.answer(cmd, done, done.print)
+			}
+			if err != nil {
 				return err
 			}
-			if check && done.Changed > 0 {
+			if (check || diff || out.form == githubForm) && done.Changed > 0 {
 				return errNo
 			}
 			return nil
-		},
+		}),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return []string{"csv"}, cobra.ShellCompDirectiveFilterFileExt
 		},
 	}
 	cmd.Flags().BoolVar(&check, "check", false, "write nothing; exit code 1 where a file would change")
-	out.add(cmd)
+	cmd.Flags().BoolVar(&diff, "diff", false, "write nothing; print a unified diff, and exit code 1 where a file would change")
+	out.add(cmd, githubForm)
 	return cmd
 }
 
@@ -126,6 +134,18 @@ func format(sources []policy.Source) (*formatting, error) {
 		done.Files, done.texts = append(done.Files, file), append(done.texts, text)
 	}
 	return done, errors.Join(faults...)
+}
+
+// annotations tell of the files that would change.
+func (f *formatting) annotations() []annotation {
+	var all []annotation
+	for _, file := range f.Files {
+		if file.Changed {
+			text := countLines(file.Lines, "would change", "is", file.File) + "; run authgate policy fmt " + shellWord(file.File)
+			all = append(all, annotation{"error", file.File, file.Lines[0], 0, "not in canonical form", text})
+		}
+	}
+	return all
 }
 
 func (f *formatting) printWritten(s *sheet) {

@@ -42,14 +42,14 @@ func newImportArgoCD() *cobra.Command {
 			"  kubectl -n argocd get configmap,appproject -o yaml | authgate policy import argocd - > policy.csv\n" +
 			"  helm template argo-cd argo/argo-cd -f values.yaml | authgate policy import argocd - > policy.csv",
 		Args: arguments("FILE..."),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: out.annotating(func(cmd *cobra.Command, args []string) error {
 			return importWith(cmd, &out, args, options, policyimport.ArgoCD)
-		},
+		}),
 		ValidArgsFunction: offerYAML,
 	}
 	cmd.Flags().StringVar(&options.Upstream, "upstream", "argocd", "`NAME` that the configuration gives Argo CD")
 	addRolePrefix(cmd, &options.RolePrefix, "argocd-")
-	out.add(cmd)
+	out.add(cmd, githubForm)
 	return cmd
 }
 
@@ -69,15 +69,15 @@ func newImportWorkflows() *cobra.Command {
 		Example: "  kubectl -n argo get serviceaccounts -o yaml > sa.yaml\n" +
 			"  authgate policy import workflows sa.yaml > policy.csv",
 		Args: arguments("FILE..."),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: out.annotating(func(cmd *cobra.Command, args []string) error {
 			return importWith(cmd, &out, args, options, policyimport.Workflows)
-		},
+		}),
 		ValidArgsFunction: offerYAML,
 	}
 	cmd.Flags().StringVar(&options.Upstream, "upstream", "workflows", "`NAME` that the configuration gives Argo Workflows")
 	addRolePrefix(cmd, &options.RolePrefix, "workflows-")
 	cmd.Flags().StringVarP(&options.Namespace, "namespace", "n", "", "`NAMESPACE` in which argo-server looks for the account of a login")
-	out.add(cmd)
+	out.add(cmd, githubForm)
 	return cmd
 }
 
@@ -225,6 +225,13 @@ func (a imported) write(cmd *cobra.Command, out *output, text string) error {
 	if out.form == jsonForm {
 		return out.answer(cmd, a, nil)
 	}
+	if out.form == githubForm { // the rows would hide them, and GitHub reads this stream, too
+		if err := writeAnnotations(cmd.ErrOrStderr(), a.annotations()); err != nil {
+			return written(err)
+		}
+		_, err := io.WriteString(cmd.OutOrStdout(), text)
+		return written(err)
+	}
 	said := newSheet(cmd.ErrOrStderr())
 	for _, r := range a.Left {
 		said.line("%s", r.sentence())
@@ -237,6 +244,21 @@ func (a imported) write(cmd *cobra.Command, out *output, text string) error {
 	}
 	_, err := io.WriteString(cmd.OutOrStdout(), text)
 	return written(err)
+}
+
+func (a imported) annotations() []annotation {
+	var all []annotation
+	for _, r := range a.Left {
+		all = append(all, r.annotation("error", "not carried over"))
+	}
+	for _, r := range a.Notes {
+		all = append(all, r.annotation("notice", "means something else now"))
+	}
+	return all
+}
+
+func (r importRemark) annotation(level, title string) annotation {
+	return annotation{level, r.File, r.Line, r.Column, title, strings.TrimSuffix(r.Message+"; "+r.Mend, "; ")}
 }
 
 func (r importRemark) sentence() string {

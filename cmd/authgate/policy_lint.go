@@ -39,7 +39,7 @@ func newPolicyLint() *cobra.Command {
 			"  authgate policy lint --config authgate.yaml --fail-on info\n" +
 			"  authgate policy lint --policy policy.csv -o sarif > policy.sarif",
 		Args: arguments(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: out.annotating(func(cmd *cobra.Command, _ []string) error {
 			limit, err := severity(failOn)
 			if err := cmp.Or(err, out.check()); err != nil {
 				return err
@@ -49,9 +49,12 @@ func newPolicyLint() *cobra.Command {
 				return err
 			}
 			report := policy.Lint(sources, surroundings(c))
-			if out.form == sarifForm {
+			switch out.form {
+			case sarifForm:
 				err = written(writeSARIF(cmd.OutOrStdout(), report.Findings))
-			} else {
+			case githubForm:
+				err = written(writeAnnotations(cmd.OutOrStdout(), lintAnnotations(report.Findings)))
+			default:
 				answer := newLintAnswer(report)
 				err = out.answer(cmd, answer, answer.print)
 			}
@@ -64,13 +67,25 @@ func newPolicyLint() *cobra.Command {
 				return errNo
 			}
 			return nil
-		},
+		}),
 	}
 	flags.add(cmd)
 	cmd.Flags().StringVar(&failOn, "fail-on", policy.Warning.String(), "least `SEVERITY` that makes exit code 1: error, warning or info")
 	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions([]string{"error", "warning", "info"}, cobra.ShellCompDirectiveNoFileComp))
-	out.add(cmd, sarifForm)
+	out.add(cmd, sarifForm, githubForm)
 	return cmd
+}
+
+func lintAnnotations(findings []policy.Finding) []annotation {
+	var all []annotation
+	for _, f := range findings {
+		level := f.Severity.String()
+		if f.Severity == policy.Info {
+			level = "notice"
+		}
+		all = append(all, annotation{level, f.At.File, f.At.Line, f.At.Column, f.Code, strings.TrimSuffix(f.What+"; "+f.Mend, "; ")})
+	}
+	return all
 }
 
 func severity(word string) (policy.Severity, error) {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -51,6 +52,7 @@ func newPolicyMatrix() *cobra.Command {
 			if err := errors.Join(loaded.checkUpstreams(upstreams), loaded.checkSubjects(subjects)); err != nil {
 				return err
 			}
+			loaded.warnUnknown(cmd.ErrOrStderr(), subjects...)
 			if len(upstreams) == 0 && loaded.config != nil {
 				upstreams = loaded.config.UpstreamNames()
 			}
@@ -58,11 +60,22 @@ func newPolicyMatrix() *cobra.Command {
 			if err != nil {
 				return failed{err}
 			}
+			found, answered := loaded.withoutOwn(found)
+			if len(answered) > 0 {
+				warn(cmd.ErrOrStderr(), "left out, because authgate answers these itself and no row applies: "+fewOf(answered, 4))
+			}
+			switch out.form {
+			case csvForm:
+				return written(writeMatrixCSV(cmd.OutOrStdout(), found))
+			case markdownForm:
+				_, err := io.WriteString(cmd.OutOrStdout(), matrixMarkdown(found))
+				return written(err)
+			}
 			return out.answerBy(cmd, func() any { return newMatrix(found, loaded.Hash()) }, func(s *sheet) { printMatrix(s, found, len(subjects) > 0) })
 		},
 	}
 	flags.add(cmd)
-	out.add(cmd)
+	out.add(cmd, csvForm, markdownForm)
 	cmd.Flags().StringArrayVar(&upstreams, "upstream", nil, "only this `UPSTREAM`; may be repeated")
 	cmd.Flags().StringArrayVar(&subjects, "subject", nil, "only this `SUBJECT`, as it stands in rows; may be repeated")
 	_ = cmd.RegisterFlagCompletionFunc("upstream", offerUpstreams())
@@ -70,12 +83,16 @@ func newPolicyMatrix() *cobra.Command {
 	return cmd
 }
 
-// checkUpstreams takes any name where it is not known which there are.
 func (l *loadedPolicy) checkUpstreams(names []string) error {
-	if l.config == nil {
-		return nil
+	for _, name := range names {
+		if name == "*" && l.config == nil { // any that no row names
+			continue
+		}
+		if err := l.checkUpstream(name); err != nil {
+			return err
+		}
 	}
-	return checkKnown(names, l.config.UpstreamNames(), "the configuration has no upstream %q")
+	return nil
 }
 
 // checkSubjects takes any group and any person: one that no row names is somebody

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -160,6 +161,18 @@ func removedBecause(row policy.RemovedRow) string {
 	return fmt.Sprintf("allows more than was seen: %s, which other rows here allow", plural(row.Requests, "request"))
 }
 
+// rolesWithoutMembers gives the roles of rows that no g row grants.
+func rolesWithoutMembers(report policy.SuggestReport) []string {
+	var roles []string
+	for _, row := range report.Rows {
+		granted := slices.ContainsFunc(report.Members, func(m policy.SuggestedMember) bool { return m.Role == row.Subject })
+		if strings.HasPrefix(row.Subject, "role:") && !granted && !slices.Contains(roles, row.Subject) {
+			roles = append(roles, row.Subject)
+		}
+	}
+	return roles
+}
+
 // notes say what the suggestion was made from, and what is not in it.
 func (a suggested) notes(s *sheet) {
 	a.Log.print(s)
@@ -175,6 +188,19 @@ func (a suggested) notes(s *sheet) {
 	}
 	if report.ByRoles > 0 {
 		s.line("%s %s taken by roles, since the lines name no groups", s.warn("note:"), plural(report.ByRoles, "request"))
+	}
+	if n := report.Replay; n.Requests > 0 {
+		switch {
+		case n.Granted+n.Revoked == 0 && a.Compared: // "no change", or rows that change nothing that was seen
+		case n.Granted+n.Revoked == 0:
+			s.line("%s", s.faint("replayed: the suggestion decides all of "+plural(n.Requests, "request")+" as the log shows"))
+		default:
+			s.line("%s replayed: the suggestion decides %d of %s differently: %d granted, %d revoked; such as %s", s.warn("note:"),
+				n.Granted+n.Revoked, plural(n.Requests, "request"), n.Granted, n.Revoked, legible(strings.Join(n.Examples, ", ")))
+		}
+	}
+	if without := rolesWithoutMembers(report); !a.Compared && len(without) > 0 {
+		s.line("%s the lines name no groups of the users with %s: add g rows, or no one holds it", s.warn("note:"), fewOf(without, 3))
 	}
 	for _, left := range report.LeftOut {
 		reason := left.Reason

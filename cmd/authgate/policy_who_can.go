@@ -92,7 +92,7 @@ func findWhoCan(on *question) (whoCan, error) {
 		answer.Refused = append(answer.Refused, newAccess(a))
 	}
 	if len(answer.May)+len(answer.Refused) == 0 {
-		answer.Reason = on.unmatched(on.at.upstream)
+		answer.Reason = noRowMatches
 	}
 	return answer, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/example-org/authgate/policy"
 )
@@ -15,10 +16,7 @@ import (
 type whoFlags struct{ who policy.Who }
 
 func (f *whoFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&f.who.Groups, "group", nil, "`GROUP` of the person, as the issuer sends it; may be repeated")
-	cmd.Flags().StringVar(&f.who.Email, "user", "", "verified `EMAIL` of the person")
-	cmd.Flags().StringArrayVar(&f.who.Roles, "role", nil, "`ROLE` held, such as role:admin; may be repeated")
-	cmd.Flags().BoolVar(&f.who.Anonymous, "anonymous", false, "somebody who is not signed in")
+	f.addTo(cmd.Flags())
 	for _, named := range []string{"group", "user", "role"} {
 		exclusive(cmd, "anonymous", named)
 	}
@@ -27,8 +25,29 @@ func (f *whoFlags) add(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("role", offerRoles())
 }
 
+func (f *whoFlags) addTo(flags *pflag.FlagSet) {
+	flags.StringArrayVar(&f.who.Groups, "group", nil, "`GROUP` of the user, as the issuer sends it; may be repeated")
+	flags.StringVar(&f.who.Email, "user", "", "verified `EMAIL` of the user")
+	flags.StringArrayVar(&f.who.Roles, "role", nil, "`ROLE` held, such as role:admin; may be repeated")
+	flags.BoolVar(&f.who.Anonymous, "anonymous", false, "a client that is not signed in")
+}
+
+// given reports whether anything says who asks.
+func (f *whoFlags) given() bool {
+	return f.who.Email != "" || len(f.who.Groups) > 0 || len(f.who.Roles) > 0 || f.who.Anonymous
+}
+
+// subjects gives who asks as rows would name it.
+func (f *whoFlags) subjects() []string {
+	subjects := slices.Concat(f.who.Groups, f.who.Roles)
+	if f.who.Email != "" {
+		subjects = append(subjects, "user:"+f.who.Email)
+	}
+	return subjects
+}
+
 func (f *whoFlags) check() error {
-	if f.who.Email == "" && len(f.who.Groups) == 0 && len(f.who.Roles) == 0 && !f.who.Anonymous {
+	if !f.given() {
 		return errors.New("nobody is named; write --group, --user, --role or --anonymous")
 	}
 	for _, role := range f.who.Roles {

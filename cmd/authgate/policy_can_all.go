@@ -1,0 +1,95 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/example-org/authgate/policy"
+)
+
+// permissions is the answer of `policy can --all`.
+type permissions struct {
+	Who       []string        `json:"who"`       // as rows would name them
+	Rows      []permittingRow `json:"rows"`      // each allows them something
+	Denied    []permittingRow `json:"denied"`    // deny rows that take some of it away
+	Anonymous []permittingRow `json:"anonymous"` // what needs no login
+	Policy    string          `json:"policy"`    // hash
+}
+
+type permittingRow struct {
+	Rule     string      `json:"rule"` // file:line
+	Row      string      `json:"row"`
+	Upstream string      `json:"upstream"`
+	Path     string      `json:"path"`
+	Methods  string      `json:"methods"`
+	Subject  string      `json:"subject"` // of the row
+	Chain    []chainLink `json:"chain"`   // g rows that lead to it
+}
+
+// canAll lists all that somebody may do. Exit code 1 says that there is nothing.
+func canAll(cmd *cobra.Command, loaded *loadedPolicy, who *whoFlags, out *output, quiet bool) error {
+	if !quiet {
+		loaded.warnUnknown(cmd.ErrOrStderr(), who.subjects()...)
+	}
+	may, err := loaded.Permissions(who.who)
+	if err != nil {
+		return failed{err}
+	}
+	answer := permissions{Who: append([]string{}, who.subjects()...), Rows: permitting(may.Rows), Denied: permitting(may.Denied), Policy: loaded.Hash()}
+	if who.who.Anonymous {
+		answer.Who, answer.Anonymous = []string{notSignedIn}, permitting(nil)
+	} else {
+		open, err := loaded.Permissions(policy.Who{Anonymous: true})
+		if err != nil {
+			return failed{err}
+		}
+		answer.Anonymous = permitting(open.Rows)
+	}
+	if !quiet {
+		if err := out.answer(cmd, answer, answer.print); err != nil {
+			return err
+		}
+	}
+	if len(answer.Rows)+len(answer.Anonymous) == 0 {
+		return errNo
+	}
+	return nil
+}
+
+func permitting(found []policy.Permission) []permittingRow {
+	rows := []permittingRow{}
+	for _, p := range found {
+		rows = append(rows, permittingRow{
+			Rule: p.Row.Where(), Row: p.Row.String(), Upstream: p.Row.Upstream, Path: p.Row.Path, Methods: p.Row.Methods,
+			Subject: p.Row.Subject, Chain: newChain(p.Chain),
+		})
+	}
+	return rows
+}
+
+func (p permissions) print(s *sheet) {
+	if len(p.Rows) > 0 {
+		printPermitting(s, p.Rows)
+	} else {
+		s.line("%s  no row allows them anything", s.bad("nothing"))
+	}
+	if len(p.Denied) > 0 {
+		s.line("%s", s.bad("except what these rows deny"))
+		printPermitting(s, p.Denied)
+	}
+	if len(p.Anonymous) > 0 {
+		s.line("%s", s.warn("and, without a login, what anonymous requests may"))
+		printPermitting(s, p.Anonymous)
+	}
+}
+
+func printPermitting(s *sheet, rows []permittingRow) {
+	var table [][]string
+	for _, row := range rows {
+		how := "as " + row.Subject
+		if len(row.Chain) > 0 {
+			how = "as " + heldSubject{Chain: row.Chain}.how(s)
+		}
+		table = append(table, []string{row.Upstream, row.Methods, row.Path, s.faint(row.Rule), s.faint(how)})
+	}
+	s.table(table)
+}

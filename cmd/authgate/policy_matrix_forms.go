@@ -1,0 +1,98 @@
+package main
+
+import (
+	"encoding/csv"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/proxy"
+	"github.com/example-org/authgate/target"
+)
+
+// withoutOwn leaves out what authgate answers itself, and names it.
+func (l *loadedPolicy) withoutOwn(m policy.Matrix) (policy.Matrix, []string) {
+	var answered []string
+	for i, t := range m.Tables {
+		m.Tables[i].Lines = slices.DeleteFunc(t.Lines, func(line policy.Line) bool {
+			path, err := target.ParseWith(line.Witness, target.AllQuirks)
+			own := proxy.IsHealthCheck(http.MethodGet, line.Witness) ||
+				l.config != nil && err == nil && proxy.IsOwnEndpoint(l.config.PathPrefix, path)
+			if own && !slices.Contains(answered, line.Path) {
+				answered = append(answered, line.Path)
+			}
+			return own
+		})
+	}
+	return m, answered
+}
+
+// writeMatrixCSV writes one table for spreadsheets: a line for each path and methods, a
+// column for each subject. An empty cell is denied, because no row is about it.
+func writeMatrixCSV(w io.Writer, m policy.Matrix) error {
+	out := csv.NewWriter(w)
+	head := []string{"upstream", "path", "methods"}
+	for _, c := range m.Columns {
+		head = append(head, c.Subject)
+	}
+	_ = out.Write(head)
+	for _, t := range m.Tables {
+		for _, l := range mergeMethods(t.Lines) {
+			_ = out.Write(append([]string{t.Upstream, l.Path, l.Methods.String()}, cellsOf(m, l)...))
+		}
+	}
+	out.Flush() // Error gives the first failure of all of these
+	return out.Error()
+}
+
+// cellsOf gives the words of a line, for each column of a matrix.
+func cellsOf(m policy.Matrix, l policy.Line) []string {
+	words := make([]string, len(m.Columns))
+	rest := l.Cells
+	for i, c := range m.Columns {
+		if len(rest) > 0 && rest[0].Subject == c.Subject {
+			words[i], rest = rest[0].Effect.String(), rest[1:]
+		}
+	}
+	return words
+}
+
+// matrixMarkdown writes a table for each upstream, and who holds which role.
+func matrixMarkdown(m policy.Matrix) string {
+	var b strings.Builder
+	row := func(cells []string) {
+		b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
+	}
+	table := func(head ...string) {
+		row(head)
+		row(slices.Repeat([]string{"---"}, len(head)))
+	}
+	for _, t := range m.Tables {
+		b.WriteString("### " + upstreamCell(t.Upstream) + "\n\n")
+		head := []string{"path", "methods"}
+		for _, c := range m.Columns {
+			head = append(head, code(c.Subject))
+		}
+		table(head...)
+		for _, l := range mergeMethods(t.Lines) {
+			row(append([]string{code(l.Path), code(l.Methods.String())}, cellsOf(m, l)...))
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("### Members\n\n")
+	table("role", "members")
+	for _, c := range m.Columns {
+		if len(c.Members) == 0 {
+			continue
+		}
+		members := make([]string, len(c.Members))
+		for i, member := range c.Members {
+			members[i] = code(member)
+		}
+		row([]string{code(c.Subject), strings.Join(members, ", ")})
+	}
+	b.WriteString("\nAn empty cell is denied, because no row is about it. Requests that fit no line are denied to everyone.\n")
+	return b.String()
+}

@@ -1,0 +1,44 @@
+package policy
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// Quotes as editors and other formats write them. CSV knows the straight double quote
+// alone, so that these are part of a name, which no issuer sends.
+const quoteMarks = "'`\"\u00b4\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a\uff02\uff07"
+
+// quotes finds subjects that stand in quotes which are part of the name.
+func (l *linter) quotes() {
+	for _, row := range l.rows {
+		if bare := unquoted(row.Subject); bare != "" {
+			fixed := *row
+			fixed.Subject = foldSubject(bare)
+			l.addRow(quotedSubject, row, "the quotes around "+row.Subject+" are part of the name, so the row matches no one", "write "+fixed.String())
+		}
+	}
+	for _, g := range l.grants {
+		if bare := unquoted(g.member); bare != "" {
+			l.add(quotedSubject, g.memberAt, "the quotes around "+g.member+" are part of the name, so the row matches no one",
+				"write "+csvLine(grantKind, foldSubject(bare), g.role))
+		}
+	}
+}
+
+// unquoted gives a subject without the quotes around it, or nothing where there are none.
+func unquoted(subject string) string {
+	for _, prefix := range []string{"", rolePrefix, userPrefix} {
+		name, has := strings.CutPrefix(subject, prefix)
+		if !has {
+			continue
+		}
+		bare := strings.Trim(name, quoteMarks)
+		first, _ := utf8.DecodeRuneInString(name)
+		last, _ := utf8.DecodeLastRuneInString(name)
+		if bare != "" && strings.ContainsRune(quoteMarks, first) && strings.ContainsRune(quoteMarks, last) {
+			return prefix + strings.Trim(bare, blanks)
+		}
+	}
+	return ""
+}
