@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -32,10 +33,30 @@ type step struct {
 // time as a failure (golang/go#75804).
 var fuzzBudget = []string{"-fuzztime=40000x", "-fuzzminimizetime=100x"}
 
+const usage = `Usage: go run -C integration ./test
+
+Run every check of authgate, as CI does. There are no flags. It installs programs that
+checks need and miss where apt-get is at hand, goes on when a step fails, and ends with
+exit code 1 if any did.
+`
+
 func main() {
+	if len(os.Args) > 1 { // before anything is installed or run
+		os.Exit(explain(os.Args[1:]))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx))
+}
+
+// explain answers arguments: the command takes none but a request for help.
+func explain(args []string) int {
+	if len(args) == 1 && slices.Contains([]string{"-h", "-help", "--help", "help"}, args[0]) {
+		fmt.Print(usage)
+		return 0
+	}
+	fmt.Fprintf(os.Stderr, "test: %q is not expected\n\n%s", args[0], usage)
+	return 2
 }
 
 func run(ctx context.Context) int {
