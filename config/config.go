@@ -118,7 +118,7 @@ func (c *Config) check(at place) {
 	checkBearers(c.Bearer, c.Issuer.URL, at.key("bearer"))
 	c.Session.check(at.key("session"))
 	c.Policy.check(c.Upstreams, at.key("policy"))
-	c.Audit.check(at.key("audit"))
+	c.Audit.check(c.Upstreams, at.key("audit"))
 	c.Timeouts.check(at.key("timeouts"))
 	c.Limits.check(at.key("limits"))
 	checkUpstreams(c.Upstreams, c.PathPrefix, at.key("upstreams"))

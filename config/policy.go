@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/fault"
-	"github.com/example-org/authgate/target"
 )
 
 // Policy says which files decide.
@@ -84,7 +83,7 @@ func (a Audit) isWord() bool {
 }
 
 // check refuses a misspelt word, which would otherwise be a file of that name.
-func (a Audit) check(at place) {
+func (a Audit) check(upstreams []Upstream, at place) {
 	output := at.key("output")
 	switch {
 	case a.Output == "":
@@ -95,8 +94,7 @@ func (a Audit) check(at place) {
 		}
 	}
 	for i, pattern := range a.Exclude {
-		what, mend := target.CheckPattern(pattern)
-		at.key("exclude").item(i).complain(complaint{what, mend})
+		at.key("exclude").item(i).complain(checkPathOfAny(upstreams, pattern))
 	}
 }
 

@@ -37,6 +37,21 @@ func (u Upstream) Quirks() target.Quirks {
 	return all
 }
 
+// checkPathOfAny is for a pattern that is not of one upstream: it may hold what the
+// paths of any one of them may hold.
+func checkPathOfAny(upstreams []Upstream, pattern string) complaint {
+	what, mend := target.CheckPattern(pattern)
+	for _, u := range upstreams {
+		if what == "" {
+			break
+		}
+		if quirks := u.Quirks(); quirks != 0 {
+			what, mend = target.CheckPatternWith(pattern, quirks)
+		}
+	}
+	return complaint{what, mend}
+}
+
 func (u Upstream) checkQuirks(at place) {
 	for i, q := range u.PathQuirks {
 		if slices.Contains(u.PathQuirks[:i], q) {

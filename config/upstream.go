@@ -196,7 +196,7 @@ func (u Upstream) check(pathPrefix string, at place) {
 		at.key("allowedOrigins").item(i).complain(checkOrigin(origin))
 	}
 	for i, pattern := range u.EncodedSlash {
-		what, mend := target.CheckPattern(pattern)
+		what, mend := target.CheckPatternWith(pattern, u.Quirks())
 		at.key("encodedSlash").item(i).complain(complaint{what, mend})
 	}
 	u.Identity.check(at.key("identity"))

@@ -233,7 +233,7 @@ func TestEveryFaultSaysWhereAndHowToMend(t *testing.T) {
 			`policy.csv:1:25: no request comes with path "/a/../b": the path has a . or .. segment; take that out`,
 		}},
 		{"path with an empty segment", "p, role:viewer, argocd, /a//b, GET, allow", []string{
-			`policy.csv:1:25: no request comes with path "/a//b": the path has an empty segment; take that out, or add pathQuirks: [emptySegments] to the upstream of the row`,
+			`policy.csv:1:25: no request comes with path "/a//b": the path has an empty segment; take that out, or add pathQuirks: [emptySegments] to its upstream`,
 		}},
 		{"path with a blank", "p, role:viewer, argocd, /a b, GET, allow", []string{
 			`policy.csv:1:25: no request comes with path "/a b": the path holds a control character or a blank; write a blank as %20`,

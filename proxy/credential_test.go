@@ -218,6 +218,11 @@ func TestAnAccountsTokenThatTheUpstreamRefusesIsAskedForAnew(t *testing.T) {
 	if len(admin.refused) != 1 || admin.refused[0] != "admin-account" {
 		t.Errorf("%q", admin.refused)
 	}
+	handshake := strings.Replace(g.handshake("/api/v1/workflows/argo", "alice"), "argo-cd.example.com", "argo-workflows.example.com", -1)
+	expect(t, "a WebSocket's", g.raw(handshake), http.StatusUnauthorized)
+	if len(admin.refused) != 2 || admin.refused[1] != "admin-account" {
+		t.Errorf("after a handshake: %q", admin.refused)
+	}
 }
 
 func TestADashboardsOwnLoginLeadsToAuthgatesAndBack(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/proxy"
 )
 
@@ -126,6 +127,26 @@ func waitFor(t *testing.T, what string, holds func() bool) {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain for %s", what)
 		}
+	}
+}
+
+func TestExcludedPathsMayNeedAQuirkOfTheirUpstream(t *testing.T) {
+	t.Parallel()
+	g := newGateTo(t, serving(t, http.HandlerFunc(serveEcho)), quirky(config.QuirkEmptySegments, config.QuirkSemicolon), func(o *proxy.Options) {
+		o.Config.Audit.Exclude = []string{"/api//health", "/app;v=1/**"}
+	})
+	const argo = "https://argo-cd.example.com"
+	for path, want := range map[string]int{"/api//health": 0, "/api/health": 1, "/app;v=1/x": 0, "/app;v=2/x": 1, "/app/x": 1} {
+		before := len(g.records())
+		expect(t, path, g.do("GET", argo+path, g.as("alice"), sameSite), http.StatusOK)
+		if got := len(g.records()) - before; got != want {
+			t.Errorf("%s: %d records, want %d", path, got, want)
+		}
+	}
+	before := len(g.records())
+	expect(t, "an upstream without them", g.do("GET", "https://argo-workflows.example.com/api//health", g.as("alice"), sameSite), http.StatusBadRequest)
+	if got := len(g.records()) - before; got != 1 {
+		t.Errorf("a refusal has %d records", got)
 	}
 }
 

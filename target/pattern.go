@@ -129,7 +129,7 @@ func mendFor(pattern string, refusal error) string {
 		return "write a percent sign as %25"
 	}
 	if lenient, err := ParseWith(pattern, AllQuirks); err == nil {
-		return "take that out, or add pathQuirks: [" + lenient.quirks.String() + "] to the upstream of the row"
+		return "take that out, or add pathQuirks: [" + lenient.quirks.String() + "] to its upstream"
 	}
 	return "take that out"
 }
