@@ -1,6 +1,7 @@
 package ingress_test
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"strings"
@@ -10,18 +11,26 @@ import (
 	"github.com/example-org/authgate/integration/stage"
 )
 
+const manyGroups = 250
+
+// joinGroups puts a user who is in one group into so many. Their names barely
+// compress, so that the session's cookies are long, too.
+func (d *door) joinGroups(login string) {
+	d.t.Helper()
+	for i := range manyGroups - 1 {
+		slug := fmt.Sprintf("team-%x", sha256.Sum256([]byte{byte(i)}))[:40]
+		if err := d.GitHub.Join(login, fakegithub.Team{Org: stage.Org, Name: slug, Slug: slug}); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+}
+
 // TestUserInManyGroupsPassesNginx has headers that nginx's own defaults reject: at
 // the callback, at each question, and in what the browser sends.
 func TestUserInManyGroupsPassesNginx(t *testing.T) {
 	t.Parallel()
 	d := open(t)
-	const groups = 250
-	for i := range groups - 1 { // alice is in one already
-		slug := fmt.Sprintf("platform-engineering-%03d", i)
-		if err := d.GitHub.Join("alice", fakegithub.Team{Org: stage.Org, Name: slug, Slug: slug}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	d.joinGroups("alice")
 	alice := d.signedIn("alice")
 	for _, path := range []string{"/applications", "/applications?a=b"} {
 		d.behind.saw()
@@ -31,10 +40,14 @@ func TestUserInManyGroupsPassesNginx(t *testing.T) {
 		}
 		saw := d.behind.saw()
 		for _, header := range []string{"X-Auth-Request-Groups", "X-Forwarded-Groups"} {
-			if n := len(strings.Split(saw.Header.Get(header), ",")); n != groups {
+			if n := len(strings.Split(saw.Header.Get(header), ",")); n != manyGroups {
 				t.Errorf("%s: Argo CD saw %d groups in %s (%d bytes)", path, n, header, len(saw.Header.Get(header)))
 			}
 		}
+	}
+	ofDashboard := "dashboard=" + strings.Repeat("x", 3<<10)
+	if a := d.fetch(alice, http.MethodGet, "/applications", "Cookie", ofDashboard); a.Status != http.StatusOK {
+		t.Errorf("with the dashboard's own cookies: %d %.300s", a.Status, a.Body)
 	}
 	if a := d.fetch(alice, http.MethodPost, "/api/v1/applications/guestbook/sync"); a.Status != http.StatusOK {
 		t.Errorf("a write: %d %.300s", a.Status, a.Body)

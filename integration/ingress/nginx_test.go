@@ -1,5 +1,5 @@
-// Package ingress_test holds docs/forward-auth.md to what it promises: a real nginx,
-// with the configuration shown there, asks the authgate binary about everything, and
+// Package ingress_test holds docs/forward-auth.md to what it promises: real ingresses,
+// with the configuration shown there, ask the authgate binary about everything, and
 // people log in through real Dex.
 package ingress_test
 
@@ -42,17 +42,24 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// door is nginx in front of Argo CD, with authgate beside it.
+// door is an ingress in front of Argo CD, which asks authgate.
 type door struct {
 	*stage.Stage
 	t        *testing.T
-	address  string // nginx's
+	address  string // the ingress's
 	authgate string // URL
 	behind   *behind
 }
 
-// open sets a stage whose address is nginx's, and moves authgate to another.
+// open is a door of nginx.
 func open(t *testing.T) *door {
+	t.Helper()
+	return openBy(t, (*door).startNginx)
+}
+
+// openBy sets a stage whose address is that of an ingress, which start runs, and
+// moves authgate to another.
+func openBy(t *testing.T, start func(*door)) *door {
 	t.Helper()
 	spare, err := program.ReservePort(t.Context())
 	if err != nil {
@@ -65,7 +72,7 @@ func open(t *testing.T) *door {
 		Dir: t.TempDir(), Dex: binaries.Dex, Authgate: binaries.Authgate, HeadersOnly: true,
 		Config: func(yaml string, _ stage.Files) string {
 			d.behind = newBehind(t, find(t, yaml, `name: argocd\n.*\n +url: (\S+)`))
-			d.address = find(t, yaml, `(?m)^listen: "(.+)"`) // nginx takes its place
+			d.address = find(t, yaml, `(?m)^listen: "(.+)"`) // the ingress takes its place
 			return strings.Replace(yaml, d.address, spareAddress, 1) + "trustedProxies: [127.0.0.1/32]\n"
 		},
 	})
@@ -80,7 +87,7 @@ func open(t *testing.T) *door {
 			t.Logf("%v\n%s", err, log)
 		}
 	})
-	d.startNginx()
+	start(d)
 	return d
 }
 
@@ -109,22 +116,27 @@ server { listen ` + d.address + `; server_name other.localhost; location / { ret
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		d.t.Fatal(err)
 	}
-	said := filepath.Join(dir, "nginx.log")
-	nginx, err := program.Start(d.t.Context(), program.Command{
-		Name: "nginx", Path: nginxBinary(d.t), Args: []string{"-p", dir, "-c", conf, "-e", "stderr"}, Dir: dir, Stdout: said, Stderr: said,
-	})
+	d.run(program.Command{Name: "nginx", Path: installed(d.t, "nginx"), Args: []string{"-p", dir, "-c", conf, "-e", "stderr"}, Dir: dir})
+}
+
+// run starts an ingress, and waits until it answers.
+func (d *door) run(c program.Command) {
+	d.t.Helper()
+	c.Stdout = filepath.Join(c.Dir, c.Name+".log")
+	c.Stderr = c.Stdout
+	ingress, err := program.Start(d.t.Context(), c)
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	d.t.Cleanup(func() {
-		if err := nginx.Stop(); err != nil {
+		if err := ingress.Stop(); err != nil {
 			d.t.Error(err)
 		}
 		if d.t.Failed() {
-			d.t.Logf("nginx: %s", nginx.Tail(30))
+			d.t.Logf("%s: %s", c.Name, ingress.Tail(30))
 		}
 	})
-	if err := nginx.Await(d.t.Context(), func(ctx context.Context) error {
+	if err := ingress.Await(d.t.Context(), func(ctx context.Context) error {
 		_, err := visitor.Curl(ctx, http.MethodGet, "http://"+d.address+"/")
 		return err
 	}); err != nil {
@@ -132,14 +144,15 @@ server { listen ` + d.address + `; server_name other.localhost; location / { ret
 	}
 }
 
-func nginxBinary(t *testing.T) string {
+// installed finds a program of a Debian package of the same name.
+func installed(t *testing.T, program string) string {
 	t.Helper()
-	for _, name := range []string{"nginx", "/usr/sbin/nginx"} {
+	for _, name := range []string{program, "/usr/sbin/" + program} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
 		}
 	}
-	t.Fatal("nginx is missing: `go run -C integration ./test` installs it on Debian, as root; else install the package nginx")
+	t.Fatalf("%s is missing: `go run -C integration ./test` installs it on Debian, as root; else install the package %[1]s", program)
 	return ""
 }
 

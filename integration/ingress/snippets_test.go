@@ -11,7 +11,7 @@ import (
 	"github.com/example-org/authgate/integration/visitor"
 )
 
-// TestOtherIngressesTakeWhatAuthgateTells holds the snippets that no test can run
+// TestOtherIngressesTakeWhatAuthgateTells holds all snippets, those that no test runs too,
 // to what authgate answers and understands.
 func TestOtherIngressesTakeWhatAuthgateTells(t *testing.T) {
 	t.Parallel()

@@ -24,6 +24,7 @@ type requirement struct {
 var requirements = []requirement{
 	{[]string{"gcc", "clang", os.Getenv("CC")}, []string{"gcc", "libc6-dev"}, "the race detector links with a C compiler"},
 	{[]string{"nginx"}, []string{"nginx"}, "forward-auth is tried behind it, and the benchmark is compared with it"},
+	{[]string{"caddy"}, []string{"caddy"}, "forward-auth is tried behind it, too"},
 	{[]string{"haproxy"}, []string{"haproxy"}, "it stands for the load balancer while authgate restarts"},
 	{[]string{"wrk"}, []string{"wrk"}, "it drives the benchmark"},
 	{[]string{"redis-server"}, []string{"redis-server"}, "sessions are kept in it"},
