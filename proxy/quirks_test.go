@@ -40,6 +40,16 @@ func TestAPathQuirkIsForOneUpstream(t *testing.T) {
 	}
 }
 
+func TestACodedSlashMayStandWhereAQuirkDoes(t *testing.T) {
+	t.Parallel()
+	g := newGateTo(t, echoServer(t), dashboards(func(u *config.Upstream) {
+		u.PathQuirks, u.EncodedSlash = []config.Quirk{config.QuirkEmptySegments, config.QuirkSemicolon}, []string{"/proxy//*", "/a;b/*"}
+	}))
+	for path, status := range map[string]int{"/proxy//a%2Fb": 200, "/a;b/c%2Fd": 200, "/proxy/a%2Fb": 400, "/a/c%2Fd": 400, "/proxy//..%2Fb": 400, "/proxy//a%2F%2Fb": 400} {
+		expect(t, path, g.do("GET", "https://argo-cd.example.com"+path, g.as("alice")), status)
+	}
+}
+
 func TestThePolicySeesWhatIsForwarded(t *testing.T) {
 	t.Parallel()
 	g := newGateTo(t, echoServer(t), quirky(config.QuirkEmptySegments), func(o *proxy.Options) {
