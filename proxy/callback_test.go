@@ -74,7 +74,7 @@ func TestABackButtonOrBookmarkOfACallbackLeadsToTheStartPageInASession(t *testin
 func TestALoginThatNeverReturnsIsOverAfterAWhile(t *testing.T) {
 	t.Parallel()
 	var clock clock
-	g := newGateTo(t, "http://127.0.0.1:1", clock.options)
+	g := newGateTo(t, brokenUpstream(t), clock.options)
 	state, cookie := g.begin("/")
 	clock.forward(16 * time.Minute)
 	expect(t, "after a quarter of an hour", g.callback("alice", state, cookie), http.StatusBadRequest)
@@ -124,7 +124,7 @@ func TestLoginThatFailsShowsAnIDThatTheLogExplains(t *testing.T) {
 
 func TestASessionThatCookiesCannotHoldNamesTheStoreThatCan(t *testing.T) {
 	t.Parallel()
-	g := newGateTo(t, "http://127.0.0.1:1", func(o *proxy.Options) {
+	g := newGateTo(t, brokenUpstream(t), func(o *proxy.Options) {
 		o.Issuer = granting{&fakeIssuer{}, func() identity.Grant {
 			g := granted(people["alice"])
 			for range 2000 { // random, or they compress to nothing
@@ -176,7 +176,7 @@ func TestNoTokenOfTheIssuerIsKeptThatNobodyNeeds(t *testing.T) {
 	t.Parallel()
 	grant := granted(people["alice"])
 	size := func(g identity.Grant) int {
-		gate := newGateTo(t, "http://127.0.0.1:1", func(o *proxy.Options) { o.Issuer = granting{&fakeIssuer{}, func() identity.Grant { return g }} })
+		gate := newGateTo(t, brokenUpstream(t), func(o *proxy.Options) { o.Issuer = granting{&fakeIssuer{}, func() identity.Grant { return g }} })
 		state, cookie := gate.begin("/")
 		return len(sessionOf(gate.callback("x", state, cookie))[1])
 	}
@@ -190,7 +190,7 @@ func TestNoTokenOfTheIssuerIsKeptThatNobodyNeeds(t *testing.T) {
 func TestWithoutARefreshTokenASessionEndsWithItsIDTokenAndTheNextIsSilent(t *testing.T) {
 	t.Parallel()
 	var clock clock
-	g := newGateTo(t, "http://127.0.0.1:1", clock.options)
+	g := newGateTo(t, brokenUpstream(t), clock.options)
 	state, cookie := g.begin("/applications")
 	mine := sessionOf(g.callback("alice", state, cookie)) // for an hour, where sessions may last for 12
 	clock.forward(59 * time.Minute)
@@ -216,7 +216,7 @@ func (g granting) Finish(context.Context, identity.Login, url.Values) (identity.
 // besideARedisThatIsDown is another authgate with the same keys.
 func (g *gate) besideARedisThatIsDown() *gate {
 	g.t.Helper()
-	return newGateTo(g.t, "http://127.0.0.1:1", func(o *proxy.Options) {
+	return newGateTo(g.t, brokenUpstream(g.t), func(o *proxy.Options) {
 		o.Config.Session.Store = config.StoreRedis
 		o.Keys = g.ring
 		store, err := session.NewRedis(session.RedisOptions{URL: "redis://127.0.0.1:1", Jar: proxy.NewJar(o.Config.Session.Cookie), Keys: g.ring, Now: o.Now})

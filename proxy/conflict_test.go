@@ -151,11 +151,11 @@ func TestChangedSettingsOfSessionsCostOneLoginAtMost(t *testing.T) {
 		"another name": {Name: "login", SameSite: config.SameSiteLax, Domain: "example.com"},
 	}
 	first, sameKeys, otherKeys := map[string]*gate{}, map[string]*gate{}, map[string]*gate{}
-	ring := newGateTo(t, "http://127.0.0.1:1").ring
+	ring := newGateTo(t, brokenUpstream(t)).ring
 	for what, c := range settings {
-		first[what] = newGateTo(t, "http://127.0.0.1:1", sharing(c, ring))
-		sameKeys[what] = newGateTo(t, "http://127.0.0.1:1", sharing(c, ring))
-		otherKeys[what] = newGateTo(t, "http://127.0.0.1:1", sharing(c, nil))
+		first[what] = newGateTo(t, brokenUpstream(t), sharing(c, ring))
+		sameKeys[what] = newGateTo(t, brokenUpstream(t), sharing(c, ring))
+		otherKeys[what] = newGateTo(t, brokenUpstream(t), sharing(c, nil))
 	}
 	for from, one := range first {
 		for to := range settings {
@@ -196,7 +196,7 @@ func changeSettings(t *testing.T, what string, one, two *gate, secure, older boo
 // domainGate has sessions that siblings below example.com could plant.
 func domainGate(t *testing.T) *gate {
 	t.Helper()
-	return newGateTo(t, "http://127.0.0.1:1", sharing(config.Cookie{Name: "authgate", SameSite: config.SameSiteLax, Domain: "example.com"}, nil))
+	return newGateTo(t, brokenUpstream(t), sharing(config.Cookie{Name: "authgate", SameSite: config.SameSiteLax, Domain: "example.com"}, nil))
 }
 
 // planted gives the value of a cookie of somebody's own session, sealed by a gate's keys.

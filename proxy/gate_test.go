@@ -170,6 +170,27 @@ func newGate(t testing.TB, upstream http.Handler) *gate {
 	return newGateTo(t, behind.URL)
 }
 
+// brokenUpstream gives the URL of a server that closes every connection: requests
+// that are let through get 502 at once, where a refused dial is tried again first.
+func brokenUpstream(t testing.TB) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}()
+	return "http://" + listener.Addr().String()
+}
+
 func newGateTo(t testing.TB, upstreamURL string, changes ...func(*proxy.Options)) *gate {
 	t.Helper()
 	return newGateBehind(t, "127.0.0.1/32", upstreamURL, changes...) // the test plays the balancer

@@ -85,7 +85,7 @@ func TestStatusesOfGRPC(t *testing.T) {
 
 func TestWhatPassesByItselfSaysWhenToComeBack(t *testing.T) {
 	t.Parallel()
-	busy := newGateTo(t, "http://127.0.0.1:1", func(o *proxy.Options) { o.Overloaded = func(context.Context) bool { return true } })
+	busy := newGateTo(t, brokenUpstream(t), func(o *proxy.Options) { o.Overloaded = func(context.Context) bool { return true } })
 	res := busy.do("GET", app, busy.as("alice"))
 	expect(t, "too many connections", res, http.StatusServiceUnavailable)
 	if res.Header.Get("Retry-After") != "5" {

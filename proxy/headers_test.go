@@ -316,7 +316,7 @@ func TestFormsAreRefusedWhereTheyRunAnotherMethod(t *testing.T) {
 
 func TestAConnectionTooManyGetsHealthChecksAlone(t *testing.T) {
 	t.Parallel()
-	g := newGateTo(t, "http://127.0.0.1:1", func(o *proxy.Options) {
+	g := newGateTo(t, brokenUpstream(t), func(o *proxy.Options) {
 		o.Overloaded = func(context.Context) bool { return true }
 	})
 	// Each would keep its connection, were it not one too many.

@@ -86,7 +86,7 @@ func TestOneHostPicksOneUpstreamHoweverItIsWritten(t *testing.T) {
 
 func TestAnUpstreamForEveryHostServesNoneThatIsNone(t *testing.T) {
 	t.Parallel()
-	g := newGateTo(t, "http://127.0.0.1:1", func(o *proxy.Options) {
+	g := newGateTo(t, brokenUpstream(t), func(o *proxy.Options) {
 		o.Config.Upstreams = o.Config.Upstreams[:1]
 		o.Config.Upstreams[0].Hosts = []string{"*"}
 	})
@@ -138,7 +138,7 @@ func TestAForwardedHostNeverPicksTheUpstream(t *testing.T) {
 
 func TestTheAddressIsTheOneTheBalancerSaw(t *testing.T) {
 	t.Parallel()
-	g := newGateBehind(t, "127.0.0.0/8, 10.0.0.0/8, 2001:db8:1::/48", "http://127.0.0.1:1")
+	g := newGateBehind(t, "127.0.0.0/8, 10.0.0.0/8, 2001:db8:1::/48", brokenUpstream(t))
 	const line = "\r\nX-Forwarded-For: "
 	for forwarded, want := range map[string]string{
 		"203.0.113.7":                                   "203.0.113.7",
@@ -225,7 +225,7 @@ func TestTheSchemeIsTheBalancersWord(t *testing.T) {
 func TestPeersBehindAUnixSocketAreTrustedByName(t *testing.T) {
 	t.Parallel()
 	for trusted, want := range map[string]string{"unix": "203.0.113.7", "127.0.0.1": ""} {
-		g := newGateBehind(t, trusted, "http://127.0.0.1:1")
+		g := newGateBehind(t, trusted, brokenUpstream(t))
 		socket := filepath.Join(t.TempDir(), "s")
 		l, err := net.Listen("unix", socket)
 		if err != nil {

@@ -36,7 +36,7 @@ func TestUserinfoTellsWhatIsKnown(t *testing.T) {
 
 func TestForwardedHeadersCountFromTrustedProxiesAlone(t *testing.T) {
 	t.Parallel()
-	g := newGateBehind(t, "10.0.0.0/8", "http://127.0.0.1:1")
+	g := newGateBehind(t, "10.0.0.0/8", brokenUpstream(t))
 	res := g.do("GET", own+"/start", browser, []string{"X-Forwarded-For", "203.0.113.7"})
 	if c := res.Cookies()[0]; c.Secure || !strings.HasPrefix(c.Name, "authgate-") {
 		t.Errorf("https was believed: %v", c)

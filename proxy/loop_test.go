@@ -66,7 +66,7 @@ func (b *tab) follow(rawURL string) (last *http.Response, logins int) {
 func TestASessionThatNeverComesBackIsNoLoopButAPage(t *testing.T) {
 	t.Parallel()
 	var clock clock
-	g := newGateTo(t, "http://127.0.0.1:1", clock.options)
+	g := newGateTo(t, brokenUpstream(t), clock.options)
 	b := g.tab(func(name string) bool { return name == "__Host-authgate" }) // as with a domain that is not the host's
 	res, logins := b.follow(here + "/applications?view=tiles")
 	expect(t, "in the end", res, http.StatusTooManyRequests)
@@ -144,7 +144,7 @@ func TestWhoSignsInAgainAndAgainWithASessionIsNotStopped(t *testing.T) {
 		}
 	}
 	var clock clock
-	g = newGateTo(t, "http://127.0.0.1:1", clock.options)
+	g = newGateTo(t, brokenUpstream(t), clock.options)
 	b = g.tab(func(string) bool { return false })
 	b.follow(own + "/start?rd=/oauth3")
 	clock.forward(20 * time.Minute)

@@ -16,7 +16,7 @@ func arriving(from string) []string {
 }
 
 func strictGate(t *testing.T) *gate {
-	return newGateTo(t, "http://127.0.0.1:1", func(o *proxy.Options) { o.Config.Session.Cookie.SameSite = config.SameSiteStrict })
+	return newGateTo(t, brokenUpstream(t), func(o *proxy.Options) { o.Config.Session.Cookie.SameSite = config.SameSiteStrict })
 }
 
 // goesOnTo fails unless the response is a page that goes on to an address.

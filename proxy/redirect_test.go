@@ -57,7 +57,7 @@ var kept = map[string]string{
 
 func TestNoReturnLeadsToAnotherHost(t *testing.T) {
 	t.Parallel()
-	g := newGateTo(t, "http://127.0.0.1:1", oneHost)
+	g := newGateTo(t, brokenUpstream(t), oneHost)
 	for _, rd := range redirects {
 		want, ok := kept[rd]
 		if !ok {

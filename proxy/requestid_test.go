@@ -67,7 +67,7 @@ func TestOneRequestIDGoesThroughAllOfIt(t *testing.T) {
 
 func TestLogsOfARequestHaveBothIDs(t *testing.T) {
 	t.Parallel()
-	g := newGateTo(t, "http://127.0.0.1:1")
+	g := newGateTo(t, brokenUpstream(t))
 	res := g.do("GET", app, g.as("alice"), []string{"X-Request-Id", "chosen-by-client"})
 	expect(t, "nothing listens", res, http.StatusBadGateway)
 	id := g.records()[1].ID

@@ -105,7 +105,7 @@ func scripted(t *testing.T, what string, res *http.Response) (page string) {
 
 func TestWithKeepFragmentTheLoginBeginsAndEndsOnAPageThatHasAScript(t *testing.T) {
 	t.Parallel()
-	g := newGateTo(t, "http://127.0.0.1:1", keeping)
+	g := newGateTo(t, brokenUpstream(t), keeping)
 	page := scripted(t, "nobody", g.do("GET", here+"/reports/x?a=b&c=d", browser))
 	const start = "/oauth2/start?rd=%2Freports%2Fx%3Fa%3Db%26c%3Dd"
 	if !strings.Contains(page, `<noscript>`) || strings.Count(page, `href="`+start+`"`) != 2 {
@@ -140,7 +140,7 @@ func TestWithKeepFragmentTheLoginBeginsAndEndsOnAPageThatHasAScript(t *testing.T
 
 func TestKeepFragmentIsForNavigationsToThatUpstreamAlone(t *testing.T) {
 	t.Parallel()
-	g := newGateTo(t, "http://127.0.0.1:1", keeping)
+	g := newGateTo(t, brokenUpstream(t), keeping)
 	expect(t, "another upstream", g.do("GET", here+"/applications", browser), http.StatusFound)
 	expect(t, "the portal", g.do("GET", own+"/", browser), http.StatusFound)
 	expect(t, "a script", g.do("GET", here+"/reports/x", []string{"Accept", "*/*"}), http.StatusUnauthorized)
@@ -152,7 +152,7 @@ func TestKeepFragmentIsForNavigationsToThatUpstreamAlone(t *testing.T) {
 // a second look at the same address would lose the fragment.
 func TestWithStrictCookiesAFragmentIsKeptToo(t *testing.T) {
 	t.Parallel()
-	g := newGateTo(t, "http://127.0.0.1:1", keeping, func(o *proxy.Options) { o.Config.Session.Cookie.SameSite = config.SameSiteStrict })
+	g := newGateTo(t, brokenUpstream(t), keeping, func(o *proxy.Options) { o.Config.Session.Cookie.SameSite = config.SameSiteStrict })
 	scripted(t, "from another site", g.do("GET", here+"/reports/x", arriving("cross-site")))
 	state, cookie := g.begin("/reports/x")
 	made := g.callback("alice", state, cookie)
@@ -208,7 +208,7 @@ func TestAnotherAccountIsAskedForAlthoughThereIsASession(t *testing.T) {
 func TestEveryPageThatOffersALoginKeepsTheReturnPath(t *testing.T) {
 	t.Parallel()
 	var clock clock
-	g := newGateTo(t, "http://127.0.0.1:1", clock.options)
+	g := newGateTo(t, brokenUpstream(t), clock.options)
 	const back = "/oauth2/start?rd=%2Fapplications%3Fview%3Dtiles"
 	state, cookie := g.begin("/applications?view=tiles")
 	expired, _ := g.begin("/applications?view=tiles")

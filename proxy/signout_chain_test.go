@@ -183,7 +183,7 @@ func TestALinkOfAnothersSignOutEndsNothing(t *testing.T) {
 func TestALinkOfASignOutIsGoodForAMinuteAtOneHostAndUnchanged(t *testing.T) {
 	t.Parallel()
 	ahead := time.Duration(0)
-	g := newGateTo(t, "http://127.0.0.1:1", func(o *proxy.Options) { o.Now = func() time.Time { return time.Now().Add(ahead) } })
+	g := newGateTo(t, brokenUpstream(t), func(o *proxy.Options) { o.Now = func() time.Time { return time.Now().Add(ahead) } })
 	b := g.chainBrowser()
 	b.signIn("alice", argoHost, workflowsHost)
 	link := b.send("POST", own+"/sign_out", sameSite).Header.Get("Location")
@@ -237,7 +237,7 @@ func TestASignOutKeepsSchemeAndPortAndGoesToHostsOfTheConfigurationOnly(t *testi
 
 func TestASignOutOverManyHostsNeverHasMoreRedirectsThanBrowsersFollow(t *testing.T) {
 	t.Parallel()
-	g := newGateTo(t, "http://127.0.0.1:1", func(o *proxy.Options) {
+	g := newGateTo(t, brokenUpstream(t), func(o *proxy.Options) {
 		for i := range 35 {
 			o.Config.Upstreams[2].Hosts = append(o.Config.Upstreams[2].Hosts, fmt.Sprintf("dashboard-%d.example.com", i))
 		}
@@ -276,7 +276,7 @@ func TestASignOutStaysAtOneHostWhereItCanOrMust(t *testing.T) {
 		}
 		expect(t, what, b.send("POST", own+"/sign_out", headers), http.StatusOK)
 	}
-	shared := newGateTo(t, "http://127.0.0.1:1", func(o *proxy.Options) { o.Config.Session.Cookie.Domain = "example.com" })
+	shared := newGateTo(t, brokenUpstream(t), func(o *proxy.Options) { o.Config.Session.Cookie.Domain = "example.com" })
 	w := httptest.NewRecorder()
 	jar := proxy.NewJar(config.Cookie{Name: "authgate", Domain: "example.com", SameSite: config.SameSiteLax})
 	cookies := session.NewCookies(session.CookieOptions{Jar: jar, Keys: shared.ring})
@@ -315,7 +315,7 @@ func TestTheIssuerEndsItsSessionAfterAllHosts(t *testing.T) {
 
 func TestAStrictCookieIsShownAtTheSecondTry(t *testing.T) {
 	t.Parallel()
-	g := newGateTo(t, "http://127.0.0.1:1", func(o *proxy.Options) { o.Config.Session.Cookie.SameSite = config.SameSiteStrict })
+	g := newGateTo(t, brokenUpstream(t), func(o *proxy.Options) { o.Config.Session.Cookie.SameSite = config.SameSiteStrict })
 	b := g.chainBrowser()
 	b.signIn("alice", argoHost, workflowsHost)
 	link := b.send("POST", own+"/sign_out", sameSite).Header.Get("Location")

@@ -18,7 +18,7 @@ func oneHost(o *proxy.Options) { o.Config.Upstreams = o.Config.Upstreams[:2] }
 
 func TestSigningOutAsksFirstAndIsDoneByPost(t *testing.T) {
 	t.Parallel()
-	g := newGateTo(t, "http://127.0.0.1:1", oneHost)
+	g := newGateTo(t, brokenUpstream(t), oneHost)
 	res := g.do("GET", own+"/sign_out?rd=/applications", g.as("alice"), browser)
 	expect(t, "GET", res, http.StatusOK)
 	if page := body(t, res); !strings.Contains(page, `method="post"`) || !strings.Contains(page, `value="/applications"`) || len(res.Cookies()) != 0 {
@@ -89,7 +89,7 @@ func TestAnotherSiteSignsNobodyOutWithoutACookieEither(t *testing.T) {
 
 func TestSigningOutGoesOnToTheIssuerWhereItHasAnAddressForThat(t *testing.T) {
 	t.Parallel()
-	g := newGateTo(t, "http://127.0.0.1:1", oneHost)
+	g := newGateTo(t, brokenUpstream(t), oneHost)
 	g.issuer.signOut = "https://dex.example.com/logout"
 	to := "https://dex.example.com/logout?post_logout_redirect_uri=" + url.QueryEscape(own+"/sign_out")
 
@@ -115,7 +115,7 @@ func TestSigningOutGoesOnToTheIssuerWhereItHasAnAddressForThat(t *testing.T) {
 
 func TestSigningOutTellsWhatItDoesNotEnd(t *testing.T) {
 	t.Parallel()
-	g := newGateTo(t, "http://127.0.0.1:1", oneHost)
+	g := newGateTo(t, brokenUpstream(t), oneHost)
 	for what, res := range map[string]*http.Response{
 		"before": g.do("GET", own+"/sign_out", g.as("alice"), browser),
 		"after":  g.do("POST", own+"/sign_out", g.as("alice"), arriving("same-origin")),
@@ -167,7 +167,7 @@ func TestASessionThatCannotBeEndedIsSaidToLiveOn(t *testing.T) {
 
 func TestACredentialBesideTheCookieKeepsNobodySignedIn(t *testing.T) {
 	t.Parallel()
-	g := newGateTo(t, "http://127.0.0.1:1", oneHost)
+	g := newGateTo(t, brokenUpstream(t), oneHost)
 	expect(t, "signing out", g.do("POST", own+"/sign_out", g.as("alice"), sameSite, []string{"Authorization", "Basic eDp5"}), http.StatusOK)
 	all := g.records()
 	if r := all[len(all)-1]; r.Event != audit.Logout || r.Subject != "sub-alice" {

@@ -159,7 +159,7 @@ func TestAnyNumberOfTabsSignIn(t *testing.T) {
 func TestATabThatIsTooLateGoesOnWithTheSessionOfAnother(t *testing.T) {
 	t.Parallel()
 	var clock clock
-	g := newGateTo(t, "http://127.0.0.1:1", clock.options)
+	g := newGateTo(t, brokenUpstream(t), clock.options)
 	w := g.window(t)
 	late, used, forgotten := w.start("/late?a=b"), w.start("/used"), w.start("/forgotten")
 	if res := used("nobody"); res.StatusCode != http.StatusBadGateway {
