@@ -40,7 +40,7 @@ func TestKeysFromTheConfigReachTheFileUnchanged(t *testing.T) {
 audit:
   output: '{{ .Release }}'
 issuer:
-  backchannelURL: http://argocd-dex-server.argocd.svc:5556/api/dex
+  backchannelURL: http://argocd-server.argocd.svc:80/api/dex
   clientID: {}
   clientSecret:
     file: /etc/authgate/secrets/client-secret
