@@ -19,7 +19,7 @@ type Record struct {
 	Subject    string    `json:"sub"`
 	Email      string    `json:"email"`
 	Roles      []string  `json:"roles"`
-	Groups     []string  `json:"groups"` // and user:EMAIL, ORG:*, system:NAME: as what else the policy knows them
+	Groups     []string  `json:"groups"` // and user:EMAIL, user:*@DOMAIN, ORG:*, system:NAME: as what else the policy knows them
 	Decision   Decision  `json:"decision"`
 	Reason     string    `json:"reason"`     // code of a refusal, or why an event failed
 	Rule       string    `json:"rule"`       // file:line

@@ -209,7 +209,6 @@ func (v *invariants) permitted(c Case) permitted {
 // What the policy does not name is not in a set of roles, and is looked at here.
 func (v *invariants) holdsAny(subject string, others []string) bool {
 	roles := v.alone(subject)
-	domain := subject[strings.LastIndexByte(subject, '@')+1:]
 	return slices.ContainsFunc(others, func(other string) bool {
 		switch {
 		case other == subject || other == anonymous || roles.has(other): // anonymous: everybody may go as such
@@ -217,7 +216,7 @@ func (v *invariants) holdsAny(subject string, others []string) bool {
 		case other == authenticated:
 			return subject != anonymous
 		case rank(other) == rankUser:
-			return rank(subject) == rankUser && other == userPrefix+"*@"+domain
+			return other == domainSubject(subject)
 		}
 		return rank(subject) == rankGroup && slices.Contains(organisationsOf(subject), other)
 	})

@@ -126,6 +126,9 @@ func (s *Snapshot) starts(w Who) []string {
 	for _, group := range groups {
 		add(group)
 	}
+	if isEmail(w.Email) {
+		add(domainSubject(userPrefix + lowerASCII(w.Email)))
+	}
 	for _, group := range groups {
 		for _, everyTeam := range organisationsOf(group) {
 			add(everyTeam)

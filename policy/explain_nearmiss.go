@@ -174,14 +174,20 @@ func (t *trial) join(effect Effect) {
 	members := t.ways.into(opening).order
 	if !rolesOnly(t.who) {
 		t.joinEach(members, func(name string) (who Who, text string, ok bool) {
-			if reserved(name) {
-				return Who{}, "", false
+			if !t.who.Anonymous {
+				who = t.who
 			}
-			who = t.who
-			who.Anonymous, who.Groups = false, append(slices.Clone(who.Groups), name)
-			text = "be in group " + name
-			if org, every := strings.CutSuffix(name, everyTeam); every {
-				text = "be in any group of " + org
+			domain, everyone := strings.CutPrefix(name, everyAddress)
+			switch {
+			case everyone && who.Email == "":
+				who.Email, text = name[len(userPrefix):], "have a verified e-mail address of "+domain
+			case reserved(name):
+				return Who{}, "", false
+			default:
+				who.Groups, text = append(slices.Clone(who.Groups), name), "be in group "+name
+				if org, every := strings.CutSuffix(name, everyTeam); every {
+					text = "be in any group of " + org
+				}
 			}
 			if t.who.Anonymous {
 				text = "sign in and " + text

@@ -457,6 +457,11 @@ func edited(t *testing.T, text string, who policy.Who, q policy.Request, e polic
 		who.Groups, who.Roles = without(who.Groups), without(who.Roles)
 	case e.Kind == policy.EditJoin && strings.HasPrefix(e.Subject, "role:"):
 		who.Roles = append(slices.Clone(who.Roles), e.Subject)
+	case e.Kind == policy.EditJoin && strings.HasPrefix(e.Subject, "user:*@"):
+		who = policy.Who{Groups: who.Groups, Roles: who.Roles, Email: "some" + strings.TrimPrefix(e.Subject, "user:*")}
+		if strings.HasPrefix(e.Text, "sign in") {
+			who = policy.Who{Email: who.Email}
+		}
 	case e.Kind == policy.EditJoin && who.Anonymous:
 		who = policy.Who{Groups: []string{e.Subject}}
 	case e.Kind == policy.EditJoin:

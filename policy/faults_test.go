@@ -283,8 +283,36 @@ func TestEveryFaultSaysWhereAndHowToMend(t *testing.T) {
 		{"user without an address", "p, user:alice, argocd, /**, GET, allow", []string{
 			`policy.csv:1:4: "user:alice" names no e-mail address; write user:NAME@DOMAIN for one person, or else a group`,
 		}},
-		{"users of a domain", "p, user:*@example.com, argocd, /**, GET, allow", []string{
-			`policy.csv:1:4: "user:*@example.com" names no e-mail address; write user:NAME@DOMAIN for one person, or else a group`,
+		{"every user", "p, user:*, argocd, /**, GET, allow", []string{
+			`policy.csv:1:4: "user:*" names no domain; write user:*@DOMAIN for every verified address of one domain, or system:authenticated for all who logged in`,
+		}},
+		{"every domain", "p, user:*@*, argocd, /**, GET, allow", []string{
+			`policy.csv:1:4: a * in the domain of "user:*@*" stands for nothing; write a row for each domain; subdomains are domains of their own`,
+		}},
+		{"subdomains", "p, user:*@*.example.com, argocd, /**, GET, allow\np, user:*@sub.*.com, argocd, /**, GET, allow", []string{
+			`policy.csv:1:4: a * in the domain of "user:*@*.example.com" stands for nothing; write a row for each domain; subdomains are domains of their own`,
+			`policy.csv:2:4: a * in the domain of "user:*@sub.*.com" stands for nothing; write a row for each domain; subdomains are domains of their own`,
+		}},
+		{"users whose names begin alike", "p, user:a*@example.com, argocd, /**, GET, allow\ng, user:**@example.com, role:x", []string{
+			`policy.csv:1:4: a * in "user:a*@example.com" stands for nothing; write user:*@DOMAIN for every verified address of one domain, or name each user`,
+			`policy.csv:2:4: a * in "user:**@example.com" stands for nothing; write user:*@DOMAIN for every verified address of one domain, or name each user`,
+		}},
+		{"no domain", "p, user:*@, argocd, /**, GET, allow\np, user:*@., argocd, /**, GET, allow", []string{
+			`policy.csv:1:4: "user:*@" names no domain; write user:*@DOMAIN for every verified address of one domain`,
+			`policy.csv:2:4: "user:*@." has a dot too many in its domain; write user:*@DOMAIN for every verified address of one domain`,
+		}},
+		{"a domain with a dot too many", "p, user:*@.com, argocd, /**, GET, allow\np, user:*@example.com., argocd, /**, GET, allow\np, user:*@a..com, argocd, /**, GET, allow", []string{
+			`policy.csv:1:4: "user:*@.com" has a dot too many in its domain; write "user:*@com"`,
+			`policy.csv:2:4: "user:*@example.com." has a dot too many in its domain; write "user:*@example.com"`,
+			`policy.csv:3:4: "user:*@a..com" has a dot too many in its domain; write user:*@DOMAIN for every verified address of one domain`,
+		}},
+		{"two domains in one", "p, user:*@a.com|b.com, argocd, /**, GET, allow\np, user:*@a@b.com, argocd, /**, GET, allow\np, user:*@a.com b.com, argocd, /**, GET, allow", []string{
+			`policy.csv:1:4: the domain of "user:*@a.com|b.com" holds "|"; write user:*@DOMAIN for every verified address of one domain, and a row for each domain`,
+			`policy.csv:2:4: "user:*@a@b.com" holds a second @; write user:*@DOMAIN for every verified address of one domain`,
+			`policy.csv:3:4: the domain of "user:*@a.com b.com" holds " "; write user:*@DOMAIN for every verified address of one domain, and a row for each domain`,
+		}},
+		{"a domain without user:", "p, *@example.com, argocd, /**, GET, allow", []string{
+			`policy.csv:1:4: "*@example.com" would be a group; write "user:*@example.com" for every verified address of the domain`,
 		}},
 		{"misspelt system subject", "p, system:anonymus, argocd, /**, GET, allow", []string{
 			`policy.csv:1:4: "system:anonymus" is not known; did you mean "system:anonymous"?`,

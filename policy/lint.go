@@ -161,7 +161,7 @@ func (l *linter) add(code string, at fault.Position, what, mend string) {
 func (l *linter) addRow(code string, row *Row, what, mend string) { l.add(code, row.at, what, mend) }
 
 // heldBy gives what whoever holds a subject surely holds, too: that of
-// system:authenticated, unless it may be nobody, and that of ORG:*.
+// system:authenticated, unless it may be nobody, and that of ORG:* and user:*@DOMAIN.
 func (l *linter) heldBy(subject string) reach {
 	r, known := l.held[subject]
 	if !known {
@@ -200,13 +200,13 @@ func (l *linter) together(a, b string) bool {
 }
 
 // mayMeet reports whether one request might hold both subjects. Only nobody and
-// two persons are surely not the same.
+// two persons are surely not the same; a person and the domain of their address may be.
 func (l *linter) mayMeet(deny, allow string) bool {
 	switch {
 	case deny == anonymous:
 		return l.nobodyIs.has(allow)
 	case strings.HasPrefix(deny, userPrefix) && strings.HasPrefix(allow, userPrefix):
-		return deny == allow
+		return deny == allow || deny == domainSubject(allow) || allow == domainSubject(deny)
 	}
 	return true // whoever is signed in passes where nobody may, unless a row denies it
 }

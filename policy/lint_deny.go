@@ -53,9 +53,7 @@ func (l *linter) inheritors(deny *Row, met []*Row) {
 	wide := l.isWide(deny.Subject)
 	holders := l.holdersOf(deny.Subject)
 	everyones := l.signedIn.has(deny.Subject)
-	for _, organisation := range l.organisations {
-		everyones = everyones || slices.Contains(holders, organisation)
-	}
+	everyones = everyones || slices.ContainsFunc(holders, isEveryone)
 	if !wide && !everyones && !slices.ContainsFunc(holders[1:], isRole) {
 		return // most denies: nobody inherits them
 	}
@@ -134,5 +132,5 @@ func isRole(name string) bool { return strings.HasPrefix(name, rolePrefix) }
 
 // isWide tells subjects that stand for all who come from somewhere.
 func (l *linter) isWide(subject string) bool {
-	return subject == authenticated || !reserved(subject) && strings.HasSuffix(subject, everyTeam)
+	return subject == authenticated || isEveryone(subject)
 }

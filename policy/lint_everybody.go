@@ -6,7 +6,7 @@ import (
 	"github.com/example-org/authgate/target"
 )
 
-// everybody finds rows by which all who signed in, or all of an organisation, may
+// everybody finds rows by which all who signed in, or all of an organisation or of a mail domain, may
 // change anything, or read everything.
 func (l *linter) everybody() {
 	for _, row := range l.rows {
@@ -103,6 +103,9 @@ func writes(methods string) bool {
 func whoIsIt(subject string) string {
 	if organisation, ok := strings.CutSuffix(subject, everyTeam); ok {
 		return "everybody in a team of " + organisation
+	}
+	if domain, ok := strings.CutPrefix(subject, everyAddress); ok {
+		return "everybody with a verified address of " + domain
 	}
 	return "everybody who signed in"
 }

@@ -105,6 +105,23 @@ p, role:b, u, /c/x, GET, allow
 p, system:authenticated, u, /c/*, GET, allow
 p, o:a, u, /d/x, HEAD, allow
 p, o:*, u, /d/x, GET, allow`[1:]},
+		"a broader row of the mail domain": {"1:AG103 5:AG108", `
+p, user:a@x.com, u, /d/x, HEAD, allow
+p, user:*@x.com, u, /d/x, GET, allow
+p, role:r, u, /e, GET, allow
+g, user:*@x.com, role:r
+g, user:a@x.com, role:r
+p, user:a@sub.x.com, u, /d/x, GET, allow`[1:]},
+		"a deny for a mail domain, as a note": {"3:AG102", `
+g, user:a@x.com, role:admin
+p, role:admin, u, /**, *, allow
+p, user:*@x.com, u, /terminal/**, *, deny`[1:]},
+		"a deny for a user of a mail domain, and one for a user of none": {"3:AG105", `
+p, user:*@x.com, u, /a/**, GET, allow
+p, user:a@x.com, u, /a/b/**, GET, deny
+p, user:a@y.com, u, /a/b/**, GET, deny`[1:]},
+		"a mail domain that may change anything": {"1:AG109", "p, user:*@x.com, u, /**, *, allow"},
+		"mail domains that look alike":           {"2:AG112", "p, user:*@example.com, u, /a, GET, allow\np, user:*@exmaple.com, u, /b, GET, allow\np, user:a@example.com, u, /c, GET, allow"},
 		"a deny in a deny": {"3:AG103", `
 p, o:a, u, /**, *, allow
 p, o:a, u, /x/**, *, deny

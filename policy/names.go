@@ -46,8 +46,7 @@ func (s *Snapshot) isAbout(name string) bool {
 	case rankGroup:
 		return s.Names(name)
 	case rankUser:
-		_, domain, _ := strings.Cut(name, "@")
-		return s.numbers.has(userPrefix + "*@" + domain)
+		return s.numbers.has(domainSubject(name))
 	case rankSystem:
 		return true
 	}

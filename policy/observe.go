@@ -39,18 +39,25 @@ func (o *Observed) who() (who Who, byRoles bool) {
 	case slices.Contains(o.Groups, anonymous), !signedIn && len(o.Groups) == 0 && len(o.Roles) == 0:
 		return Who{Anonymous: true}, false
 	case o.Groups != nil:
-		who = Who{Email: o.Email, Groups: o.Groups}
-		for _, name := range o.Groups {
-			if email, isUser := strings.CutPrefix(name, userPrefix); isUser {
-				who.Email = email
-			}
-		}
-		return who, false
+		return Who{Email: o.address(), Groups: o.Groups}, false
 	case signedIn: // a group that no issuer can send: signed in, and in no group
 		return Who{Email: o.Email, Groups: []string{authenticated}, Roles: o.Roles}, true
 	default:
 		return Who{Roles: o.Roles}, true
 	}
+}
+
+// address gives the e-mail address by which the policy of then knew the person. Of a
+// domain alone it tells less than the address of the line.
+func (o *Observed) address() string {
+	address := o.Email
+	for _, name := range o.Groups {
+		email, isUser := strings.CutPrefix(name, userPrefix)
+		if isUser && domainSubject(userPrefix+lowerASCII(address)) != name {
+			address = email
+		}
+	}
+	return address
 }
 
 // crowd asks one snapshot about the people of a log. It remembers their roles:

@@ -48,6 +48,9 @@ func readNaively(sources ...policy.Source) *naively {
 // subjects gives all that somebody is.
 func (n *naively) subjects(who policy.Who) map[string]bool {
 	is := map[string]bool{"system:authenticated": true, "user:" + naiveLower(who.Email): who.Email != ""}
+	if parts := strings.Split(naiveLower(who.Email), "@"); len(parts) == 2 && parts[0] != "" {
+		is["user:*@"+parts[1]] = true
+	}
 	for _, group := range who.Groups {
 		is[group] = true
 		for i, c := range group {
@@ -134,7 +137,7 @@ var (
 	someMethods   = []string{"GET", "HEAD", "POST", "PUT", "*", "GET|POST", "HEAD|PUT"}
 	somePieces    = []string{"a", "b", "*", "a*", "*b", "a*b*", "%2F", "%3A", "*A"}
 	someGroups    = []string{"o:a", "o:b", "o:a:b", "p:a", "x"}
-	someSubjects  = append([]string{"o:*", "o:*", "o:a:*", "system:authenticated", "user:Me@x", "system:authenticated", "system:anonymous"}, someGroups...)
+	someSubjects  = append([]string{"o:*", "o:*", "o:a:*", "system:authenticated", "user:Me@x", "user:*@X", "user:*@y", "system:authenticated", "system:anonymous"}, someGroups...)
 )
 
 func pick(r *rand.Rand, from []string) string { return from[r.IntN(len(from))] }
@@ -185,7 +188,7 @@ func randomRule(r *rand.Rand) string {
 }
 
 func randomWho(r *rand.Rand) policy.Who {
-	who := policy.Who{Anonymous: r.IntN(5) == 0, Email: pick(r, []string{"", "", "me@X", "you@x"})}
+	who := policy.Who{Anonymous: r.IntN(5) == 0, Email: pick(r, []string{"", "", "me@X", "you@x", "me@Y", "me@y.x", "me@y@x"})}
 	for range r.IntN(4) {
 		who.Groups = append(who.Groups, pick(r, someGroups))
 	}
@@ -391,6 +394,10 @@ func (o *oracle) enforce(q policy.Request) string {
 func FuzzDecide(f *testing.F) {
 	f.Add(example, "example-org:argo", "alice@example.com", "argocd", "/api/v1/applications", "GET", false)
 	f.Add(everybody, "example-org:argo:x", "Bob@example.com", "u", "/sub", "HEAD", true)
+	f.Add(everybody, "", "eve@corp.example", "u", "/corp", "GET", false)
+	f.Add(everybody, "*@corp.example", "a@evil.example@corp.example", "u", "/corp", "GET", false)
+	f.Add(everybody, "", "*@corp.example", "u", "/viewer", "GET", false)
+	f.Add("p, user:*@X, u, /**, *, allow\np, user:a@x, u, /b, *, deny", "a", "A@x", "u", "/b", "GET", false)
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 20 {
 		f.Add(randomPolicy(r), pick(r, someGroups), "me@x", "u", randomPath(r), "GET", false)

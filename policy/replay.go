@@ -227,12 +227,14 @@ func shapeOf(shape, path string) string {
 	return b.String()
 }
 
-// meet strikes somebody's groups off the list of those never seen.
+// meet strikes a user's subjects off the list of those never seen.
 func (r *Replay) meet(who Who) {
 	if len(r.unseen) == 0 {
 		return
 	}
-	delete(r.unseen, userPrefix+lowerASCII(who.Email))
+	user := userPrefix + lowerASCII(who.Email)
+	delete(r.unseen, user)
+	delete(r.unseen, domainSubject(user))
 	for _, group := range who.Groups {
 		delete(r.unseen, group)
 		for i := range len(group) - 1 {

@@ -59,6 +59,8 @@ p, role:admin, u, /admin, GET, allow
 p, o:team, u, /team, GET, allow
 p, o:*, u, /org, GET, allow
 p, user:me@x, u, /me, GET, allow
+p, user:*@y, u, /domain, GET, allow
+p, user:!@y, u, /odd, GET, allow
 p, system:authenticated, u, /somebody, GET, allow
 p, system:anonymous, u, /open, GET, allow
 p, system:anonymous, u, /admin-only, GET, allow
@@ -75,6 +77,11 @@ g, o:team, role:viewer
 		{"ORG:* is some team of it", inGroups("p", "o:*"), "/org /somebody /open /admin-only"},
 		{"user:EMAIL stands among the groups", inGroups("p", "user:me@x"), "/me /somebody /open /admin-only"},
 		{"the e-mail address counts beside groups", withEmail(inGroups("p")), "/me /somebody /open /admin-only"},
+		{"user:*@DOMAIN stands among the groups", inGroups("p", "user:*@y"), "/domain /somebody /open /admin-only"},
+		{"user:EMAIL tells more than its domain", inGroups("p", "user:!@y", "user:*@y"), "/domain /odd /somebody /open /admin-only"},
+		{"the address tells more than its domain", policy.Observed{Person: "p", Email: "!@Y", Groups: []string{"user:*@y"}}, "/domain /odd /somebody /open /admin-only"},
+		{"the domain counts of an address", policy.Observed{Person: "p", Email: "a@Y", Groups: []string{}}, "/domain /somebody /open /admin-only"},
+		{"no subdomain counts", policy.Observed{Person: "p", Email: "a@z.y", Groups: []string{}}, "/somebody /open /admin-only"},
 		{"in no group is still somebody", inGroups("p"), "/somebody /open /admin-only"},
 		{"roles are held where no groups are recorded", inRoles("p", "role:admin"), "/admin /somebody /open /admin-only"},
 		{"and with them the e-mail address", withEmail(inRoles("", "role:viewer")), "/viewer /me /somebody /open"},
@@ -84,7 +91,7 @@ g, o:team, role:viewer
 		{"nobody, whom the policy did not name", inGroups(""), "/open /admin-only"},
 	} {
 		var may []string
-		for _, path := range []string{"/viewer", "/admin", "/team", "/org", "/me", "/somebody", "/open", "/admin-only"} {
+		for _, path := range []string{"/viewer", "/admin", "/team", "/org", "/me", "/domain", "/odd", "/somebody", "/open", "/admin-only"} {
 			r := s.NewReplay()
 			r.Add(observed(t, c.who, "deny GET u:"+path))
 			if replayed(t, r).Granted == 1 {

@@ -77,7 +77,7 @@ func (r Roles) has(subject string) bool {
 func (r Roles) Names() []string { return r.roles }
 
 // Subjects gives what else than roles somebody is to the policy, sorted: groups,
-// ORG:*, user:EMAIL and system:NAME, as far as its rows name them. With it an
+// ORG:*, user:EMAIL, user:*@DOMAIN and system:NAME, as far as its rows name them. With it an
 // audit can be held to another policy, where roles alone cannot tell what a
 // changed g row does. The caller must not change them.
 func (r Roles) Subjects() []string { return r.others }
@@ -101,7 +101,9 @@ func (s *Snapshot) appendSubjects(words []setWord, w Who) []setWord {
 		add(authenticated)
 	}
 	if isEmail(w.Email) {
-		add(userPrefix + lowerASCII(w.Email))
+		address := lowerASCII(w.Email)
+		add(userPrefix + address)
+		add(s.domains[domainOf(address)])
 	}
 	for _, group := range w.Groups {
 		if reserved(group) {
@@ -132,7 +134,8 @@ func (s *Snapshot) Names(group string) bool {
 }
 
 // whoIs describes somebody who is one subject, with what it brings, and nothing
-// else. ORG:* is somebody in a team of ORG that no row names.
+// else. ORG:* is a user in a team of ORG that no row names, and user:*@DOMAIN one with
+// an address of DOMAIN that no row names.
 func whoIs(subject string) Who {
 	switch {
 	case subject == anonymous:
@@ -191,10 +194,7 @@ func checkSubject(name string) (what, mend string) {
 	case strings.HasPrefix(name, rolePrefix):
 		return checkRole(name)
 	case strings.HasPrefix(name, userPrefix):
-		address := name[len(userPrefix):]
-		if !isEmail(address) || strings.ContainsAny(address, "* \t") {
-			return quote(name) + " names no e-mail address", "write user:NAME@DOMAIN for one person, or else a group"
-		}
+		return checkUser(name)
 	case strings.HasPrefix(name, systemPrefix):
 		known := []string{authenticated, anonymous}
 		if mend := fault.DidYouMean(name, known); !slices.Contains(known, name) {
@@ -202,6 +202,8 @@ func checkSubject(name string) (what, mend string) {
 		}
 	case name == "*":
 		return `"*" is nobody`, "write system:authenticated for all who logged in, system:anonymous for the others"
+	case strings.HasPrefix(name, "*@"):
+		return quote(name) + " would be a group", "write " + quote(userPrefix+name) + " for every verified address of the domain"
 	case strings.Contains(strings.TrimSuffix(name, everyTeam), "*") || name == everyTeam:
 		return "a * in " + quote(name) + " stands for nothing", "write ORG:* for every group of an organisation, or name each group"
 	}

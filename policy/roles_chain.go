@@ -19,8 +19,8 @@ func (l Link) Where() string { return lineOf(l.at) }
 
 // Chain gives the fewest g rows that lead from a subject to a role, in the order
 // in which they are followed; of equally short chains, the one that comes first
-// in the files. Where the subject is a group, the chain may begin at ORG:*, and
-// that of anybody but system:anonymous and a role at system:authenticated: the
+// in the files. Where the subject is a group, the chain may begin at ORG:*, that of
+// a user at user:*@DOMAIN, and that of anybody but system:anonymous and a role at system:authenticated: the
 // first Member says so. It is empty where none leads there or none is needed.
 func (s *Snapshot) Chain(subject, role string) []Link {
 	return newWays(s.grants).from(startsOf(subject)).to(role)
@@ -31,6 +31,9 @@ func startsOf(subject string) []string {
 	starts := []string{subject}
 	if strings.HasPrefix(subject, rolePrefix) || subject == anonymous {
 		return starts
+	}
+	if domain := domainSubject(subject); domain != "" && domain != subject {
+		starts = append(starts, domain)
 	}
 	if !reserved(subject) {
 		starts = append(starts, organisationsOf(subject)...)

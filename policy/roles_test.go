@@ -16,11 +16,14 @@ p, example-org:argo, u, /argo, GET, allow
 p, example-org:*, u, /org, GET, allow
 p, example-org:argo:*, u, /sub, GET, allow
 p, user:alice@example.com, u, /alice, GET, allow
+p, user:*@Corp.example, u, /corp, GET, allow
+p, user:*@bücher.example, u, /idn, GET, allow
 p, system:authenticated, u, /in, GET, allow
 p, system:anonymous, u, /out, GET, allow
 g, boss@example.com, role:admin
 g, user:Bob@Example.com, role:admin
 g, other-org:*, role:viewer
+g, user:*@corp.example, role:viewer
 g, role:admin, role:viewer
 `
 
@@ -49,6 +52,25 @@ func TestWhoSomebodyIs(t *testing.T) {
 		{"a group like an address is no address", policy.Who{Email: "boss@example.com"}, "in"},
 		{"an address as a group", policy.Who{Groups: []string{"boss@example.com"}}, "admin viewer in"},
 
+		{"an address of a domain", policy.Who{Email: "eve@corp.example"}, "viewer corp in"},
+		{"an address of a domain in other letters", policy.Who{Email: "Eve@CORP.Example"}, "viewer corp in"},
+		{"a domain of a second script", policy.Who{Email: "eve@bücher.example"}, "idn in"},
+		{"the same in its other form", policy.Who{Email: "eve@xn--bcher-kva.example"}, "in"},
+		{"a subdomain", policy.Who{Email: "eve@sub.corp.example"}, "in"},
+		{"a domain that ends alike", policy.Who{Email: "eve@evilcorp.example"}, "in"},
+		{"a domain that begins alike", policy.Who{Email: "eve@corp.example.evil"}, "in"},
+		{"a domain with a dot behind it", policy.Who{Email: "eve@corp.example."}, "in"},
+		{"two domains", policy.Who{Email: "eve@evil.example@corp.example"}, "in"},
+		{"two domains, quoted", policy.Who{Email: `"eve@evil.example"@corp.example`}, "in"},
+		{"two domains, the other way round", policy.Who{Email: "eve@corp.example@evil.example"}, "in"},
+		{"a domain without a name", policy.Who{Email: "@corp.example"}, "in"},
+		{"a domain alone", policy.Who{Email: "corp.example"}, "in"},
+		{"a domain with a blank", policy.Who{Email: "eve@corp.example "}, "in"},
+		{"a second @ that is none", policy.Who{Email: "eve@evil.example＠corp.example"}, "in"},
+		{"a group like a domain", policy.Who{Groups: []string{"user:*@corp.example", "*@corp.example", "eve@corp.example"}}, "in"},
+		{"nobody with an address", policy.Who{Anonymous: true, Email: "eve@corp.example"}, "out"},
+		{"an address of a domain, unvouched", policy.Who{Unvouched: true, Email: "eve@corp.example"}, "viewer corp"},
+
 		{"a group like a role", policy.Who{Groups: []string{"role:admin"}}, "in"},
 		{"a group like a user", policy.Who{Groups: []string{"user:alice@example.com"}}, "in"},
 		{"a group like the system", policy.Who{Groups: []string{"system:anonymous"}}, "in"},
@@ -65,7 +87,7 @@ func TestWhoSomebodyIs(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			var open []string
-			for name := range strings.FieldsSeq("admin viewer argo org sub alice in out") {
+			for name := range strings.FieldsSeq("admin viewer argo org sub alice corp idn in out") {
 				if ask(t, s, c.who, "GET u:/"+name).Allowed() {
 					open = append(open, name)
 				}

@@ -9,7 +9,7 @@ import (
 // Row is one p row of a policy file: whom it concerns, where, and what it says.
 // A row belongs to its [Snapshot] and must not be changed.
 type Row struct {
-	Subject  string // role:NAME, a group, ORG:*, user:EMAIL (in lower case) or system:NAME
+	Subject  string // role:NAME, a group, ORG:*, user:EMAIL or user:*@DOMAIN (in lower case), or system:NAME
 	Upstream string // a name, or * for every upstream
 	Path     string // a pattern, canonical but for its stars
 	Methods  string // *, one, or several joined by |

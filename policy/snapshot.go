@@ -53,6 +53,7 @@ type Snapshot struct {
 
 	numbers       *numbering          // of every name that stands in a first column, or is granted
 	organisations map[string]string   // "example-org:" → "example-org:*", where a row names it
+	domains       map[string]string   // "example.com" → "user:*@example.com", where a row names it
 	classes       func() []groupClass // of groups; worked out when first asked for
 	index         *index
 	judges        map[string]lazyJudge // upstream → judge; nil where no row concerns it
@@ -94,9 +95,11 @@ func Load(sources []Source, upstreams []string, quirks ...map[string]target.Quir
 	if err := p.faults.Err(); err != nil {
 		return nil, err
 	}
-	s.organisations = make(map[string]string)
+	s.organisations, s.domains = make(map[string]string), make(map[string]string)
 	for _, name := range s.numbers.names {
-		if strings.HasSuffix(name, everyTeam) && !reserved(name) {
+		if domain, isDomain := strings.CutPrefix(name, everyAddress); isDomain {
+			s.domains[domain] = name
+		} else if isEveryone(name) {
 			s.organisations[strings.TrimSuffix(name, "*")] = name
 		}
 	}
@@ -120,7 +123,7 @@ func (s *Snapshot) Hash() string { return s.hash }
 func (s *Snapshot) Rows() int { return len(s.rows) + len(s.grants) }
 
 // Subjects gives every subject that the policy names, in p rows or g rows,
-// sorted: roles, groups, ORG:*, users and system names.
+// sorted: roles, groups, ORG:*, users, user:*@DOMAIN and system names.
 func (s *Snapshot) Subjects() []string { return slices.Sorted(slices.Values(s.numbers.names)) }
 
 // roles gives those of Subjects that are roles.

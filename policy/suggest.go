@@ -110,13 +110,10 @@ func (s *Suggest) Add(o *Observed) {
 	s.learn(o, q)
 }
 
-// asker finds the kind of people that somebody belongs to. An e-mail address
-// counts only where a policy names it: else each person were a kind.
+// asker finds the kind of people that somebody belongs to. An e-mail address, or its
+// domain, counts only where a policy names it: else each person were a kind.
 func (s *Suggest) asker(o *Observed, who Who) int {
-	named := userPrefix + lowerASCII(who.Email)
-	if !slices.Contains(o.Groups, named) && (s.crowd == nil || !s.options.Present.numbers.has(named)) {
-		who.Email = ""
-	}
+	who.Email = s.namedAddress(o, who.Email)
 	if s.crowd == nil && o.Groups == nil {
 		who.Roles = o.Roles // no g row can be found for them
 	}
@@ -137,6 +134,18 @@ func (s *Suggest) asker(o *Observed, who Who) int {
 	s.askers = append(s.askers, a)
 	s.kinds[string(s.key)] = len(s.askers) - 1
 	return len(s.askers) - 1
+}
+
+// namedAddress gives as much of an e-mail address as a policy names: all of it, *@DOMAIN
+// or nothing.
+func (s *Suggest) namedAddress(o *Observed, address string) string {
+	user := userPrefix + lowerASCII(address)
+	for _, name := range []string{user, domainSubject(user)} {
+		if name != "" && (slices.Contains(o.Groups, name) || s.crowd != nil && s.options.Present.numbers.has(name)) {
+			return name[len(userPrefix):]
+		}
+	}
+	return ""
 }
 
 // leave notes requests that no row is suggested for.

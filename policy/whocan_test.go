@@ -63,7 +63,8 @@ func TestWhoCanListsEverySubjectThatMayOrIsRefused(t *testing.T) {
 func leads(chain []policy.Link, from, to string) bool {
 	if len(chain) == 0 {
 		organisation := strings.HasSuffix(to, ":*") && strings.HasPrefix(from, strings.TrimSuffix(to, "*"))
-		return from == to || organisation || to == "system:authenticated"
+		_, domain, _ := strings.Cut(from, "@")
+		return from == to || organisation || to == "user:*@"+domain || to == "system:authenticated"
 	}
 	for i, link := range chain[1:] {
 		if link.Member != chain[i].Role {

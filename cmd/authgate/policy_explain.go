@@ -199,7 +199,10 @@ func (h heldSubject) how(s *sheet) string {
 		return how
 	}
 	org, everyGroup := strings.CutSuffix(h.Subject, ":*")
+	domain, everyAddress := strings.CutPrefix(h.Subject, "user:*@")
 	switch {
+	case everyAddress:
+		return "any verified address of " + domain
 	case strings.HasPrefix(h.Subject, "role:"):
 		return "by --role"
 	case strings.HasPrefix(h.Subject, "user:"):
