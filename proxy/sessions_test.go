@@ -319,6 +319,7 @@ func TestStreamsFollowTheGroupsOfTheirSession(t *testing.T) {
 		c := g.connect("GET /events/a HTTP/1.1\r\nHost: argo-cd.example.com\r\nX-Forwarded-Proto: https\r\nCookie: " + alice[1] + "\r\n\r\n")
 		c.head()
 		c.chunk()
+		eventually(t, "the write has ended, or it would seem to take as long as the clock jumps", func() bool { return g.Untaken() == 0 })
 		issuer.says(says.err, says.groups...)
 		issuer.clock.forward(says.after)
 		g.kept().watched()
