@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/example-org/authgate/identity"
 )
 
 // Issuer is the OpenID Connect provider, and who authgate is to it.
@@ -60,14 +62,16 @@ func (i Issuer) client() *http.Client {
 
 func (i Issuer) discover(ctx context.Context, base string) (discovery, *http.Response, error) {
 	var d discovery
-	res, body, err := get(ctx, i.client(), strings.TrimSuffix(base, "/")+"/.well-known/openid-configuration")
+	address := strings.TrimSuffix(base, "/") + "/.well-known/openid-configuration"
+	res, body, err := get(ctx, i.client(), address)
 	switch {
 	case err != nil:
-		return d, nil, err
+		return d, nil, undiscovered(address, 0, nil, err)
 	case res.StatusCode != http.StatusOK:
-		return d, res, fmt.Errorf("the discovery document answers %d", res.StatusCode)
+		err = fmt.Errorf("the discovery document answers %d", res.StatusCode)
+		return d, res, undiscovered(address, res.StatusCode, body, err)
 	case json.Unmarshal(body, &d) != nil:
-		return d, res, errors.New("the discovery document is no JSON")
+		return d, res, undiscovered(address, res.StatusCode, body, errors.New("the discovery document is no JSON"))
 	}
 	return d, res, nil
 }
@@ -75,6 +79,9 @@ func (i Issuer) discover(ctx context.Context, base string) (discovery, *http.Res
 func (i Issuer) discovered(ctx context.Context) []Finding {
 	d, res, err := i.discover(ctx, i.base())
 	if err != nil {
+		if dex, ok := errors.AsType[*argoCDDexError](err); ok {
+			return []Finding{fail(identity.ArgoCDDexHint, "%s cannot be reached from here: %v", i.base(), dex)}
+		}
 		return []Finding{fail("look at issuer.url and issuer.backchannelURL, at the network policy, and at issuer.caFile; before it is deployed this is as it should be", "%s cannot be reached from here: %v", i.base(), err)}
 	}
 	found := []Finding{ok("%s answers", i.base())}

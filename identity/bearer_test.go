@@ -325,13 +325,13 @@ func TestAnIssuerThatDoesNotAnswerLeavesTheOthersAlone(t *testing.T) {
 	t.Parallel()
 	good, bad, lost := serve(t).machines(), serve(t).machines(), newIssuer("http://127.0.0.1:1/nobody")
 	bad.instead["/.well-known/openid-configuration"] = func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, "SECRETWORD", http.StatusServiceUnavailable)
+		http.Error(w, "token=SECRETWORD", http.StatusServiceUnavailable)
 	}
 	b := accepting(t, ofActions(bad), ofActions(lost), ofActions(good))
 	if _, err := b.Verify(t.Context(), good.jwt(actions())); err != nil {
 		t.Error(err)
 	}
-	for i, words := range map[*issuer]string{bad: "it answered 503", lost: "connection refused"} {
+	for i, words := range map[*issuer]string{bad: "it answered 503 Service Unavailable, beginning with: token=[redacted]", lost: "connection refused"} {
 		_, err := b.Verify(t.Context(), i.jwt(actions()))
 		wantUnreachable(t, err, words)
 		if strings.Contains(err.Error(), "SECRETWORD") {
@@ -356,7 +356,7 @@ func TestWhatIsWrongWithAnIssuerIsSaid(t *testing.T) {
 			i.document = func(d map[string]any) { d["id_token_signing_alg_values_supported"] = []string{"HS256", "none"} }
 		}, "signs ID tokens with HS256, none only"},
 		"keys are no key set": {func(i *issuer) {
-			i.instead["/keys"] = func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(`{"SECRETWORD":1}`)) }
+			i.instead["/keys"] = func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(`{"secret":"SECRETWORD"}`)) }
 		}, "are not a JSON Web Key Set"},
 		"keys are endless": {func(i *issuer) {
 			i.instead["/keys"] = func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(strings.Repeat(" ", 2<<20))) }

@@ -62,12 +62,13 @@ func (k *issuerKeys) discovered(ctx context.Context) (*provider, error) {
 	if k.rp.broken != nil {
 		return nil, k.rp.broken
 	}
-	document, err := oidc.NewProvider(oidc.ClientContext(ctx, k.rp.client), k.rp.cfg.URL)
+	ctx, began := recording(oidc.ClientContext(ctx, k.rp.client))
+	document, err := oidc.NewProvider(ctx, k.rp.cfg.URL)
 	if err != nil {
 		if mismatch, ok := errors.AsType[*oidc.IssuerMismatchError](err); ok {
 			return nil, fmt.Errorf("it calls itself %s: write the issuer of bearer exactly as it does, trailing slash included", redact.Quoted(mismatch.Discovered))
 		}
-		return nil, k.rp.discoveryError(ctx, err)
+		return nil, k.rp.discoveryError(ctx, began, err)
 	}
 	p := &provider{}
 	if err := document.Claims(&p.metadata); err != nil {

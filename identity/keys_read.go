@@ -49,7 +49,7 @@ func readKeys(document []byte) (keys []jose.JSONWebKey, skipped []skippedKey, er
 	var set map[string]json.RawMessage
 	var list []json.RawMessage
 	if json.Unmarshal(document, &set) != nil || json.Unmarshal(set["keys"], &list) != nil || list == nil {
-		return nil, nil, errors.New("its keys (jwks_uri) are not a JSON Web Key Set (RFC 7517, section 5)")
+		return nil, nil, errors.New("its keys (jwks_uri) are not a JSON Web Key Set (RFC 7517, section 5)" + beginningOf(document))
 	}
 	for _, raw := range list {
 		key, fault := readKey(raw)

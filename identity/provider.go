@@ -218,9 +218,10 @@ func (rp *RelyingParty) discover(ctx context.Context) (*provider, error) {
 }
 
 func (rp *RelyingParty) fetch(ctx context.Context) (*provider, error) {
+	ctx, began := recording(ctx)
 	document, err := oidc.NewProvider(ctx, rp.cfg.URL)
 	if err != nil {
-		return nil, rp.discoveryError(ctx, err)
+		return nil, rp.discoveryError(ctx, began, err)
 	}
 	p := &provider{endpoint: document.Endpoint()}
 	if err := document.Claims(&p.metadata); err != nil {
@@ -249,7 +250,7 @@ func (rp *RelyingParty) fetch(ctx context.Context) (*provider, error) {
 	return p, nil
 }
 
-func (rp *RelyingParty) discoveryError(ctx context.Context, err error) error {
+func (rp *RelyingParty) discoveryError(ctx context.Context, began *beginning, err error) error {
 	var mismatch *oidc.IssuerMismatchError
 	var unreachable *UnreachableError
 	switch {
@@ -263,8 +264,8 @@ func (rp *RelyingParty) discoveryError(ctx context.Context, err error) error {
 		return unreachable
 	case ctx.Err() != nil:
 		return &UnreachableError{At: "GET " + strings.TrimSuffix(rp.cfg.URL, "/") + "/.well-known/openid-configuration", Reason: redact.Failure(ctx.Err()), ended: ctx.Err()}
-	default: // go-oidc's words may repeat the answer
-		return errors.New("its discovery document could not be read: cut off, larger than 1 MiB, or not JSON")
+	default: // go-oidc's words may repeat the whole answer
+		return errors.New("its discovery document could not be read: cut off, larger than 1 MiB, or not JSON" + began.said())
 	}
 }
 

@@ -156,9 +156,9 @@ func TestUnusableIssuerSaysWhatAndHowToMendIt(t *testing.T) {
 		"another issuer":       {bend: announce("issuer", "https://other.example.com"), want: "the issuer calls itself https://other.example.com, the configuration says %s: one of them is wrong"},
 		"no issuer":            {bend: announce("issuer", nil), want: "the issuer calls itself , the configuration says %s"},
 		"not found":            {cfg: func(c *identity.Config) { c.URL += "/nowhere" }, want: "GET %s/nowhere/.well-known/openid-configuration: it answered 404 Not Found"},
-		"not a page of ours":   {bend: reply(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<p>SECRETWORD")) }), want: "its discovery document could not be read"},
+		"not a page of ours":   {bend: reply(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<p>token=SECRETWORD")) }), want: "not JSON, beginning with: <p>token=[redacted]"},
 		"endless":              {bend: reply(func(w http.ResponseWriter, _ *http.Request) { w.Write(bytes.Repeat([]byte(" "), 2<<20)) }), want: "larger than 1 MiB"},
-		"error page":           {bend: reply(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "SECRETWORD", 500) }), want: "it answered 500 Internal Server Error"},
+		"error page":           {bend: reply(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "broken: token=SECRETWORD", 500) }), want: "it answered 500 Internal Server Error, beginning with: broken: token=[redacted]"},
 		"redirect": {bend: reply(func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://x.example.com/y?SECRETWORD", http.StatusMovedPermanently)
 		}), want: "it redirects to https://x.example.com/y, which is not followed"},

@@ -75,6 +75,7 @@ type channel struct {
 	base        http.RoundTripper
 	front, back *url.URL // back is nil where the front is the way
 	trust       string   // ends what is said of a certificate that is not believed
+	login       bool     // it is the issuer of logins, which may be Argo CD's Dex
 }
 
 const trustByFile = "issuer.caFile names a further authority to trust"
@@ -85,13 +86,13 @@ func newChannel(cfg Config, base http.RoundTripper) (*channel, error) {
 		return nil, fmt.Errorf("issuer.url %w", err)
 	}
 	if cfg.BackchannelURL == "" {
-		return &channel{base: base, front: front, trust: trustByFile}, nil
+		return &channel{base: base, front: front, trust: trustByFile, login: true}, nil
 	}
 	back, err := httpURL(cfg.BackchannelURL)
 	if err != nil {
 		return nil, fmt.Errorf("issuer.backchannelURL %w", err)
 	}
-	return &channel{base: base, front: front, back: back, trust: trustByFile}, nil
+	return &channel{base: base, front: front, back: back, trust: trustByFile, login: true}, nil
 }
 
 // httpURL reads an address that a request can be sent to. The error is the
@@ -114,7 +115,7 @@ func httpURL(raw string) (*url.URL, error) {
 }
 
 // RoundTrip also keeps what an issuer writes beside its answers (error pages of
-// proxies, mostly) away from libraries that would quote it in their errors.
+// proxies, mostly) away from libraries that would quote it whole in their errors.
 func (c *channel) RoundTrip(req *http.Request) (*http.Response, error) {
 	if to := c.way(req.URL); to != nil {
 		req = req.Clone(req.Context())
@@ -126,13 +127,18 @@ func (c *channel) RoundTrip(req *http.Request) (*http.Response, error) {
 		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 			why += "; " + c.trust
 		}
+		if c.login && !errors.Is(err, context.Canceled) {
+			why += argoCDDex(req.URL, 0, "")
+		}
 		return nil, &UnreachableError{At: redact.Request(req), Reason: why, ended: ended(err)}
 	}
 	if req.Method == http.MethodGet && resp.StatusCode != http.StatusOK && resp.StatusCode/100 != 3 {
-		resp.Body.Close()
-		return nil, &UnreachableError{At: redact.Request(req), Reason: fmt.Sprintf("it answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))}
+		return nil, &UnreachableError{At: redact.Request(req), Reason: c.unusable(req.URL, resp)}
 	}
 	resp.Body = http.MaxBytesReader(nil, resp.Body, maxAnswer)
+	if b, ok := req.Context().Value(beginningKey{}).(*beginning); ok && resp.StatusCode == http.StatusOK {
+		resp.Body = &recorded{ReadCloser: resp.Body, beginning: b}
+	}
 	return resp, nil
 }
 

@@ -188,10 +188,12 @@ func TestKeysThatCannotBeHadAreSaidToBeSo(t *testing.T) {
 		unreachable string
 		refused     string
 	}{
-		"server error": {keys: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, secret, http.StatusServiceUnavailable) }, unreachable: "/dex/keys: it answered 503 Service Unavailable"},
-		"redirect":     {keys: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x?"+secret, http.StatusFound) }, unreachable: "it redirects to http://127.0.0.1:"},
-		"hangs up":     {keys: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, unreachable: "it closed the connection without an answer"},
-		"not JSON":     {keys: func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(secret)) }, unreachable: "are not a JSON Web Key Set"},
+		"server error": {keys: func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "token="+secret, http.StatusServiceUnavailable)
+		}, unreachable: "/dex/keys: it answered 503 Service Unavailable"},
+		"redirect": {keys: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x?"+secret, http.StatusFound) }, unreachable: "it redirects to http://127.0.0.1:"},
+		"hangs up": {keys: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, unreachable: "it closed the connection without an answer"},
+		"not JSON": {keys: func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("token=" + secret)) }, unreachable: "are not a JSON Web Key Set"},
 		"endless": {keys: func(w http.ResponseWriter, _ *http.Request) {
 			w.Write([]byte(`{"keys":[` + strings.Repeat(" ", 2<<20) + `]}`))
 		}, unreachable: "larger than 1 MiB"},
