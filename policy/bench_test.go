@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -177,6 +178,25 @@ func BenchmarkLoad(b *testing.B) {
 				b.ReportMetric(float64(used)/float64(rows), "B/row")
 			})
 		}
+	}
+}
+
+// BenchmarkMatrix measures what `policy matrix` does before it prints, Load included,
+// with the rows spread over upstreams and all on one.
+func BenchmarkMatrix(b *testing.B) {
+	spread := benchPolicy(10_000)
+	for _, c := range []struct{ name, text string }{
+		{"spread", spread},
+		{"one", regexp.MustCompile(`app-\d+, /`).ReplaceAllString(spread, "app, /")},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := load(b, c.text).Matrix(nil, nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 

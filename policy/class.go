@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,9 +32,10 @@ const maxPlaces = 1 << 18
 // label. Patterns must have passed target.CheckPattern for these quirks; one may stand
 // there twice.
 func classesOf(patterns []string, quirks target.Quirks) ([]class, error) {
-	w := walk{quirks: quirks, seen: map[string]bool{}, found: map[string]int{}, cuts: map[string][]cut{}}
-	w.root = newBranch(patterns)
-	w.visit(place{nodes: []*branch{w.root}, tails: w.root.tails})
+	w := walk{quirks: quirks, root: newBranch(patterns), seen: make(map[uint64]struct{}, 2*len(patterns)), cuts: map[string][]cut{}}
+	w.found.grow(2 * len(patterns))
+	w.classes = make([]class, 0, 2*len(patterns))
+	w.enter(place{nodes: []*branch{w.root}, tails: w.root.tails, tailsID: w.tails.number(w.root.tails)})
 	for len(w.queue) > 0 {
 		if len(w.seen) > maxPlaces {
 			return nil, fmt.Errorf("the patterns of %d rows cut the paths into more than %d classes", len(patterns), maxPlaces)
@@ -56,118 +56,92 @@ func classesOf(patterns []string, quirks target.Quirks) ([]class, error) {
 	return w.classes, nil
 }
 
-// branch is a node of the trie of patterns. Its children are pieces of patterns:
-// literals, * and globs.
-type branch struct {
-	id       int
-	pieces   []string // sorted
-	wild     []string // those of pieces that hold a *
-	children map[string]*branch
-	ends     []int // patterns that end here
-	tails    []int // patterns that go on with /**
-}
-
-func newBranch(patterns []string) *branch {
-	count := 0
-	root := &branch{children: map[string]*branch{}}
-	for i, pattern := range patterns {
-		at := root
-		for rest := pattern; ; {
-			if rest == "" {
-				at.ends = append(at.ends, i)
-				break
-			}
-			if rest == "/"+target.AnyRest {
-				at.tails = append(at.tails, i)
-				break
-			}
-			var piece string
-			piece, rest = target.CutSegment(rest)
-			child := at.children[piece]
-			if child == nil {
-				count++
-				child = &branch{id: count, children: map[string]*branch{}}
-				at.children[piece] = child
-				at.pieces = append(at.pieces, piece)
-			}
-			at = child
-		}
-	}
-	root.sort()
-	return root
-}
-
-func (b *branch) sort() {
-	slices.Sort(b.pieces)
-	for _, piece := range b.pieces {
-		if strings.Contains(piece, target.AnySegment) {
-			b.wild = append(b.wild, piece)
-		}
-		b.children[piece].sort()
-	}
-}
-
 // place is where a walk may be: at some nodes at once, with some patterns that
 // match whatever follows.
 type place struct {
-	nodes []*branch // by id
-	tails []int     // ascending
-	path  string    // a shortest one that leads here
-	label string    // the same, with stars
+	nodes   []*branch // by id
+	tails   []int     // ascending
+	tailsID uint32    // the same, as a number
+	path    string    // a shortest one that leads here
+	label   string    // the same, with stars
 }
 
 type walk struct {
 	quirks  target.Quirks // of the paths
 	root    *branch
-	seen    map[string]bool  // places, by their key
-	queue   []place          // seen and not left yet
-	found   map[string]int   // matching patterns, by their key → index into classes
-	cuts    map[string][]cut // pieces, joined → how they cut segments
+	seen    map[uint64]struct{} // places, by their key
+	queue   []place             // seen and not left yet
+	nodes   setNumbers          // sets of several nodes
+	tails   setNumbers          // sets of patterns that match whatever follows
+	found   setNumbers          // sets of patterns that match → index into classes
+	cuts    map[string][]cut    // pieces, joined → how they cut segments
 	classes []class
-	key     []byte
+
+	// Buffers, used again for each place.
+	next, also       []*branch
+	matched, numbers []int
+	pieces, words    []string
+	plain            []cut
 }
 
-func (w *walk) keyOf(nodes []*branch, patterns []int) string {
-	w.key = w.key[:0]
-	for _, n := range nodes {
-		w.key = binary.AppendUvarint(w.key, uint64(n.id)+1)
+// keyOf tells places apart. Most of them are one node, which needs no number but its own.
+func (w *walk) keyOf(nodes []*branch, tailsID uint32) uint64 {
+	const several = 1 << 31
+	var key uint32
+	switch len(nodes) {
+	case 0:
+	case 1:
+		key = uint32(nodes[0].id) + 1
+	default:
+		w.numbers = w.numbers[:0]
+		for _, n := range nodes {
+			w.numbers = append(w.numbers, n.id)
+		}
+		key = several | w.nodes.number(w.numbers)
 	}
-	w.key = append(w.key, 0)
-	for _, p := range patterns {
-		w.key = binary.AppendUvarint(w.key, uint64(p))
-	}
-	return string(w.key)
+	return uint64(key)<<32 | uint64(tailsID)
 }
 
-// visit notes the class of the paths that end here, and the place, if they are new.
-func (w *walk) visit(p place) {
-	if p.path != "" {
-		w.note(p)
-	}
-	if strings.HasSuffix(p.path, "/") && w.quirks&target.EmptySegments == 0 { // an empty segment is the last one
-		return
-	}
-	if key := w.keyOf(p.nodes, p.tails); !w.seen[key] {
-		w.seen[key] = true
+// enter puts a place into the queue if it is new.
+func (w *walk) enter(p place) {
+	if key := w.keyOf(p.nodes, p.tailsID); !w.isSeen(key) {
+		w.seen[key] = struct{}{}
+		p.nodes = slices.Clone(p.nodes)
 		w.queue = append(w.queue, p)
 	}
 }
 
-func (w *walk) note(p place) {
-	matching := slices.Clone(p.tails)
-	for _, n := range p.nodes {
-		matching = append(matching, n.ends...)
+func (w *walk) isSeen(key uint64) bool {
+	_, seen := w.seen[key]
+	return seen
+}
+
+// visit notes the class of the paths that go on from a place by a segment and end
+// there, and the place behind it, if they are new. Only then the path is spelled out.
+func (w *walk) visit(from place, c *cut, to place) {
+	w.matched = append(w.matched[:0], to.tails...)
+	for _, n := range to.nodes {
+		w.matched = append(w.matched, n.ends...)
 	}
-	if len(matching) == 0 {
+	slices.Sort(w.matched)
+	_, known := w.found.find(w.matched)
+	isClass := len(w.matched) > 0 && !known
+	ends := c.witness == "" && w.quirks&target.EmptySegments == 0 // an empty segment is the last one
+	if !isClass && (ends || w.isSeen(w.keyOf(to.nodes, to.tailsID))) {
 		return
 	}
-	slices.Sort(matching)
-	key := w.keyOf(nil, matching)
-	if _, known := w.found[key]; known || !isCanonical(p.path, w.quirks) {
-		return
+	to.path = from.path + "/" + c.witness
+	to.label = to.path
+	if from.label != from.path || c.label != c.witness {
+		to.label = from.label + "/" + c.label
 	}
-	w.found[key] = len(w.classes)
-	w.classes = append(w.classes, class{p.label, p.path, matching})
+	if isClass && isCanonical(to.path, w.quirks) {
+		w.found.number(w.matched)
+		w.classes = append(w.classes, class{to.label, to.path, slices.Clone(w.matched)})
+	}
+	if !ends {
+		w.enter(to)
+	}
 }
 
 // isCanonical keeps out what no request comes with, such as /.. for /.*.
@@ -178,72 +152,120 @@ func isCanonical(path string, quirks target.Quirks) bool {
 
 // leave goes on from a place by every kind of segment that is told apart there.
 func (w *walk) leave(p place) error {
-	var pieces []string
+	w.pieces = w.pieces[:0]
 	ends := 0
 	for _, n := range p.nodes {
-		pieces = append(pieces, n.pieces...)
+		w.pieces = append(w.pieces, n.pieces...)
 		ends += len(n.ends)
 	}
-	if len(pieces)+ends == 0 && p.path != "" { // all that follows is of the class that is noted
+	if len(w.pieces)+ends == 0 && p.path != "" { // all that follows is of the class that is noted
 		return nil
 	}
-	slices.Sort(pieces)
-	pieces = slices.Compact(pieces)
-	cuts, err := w.cut(pieces)
+	if len(w.pieces) == 0 && w.isDone(p) {
+		return nil
+	}
+	if len(p.nodes) > 1 {
+		slices.Sort(w.pieces)
+		w.pieces = slices.Compact(w.pieces)
+	}
+	cuts, err := w.cut(w.pieces)
 	if err != nil {
 		return err
 	}
-	for _, c := range cuts {
-		next := place{tails: p.tails, path: p.path + "/" + c.witness, label: p.label + "/" + c.label}
-		for _, n := range p.nodes {
-			for _, piece := range c.matching {
-				if child := n.children[piece]; child != nil {
-					next.nodes = append(next.nodes, child)
-				}
-			}
-		}
-		if len(next.nodes) == 0 && len(next.tails) == 0 {
-			continue
-		}
-		slices.SortFunc(next.nodes, func(a, b *branch) int { return a.id - b.id })
-		for _, n := range next.nodes {
-			if len(n.tails) > 0 {
-				next.tails = slices.Concat(next.tails, n.tails)
-				slices.Sort(next.tails)
-			}
-		}
-		w.visit(next)
+	for i := range cuts {
+		w.step(p, &cuts[i])
 	}
 	return nil
 }
 
-// cut remembers how globs cut segments: the same ones often meet again.
+// isDone reports whether the place behind one without further pieces is known, with
+// its class: only patterns that match whatever follows are left.
+func (w *walk) isDone(p place) bool {
+	_, noted := w.found.find(p.tails)
+	return len(p.tails) == 0 || noted && w.isSeen(w.keyOf(nil, p.tailsID))
+}
+
+// step goes on from a place by one kind of segment.
+func (w *walk) step(p place, c *cut) {
+	w.next = w.next[:0]
+	for _, n := range p.nodes {
+		for _, piece := range c.matching {
+			if child := n.child(piece); child != nil {
+				w.next = append(w.next, child)
+			}
+		}
+	}
+	to := place{nodes: w.next, tails: p.tails, tailsID: p.tailsID}
+	if len(to.nodes) == 0 && len(to.tails) == 0 {
+		return
+	}
+	if len(to.nodes) > 1 {
+		slices.SortFunc(to.nodes, func(a, b *branch) int { return a.id - b.id })
+	}
+	more := false
+	for _, n := range to.nodes {
+		if len(n.tails) > 0 {
+			to.tails, more = slices.Concat(to.tails, n.tails), true
+		}
+	}
+	if more {
+		slices.Sort(to.tails)
+		to.tailsID = w.tails.number(to.tails)
+	}
+	w.visit(p, c, to)
+}
+
+// cut remembers how globs cut segments: the same ones often meet again. What it gives
+// is good until it is called again.
 func (w *walk) cut(pieces []string) ([]cut, error) {
 	if !slices.ContainsFunc(pieces, isGlob) {
-		return cutSegments(pieces, w.quirks)
+		return w.plainCuts(pieces), nil
 	}
 	key := strings.Join(pieces, "/")
 	if cuts, known := w.cuts[key]; known {
 		return cuts, nil
 	}
-	cuts, err := cutSegments(pieces, w.quirks)
+	cuts, err := cutSegments(slices.Clone(pieces), w.quirks)
 	w.cuts[key] = cuts
 	return cuts, err
+}
+
+// plainCuts is cutSegments for literals and *.
+func (w *walk) plainCuts(pieces []string) []cut {
+	w.words = append(w.words[:0], "")
+	for _, piece := range pieces {
+		if piece != target.AnySegment && piece != "" {
+			w.words = append(w.words, piece, target.AnySegment)
+		}
+	}
+	w.words = append(w.words, target.AnySegment)
+	w.plain = append(w.plain[:0], cut{matching: w.words[:1]})
+	for i := 1; i+1 < len(w.words); i += 2 {
+		w.plain = append(w.plain, cut{w.words[i], w.words[i], w.words[i : i+2]})
+	}
+	others := w.words[len(w.words)-1:]
+	w.plain = append(w.plain, cut{fresh(pieces), target.AnySegment, others})
+	return w.plain
 }
 
 // name gives each class the pattern whose plainest paths are in it: what /** means
 // beside /a/** is every other path.
 func (w *walk) name(patterns []string) {
 	named := make([]bool, len(w.classes))
-	depth := w.root.depth()
+	unnamed := len(w.classes)
+	strangers := strings.Repeat("/"+strange, w.root.depth()+1)
 	for _, pattern := range patterns {
-		i, found := w.found[w.keyOf(nil, w.matching(plainest(pattern, depth)))]
+		i, found := w.found.find(w.matching(plainest(pattern, strangers)))
 		if found && !named[i] {
 			named[i] = true
+			unnamed--
 			w.classes[i].label = pattern
 		}
 	}
-	called := map[string]bool{}
+	if unnamed == 0 {
+		return
+	}
+	called := make(map[string]bool, len(w.classes))
 	for i, isNamed := range named {
 		if isNamed {
 			called[w.classes[i].label] = true
@@ -252,59 +274,54 @@ func (w *walk) name(patterns []string) {
 	for i := range w.classes {
 		if c := &w.classes[i]; !named[i] && called[c.label] {
 			c.label = c.witness // a class may be hard to tell; a path of it is not
-		} else {
+		} else if !named[i] {
 			called[c.label] = true
 		}
 	}
 }
 
+const strange = "%07" // in no pattern: target refuses control characters
+
 // plainest gives the path of a pattern that as few others as possible match.
-func plainest(pattern string, depth int) string {
-	const strange = "%07" // in no pattern: target refuses control characters
+func plainest(pattern, strangers string) string {
 	rest, open := strings.CutSuffix(pattern, "/"+target.AnyRest)
 	path := strings.ReplaceAll(rest, target.AnySegment, strange)
 	if open {
-		path += strings.Repeat("/"+strange, depth+1)
+		path += strangers
 	}
 	return path
 }
 
-// depth is the length of the longest pattern below.
-func (b *branch) depth() int {
-	deepest := 0
-	for _, child := range b.children {
-		deepest = max(deepest, 1+child.depth())
-	}
-	return deepest
-}
-
-// matching walks one path through the trie.
+// matching walks one path through the trie. What it gives is good until it is called
+// again.
 func (w *walk) matching(path string) []int {
-	nodes := []*branch{w.root}
-	matching := slices.Clone(w.root.tails)
-	for path != "" {
+	nodes, next := append(w.next[:0], w.root), w.also
+	matching := append(w.matched[:0], w.root.tails...)
+	for path != "" && len(nodes) > 0 {
 		var segment string
 		segment, path = target.CutSegment(path)
-		var next []*branch
+		isLiteral := !strings.Contains(segment, target.AnySegment)
+		next = next[:0]
 		for _, n := range nodes {
-			if literal := n.children[segment]; literal != nil && !strings.Contains(segment, target.AnySegment) {
+			if literal := n.child(segment); literal != nil && isLiteral {
 				next = append(next, literal)
 			}
 			for _, piece := range n.wild {
 				if target.MatchSegment(segment, piece) {
-					next = append(next, n.children[piece])
+					next = append(next, n.child(piece))
 				}
 			}
 		}
 		for _, n := range next {
 			matching = append(matching, n.tails...)
 		}
-		nodes = next
+		nodes, next = next, nodes
 	}
 	for _, n := range nodes {
 		matching = append(matching, n.ends...)
 	}
 	slices.Sort(matching)
+	w.next, w.also, w.matched = nodes, next, matching
 	return matching
 }
 

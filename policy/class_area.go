@@ -18,47 +18,100 @@ type area struct {
 // areasOf cuts an upstream into areas by the rows that concern it, of one policy
 // or of several side by side. What is in no area, no row speaks of.
 func areasOf(quirks target.Quirks, rows ...[]*Row) ([]area, error) {
-	var patterns []string
-	number := map[string]int{}           // pattern → index
-	rowsOf := make([][][]int, len(rows)) // for each policy: pattern → its rows, as indices
+	total := 0
 	for _, list := range rows {
-		for _, row := range list {
-			if _, known := number[row.Path]; !known {
-				number[row.Path] = len(patterns)
+		total += len(list)
+	}
+	patterns := make([]string, 0, total)
+	number := make(map[string]int, total) // pattern → index
+	numbers := make([][]int, len(rows))   // for each policy: row → its pattern
+	for i, list := range rows {
+		numbers[i] = make([]int, len(list))
+		for n, row := range list {
+			at, known := number[row.Path]
+			if !known {
+				at = len(patterns)
+				number[row.Path] = at
 				patterns = append(patterns, row.Path)
 			}
-		}
-	}
-	for i, list := range rows {
-		rowsOf[i] = make([][]int, len(patterns))
-		for n, row := range list {
-			at := number[row.Path]
-			rowsOf[i][at] = append(rowsOf[i][at], n)
+			numbers[i][n] = at
 		}
 	}
 	classes, err := classesOf(patterns, quirks)
 	if err != nil {
 		return nil, err
 	}
+	rowsOf := make([]grouped, len(rows))
+	for i := range rows {
+		rowsOf[i] = groupBy(numbers[i], len(patterns))
+	}
 	areas := make([]area, len(classes))
+	methods := methodSets{}
+	var order []int
+	var all []*Row
 	for c, class := range classes {
 		a := area{class: class, rows: make([][]*Row, len(rows))}
-		var all []*Row
+		all = all[:0]
 		for i, list := range rows {
-			var order []int
+			order = order[:0]
 			for _, pattern := range class.matching {
-				order = append(order, rowsOf[i][pattern]...)
+				order = append(order, rowsOf[i].of(pattern)...)
 			}
 			slices.Sort(order)
-			for _, n := range order {
-				a.rows[i] = append(a.rows[i], list[n])
+			a.rows[i] = make([]*Row, len(order))
+			for at, n := range order {
+				a.rows[i][at] = list[n]
 			}
 			all = append(all, a.rows[i]...)
 		}
-		a.methods = methodClasses(all)
+		a.methods = methods.of(all)
 		areas[c] = a
 	}
 	return areas, nil
+}
+
+// grouped is numbers from 0 on, by the group that each is in.
+type grouped struct {
+	begin   []int // group → where its numbers begin; one more than there are groups
+	members []int // of all groups, one after the other, each ascending
+}
+
+func groupBy(groups []int, count int) grouped {
+	g := grouped{make([]int, count+2), make([]int, len(groups))}
+	for _, group := range groups {
+		g.begin[group+2]++
+	}
+	for group := range count {
+		g.begin[group+2] += g.begin[group+1]
+	}
+	for n, group := range groups {
+		g.members[g.begin[group+1]] = n
+		g.begin[group+1]++
+	}
+	return g
+}
+
+func (g grouped) of(group int) []int { return g.members[g.begin[group]:g.begin[group+1]] }
+
+// methodSets remembers methodClasses by what stands in the rows: a policy has many
+// areas, and few ways to write methods.
+type methodSets map[string][]string
+
+func (m methodSets) of(rows []*Row) []string {
+	var few [8]string
+	written := few[:0]
+	for _, row := range rows {
+		if !slices.Contains(written, row.Methods) {
+			written = append(written, row.Methods)
+		}
+	}
+	key := strings.Join(written, methodSeparator)
+	methods, known := m[key]
+	if !known {
+		methods = methodClasses(rows)
+		m[key] = methods
+	}
+	return methods
 }
 
 // rowsFor gives those rows of a policy that cover a method, one of the area's. The

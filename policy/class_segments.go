@@ -25,7 +25,8 @@ func isGlob(piece string) bool {
 }
 
 // cutSegments gives every kind of segment: each literal, the empty segment, and
-// the others by the globs that match them.
+// the others by the globs that match them. One of the pieces is a glob; for literals
+// and * alone see walk.plainCuts.
 func cutSegments(pieces []string, quirks target.Quirks) ([]cut, error) {
 	literals := map[string]bool{}
 	var globs []string // and *
@@ -51,22 +52,20 @@ func cutSegments(pieces []string, quirks target.Quirks) ([]cut, error) {
 			cuts = append(cuts, cut{piece, piece, matching(piece)})
 		}
 	}
-	if !slices.ContainsFunc(globs, isGlob) {
-		return append(cuts, cut{fresh(literals), target.AnySegment, globs}), nil
-	}
 	others, err := overlapsOf(globs, literals, quirks)
 	return append(cuts, others...), err
 }
 
-// fresh gives a plain segment that is none of the literals.
-func fresh(literals map[string]bool) string {
+// fresh gives a plain segment that is none of some pieces, which are sorted.
+func fresh(pieces []string) string {
 	for _, word := range plainWords {
-		if !literals[word] {
+		if _, taken := slices.BinarySearch(pieces, word); !taken {
 			return word
 		}
 	}
 	for i := 1; ; i++ {
-		if word := "x" + strconv.Itoa(i); !literals[word] {
+		word := "x" + strconv.Itoa(i)
+		if _, taken := slices.BinarySearch(pieces, word); !taken {
 			return word
 		}
 	}

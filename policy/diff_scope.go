@@ -76,10 +76,10 @@ func (b *branch) overlaps(pattern string) bool {
 	pieces := b.wild
 	if strings.Contains(piece, target.AnySegment) {
 		pieces = b.pieces
-	} else if child := b.children[piece]; child != nil && child.overlaps(rest) {
+	} else if child := b.child(piece); child != nil && child.overlaps(rest) {
 		return true
 	}
 	return slices.ContainsFunc(pieces, func(other string) bool {
-		return overlapsSegment(piece, other) && b.children[other].overlaps(rest)
+		return overlapsSegment(piece, other) && b.child(other).overlaps(rest)
 	})
 }

@@ -84,6 +84,10 @@ type survey struct {
 	*census
 	parts []part
 	mixed map[int]bool // kinds that are refused what one of their roles alone may do
+
+	// Buffers of cellsOf.
+	all   []told
+	cells []Cell
 }
 
 type part struct {
@@ -158,7 +162,7 @@ func (v *survey) table(p part, subjects []string) Table {
 		if i > 0 && p.spots[i-1].area != at.area {
 			first = len(t.Lines)
 		}
-		cells := at.cells(columns, subjects)
+		cells := v.cellsOf(at, columns, subjects)
 		methods := Methods{[]string{at.method}, at.area.methods}
 		same := slices.IndexFunc(t.Lines[first:], func(l Line) bool { return slices.Equal(l.Cells, cells) })
 		switch {
@@ -167,27 +171,32 @@ func (v *survey) table(p part, subjects []string) Table {
 			line := &t.Lines[first+same]
 			line.Methods = line.Methods.And(methods)
 		default:
-			t.Lines = append(t.Lines, Line{at.area.label, at.area.witness, methods, cells})
+			t.Lines = append(t.Lines, Line{at.area.label, at.area.witness, methods, slices.Clone(cells)})
 		}
 	}
 	return t
 }
 
-func (at spot) cells(columns [][]int, subjects []string) []Cell {
-	type told struct {
-		column int
-		row    *Row
-	}
-	var all []told
+// cellsOf gives the cells of a spot, good until it is called again. columns says which
+// subjects are of a kind.
+func (v *survey) cellsOf(at spot, columns [][]int, subjects []string) []Cell {
+	all := v.all[:0]
 	for _, r := range at.of {
 		for _, c := range columns[r.kind] {
 			all = append(all, told{c, r.row()})
 		}
 	}
 	slices.SortFunc(all, func(a, b told) int { return cmp.Compare(a.column, b.column) })
-	cells := make([]Cell, 0, len(all))
+	cells := v.cells[:0]
 	for _, t := range all {
 		cells = append(cells, Cell{subjects[t.column], Decision{Effect: t.row.Effect, Rule: t.row}})
 	}
+	v.all, v.cells = all, cells
 	return cells
+}
+
+// told is what a row says to a column.
+type told struct {
+	column int
+	row    *Row
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"unicode"
@@ -73,7 +74,7 @@ type parser struct {
 	rows      []*Row
 	grants    []grant
 
-	first    map[string]fault.Position // row → where it stood first
+	first    map[rowKey]fault.Position // row → where it stood first
 	ruled    subjects                  // subjects of p rows, of faulty ones too
 	orFormat string                    // ends the advice for what Format mends; empty for files that are not policies
 	garbled  bool                      // some row could not be read: names may be missing
@@ -83,7 +84,7 @@ type parser struct {
 }
 
 func newParser(upstreams []string) *parser {
-	p := &parser{upstreams: upstreams, first: map[string]fault.Position{}, ruled: subjects{}}
+	p := &parser{upstreams: upstreams, first: map[rowKey]fault.Position{}, ruled: subjects{}}
 	p.buffer = bufio.NewReader(strings.NewReader(""))
 	p.csv = csv.NewReader(p.buffer)
 	p.csv.FieldsPerRecord = -1
@@ -111,10 +112,12 @@ func (p *parser) read(src Source) {
 		return
 	}
 	rows, windows := 0, false
+	p.makeRoom(data)
+	rest := string(data) // fields are parts of it
 	for more := true; more; at.Line++ {
-		var line []byte
-		line, data, more = bytes.Cut(data, []byte("\n"))
-		text, isWindows := strings.CutSuffix(string(line), "\r")
+		var line string
+		line, rest, more = strings.Cut(rest, "\n")
+		text, isWindows := strings.CutSuffix(line, "\r")
 		at.Column = 1 + skipped
 		if isWindows && !windows { // said once: it will be so on every line
 			windows = true
@@ -128,6 +131,16 @@ func (p *parser) read(src Source) {
 	if rows == 0 {
 		p.faults.Add(fault.Position{File: src.Name}, "the policy has no rows", "add p and g rows; an empty file is most often a failed write")
 	}
+}
+
+// makeRoom spares large policies the growing of lists and maps.
+func (p *parser) makeRoom(data []byte) {
+	const shortest, most = 24, 1 << 14
+	rows := min(bytes.Count(data, []byte("\n")), len(data)/shortest, most)
+	if len(p.first) == 0 {
+		p.first = make(map[rowKey]fault.Position, rows)
+	}
+	p.rows = slices.Grow(p.rows, rows)
 }
 
 // line reads one line and reports whether it was meant as a row.
@@ -155,6 +168,9 @@ func (p *parser) cells(at fault.Position, text string) (fields []field, isRow bo
 	}
 	if !isRow {
 		return nil, false
+	}
+	if !strings.Contains(text, `"`) {
+		return p.plainFields(at, text), true
 	}
 	p.buffer.Reset(strings.NewReader(text))
 	record, err := p.csv.Read()

@@ -33,6 +33,24 @@ func (p *parser) fields(start fault.Position, line string, record []string) []fi
 	return fields
 }
 
+// plainFields is fields for a line without quotes, which needs no CSV reader.
+func (p *parser) plainFields(start fault.Position, line string) []field {
+	fields := make([]field, 0, strings.Count(line, ",")+1)
+	column := 0
+	for rest, more := line, true; more; {
+		var text string
+		text, rest, more = strings.Cut(rest, ",")
+		bare := strings.TrimLeft(text, blanks)
+		f := field{bare, false, shift(start, column+len(text)-len(bare))}
+		if !p.tidy(&f) {
+			return nil
+		}
+		fields = append(fields, f)
+		column += len(text) + 1
+	}
+	return fields
+}
+
 // tidy refuses what no field without quotes may hold, and reports whether the
 // rest of its row can be read.
 func (p *parser) tidy(f *field) bool {
@@ -102,7 +120,7 @@ func (p *parser) rule(fields []field) {
 		return
 	}
 	row := &Row{fields[1].text, fields[2].text, fields[3].text, fields[4].text, effect, fields[0].at}
-	if p.isNew(row.String(), row.at) {
+	if p.isNew(rowKey{row.Subject, row.Upstream, row.Path, row.Methods, row.Effect}, row.at) {
 		p.rows = append(p.rows, row)
 	}
 }
@@ -123,7 +141,7 @@ func (p *parser) grant(fields []field) {
 		return
 	}
 	g := grant{foldSubject(fields[1].text), fields[2].text, fields[1].at, fields[2].at}
-	if p.isNew(csvLine(grantKind, g.member, g.role), fields[0].at) {
+	if p.isNew(rowKey{subject: g.member, upstream: g.role}, fields[0].at) {
 		p.grants = append(p.grants, g)
 	}
 }
@@ -185,9 +203,16 @@ func parseEffect(word string) (effect Effect, what, mend string) {
 	return Deny, "effect " + quote(word) + " is not known", mend
 }
 
+// rowKey is all that a row says. That of a g row has no path: member and role take the
+// first two places.
+type rowKey struct {
+	subject, upstream, path, methods string
+	effect                           Effect
+}
+
 // isNew reports whether a row stands here for the first time. A second one is a
 // slip of the hand, and whoever deletes one of the two expects a change.
-func (p *parser) isNew(row string, at fault.Position) bool {
+func (p *parser) isNew(row rowKey, at fault.Position) bool {
 	if first, seen := p.first[row]; seen {
 		p.faults.Add(at, "the row stands already at "+lineOf(first), "delete one of the two")
 		return false
