@@ -41,6 +41,7 @@ func TestACaseFailsWhenThePolicyAnswersOtherwise(t *testing.T) {
 		"system:authenticated, GET, docs:/, allow": "",
 		"role:viewer, GET, docs:/, deny":           "", // a role alone is not signed in
 		"user:a@b, GET, docs:/, allow":             "",
+		"user:*@b, GET, docs:/, allow":             "",
 		"system:anonymous, GET, docs:/, deny":      "",
 
 		// A role that nobody has proves nothing by being denied.

@@ -152,14 +152,16 @@ p, o:*, u, /, GET, allow
 p, user:Me@x, u, /, GET, allow
 g, q:*, role:a
 g, o:new, role:a
-g, user:you@x, role:a`)
+g, user:you@x, role:a
+g, user:*@X, role:a
+g, user:*@y, role:a`)
 	r := s.NewReplay()
 	who := inGroups("p", "o:seen")
 	who.Email = "ME@x"
 	r.Add(observed(t, who, "allow GET u:/"))
 	r.Add(observed(t, inRoles("p", "role:a"), "allow GET u:/"))
 	report := replayed(t, r)
-	if want := []string{"o:new", "q:*", "user:you@x"}; !slices.Equal(report.UnseenSubjects, want) {
+	if want := []string{"o:new", "q:*", "user:*@y", "user:you@x"}; !slices.Equal(report.UnseenSubjects, want) {
 		t.Errorf("unseen are %q, want %q", report.UnseenSubjects, want)
 	}
 	if report.ByRoles != 1 {

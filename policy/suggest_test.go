@@ -153,6 +153,7 @@ func TestASuggestionNamesTheSubjectsThatFewestGainBy(t *testing.T) {
 			"+ o:dev u:/x GET 1/1; + system:authenticated u:/y GET 1/1",
 		},
 		{"a person whom a policy named", "user:me@x allow GET u:/x", "+ user:me@x u:/x GET 1/1"},
+		{"a domain that a policy named", "user:*@x allow GET u:/x", "+ user:*@x u:/x GET 1/1"},
 		{
 			"a * reaches nothing that was refused to them, unless it was allowed, too",
 			"o:a allow GET u:/a/1; o:a allow GET u:/a/2; o:a allow GET u:/a/3; o:a+o:c deny GET u:/a/9; o:b allow GET u:/a/1; o:b allow GET u:/a/2; o:b allow GET u:/a/3; o:b deny GET u:/a/3; o:b deny PUT u:/a/4",
@@ -306,6 +307,10 @@ func TestASuggestionIsComparedWithThePresentPolicy(t *testing.T) {
 			"o:dev allow GET u:/a/1; o:dev allow GET u:/a/2; o:dev allow GET u:/a/3; o:dev deny GET u:/a/4", "+ o:dev u:/a/* GET 3/3; - policy.csv:1 wide",
 		},
 		{"what it does not allow now is added", "p, o:dev, u, /a, GET, allow", "o:dev allow GET u:/a; o:dev allow GET u:/b", "= o:dev u:/a GET 1/1; + o:dev u:/b GET 1/1"},
+		{
+			"a row of a mail domain that is used stays", "p, user:*@x, u, /a, GET, allow\np, user:*@y, u, /b, GET, allow",
+			"user:me@x allow GET u:/a; user:you@x allow GET u:/a", "= user:*@x u:/a GET 2/1; - policy.csv:2 unused",
+		},
 		{
 			"somebody goes incognito where anybody may", "p, system:anonymous, u, /a, GET, allow\np, o:dev, u, /b, GET, allow", "o:dev allow GET u:/a",
 			"= system:anonymous u:/a GET 1/1; - policy.csv:2 unused",

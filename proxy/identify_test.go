@@ -2,8 +2,11 @@ package proxy_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/example-org/authgate/proxy"
 )
 
 func TestRequestsWithoutASessionNeedNoOrigin(t *testing.T) {
@@ -19,6 +22,26 @@ func TestOnlyAVerifiedAddressNamesAPerson(t *testing.T) {
 	const mine = "https://argo-workflows.example.com/mine"
 	expect(t, "verified", g.do("GET", mine, g.as("bob")), http.StatusOK)
 	expect(t, "only claimed", g.do("GET", mine, g.as("carol")), http.StatusForbidden)
+}
+
+func TestOnlyAVerifiedAddressIsOfADomain(t *testing.T) {
+	t.Parallel()
+	g := newGateTo(t, upstreamSaying(t), func(o *proxy.Options) {
+		o.Policy = load(t, rules+"p, user:*@example.com, workflows, /domain, GET, allow\n")
+	})
+	const domain = "https://argo-workflows.example.com/domain"
+	expect(t, "verified", g.do("GET", domain, g.as("bob")), http.StatusOK)
+	expect(t, "only claimed", g.do("GET", domain, g.as("carol")), http.StatusForbidden)
+	all := g.records()
+	var groups []string
+	for _, r := range all {
+		if r.Email == "bob@example.com" && r.Path == "/domain" {
+			groups = r.Groups
+		}
+	}
+	if !slices.Contains(groups, "user:*@example.com") {
+		t.Errorf("the audit log tells of the groups %q", groups)
+	}
 }
 
 func TestUserinfoTellsWhatIsKnown(t *testing.T) {
