@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/example-org/authgate/redact"
 )
@@ -111,15 +112,18 @@ type Token struct {
 // tell were not to be had. Nobody may write to the principal's groups.
 func (b *Bearers) Verify(ctx context.Context, raw string) (Token, error) {
 	if len(raw) > maxBearer {
-		return Token{}, refused("it is larger than %d bytes", maxBearer)
+		refusal := refused("it is larger than %d bytes", maxBearer)
+		refusal.Known = b.knows(raw)
+		return Token{}, refusal
 	}
 	client := b.own.credentials.Load()
 	if t := b.verified.find(raw); t != nil && t.client == client && t.holds(b.own.cfg.Now()) {
 		return t.token, nil
 	}
 	iss, err := claimedIssuer(raw)
-	if err != nil {
-		return Token{}, err
+	if refusal, ok := errors.AsType[*TokenRefusedError](err); ok {
+		refusal.Known = b.knows(raw)
+		return Token{}, refusal
 	}
 	i := b.issuers[iss]
 	if i == nil {
@@ -136,6 +140,19 @@ func (b *Bearers) Verify(ctx context.Context, raw string) (Token, error) {
 	t.client = client
 	b.verified.remember(t, b.own.cfg.Now())
 	return t.token, nil
+}
+
+// knows reports whether a token that cannot be verified names an issuer whose tokens
+// are accepted. It reads more leniently than Verify, as an upstream may: padding and
+// blanks in a JWT hide nothing.
+func (b *Bearers) knows(raw string) bool {
+	iss, err := claimedIssuer(strings.Map(func(r rune) rune {
+		if r == '=' || unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, raw))
+	return err == nil && b.issuers[iss] != nil
 }
 
 // claimedIssuer reads, unverified, whose keys a token has to be held to.

@@ -167,3 +167,47 @@ func TestAGrantSaysWhichOfItsTokensDoNotTellThemselves(t *testing.T) {
 		}
 	}
 }
+
+// Whoever passes foreign tokens on asks for Known first.
+func TestEveryRefusalOfATokenOfAnIssuerHereSaysThatItIsKnown(t *testing.T) {
+	t.Parallel()
+	dex, stranger := serve(t), serve(t)
+	rp := party(t, config(dex.url))
+	b := running(t, identity.NewBearers(rp, nil, discard))
+	login := granted(t, dex, rp).IDToken
+	head, rest, _ := strings.Cut(login, ".")
+	payload, signature, _ := strings.Cut(rest, ".")
+	many := make([]string, 800)
+	for i := range many {
+		many[i] = "example-org:some-team"
+	}
+	for name, raw := range map[string]string{
+		"of a login":             login,
+		"that has expired":       dex.jwt(tokenClaims(map[string]any{"exp": 1})...),
+		"of another audience":    dex.jwt(tokenClaims(map[string]any{"aud": "x"})...),
+		"larger than is read":    dex.jwt(tokenClaims(map[string]any{"groups": many, "nonce": "authgate-login.x"})...),
+		"with another signature": head + "." + payload + ".AAAA",
+		"without a signature":    head + "." + payload + ".",
+		"padded":                 head + "." + payload + "==." + signature,
+		"with a blank in it":     head + "." + payload[:9] + " " + payload[9:] + "." + signature,
+		"an event":               dex.jwt(tokenClaims(map[string]any{"events": map[string]any{}})...),
+	} {
+		_, err := b.Verify(t.Context(), raw)
+		var refused *identity.TokenRefusedError
+		if !errors.As(err, &refused) || !refused.Known {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, raw := range map[string]string{
+		"of a stranger":             stranger.jwt(tokenClaims(nil)...),
+		"a large one of a stranger": stranger.jwt(tokenClaims(map[string]any{"groups": many})...),
+		"no JWT":                    "glsa_xyz",
+		"no JWT, and long":          strings.Repeat("glsa", 4096),
+	} {
+		_, err := b.Verify(t.Context(), raw)
+		var refused *identity.TokenRefusedError
+		if !errors.As(err, &refused) || refused.Known {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -45,11 +45,13 @@ func (x *exchange) credential() credential {
 
 // bearerOf reads RFC 6750, 2.1; the scheme is compared without case (RFC 9110, 11.1).
 func bearerOf(value string) string {
-	scheme, token, _ := strings.Cut(value, " ")
-	if !strings.EqualFold(scheme, "Bearer") {
+	const blank = " \t" // a tab is no separator here, and may be one to an upstream
+	value = strings.Trim(value, blank)
+	end := strings.IndexAny(value, blank)
+	if end < 0 || !strings.EqualFold(value[:end], "Bearer") {
 		return ""
 	}
-	return strings.Trim(token, " ")
+	return strings.Trim(value[end:], blank)
 }
 
 // Why a credential is not accepted: audit reasons, and the member reason of a problem.
@@ -90,8 +92,11 @@ func (x *exchange) bringsForUpstream() bool {
 	if x.credentialErr == nil || x.route == nil || !x.route.config.PassAuthorization || x.brought.header != "Authorization" {
 		return false
 	}
+	if len(x.r.Header["Authorization"]) > 1 { // only the first was looked at
+		return false
+	}
 	if refused, ok := errors.AsType[*identity.TokenRefusedError](x.credentialErr); ok {
-		return !refused.Known
+		return !refused.Known && !refused.OfLogin
 	}
 	return errors.Is(x.credentialErr, errNotBearer)
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/target"
 )
 
@@ -21,6 +22,10 @@ func (p *Proxy) identify(x *exchange) bool {
 	s, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.secure())
 	if err != nil {
 		x.sessionErr = err
+		return true
+	}
+	if t := x.brought.bearer; t != "" && (t == s.IDToken || t == s.Access) {
+		x.credentialErr = session.ErrLoginToken // opaque, so that nothing else tells it from the upstream's own
 		return true
 	}
 	x.session, x.standing = s, x.state.standingOf(s)

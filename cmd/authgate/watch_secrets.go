@@ -2,10 +2,8 @@ package main
 
 import (
 	"crypto/x509"
-	"errors"
 	"os"
 	"strings"
-	"unicode"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -91,15 +89,9 @@ type value struct {
 	first string // that was loaded
 }
 
-// secretValue reads as the start did, and refuses what no secret holds.
+// secretValue reads, and judges, as the start did.
 func secretValue(s config.Secret, first string) value {
-	return value{s.File(), func() (string, error) {
-		text, err := s.Reveal()
-		if err == nil && strings.ContainsFunc(text, unicode.IsControl) {
-			err = errors.New(s.Source() + " holds a control character, such as a line end, inside of the value")
-		}
-		return text, err
-	}, first}
+	return value{s.File(), s.Reveal, first}
 }
 
 func fileValue(file string, first []byte) value {
