@@ -108,7 +108,7 @@ func (rp *RelyingParty) Refresh(ctx context.Context, g Grant) (Grant, error) {
 	}
 	var next Grant
 	if err == nil {
-		next, err = rp.grant(c, tokens)
+		next, err = rp.grant(ctx, c, tokens)
 	}
 	if err != nil {
 		return Grant{}, unverified(err, g, tokens.RefreshToken)
@@ -199,7 +199,7 @@ func (c claims) origin() (Origin, error) {
 }
 
 // grant reads what an answer of the token endpoint gives.
-func (rp *RelyingParty) grant(c claims, tokens *oauth2.Token) (Grant, error) {
+func (rp *RelyingParty) grant(ctx context.Context, c claims, tokens *oauth2.Token) (Grant, error) {
 	who, err := rp.principal(c)
 	if err != nil {
 		return Grant{}, err
@@ -216,6 +216,7 @@ func (rp *RelyingParty) grant(c claims, tokens *oauth2.Token) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
+	rp.tellGroups(ctx, c, who)
 	raw, _ := tokens.Extra("id_token").(string)
 	return Grant{
 		Principal: who, Refresh: tokens.RefreshToken, IDToken: raw, Access: tokens.AccessToken,

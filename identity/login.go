@@ -104,7 +104,7 @@ func (rp *RelyingParty) Finish(ctx context.Context, l Login, callback url.Values
 	if err := rp.check(c, l.Nonce); err != nil {
 		return Grant{}, err
 	}
-	return rp.grant(c, tokens)
+	return rp.grant(ctx, c, tokens)
 }
 
 // readCallback finds the code, if the answer is one to this login and a yes.

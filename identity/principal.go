@@ -34,6 +34,9 @@ type Principal struct {
 	// with a prefix that the policy keeps for itself.
 	Groups []string `json:"groups,omitempty"`
 
+	// GroupsOverage says that the issuer left the groups out because there are too many.
+	GroupsOverage bool `json:"over,omitempty"`
+
 	Expiry time.Time `json:"exp"` // of the ID token
 
 	// Unvouched says that the issuer gives tokens to anybody, as far as is known
@@ -79,11 +82,13 @@ func (rp *RelyingParty) principal(c claims) (Principal, error) {
 	}
 	p.EmailVerified = p.Email != "" && c.isTrue("email_verified")
 
-	groups, err := c.texts(rp.cfg.GroupsClaim)
+	in, at := c.groups(rp.cfg.GroupsClaim)
+	groups, err := in.texts(at)
 	if err != nil {
 		return Principal{}, err
 	}
 	p.Groups = rp.admit(groups)
+	p.GroupsOverage = len(groups) == 0 && c.groupsElsewhere(rp.cfg.GroupsClaim)
 	return p, nil
 }
 

@@ -31,11 +31,11 @@ type Config struct {
 	RootCAs        *x509.CertPool    // nil: the system's
 	Scopes         []string          // openid is asked for in any case
 	AuthParams     map[string]string // further parameters of the authorization request
-	GroupsClaim    string            // a top-level claim by its exact name; empty: nobody has groups
+	GroupsClaim    string            // a claim by its exact name, else a path with dots; empty: no user has groups
 	ClockSkew      time.Duration
 
 	Now          func() time.Time    // nil: time.Now
-	GroupDropped func(reason string) // nil, or safe for concurrent use: a group was dropped, "reserved" or "malformed"
+	GroupDropped func(reason string) // nil, or safe for concurrent use: a group was dropped ("reserved", "malformed"), or all of a login ("no_claim", "overage")
 	KeySkipped   func(reason string) // likewise: a key that an issuer publishes cannot be used
 }
 
@@ -59,6 +59,8 @@ type RelyingParty struct {
 	logouts    logouts
 	discovered chan struct{} // closed with the first provider
 	once       sync.Once
+
+	saidNoClaim, saidOverage sync.Once
 }
 
 // view is what Run last learned about the issuer. It is replaced whole, by Run

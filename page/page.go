@@ -64,6 +64,7 @@ type Problem struct {
 type Denied struct {
 	Who      string   // e-mail, or name, or subject
 	Groups   []string // as the issuer sent them
+	Overage  bool     // it sent none because there are too many
 	Admitted []string // groups that would be let in, the first of them
 	More     int      // how many others would
 	Rule     string   // file:line of the row that denied; empty where no row allows

@@ -170,7 +170,7 @@ func (p *Proxy) deniedPage(x *exchange) ([]byte, error) {
 	who := x.session.Principal
 	admitted, more := x.admitted()
 	return p.pages.Denied(page.Denied{
-		Who: displayName(who), Groups: who.Groups, Admitted: admitted, More: more, Rule: x.rule(),
+		Who: displayName(who), Groups: who.Groups, Overage: who.GroupsOverage, Admitted: admitted, More: more, Rule: x.rule(),
 		Upstream: x.route.name, Method: x.r.Method, Path: x.path.String(),
 		ID: x.id, SignOut: p.signOutURL(p.backTo(x)), Another: p.anotherURL(p.backTo(x)),
 	})
@@ -233,8 +233,9 @@ type problem struct {
 	Login    string   `json:"login,omitempty"`  // where a browser signs in
 	User     string   `json:"user,omitempty"`
 	Groups   []string `json:"groups,omitempty"`
-	Admitted []string `json:"admitted,omitempty"`      // groups that would be let in: the first ten
-	More     int      `json:"admitted_more,omitempty"` // how many others would
+	Overage  bool     `json:"groups_overage,omitempty"` // the issuer left the groups out: there are too many
+	Admitted []string `json:"admitted,omitempty"`       // groups that would be let in: the first ten
+	More     int      `json:"admitted_more,omitempty"`  // how many others would
 	Rule     string   `json:"rule,omitempty"`
 
 	// As grpc-gateway v1 writes errors (runtime/errors.go, errorBody): the UIs of Argo
@@ -259,6 +260,7 @@ func (p *Proxy) writeProblem(x *exchange) {
 		body.Reason = f.Code
 	case codeDenied:
 		body.User, body.Groups = displayName(x.session.Principal), x.session.Principal.Groups
+		body.Overage = x.session.Principal.GroupsOverage
 		body.Admitted, body.More = x.admitted()
 		body.Rule = x.rule()
 	case codeLogoutRefused, codeLogoutFailed:

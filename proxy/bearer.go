@@ -92,9 +92,6 @@ func (x *exchange) bringsForUpstream() bool {
 	if x.credentialErr == nil || x.route == nil || !x.route.config.PassAuthorization || x.brought.header != "Authorization" {
 		return false
 	}
-	if len(x.r.Header["Authorization"]) > 1 { // only the first was looked at
-		return false
-	}
 	if refused, ok := errors.AsType[*identity.TokenRefusedError](x.credentialErr); ok {
 		return !refused.Known && !refused.OfLogin
 	}

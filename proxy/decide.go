@@ -20,7 +20,11 @@ func (p *Proxy) decide(x *exchange) bool {
 		return true
 	case x.signedIn():
 		x.outcome = audit.Deny
-		return x.refuse(http.StatusForbidden, codeDenied, "No rule of the policy lets you do this.", nil)
+		detail := "No rule of the policy lets you do this."
+		if x.session.Principal.GroupsOverage {
+			detail += " The identity provider left out your groups because there are too many of them."
+		}
+		return x.refuse(http.StatusForbidden, codeDenied, detail, nil)
 	default:
 		return p.refuseNobody(x)
 	}

@@ -35,7 +35,7 @@ func TestATokenOfALoginIsNeverPassedOnAsTheDashboardsOwn(t *testing.T) {
 		}
 	}
 	twice := []string{"Authorization", "Basic eDp5", "Authorization", "Bearer first.id.token"}
-	expect(t, "behind another", g.do("GET", app, alice, twice), http.StatusUnauthorized)
+	expect(t, "behind another", g.do("GET", app, alice, twice), http.StatusBadRequest)
 	got := echoed(t, g.do("GET", app, alice, bearer("glsa_of_the_dashboard")))
 	if got.Header.Get("Authorization") != "Bearer glsa_of_the_dashboard" {
 		t.Errorf("the dashboard's own: %q", got.Header)

@@ -171,10 +171,10 @@ func serve(ctx context.Context, file string, log leveled, lines *audit.Queue, st
 
 func newRelyingParty(c identity.Config, registry prometheus.Registerer, log *slog.Logger) *identity.RelyingParty {
 	dropped := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "authgate_groups_dropped_total", Help: "Groups of the issuer that were not believed.",
+		Name: "authgate_groups_dropped_total", Help: "Groups of the issuer that were not believed, and logins and refreshes without any: no groups claim, or too many groups to list.",
 	}, []string{"reason"})
 	registry.MustRegister(dropped)
-	for _, reason := range []string{"reserved", "malformed"} {
+	for _, reason := range []string{"reserved", "malformed", "no_claim", "overage"} {
 		dropped.WithLabelValues(reason)
 	}
 	skipped := prometheus.NewCounterVec(prometheus.CounterOpts{
