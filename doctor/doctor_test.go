@@ -89,7 +89,7 @@ func TestAnIssuerIsLookedAtAsALoginNeedsIt(t *testing.T) {
 			t.Parallel()
 			i := doctor.Issuer{
 				URL: test.there.start(t), ClientID: "authgate", Secret: "s", Scopes: []string{"openid", "groups", "offline_access"},
-				Skew: 30 * time.Second, Callbacks: []string{callback, "https://argo-workflows.example.com/oauth2/callback"}, Now: time.Now,
+				Skew: 30 * time.Second, Callbacks: []doctor.Callbacks{{callback}, {"https://argo-workflows.example.com/oauth2/callback"}}, Now: time.Now,
 			}
 			if test.ask != nil {
 				test.ask(&i)

@@ -11,7 +11,9 @@ import (
 // Front is a host as browsers reach it, with the load balancer that stands there.
 type Front struct {
 	Callback string // where logins on this host have to come back to
-	RootCAs  *x509.CertPool
+	// Otherwise are callbacks to try in turn where nothing answers at the first.
+	Otherwise Callbacks
+	RootCAs   *x509.CertPool
 }
 
 // Check begins a login there, and stops: where that would lead back to is what
@@ -30,6 +32,8 @@ func (f Front) look(ctx context.Context) []Finding {
 	switch {
 	case errors.As(err, &name):
 		return []Finding{fail("add the host to the load balancer's certificate", "the certificate there does not name it")}
+	case err != nil && len(f.Otherwise) > 0:
+		return Front{Callback: f.Otherwise[0], Otherwise: f.Otherwise[1:], RootCAs: f.RootCAs}.look(ctx)
 	case err != nil:
 		return []Finding{skipped("it cannot be reached from here: %v", err)}
 	}

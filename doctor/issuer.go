@@ -25,10 +25,15 @@ type Issuer struct {
 	Scopes      []string
 	RootCAs     *x509.CertPool
 	Skew        time.Duration
-	Callbacks   []string // redirect URIs that should be registered
+	Callbacks   []Callbacks // of each host
+	Wildcards   []string    // hosts whose callbacks are not known
 
 	Now func() time.Time
 }
+
+// Callbacks are the redirect URIs that one host may have, the likeliest first: one of
+// them has to be registered.
+type Callbacks []string
 
 type discovery struct {
 	Issuer        string   `json:"issuer"`
@@ -149,26 +154,53 @@ func (i Issuer) registered(ctx context.Context) []Finding {
 		return []Finding{skipped("the issuer cannot be asked")}
 	}
 	var found []Finding
-	for _, callback := range i.Callbacks {
-		query := url.Values{
-			"client_id": {i.ClientID}, "redirect_uri": {callback}, "response_type": {"code"}, "scope": {"openid"}, "state": {"doctor"}, "nonce": {"doctor"},
-			"code_challenge": {"47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"}, "code_challenge_method": {"S256"},
-		}
-		res, body, err := i.walk(ctx, i.inside(d.Authorization)+"?"+query.Encode())
-		switch {
-		case err != nil:
-			found = append(found, warn("look whether the issuer answers", "%s: the issuer did not answer", callback))
-		case res.StatusCode >= 500:
-			found = append(found, warn("look at the issuer's log", "%s: the issuer answers %d", callback, res.StatusCode))
-		case res.StatusCode >= 400 && strings.Contains(strings.ToLower(string(body)), "redirect"):
-			found = append(found, fail("add it to redirectURIs of the client "+i.ClientID+" at the issuer", "%s is not registered", callback))
-		case res.StatusCode >= 400:
-			found = append(found, fail("look whether the issuer has a client of this id", "%s: the issuer answers %d to the client %s", callback, res.StatusCode, i.ClientID))
-		default:
-			found = append(found, ok("%s is registered", callback))
-		}
+	for _, set := range i.Callbacks {
+		found = append(found, i.anyOf(ctx, d, set))
+	}
+	for _, host := range i.Wildcards {
+		found = append(found, skipped("%s: the callback of each concrete host has to be registered; name one by --origin https://HOST to have it looked at", host))
 	}
 	return found
+}
+
+// anyOf accepts the first callback that is registered, and says which one. Where none
+// is, it reports the likeliest.
+func (i Issuer) anyOf(ctx context.Context, d discovery, set Callbacks) Finding {
+	var first Finding
+	for n, callback := range set {
+		f := i.callback(ctx, d, callback)
+		if f.State == OK {
+			return f
+		}
+		if n == 0 {
+			first = f
+		}
+	}
+	if first.State == Fail && len(set) > 1 {
+		first.Said += ", nor " + strings.Join(set[1:], ", ")
+		first.Mend += "; where browsers come by another origin, name it by --origin"
+	}
+	return first
+}
+
+func (i Issuer) callback(ctx context.Context, d discovery, callback string) Finding {
+	query := url.Values{
+		"client_id": {i.ClientID}, "redirect_uri": {callback}, "response_type": {"code"}, "scope": {"openid"}, "state": {"doctor"}, "nonce": {"doctor"},
+		"code_challenge": {"47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"}, "code_challenge_method": {"S256"},
+	}
+	res, body, err := i.walk(ctx, i.inside(d.Authorization)+"?"+query.Encode())
+	switch {
+	case err != nil:
+		return warn("look whether the issuer answers", "%s: the issuer did not answer", callback)
+	case res.StatusCode >= 500:
+		return warn("look at the issuer's log", "%s: the issuer answers %d", callback, res.StatusCode)
+	case res.StatusCode >= 400 && strings.Contains(strings.ToLower(string(body)), "redirect"):
+		return fail("add it to redirectURIs of the client "+i.ClientID+" at the issuer", "%s is not registered", callback)
+	case res.StatusCode >= 400:
+		return fail("look whether the issuer has a client of this id", "%s: the issuer answers %d to the client %s", callback, res.StatusCode, i.ClientID)
+	default:
+		return ok("%s is registered", callback)
+	}
 }
 
 // walk follows redirects within the issuer: Dex judges the callback only behind the
@@ -205,7 +237,7 @@ func (i Issuer) secret(ctx context.Context) []Finding {
 	if err != nil || d.Token == "" {
 		return []Finding{skipped("the issuer cannot be asked")}
 	}
-	form := url.Values{"grant_type": {"authorization_code"}, "code": {"doctor"}, "redirect_uri": {slices.Concat(i.Callbacks, []string{i.URL})[0]}}
+	form := url.Values{"grant_type": {"authorization_code"}, "code": {"doctor"}, "redirect_uri": {slices.Concat(slices.Concat(i.Callbacks...), []string{i.URL})[0]}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, i.inside(d.Token), strings.NewReader(form.Encode()))
 	if err != nil {
 		return []Finding{fail("look at the issuer's discovery document", "its token endpoint has no usable address")}

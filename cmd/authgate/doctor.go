@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"sort"
@@ -28,6 +29,7 @@ func newDoctor() *cobra.Command {
 	var file string
 	var out output
 	var groups int
+	var origins []string
 	cmd := &cobra.Command{
 		Use:   "doctor [--config FILE]",
 		Short: "Look for what breaks such set-ups, and say how to mend it",
@@ -41,6 +43,10 @@ func newDoctor() *cobra.Command {
 			if err := out.check(); err != nil {
 				return err
 			}
+			at, err := parseOrigins(origins)
+			if err != nil {
+				return err
+			}
 			var missing []error
 			p, err := loadParts(file, func(err error) error {
 				missing = append(missing, err)
@@ -49,12 +55,17 @@ func newDoctor() *cobra.Command {
 			if err != nil {
 				return notLoaded{err}
 			}
-			return report(cmd, &out, doctor.Run(cmd.Context(), p.checks(missing, groups)))
+			if err := unserved(p.config, at); err != nil {
+				return err
+			}
+			return report(cmd, &out, doctor.Run(cmd.Context(), p.checks(missing, groups, at)))
 		},
 	}
 	addConfigFlag(cmd, &file)
 	out.add(cmd)
 	cmd.Flags().IntVar(&groups, "groups", 100, "how many groups somebody may be in, for the size of their cookies")
+	cmd.Flags().StringArrayVar(&origins, "origin", nil,
+		"`ORIGIN` at which browsers reach a host, such as http://127.0.0.1:8080; may be repeated;\nwithout it, those that listen, tls and trustedProxies allow are tried")
 	return cmd
 }
 
@@ -84,16 +95,17 @@ func report(cmd *cobra.Command, out *output, found []doctor.Finding) error {
 }
 
 // checks are all that there is to look at.
-func (p *parts) checks(missing []error, groups int) []doctor.Check {
+func (p *parts) checks(missing []error, groups int, origins []*url.URL) []doctor.Check {
 	c := p.config
+	callbacks, wildcards := callbackSet(c, origins)
 	issuer := doctor.Issuer{
 		URL: c.Issuer.URL, Backchannel: c.Issuer.BackchannelURL, ClientID: p.issuer.ClientID, Secret: p.issuer.ClientSecret,
-		Scopes: c.Issuer.Scopes, RootCAs: p.issuer.RootCAs, Skew: time.Duration(c.Issuer.ClockSkew), Callbacks: callbacks(c), Now: time.Now,
+		Scopes: c.Issuer.Scopes, RootCAs: p.issuer.RootCAs, Skew: time.Duration(c.Issuer.ClockSkew), Callbacks: callbacks, Wildcards: wildcards, Now: time.Now,
 	}
 	all := slices.Concat([]doctor.Check{{Name: "configuration", Look: p.lookAtFile(missing)}, {Name: "policy", Look: p.lookAtPolicy}}, issuer.Checks(),
 		[]doctor.Check{{Name: "sessions", Look: p.lookAtSessions(groups)}, {Name: "certificate", Look: p.lookAtCertificate}})
-	for _, callback := range callbacks(c) {
-		all = append(all, doctor.Front{Callback: callback}.Check())
+	for _, set := range callbacks {
+		all = append(all, front(c, set, len(origins) > 0).Check())
 	}
 	for _, u := range c.Upstreams {
 		upstream := doctor.Upstream{
@@ -106,18 +118,6 @@ func (p *parts) checks(missing []error, groups int) []doctor.Check {
 		all = append(all, upstream.Check())
 	}
 	return append(all, p.lookAtAccounts()...)
-}
-
-func callbacks(c *config.Config) []string {
-	var all []string
-	for _, u := range c.Upstreams {
-		for _, host := range u.Hosts {
-			if at := "https://" + host + c.PathPrefix + "/callback"; !strings.HasPrefix(host, "*") && !slices.Contains(all, at) {
-				all = append(all, at)
-			}
-		}
-	}
-	return all
 }
 
 func (p *parts) lookAtFile(missing []error) func(context.Context) []doctor.Finding {
