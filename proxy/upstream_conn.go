@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 
@@ -18,6 +19,8 @@ type upstreamConn struct {
 	net.Conn
 
 	written atomic.Int64
+	reading atomic.Bool // the transport waits for bytes, and has none left in its buffers
+	closed  atomic.Bool
 	spoilt  atomic.Bool // nothing is to be written any more
 
 	raw   syscall.RawConn  // nil: it cannot be asked
@@ -50,6 +53,13 @@ func newUpstreamConn(conn net.Conn) *upstreamConn {
 	return c
 }
 
+func (c *upstreamConn) Read(b []byte) (int, error) {
+	c.reading.Store(true)
+	n, err := c.Conn.Read(b)
+	c.reading.Store(false)
+	return n, err
+}
+
 func (c *upstreamConn) Write(b []byte) (int, error) {
 	if c.spoilt.Load() {
 		return 0, errSpoilt
@@ -57,6 +67,12 @@ func (c *upstreamConn) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
 	c.written.Add(int64(n))
 	return n, err
+}
+
+// Close is Close of [net.Conn].
+func (c *upstreamConn) Close() error {
+	c.closed.Store(true)
+	return c.Conn.Close()
 }
 
 // CloseWrite ends one direction of a tunnel.
@@ -67,14 +83,36 @@ func (c *upstreamConn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// over reports that a kept connection is of no use any more. Only whoever is about
-// to write a request asks.
+// over reports that a kept connection cannot be used: its peer has closed it, or has
+// sent bytes that answer nothing. Only the goroutine that is about to write a request
+// may call it. The socket is asked first: bytes that are read after that show in quiet.
 func (c *upstreamConn) over() bool {
-	if c.raw == nil {
-		return false
-	}
 	c.ended = false
-	return c.raw.Control(c.look) != nil || c.ended
+	if c.raw != nil && (c.raw.Control(c.look) != nil || c.ended) {
+		return true
+	}
+	return !c.quiet()
+}
+
+// mostYields is far more than a transport needs to get from the end of one response
+// to the read that waits for the next. To give up costs a new connection.
+const mostYields = 1000
+
+// quiet reports that the transport has no bytes of this connection in its buffers.
+// net/http offers a connection for the next request before it has looked at what
+// follows a response, so a second response in the same packet could answer that
+// request. Until the request is written it finds out and closes the connection.
+func (c *upstreamConn) quiet() bool {
+	for range mostYields {
+		switch {
+		case c.reading.Load():
+			return true
+		case c.closed.Load():
+			return false
+		}
+		runtime.Gosched()
+	}
+	return false
 }
 
 // behind finds it in what a transport uses.
