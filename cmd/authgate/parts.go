@@ -58,7 +58,7 @@ func loadParts(file string, absent absent) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{config: c, upstreams: make(map[string]*x509.CertPool), pems: make(map[string][]byte)}
+	p := &parts{config: c, upstreams: make(map[string]*x509.CertPool)}
 	if err := errors.Join(p.readIssuer(absent), p.readKeys(absent), p.readRedis(absent), p.readAdminToken(absent), p.readUpstreams(absent), p.readTLS(absent), p.readShown(absent), p.readPolicy(absent), p.readShadow(absent)); err != nil {
 		return nil, err
 	}
@@ -179,13 +179,16 @@ func (p *parts) readCAs(key, file string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
+	if p.pems == nil {
+		p.pems = make(map[string][]byte)
+	}
 	p.pems[key] = pem
 	return parseCAs(key, file, pem)
 }
 
 // readCAs reads certificates in PEM; no file is nil, the system's.
 func readCAs(key, file string) (*x509.CertPool, error) {
-	return (&parts{pems: make(map[string][]byte)}).readCAs(key, file)
+	return (&parts{}).readCAs(key, file)
 }
 
 func parseCAs(key, file string, pem []byte) (*x509.CertPool, error) {
