@@ -1,6 +1,9 @@
 package proxy
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // hasParameter reports whether a query names a parameter, as loosely as any server
 // might read it: behind & or ;, percent-encoded, with or without a value.
@@ -47,10 +50,8 @@ func decodeLeniently(s string) string {
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
 		if s[i] == '%' && i+2 < len(s) {
-			high, ok1 := hexDigit(s[i+1])
-			low, ok2 := hexDigit(s[i+2])
-			if ok1 && ok2 {
-				b = append(b, high<<4|low)
+			if c, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				b = append(b, byte(c))
 				i += 2
 				continue
 			}
@@ -58,16 +59,4 @@ func decodeLeniently(s string) string {
 		b = append(b, s[i])
 	}
 	return string(b)
-}
-
-func hexDigit(c byte) (byte, bool) {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0', true
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10, true
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10, true
-	}
-	return 0, false
 }
