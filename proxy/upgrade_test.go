@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/example-org/authgate/audit"
 )
 
 // rawServer is an upstream that speaks for itself: play gets each connection,
@@ -310,6 +312,7 @@ func TestEitherSideMayFinishFirst(t *testing.T) {
 	if got, err := c.end(); got != "heard hello" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
+	eventually(t, "the first record, which is to come first", func() bool { return len(g.of(audit.Request)) == 1 })
 	c = g.connect(g.handshake("/upstream", "alice"))
 	c.switched()
 	c.take("BYE")
