@@ -75,6 +75,8 @@ func FuzzRule(f *testing.F) {
 		"'a' in groups && true", "'a' not in groups", "`a` in groups", `'a' in groups || ("b" in groups and email == 'c')`,
 		`email endsWith '@b.c' && email != 'a@b.c'`, `any(groups, # startsWith 'o:' && # != 'o:a')`, `none(groups, # == 'a') ? true : 'b' in groups`,
 		`!('o:a' in groups) == false`, `email matches '^(a|d)@b\\.c$'`, `count(groups, # in ['a', 'o:a']) > 0`, `lower(email) == 'a@b.c'`,
+		`count(groups,# in['a',''])`, `filter(groups, # == 'a') || false`, `+A00 or !(false)`, `int(email) > 0 || true`, `any(groups, int(#) > 0 || # == 'a')`,
+		`groups[7] == 'x' || 'a' in groups`, `!(groups[7] == 'x' && 'a' in groups)`, `groups[7] == 'x' ? true : true`, `any(groups, #) || true`, `true ? 1 : true`,
 	} {
 		f.Add(seed)
 	}

@@ -1,12 +1,10 @@
 package policyimport
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
-	exprfile "github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/parser"
 )
 
@@ -36,11 +34,7 @@ func parseRule(text string) (formula, error) {
 	}
 	tree, err := parser.Parse(text)
 	if err != nil {
-		var at *exprfile.Error
-		if errors.As(err, &at) {
-			return nil, &ruleError{what: "the rule does not compile: " + at.Message, column: at.From + 1, fails: true}
-		}
-		return nil, &ruleError{what: "the rule does not compile: " + err.Error(), fails: true}
+		return nil, doesNotCompile(err)
 	}
 	r := &ruleReader{}
 	f := r.boolean(tree.Node)
@@ -49,6 +43,9 @@ func parseRule(text string) (formula, error) {
 		return nil, r.err
 	case f == nil:
 		return nil, &ruleError{what: "the rule is too large to be taken apart"}
+	}
+	if err := checkTypes(tree); err != nil {
+		return nil, err
 	}
 	return simplified(f), nil
 }
@@ -71,12 +68,6 @@ func (r *ruleReader) unknown(n ast.Node) formula {
 	return formula{{{atom: atom{unknownAtom, fmt.Sprintf("%s (column %d of the rule)", n.String(), column)}, column: column}}}
 }
 
-// known are the claims that argo-server gives to rules (server/auth/types/claims.go).
-var knownClaims = map[string]bool{
-	"iss": true, "sub": true, "aud": true, "exp": true, "nbf": true, "iat": true, "jti": true, "groups": true, "email": true,
-	"name": true, "preferred_username": true, "service_account_name": true, "service_account_namespace": true,
-}
-
 func (r *ruleReader) boolean(n ast.Node) formula {
 	switch n := n.(type) {
 	case *ast.BoolNode:
@@ -88,6 +79,9 @@ func (r *ruleReader) boolean(n ast.Node) formula {
 	case *ast.BinaryNode:
 		return r.binary(n)
 	case *ast.ConditionalNode:
+		if canFail(n.Cond) {
+			return r.unknown(n)
+		}
 		cond, otherwise := r.boolean(n.Cond), r.negated(n.Cond)
 		return r.join(r.both(cond, r.boolean(n.Exp1)), r.both(otherwise, r.boolean(n.Exp2)))
 	case *ast.BuiltinNode:
@@ -95,7 +89,7 @@ func (r *ruleReader) boolean(n ast.Node) formula {
 	case *ast.PredicateNode:
 		return r.boolean(n.Node)
 	case *ast.IdentifierNode:
-		if !knownClaims[n.Value] {
+		if _, known := claims()[n.Value]; !known {
 			return r.fail(n, "the rule asks for "+n.Value+", which argo-server does not know")
 		}
 	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.ArrayNode, *ast.MapNode, *ast.NilNode:
@@ -135,10 +129,15 @@ func (r *ruleReader) join(a, b formula) formula {
 
 func (r *ruleReader) binary(n *ast.BinaryNode) formula {
 	switch n.Operator {
-	case "&&", "and":
-		return r.both(r.boolean(n.Left), r.boolean(n.Right))
-	case "||", "or":
-		return r.join(r.boolean(n.Left), r.boolean(n.Right))
+	case "&&", "and", "||", "or":
+		left, right := r.boolean(n.Left), r.boolean(n.Right)
+		switch {
+		case canFail(n.Left): // what follows is not reached
+			return r.unknown(n)
+		case n.Operator == "&&" || n.Operator == "and":
+			return r.both(left, right)
+		}
+		return r.join(left, right)
 	case "==", "!=":
 		f := r.equal(n)
 		if n.Operator == "!=" && f != nil {
@@ -324,6 +323,9 @@ func (r *ruleReader) anyGroup(n, predicate ast.Node) formula {
 	r.element = true
 	f := r.boolean(predicate)
 	r.element = outer
+	if canFail(predicate) {
+		return r.unknown(n)
+	}
 	for _, c := range f {
 		if len(c) != 1 || c[0].not || c[0].kind != groupAtom && c[0].kind != teamsAtom {
 			return r.unknown(n)
