@@ -4,16 +4,18 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/example-org/authgate/redact"
 )
 
 // Cluster is the API server that tokens are asked of: that of the pod, or of
@@ -82,7 +84,7 @@ func (c *Cluster) request(ctx context.Context, namespace, name string) (fetched,
 	req.Header.Set("Accept", "application/json")
 	res, err := client.Do(req)
 	if err != nil {
-		return fetched{}, &UnreachableError{reason(err)}
+		return fetched{}, &UnreachableError{redact.Failure(err)}
 	}
 	defer res.Body.Close() // only read
 	switch res.StatusCode {
@@ -94,8 +96,8 @@ func (c *Cluster) request(ctx context.Context, namespace, name string) (fetched,
 		return fetched{}, &ForbiddenError{namespace, name}
 	case http.StatusNotFound:
 		return fetched{}, &NotFoundError{namespace, name}
-	default: // what it says may name what is inside
-		return fetched{}, &UnreachableError{"status " + res.Status}
+	default: // the code alone: its own words may repeat what it was sent
+		return fetched{}, &UnreachableError{"status " + strconv.Itoa(res.StatusCode)}
 	}
 }
 
@@ -138,13 +140,4 @@ func (c *Cluster) connect() (*http.Client, *url.URL, error) {
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c.client, c.base = client, base
 	return client, base, nil
-}
-
-// reason leaves out the address, which is no secret and yet nobody's on a page.
-func reason(err error) string {
-	var at *url.Error
-	if errors.As(err, &at) {
-		return at.Err.Error()
-	}
-	return err.Error()
 }

@@ -1,0 +1,41 @@
+package credential_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestNothingThatTheAPIServerSaysIsRepeated covers answers that are no HTTP, or whose
+// parts repeat what was sent to it. The errors of net/http quote them.
+func TestNothingThatTheAPIServerSaysIsRepeated(t *testing.T) {
+	const told = "authgates-own-not-shown"
+	for name, answer := range map[string]string{
+		"no HTTP":              told + "\r\n\r\n",
+		"a header line":        "HTTP/1.1 201 Created\r\n" + told + "\r\n\r\n",
+		"a status line":        "HTTP/1.1 " + told + "\r\n\r\n",
+		"the reason of a 500":  "HTTP/1.1 500 " + told + "\r\nContent-Length: 0\r\n\r\n",
+		"the reason of a 201":  "HTTP/1.1 201 " + told + "\r\nContent-Length: 2\r\n\r\n{}",
+		"a length":             "HTTP/1.1 201 Created\r\nContent-Length: " + told + "\r\n\r\n",
+		"a coding":             "HTTP/1.1 201 Created\r\nTransfer-Encoding: " + told + "\r\n\r\n",
+		"a chunk":              "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n" + told + "\r\n",
+		"a Location":           "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: http://%zz" + told + "\r\n\r\n",
+		"a header without end": "HTTP/1.1 201 Created\r\nX-Told: " + told,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := cluster(t, func(w http.ResponseWriter, _ *http.Request) {
+				conn, _, err := w.(http.Hijacker).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer conn.Close()
+				_, _ = conn.Write([]byte(answer)) // the client may have given up
+			})
+			_, err := c.ServiceAccount("argo", "argo-admin").Token(t.Context())
+			if err == nil || strings.Contains(err.Error(), told) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
