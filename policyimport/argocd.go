@@ -78,7 +78,12 @@ func ArgoCD(sources []Source, options Options) (*Result, error) {
 	for _, f := range faultsOf(&a.notes) {
 		d.notes.Add(f.Position, f.What, f.Mend)
 	}
-	return d.finish()
+	result, err := d.finish()
+	if err == nil && result.Rows == 0 && len(result.Left) == 0 {
+		at := fault.Position{File: sources[0].Name}
+		result.Left = fault.Faults{{Position: at, What: "no row of the files grants anything to people", Mend: writeOwn}}
+	}
+	return result, err
 }
 
 func (a *argoCD) loss(at fault.Position, what, mend string) {
@@ -174,7 +179,11 @@ func (a *argoCD) readText(lines []textLine) {
 	for _, line := range lines {
 		e, broken := a.entry(line)
 		if broken != "" {
-			a.faults.Add(line.at, broken+line.in, "Argo CD does not load a policy with such a line: "+howTo(broken))
+			how := howTo(broken)
+			if line.folded {
+				how = "write | for the > behind the key, which makes one line of several"
+			}
+			a.faults.Add(line.at, broken+line.in, "Argo CD does not load a policy with such a line: "+how)
 		} else if e != nil {
 			a.entries = append(a.entries, *e)
 		}
@@ -195,7 +204,7 @@ func howTo(broken string) string {
 	case badP:
 		return "write p, SUBJECT, RESOURCE, ACTION, OBJECT, EFFECT"
 	case badG:
-		return "write g, MEMBER, ROLE"
+		return "write g, MEMBER, ROLE, with a MEMBER that holds commas in double quotes"
 	}
 	return "begin it with p or g"
 }

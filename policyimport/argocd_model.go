@@ -126,6 +126,44 @@ func (m *model) held(subject, project string) map[string]bool {
 	return held
 }
 
+// heirs gives the names that come to a name by any number of g rows, and itself.
+func (m *model) heirs(name string) map[string]bool {
+	heirs := map[string]bool{name: true}
+	for level := []string{name}; len(level) > 0; {
+		var next []string
+		for _, g := range m.grants {
+			if !heirs[g.member] && slices.Contains(level, g.role) {
+				heirs[g.member] = true
+				next = append(next, g.member)
+			}
+		}
+		level = next
+	}
+	return heirs
+}
+
+// takesAway reports whether a deny meets an allow that one name may have, too.
+func (m *model) takesAway(d *rule) bool {
+	heirs := m.heirs(d.subject)
+	return slices.ContainsFunc(m.rules, func(r *rule) bool {
+		if r.effect() != "allow" || !m.meetsRule(r, d) {
+			return false
+		}
+		for heir := range m.heirs(r.subject) {
+			if heirs[heir] {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// meetsRule reports whether two rules may match one request; in doubt they do.
+func (m *model) meetsRule(r, d *rule) bool {
+	may := func(a, b *pattern) bool { return a.whole == nil || b.whole == nil || overlap(a.whole, b.whole) }
+	return may(r.resource, d.resource) && may(r.action, d.action) && may(r.object, d.object)
+}
+
 // asked tells for a group whether Argo CD looks at it at all: it takes those that
 // some g row names.
 func (m *model) asked(subject, project string) bool {
@@ -303,7 +341,7 @@ func (m *model) objects(p *permission, project string) (within, outside []*langu
 		if l := inProject(project); l != nil && p.resource != "write-repositories" {
 			return append(within, l), nil
 		}
-		return []*language{nothing}, nil
+		return append(within, nothing), nil
 	}
 	for _, name := range m.projects {
 		if l := inProject(name); l != nil && p.resource != "write-repositories" {

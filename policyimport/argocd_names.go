@@ -114,6 +114,8 @@ func damagedName(name string) (what, mend string) {
 	}
 	switch {
 	case name == "":
+	case placeholder(name) != "":
+		return quote(placeholder(name)) + unfilled, giveFilled + "authgate policy import argocd -"
 	case strings.TrimRight(name, " \t") != name:
 		return quote(name) + " ends in a blank, which " + isPart, "take the blank away in Argo CD if it is a slip, and import again"
 	case strings.ContainsAny(string(runes[0])+string(runes[len(runes)-1]), "'`\"‘’“”„«»"):
@@ -123,6 +125,17 @@ func damagedName(name string) (what, mend string) {
 	}
 	return "", ""
 }
+
+// placeholder gives the part of a name that a tool fills in before the cluster gets it:
+// ${NAME}, $(NAME), $NAME, <NAME>. No group is called so.
+func placeholder(name string) string { return placeholders.FindString(name) }
+
+var placeholders = regexp.MustCompile(`\$\{\w[^}]*\}|\$\(\w+\)|^\$[A-Za-z_]\w*$|^<[^<>]+>|:<[^<>]+>$`)
+
+const (
+	unfilled   = " is a placeholder, and nothing fills it in there"
+	giveFilled = "give the file with its placeholders filled in, for example: envsubst < FILE | "
+)
 
 // hasReserved reports whether a name begins as only the policy's own may.
 func hasReserved(name string) bool {
@@ -159,6 +172,10 @@ func (a *argoCD) subjects(name string) (subjects []string, remark, what, mend st
 		mend = "write user:EMAIL for GROUP"
 	case !groupsCount:
 		what = quote(name) + " is no e-mail address, and scopes has no groups, so the row grants nothing in Argo CD"
+	case strings.Contains(name, "@") && a.rbac.whole == nil && len(a.rbac.keys) == 0:
+		subjects = []string{name}
+		remark = quote(name) + " counts in Argo CD as an e-mail address, too, where scopes of " + rbacMap +
+			" has email; that was not given, and here it counts as a group alone"
 	case strings.Contains(name, "@"):
 		subjects = []string{name}
 		remark = quote(name) + " counts in Argo CD as a group or as a user id, since scopes has no email, and here as a group alone"

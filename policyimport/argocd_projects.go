@@ -34,6 +34,10 @@ func (a *argoCD) takeProject(f *file, name string, spec, at *yaml.Node) {
 		return
 	}
 	a.someProject = true
+	if strings.Contains(name, "{{") {
+		f.template(f.at(at))
+		return
+	}
 	p := project{name: name, at: f.at(at)}
 	switch {
 	case name == "":
@@ -95,6 +99,10 @@ func (f *file) list(name string, n *yaml.Node) []textLine {
 		if item = aliased(item); item.Kind != yaml.ScalarNode {
 			f.faults.Add(f.at(item), "an item of "+name+" is no string", "put it in quotes")
 			continue
+		}
+		if strings.Contains(item.Value, "{{") {
+			f.template(f.at(item))
+			return nil
 		}
 		// A policy may hold several lines, which Argo CD reads one by one.
 		for _, line := range strings.Split(item.Value, "\n") {

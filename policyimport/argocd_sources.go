@@ -21,6 +21,9 @@ func (a *argoCD) find(sources []Source) {
 		}
 		f := newFile(src, &a.faults, "argocd")
 		if f.isCSV() {
+			if f.isTemplate() {
+				return
+			}
 			a.takeCSV(policyName, f)
 			continue
 		}

@@ -297,6 +297,8 @@ func (w *argocdWriter) emptyPolicy() {
 	if name != "" {
 		said = quote(name) + ", which grants nothing: only the local account admin may do anything"
 	}
-	w.loss(at, rbacMap+" holds no policy; Argo CD then uses policy.default, "+said,
-		"write rows for your groups, as in examples/argo-cd/policy.csv; if AppProjects have roles, give them, too: kubectl -n argocd get appprojects -o yaml")
+	w.loss(at, rbacMap+" holds no policy; Argo CD then uses policy.default, "+said, writeOwn)
 }
+
+const writeOwn = "write rows for your groups, as in examples/argo-cd/policy.csv; " +
+	"if AppProjects have roles, give them, too: kubectl -n argocd get appprojects -o yaml"

@@ -56,6 +56,11 @@ func (w *argocdWriter) member(e entry, written map[string]bool) {
 		w.leave(e, quote(name)+" is a role of a project that is not among the files", "give the AppProject, too: kubectl -n argocd get appprojects -o yaml", "")
 		return
 	case r == nil || !r.means:
+		if w.tooFar(name) { // reported once, as a chain
+			w.d.comment("not carried over, since its rules are more than %d g rows away:", maxChain)
+			w.d.comment("  %s", e.text)
+			return
+		}
 		if w.followsFrom(name) {
 			w.d.comment("not carried over, since rows of %s are not:", name)
 			w.d.comment("  %s", e.text)
@@ -141,6 +146,25 @@ func (w *argocdWriter) followsFrom(name string) bool {
 	return false
 }
 
+// deniesOnly reports a role whose rows are denies, which as policy.default grants nothing.
+func (w *argocdWriter) deniesOnly(name string) bool {
+	held, some := w.model.held(name, ""), false
+	for _, r := range w.model.rules {
+		if held[r.subject] && !r.deny {
+			return false
+		}
+		some = some || held[r.subject]
+	}
+	return some
+}
+
+// tooFar reports whether a role would have rules if chains had no end.
+func (w *argocdWriter) tooFar(name string) bool {
+	return slices.ContainsFunc(w.names.order, func(other string) bool {
+		return w.roles[other].means && w.model.heirs(other)[name]
+	})
+}
+
 // everybody carries policy.default over, for those who signed in and, where Argo CD
 // takes them, for the others.
 func (w *argocdWriter) everybody() {
@@ -155,6 +179,8 @@ func (w *argocdWriter) everybody() {
 	if name == "" {
 		switch {
 		case given == "" || given == "role:none" || strings.Trim(strings.TrimPrefix(given, rolePrefix), `'"`) == "":
+		case w.deniesOnly(given):
+			w.d.comment("policy.default: %s allows nothing.", given)
 		case w.followsFrom(given):
 			w.d.comment("policy.default: %s has no rows that are carried over.", given)
 		default:

@@ -63,6 +63,9 @@ func (w *argocdWriter) judgeRule(r *rule) {
 		lose(what, mend)
 		return
 	}
+	if r.deny && !w.model.takesAway(r) {
+		return
+	}
 	if r.deny {
 		w.loss(r.at, "the deny stays in Argo CD, which goes on asking it for each group or role by itself; here an endpoint is shut that it shuts to "+r.subject+" for all objects"+r.in,
 			"nothing is to be done where Argo CD gets the person's own token (identity: {credential: idToken}); if it is to bind a person whatever else they hold, write a p row with deny")
@@ -88,7 +91,8 @@ func (w *argocdWriter) someoneIs(r *rule) bool {
 		return true
 	case strings.HasPrefix(subject, "proj:"), w.accounts[subject]:
 		w.noteAt(r.at, quote(subject)+" stays in Argo CD: its tokens are Argo CD's own, which authgate does not take"+r.in, "give CI a token of an issuer that authgate knows (bearer)")
-	case w.model.asked(subject, r.project):
+	case w.model.asked(subject, r.project),
+		r.project == "" && slices.ContainsFunc(w.model.projects, func(p string) bool { return w.model.asked(subject, p) }):
 		return true
 	default:
 		w.loss(r.at, quote(subject)+" is named by a p row directly, and not by a role"+r.in,

@@ -252,9 +252,10 @@ func (f *file) at(n *yaml.Node) fault.Position {
 
 // textLine is one line of a text inside a YAML file.
 type textLine struct {
-	text string
-	at   fault.Position
-	in   string // says which line it is, where the place cannot
+	text   string
+	at     fault.Position
+	in     string // says which line it is, where the place cannot
+	folded bool   // a line of several: > joined them
 }
 
 // textLines takes a value apart. In a literal block every line has a place of its
@@ -263,7 +264,7 @@ func (f *file) textLines(key string, n *yaml.Node) []textLine {
 	n = aliased(n)
 	var lines []textLine
 	for i, text := range strings.Split(n.Value, "\n") {
-		line := textLine{text: text, at: f.at(n)}
+		line := textLine{text: text, at: f.at(n), folded: n.Style&yaml.FoldedStyle != 0}
 		raw := n.Line + i // of the lines, which count from 0: the text begins below the |
 		if n.Style&yaml.LiteralStyle != 0 && raw < len(f.lines) && strings.TrimSpace(f.lines[raw]) == strings.TrimSpace(text) {
 			indented := strings.TrimLeft(f.lines[raw], " \t")

@@ -34,6 +34,7 @@ type ServiceAccount struct {
 const (
 	policyName    = "policy.csv"
 	rolePrefix    = "role:"
+	userPrefix    = "user:"
 	authenticated = "system:authenticated"
 	anonymous     = "system:anonymous"
 )
@@ -73,6 +74,9 @@ func (d *draft) make(fields ...string) { d.addRow(fault.Position{}, true, fields
 
 func (d *draft) addRow(from fault.Position, made bool, fields []string) {
 	text := strings.Join(fields, "\x00")
+	if strings.HasPrefix(fields[1], userPrefix) { // addresses are the same in any case of letters
+		text = strings.ToLower(text)
+	}
 	if d.seen[text] { // one is enough, and two are a fault
 		return
 	}

@@ -144,6 +144,8 @@ func notHere(a atom) string {
 	switch {
 	case a == everyone:
 		return ""
+	case placeholder(a.text) != "":
+		return quote(placeholder(a.text)) + unfilled + "; " + giveFilled + "authgate policy import workflows -"
 	case a.kind <= teamsAtom && hasReserved(a.text):
 		return quote(a.text) + " would mean something else here, where no group may begin so"
 	case a.kind <= teamsAtom && strings.Contains(a.text, "*"):
