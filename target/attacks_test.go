@@ -24,6 +24,8 @@ var attacks = map[target.Refusal][]string{
 		// Those that look like slashes, or become one in a code page.
 		"/a/..\u2215b", "/a/..\u2044b", "/a/..\u29f8", "/a\u2215../b", "/a\u2044.\u2044b", "/a/%2e%2e%e2%88%95b", "/a/..%E2%81%84", "/a/\uff0e\uff0e\u2215b", "/a/..\u2216b",
 		"/a/..\u00a5b", "/a/..\u20a9", "/a/..\uffe5b", "/\u215f..", "/..\u2571a", "/a%2f..\u2215b",
+		"/a/..\u27cbb", "/a\u27cd../b", "/a/..\u29f6b", "/a/..\u29f7", "/a/..\u2afbb", "/a/..\u2afdb", "/a/..\u2f03b", "/a\u3033..", "/a/..\u31d3b", "/a/..\U0001d23ab",
+		"/a/..\u0337b", "/a/..%CC%B8b", "/a/..\u20e5b", "/a/..\u2041b",
 		"/..\uff1ba/b", "/a/..\u037e/b", "/a/.\ufe54x",
 		// What is not shown, or stands above a dot, some drop.
 		"/a/.\u200b./b", "/a/..\u200d/b", "/a/\ufeff../b", "/a/.\u00ad./b", "/a/.\u034f.", "/a/.\u2060./b", "/a/.\ufe0f.", "/a/.\u0300./b", "/a/..\u0338/b", "/a/.\u00a0./b",
