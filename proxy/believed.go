@@ -3,10 +3,21 @@ package proxy
 import (
 	"net/http"
 	"strings"
+	"unicode/utf8"
 )
 
-// foldName makes X-User of X_User and X.User, as CGI, WSGI, PHP and Rack do.
-var foldName = strings.NewReplacer("_", "-", ".", "-")
+// foldName makes X-User of X_User, X.User and X!User, as CGI, WSGI, PHP and Rack do.
+func foldName(name string) string {
+	if plainName(name) {
+		return name
+	}
+	return strings.Map(func(c rune) rune {
+		if c < utf8.RuneSelf && plainName(string(c)) {
+			return c
+		}
+		return '-'
+	}, name)
+}
 
 // dropBelieved takes from h what only a proxy may say, and every name with a byte
 // but letters, digits and hyphens: CGI, WSGI, PHP and Rack fold X_User and X.User
@@ -46,15 +57,15 @@ func plainName(name string) bool {
 func believed(name string) bool {
 	switch name[0] {
 	case 'A': // Argo CD's extensions overwrite the first two only where they have a value; LemonLDAP::NG, JBoss
-		return hasAny(name, "Argocd-User", "Argocd-Target-Cluster-", "Auth-", "Ajp-", "Akamai-", "Ali-Cdn-")
+		return hasAny(name, "Argocd-User", "Argocd-Target-Cluster-", "Auth-", "Authuser", "Ajp-", "Akamai-", "Ali-Cdn-", "Affiliation", "Athenz-")
 	case 'B':
 		return hasAny(name, "Base-Url")
 	case 'C': // Cloudflare; RFC 9440; PHP's HTTP_CLIENT_IP; mod_auth_cas
-		return hasAny(name, "Cf-", "Client-Cert", "Client-Ip", "Cas-", "Cdn-Src-Ip", "Cert-")
+		return hasAny(name, "Cf-", "Client-Cert", "Client-Ip", "Cas-", "Cdn-Src-Ip", "Cert-", "Claim-")
 	case 'D':
 		return name == "Do-Connecting-Ip"
 	case 'E': // Shibboleth; Elasticsearch
-		return name == "Eppn" || hasAny(name, "Es-Security-Runas-")
+		return name == "Eppn" || hasAny(name, "Es-Security-Runas-", "Enduser", "Entitlement")
 	case 'F':
 		return hasAny(name, "Forwarded", "Fastly-Client", "Fly-", "Front-End-Https")
 	case 'G': // oauth2-proxy of old; grpc-gateway makes metadata of them, above all Authorization
@@ -63,14 +74,14 @@ func believed(name string) bool {
 		return name == "Http2-Settings" || name == "Host"
 	case 'I': // Kubernetes: with an injected credential that may impersonate, cluster-admin; IBM's WebSEAL
 		return hasAny(name, "Impersonate-", "Iv-", "Incap-Client-Ip")
-	case 'K': // Kubeflow, Kiali, Ory
-		return hasAny(name, "Kubeflow-", "Kiali-", "Kratos-")
+	case 'K': // Kubeflow, Kiali, Ory, Keycloak
+		return hasAny(name, "Kubeflow-", "Kiali-", "Kratos-", "Keycloak-")
 	case 'M':
-		return hasAny(name, "Mellon-")
+		return name == "Mail" || hasAny(name, "Mellon-", "Memberof", "Member-Of")
 	case 'N':
-		return hasAny(name, "Ns-Client-")
+		return hasAny(name, "Ns-Client-", "Ngrok-Auth-")
 	case 'O': // mod_auth_openidc; Oracle
-		return hasAny(name, "Oidc-", "Oam-", "Osso-")
+		return hasAny(name, "Oidc-", "Oam-", "Osso-", "On-Behalf-Of")
 	case 'P': // Proxy is the HTTP_PROXY of a CGI (httpoxy)
 		return name == "Proxy" || name == "Path-Info" || name == "Persistent-Id" || hasAny(name, "Proxy-")
 	case 'R':
@@ -80,7 +91,7 @@ func believed(name string) bool {
 	case 'T':
 		return name == "True-Client-Ip" || name == "Targeted-Id" || name == "Thanos-Tenant" || hasAny(name, "Tailscale-", "Teleport-", "Tls-Client-")
 	case 'U':
-		return strings.HasPrefix(name, "User") && believedUser(name[len("User"):])
+		return name == "Uid" || name == "Unscoped-Affiliation" || strings.HasPrefix(name, "User") && believedUser(name[len("User"):])
 	case 'V':
 		return name == "Via"
 	case 'W':
@@ -113,11 +124,13 @@ func namesPerson(name string) bool {
 	case 'e':
 		return hasEnd(name, "-Username", "-User-Name")
 	case 'l':
-		return hasEnd(name, "-Email", "-User-Principal")
+		return hasEnd(name, "-Email", "-Principal")
 	case 's':
 		return hasEnd(name, "-Groups", "-Roles")
 	case 'n':
-		return hasEnd(name, "-Jwt-Assertion", "-User-Dn")
+		return hasEnd(name, "-Jwt-Assertion", "-Dn")
+	case 'o':
+		return hasEnd(name, "-Userinfo", "-User-Info")
 	}
 	return false
 }
@@ -134,9 +147,10 @@ func hasEnd(name string, ends ...string) bool {
 // believedX is believed for what stands behind X-.
 func believedX(name string) bool {
 	switch name {
-	case "Email", "Groups", "Group", "Roles", "Role", "Login", "Principal", "Subject", "Identity", "Userinfo", // who
+	case "Email", "Groups", "Group", "Roles", "Role", "Login", "Principal", "Subject", "Sub", "Uid", "Mail", "Identity", "Userinfo", "Tenant", "Thanos-Tenant",
+		"Authuser", "Authenticated", "Enduser", "Memberof", "Member-Of", "On-Behalf-Of", // who
 		"Scheme", "Url-Scheme", "Https", "Real-Ip", "Cluster-Client-Ip", "Originating-Ip", "Coming-From", // from where
-		"Host", "Host-Override", "Method", "Method-Override", "Script-Name", "Path-Info", "Context-Path", "Ingress-Path", "Request-Uri": // what is run, as opposed to what was judged
+		"Host", "Host-Override", "Method", "Method-Override", "Verb-Override", "Httpmethod-Override", "Override-Url", "Script-Name", "Path-Info", "Context-Path", "Ingress-Path", "Request-Uri": // what is run, as opposed to what was judged
 		return true
 	case "":
 		return false
@@ -147,10 +161,10 @@ func believedX(name string) bool {
 			return rest != "Token" && rest != "Key" // credentials of APIs: CouchDB, OpenStack, Cloudflare
 		}
 		return name == "Access-Token" || hasAny(name, "Authenticated-", "Authentik-", "Anonymous-Consumer", "Accel-", "Azure-", "Appengine-", "Apigateway-Api-Userinfo",
-			"Arr-", "Akamai-", "Amzn-Oidc-", "Amzn-Mtls-", "Amzn-Tls-") // but not X-Amzn-Trace-Id
+			"Arr-", "Akamai-", "Athenz-", "Amzn-Oidc-", "Amzn-Mtls-", "Amzn-Tls-") // but not X-Amzn-Trace-Id
 	case 'C':
 		return hasAny(name, "Client-Ip", "Client-Cert", "Client-Dn", "Client-Verify", "Client-Subject", "Client-Issuer", "Client-S-", "Client-I-", "Client-Cn",
-			"Client-San", "Client-Serial", "Client-Fingerprint", "Client-Tls", "Client-Ssl", "Consumer-", "Credential-", "Cert-", "Certificate-", "Cas-", "Cognito-")
+			"Client-San", "Client-Serial", "Client-Fingerprint", "Client-Tls", "Client-Ssl", "Consumer-", "Credential-", "Cert-", "Certificate-", "Cas-", "Claim-", "Claims", "Cognito-")
 	case 'E':
 		return hasAny(name, "Envoy-", "Endpoint-Api-Userinfo")
 	case 'F':
@@ -158,25 +172,25 @@ func believedX(name string) bool {
 	case 'G':
 		return hasAny(name, "Goog-Authenticated-User-", "Goog-Iap-", "Google-Real-Ip")
 	case 'H':
-		return hasAny(name, "Http-Method", "Http-Host", "Http-Path", "Hasura-User", "Hasura-Role", "Hasura-Allowed-Roles", "Hasura-Default-Role")
+		return hasAny(name, "Http-Method", "Http-Verb", "Http-Host", "Http-Path", "Hydra-", "Hasura-User", "Hasura-Role", "Hasura-Allowed-Roles", "Hasura-Default-Role")
 	case 'I':
 		return name == "Id-Token" || hasAny(name, "Identity-", "Impersonate", "Ibm-Cloud-", "Iv-")
 	case 'J':
 		return hasAny(name, "Jwt-")
 	case 'K':
-		return hasAny(name, "Kratos-", "Kubeflow-", "Kiali-", "Krb5-")
+		return hasAny(name, "Kratos-", "Kubeflow-", "Kiali-", "Keycloak-", "Krb5-")
 	case 'L':
 		return hasAny(name, "Ldap-")
 	case 'M':
 		return hasAny(name, "Ms-Client-Principal", "Ms-Token-", "Ms-Forwarded-Client-Ip")
 	case 'O':
-		return hasAny(name, "Original-", "Oidc-", "Okta-")
+		return hasAny(name, "Original-", "Oidc-", "Okta-", "Ory-")
 	case 'P': // NiFi and Knox: X-ProxiedEntitiesChain; OpenSearch: X-Proxy-User
 		return hasAny(name, "Pomerium-", "Proxy", "Proxied", "Presto-User", "Project-")
 	case 'R':
 		return hasAny(name, "Remote-", "Rewrite-", "Rh-Identity", "Ror-", "Run-As", "Runas")
 	case 'S':
-		return hasAny(name, "Ssl-", "Sendfile", "Sso-", "Scope-Orgid", "Session-User", "Serverless-Authorization", "Saml-", "Shib-", "Sm-")
+		return hasAny(name, "Ssl-", "Sendfile", "Sso-", "Scope-Orgid", "Session-User", "Spiffe-", "Spinnaker-", "Sandstorm-", "Serverless-Authorization", "Saml-", "Shib-", "Sm-")
 	case 'T':
 		return hasAny(name, "Token-", "Tenant-", "Tls-", "Trino-User", "Trino-Original-User", "Teleport-")
 	case 'U':

@@ -137,6 +137,9 @@ func (o original) request(question *http.Request) *http.Request {
 // what is judged. The proxy takes such headers out; an ingress passes them on.
 func misleads(r *http.Request) string {
 	for name := range r.Header {
+		if ordinary(name) {
+			continue
+		}
 		if overrides(name) {
 			return "it holds " + name + ", which can make a server run another request than the one that is judged"
 		}
@@ -149,22 +152,25 @@ func misleads(r *http.Request) string {
 	return ""
 }
 
-// overrides finds the names of headers by which servers run another method or path,
-// in every spelling that a CGI, WSGI, PHP or Rack makes the same variable of.
+// overrides finds the names of headers by which servers run another method, path or
+// host, in every spelling that a CGI, WSGI, PHP or Rack makes the same variable of.
 func overrides(name string) bool {
-	if len(name) == 0 || name[0]|0x20 != 'x' {
+	if name == "" || name[0]|0x20 != 'x' {
 		return false
 	}
-	switch strings.ToLower(foldName.Replace(name)) {
-	case "x-http-method-override", "x-http-method", "x-method-override", "x-method", "x-rewrite-url", "x-rewrite-uri", "x-http-path-override", "x-override-url":
+	folded := foldName(name)
+	switch strings.ToLower(folded) {
+	case "x-http-method-override", "x-http-method", "x-method-override", "x-method", "x-httpmethod-override", "x-http-verb", "x-verb-override",
+		"x-rewrite-url", "x-rewrite-uri", "x-http-path-override", "x-override-url", "x-http-host-override", "x-host-override":
 		return true
 	}
+	if folded = http.CanonicalHeaderKey(folded); folded == name {
+		return false
+	}
 	// X-Original-URL and its kin are the ingress's own; in another spelling they are not.
-	if folded := http.CanonicalHeaderKey(foldName.Replace(name)); folded != name {
-		switch folded {
-		case "X-Original-Url", "X-Original-Uri", "X-Original-Method", "X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix":
-			return true
-		}
+	switch folded {
+	case "X-Original-Url", "X-Original-Uri", "X-Original-Method", "X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix":
+		return true
 	}
 	return false
 }

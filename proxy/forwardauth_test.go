@@ -286,6 +286,8 @@ func TestAnIngressPassesNoOtherMethodOrPathOnInAnySpelling(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)
 	for _, name := range []string{
+		"X-HTTP-Verb", "X_Verb_Override", "X-HttpMethod-Override", "X_HTTP_Host_Override", "X.Host-Override", "X_Override_URL",
+		"X!HTTP!Method!Override", "X_HTTP*Verb",
 		"X-HTTP-Method-Override", "X_HTTP_Method_Override", "x.http.method.override", "X-HTTP_Method-Override", "X_Http_Method", "X_METHOD_OVERRIDE", "X.Method-Override", "x_rewrite_url",
 		"X.Rewrite.URL", "X_Original_URL", "X.Original.Method", "X_Forwarded_Uri", "X_Forwarded_Method", "X-Forwarded_Host",
 	} {

@@ -63,7 +63,10 @@ X-Http-Host-Override X-Host X-Host-Override X-Http-Path-Override X-Remote-Roles 
 X-Run-As X-Role X-Roles X-Group X-Login X-Principal X-Session-User X-Kratos-Authenticated-Identity-Id X-Appengine-User-Ip X-Appengine-User-Email X-Endpoint-Api-Userinfo
 X-Apigateway-Api-Userinfo X-Serverless-Authorization Teleport-Jwt-Assertion Tailscale-User-Name X-Ldap-User X-Saml-Username Mellon-User Cas-User Oam-Remote-User Wl-Proxy-Client-Cert
 Client-Ip X-Originating-Ip X-Arr-Clientcert X-Tls-Client-Cert X-Acme-User Acme-Groups X-Acme-Roles Acme-Username X-Acme-Userid X-Acme-Email User User-Id Username X-Wso2-User X-Okta-User
-X-Ror-Impersonating X-Dex-Groups X-Forwarded-Roles X-Nifi-User X-Superset-Username X-Airflow-User-Email`)
+X-Ror-Impersonating X-Dex-Groups X-Forwarded-Roles X-Nifi-User X-Superset-Username X-Airflow-User-Email
+X-Authuser Authuser X-Authenticated X-Sub X-Uid X-Mail X-Enduser Enduser X-Memberof Memberof Member-Of On-Behalf-Of X-On-Behalf-Of X-Tenant X-Thanos-Tenant X-Claim-Sub Claim-Sub X-Claims
+X-Athenz-Principal Athenz-Principal-Auth X-Spiffe-Id X-Ory-Subject X-Hydra-Subject X-Keycloak-Token Keycloak-User X-Spinnaker-Accounts X-Sandstorm-Permissions Ngrok-Auth-User-Id
+Affiliation Unscoped-Affiliation Entitlement Mail Uid X-Acme-Userinfo X-Acme-Principal X-Subject-Dn X-Http-Verb X-Verb-Override X-HttpMethod-Override X-Override-Url`)
 
 const spoofed = "198.51.100.66"
 

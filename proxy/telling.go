@@ -38,7 +38,7 @@ func newTeller(c *config.Upstream) *teller {
 func dropped(c *config.Upstream) []string {
 	var names []string
 	for _, name := range slices.Concat(c.StripHeaders, slices.Collect(maps.Keys(c.SetHeaders))) {
-		names = append(names, http.CanonicalHeaderKey(foldName.Replace(name)))
+		names = append(names, http.CanonicalHeaderKey(foldName(name)))
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
