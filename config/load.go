@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
+	"syscall"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -25,6 +27,9 @@ func Load(file string) (*Config, error) {
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
+	if errors.Is(err, syscall.EISDIR) {
+		err = fmt.Errorf("%s is a directory; name the file in it", file)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
@@ -50,10 +55,18 @@ func Parse(name string, data []byte) (*Config, error) {
 	return &config, nil
 }
 
+// policyRow is a row of policy.csv, with which no line of a configuration begins.
+var policyRow = regexp.MustCompile(`(?m)^\x{feff}?[pg][ \t]*,`)
+
 // parse gives the one mapping that the file has to be.
 func (r *report) parse(data []byte) (*yaml.Node, bool) {
 	if len(data) > maxBytes {
 		r.faults.Add(r.position(nil), "the file is larger than 1 MiB", "is it authgate.yaml?")
+		return nil, false
+	}
+	if policyRow.Match(data) {
+		r.faults.Add(r.position(nil), "the file is a policy and not a configuration",
+			"name it with --policy, or write it below policy: in authgate.yaml")
 		return nil, false
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))

@@ -166,6 +166,31 @@ func TestAMissingFileIsNotAFaultInIt(t *testing.T) {
 	}
 }
 
+func TestAFolderIsNoConfiguration(t *testing.T) {
+	t.Parallel()
+	_, err := config.Load(t.TempDir())
+	if err == nil || !strings.HasSuffix(err.Error(), " is a directory; name the file in it") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAPolicyIsNoConfiguration(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"p, role:a, argocd, /**, GET, allow\n",
+		"# viewers: all\n\ng, \"a: b\", role:dev\np, role:dev, argocd, /**, GET, allow # x: y\n",
+		"\ufeffg, example-org:x, role:a\r\np, role:a, \"*\", /**, *, allow\r\n",
+		"g , x, role:a\n  p, role:a, *, /**, *, allow\n",
+		"kind: x\np,role:a,argocd,/**,GET,allow\n",
+	} {
+		_, err := config.Parse("policy.csv", []byte(text))
+		const want = "policy.csv: the file is a policy and not a configuration; name it with --policy, or write it below policy: in authgate.yaml"
+		if err == nil || err.Error() != want {
+			t.Errorf("%q: got %v", text, err)
+		}
+	}
+}
+
 func TestAnchorsCannotGrowWithoutBound(t *testing.T) {
 	t.Parallel()
 	text := "upstreams:\n- &u {hosts: &h [" + strings.Repeat("a, ", 1000) + "a]}\n" + strings.Repeat("- *u\n", 10_000)

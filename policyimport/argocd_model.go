@@ -242,6 +242,9 @@ func (m *model) opens(r *rule, denies []*rule, project string) access {
 			if strings.Contains(row, "{name}") || strings.Contains(row, "{app}") {
 				segments = r.object.segments(strings.Contains(row, "{app}"))
 			}
+			if project != "" && p.object == projectObject {
+				segments = []string{project} // its rules count for itself, whatever they name
+			}
 			for _, segment := range segments {
 				found[opening{row, segment}] = true
 			}

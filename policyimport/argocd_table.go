@@ -23,8 +23,8 @@ const (
 
 	appObject     = kubeName + `/(?:` + kubeName + `/)?` + kubeName // PROJECT/NAME or PROJECT/NAMESPACE/NAME
 	projectObject = kubeName
-	urlObject     = `[^\x00-\x20]+` // a URL, or PROJECT/URL
-	accountObject = `[^\x00-\x20]*`
+	urlObject     = `[^\x00-\x20]+`  // a URL, or PROJECT/URL
+	accountObject = `[-_A-Za-z0-9]*` // a key of argocd-cm, behind accounts. and without dots
 	nameObject    = `[-_A-Za-z0-9]+`
 	noObject      = ``
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -173,6 +174,10 @@ func importSource(stdin io.Reader, name string) (policyimport.Source, error) {
 	data, err := io.ReadAll(io.LimitReader(from, maxImport+1))
 	if err == nil && len(data) > maxImport {
 		err = errors.New("it is larger than 64 MiB; leave out what is not to be imported")
+	}
+	if errors.Is(err, syscall.EISDIR) {
+		return policyimport.Source{}, fmt.Errorf("%s is a directory; name the files in it, or give what kustomize makes of it: "+
+			"kustomize build %s | authgate policy import ... -", name, name)
 	}
 	if err != nil {
 		return policyimport.Source{}, fmt.Errorf("reading %s: %w", name, err)
