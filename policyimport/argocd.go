@@ -96,7 +96,8 @@ func (a *argoCD) noteAt(at fault.Position, what, mend string) {
 
 func (a *argoCD) readSettings() {
 	if a.rbac.whole == nil && len(a.rbac.keys)+len(a.texts) == 0 && !a.someProject {
-		a.faults.Add(fault.Position{File: a.sources[0].Name}, "there is no ConfigMap named "+rbacMap+" in the files, nor another form of it",
+		a.faults.Add(fault.Position{File: a.sources[0].Name}, "there is no ConfigMap named "+rbacMap+" in the files, nor "+
+			"another form of it",
 			"write it to a file: kubectl -n argocd get configmap "+rbacMap+" -o yaml")
 		return
 	}
@@ -272,7 +273,10 @@ func (a *argoCD) addProject(p *project, add func(e entry, project string)) {
 			add(e, p.name)
 		}
 		for _, group := range role.groups {
-			add(entry{fields: []string{"g", group.text, role.name}, text: "g, " + group.text + ", " + role.name, at: group.at}, p.name)
+			add(entry{
+				fields: []string{"g", group.text, role.name}, text: "g, " + group.text + ", " + role.name,
+				at: group.at,
+			}, p.name)
 		}
 	}
 }

@@ -89,7 +89,8 @@ func (a *argoCD) damaged(e entry) (what, mend string) {
 		return other.fields[1] == last && (other.fields[0] == "p" || other.fields[0] == "g")
 	})
 	if cut := comment.FindString(last); cut != "" && !known {
-		return quote(last) + ": Argo CD reads the comment as part of the name, so the row grants nothing there", "put the comment on a line of its own in Argo CD if the row is meant, and import again"
+		return quote(last) + ": Argo CD reads the comment as part of the name, so the row grants nothing there",
+			"put the comment on a line of its own in Argo CD if the row is meant, and import again"
 	}
 	for i, name := range e.fields[1:] {
 		if i == 0 && e.fields[0] == "p" || e.fields[0] == "g" {
@@ -117,11 +118,13 @@ func damagedName(name string) (what, mend string) {
 	case placeholder(name) != "":
 		return quote(placeholder(name)) + unfilled, giveFilled + "authgate policy import argocd -"
 	case strings.TrimRight(name, " \t") != name:
-		return quote(name) + " ends in a blank, which " + isPart, "take the blank away in Argo CD if it is a slip, and import again"
+		return quote(name) + " ends in a blank, which " + isPart,
+			"take the blank away in Argo CD if it is a slip, and import again"
 	case strings.ContainsAny(string(runes[0])+string(runes[len(runes)-1]), "'`\"‘’“”„«»"):
 		return quote(name) + " has quotes that " + isPart, `use none or plain double ones in Argo CD, and import again`
 	case slices.ContainsFunc(runes, hidden):
-		return quote(name) + " holds a letter that is not seen, which " + isPart, "write the name again in Argo CD, and import again"
+		return quote(name) + " holds a letter that is not seen, which " + isPart,
+			"write the name again in Argo CD, and import again"
 	}
 	return "", ""
 }
@@ -178,7 +181,8 @@ func (a *argoCD) subjects(name string) (subjects []string, remark, what, mend st
 			" has email; that was not given, and here it counts as a group alone"
 	case strings.Contains(name, "@"):
 		subjects = []string{name}
-		remark = quote(name) + " counts in Argo CD as a group or as a user id, since scopes has no email, and here as a group alone"
+		remark = quote(name) + " counts in Argo CD as a group or as a user id, since scopes has no email, and here as a " +
+			"group alone"
 	default:
 		subjects = []string{name}
 	}

@@ -64,7 +64,8 @@ func (a *argoCD) takeProject(f *file, name string, spec, at *yaml.Node) {
 			e, broken := a.entry(line)
 			if broken != "" {
 				role.broken = true
-				a.loss(line.at, broken+line.in, "Argo CD loads none of the roles of project "+name+" with such a line: write p, "+role.name+", RESOURCE, ACTION, "+name+"/OBJECT, allow")
+				a.loss(line.at, broken+line.in, "Argo CD loads none of the roles of project "+name+" with such a line: write "+
+					"p, "+role.name+", RESOURCE, ACTION, "+name+"/OBJECT, allow")
 				continue
 			}
 			if e != nil {

@@ -211,7 +211,8 @@ func (a *argoCD) takeGenerator(f *file, n *yaml.Node) {
 	})
 	each("files", func(key, text string, at *yaml.Node) { a.takeNamed(f, into, key, text, at) })
 	each("envs", func(key, _ string, at *yaml.Node) {
-		a.loss(f.at(at), "the generator takes keys from the file "+quote(key), "give what kustomize makes of it: kustomize build . | authgate policy import argocd -")
+		a.loss(f.at(at), "the generator takes keys from the file "+quote(key), "give what kustomize makes of it: "+
+			"kustomize build . | authgate policy import argocd -")
 	})
 }
 
@@ -227,12 +228,14 @@ func (a *argoCD) takeNamed(f *file, into *settings, key, name string, at *yaml.N
 	case f.sibling != nil && filepath.IsLocal(name):
 		data, err := f.sibling(name)
 		if err != nil {
-			a.faults.Add(f.at(at), "the generator takes "+key+" from "+quote(name)+", which cannot be read", "give the file, or what kustomize makes of it: kustomize build . | authgate policy import argocd -")
+			a.faults.Add(f.at(at), "the generator takes "+key+" from "+quote(name)+", which cannot be read",
+				"give the file, or what kustomize makes of it: kustomize build . | authgate policy import argocd -")
 			return
 		}
 		src.Data = data
 	default:
-		a.faults.Add(f.at(at), "the generator takes "+key+" from "+quote(name)+", which is not among the files", "give what kustomize makes of it: kustomize build . | authgate policy import argocd -")
+		a.faults.Add(f.at(at), "the generator takes "+key+" from "+quote(name)+", which is not among the files",
+			"give what kustomize makes of it: kustomize build . | authgate policy import argocd -")
 		return
 	}
 	a.read = append(a.read, filepath.Clean(src.Name))
@@ -241,7 +244,10 @@ func (a *argoCD) takeNamed(f *file, into *settings, key, name string, at *yaml.N
 		a.takeCSV(key, g)
 		return
 	}
-	a.set(into, key, setting{&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: strings.TrimSpace(string(src.Data)), Line: 1, Column: 1}, g})
+	a.set(into, key, setting{&yaml.Node{
+		Kind: yaml.ScalarNode, Tag: "!!str",
+		Value: strings.TrimSpace(string(src.Data)), Line: 1, Column: 1,
+	}, g})
 }
 
 // takeCSV takes a policy.csv that is a file of its own.
@@ -250,7 +256,10 @@ func (a *argoCD) takeCSV(key string, f *file) {
 	for i, line := range f.lines {
 		line = strings.TrimPrefix(line, "\ufeff")
 		indented := strings.TrimLeft(line, " \t")
-		text.lines = append(text.lines, textLine{text: line, at: fault.Position{File: f.name, Line: i + 1, Column: 1 + len(line) - len(indented)}})
+		text.lines = append(text.lines, textLine{text: line, at: fault.Position{
+			File: f.name, Line: i + 1,
+			Column: 1 + len(line) - len(indented),
+		}})
 	}
 	a.texts = append(a.texts, text)
 }

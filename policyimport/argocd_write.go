@@ -150,7 +150,8 @@ func (w *argocdWriter) settle(name string, open map[string]bool) *role {
 	inherited := access{}
 	for _, g := range w.model.grants {
 		parent := w.roles[g.role]
-		if g.member != name || parent == nil || g.role == name || slices.Contains(r.parents, g.role) || open[g.role] || r.everyone || !parent.means {
+		if g.member != name || parent == nil || g.role == name || slices.Contains(r.parents, g.role) ||
+			open[g.role] || r.everyone || !parent.means {
 			continue
 		}
 		parent = w.settle(g.role, open)

@@ -50,10 +50,12 @@ func (w *argocdWriter) member(e entry, written map[string]bool) {
 	}
 	switch {
 	case w.names.clash[name] != "":
-		w.leave(e, "there are both "+quote(name)+" and "+quote(w.names.clash[name]), "give one of the two another name in Argo CD, and import again", "")
+		w.leave(e, "there are both "+quote(name)+" and "+quote(w.names.clash[name]), "give one of the two another name "+
+			"in Argo CD, and import again", "")
 		return
 	case r == nil && strings.HasPrefix(name, "proj:"):
-		w.leave(e, quote(name)+" is a role of a project that is not among the files", "give the AppProject, too: kubectl -n argocd get appprojects -o yaml", "")
+		w.leave(e, quote(name)+" is a role of a project that is not among the files",
+			"give the AppProject, too: kubectl -n argocd get appprojects -o yaml", "")
 		return
 	case r == nil || !r.means:
 		if w.tooFar(name) { // reported once, as a chain
@@ -66,7 +68,8 @@ func (w *argocdWriter) member(e entry, written map[string]bool) {
 			w.d.comment("  %s", e.text)
 			return
 		}
-		w.leave(e, quote(name)+" is granted but has no rules in Argo CD, so the row grants nothing there", "give the role rules there, and import again", "")
+		w.leave(e, quote(name)+" is granted but has no rules in Argo CD, so the row grants nothing there",
+			"give the role rules there, and import again", "")
 		return
 	}
 	if strings.HasPrefix(member, rolePrefix) {
@@ -104,7 +107,8 @@ func (w *argocdWriter) remarks(e entry, h *holder) {
 	case len(h.subjects) == 2:
 		w.d.comment("%s counts as a group and as an e-mail address, as in Argo CD.", h.name)
 	case !strings.ContainsAny(h.name, ":@"):
-		w.noteAt(e.at, quote(h.name)+" is taken for a group"+e.in, "if it is a local account or a user id, delete the row: no one signs in to authgate with these")
+		w.noteAt(e.at, quote(h.name)+" is taken for a group"+e.in, "if it is a local account or a user id, delete the "+
+			"row: no one signs in to authgate with these")
 	}
 }
 
@@ -122,7 +126,8 @@ func (w *argocdWriter) extraRows(h *holder) {
 			w.d.make("g", subject, w.pages)
 		}
 		for _, row := range h.rows {
-			if project, short, ok := strings.Cut(strings.TrimPrefix(row.role, "proj:"), ":"); ok && row.project == project && plainSegment.MatchString(project+short) {
+			project, short, ok := strings.Cut(strings.TrimPrefix(row.role, "proj:"), ":")
+			if ok && row.project == project && plainSegment.MatchString(project+short) {
 				// Argo CD lets the groups of a role make and delete its tokens.
 				path := "/api/v1/projects/" + project + "/roles/" + short + "/token"
 				w.d.make("p", subject, w.Upstream, path, "POST", "allow")
@@ -170,7 +175,8 @@ func (w *argocdWriter) tooFar(name string) bool {
 func (w *argocdWriter) everybody() {
 	for _, scope := range w.scopes {
 		if scope != "groups" && scope != "email" {
-			w.noteAt(w.rbac.keys["scopes"].at(), "Argo CD takes groups from the claim "+quote(scope)+", too", "authgate reads one claim, issuer.groupsClaim: see that the groups above are in it")
+			w.noteAt(w.rbac.keys["scopes"].at(), "Argo CD takes groups from the claim "+quote(scope)+", too",
+				"authgate reads one claim, issuer.groupsClaim: see that the groups above are in it")
 		}
 	}
 	open := w.cm.isOn(anonymousSetting)
@@ -187,13 +193,16 @@ func (w *argocdWriter) everybody() {
 			w.noteAt(s.at(), "policy.default "+quote(given)+" has no rules, so it grants nothing in Argo CD", "")
 		}
 		if open {
-			w.noteAt(w.cm.keys[anonymousSetting].at(), "Argo CD takes people without a login, who have no role there, and authgate asks them to log in", "")
+			w.noteAt(w.cm.keys[anonymousSetting].at(), "Argo CD takes people without a login, who have no role there, and "+
+				"authgate asks them to log in", "")
 		}
 		return
 	}
 	r := w.roles[name]
 	if r.everyone {
-		w.d.leave(s.at(), "g, "+authenticated+", "+r.own, "policy.default "+quote(name)+" lets everybody who signed in change anything", "grant "+r.own+" to groups that you can name; if everybody is meant, take the # off the row and write a reason above it")
+		w.d.leave(s.at(), "g, "+authenticated+", "+r.own, "policy.default "+quote(name)+" lets everybody who signed in "+
+			"change anything", "grant "+r.own+" to groups that you can name; if everybody is meant, take the # off the row "+
+			"and write a reason above it")
 		w.groupRow(r.own)
 		return
 	}
@@ -208,7 +217,8 @@ func (w *argocdWriter) everybody() {
 		w.noteAt(at, "WARNING: ANYBODY WITHOUT A LOGIN holds "+r.own+", since users.anonymous.enabled is true",
 			"delete the row of system:anonymous unless that is meant")
 	case w.cm.whole == nil && !noPlace(s.at()):
-		w.noteAt(s.at(), "whether Argo CD takes people without a login is in argocd-cm, which was not given", "name that file, too, if it does; authgate asks them to log in")
+		w.noteAt(s.at(), "whether Argo CD takes people without a login is in argocd-cm, which was not given",
+			"name that file, too, if it does; authgate asks them to log in")
 	}
 }
 
@@ -232,7 +242,8 @@ func (w *argocdWriter) reportChains() {
 		deepest := 0
 		for _, g := range up[name] {
 			if from := slices.Index(path, g.role); from >= 0 {
-				w.loss(g.at, "roles go in a circle: "+strings.Join(append(slices.Clone(path[from:]), g.role), " -> ")+g.in, "each of them has the rows of all of them here, as in Argo CD; take one of the g rows out there")
+				w.loss(g.at, "roles go in a circle: "+strings.Join(append(slices.Clone(path[from:]), g.role), " -> ")+g.in,
+					"each of them has the rows of all of them here, as in Argo CD; take one of the g rows out there")
 				continue
 			}
 			deepest = max(deepest, visit(g.role)+1)
@@ -247,6 +258,7 @@ func (w *argocdWriter) reportChains() {
 		}
 	})
 	if tooLong {
-		w.loss(at, "a chain of roles is longer than 10 g rows, and Argo CD does not follow it to its end", "grant the roles at its end to the groups that are to have them")
+		w.loss(at, "a chain of roles is longer than 10 g rows, and Argo CD does not follow it to its end",
+			"grant the roles at its end to the groups that are to have them")
 	}
 }

@@ -16,7 +16,8 @@ func (w *argocdWriter) judgeRules() {
 	if w.model.regex && w.usesBuiltin() {
 		s := w.rbac.keys["policy.matchMode"]
 		w.cause[adminRole], w.cause[readonlyRole] = true, true
-		w.loss(s.at(), "role:admin and role:readonly grant nothing in Argo CD with policy.matchMode: regex: their rows are globs, which do not compile as regular expressions",
+		w.loss(s.at(), "role:admin and role:readonly grant nothing in Argo CD with policy.matchMode: regex: their rows "+
+			"are globs, which do not compile as regular expressions",
 			"write the rows of roles of your own for them in Argo CD, and import again")
 	}
 }
@@ -49,12 +50,15 @@ func (w *argocdWriter) judgeRule(r *rule) {
 	if field, p := brokenField(r); p != nil {
 		switch {
 		case w.model.regex:
-			lose("the regular expression "+quote(p.text)+" of the "+field+" does not compile ("+p.broken+"), and Argo CD refuses everything to which it comes with the row, so nothing of that is open here",
+			lose("the regular expression "+quote(p.text)+" of the "+field+" does not compile ("+p.broken+"), and Argo CD "+
+				"refuses everything to which it comes with the row, so nothing of that is open here",
 				"write another expression in Argo CD, and import again")
 		case p.unclear:
-			lose("what the glob "+quote(p.text)+" of the "+field+" matches in Argo CD is not certain: "+p.broken, "write a row for each of the words there, and import again")
+			lose("what the glob "+quote(p.text)+" of the "+field+" matches in Argo CD is not certain: "+p.broken,
+				"write a row for each of the words there, and import again")
 		default:
-			lose("the glob "+quote(p.text)+" of the "+field+" matches nothing in Argo CD: "+p.broken, "write another glob there, and import again")
+			lose("the glob "+quote(p.text)+" of the "+field+" matches nothing in Argo CD: "+p.broken,
+				"write another glob there, and import again")
 		}
 		return
 	}
@@ -67,8 +71,10 @@ func (w *argocdWriter) judgeRule(r *rule) {
 		return
 	}
 	if r.deny {
-		w.loss(r.at, "the deny stays in Argo CD, which goes on asking it for each group or role by itself; here an endpoint is shut that it shuts to "+r.subject+" for all objects"+r.in,
-			"nothing is to be done where Argo CD gets the person's own token (identity: {credential: idToken}); if it is to bind a person whatever else they hold, write a p row with deny")
+		w.loss(r.at, "the deny stays in Argo CD, which goes on asking it for each group or role by itself; here an "+
+			"endpoint is shut that it shuts to "+r.subject+" for all objects"+r.in,
+			"nothing is to be done where Argo CD gets the person's own token (identity: {credential: idToken}); if it is to "+
+				"bind a person whatever else they hold, write a p row with deny")
 		return
 	}
 	w.rollbackNote(r)
@@ -90,13 +96,15 @@ func (w *argocdWriter) someoneIs(r *rule) bool {
 	case w.names.own[subject] != "" || w.names.clash[subject] != "":
 		return true
 	case strings.HasPrefix(subject, "proj:"), w.accounts[subject]:
-		w.noteAt(r.at, quote(subject)+" stays in Argo CD: its tokens are Argo CD's own, which authgate does not take"+r.in, "give CI a token of an issuer that authgate knows (bearer)")
+		w.noteAt(r.at, quote(subject)+" stays in Argo CD: its tokens are Argo CD's own, which authgate does not "+
+			"take"+r.in, "give CI a token of an issuer that authgate knows (bearer)")
 	case w.model.asked(subject, r.project),
 		r.project == "" && slices.ContainsFunc(w.model.projects, func(p string) bool { return w.model.asked(subject, p) }):
 		return true
 	default:
 		w.loss(r.at, quote(subject)+" is named by a p row directly, and not by a role"+r.in,
-			"in Argo CD give the rights to a role, and the role by g, "+subject+", role:NAME; to a group such a row grants nothing without a g row that begins with it")
+			"in Argo CD give the rights to a role, and the role by g, "+subject+", role:NAME; to a group such a row grants "+
+				"nothing without a g row that begins with it")
 	}
 	return false
 }
@@ -124,14 +132,17 @@ func (w *argocdWriter) whyNothing(r *rule) (what, mend string) {
 	}
 	switch {
 	case len(actions) == 0:
-		return "Argo CD has no resource " + quote(r.resource.text) + ", so the row grants nothing there", "its resources are " + strings.Join(resources, ", ")
+		return "Argo CD has no resource " + quote(r.resource.text) + ", so the row grants nothing there",
+			"its resources are " + strings.Join(resources, ", ")
 	case len(objects) == 0:
-		return "Argo CD asks for no action " + quote(r.action.text) + " on " + r.resource.text + ", so the row grants nothing there", "its actions there are " + strings.Join(actions, ", ")
+		return "Argo CD asks for no action " + quote(r.action.text) + " on " + r.resource.text + ", so the row grants " +
+			"nothing there", "its actions there are " + strings.Join(actions, ", ")
 	}
 	if r.project != "" {
 		objects = []string{r.project + "/NAME, in the rules of that project"}
 	}
-	return "no object of " + r.resource.text + " is named " + quote(r.object.text) + ", so the row grants nothing in Argo CD", "its objects are named " + strings.Join(objects, " or ")
+	return "no object of " + r.resource.text + " is named " + quote(r.object.text) + ", so the row grants nothing in " +
+		"Argo CD", "its objects are named " + strings.Join(objects, " or ")
 }
 
 var objectNames = map[string]string{
@@ -142,7 +153,9 @@ var objectNames = map[string]string{
 // rollbackNote says on which setting it depends whether a rollback is a permission.
 func (w *argocdWriter) rollbackNote(r *rule) {
 	if r.action.text == "rollback" && w.cm.whole == nil {
-		w.noteAt(r.at, "Argo CD asks for rollback where argocd-cm has "+rollbackSetting+`: "true", and else for sync; argocd-cm was not given, and the row opens nothing`+r.in, "name that file, too, if it has the setting")
+		w.noteAt(r.at, "Argo CD asks for rollback where argocd-cm has "+rollbackSetting+`: "true", and else for sync; `+
+			"argocd-cm was not given, and the row opens nothing"+r.in,
+			"name that file, too, if it has the setting")
 	}
 }
 

@@ -48,7 +48,10 @@ type file struct {
 }
 
 func newFile(src Source, faults *fault.List, importer string) *file {
-	return &file{name: src.Name, lines: strings.Split(string(src.Data), "\n"), faults: faults, importer: importer, sibling: src.Sibling}
+	return &file{
+		name: src.Name, lines: strings.Split(string(src.Data), "\n"), faults: faults,
+		importer: importer, sibling: src.Sibling,
+	}
 }
 
 // readObjects gives the objects of all files: one or several documents each, and
@@ -215,7 +218,8 @@ func (o object) section(path ...string) (map[string]*yaml.Node, bool) {
 	for key, v := range keys {
 		// Kubernetes takes strings alone, and so no true and no 1.
 		real := aliased(v)
-		if real.Kind != yaml.ScalarNode && real.Line <= len(o.file.lines) && strings.Contains(o.file.lines[real.Line-1], "{{") {
+		if real.Kind != yaml.ScalarNode && real.Line <= len(o.file.lines) &&
+			strings.Contains(o.file.lines[real.Line-1], "{{") {
 			o.file.template(o.file.at(v))
 			return nil, false
 		}
@@ -266,7 +270,8 @@ func (f *file) textLines(key string, n *yaml.Node) []textLine {
 	for i, text := range strings.Split(n.Value, "\n") {
 		line := textLine{text: text, at: f.at(n), folded: n.Style&yaml.FoldedStyle != 0}
 		raw := n.Line + i // of the lines, which count from 0: the text begins below the |
-		if n.Style&yaml.LiteralStyle != 0 && raw < len(f.lines) && strings.TrimSpace(f.lines[raw]) == strings.TrimSpace(text) {
+		if n.Style&yaml.LiteralStyle != 0 && raw < len(f.lines) &&
+			strings.TrimSpace(f.lines[raw]) == strings.TrimSpace(text) {
 			indented := strings.TrimLeft(f.lines[raw], " \t")
 			line.at.Line, line.at.Column = raw+1, 1+len(f.lines[raw])-len(indented)
 		} else if strings.Contains(n.Value, "\n") {

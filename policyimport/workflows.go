@@ -76,7 +76,8 @@ func Workflows(sources []Source, options Options) (*Result, error) {
 		if elsewhere := faultsOf(&w.d.left); len(elsewhere) > 0 {
 			mend = elsewhere[0].Error()
 		}
-		faults.Add(fault.Position{File: sources[0].Name}, "there is no ServiceAccount with the annotation "+ruleKey+" in the files", mend)
+		faults.Add(fault.Position{File: sources[0].Name}, "there is no ServiceAccount with the annotation "+ruleKey+" in "+
+			"the files", mend)
 	}
 	if err := faults.Err(); err != nil {
 		return nil, err
@@ -88,7 +89,8 @@ func Workflows(sources []Source, options Options) (*Result, error) {
 	for _, c := range all {
 		switch {
 		case c.namespace != "" && c.namespace != w.Namespace:
-			w.lose(c.ruleAt, "ServiceAccount "+c.name+" is of the namespace "+c.namespace+", and a role stands for one account, whatever namespace is asked for",
+			w.lose(c.ruleAt, "ServiceAccount "+c.name+" is of the namespace "+c.namespace+", and a role stands for one "+
+				"account, whatever namespace is asked for",
 				"give those people a role whose account may do what they need there")
 		case !dnsName.MatchString(c.name) || len(c.name) > 253:
 			w.lose(c.ruleAt, quote(c.name)+" is no name that a ServiceAccount can have", "look at metadata.name")
@@ -125,7 +127,8 @@ func (w *workflowsWriter) readCandidates(objects []object, faults *fault.List) [
 			continue
 		}
 		if o.kind != "ServiceAccount" {
-			w.lose(o.file.at(rule), "the annotation is on "+o.kind+" "+quote(o.name)+", and argo-server looks at ServiceAccounts only, so it lets no one in",
+			w.lose(o.file.at(rule), "the annotation is on "+o.kind+" "+quote(o.name)+", and argo-server looks at "+
+				"ServiceAccounts only, so it lets no one in",
 				"put it on the ServiceAccount to which the role is bound")
 			continue
 		}

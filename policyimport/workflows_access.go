@@ -156,7 +156,8 @@ func (r kubeRole) may(right workflowsRight) bool {
 	return slices.ContainsFunc(r.rules, func(rule kubeRule) bool {
 		return (slices.Contains(rule.groups, group) || slices.Contains(rule.groups, "*")) &&
 			(slices.Contains(rule.resources, right.resource) || slices.Contains(rule.resources, "*")) &&
-			(slices.Contains(rule.verbs, "*") || slices.ContainsFunc(right.verbs, func(v string) bool { return slices.Contains(rule.verbs, v) }))
+			(slices.Contains(rule.verbs, "*") ||
+				slices.ContainsFunc(right.verbs, func(v string) bool { return slices.Contains(rule.verbs, v) }))
 	})
 }
 

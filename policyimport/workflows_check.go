@@ -140,5 +140,6 @@ func isNumber(n ast.Node) bool {
 
 func isGroupFilter(n ast.Node) bool {
 	b, ok := n.(*ast.BuiltinNode)
-	return ok && b.Name == "filter" && len(b.Arguments) == 2 && isClaim(b.Arguments[0], "groups") && !canFail(b.Arguments[1])
+	return ok && b.Name == "filter" && len(b.Arguments) == 2 && isClaim(b.Arguments[0], "groups") &&
+		!canFail(b.Arguments[1])
 }

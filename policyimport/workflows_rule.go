@@ -65,7 +65,8 @@ func (r *ruleReader) fail(n ast.Node, what string) formula {
 
 func (r *ruleReader) unknown(n ast.Node) formula {
 	column := n.Location().From + 1
-	return formula{{{atom: atom{unknownAtom, fmt.Sprintf("%s (column %d of the rule)", n.String(), column)}, column: column}}}
+	text := fmt.Sprintf("%s (column %d of the rule)", n.String(), column)
+	return formula{{{atom: atom{unknownAtom, text}, column: column}}}
 }
 
 func (r *ruleReader) boolean(n ast.Node) formula {

@@ -109,8 +109,14 @@ var workflowsRights = []workflowsRight{
 func sameForAll() []workflowsRight {
 	var all []workflowsRight
 	for _, k := range []struct{ resource, path, service, one, many string }{
-		{"workflowtemplates", "workflow-templates/{ns}", "workflowtemplate.WorkflowTemplateService", "WorkflowTemplate", "WorkflowTemplates"},
-		{"clusterworkflowtemplates", "cluster-workflow-templates", "clusterworkflowtemplate.ClusterWorkflowTemplateService", "ClusterWorkflowTemplate", "ClusterWorkflowTemplates"},
+		{
+			"workflowtemplates", "workflow-templates/{ns}", "workflowtemplate.WorkflowTemplateService",
+			"WorkflowTemplate", "WorkflowTemplates",
+		},
+		{
+			"clusterworkflowtemplates", "cluster-workflow-templates",
+			"clusterworkflowtemplate.ClusterWorkflowTemplateService", "ClusterWorkflowTemplate", "ClusterWorkflowTemplates",
+		},
 		{"cronworkflows", "cron-workflows/{ns}", "cronworkflow.CronWorkflowService", "CronWorkflow", "CronWorkflows"},
 		{"eventsources", "event-sources/{ns}", "eventsource.EventSourceService", "EventSource", "EventSources"},
 		{"sensors", "sensors/{ns}", "sensor.SensorService", "Sensor", "Sensors"},

@@ -173,7 +173,8 @@ func (w *workflowsWriter) ties() {
 				!asFormula(a.atoms).meets(asFormula(b.atoms)) {
 				continue
 			}
-			w.lose(b.rankAt, a.name+" and "+b.name+" have the same precedence, "+strconv.Itoa(a.precedence)+": argo-server takes either for people whom both fit",
+			w.lose(b.rankAt, a.name+" and "+b.name+" have the same precedence, "+strconv.Itoa(a.precedence)+": argo-server "+
+				"takes either for people whom both fit",
 				"see that serviceAccounts has them in the order that you want")
 			break
 		}
@@ -197,7 +198,8 @@ func (w *workflowsWriter) writeRule(c *candidate) {
 		w.d.comment("not carried over: %s", c.broken.what)
 		mend := "write g, GROUP, " + c.role + " for those who are meant"
 		if c.broken.fails {
-			mend = "argo-server fails over it, too, and lets in no one whom no account above takes: mend the rule there, and import again"
+			mend = "argo-server fails over it, too, and lets in no one whom no account above takes: mend the rule there, " +
+				"and import again"
 		}
 		w.lose(c.in(c.broken.column), "the rule of "+c.name+" is not carried over: "+c.broken.Error(), mend)
 		w.d.comment("g, GROUP, %s", c.role)
@@ -216,7 +218,8 @@ func (w *workflowsWriter) writeRule(c *candidate) {
 		w.d.comment("g, GROUP, %s", c.role)
 	}
 	if len(c.means) == 0 {
-		w.d.note(c.ruleAt, "the rule of "+c.name+" is never true of people whom no account above takes, so no one holds "+c.role, "")
+		w.d.note(c.ruleAt, "the rule of "+c.name+" is never true of people whom no account above takes, so no one "+
+			"holds "+c.role, "")
 	}
 }
 
@@ -225,14 +228,16 @@ func (w *workflowsWriter) writeAtom(c *candidate, a atom) {
 	switch {
 	case c.waiting != "":
 		if a == c.atoms[0] {
-			w.lose(c.ruleAt, "the rows of "+c.name+" are comments: argo-server may take "+c.waiting+", which ranks above it, for the same people, and its rule is not carried over whole",
+			w.lose(c.ruleAt, "the rows of "+c.name+" are comments: argo-server may take "+c.waiting+", which ranks above "+
+				"it, for the same people, and its rule is not carried over whole",
 				"write rows for "+c.waiting+", then take the # off those of "+c.name)
 			w.d.comment("These wait until there are rows for %s, which ranks above.", c.waiting)
 		}
 		w.d.comment("%s", written([]string{"g", a.subject(), c.role}))
 	case a == everyone:
 		w.d.row(c.ruleAt, "g", authenticated, c.role)
-		w.d.note(c.ruleAt, "everyone who signed in holds "+c.role, "argo-server refused them where a rule before failed, as it does for people without groups; narrow the row if that was the fence")
+		w.d.note(c.ruleAt, "everyone who signed in holds "+c.role, "argo-server refused them where a rule before failed, "+
+			"as it does for people without groups; narrow the row if that was the fence")
 	default:
 		w.d.row(c.ruleAt, "g", a.subject(), c.role)
 		if a.kind == emailAtom || a.kind == domainAtom {
@@ -271,7 +276,8 @@ func (c *candidate) in(column int) fault.Position {
 	}
 	first, _, _ := strings.Cut(c.rule, "\n")
 	line, start := c.file.lines[at.Line-1], at.Column-1
-	if c.ruleNode.Style != 0 && strings.Contains("|>", line[min(start, len(line)-1):min(start+1, len(line))]) && at.Line < len(c.file.lines) {
+	if c.ruleNode.Style != 0 && at.Line < len(c.file.lines) &&
+		strings.Contains("|>", line[min(start, len(line)-1):min(start+1, len(line))]) {
 		at.Line++
 		line, start = c.file.lines[at.Line-1], 0
 	}
@@ -289,7 +295,8 @@ func (w *workflowsWriter) writeAccess() {
 	for _, c := range w.all {
 		rows, missing, known := w.kube.opens(w.Namespace, c.name)
 		for _, b := range missing {
-			w.lose(b.at, "the binding "+b.name+" gives "+c.name+" "+b.called+", which is not among the files", "give it, too: kubectl get role,clusterrole -A -o yaml")
+			w.lose(b.at, "the binding "+b.name+" gives "+c.name+" "+b.called+", which is not among the files",
+				"give it, too: kubectl get role,clusterrole -A -o yaml")
 		}
 		if !known {
 			unknown = append(unknown, c)
@@ -358,6 +365,8 @@ func (w *workflowsWriter) writeViewer(unknown []candidate) {
 			w.d.make("p", subject, w.Upstream, fields[3], fields[4], fields[5])
 		}
 	}
-	w.d.note(unknown[0].file.at(unknown[0].node), strings.Join(names, ", ")+": nothing in the files says what the account may do, so its role may read and no more",
-		"give the Roles and bindings, too: kubectl get role,rolebinding,clusterrole,clusterrolebinding -A -o yaml; or take a # off in the policy")
+	w.d.note(unknown[0].file.at(unknown[0].node), strings.Join(names, ", ")+": nothing in the files says what the "+
+		"account may do, so its role may read and no more",
+		"give the Roles and bindings, too: kubectl get role,rolebinding,clusterrole,clusterrolebinding -A -o yaml; or "+
+			"take a # off in the policy")
 }
