@@ -34,7 +34,8 @@ func refusedLogin() *TokenRefusedError {
 }
 
 // accessToken reports whether a JWT says that it is an access token: RFC 9068, 2.1,
-// the claim typ of Keycloak, or token_use of Cognito.
+// the claim typ of Keycloak, or token_use of Cognito. What it may be used for (scope:
+// RFC 8693, 4.2; scp: Okta, Entra) says no ID token.
 func accessToken(typ string, c claims) bool {
 	if strings.EqualFold(strings.TrimPrefix(strings.ToLower(typ), "application/"), "at+jwt") {
 		return true
@@ -42,12 +43,12 @@ func accessToken(typ string, c claims) bool {
 	kind, _ := c.scalar("typ")
 	use, _ := c.scalar("token_use")
 	return slices.Contains([]string{"bearer", "dpop", "refresh", "offline", "at+jwt"}, strings.ToLower(kind)) ||
-		strings.EqualFold(use, "access")
+		strings.EqualFold(use, "access") || !c.absent("scope") || !c.absent("scp")
 }
 
 // accessTellsItself reports whether an access token can be shown to an upstream as
-// it is: it is opaque, carries the mark, says that it is an access token, or is not
-// for this client. [Bearers] takes none of these for an ID token.
+// it is: it is opaque, carries the mark, or [Bearers] accepts its audience for no
+// access token, and it says that it is one or is not for this client.
 func (rp *RelyingParty) accessTellsItself(raw string) bool {
 	c, err := unverifiedClaims(raw)
 	if err != nil {
@@ -55,7 +56,13 @@ func (rp *RelyingParty) accessTellsItself(raw string) bool {
 	}
 	mark, err := c.marked()
 	audience, notTexts := c.texts("aud")
-	return mark || err != nil || notTexts != nil || accessToken(header(raw).Typ, c) || !slices.Contains(audience, rp.clientID())
+	switch {
+	case mark || err != nil || notTexts != nil:
+		return true
+	case slices.ContainsFunc(rp.cfg.AccessAudiences, func(one string) bool { return slices.Contains(audience, one) }):
+		return false
+	}
+	return accessToken(header(raw).Typ, c) || !slices.Contains(audience, rp.clientID())
 }
 
 // unverifiedClaims reads a JWT in its compact form.

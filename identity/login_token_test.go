@@ -104,6 +104,9 @@ func TestAnAccessTokenIsAcceptedOnlyForAnAudienceOfBearer(t *testing.T) {
 		"Keycloak":                       {"JWT", map[string]any{"typ": "Bearer"}, true},
 		"Keycloak, offline":              {"JWT", map[string]any{"typ": "Offline"}, true},
 		"Cognito":                        {"JWT", map[string]any{"token_use": "access"}, true},
+		"that says its scope":            {"JWT", map[string]any{"scope": "openid profile"}, true},
+		"that lists its scopes":          {"", map[string]any{"scp": []string{"openid"}}, true},
+		"with a scope, for an API":       {"JWT", map[string]any{"aud": "api", "scope": "openid"}, false},
 		"for the client and an API":      {"at+jwt", map[string]any{"aud": []string{clientID, "api"}, "azp": clientID}, false},
 		"for an audience of bearer":      {"at+jwt", map[string]any{"aud": "api"}, false},
 		"of Keycloak for such an API":    {"JWT", map[string]any{"aud": "api", "typ": "Bearer"}, false},
@@ -146,7 +149,9 @@ func TestATokenHasOneDigestHoweverItsSignatureIsSpelled(t *testing.T) {
 func TestAGrantSaysWhichOfItsTokensDoNotTellThemselves(t *testing.T) {
 	t.Parallel()
 	i := serve(t)
-	rp := party(t, config(i.url))
+	cfg := config(i.url)
+	cfg.AccessAudiences = []string{"shown-api"}
+	rp := party(t, cfg)
 	g := granted(t, i, rp)
 	unmarked := i.jwt(tokenClaims(nil)...)
 	i.bend(func(i *issuer) {
@@ -158,11 +163,21 @@ func TestAGrantSaysWhichOfItsTokensDoNotTellThemselves(t *testing.T) {
 		t.Errorf("%v: ID token %v, access token %v", err, next.IDMarked, next.AccessMarked)
 	}
 	for name, more := range map[string]map[string]any{
-		"for another audience": {"aud": "api"}, "that says what it is": {"typ": "Bearer"}, "with the mark": {"nonce": g.Origin.Nonce},
+		"for another audience": {"aud": "api"}, "that says what it is": {"typ": "Bearer"}, "that says its scope": {"scope": "openid"}, "with the mark": {"nonce": g.Origin.Nonce},
 	} {
 		raw := i.jwt(tokenClaims(more)...)
 		i.bend(func(i *issuer) { i.tokens = func(m map[string]any) { m["access_token"] = raw } })
 		if next, err = rp.Refresh(t.Context(), next); err != nil || !next.AccessMarked {
+			t.Errorf("%s: %v, %v", name, err, next.AccessMarked)
+		}
+	}
+	for name, more := range map[string]map[string]any{
+		"for an audience of bearer":      {"aud": "shown-api"},
+		"that says what it is, for such": {"aud": []string{clientID, "shown-api"}, "typ": "Bearer"},
+	} {
+		raw := i.jwt(tokenClaims(more)...)
+		i.bend(func(i *issuer) { i.tokens = func(m map[string]any) { m["access_token"] = raw } })
+		if next, err = rp.Refresh(t.Context(), next); err != nil || next.AccessMarked {
 			t.Errorf("%s: %v, %v", name, err, next.AccessMarked)
 		}
 	}

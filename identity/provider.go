@@ -34,6 +34,9 @@ type Config struct {
 	GroupsClaim    string            // a claim by its exact name, else a path with dots; empty: no user has groups
 	ClockSkew      time.Duration
 
+	// AccessAudiences are those of which [Bearers] accepts access tokens of URL.
+	AccessAudiences []string
+
 	Now          func() time.Time    // nil: time.Now
 	GroupDropped func(reason string) // nil, or safe for concurrent use: a group was dropped ("reserved", "malformed"), or all of a login ("no_claim", "overage")
 	KeySkipped   func(reason string) // likewise: a key that an issuer publishes cannot be used

@@ -73,8 +73,20 @@ func (p *parts) readIssuer(absent absent) error {
 	p.issuer = identity.Config{
 		URL: c.URL, BackchannelURL: c.BackchannelURL, ClientID: id, ClientSecret: secret, RootCAs: pool,
 		Scopes: scopesOf(c), AuthParams: c.AuthParams, GroupsClaim: c.GroupsClaim, ClockSkew: time.Duration(c.ClockSkew),
+		AccessAudiences: accessAudiences(p.config),
 	}
 	return errors.Join(absent.or(noID), absent.or(noSecret), absent.or(noPool))
+}
+
+// accessAudiences are those that bearer names of the issuer at which people log in.
+func accessAudiences(c *config.Config) []string {
+	var all []string
+	for _, b := range c.Bearer {
+		if b.Issuer == c.Issuer.URL {
+			all = append(all, b.Audience)
+		}
+	}
+	return all
 }
 
 // scopesOf adds those by which Dex makes an ID token good for further clients
