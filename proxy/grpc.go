@@ -15,14 +15,18 @@ func isGRPCWeb(r *http.Request) bool {
 	return isMedia(r, "application/grpc-web") || isMedia(r, "application/grpc-web-text")
 }
 
-// isMedia compares the content type, with or without a suffix behind a plus.
+// isMedia compares the content type, with or without a suffix behind a plus. Case
+// makes no difference (RFC 9110, 8.3.1).
 func isMedia(r *http.Request, media string) bool {
 	values := r.Header["Content-Type"]
 	if len(values) == 0 {
 		return false
 	}
-	rest, ok := strings.CutPrefix(values[0], media)
-	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';' || rest[0] == ' ')
+	value, end := values[0], len(media)
+	if len(value) < end || !strings.EqualFold(value[:end], media) {
+		return false
+	}
+	return len(value) == end || strings.IndexByte("+; \t", value[end]) >= 0
 }
 
 // answerGRPC is a trailers-only response (gRPC over HTTP/2, Responses; gRPC-web
@@ -48,7 +52,7 @@ func setGRPCStatus(h http.Header, f *Refusal) {
 // grpcWebType is the content type that was asked in, which gRPC-web answers in.
 func grpcWebType(r *http.Request) string {
 	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	switch media = strings.TrimSpace(media); media {
+	switch media = strings.ToLower(strings.TrimSpace(media)); media {
 	case "application/grpc-web+proto", "application/grpc-web-text", "application/grpc-web-text+proto":
 		return media
 	default:

@@ -34,6 +34,8 @@ func TestGRPCAndGRPCWebAreAnsweredInTheirOwnTerms(t *testing.T) {
 		"application/grpc-web":              "application/grpc-web",
 		"application/grpc-web+proto":        "application/grpc-web+proto",
 		"application/grpc-web+json":         "application/grpc-web",
+		"Application/gRPC":                  "application/grpc",
+		"Application/GRPC-Web+Proto":        "application/grpc-web+proto",
 		"application/grpc-web-text":         "application/grpc-web-text",
 		"application/grpc-web-text+proto":   "application/grpc-web-text+proto",
 		"application/grpc-web-text+proto;x": "application/grpc-web-text+proto",
@@ -56,7 +58,7 @@ func TestGRPCAndGRPCWebAreAnsweredInTheirOwnTerms(t *testing.T) {
 			if res.StatusCode != http.StatusOK || h.Get("Grpc-Status") != test.status || h.Get("Content-Type") != answered || h.Get("Grpc-Message") == "" || body(t, res) != "" {
 				t.Errorf("%s in %s: %d %q; want %s in %s", what, asked, res.StatusCode, h, test.status, answered)
 			}
-			if web := strings.Contains(asked, "-web"); web != (h.Get("Access-Control-Expose-Headers") == "Grpc-Status, Grpc-Message") {
+			if web := strings.Contains(strings.ToLower(asked), "-web"); web != (h.Get("Access-Control-Expose-Headers") == "Grpc-Status, Grpc-Message") {
 				t.Errorf("%s in %s: a script could not read the status: %q", what, asked, h)
 			}
 		}

@@ -34,6 +34,8 @@ func TestStreamsMayBeginLate(t *testing.T) {
 			"events":                {app, []string{"Accept", "text/event-stream"}, 200},
 			"events among others":   {app, []string{"Accept", "application/json, Text/Event-Stream;q=0.5"}, 200},
 			"gRPC-web":              {app, []string{"Content-Type", "application/grpc-web+proto"}, 200},
+			"gRPC-web in capitals":  {app, []string{"Content-Type", "Application/GRPC-Web+proto"}, 200},
+			"another gRPC":          {app, []string{"Content-Type", "application/grpcfoo"}, 504},
 			"gRPC-web as text":      {app, []string{"Content-Type", "application/grpc-web-text"}, 200},
 			"follow":                {app + "?follow=true", nil, 200},
 			"follow of logs":        {workflows + "?a=b&logOptions.follow=1", nil, 200},

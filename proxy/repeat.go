@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
@@ -105,13 +106,14 @@ func (a *attempt) mayRepeat(r *http.Request, kept *keptBody, err error) bool {
 	case a.writes == 0 && !a.wrote():
 		return kept.canBegin()
 	default:
-		return a.writes == 0 && a.reused && !a.heard.Load() && idempotent(r.Method) && kept.isWhole()
+		return a.writes == 0 && a.reused && !a.heard.Load() && idempotent(r.Method) && kept.canBegin() && r.ContentLength <= mostKept
 	}
 }
 
 // isEnd tells the end of a connection from all else that can go wrong with one.
+// net/http closes a connection whose end it reads while a request is given to it.
 func isEnd(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errSpoilt) ||
+	return errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errSpoilt) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
 		strings.Contains(err.Error(), "server closed idle connection") // net/http has no name for it
 }
@@ -124,7 +126,8 @@ func idempotent(method string) bool {
 	return false
 }
 
-// keptBody keeps the beginning of a body. A nil one is of a request without.
+// keptBody keeps the beginning of a body, so that all of it is there: this, and
+// what the client has yet to send. A nil one is of a request without.
 type keptBody struct {
 	from  io.Reader
 	bytes []byte
@@ -133,7 +136,6 @@ type keptBody struct {
 }
 
 func (k *keptBody) canBegin() bool { return k == nil || !k.more }
-func (k *keptBody) isWhole() bool  { return k == nil || k.whole && !k.more }
 
 // body is all of it, from its beginning. Closing it is for whoever it came from:
 // what was read of it may be needed once more.

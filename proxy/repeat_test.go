@@ -114,3 +114,60 @@ func TestWhatMayHaveBeenProcessedIsRepeatedOnlyWhereThatDoesNoHarm(t *testing.T)
 		})
 	}
 }
+
+// An upstream that closes behind the head of a request does so before all of the
+// body has come: what was sent of it is kept, and the rest is still to come.
+func TestABodyThatIsStillToComeIsNoReasonNotToRepeat(t *testing.T) {
+	t.Parallel()
+	begin, rest := strings.Repeat("x", 16<<10), strings.Repeat("y", 16<<10)
+	length := fmt.Sprintf("Content-Length: %d", len(begin)+len(rest))
+	for name, c := range map[string]struct {
+		line, more, begin, rest string
+		status                  int
+	}{
+		"PUT":            {"PUT /counted", length, begin, rest, 200},
+		"DELETE":         {"DELETE /counted", length, begin, rest, 200},
+		"PUT of more":    {"PUT /counted", "Content-Length: 65537", begin, strings.Repeat("y", 48<<10+1), 502},
+		"PUT in chunks":  {"PUT /counted", "Transfer-Encoding: chunked", "4000\r\n" + begin + "\r\n", "4000\r\n" + rest + "\r\n0\r\n\r\n", 200},
+		"POST":           {"POST /counted", length, begin, rest, 502},
+		"POST in chunks": {"POST /counted", "Transfer-Encoding: chunked", "4000\r\n" + begin + "\r\n", "4000\r\n" + rest + "\r\n0\r\n\r\n", 502},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ended, bodies := make(chan struct{}, 9), make(chan string, 9)
+			g := newGateTo(t, rawServer(t, func(conn net.Conn, r *bufio.Reader, head string) {
+				all := bufio.NewReader(io.MultiReader(strings.NewReader(head), r))
+				for first := true; ; first = false {
+					req, err := http.ReadRequest(all)
+					if err != nil {
+						return
+					}
+					if req.URL.Path == "/counted" && !first {
+						_ = conn.(*net.TCPConn).SetLinger(0) // a reset
+						conn.Close()
+						ended <- struct{}{}
+						return
+					}
+					if body, err := io.ReadAll(req.Body); err == nil && len(body) > 0 {
+						bodies <- string(body)
+					}
+					fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+				}
+			}))
+			expect(t, "the first", g.do("GET", app, g.as("alice")), http.StatusOK)
+			client := g.connect("")
+			client.send(g.request(c.line, "alice") + c.more + "\r\nConnection: close\r\n\r\n" + c.begin)
+			<-ended
+			client.send(c.rest)
+			if answer := client.head(); !strings.HasPrefix(answer, fmt.Sprintf("HTTP/1.1 %d ", c.status)) {
+				t.Fatalf("%q", answer)
+			}
+			if c.status != http.StatusOK {
+				return
+			}
+			if got := <-bodies; got != begin+rest {
+				t.Errorf("%d bytes reached the upstream", len(got))
+			}
+		})
+	}
+}
