@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // parseProxy reads one of trustedProxies. It refuses what would match other
@@ -41,6 +42,8 @@ func parseHTTP(raw, example string) (*url.URL, complaint) {
 	switch {
 	case err != nil:
 		return nil, complaint{"is not a URL", mend}
+	case strings.ContainsFunc(raw, unicode.IsControl), strings.ContainsFunc(u.Path, unicode.IsControl):
+		return nil, complaint{"has a control character", mend}
 	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
 		return nil, complaint{"must be an absolute http or https URL with a host", mend}
 	case u.User != nil:

@@ -48,6 +48,8 @@ func TestAControlCharacterInAPlainIDOrURLIsAFaultWithItsPlace(t *testing.T) {
 		"id":         `issuer: {url: "https://dex.example.com", clientID: "auth\ngate", clientSecret: s}`,
 		"secret":     `issuer: {url: "https://dex.example.com", clientID: authgate, clientSecret: "s\n"}`,
 		"URL":        `issuer: {url: "https://dex.example.com\n", clientID: authgate, clientSecret: s}`,
+		"C1 in URL":  `issuer: {url: "https://dex.example.com/\u0085", clientID: authgate, clientSecret: s}`,
+		"escaped":    `issuer: {url: "https://dex.example.com/%0a", clientID: authgate, clientSecret: s}`,
 		"other way":  `issuer: {url: "https://dex.example.com", backchannelURL: "http://dex\t:5556", clientID: authgate, clientSecret: s}`,
 		"audience":   `issuer: {url: "https://dex.example.com", audiences: ["argo-cd\n"], clientID: authgate, clientSecret: s}`,
 		"of bearer":  `{bearer: [{issuer: "https://ci.example.com", audience: "a\n"}], issuer: {url: "https://dex.example.com", clientID: authgate, clientSecret: s}}`,

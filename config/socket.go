@@ -5,6 +5,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // maxSocketPath is what sockaddr_un takes, without the NUL at its end (unix(7)).
@@ -28,7 +29,9 @@ func checkSocket(file string) complaint {
 		return complaint{"is not a path of a Unix socket: it begins with two slashes", "write unix: and one slash"}
 	case !strings.HasPrefix(file, "/"):
 		return complaint{"must be an absolute path behind unix:", example}
-	case strings.ContainsRune(file, 0), file == "/":
+	case strings.ContainsFunc(file, unicode.IsControl):
+		return complaint{"has a control character, such as a line end, in its path", example}
+	case file == "/":
 		return complaint{"is not a path of a Unix socket", example}
 	case path.Clean(file) != file:
 		return complaint{"is not the shortest form of the path", "write " + quote("unix:"+path.Clean(file))}
