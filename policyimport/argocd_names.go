@@ -191,7 +191,8 @@ func (a *argoCD) subjects(name string) (subjects []string, remark, what, mend st
 
 // putIn says how to come to a row that is there as a comment.
 func putIn(role string) string {
-	return "to grant the role, take the # off g, GROUP, " + role + " in the result, and put a group in the place of GROUP"
+	return "to grant the role, take the # off g, GROUP, " + role + " in the result, put a group in the place of GROUP," +
+		" and take out its authgate:ignore comments"
 }
 
 func noPlace(at fault.Position) bool { return at.File == "" }
