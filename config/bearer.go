@@ -1,6 +1,7 @@
 package config
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"unicode"
@@ -13,10 +14,12 @@ type Bearer struct {
 	Require      map[string][]string `yaml:"require"` // claim → the values that will do
 	SubjectClaim string              `yaml:"subjectClaim"`
 	Groups       []Template          `yaml:"groups"`
+	CAFile       string              `yaml:"caFile" is:"file"` // empty: that of the issuer's other items
 }
 
 func checkBearers(bearers []Bearer, own string, at place) {
-	taken := make(map[[2]string]bool) // issuer and audience
+	taken := make(map[[2]string]bool)  // issuer and audience
+	trusted := make(map[string]string) // issuer → caFile
 	for i, b := range bearers {
 		here := at.item(i)
 		b.check(here)
@@ -28,6 +31,29 @@ func checkBearers(bearers []Bearer, own string, at place) {
 			here.key("audience").fault("another item has the same issuer and audience", "make one of the two; a list in require is any of its values")
 		}
 		taken[pair] = true
+		if b.CAFile != "" {
+			b.checkCAs(own, trusted, here.key("caFile"))
+		}
+	}
+}
+
+// checkCAs wants one file for an issuer: its keys are fetched once, for all of its items.
+func (b Bearer) checkCAs(own string, trusted map[string]string, at place) {
+	u, c := parseHTTP(b.Issuer, "")
+	file := filepath.Clean(b.CAFile)
+	before, named := trusted[b.Issuer]
+	switch {
+	case own != "" && b.Issuer == own:
+		at.fault("is not for the issuer in issuer.url, which is trusted by issuer.caFile",
+			"write the file in issuer.caFile, and leave caFile out here")
+	case c.what == "" && u.Scheme != SchemeHTTPS:
+		at.fault("is for https, and issuer begins with "+u.Scheme+":",
+			"leave caFile out, or write https in issuer if its tokens have that as iss")
+	case b.Issuer != "" && named && before != file:
+		at.fault("is another file than an item above names for the same issuer",
+			"name the same file in both, or leave caFile out of one of them")
+	default:
+		trusted[b.Issuer] = file
 	}
 }
 

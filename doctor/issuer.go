@@ -39,6 +39,7 @@ type discovery struct {
 	Issuer        string   `json:"issuer"`
 	Authorization string   `json:"authorization_endpoint"`
 	Token         string   `json:"token_endpoint"`
+	Keys          string   `json:"jwks_uri"`
 	Scopes        []string `json:"scopes_supported"`
 }
 
@@ -61,8 +62,11 @@ func (i Issuer) base() string {
 	return i.URL
 }
 
+// client goes through the proxy of the environment, as authgate does to issuers.
 func (i Issuer) client() *http.Client {
-	return client(i.RootCAs)
+	c := client(i.RootCAs)
+	c.Transport.(*http.Transport).Proxy = http.ProxyFromEnvironment
+	return c
 }
 
 func (i Issuer) discover(ctx context.Context, base string) (discovery, *http.Response, error) {

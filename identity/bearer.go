@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"errors"
 	"hash/maphash"
 	"log/slog"
@@ -30,6 +31,10 @@ type Bearer struct {
 	// Issuer is the one at which people log in: its tokens are read as at a login.
 	SubjectClaim string
 	Groups       []Template
+
+	// RootCAs are trusted for a further issuer: those of its first Bearer that has
+	// some; nil in all of them: the system's.
+	RootCAs *x509.CertPool
 }
 
 // Bearers verifies the tokens that come in requests: those of the issuer at which
@@ -60,9 +65,10 @@ type accepts struct {
 // NewBearers accepts what own issues for its client, and what the others say. It
 // asks the network nothing; that is for Run.
 func NewBearers(own *RelyingParty, others []Bearer, log *slog.Logger) *Bearers {
-	return newBearers(own, others, log, newTransport(Config{}))
+	return newBearers(own, others, log, nil)
 }
 
+// newBearers reaches further issuers over base; nil: each over a transport of its own.
 func newBearers(own *RelyingParty, others []Bearer, log *slog.Logger, base http.RoundTripper) *Bearers {
 	b := &Bearers{own: own, verified: verified{seed: maphash.MakeSeed()}, issuers: map[string]*bearerIssuer{
 		own.cfg.URL: {
@@ -73,7 +79,7 @@ func newBearers(own *RelyingParty, others []Bearer, log *slog.Logger, base http.
 	for _, o := range others {
 		i := b.issuers[o.Issuer]
 		if i == nil {
-			i = &bearerIssuer{keys: newFurther(own.cfg, o.Issuer, log, base).keys}
+			i = &bearerIssuer{keys: newFurther(own.cfg, o.Issuer, rootCAs(others, o.Issuer), log, base).keys}
 			b.issuers[o.Issuer] = i
 		}
 		i.accepts = append(i.accepts, accepts{
@@ -81,6 +87,15 @@ func newBearers(own *RelyingParty, others []Bearer, log *slog.Logger, base http.
 		})
 	}
 	return b
+}
+
+func rootCAs(others []Bearer, issuer string) *x509.CertPool {
+	for _, o := range others {
+		if o.Issuer == issuer && o.RootCAs != nil {
+			return o.RootCAs
+		}
+	}
+	return nil
 }
 
 // Run fetches the keys of all issuers, each by itself, and keeps them fresh. It
@@ -316,18 +331,27 @@ func (a *accepts) groups(c claims, dropped func(reason string)) []string {
 }
 
 // newFurther is a RelyingParty at which nobody logs in: what it knows of signatures,
-// times and groups is the same for every issuer.
-func newFurther(own Config, issuer string, log *slog.Logger, base http.RoundTripper) *RelyingParty {
-	rp := newRelyingParty(Config{
-		URL: issuer, ClockSkew: own.ClockSkew, Now: own.Now, GroupDropped: own.GroupDropped, KeySkipped: own.KeySkipped,
-	}, log, base)
+// times and groups is the same for every issuer. A base of nil is a transport of its
+// own, which trusts cas.
+func newFurther(own Config, issuer string, cas *x509.CertPool, log *slog.Logger, base http.RoundTripper) *RelyingParty {
+	cfg := Config{
+		URL: issuer, RootCAs: cas, ClockSkew: own.ClockSkew, Now: own.Now,
+		GroupDropped: own.GroupDropped, KeySkipped: own.KeySkipped,
+	}
+	var transport *replaceable
+	if base == nil {
+		transport = newReplaceable(newTransport(cfg))
+		base = transport
+	}
+	rp := newRelyingParty(cfg, log, base)
+	rp.transport = transport
 	rp.keys = newIssuerKeys(rp, nil, log)
 	front, err := httpURL(issuer)
 	if err != nil {
 		return rp // broken, and says so when it is asked
 	}
 	rp.client = &http.Client{
-		Transport:     &channel{base: base, front: front, trust: "the CAs of the system have to include its own (SSL_CERT_DIR names further ones)"},
+		Transport:     &channel{base: base, front: front, trust: trustByBearer},
 		CheckRedirect: refuseBearerRedirect,
 		Timeout:       attemptTimeout + 5*time.Second,
 	}

@@ -47,6 +47,7 @@ type issuerKeys struct {
 	own    context.Context // of run, while it runs
 
 	ended chan struct{} // with room for one: an attempt has ended
+	renew chan struct{} // with room for one: what an attempt would find may be another
 
 	document   *provider // of a further issuer; the attempt's alone, as the rest
 	documentAt time.Time
@@ -61,7 +62,7 @@ type keysView struct {
 }
 
 func newIssuerKeys(rp *RelyingParty, found <-chan struct{}, log *slog.Logger) *issuerKeys {
-	k := &issuerKeys{rp: rp, found: found, log: log, ended: make(chan struct{}, 1)}
+	k := &issuerKeys{rp: rp, found: found, log: log, ended: make(chan struct{}, 1), renew: make(chan struct{}, 1)}
 	k.view.Store(&keysView{failure: errors.New("its keys have not been fetched yet")})
 	return k
 }
@@ -167,6 +168,24 @@ var closed = func() chan struct{} {
 	return c
 }()
 
+// again has run fetch the keys now, however short ago an attempt ended.
+func (k *issuerKeys) again() {
+	select {
+	case k.renew <- struct{}{}:
+	default:
+	}
+}
+
+// underWay is closed once no attempt goes on that began before.
+func (k *issuerKeys) underWay() <-chan struct{} {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.flight == nil {
+		return closed
+	}
+	return k.flight
+}
+
 func (k *issuerKeys) unreachable(ctx context.Context, v *keysView) error {
 	at := "GET " + strings.TrimSuffix(k.rp.cfg.URL, "/") + "/.well-known/openid-configuration"
 	if p, err := k.rp.provider(); err == nil {
@@ -224,6 +243,9 @@ func (k *issuerKeys) run(ctx context.Context) {
 			due = false
 		case <-found: // which it is from now on
 			found = nil
+		case <-k.renew:
+			<-k.underWay() // which may have begun before
+			retry = firstRetry
 		}
 		timer.Stop()
 		if ctx.Err() != nil {

@@ -28,6 +28,18 @@ func (rp *RelyingParty) SetRootCAs(pool *x509.CertPool) {
 	rp.transport.replace(newTransport(cfg))
 }
 
+// SetRootCAs has further connections to a further issuer trust other authorities;
+// nil: the system's. Its keys are fetched again at once, since a request that needs
+// them would wait for the end of a pause. Those at hand stay until that succeeds.
+func (b *Bearers) SetRootCAs(issuer string, pool *x509.CertPool) {
+	i := b.issuers[issuer]
+	if i == nil || i.keys.rp == b.own {
+		return
+	}
+	i.keys.rp.SetRootCAs(pool)
+	i.keys.again()
+}
+
 // replaceable is a transport that can be replaced while requests use it.
 type replaceable struct {
 	current atomic.Pointer[http.Transport]

@@ -78,7 +78,10 @@ type channel struct {
 	login       bool     // it is the issuer of logins, which may be Argo CD's Dex
 }
 
-const trustByFile = "issuer.caFile names a further authority to trust"
+const (
+	trustByFile   = "issuer.caFile names a further authority to trust"
+	trustByBearer = "caFile in its item of bearer names the authorities to trust, in place of the system's"
+)
 
 func newChannel(cfg Config, base http.RoundTripper) (*channel, error) {
 	front, err := httpURL(cfg.URL)

@@ -1,17 +1,22 @@
 package main
 
 import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+
 	"github.com/example-org/authgate/config"
+	"github.com/example-org/authgate/doctor"
 	"github.com/example-org/authgate/identity"
 )
 
 // bearersOf says in the words of identity, which knows no configuration, whose
 // tokens are accepted.
-func bearersOf(c *config.Config) []identity.Bearer {
+func bearersOf(c *config.Config, trusted map[string]*x509.CertPool) []identity.Bearer {
 	var bearers []identity.Bearer
 	for _, b := range c.Bearer {
 		accepted := identity.Bearer{
-			Issuer: b.Issuer, Audience: b.Audience, Require: b.Require, SubjectClaim: b.SubjectClaim,
+			Issuer: b.Issuer, Audience: b.Audience, Require: b.Require, SubjectClaim: b.SubjectClaim, RootCAs: trusted[b.Issuer],
 		}
 		for _, t := range b.Groups {
 			var template identity.Template
@@ -23,4 +28,54 @@ func bearersOf(c *config.Config) []identity.Bearer {
 		bearers = append(bearers, accepted)
 	}
 	return bearers
+}
+
+// bearerCAs is where the CAs are that are trusted for a further issuer.
+type bearerCAs struct{ key, issuer, file string }
+
+// bearerCAsOf lists them, each issuer once: all of its items that name a file name
+// the same one.
+func bearerCAsOf(c *config.Config) (all []bearerCAs) {
+	seen := make(map[string]bool)
+	for i, b := range c.Bearer {
+		if b.CAFile == "" || seen[b.Issuer] {
+			continue
+		}
+		seen[b.Issuer] = true
+		all = append(all, bearerCAs{fmt.Sprintf("bearer[%d].caFile", i), b.Issuer, b.CAFile})
+	}
+	return all
+}
+
+func (p *parts) readBearers(absent absent) error {
+	var errs []error
+	p.bearers = make(map[string]*x509.CertPool)
+	for _, b := range bearerCAsOf(p.config) {
+		pool, err := p.readCAs(b.key, b.file)
+		errs = append(errs, absent.or(err))
+		if pool != nil {
+			p.bearers[b.issuer] = pool
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// bearerChecks look at each further issuer once.
+func (p *parts) bearerChecks() []doctor.Check {
+	missing := make(map[string]string)
+	for _, b := range bearerCAsOf(p.config) {
+		if p.bearers[b.issuer] == nil {
+			missing[b.issuer] = b.key
+		}
+	}
+	var checks []doctor.Check
+	seen := map[string]bool{p.config.Issuer.URL: true}
+	for _, b := range p.config.Bearer {
+		if !seen[b.Issuer] {
+			seen[b.Issuer] = true
+			issuer := doctor.BearerIssuer{URL: b.Issuer, RootCAs: p.bearers[b.Issuer], Missing: missing[b.Issuer]}
+			checks = append(checks, issuer.Check())
+		}
+	}
+	return checks
 }

@@ -36,7 +36,7 @@ upstreams: [{name: a, hosts: [a.example.com], url: "http://a"}]
 		},
 		{Issuer: "https://other.example.com", Audience: "b", SubjectClaim: "sub"},
 	}
-	if got := bearersOf(c); !reflect.DeepEqual(got, want) {
+	if got := bearersOf(c, nil); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
 }

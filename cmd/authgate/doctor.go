@@ -102,7 +102,8 @@ func (p *parts) checks(missing []error, groups int, origins []*url.URL) []doctor
 		URL: c.Issuer.URL, Backchannel: c.Issuer.BackchannelURL, ClientID: p.issuer.ClientID, Secret: p.issuer.ClientSecret,
 		Scopes: c.Issuer.Scopes, RootCAs: p.issuer.RootCAs, Skew: time.Duration(c.Issuer.ClockSkew), Callbacks: callbacks, Wildcards: wildcards, Now: time.Now,
 	}
-	all := slices.Concat([]doctor.Check{{Name: "configuration", Look: p.lookAtFile(missing)}, {Name: "policy", Look: p.lookAtPolicy}}, issuer.Checks(),
+	all := slices.Concat([]doctor.Check{{Name: "configuration", Look: p.lookAtFile(missing)}, {Name: "policy", Look: p.lookAtPolicy}},
+		issuer.Checks(), p.bearerChecks(),
 		[]doctor.Check{{Name: "sessions", Look: p.lookAtSessions(groups)}, {Name: "certificate", Look: p.lookAtCertificate}})
 	for _, set := range callbacks {
 		all = append(all, front(c, set, len(origins) > 0).Check())

@@ -24,6 +24,7 @@ type parts struct {
 	keysText  string               // that they were made of
 	redis     session.RedisOptions // where it is, if sessions are kept there
 	policy    *policy.Snapshot
+	bearers   map[string]*x509.CertPool // further issuer → CAs to trust, where its items name some
 	upstreams map[string]*x509.CertPool // upstream → CAs to believe, where it names some
 	shown     map[string]*certificate   // upstream → what authgate shows it
 	tls       *certificate              // nil: the port speaks without TLS
@@ -59,7 +60,10 @@ func loadParts(file string, absent absent) (*parts, error) {
 		return nil, err
 	}
 	p := &parts{config: c, upstreams: make(map[string]*x509.CertPool)}
-	if err := errors.Join(p.readIssuer(absent), p.readKeys(absent), p.readRedis(absent), p.readAdminToken(absent), p.readUpstreams(absent), p.readTLS(absent), p.readShown(absent), p.readPolicy(absent), p.readShadow(absent)); err != nil {
+	if err := errors.Join(
+		p.readIssuer(absent), p.readBearers(absent), p.readKeys(absent), p.readRedis(absent), p.readAdminToken(absent),
+		p.readUpstreams(absent), p.readTLS(absent), p.readShown(absent), p.readPolicy(absent), p.readShadow(absent),
+	); err != nil {
 		return nil, err
 	}
 	return p, nil

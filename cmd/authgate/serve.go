@@ -114,7 +114,7 @@ func serve(ctx context.Context, file string, log leveled, lines *audit.Queue, st
 	build.register(registry)
 	countQueues(registry, records, lines)
 	issuer := newRelyingParty(parts.issuer, registry, log.Logger)
-	bearers := identity.NewBearers(issuer, bearersOf(c), log.Logger)
+	bearers := identity.NewBearers(issuer, bearersOf(c, parts.bearers), log.Logger)
 	accounts := newAccounts(c, log.Logger)
 	gate, err := proxy.New(proxy.Options{
 		Config: c, Issuer: issuer, Bearers: bearers, Accounts: accounts.proxy, Keys: keys, Redis: redis, Policy: parts.policy, Shadow: parts.shadow, UpstreamCAs: parts.upstreams,
@@ -128,7 +128,7 @@ func serve(ctx context.Context, file string, log leveled, lines *audit.Queue, st
 	changes.followPolicies(parts, gate)
 	changes.countSecrets(registry)
 	changes.followKeys(c.Session.Keys, parts.keysText, keys)
-	changes.followSecrets(parts, inUse{issuer, gate, redis})
+	changes.followSecrets(parts, inUse{issuer, bearers, gate, redis})
 	changes.followCertificate("TLS", c.TLS.CertFile, c.TLS.KeyFile, parts.tls)
 	for _, u := range c.Upstreams {
 		changes.followCertificate("client certificate for upstream "+u.Name, u.TLS.CertFile, u.TLS.KeyFile, parts.shown[u.Name])

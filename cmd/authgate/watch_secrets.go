@@ -15,9 +15,10 @@ import (
 
 // inUse is what secrets and CAs are in force in.
 type inUse struct {
-	issuer *identity.RelyingParty
-	gate   *proxy.Proxy
-	redis  *session.Redis // nil: sessions are kept in cookies
+	issuer  *identity.RelyingParty
+	bearers *identity.Bearers
+	gate    *proxy.Proxy
+	redis   *session.Redis // nil: sessions are kept in cookies
 }
 
 // followSecrets puts changed secrets in force, and changed CAs. Only files can change:
@@ -33,6 +34,12 @@ func (w *fileWatch) followSecrets(p *parts, use inUse) {
 		use.issuer.SetRootCAs(pool)
 		return nil
 	})
+	for _, b := range bearerCAsOf(c) {
+		w.followCAs(b.key, b.file, p, func(pool *x509.CertPool) error {
+			use.bearers.SetRootCAs(b.issuer, pool)
+			return nil
+		})
+	}
 	w.followValues("adminToken", []value{secretValue(c.AdminToken, p.adminToken)}, func(now []string) error {
 		if err := checkAdminToken(c.AdminToken, now[0]); err != nil {
 			return err

@@ -23,8 +23,9 @@ import (
 // actions is the issuer of GitHub Actions: five minutes, the claims of a real job,
 // and a token for any audience to whoever asks.
 type actions struct {
-	url string
-	key *ecdsa.PrivateKey
+	url   string
+	keyID string
+	key   *ecdsa.PrivateKey
 }
 
 func startActions(t *testing.T) *actions {
@@ -40,7 +41,7 @@ func startActions(t *testing.T) *actions {
 	server := httptest.NewServer(about)
 	t.Cleanup(server.Close)
 	about.SetIssuer(server.URL)
-	return &actions{server.URL, key}
+	return &actions{server.URL, "1", key}
 }
 
 // job is the token of a job on the main branch, but for what is said otherwise.
@@ -59,7 +60,7 @@ func (a *actions) job(t *testing.T, otherwise map[string]any) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return oidctest.SignIDToken(a.key, "1", oidc.ES256, string(text))
+	return oidctest.SignIDToken(a.key, a.keyID, oidc.ES256, string(text))
 }
 
 const submitters = `g, ci:example-org/app:refs/heads/main, role:submitter
