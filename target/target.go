@@ -95,6 +95,9 @@ func parse(requestTarget string, allowed Quirks) (Path, error) {
 			return Path{}, QueryByte
 		}
 	}
+	if isPlain(raw) {
+		return Path{canonical: raw}, nil
+	}
 	canonical, err := normalise(raw, allowed)
 	if err != nil {
 		return Path{}, err
@@ -110,6 +113,21 @@ func parse(requestTarget string, allowed Quirks) (Path, error) {
 		}
 	}
 	return path, nil
+}
+
+// isPlain reports whether a path is canonical at first sight, as most are: it holds no
+// escape and nothing that needs one, and no segment is empty or begins with a dot.
+func isPlain(raw string) bool {
+	for i := range len(raw) {
+		c := raw[i]
+		switch {
+		case !unreserved(c) && !mayStand(c):
+			return false
+		case c == '/' && i+1 < len(raw) && (raw[i+1] == '/' || raw[i+1] == '.'):
+			return false
+		}
+	}
+	return true
 }
 
 // normalise decodes escapes of unreserved characters, encodes bytes that may not
