@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"io"
-	"runtime/debug"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -14,14 +13,10 @@ import (
 )
 
 func newPolicy() *cobra.Command {
-	cmd := group("policy", "Ask a policy, offline: no issuer, no network, no cluster",
+	return group("policy", "Ask a policy, offline: no issuer, no network, no cluster",
 		newPolicyCan(), newPolicyExplain(), newPolicyWhoCan(), newPolicyMatrix(),
 		newPolicyDiff(), newPolicyTest(), newPolicyLint(), newPolicyFmt(),
 		newPolicyReplay(), newPolicySuggest(), newPolicyImport())
-	cmd.PersistentPreRun = func(*cobra.Command, []string) {
-		debug.SetGCPercent(400) // one answer, and the process ends: time is worth more than memory
-	}
-	return cmd
 }
 
 // policyFlags say which policy is asked.
