@@ -35,15 +35,16 @@ func classesOf(patterns []string, quirks target.Quirks) ([]class, error) {
 	w := walk{quirks: quirks, root: newBranch(patterns), seen: make(map[uint64]struct{}, 2*len(patterns)), cuts: map[string][]cut{}}
 	w.found.grow(2 * len(patterns))
 	w.classes = make([]class, 0, 2*len(patterns))
+	w.queue = make([]place, 0, len(patterns))
 	w.enter(place{nodes: []*branch{w.root}, tails: w.root.tails, tailsID: w.tails.number(w.root.tails)})
 	for len(w.queue) > 0 {
-		if len(w.seen) > maxPlaces {
-			return nil, fmt.Errorf("the patterns of %d rows cut the paths into more than %d classes", len(patterns), maxPlaces)
-		}
 		next := w.queue[0]
 		w.queue = w.queue[1:]
 		if err := w.leave(next); err != nil {
 			return nil, err
+		}
+		if len(w.seen) > maxPlaces {
+			return nil, fmt.Errorf("the patterns of %d rows cut the paths into more than %d classes", len(patterns), maxPlaces)
 		}
 	}
 	w.name(patterns)
@@ -64,6 +65,12 @@ type place struct {
 	tailsID uint32    // the same, as a number
 	path    string    // a shortest one that leads here
 	label   string    // the same, with stars
+}
+
+// isEnd reports whether no pattern goes on here: all that follows is of one class, which
+// is noted.
+func (p *place) isEnd() bool {
+	return p.path != "" && len(p.tails) == 0 && !slices.ContainsFunc(p.nodes, func(n *branch) bool { return len(n.pieces) > 0 })
 }
 
 type walk struct {
@@ -106,6 +113,9 @@ func (w *walk) keyOf(nodes []*branch, tailsID uint32) uint64 {
 func (w *walk) enter(p place) {
 	if key := w.keyOf(p.nodes, p.tailsID); !w.isSeen(key) {
 		w.seen[key] = struct{}{}
+		if p.isEnd() {
+			return
+		}
 		p.nodes = slices.Clone(p.nodes)
 		w.queue = append(w.queue, p)
 	}
@@ -232,14 +242,14 @@ func (w *walk) cut(pieces []string) ([]cut, error) {
 
 // plainCuts is cutSegments for literals and *.
 func (w *walk) plainCuts(pieces []string) []cut {
-	w.words = append(w.words[:0], "")
+	w.words = append(slices.Grow(w.words[:0], 2+2*len(pieces)), "")
 	for _, piece := range pieces {
 		if piece != target.AnySegment && piece != "" {
 			w.words = append(w.words, piece, target.AnySegment)
 		}
 	}
 	w.words = append(w.words, target.AnySegment)
-	w.plain = append(w.plain[:0], cut{matching: w.words[:1]})
+	w.plain = append(slices.Grow(w.plain[:0], 2+len(pieces)), cut{matching: w.words[:1]})
 	for i := 1; i+1 < len(w.words); i += 2 {
 		w.plain = append(w.plain, cut{w.words[i], w.words[i], w.words[i : i+2]})
 	}

@@ -12,7 +12,7 @@ import (
 // compile makes the index of a policy. Upstreams that are nil are not known: any
 // may be asked about.
 func compile(rows []*Row, known *numbering, upstreams []string, faults *fault.List) *index {
-	x := &index{trie: newTrie(), roots: make(map[string]uint32), open: upstreams == nil, rows: rows}
+	x := &index{trie: newTrie(2 * len(rows)), roots: make(map[string]uint32), open: upstreams == nil, rows: rows}
 	x.everywhere = x.newNode(0, "")
 	for _, upstream := range upstreams {
 		if upstream != anyUpstream && x.roots[upstream] == 0 {
@@ -76,6 +76,7 @@ func (e entry) compare(other entry) int {
 func (x *index) fill(entries []entry, patterns uint32) {
 	x.groupsOf = make([]uint32, 1, patterns+2) // pattern 0 is none, and has no groups
 	x.rowsOf = make([]uint32, 0, len(entries))
+	x.groups, x.words = make([]ruleGroup, 0, len(entries)), make([]groupWord, 0, len(entries))
 	var last entry
 	for i, e := range entries {
 		if i == 0 || e.pattern != last.pattern {

@@ -34,8 +34,8 @@ type trieSlot struct {
 	child uint32 // 0: free
 }
 
-func newTrie() *trie {
-	return &trie{nodes: make([]trieNode, 1), seed: maphash.MakeSeed(), slots: make([]trieSlot, 16)}
+func newTrie(room int) *trie {
+	return &trie{nodes: make([]trieNode, 1, room), seed: maphash.MakeSeed(), slots: make([]trieSlot, 16)}
 }
 
 func (t *trie) newNode(parent uint32, segment string) uint32 {

@@ -108,7 +108,7 @@ type ruled struct {
 }
 
 func (v *survey) add(upstream string, areas []area) {
-	p := part{upstream: upstream}
+	p := part{upstream: upstream, spots: make([]spot, 0, 2*len(areas))}
 	desk := newRulings(v.census)
 	for i := range areas {
 		for _, method := range areas[i].methods {
@@ -151,7 +151,7 @@ func (v *survey) columns() []string {
 // table writes down what a part says of some subjects. Methods of one area with
 // the same cells share a line.
 func (v *survey) table(p part, subjects []string) Table {
-	t := Table{Upstream: p.upstream, Lines: []Line{}}
+	t := Table{Upstream: p.upstream, Lines: make([]Line, 0, len(p.spots))}
 	columns := make([][]int, len(v.kinds)) // kind → its columns
 	for c, subject := range subjects {
 		k := v.kindOf[subject]

@@ -80,6 +80,7 @@ type parser struct {
 	garbled  bool                      // some row could not be read: names may be missing
 	buffer   *bufio.Reader
 	csv      *csv.Reader
+	plain    []field                  // of the line at hand; see plainFields
 	quirks   map[string]target.Quirks // what rows about an upstream may hold; see quirksOf
 }
 

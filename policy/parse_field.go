@@ -33,9 +33,10 @@ func (p *parser) fields(start fault.Position, line string, record []string) []fi
 	return fields
 }
 
-// plainFields is fields for a line without quotes, which needs no CSV reader.
+// plainFields is fields for a line without quotes, which needs no CSV reader. What it
+// gives is good until it is called again.
 func (p *parser) plainFields(start fault.Position, line string) []field {
-	fields := make([]field, 0, strings.Count(line, ",")+1)
+	fields := p.plain[:0]
 	column := 0
 	for rest, more := line, true; more; {
 		var text string
@@ -48,6 +49,7 @@ func (p *parser) plainFields(start fault.Position, line string) []field {
 		fields = append(fields, f)
 		column += len(text) + 1
 	}
+	p.plain = fields
 	return fields
 }
 

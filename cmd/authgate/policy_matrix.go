@@ -217,7 +217,7 @@ func upstreamName(name string) string {
 // mergeMethods joins the methods of a path where people fare alike, whichever row
 // says so.
 func mergeMethods(lines []policy.Line) []policy.Line {
-	var merged []policy.Line
+	merged := make([]policy.Line, 0, len(lines))
 	first := 0 // line of the path at hand
 	for i, l := range lines {
 		if i > 0 && lines[i-1].Witness != l.Witness {
@@ -258,9 +258,9 @@ func printColumns(s *sheet, lines []policy.Line, columns []string) {
 	for _, c := range columns {
 		head = append(head, s.strong(c))
 	}
-	rows := [][]string{head}
+	rows := append(make([][]string, 0, 1+len(lines)), head)
 	for _, l := range lines {
-		row := []string{"  " + l.Path, l.Methods.String()}
+		row := append(make([]string, 0, len(head)), "  "+l.Path, l.Methods.String())
 		rest := l.Cells
 		for _, c := range columns {
 			if len(rest) == 0 || rest[0].Subject != c {

@@ -17,9 +17,7 @@ func (l *loadedPolicy) withoutOwn(m policy.Matrix) (policy.Matrix, []string) {
 	var answered []string
 	for i, t := range m.Tables {
 		m.Tables[i].Lines = slices.DeleteFunc(t.Lines, func(line policy.Line) bool {
-			path, err := target.ParseWith(line.Witness, target.AllQuirks)
-			own := proxy.IsHealthCheck(http.MethodGet, line.Witness) ||
-				l.config != nil && err == nil && proxy.IsOwnEndpoint(l.config.PathPrefix, path)
+			own := l.isOwn(line.Witness)
 			if own && !slices.Contains(answered, line.Path) {
 				answered = append(answered, line.Path)
 			}
@@ -27,6 +25,19 @@ func (l *loadedPolicy) withoutOwn(m policy.Matrix) (policy.Matrix, []string) {
 		})
 	}
 	return m, answered
+}
+
+// isOwn reports whether authgate answers a path itself. Where its endpoints are, only a
+// configuration says.
+func (l *loadedPolicy) isOwn(raw string) bool {
+	if proxy.IsHealthCheck(http.MethodGet, raw) {
+		return true
+	}
+	if l.config == nil {
+		return false
+	}
+	path, err := target.ParseWith(raw, target.AllQuirks)
+	return err == nil && proxy.IsOwnEndpoint(l.config.PathPrefix, path)
 }
 
 // writeMatrixCSV writes one table for spreadsheets: a line for each path and methods, a

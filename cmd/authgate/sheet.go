@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -39,6 +40,12 @@ func (s *sheet) line(format string, args ...any) {
 	}
 }
 
+func (s *sheet) write(text []byte) {
+	if s.err == nil {
+		_, s.err = s.w.Write(text)
+	}
+}
+
 // The tones of a piece of text.
 func (s *sheet) good(text string) string   { return s.paint("32", text) }
 func (s *sheet) bad(text string) string    { return s.paint("31", text) }
@@ -65,15 +72,16 @@ func (s *sheet) table(rows [][]string) {
 			widths[i] = max(widths[i], visible(cell))
 		}
 	}
+	var line []byte
 	for _, row := range rows {
-		var b strings.Builder
+		line = line[:0]
 		for i, cell := range row {
-			b.WriteString(cell)
+			line = append(line, cell...)
 			if i < len(row)-1 {
-				b.WriteString(strings.Repeat(" ", widths[i]-visible(cell)+2))
+				line = append(line, strings.Repeat(" ", widths[i]-visible(cell)+2)...)
 			}
 		}
-		s.line("%s", strings.TrimRight(b.String(), " "))
+		s.write(append(bytes.TrimRight(line, " "), '\n'))
 	}
 }
 
