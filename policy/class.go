@@ -370,3 +370,59 @@ func methodOf(class string, classes []string) string {
 	}
 	return other
 }
+
+// overlaps reports whether some path matches a pattern and one of those below a
+// branch: the overlaps of two patterns, for many at once.
+func (b *branch) overlaps(pattern string) bool {
+	switch {
+	case len(b.tails) > 0 || pattern == "/"+target.AnyRest:
+		return true
+	case pattern == "":
+		return len(b.ends) > 0
+	}
+	piece, rest := target.CutSegment(pattern)
+	pieces := b.wild
+	if strings.Contains(piece, target.AnySegment) {
+		pieces = b.pieces
+	} else if child := b.child(piece); child != nil && child.overlaps(rest) {
+		return true
+	}
+	return slices.ContainsFunc(pieces, func(other string) bool {
+		return overlapsSegment(piece, other) && b.child(other).overlaps(rest)
+	})
+}
+
+// overlapsSegment asks the same of a segment. Two pieces with stars meet in the
+// longer beginning, followed by all that either asks for in its middle and by the
+// longer end, if the shorter ones agree with them.
+func overlapsSegment(a, b string) bool {
+	switch {
+	case !strings.Contains(a, target.AnySegment):
+		if !strings.Contains(b, target.AnySegment) {
+			return a == b
+		}
+		return target.MatchSegment(a, b)
+	case !strings.Contains(b, target.AnySegment):
+		return target.MatchSegment(b, a)
+	}
+	beginA, beginB := a[:strings.Index(a, target.AnySegment)], b[:strings.Index(b, target.AnySegment)]
+	endA, endB := a[strings.LastIndex(a, target.AnySegment)+1:], b[strings.LastIndex(b, target.AnySegment)+1:]
+	return (strings.HasPrefix(beginA, beginB) || strings.HasPrefix(beginB, beginA)) &&
+		(endsWith(endA, endB) || endsWith(endB, endA))
+}
+
+// overlaps reports whether some path matches both patterns.
+func overlaps(a, b string) bool {
+	for a != "/"+target.AnyRest && b != "/"+target.AnyRest {
+		if a == "" || b == "" {
+			return a == b
+		}
+		var pieceA, pieceB string
+		pieceA, a = target.CutSegment(a)
+		pieceB, b = target.CutSegment(b)
+		if !overlapsSegment(pieceA, pieceB) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,9 +1,7 @@
 package policy
 
 import (
-	"cmp"
 	"slices"
-	"strings"
 )
 
 // census is the subjects that one policy, or the old and the new one, know by
@@ -79,31 +77,6 @@ func namesOf(further []string, policies ...*Snapshot) []string {
 	}
 	slices.SortFunc(names, bySubject)
 	return slices.Compact(names)
-}
-
-// bySubject puts roles first, then groups, persons and at last everybody: the
-// order in which a policy is read.
-func bySubject(a, b string) int {
-	return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a, b))
-}
-
-const (
-	rankRole = iota
-	rankGroup
-	rankUser
-	rankSystem
-)
-
-func rank(subject string) int {
-	switch {
-	case strings.HasPrefix(subject, rolePrefix):
-		return rankRole
-	case strings.HasPrefix(subject, userPrefix):
-		return rankUser
-	case strings.HasPrefix(subject, systemPrefix):
-		return rankSystem
-	}
-	return rankGroup
 }
 
 // ruling is what some rows come to for somebody: the first row that allows and

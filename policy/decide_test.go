@@ -11,18 +11,6 @@ import (
 	"github.com/example-org/authgate/target"
 )
 
-// The policy of the documentation.
-const example = `# p, subject, upstream, path, method, effect
-p, role:viewer, argocd, /api/v1/applications/**, GET, allow
-p, role:admin,  *,      /**, *,   allow
-p, role:frozen, argocd, /api/v1/applications/*/sync, POST, deny
-p, system:anonymous, argocd, /api/webhook, POST, allow
-# g, member, role
-g, example-org:argo, role:admin
-g, system:authenticated, role:viewer
-g, role:admin, role:viewer
-`
-
 func TestTheDocumentedPolicyDecidesAsDocumented(t *testing.T) {
 	t.Parallel()
 	s := load(t, example)

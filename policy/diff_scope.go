@@ -2,9 +2,6 @@ package policy
 
 import (
 	"slices"
-	"strings"
-
-	"github.com/example-org/authgate/target"
 )
 
 // touchedRows finds the rows that can make a difference between two policies:
@@ -61,25 +58,4 @@ func nearby(touched map[*Row]bool, lists ...[]*Row) [][]*Row {
 		}
 	}
 	return near
-}
-
-// overlaps reports whether some path matches a pattern and one of those below a
-// branch: the overlaps of two patterns, for many at once.
-func (b *branch) overlaps(pattern string) bool {
-	switch {
-	case len(b.tails) > 0 || pattern == "/"+target.AnyRest:
-		return true
-	case pattern == "":
-		return len(b.ends) > 0
-	}
-	piece, rest := target.CutSegment(pattern)
-	pieces := b.wild
-	if strings.Contains(piece, target.AnySegment) {
-		pieces = b.pieces
-	} else if child := b.child(piece); child != nil && child.overlaps(rest) {
-		return true
-	}
-	return slices.ContainsFunc(pieces, func(other string) bool {
-		return overlapsSegment(piece, other) && b.child(other).overlaps(rest)
-	})
 }

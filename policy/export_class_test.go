@@ -35,3 +35,14 @@ func ClassesWith(patterns []string, quirks target.Quirks) (matching [][]int, err
 	}
 	return matching, err
 }
+
+// MethodsOf is a set of methods among those that are told apart.
+func MethodsOf(told, among []string) Methods { return Methods{told, among} }
+
+// BranchOverlaps asks all patterns at once what Overlaps asks of a pair.
+func BranchOverlaps(patterns []string, pattern string) bool {
+	return newBranch(patterns).overlaps(pattern)
+}
+
+// Overlaps is what a pair of patterns has in common.
+var Overlaps = overlaps

@@ -3,7 +3,6 @@ package policy
 // What lint builds on, for tests that hold it to matching itself.
 var (
 	Covers          = covers
-	Overlaps        = overlaps
 	CoversMethods   = coversMethods
 	OverlapsMethods = overlapsMethods
 	MatchMethod     = matchMethod

@@ -27,41 +27,6 @@ func covers(wide, narrow string) bool {
 	return target.MatchPattern(stem, wide)
 }
 
-// overlaps reports whether some path matches both patterns.
-func overlaps(a, b string) bool {
-	for a != "/"+target.AnyRest && b != "/"+target.AnyRest {
-		if a == "" || b == "" {
-			return a == b
-		}
-		var pieceA, pieceB string
-		pieceA, a = target.CutSegment(a)
-		pieceB, b = target.CutSegment(b)
-		if !overlapsSegment(pieceA, pieceB) {
-			return false
-		}
-	}
-	return true
-}
-
-// overlapsSegment asks the same of a segment. Two pieces with stars meet in the
-// longer beginning, followed by all that either asks for in its middle and by the
-// longer end, if the shorter ones agree with them.
-func overlapsSegment(a, b string) bool {
-	switch {
-	case !strings.Contains(a, target.AnySegment):
-		if !strings.Contains(b, target.AnySegment) {
-			return a == b
-		}
-		return target.MatchSegment(a, b)
-	case !strings.Contains(b, target.AnySegment):
-		return target.MatchSegment(b, a)
-	}
-	beginA, beginB := a[:strings.Index(a, target.AnySegment)], b[:strings.Index(b, target.AnySegment)]
-	endA, endB := a[strings.LastIndex(a, target.AnySegment)+1:], b[strings.LastIndex(b, target.AnySegment)+1:]
-	return (strings.HasPrefix(beginA, beginB) || strings.HasPrefix(beginB, beginA)) &&
-		(endsWith(endA, endB) || endsWith(endB, endA))
-}
-
 func endsWith(s, end string) bool {
 	return strings.HasSuffix(s, end) && target.WholeCharacter(s, len(s)-len(end))
 }

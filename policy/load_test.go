@@ -7,50 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/example-org/authgate/policy"
-	"github.com/example-org/authgate/target"
 )
-
-// load loads a policy that must load, with any upstream allowed.
-func load(t testing.TB, text string) *policy.Snapshot {
-	t.Helper()
-	s, err := policy.Load([]policy.Source{{Name: "policy.csv", Data: []byte(text)}}, nil)
-	if err != nil {
-		t.Fatalf("loading:\n%s\n%v", text, err)
-	}
-	return s
-}
-
-func path(t testing.TB, raw string) target.Path {
-	t.Helper()
-	p, err := target.Parse(raw)
-	if err != nil {
-		t.Fatalf("path %q: %v", raw, err)
-	}
-	return p
-}
-
-// ask decides "METHOD UPSTREAM:/path" for somebody.
-func ask(t testing.TB, s *policy.Snapshot, who policy.Who, question string) policy.Decision {
-	t.Helper()
-	method, rest, ok1 := strings.Cut(question, " ")
-	upstream, raw, ok2 := strings.Cut(rest, ":")
-	if !ok1 || !ok2 {
-		t.Fatalf("question %q is not METHOD UPSTREAM:/path", question)
-	}
-	return s.Decide(policy.Request{Roles: s.Resolve(who), Upstream: upstream, Path: path(t, raw), Method: method})
-}
-
-// told gives a decision as people read it: allow policy.csv:3.
-func told(d policy.Decision) string {
-	if d.Rule == nil {
-		return d.Effect.String()
-	}
-	return d.Effect.String() + " " + d.Rule.Where()
-}
 
 func TestRowsAreReadAsPeopleWriteThem(t *testing.T) {
 	t.Parallel()

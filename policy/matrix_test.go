@@ -37,22 +37,6 @@ func matrixPaths() []target.Path {
 
 var everyMethod = []string{"GET", "HEAD", "POST", "PUT", "OTHER"}
 
-// covers reads a set of methods as the documentation has it.
-func covers(m policy.Methods, method string) bool {
-	named, except := m.Named(), m.Except()
-	switch {
-	case slices.Contains(named, method):
-		return true
-	case slices.Contains(except, method):
-		return false
-	case method == "HEAD" && slices.Contains(named, "GET"):
-		return true
-	case method == "HEAD" && slices.Contains(except, "GET"):
-		return false
-	}
-	return slices.Contains(named, "*")
-}
-
 // linesFor finds what a table says of a path: the lines whose witness the rows do
 // not tell apart from it.
 func linesFor(text string, table policy.Table, upstream, path string) []policy.Line {

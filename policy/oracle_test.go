@@ -3,7 +3,6 @@ package policy_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -12,38 +11,6 @@ import (
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/target"
 )
-
-// naively is a policy read from its text with nothing but loops and regular
-// expressions: slow, short, and without a line of the code under test. It reads no
-// quotes.
-type naively struct {
-	p, g  [][]string
-	where []string
-	paths []*regexp.Regexp
-	seen  map[string][]bool // path → which p rows match it
-}
-
-func readNaively(sources ...policy.Source) *naively {
-	n := &naively{seen: map[string][]bool{}}
-	for _, src := range sources {
-		for i, line := range strings.Split(string(src.Data), "\n") {
-			fields := strings.Split(line, ",")
-			for i := range fields {
-				if fields[i] = strings.TrimSpace(fields[i]); strings.HasPrefix(fields[i], "user:") {
-					fields[i] = naiveLower(fields[i])
-				}
-			}
-			switch fields[0] {
-			case "p":
-				n.p, n.where = append(n.p, fields[1:]), append(n.where, fmt.Sprintf("%s:%d", src.Name, i+1))
-				n.paths = append(n.paths, naivePath(fields[3]))
-			case "g":
-				n.g = append(n.g, fields[1:])
-			}
-		}
-	}
-	return n
-}
 
 // subjects gives all that somebody is.
 func (n *naively) subjects(who policy.Who) map[string]bool {
@@ -89,120 +56,6 @@ func (n *naively) decide(is map[string]bool, upstream, path, method string) stri
 		}
 	}
 	return answer
-}
-
-// naive decides a single question.
-func naive(text string, who policy.Who, upstream, path, method string) string {
-	n := readNaively(policy.Source{Name: "policy.csv", Data: []byte(text)})
-	return n.decide(n.subjects(who), upstream, path, method)
-}
-
-func naiveLower(s string) string {
-	for c := 'A'; c <= 'Z'; c++ {
-		s = strings.ReplaceAll(s, string(c), string(c+32))
-	}
-	return s
-}
-
-func naivePath(pattern string) *regexp.Regexp {
-	expression, open := strings.CutSuffix(pattern, "/**")
-	const character = `(%[0-9A-F]{2}|[^%/])`
-	segments := strings.Split(expression, "/")
-	for i, s := range segments {
-		if s == "*" {
-			segments[i] = character + "+"
-		} else {
-			segments[i] = strings.ReplaceAll(regexp.QuoteMeta(s), `\*`, character+"*")
-		}
-	}
-	expression = strings.Join(segments, "/")
-	if open {
-		expression += "(/.*)?"
-	}
-	return regexp.MustCompile(`^(` + expression + `)$`)
-}
-
-func naiveMethod(methods, method string) bool {
-	for _, m := range strings.Split(methods, "|") {
-		if m == "*" || m == method || m == "GET" && method == "HEAD" {
-			return true
-		}
-	}
-	return false
-}
-
-// Names are few, so that rows meet.
-var (
-	someUpstreams = []string{"u", "v", "*"}
-	someMethods   = []string{"GET", "HEAD", "POST", "PUT", "*", "GET|POST", "HEAD|PUT"}
-	somePieces    = []string{"a", "b", "*", "a*", "*b", "a*b*", "%2F", "%3A", "*A"}
-	someGroups    = []string{"o:a", "o:b", "o:a:b", "p:a", "x"}
-	someSubjects  = append([]string{"o:*", "o:*", "o:a:*", "system:authenticated", "user:Me@x", "user:*@X", "user:*@y", "system:authenticated", "system:anonymous"}, someGroups...)
-)
-
-func pick(r *rand.Rand, from []string) string { return from[r.IntN(len(from))] }
-
-// randomPolicy always loads: roles lead to smaller ones only, and each has a rule.
-func randomPolicy(r *rand.Rand) string {
-	const roles = 4
-	var rows []string
-	add := func(form string, args ...any) {
-		if row := fmt.Sprintf(form, args...); !slices.Contains(rows, row) {
-			rows = append(rows, row)
-		}
-	}
-	for role := range roles {
-		add("p, role:%d, %s", role, randomRule(r))
-		if role > 0 && r.IntN(2) == 0 {
-			add("g, role:%d, role:%d", role, r.IntN(role))
-		}
-	}
-	for range 4 + r.IntN(12) {
-		add("p, %s, %s", pick(r, someSubjects), randomRule(r))
-	}
-	for range r.IntN(4) {
-		add("g, %s, role:%d", pick(r, someSubjects), r.IntN(roles))
-	}
-	r.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
-	return strings.Join(rows, "\n")
-}
-
-func somePiece(r *rand.Rand) string {
-	return strings.Replace(pick(r, somePieces), "%2F", "a%2Fb", 1) // nothing empty before or behind
-}
-
-func randomRule(r *rand.Rand) string {
-	path := ""
-	for range r.IntN(3) {
-		path += "/" + somePiece(r)
-	}
-	path += []string{"", "/", "/**", "/**"}[r.IntN(4)]
-	if path == "" {
-		path = "/"
-	}
-	effect := "allow"
-	if r.IntN(3) == 0 {
-		effect = "deny"
-	}
-	return strings.Join([]string{pick(r, someUpstreams), path, pick(r, someMethods), effect}, ", ")
-}
-
-func randomWho(r *rand.Rand) policy.Who {
-	who := policy.Who{Anonymous: r.IntN(5) == 0, Email: pick(r, []string{"", "", "me@X", "you@x", "me@Y", "me@y.x", "me@y@x"})}
-	for range r.IntN(4) {
-		who.Groups = append(who.Groups, pick(r, someGroups))
-	}
-	return who
-}
-
-var someSegments = []string{"a", "b", "ab", "aab", "*", "a*", "aXbA", "a%2Fb", "%3A", "b%3A", "A", "7"}
-
-func randomPath(r *rand.Rand) string {
-	path := ""
-	for range r.IntN(3) {
-		path += "/" + pick(r, someSegments)
-	}
-	return path + []string{"", "/"}[r.IntN(2)]
 }
 
 // pathsOfTwo gives every path of up to two segments that randomPath may come to.

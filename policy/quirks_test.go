@@ -2,7 +2,6 @@ package policy_test
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -72,57 +71,6 @@ g, a, role:r
 		}
 		if got := s.Decide(policy.Request{Roles: roles, Upstream: "quirky", Path: p, Method: "GET"}).Allowed(); got != want {
 			t.Errorf("%s: %v", raw, got)
-		}
-	}
-}
-
-// TestClassesAreCompleteWithEmptySegments tries every short path.
-func TestClassesAreCompleteWithEmptySegments(t *testing.T) {
-	t.Parallel()
-	segments := []string{"", "a", "b", "ab", "z"}
-	var paths []string
-	var extend func(path string, depth int)
-	extend = func(path string, depth int) {
-		for _, s := range segments {
-			next := path + "/" + s
-			paths = append(paths, next)
-			if depth > 1 {
-				extend(next, depth-1)
-			}
-		}
-	}
-	extend("", 4)
-	r := rand.New(rand.NewPCG(1, 2))
-	for range 300 {
-		var patterns []string
-		for range 1 + r.IntN(5) {
-			var pattern strings.Builder
-			for range 1 + r.IntN(3) {
-				pattern.WriteString("/" + pick(r, []string{"", "a", "*", "a*", "*b"}))
-			}
-			if r.IntN(3) == 0 {
-				pattern.WriteString("/**")
-			}
-			patterns = append(patterns, pattern.String())
-		}
-		found, err := policy.ClassesWith(patterns, target.EmptySegments)
-		if err != nil {
-			t.Fatal(err)
-		}
-		known := map[string]bool{}
-		for _, matching := range found {
-			known[fmt.Sprint(matching)] = true
-		}
-		for _, path := range paths {
-			var matching []int
-			for i, pattern := range patterns {
-				if target.MatchPattern(path, pattern) {
-					matching = append(matching, i)
-				}
-			}
-			if len(matching) > 0 && !known[fmt.Sprint(matching)] {
-				t.Fatalf("%q: %s matches %v, which is no class: %v", patterns, path, matching, found)
-			}
 		}
 	}
 }

@@ -8,48 +8,7 @@ import (
 	"time"
 
 	"github.com/example-org/authgate/policy"
-	"github.com/example-org/authgate/target"
 )
-
-// noon is when requests of these logs were made, unless they say otherwise.
-var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-
-// observed reads "allow GET u:/path", made by somebody.
-func observed(t *testing.T, who policy.Observed, line string) *policy.Observed {
-	t.Helper()
-	effect, question, _ := strings.Cut(line, " ")
-	method, place, _ := strings.Cut(question, " ")
-	upstream, raw, _ := strings.Cut(place, ":")
-	path, err := target.Parse(raw)
-	if err != nil {
-		t.Fatalf("%s: %v", line, err)
-	}
-	who.Upstream, who.Path, who.Method = upstream, path, method
-	if effect == "allow" {
-		who.Effect = policy.Allow
-	}
-	if who.Time.IsZero() {
-		who.Time = noon
-	}
-	return &who
-}
-
-func inGroups(person string, groups ...string) policy.Observed {
-	return policy.Observed{Person: person, Groups: append([]string{}, groups...)}
-}
-
-func inRoles(person string, roles ...string) policy.Observed {
-	return policy.Observed{Person: person, Roles: roles}
-}
-
-func replayed(t *testing.T, r *policy.Replay) policy.ReplayReport {
-	t.Helper()
-	report, err := r.Report()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return report
-}
 
 func TestPeopleOfALogAreWhoTheirLineSaysTheyAre(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -224,4 +225,29 @@ func checkRole(name string) (what, mend string) {
 		return quote(name) + " holds a * or a comma", "name one role"
 	}
 	return "", ""
+}
+
+// bySubject puts roles first, then groups, persons and at last everybody: the
+// order in which a policy is read.
+func bySubject(a, b string) int {
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a, b))
+}
+
+const (
+	rankRole = iota
+	rankGroup
+	rankUser
+	rankSystem
+)
+
+func rank(subject string) int {
+	switch {
+	case strings.HasPrefix(subject, rolePrefix):
+		return rankRole
+	case strings.HasPrefix(subject, userPrefix):
+		return rankUser
+	case strings.HasPrefix(subject, systemPrefix):
+		return rankSystem
+	}
+	return rankGroup
 }

@@ -7,26 +7,6 @@ import (
 	"github.com/example-org/authgate/policy"
 )
 
-// Each subject has a rule for a path of its own, so that what somebody may open
-// tells who they are to the policy.
-const everybody = `
-p, role:admin, u, /admin, GET, allow
-p, role:viewer, u, /viewer, GET, allow
-p, example-org:argo, u, /argo, GET, allow
-p, example-org:*, u, /org, GET, allow
-p, example-org:argo:*, u, /sub, GET, allow
-p, user:alice@example.com, u, /alice, GET, allow
-p, user:*@Corp.example, u, /corp, GET, allow
-p, user:*@bücher.example, u, /idn, GET, allow
-p, system:authenticated, u, /in, GET, allow
-p, system:anonymous, u, /out, GET, allow
-g, boss@example.com, role:admin
-g, user:Bob@Example.com, role:admin
-g, other-org:*, role:viewer
-g, user:*@corp.example, role:viewer
-g, role:admin, role:viewer
-`
-
 func TestWhoSomebodyIs(t *testing.T) {
 	t.Parallel()
 	s := load(t, everybody)

@@ -1,0 +1,286 @@
+package policy_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/target"
+)
+
+// load loads a policy that must load, with any upstream allowed.
+func load(t testing.TB, text string) *policy.Snapshot {
+	t.Helper()
+	s, err := policy.Load([]policy.Source{{Name: "policy.csv", Data: []byte(text)}}, nil)
+	if err != nil {
+		t.Fatalf("loading:\n%s\n%v", text, err)
+	}
+	return s
+}
+
+func path(t testing.TB, raw string) target.Path {
+	t.Helper()
+	p, err := target.Parse(raw)
+	if err != nil {
+		t.Fatalf("path %q: %v", raw, err)
+	}
+	return p
+}
+
+// ask decides "METHOD UPSTREAM:/path" for somebody.
+func ask(t testing.TB, s *policy.Snapshot, who policy.Who, question string) policy.Decision {
+	t.Helper()
+	method, rest, ok1 := strings.Cut(question, " ")
+	upstream, raw, ok2 := strings.Cut(rest, ":")
+	if !ok1 || !ok2 {
+		t.Fatalf("question %q is not METHOD UPSTREAM:/path", question)
+	}
+	return s.Decide(policy.Request{Roles: s.Resolve(who), Upstream: upstream, Path: path(t, raw), Method: method})
+}
+
+// told gives a decision as people read it: allow policy.csv:3.
+func told(d policy.Decision) string {
+	if d.Rule == nil {
+		return d.Effect.String()
+	}
+	return d.Effect.String() + " " + d.Rule.Where()
+}
+
+// Each subject has a rule for a path of its own, so that what somebody may open
+// tells who they are to the policy.
+const everybody = `
+p, role:admin, u, /admin, GET, allow
+p, role:viewer, u, /viewer, GET, allow
+p, example-org:argo, u, /argo, GET, allow
+p, example-org:*, u, /org, GET, allow
+p, example-org:argo:*, u, /sub, GET, allow
+p, user:alice@example.com, u, /alice, GET, allow
+p, user:*@Corp.example, u, /corp, GET, allow
+p, user:*@bücher.example, u, /idn, GET, allow
+p, system:authenticated, u, /in, GET, allow
+p, system:anonymous, u, /out, GET, allow
+g, boss@example.com, role:admin
+g, user:Bob@Example.com, role:admin
+g, other-org:*, role:viewer
+g, user:*@corp.example, role:viewer
+g, role:admin, role:viewer
+`
+
+// The policy of the documentation.
+const example = `# p, subject, upstream, path, method, effect
+p, role:viewer, argocd, /api/v1/applications/**, GET, allow
+p, role:admin,  *,      /**, *,   allow
+p, role:frozen, argocd, /api/v1/applications/*/sync, POST, deny
+p, system:anonymous, argocd, /api/webhook, POST, allow
+# g, member, role
+g, example-org:argo, role:admin
+g, system:authenticated, role:viewer
+g, role:admin, role:viewer
+`
+
+// naive decides a single question.
+func naive(text string, who policy.Who, upstream, path, method string) string {
+	n := readNaively(policy.Source{Name: "policy.csv", Data: []byte(text)})
+	return n.decide(n.subjects(who), upstream, path, method)
+}
+
+func readNaively(sources ...policy.Source) *naively {
+	n := &naively{seen: map[string][]bool{}}
+	for _, src := range sources {
+		for i, line := range strings.Split(string(src.Data), "\n") {
+			fields := strings.Split(line, ",")
+			for i := range fields {
+				if fields[i] = strings.TrimSpace(fields[i]); strings.HasPrefix(fields[i], "user:") {
+					fields[i] = naiveLower(fields[i])
+				}
+			}
+			switch fields[0] {
+			case "p":
+				n.p, n.where = append(n.p, fields[1:]), append(n.where, fmt.Sprintf("%s:%d", src.Name, i+1))
+				n.paths = append(n.paths, naivePath(fields[3]))
+			case "g":
+				n.g = append(n.g, fields[1:])
+			}
+		}
+	}
+	return n
+}
+
+func naivePath(pattern string) *regexp.Regexp {
+	expression, open := strings.CutSuffix(pattern, "/**")
+	const character = `(%[0-9A-F]{2}|[^%/])`
+	segments := strings.Split(expression, "/")
+	for i, s := range segments {
+		if s == "*" {
+			segments[i] = character + "+"
+		} else {
+			segments[i] = strings.ReplaceAll(regexp.QuoteMeta(s), `\*`, character+"*")
+		}
+	}
+	expression = strings.Join(segments, "/")
+	if open {
+		expression += "(/.*)?"
+	}
+	return regexp.MustCompile(`^(` + expression + `)$`)
+}
+
+func naiveMethod(methods, method string) bool {
+	for _, m := range strings.Split(methods, "|") {
+		if m == "*" || m == method || m == "GET" && method == "HEAD" {
+			return true
+		}
+	}
+	return false
+}
+
+func pick(r *rand.Rand, from []string) string { return from[r.IntN(len(from))] }
+
+var someSegments = []string{"a", "b", "ab", "aab", "*", "a*", "aXbA", "a%2Fb", "%3A", "b%3A", "A", "7"}
+
+func randomRule(r *rand.Rand) string {
+	path := ""
+	for range r.IntN(3) {
+		path += "/" + somePiece(r)
+	}
+	path += []string{"", "/", "/**", "/**"}[r.IntN(4)]
+	if path == "" {
+		path = "/"
+	}
+	effect := "allow"
+	if r.IntN(3) == 0 {
+		effect = "deny"
+	}
+	return strings.Join([]string{pick(r, someUpstreams), path, pick(r, someMethods), effect}, ", ")
+}
+
+// randomPolicy always loads: roles lead to smaller ones only, and each has a rule.
+func randomPolicy(r *rand.Rand) string {
+	const roles = 4
+	var rows []string
+	add := func(form string, args ...any) {
+		if row := fmt.Sprintf(form, args...); !slices.Contains(rows, row) {
+			rows = append(rows, row)
+		}
+	}
+	for role := range roles {
+		add("p, role:%d, %s", role, randomRule(r))
+		if role > 0 && r.IntN(2) == 0 {
+			add("g, role:%d, role:%d", role, r.IntN(role))
+		}
+	}
+	for range 4 + r.IntN(12) {
+		add("p, %s, %s", pick(r, someSubjects), randomRule(r))
+	}
+	for range r.IntN(4) {
+		add("g, %s, role:%d", pick(r, someSubjects), r.IntN(roles))
+	}
+	r.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
+	return strings.Join(rows, "\n")
+}
+
+func randomPath(r *rand.Rand) string {
+	path := ""
+	for range r.IntN(3) {
+		path += "/" + pick(r, someSegments)
+	}
+	return path + []string{"", "/"}[r.IntN(2)]
+}
+
+func randomWho(r *rand.Rand) policy.Who {
+	who := policy.Who{Anonymous: r.IntN(5) == 0, Email: pick(r, []string{"", "", "me@X", "you@x", "me@Y", "me@y.x", "me@y@x"})}
+	for range r.IntN(4) {
+		who.Groups = append(who.Groups, pick(r, someGroups))
+	}
+	return who
+}
+
+// noon is when requests of these logs were made, unless they say otherwise.
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// observed reads "allow GET u:/path", made by somebody.
+func observed(t *testing.T, who policy.Observed, line string) *policy.Observed {
+	t.Helper()
+	effect, question, _ := strings.Cut(line, " ")
+	method, place, _ := strings.Cut(question, " ")
+	upstream, raw, _ := strings.Cut(place, ":")
+	path, err := target.Parse(raw)
+	if err != nil {
+		t.Fatalf("%s: %v", line, err)
+	}
+	who.Upstream, who.Path, who.Method = upstream, path, method
+	if effect == "allow" {
+		who.Effect = policy.Allow
+	}
+	if who.Time.IsZero() {
+		who.Time = noon
+	}
+	return &who
+}
+
+func inGroups(person string, groups ...string) policy.Observed {
+	return policy.Observed{Person: person, Groups: append([]string{}, groups...)}
+}
+
+func inRoles(person string, roles ...string) policy.Observed {
+	return policy.Observed{Person: person, Roles: roles}
+}
+
+func replayed(t *testing.T, r *policy.Replay) policy.ReplayReport {
+	t.Helper()
+	report, err := r.Report()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+// covers reads a set of methods as the documentation has it.
+func covers(m policy.Methods, method string) bool {
+	named, except := m.Named(), m.Except()
+	switch {
+	case slices.Contains(named, method):
+		return true
+	case slices.Contains(except, method):
+		return false
+	case method == "HEAD" && slices.Contains(named, "GET"):
+		return true
+	case method == "HEAD" && slices.Contains(except, "GET"):
+		return false
+	}
+	return slices.Contains(named, "*")
+}
+
+// Names are few, so that rows meet.
+var (
+	someUpstreams = []string{"u", "v", "*"}
+	someMethods   = []string{"GET", "HEAD", "POST", "PUT", "*", "GET|POST", "HEAD|PUT"}
+	somePieces    = []string{"a", "b", "*", "a*", "*b", "a*b*", "%2F", "%3A", "*A"}
+	someGroups    = []string{"o:a", "o:b", "o:a:b", "p:a", "x"}
+	someSubjects  = append([]string{"o:*", "o:*", "o:a:*", "system:authenticated", "user:Me@x", "user:*@X", "user:*@y", "system:authenticated", "system:anonymous"}, someGroups...)
+)
+
+func somePiece(r *rand.Rand) string {
+	return strings.Replace(pick(r, somePieces), "%2F", "a%2Fb", 1) // nothing empty before or behind
+}
+
+func naiveLower(s string) string {
+	for c := 'A'; c <= 'Z'; c++ {
+		s = strings.ReplaceAll(s, string(c), string(c+32))
+	}
+	return s
+}
+
+// naively is a policy read from its text with nothing but loops and regular
+// expressions: slow, short, and without a line of the code under test. It reads no
+// quotes.
+type naively struct {
+	p, g  [][]string
+	where []string
+	paths []*regexp.Regexp
+	seen  map[string][]bool // path → which p rows match it
+}
