@@ -51,8 +51,8 @@ type Decision string
 
 // The decisions. Authgate's own pages are allowed or refused like any other.
 const (
-	Allow   Decision = "allow"
-	Deny    Decision = "deny"
-	ToLogin Decision = "login"  // sent to the issuer, or told to sign in
-	Refuse  Decision = "refuse" // before any policy was asked
+	Allow         Decision = "allow"
+	Deny          Decision = "deny"
+	LoginRequired Decision = "login"  // sent to the issuer, or told to sign in
+	Refuse        Decision = "refuse" // before any policy was asked
 )

@@ -63,7 +63,7 @@ func appendStrings(b []byte, key string, all []string) []byte {
 
 func appendString(b []byte, key, s string) []byte {
 	b = append(b, key...)
-	if !plain(s) {
+	if !needsNoEscape(s) {
 		quoted, _ := json.Marshal(s) // no string fails
 		return append(b, quoted...)
 	}
@@ -72,19 +72,19 @@ func appendString(b []byte, key, s string) []byte {
 	return append(b, '"')
 }
 
-// plain reports whether a string is the same inside of JSON.
-func plain(s string) bool {
+// needsNoEscape reports whether a string is the same inside of JSON.
+func needsNoEscape(s string) bool {
 	for i := range len(s) {
-		if unplain[s[i]] {
+		if needsEscape[s[i]] {
 			return false
 		}
 	}
 	return true
 }
 
-// unplain are the bytes of which encoding/json may make something else; <, > and
+// needsEscape are the bytes of which encoding/json may make something else; <, > and
 // & because a log can end up in a page.
-var unplain = func() (t [256]bool) {
+var needsEscape = func() (t [256]bool) {
 	for c := range t {
 		t[c] = c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&'
 	}

@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// lookEvery is how often a file is looked for under its name: logrotate moves it
+// reopenCheckEvery is how often a file is looked for under its name: logrotate moves it
 // away, and the next one is to be there within 2 seconds.
-const lookEvery = time.Second
+const reopenCheckEvery = time.Second
 
 // Output is where lines end up. Only one goroutine uses it: that of a [Queue].
 type Output struct {
-	to   io.Writer // nil: a named pipe that nobody reads yet
+	w    io.Writer // nil: a named pipe that nobody reads yet
 	name string    // of a file that can be opened again; empty: stdout, stderr or a buffer
 
-	file *os.File // to, where it has a name
-	torn bool     // what is there ends within a line
-	lame bool     // it could not be opened again; said once
+	file         *os.File // to, where it has a name
+	partialLine  bool     // what is there ends within a line
+	reopenFailed bool     // it could not be opened again; said once
 }
 
 // Open opens what audit.output names: stdout, stderr, or a file to which lines are
@@ -29,9 +29,9 @@ type Output struct {
 func Open(output string, stdout, stderr io.Writer) (*Output, error) {
 	switch output {
 	case "stdout":
-		return To(stdout), nil
+		return NewOutput(stdout), nil
 	case "stderr":
-		return To(stderr), nil
+		return NewOutput(stderr), nil
 	case "none":
 		return nil, nil
 	}
@@ -42,8 +42,8 @@ func Open(output string, stdout, stderr io.Writer) (*Output, error) {
 	return o, nil
 }
 
-// To is an output that stays open.
-func To(w io.Writer) *Output { return &Output{to: w} }
+// NewOutput is an output that stays open.
+func NewOutput(w io.Writer) *Output { return &Output{w: w} }
 
 var errNoReader = errors.New("no program reads the named pipe")
 
@@ -65,13 +65,13 @@ func (o *Output) open() error {
 	if o.file != nil {
 		_ = o.file.Close() // all of it was written
 	}
-	o.to, o.file, o.torn = file, file, !pipe && endsWithinLine(o.name)
+	o.w, o.file, o.partialLine = file, file, !pipe && endsWithinLine(o.name)
 	return nil
 }
 
 // isFile reports whether writing waits for no reader: a pipe or a terminal has one.
 func (o *Output) isFile() bool {
-	file, ok := o.to.(*os.File)
+	file, ok := o.w.(*os.File)
 	if !ok {
 		return false
 	}
@@ -97,29 +97,29 @@ func endsWithinLine(name string) bool {
 }
 
 func (o *Output) write(b []byte) (int, error) {
-	if o.to == nil {
+	if o.w == nil {
 		if err := o.open(); err != nil {
 			return 0, err
 		}
 	}
-	if o.torn {
-		if _, err := o.to.Write([]byte("\n")); err != nil {
+	if o.partialLine {
+		if _, err := o.w.Write([]byte("\n")); err != nil {
 			return 0, err
 		}
-		o.torn = false
+		o.partialLine = false
 	}
-	return o.to.Write(b)
+	return o.w.Write(b)
 }
 
-// broken reports whether only opening the output again can help.
-func (o *Output) broken(err error) bool {
+// needsReopen reports whether only opening the output again can help.
+func (o *Output) needsReopen(err error) bool {
 	return o.name != "" && errors.Is(err, syscall.EPIPE)
 }
 
-// look opens the file again if another one, or none, has its name; or in any case.
+// reopenIfMoved opens the file again if another one, or none, has its name; or in any case.
 // It reports whether it did.
-func (o *Output) look(force bool) (opened bool, err error) {
-	if o.name == "" || o.file != nil && !force && o.inPlace() {
+func (o *Output) reopenIfMoved(force bool) (opened bool, err error) {
+	if o.name == "" || o.file != nil && !force && o.isCurrentFile() {
 		return false, nil
 	}
 	old := o.file
@@ -129,7 +129,7 @@ func (o *Output) look(force bool) (opened bool, err error) {
 	return o.file != old, err
 }
 
-func (o *Output) inPlace() bool {
+func (o *Output) isCurrentFile() bool {
 	named, err := os.Stat(o.name)
 	if err != nil {
 		return !errors.Is(err, fs.ErrNotExist)

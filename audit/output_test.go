@@ -26,7 +26,7 @@ func fileQueue(t *testing.T, file string) (*audit.Queue, *audit.Writer, *buffer)
 		t.Fatal(err)
 	}
 	log := &buffer{}
-	q := audit.NewQueue(out, audit.QueueOptions{What: "audit records", Log: logTo(log)})
+	q := audit.NewQueue(out, audit.QueueOptions{Label: "audit records", Log: logTo(log)})
 	t.Cleanup(running(q))
 	return q, audit.New(q, slog.New(slog.DiscardHandler)), log
 }
@@ -85,7 +85,7 @@ func write(t *testing.T, output string, stdout, stderr *bytes.Buffer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := audit.NewQueue(out, audit.QueueOptions{What: "audit records", Log: slog.New(slog.DiscardHandler)})
+	q := audit.NewQueue(out, audit.QueueOptions{Label: "audit records", Log: slog.New(slog.DiscardHandler)})
 	audit.New(q, slog.New(slog.DiscardHandler)).Write(full)
 	running(q)()
 }
@@ -200,7 +200,7 @@ func TestNoRecordIsLostOrCutWhileFilesAreMovedUnderLoad(t *testing.T) {
 	}
 	stop.Store(true)
 	writers.Wait()
-	await(t, 5*time.Second, "all is written", func() bool { return q.Numbers().Bytes == 0 })
+	await(t, 5*time.Second, "all is written", func() bool { return q.Stats().Bytes == 0 })
 	files, err := filepath.Glob(file + "*")
 	if err != nil {
 		t.Fatal(err)
@@ -209,7 +209,7 @@ func TestNoRecordIsLostOrCutWhileFilesAreMovedUnderLoad(t *testing.T) {
 	for _, one := range files {
 		found += int64(linesIn(t, text(one)))
 	}
-	if found != written.Load() || q.Numbers().Lost != 0 {
+	if found != written.Load() || q.Stats().Lost != 0 {
 		t.Errorf("%d in %d files, %d written", found, len(files), written.Load())
 	}
 }
@@ -249,9 +249,9 @@ func TestNamedPipeMayHaveAReaderLaterOrAnother(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.Write(full) // to nobody: kept for the next reader
-		await(t, 2*time.Second, "the write has failed", func() bool { return q.Numbers().Failures > 0 })
+		await(t, 2*time.Second, "the write has failed", func() bool { return q.Stats().Failures > 0 })
 	}
-	if n := q.Numbers().Lost; n != 0 {
+	if n := q.Stats().Lost; n != 0 {
 		t.Errorf("%d are lost", n)
 	}
 	if info, err := os.Stat(pipe); err != nil || info.Mode().Type() != fs.ModeNamedPipe {

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	queueLimit = 4 << 20 // bytes that wait at most
-	chunkBytes = 4 << 10 // of one write: a pipe takes that much whole (PIPE_BUF), so that two writers never mix lines
-	spareMost  = 16      // chunks that are kept for reuse when they are written
+	maxQueueBytes = 4 << 20 // bytes that wait at most
+	chunkBytes    = 4 << 10 // of one write: a pipe takes that much whole (PIPE_BUF), so that two writers never mix lines
+	maxFreeChunks = 16      // chunks that are kept for reuse when they are written
 
-	retryEvery = 500 * time.Millisecond // after a write that failed
-	flushLimit = 2 * time.Second        // for what is left when Run ends
-	awaitLimit = time.Second            // that a request waits for room
-	quiet      = time.Second            // between two reports of a queue
+	retryEvery     = 500 * time.Millisecond // after a write that failed
+	flushTimeout   = 2 * time.Second        // for what is left when Run ends
+	awaitTimeout   = time.Second            // that a request waits for room
+	reportInterval = time.Second            // between two reports of a queue
 )
 
 // ErrFull is returned for a line that is lost.
@@ -31,35 +31,35 @@ var ErrFull = errors.New("the queue is full")
 type Queue struct {
 	out   *Output
 	log   *slog.Logger
-	what  string
+	label string
 	block bool
 
-	wake   chan struct{} // there are lines, and the writer waits
-	again  chan struct{} // the file is to be opened again
-	ending chan struct{} // closed: write what is left, and stop
-	news   chan struct{} // something to report
+	wake     chan struct{} // there are lines, and the writer waits
+	reopen   chan struct{} // the file is to be opened again
+	stopping chan struct{} // closed: write what is left, and stop
+	changed  chan struct{} // something to report
 
-	mu       sync.Mutex
-	waiting  [][]byte // chunks of whole lines, the oldest first
-	spare    [][]byte
-	size     int // bytes not written yet, those that the writer holds among them
-	lines    int64
-	begun    int           // bytes of the oldest chunk that are written already
-	direct   bool          // the output has no reader that could stall: it is a file
-	writing  bool          // something uses the output; only one at a time may
-	idle     bool          // the writer waits for wake
-	ended    bool          // nothing will be written any more
-	room     chan struct{} // closed when there is room again; nil: nothing waits for it
-	failing  error         // of the last write; nil: it succeeded
-	lost     int64
-	failures int64
+	mu            sync.Mutex
+	pending       [][]byte // chunks of whole lines, the oldest first
+	freeChunks    [][]byte
+	size          int // bytes not written yet, those that the writer holds among them
+	lines         int64
+	oldestWritten int           // bytes of the oldest chunk that are written already
+	direct        bool          // the output has no reader that could stall: it is a file
+	writing       bool          // something uses the output; only one at a time may
+	idle          bool          // the writer waits for wake
+	closed        bool          // nothing will be written any more
+	roomFreed     chan struct{} // closed when there is room again; nil: nothing waits for it
+	writeErr      error         // of the last write; nil: it succeeded
+	lost          int64
+	failures      int64
 
 	full atomic.Bool // since a line found no room, until half of the queue is free
 }
 
 // QueueOptions are what a queue does not find out by itself.
 type QueueOptions struct {
-	What  string       // what its lines are, for the log
+	Label string       // what its lines are, for the log
 	Block bool         // keep every line, and let Await hold back whatever would write more of them
 	Log   *slog.Logger // told when lines are lost; may write to this very queue
 }
@@ -67,9 +67,9 @@ type QueueOptions struct {
 // NewQueue writes nothing before Run does.
 func NewQueue(out *Output, o QueueOptions) *Queue {
 	return &Queue{
-		out: out, log: o.Log, what: o.What, block: o.Block, direct: out.isFile(),
-		wake: make(chan struct{}, 1), again: make(chan struct{}, 1), news: make(chan struct{}, 1),
-		ending: make(chan struct{}),
+		out: out, log: o.Log, label: o.Label, block: o.Block, direct: out.isFile(),
+		wake: make(chan struct{}, 1), reopen: make(chan struct{}, 1), changed: make(chan struct{}, 1),
+		stopping: make(chan struct{}),
 	}
 }
 
@@ -78,69 +78,69 @@ func NewQueue(out *Output, o QueueOptions) *Queue {
 // the request that it tells of was let in while there was room.
 func (q *Queue) Write(line []byte) (int, error) {
 	switch q.enqueue(line) {
-	case isLost:
+	case lineLost:
 		return 0, ErrFull
-	case isDirect:
+	case lineDirect:
 		q.writeDirect(line)
-	case isFirst:
-		nudge(q.wake)
+	case lineQueuedFirst:
+		signal(q.wake)
 		runtime.Gosched() // lets the writer go first: mostly, a record is out before the response has ended
 	}
 	return len(line), nil
 }
 
-// fate is what becomes of a line.
-type fate int
+// enqueueResult is what becomes of a line.
+type enqueueResult int
 
 const (
-	isLost   fate = iota
-	isQueued      // behind others
-	isFirst       // and the writer has to be woken for it
-	isDirect      // to be written at once, by who brought it
+	lineLost        enqueueResult = iota
+	lineQueued                    // behind others
+	lineQueuedFirst               // and the writer has to be woken for it
+	lineDirect                    // to be written at once, by who brought it
 )
 
-func (q *Queue) enqueue(line []byte) fate {
+func (q *Queue) enqueue(line []byte) enqueueResult {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
-	case q.ended || !q.block && q.size+len(line) > queueLimit:
+	case q.closed || !q.block && q.size+len(line) > maxQueueBytes:
 		q.lost++
-		q.full.Store(!q.ended)
-		q.tell()
-		return isLost
+		q.full.Store(!q.closed)
+		q.notifyReporter()
+		return lineLost
 	case q.direct && q.size == 0 && !q.writing:
 		q.writing = true
-		return isDirect
+		return lineDirect
 	}
 	q.add(line)
-	if q.block && q.size >= queueLimit && !q.full.Swap(true) {
-		q.tell()
+	if q.block && q.size >= maxQueueBytes && !q.full.Swap(true) {
+		q.notifyReporter()
 	}
 	if q.idle {
 		q.idle = false
-		return isFirst
+		return lineQueuedFirst
 	}
-	return isQueued
+	return lineQueued
 }
 
 func (q *Queue) add(line []byte) {
-	last := len(q.waiting) - 1
-	if last < 0 || len(q.waiting[last])+len(line) > chunkBytes {
-		q.waiting = append(q.waiting, q.chunk())
+	last := len(q.pending) - 1
+	if last < 0 || len(q.pending[last])+len(line) > chunkBytes {
+		q.pending = append(q.pending, q.newChunk())
 		last++
 	}
-	q.waiting[last] = append(q.waiting[last], line...)
+	q.pending[last] = append(q.pending[last], line...)
 	q.size += len(line)
 	q.lines++
 }
 
-func (q *Queue) chunk() []byte {
-	last := len(q.spare) - 1
+func (q *Queue) newChunk() []byte {
+	last := len(q.freeChunks) - 1
 	if last < 0 {
 		return make([]byte, 0, chunkBytes)
 	}
-	chunk := q.spare[last]
-	q.spare = q.spare[:last]
+	chunk := q.freeChunks[last]
+	q.freeChunks = q.freeChunks[:last]
 	return chunk
 }
 
@@ -155,12 +155,12 @@ func (q *Queue) Await(ctx context.Context) bool {
 		q.mu.Unlock()
 		return true
 	}
-	if q.room == nil {
-		q.room = make(chan struct{})
+	if q.roomFreed == nil {
+		q.roomFreed = make(chan struct{})
 	}
-	room := q.room
+	room := q.roomFreed
 	q.mu.Unlock()
-	limit := time.NewTimer(awaitLimit)
+	limit := time.NewTimer(awaitTimeout)
 	defer limit.Stop()
 	select {
 	case <-room:
@@ -177,27 +177,27 @@ func (q *Queue) Full() bool { return q.full.Load() }
 // Blocks reports whether requests have to wait while the queue is full.
 func (q *Queue) Blocks() bool { return q.block }
 
-// QueueNumbers are what a queue has come to since the start.
-type QueueNumbers struct {
+// QueueStats are what a queue has come to since the start.
+type QueueStats struct {
 	Lost     int64 // lines
 	Failures int64 // writes
 	Bytes    int   // that wait right now
 }
 
-// Numbers are for metrics.
-func (q *Queue) Numbers() QueueNumbers {
+// Stats are for metrics.
+func (q *Queue) Stats() QueueStats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return QueueNumbers{Lost: q.lost, Failures: q.failures, Bytes: q.size}
+	return QueueStats{Lost: q.lost, Failures: q.failures, Bytes: q.size}
 }
 
 // Reopen has a file opened again, because it was moved away.
-func (q *Queue) Reopen() { nudge(q.again) }
+func (q *Queue) Reopen() { signal(q.reopen) }
 
-// tell has Run report what has changed; the caller may be the log itself.
-func (q *Queue) tell() { nudge(q.news) }
+// notifyReporter has Run report what has changed; the caller may be the log itself.
+func (q *Queue) notifyReporter() { signal(q.changed) }
 
-func nudge(c chan struct{}) {
+func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
@@ -214,58 +214,58 @@ func (q *Queue) Run(ctx context.Context) {
 		q.writeAll()
 	}()
 	q.reportUntil(ctx)
-	close(q.ending)
-	limit := time.NewTimer(flushLimit)
+	close(q.stopping)
+	limit := time.NewTimer(flushTimeout)
 	defer limit.Stop()
 	select {
 	case <-written:
 	case <-limit.C:
 	}
-	q.giveUp()
+	q.abandon()
 }
 
-// giveUp counts what was not written.
-func (q *Queue) giveUp() {
+// abandon counts what was not written.
+func (q *Queue) abandon() {
 	q.mu.Lock()
 	left := q.lines
-	q.ended = true
+	q.closed = true
 	q.lost += left
 	q.lines = 0
 	q.mu.Unlock()
 	if left > 0 {
-		q.log.Error(q.what+" are being lost: the process ends before they are written", "lost", left)
+		q.log.Error(q.label+" are being lost: the process ends before they are written", "lost", left)
 	}
 }
 
-// written notes that a chunk is out, and that writing succeeds.
-func (q *Queue) written(chunk []byte) {
+// chunkWritten notes that a chunk is out, and that writing succeeds.
+func (q *Queue) chunkWritten(chunk []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.size -= len(chunk)
 	q.lines -= int64(bytes.Count(chunk, []byte("\n")))
-	if len(q.spare) < spareMost && cap(chunk) == chunkBytes {
-		q.spare = append(q.spare, chunk[:0])
+	if len(q.freeChunks) < maxFreeChunks && cap(chunk) == chunkBytes {
+		q.freeChunks = append(q.freeChunks, chunk[:0])
 	}
-	if q.failing != nil {
-		q.failing = nil
-		q.tell()
+	if q.writeErr != nil {
+		q.writeErr = nil
+		q.notifyReporter()
 	}
-	if q.size <= queueLimit/2 && q.full.Swap(false) {
-		q.tell()
-		if q.room != nil {
-			close(q.room)
-			q.room = nil
+	if q.size <= maxQueueBytes/2 && q.full.Swap(false) {
+		q.notifyReporter()
+		if q.roomFreed != nil {
+			close(q.roomFreed)
+			q.roomFreed = nil
 		}
 	}
 }
 
-// failed notes that a write has not succeeded, or only in part.
-func (q *Queue) failed(err error) {
+// writeFailed notes that a write has not succeeded, or only in part.
+func (q *Queue) writeFailed(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.failures++
-	if q.failing == nil {
-		q.tell()
+	if q.writeErr == nil {
+		q.notifyReporter()
 	}
-	q.failing = err
+	q.writeErr = err
 }

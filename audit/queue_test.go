@@ -76,7 +76,7 @@ func TestStalledReaderHoldsUpNoRequestAndWhatItCostIsSaid(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		out, log := &stalled{goOn: make(chan struct{})}, &buffer{}
-		q := audit.NewQueue(audit.To(out), audit.QueueOptions{What: "audit records", Log: logTo(log)})
+		q := audit.NewQueue(audit.NewOutput(out), audit.QueueOptions{Label: "audit records", Log: logTo(log)})
 		end := running(q)
 		w := audit.New(q, slog.New(slog.DiscardHandler))
 		began := time.Now()
@@ -91,7 +91,7 @@ func TestStalledReaderHoldsUpNoRequestAndWhatItCostIsSaid(t *testing.T) {
 		if !q.Await(t.Context()) || time.Since(began) != 0 {
 			t.Error("a request is held back although records may be lost")
 		}
-		n := q.Numbers()
+		n := q.Stats()
 		if n.Lost == 0 || n.Bytes > queueLimit || n.Bytes < queueLimit*9/10 || !q.Full() {
 			t.Errorf("full: %v, %+v", q.Full(), n)
 		}
@@ -119,14 +119,14 @@ func TestBlockingQueueKeepsEveryRecordAndHoldsRequestsBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		out, log := &stalled{goOn: make(chan struct{})}, &buffer{}
-		q := audit.NewQueue(audit.To(out), audit.QueueOptions{What: "audit records", Block: true, Log: logTo(log)})
+		q := audit.NewQueue(audit.NewOutput(out), audit.QueueOptions{Label: "audit records", Block: true, Log: logTo(log)})
 		end := running(q)
 		w := audit.New(q, slog.New(slog.DiscardHandler))
 		records := 0
 		for ; q.Await(t.Context()); records++ {
 			w.Write(full)
 		}
-		if n := q.Numbers(); n.Lost > 0 || n.Bytes < queueLimit || n.Bytes > queueLimit+1000 || !q.Full() {
+		if n := q.Stats(); n.Lost > 0 || n.Bytes < queueLimit || n.Bytes > queueLimit+1000 || !q.Full() {
 			t.Errorf("full: %v, %+v", q.Full(), n)
 		}
 		for range 100 { // of requests that were under way
@@ -184,14 +184,14 @@ func TestFullDiskLosesNothingThatFitsIntoMemoryAndTearsNoLine(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			out, log := &disk{}, &buffer{}
 			out.room.Store(room)
-			q := audit.NewQueue(audit.To(out), audit.QueueOptions{What: "audit records", Log: logTo(log)})
+			q := audit.NewQueue(audit.NewOutput(out), audit.QueueOptions{Label: "audit records", Log: logTo(log)})
 			end := running(q)
 			w := audit.New(q, slog.New(slog.DiscardHandler))
 			for range 100 {
 				w.Write(full)
 			}
 			time.Sleep(10 * time.Second)
-			if n := q.Numbers(); n.Failures < 2 || n.Lost != 0 {
+			if n := q.Stats(); n.Failures < 2 || n.Lost != 0 {
 				t.Errorf("%+v", n)
 			}
 			if text := log.String(); strings.Count(text, "no space left on device") != 1 {
@@ -215,7 +215,7 @@ func TestEndWritesWhatIsLeftAndWaitsForNoStalledReader(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var out buffer
-		q := audit.NewQueue(audit.To(&out), audit.QueueOptions{What: "audit records", Log: slog.New(slog.DiscardHandler)})
+		q := audit.NewQueue(audit.NewOutput(&out), audit.QueueOptions{Label: "audit records", Log: slog.New(slog.DiscardHandler)})
 		w := audit.New(q, slog.New(slog.DiscardHandler))
 		for range 1000 { // before it runs
 			w.Write(full)
@@ -225,13 +225,13 @@ func TestEndWritesWhatIsLeftAndWaitsForNoStalledReader(t *testing.T) {
 			t.Errorf("%d are written", kept)
 		}
 		w.Write(full)
-		if n := q.Numbers(); n.Lost != 1 {
+		if n := q.Stats(); n.Lost != 1 {
 			t.Errorf("too late, and not counted: %+v", n)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
 		out, log := &stalled{goOn: make(chan struct{})}, &buffer{}
-		q := audit.NewQueue(audit.To(out), audit.QueueOptions{What: "audit records", Log: logTo(log)})
+		q := audit.NewQueue(audit.NewOutput(out), audit.QueueOptions{Label: "audit records", Log: logTo(log)})
 		end := running(q)
 		for range 10 {
 			audit.New(q, slog.New(slog.DiscardHandler)).Write(full)
@@ -241,7 +241,7 @@ func TestEndWritesWhatIsLeftAndWaitsForNoStalledReader(t *testing.T) {
 		if took := time.Since(began); took != 2*time.Second {
 			t.Errorf("the end took %s", took)
 		}
-		if n := q.Numbers(); n.Lost != 10 || !strings.Contains(log.String(), "lost=10") {
+		if n := q.Stats(); n.Lost != 10 || !strings.Contains(log.String(), "lost=10") {
 			t.Errorf("%+v\n%s", n, log)
 		}
 		close(out.goOn) // the goroutine that was left behind
@@ -254,13 +254,13 @@ func TestLogThatIsStalledStopsNothingThatLogs(t *testing.T) {
 		out := &stalled{goOn: make(chan struct{})}
 		var q *audit.Queue
 		log := logTo(writerFunc(func(b []byte) (int, error) { return q.Write(b) }))
-		q = audit.NewQueue(audit.To(out), audit.QueueOptions{What: "log lines", Log: log}) // which reports to itself
+		q = audit.NewQueue(audit.NewOutput(out), audit.QueueOptions{Label: "log lines", Log: log}) // which reports to itself
 		end := running(q)
 		for range 10_000 {
 			log.Warn("something happened", "where", strings.Repeat("here ", 100))
 		}
 		synctest.Wait()
-		lost := q.Numbers().Lost
+		lost := q.Stats().Lost
 		if lost == 0 {
 			t.Fatal("it was not too much")
 		}
@@ -280,7 +280,7 @@ func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 func TestQueueTakesRecordsOfManyRequestsInTheOrderOfEach(t *testing.T) {
 	t.Parallel()
 	var out buffer
-	q := audit.NewQueue(audit.To(&out), audit.QueueOptions{What: "audit records", Log: slog.New(slog.DiscardHandler)})
+	q := audit.NewQueue(audit.NewOutput(&out), audit.QueueOptions{Label: "audit records", Log: slog.New(slog.DiscardHandler)})
 	end := running(q)
 	w := audit.New(q, slog.New(slog.DiscardHandler))
 	var writers sync.WaitGroup
@@ -307,7 +307,7 @@ func TestQueueTakesRecordsOfManyRequestsInTheOrderOfEach(t *testing.T) {
 }
 
 func TestWritingARecordAllocatesNothing(t *testing.T) {
-	q := audit.NewQueue(audit.To(io.Discard), audit.QueueOptions{What: "audit records", Log: slog.New(slog.DiscardHandler)})
+	q := audit.NewQueue(audit.NewOutput(io.Discard), audit.QueueOptions{Label: "audit records", Log: slog.New(slog.DiscardHandler)})
 	defer running(q)()
 	w := audit.New(q, slog.New(slog.DiscardHandler))
 	if n := testing.AllocsPerRun(10_000, func() { w.Write(full) }); n > 0 {

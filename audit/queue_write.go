@@ -10,21 +10,21 @@ import (
 // writeAll is the writer of a queue. It ends when nothing is left after ending was
 // closed, or cannot be written.
 func (q *Queue) writeAll() {
-	look := time.NewTicker(lookEvery)
-	defer look.Stop()
-	defer func() { q.noteClose(q.out.close()) }()
+	check := time.NewTicker(reopenCheckEvery)
+	defer check.Stop()
+	defer func() { q.logClose(q.out.close()) }()
 	var batch [][]byte
 	for {
-		batch = q.take(batch)
+		batch = q.takePending(batch)
 		for _, chunk := range batch {
 			select { // also while there is always something to write
-			case <-look.C:
-				q.look(false)
-			case <-q.again:
-				q.look(true)
+			case <-check.C:
+				q.checkReopen(false)
+			case <-q.reopen:
+				q.checkReopen(true)
 			default:
 			}
-			if !q.put(chunk) {
+			if !q.writeChunk(chunk) {
 				return
 			}
 		}
@@ -34,15 +34,15 @@ func (q *Queue) writeAll() {
 		}
 		select {
 		case <-q.wake:
-		case <-look.C:
+		case <-check.C:
 			q.acquire()
-			q.look(false)
+			q.checkReopen(false)
 			q.release()
-		case <-q.again:
+		case <-q.reopen:
 			q.acquire()
-			q.look(true)
+			q.checkReopen(true)
 			q.release()
-		case <-q.ending:
+		case <-q.stopping:
 			q.acquire() // for ever, if this is the end: the output is about to be closed
 			if q.empty() {
 				return
@@ -52,20 +52,20 @@ func (q *Queue) writeAll() {
 	}
 }
 
-// take swaps the chunks that wait for a list that the writer has done with. If
+// takePending swaps the chunks that wait for a list that the writer has done with. If
 // there are any, the output is the writer's until release.
-func (q *Queue) take(done [][]byte) [][]byte {
-	clear(done)
+func (q *Queue) takePending(recycled [][]byte) [][]byte {
+	clear(recycled)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.writing || len(q.waiting) == 0 {
+	if q.writing || len(q.pending) == 0 {
 		q.idle = true
-		return done[:0]
+		return recycled[:0]
 	}
-	taken := q.waiting
-	q.waiting = done[:0]
+	pending := q.pending
+	q.pending = recycled[:0]
 	q.writing = true
-	return taken
+	return pending
 }
 
 // acquire takes the output from those who write to it directly: they are quick.
@@ -86,16 +86,16 @@ func (q *Queue) release() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.writing = false
-	if q.idle && len(q.waiting) > 0 {
+	if q.idle && len(q.pending) > 0 {
 		q.idle = false
-		nudge(q.wake)
+		signal(q.wake)
 	}
 }
 
 func (q *Queue) empty() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.waiting) == 0
+	return len(q.pending) == 0
 }
 
 // writeDirect writes a line to a file, before the request that it tells of ends: a
@@ -104,79 +104,79 @@ func (q *Queue) empty() bool {
 func (q *Queue) writeDirect(line []byte) {
 	n, err := q.out.write(line)
 	if err != nil {
-		q.failed(err)
-		q.putBack(line, n)
+		q.writeFailed(err)
+		q.requeue(line, n)
 	}
 	q.release()
 }
 
-// putBack makes a line that was begun the oldest.
-func (q *Queue) putBack(line []byte, begun int) {
+// requeue makes a line that was begun the oldest.
+func (q *Queue) requeue(line []byte, written int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.waiting = slices.Insert(q.waiting, 0, slices.Clone(line))
+	q.pending = slices.Insert(q.pending, 0, slices.Clone(line))
 	q.size += len(line)
 	q.lines++
-	q.begun = begun
+	q.oldestWritten = written
 }
 
-// put writes one chunk, however often it has to try. It reports false where the
+// writeChunk writes one chunk, however often it has to try. It reports false where the
 // end came first.
-func (q *Queue) put(chunk []byte) bool {
-	for at := q.takeBegun(); ; {
+func (q *Queue) writeChunk(chunk []byte) bool {
+	for at := q.takeOldestWritten(); ; {
 		n, err := q.out.write(chunk[at:])
 		at += n
 		if err == nil {
-			q.written(chunk)
+			q.chunkWritten(chunk)
 			return true
 		}
-		q.failed(err)
-		if !q.pause() {
+		q.writeFailed(err)
+		if !q.awaitRetry() {
 			return false
 		}
-		if q.look(q.out.broken(err)) { // in another file a line begins from its start
+		if q.checkReopen(q.out.needsReopen(err)) { // in another file a line begins from its start
 			at = bytes.LastIndexByte(chunk[:at], '\n') + 1
 		}
 	}
 }
 
-func (q *Queue) takeBegun() (begun int) {
+func (q *Queue) takeOldestWritten() (written int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	begun, q.begun = q.begun, 0
-	return begun
+	written, q.oldestWritten = q.oldestWritten, 0
+	return written
 }
 
-// pause waits until a failed write is worth another try.
-func (q *Queue) pause() bool {
+// awaitRetry waits until a failed write is worth another try.
+func (q *Queue) awaitRetry() bool {
 	retry := time.NewTimer(retryEvery)
 	defer retry.Stop()
 	select {
 	case <-retry.C:
-	case <-q.again:
-		nudge(q.again) // for the look that follows
-	case <-q.ending:
+	case <-q.reopen:
+		signal(q.reopen) // for the look that follows
+	case <-q.stopping:
 		return false
 	}
 	return true
 }
 
-// look opens a file that has moved again, and reports whether it did. Until that
+// checkReopen opens a file that has moved again, and reports whether it did. Until that
 // succeeds, the old one is written to.
-func (q *Queue) look(force bool) bool {
+func (q *Queue) checkReopen(force bool) bool {
 	select {
-	case <-q.again:
+	case <-q.reopen:
 		force = true
 	default:
 	}
-	opened, err := q.out.look(force)
+	opened, err := q.out.reopenIfMoved(force)
 	switch {
-	case err != nil && !q.out.lame:
+	case err != nil && !q.out.reopenFailed:
 		q.log.Error("cannot open the audit file again; the one that is open stays in use", "file", q.out.name, "error", err)
 	case opened:
 		q.log.Info("audit file opened again", "file", q.out.name)
 	}
-	q.out.lame = err != nil
+	q.out.reopenFailed = err != nil
 	if opened {
 		q.mu.Lock()
 		q.direct = q.out.isFile()
@@ -185,14 +185,14 @@ func (q *Queue) look(force bool) bool {
 	return opened
 }
 
-func (q *Queue) noteClose(err error) {
+func (q *Queue) logClose(err error) {
 	if err != nil {
-		q.log.Error("closing the output of "+q.what, "error", err)
+		q.log.Error("closing the output of "+q.label, "error", err)
 	}
 }
 
-// reported is what the log was last told.
-type reported struct {
+// reportedState is what the log was last told.
+type reportedState struct {
 	full, failing bool
 	lost          int64
 }
@@ -200,40 +200,40 @@ type reported struct {
 // reportUntil logs what becomes of the lines until ctx ends: not in Write, which
 // may be called from within the log, nor by the writer, which may be stuck.
 func (q *Queue) reportUntil(ctx context.Context) {
-	var last reported
+	var last reportedState
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-q.news:
+		case <-q.changed:
 			last = q.report(last)
 		}
 		select { // a reader that is only slow makes a queue full and half empty all the time
 		case <-ctx.Done():
 			return
-		case <-time.After(quiet):
+		case <-time.After(reportInterval):
 		}
 	}
 }
 
-func (q *Queue) report(last reported) reported {
+func (q *Queue) report(last reportedState) reportedState {
 	q.mu.Lock()
-	err := q.failing
-	now := reported{q.full.Load(), err != nil, q.lost}
+	err := q.writeErr
+	now := reportedState{q.full.Load(), err != nil, q.lost}
 	q.mu.Unlock()
 	switch {
 	case now.failing && !last.failing:
-		q.log.Error(q.what+" cannot be written; they are kept in memory", "error", err)
+		q.log.Error(q.label+" cannot be written; they are kept in memory", "error", err)
 	case !now.failing && last.failing:
-		q.log.Info(q.what + " are written again")
+		q.log.Info(q.label + " are written again")
 	}
 	switch {
 	case now.full && !last.full && q.block:
-		q.log.Error("requests are refused: the queue of " + q.what + " is full (audit.onFull: block)")
+		q.log.Error("requests are refused: the queue of " + q.label + " is full (audit.onFull: block)")
 	case now.full && !last.full:
-		q.log.Error(q.what + " are being lost: their queue is full, because nothing reads them or they cannot be written")
+		q.log.Error(q.label + " are being lost: their queue is full, because nothing reads them or they cannot be written")
 	case !now.full && (last.full || now.lost > last.lost):
-		q.log.Warn("there is room for "+q.what+" again", "lost", now.lost-last.lost)
+		q.log.Warn("there is room for "+q.label+" again", "lost", now.lost-last.lost)
 	}
 	if now.full {
 		now.lost = last.lost // how many there are in the end, is said then

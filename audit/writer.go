@@ -32,8 +32,8 @@ func (w *Writer) Write(r Record) {
 	if r.Groups == nil {
 		r.Groups = []string{}
 	}
-	buffer := w.borrow()
-	defer w.giveBack(buffer)
+	buffer := w.getBuffer()
+	defer w.putBuffer(buffer)
 	line, err := appendRecord((*buffer)[:0], &r)
 	if err != nil {
 		w.log.Error("an audit record cannot be encoded", "id", r.ID, "error", err)
@@ -44,7 +44,7 @@ func (w *Writer) Write(r Record) {
 	_, _ = w.out.Write(line)
 }
 
-func (w *Writer) borrow() *[]byte {
+func (w *Writer) getBuffer() *[]byte {
 	if buffer, ok := w.buffers.Get().(*[]byte); ok {
 		return buffer
 	}
@@ -52,8 +52,8 @@ func (w *Writer) borrow() *[]byte {
 	return &buffer
 }
 
-// giveBack keeps no buffer that one record with thousands of groups has grown.
-func (w *Writer) giveBack(buffer *[]byte) {
+// putBuffer keeps no buffer that one record with thousands of groups has grown.
+func (w *Writer) putBuffer(buffer *[]byte) {
 	if cap(*buffer) <= 64<<10 {
 		w.buffers.Put(buffer)
 	}

@@ -8,52 +8,52 @@ import (
 	"unicode"
 )
 
-// parseProxy reads one of trustedProxies. It refuses what would match other
+// parseTrustedProxy reads one of trustedProxies. It refuses what would match other
 // addresses than it seems to.
-func parseProxy(s string) (netip.Prefix, complaint) {
+func parseTrustedProxy(s string) (netip.Prefix, problem) {
 	if s == "unix" {
-		return UnixPeers(), complaint{}
+		return UnixPeers(), problem{}
 	}
 	prefix, err := netip.ParsePrefix(s)
 	if err != nil {
 		address, err := netip.ParseAddr(s)
 		if err != nil || address.Zone() != "" {
-			return netip.Prefix{}, complaint{quote(s) + " is neither a CIDR nor an address", `write "10.0.0.0/16", "10.0.0.7" or unix`}
+			return netip.Prefix{}, problem{quote(s) + " is neither a CIDR nor an address", `write "10.0.0.0/16", "10.0.0.7" or unix`}
 		}
 		prefix = netip.PrefixFrom(address, address.BitLen())
 	}
 	switch {
 	case prefix.Addr().Is4In6():
-		return netip.Prefix{}, complaint{quote(s) + " is IPv4 dressed as IPv6 and would match nothing", "write it without ::ffff:"}
+		return netip.Prefix{}, problem{quote(s) + " is IPv4 dressed as IPv6 and would match nothing", "write it without ::ffff:"}
 	case prefix != prefix.Masked():
-		return netip.Prefix{}, complaint{
+		return netip.Prefix{}, problem{
 			quote(s) + " has address bits behind its mask",
 			"write " + quote(prefix.Masked().String()) + " for the network or " + quote(prefix.Addr().String()) + " for the one address",
 		}
 	}
-	return prefix, complaint{}
+	return prefix, problem{}
 }
 
-// parseHTTP reads an absolute http or https URL. Faults repeat nothing of it:
+// parseHTTPURL reads an absolute http or https URL. Faults repeat nothing of it:
 // people put passwords into URLs.
-func parseHTTP(raw, example string) (*url.URL, complaint) {
-	mend := "write it as " + example
+func parseHTTPURL(raw, example string) (*url.URL, problem) {
+	hint := "write it as " + example
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil:
-		return nil, complaint{"is not a URL", mend}
+		return nil, problem{"is not a URL", hint}
 	case strings.ContainsFunc(raw, unicode.IsControl), strings.ContainsFunc(u.Path, unicode.IsControl):
-		return nil, complaint{"has a control character", mend}
+		return nil, problem{"has a control character", hint}
 	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
-		return nil, complaint{"must be an absolute http or https URL with a host", mend}
+		return nil, problem{"must be an absolute http or https URL with a host", hint}
 	case u.User != nil:
-		return nil, complaint{"must not hold a user name or a password", mend}
+		return nil, problem{"must not hold a user name or a password", hint}
 	case strings.ContainsAny(raw, "?#"):
-		return nil, complaint{"must have neither a query nor a fragment", mend}
+		return nil, problem{"must have neither a query nor a fragment", hint}
 	case !validPort(u.Port()) && u.Port() != "" || strings.HasSuffix(u.Host, ":"):
-		return nil, complaint{"must have a port from 1 to 65535, or none", mend}
+		return nil, problem{"must have a port from 1 to 65535, or none", hint}
 	}
-	return u, complaint{}
+	return u, problem{}
 }
 
 func validPort(s string) bool {
@@ -62,59 +62,59 @@ func validPort(s string) bool {
 }
 
 // checkHost wants a host in the one form that requests are compared in.
-func checkHost(host string) complaint {
+func checkHost(host string) problem {
 	if host == "*" {
-		return complaint{}
+		return problem{}
 	}
 	if address, err := netip.ParseAddr(host); err == nil {
 		if address.Zone() != "" || address.String() != host {
-			return complaint{quote(host) + " is not how the address is written", "write " + quote(address.WithZone("").String())}
+			return problem{quote(host) + " is not how the address is written", "write " + quote(address.WithZone("").String())}
 		}
-		return complaint{}
+		return problem{}
 	}
 	if u, err := url.Parse("//" + host); err == nil && u.Host == host && host != u.Hostname() && u.Hostname() != "" {
-		return complaint{quote(host) + " has a port or brackets; a host counts on every port", "write " + quote(u.Hostname())}
+		return problem{quote(host) + " has a port or brackets; a host counts on every port", "write " + quote(u.Hostname())}
 	}
 	lower := strings.TrimSuffix(strings.ToLower(host), ".")
 	parent, wild := strings.CutPrefix(lower, "*.") // any one label in front
 	switch {
 	case wild && validName(parent) && host == lower:
-		return complaint{}
+		return problem{}
 	case wild && validName(parent):
-		return complaint{quote(host) + " is not how the host is compared", "write " + quote(lower)}
+		return problem{quote(host) + " is not how the host is compared", "write " + quote(lower)}
 	case strings.Contains(host, "*"):
-		return complaint{quote(host) + " is a pattern that is not known", `write "*.example.com" for one label in front of a name, or name each host`}
+		return problem{quote(host) + " is a pattern that is not known", `write "*.example.com" for one label in front of a name, or name each host`}
 	case validName(host) && host == lower:
-		return complaint{}
+		return problem{}
 	case validName(lower):
-		return complaint{quote(host) + " is not how the host is compared", "write " + quote(lower)}
+		return problem{quote(host) + " is not how the host is compared", "write " + quote(lower)}
 	}
-	return complaint{quote(host) + " is not a host", "write a name such as argo-cd.example.com, without scheme and path, and with other letters as xn--..."}
+	return problem{quote(host) + " is not a host", "write a name such as argo-cd.example.com, without scheme and path, and with other letters as xn--..."}
 }
 
 // checkOrigin wants what a browser would send as Origin (RFC 6454, 6.2): anything
 // else never matches.
-func checkOrigin(origin string) complaint {
-	u, c := parseHTTP(origin, "https://other.example.com")
+func checkOrigin(origin string) problem {
+	u, c := parseHTTPURL(origin, "https://other.example.com")
 	switch {
-	case c.what != "":
+	case c.message != "":
 		return c
 	case u.Path != "":
-		return complaint{"is an origin and has no path", "write " + quote(u.Scheme+"://"+u.Host)}
+		return problem{"is an origin and has no path", "write " + quote(u.Scheme+"://"+u.Host)}
 	case origin != strings.ToLower(origin):
-		return complaint{"is not how browsers write it", "write " + quote(strings.ToLower(origin))}
+		return problem{"is not how browsers write it", "write " + quote(strings.ToLower(origin))}
 	case u.Scheme == "http" && u.Port() == "80", u.Scheme == "https" && u.Port() == "443":
-		return complaint{"has the port that browsers leave out", "write " + quote(strings.TrimSuffix(origin, ":"+u.Port()))}
+		return problem{"has the port that browsers leave out", "write " + quote(strings.TrimSuffix(origin, ":"+u.Port()))}
 	}
-	return complaint{}
+	return problem{}
 }
 
-func checkAuthority(host string) complaint {
-	u, c := parseHTTP("http://"+host, "")
-	if c.what != "" || u.Host != host {
-		return complaint{quote(host) + " is not a host", "write a name such as argo-cd.example.com, with a port where it needs one"}
+func checkAuthority(host string) problem {
+	u, c := parseHTTPURL("http://"+host, "")
+	if c.message != "" || u.Host != host {
+		return problem{quote(host) + " is not a host", "write a name such as argo-cd.example.com, with a port where it needs one"}
 	}
-	return complaint{}
+	return problem{}
 }
 
 // validName reports whether s is a host name of letters, digits, hyphens and

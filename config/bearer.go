@@ -13,109 +13,109 @@ type Bearer struct {
 	Audience     string              `yaml:"audience" is:"required"`
 	Require      map[string][]string `yaml:"require"` // claim → the values that will do
 	SubjectClaim string              `yaml:"subjectClaim"`
-	Groups       []Template          `yaml:"groups"`
+	Groups       []GroupTemplate     `yaml:"groups"`
 	CAFile       string              `yaml:"caFile" is:"file"` // empty: that of the issuer's other items
 }
 
-func checkBearers(bearers []Bearer, own string, at place) {
-	taken := make(map[[2]string]bool)  // issuer and audience
+func checkBearers(bearers []Bearer, loginIssuer string, at node) {
+	seen := make(map[[2]string]bool)   // issuer and audience
 	trusted := make(map[string]string) // issuer → caFile
 	for i, b := range bearers {
 		here := at.item(i)
 		b.check(here)
-		if own != "" && b.Issuer == own {
-			b.checkOwn(here)
+		if loginIssuer != "" && b.Issuer == loginIssuer {
+			b.checkLoginIssuer(here)
 		}
 		pair := [2]string{b.Issuer, b.Audience}
-		if b.Issuer != "" && b.Audience != "" && taken[pair] {
-			here.key("audience").fault("another item has the same issuer and audience", "make one of the two; a list in require is any of its values")
+		if b.Issuer != "" && b.Audience != "" && seen[pair] {
+			here.key("audience").addFault("another item has the same issuer and audience", "make one of the two; a list in require is any of its values")
 		}
-		taken[pair] = true
+		seen[pair] = true
 		if b.CAFile != "" {
-			b.checkCAs(own, trusted, here.key("caFile"))
+			b.checkCAs(loginIssuer, trusted, here.key("caFile"))
 		}
 	}
 }
 
 // checkCAs wants one file for an issuer: its keys are fetched once, for all of its items.
-func (b Bearer) checkCAs(own string, trusted map[string]string, at place) {
-	u, c := parseHTTP(b.Issuer, "")
+func (b Bearer) checkCAs(own string, trusted map[string]string, at node) {
+	u, c := parseHTTPURL(b.Issuer, "")
 	file := filepath.Clean(b.CAFile)
 	before, named := trusted[b.Issuer]
 	switch {
 	case own != "" && b.Issuer == own:
-		at.fault("is not for the issuer in issuer.url, which is trusted by issuer.caFile",
+		at.addFault("is not for the issuer in issuer.url, which is trusted by issuer.caFile",
 			"write the file in issuer.caFile, and leave caFile out here")
-	case c.what == "" && u.Scheme != SchemeHTTPS:
-		at.fault("is for https, and issuer begins with "+u.Scheme+":",
+	case c.message == "" && u.Scheme != SchemeHTTPS:
+		at.addFault("is for https, and issuer begins with "+u.Scheme+":",
 			"leave caFile out, or write https in issuer if its tokens have that as iss")
 	case b.Issuer != "" && named && before != file:
-		at.fault("is another file than an item above names for the same issuer",
+		at.addFault("is another file than an item above names for the same issuer",
 			"name the same file in both, or leave caFile out of one of them")
 	default:
 		trusted[b.Issuer] = file
 	}
 }
 
-func (b Bearer) check(at place) {
+func (b Bearer) check(at node) {
 	if b.Issuer == "" {
-		at.key("issuer").fault("is missing", "add what the tokens have as iss, such as https://token.actions.githubusercontent.com")
-	} else if _, c := parseHTTP(b.Issuer, "https://token.actions.githubusercontent.com"); c.what != "" {
-		at.key("issuer").complain(c) // a slash at its end is the issuer's affair: some are called so
+		at.key("issuer").addFault("is missing", "add what the tokens have as iss, such as https://token.actions.githubusercontent.com")
+	} else if _, c := parseHTTPURL(b.Issuer, "https://token.actions.githubusercontent.com"); c.message != "" {
+		at.key("issuer").addProblem(c) // a slash at its end is the issuer's affair: some are called so
 	}
 	if b.Audience == "" {
-		at.key("audience").fault("is missing", "add what the tokens are asked for with, such as authgate")
+		at.key("audience").addFault("is missing", "add what the tokens are asked for with, such as authgate")
 	} else if strings.ContainsFunc(b.Audience, unicode.IsControl) {
-		at.key("audience").fault("has a control character, and no token would do", "write the audience alone, on one line")
+		at.key("audience").addFault("has a control character, and no token would do", "write the audience alone, on one line")
 	}
 	for name, values := range b.Require {
 		here := at.key("require").key(name)
-		here.complain(checkClaim(name))
+		here.addProblem(checkClaimName(name))
 		if len(values) == 0 {
-			here.fault("has no values, and no token would do", "list the values that will, or remove the line")
+			here.addFault("has no values, and no token would do", "list the values that will, or remove the line")
 		}
 	}
-	at.key("subjectClaim").complain(checkClaim(b.SubjectClaim))
+	at.key("subjectClaim").addProblem(checkClaimName(b.SubjectClaim))
 }
 
-// checkOwn is for a further audience of the issuer at which people log in: its
+// checkLoginIssuer is for a further audience of the issuer at which people log in: its
 // tokens say who somebody is as those of a login do.
-func (b Bearer) checkOwn(at place) {
+func (b Bearer) checkLoginIssuer(at node) {
 	if len(b.Groups) > 0 {
-		at.key("groups").fault("is not for the issuer in issuer.url, whose tokens name groups in issuer.groupsClaim", "leave groups out")
+		at.key("groups").addFault("is not for the issuer in issuer.url, whose tokens name groups in issuer.groupsClaim", "leave groups out")
 	}
 	if b.SubjectClaim != defaultBearer().SubjectClaim {
-		at.key("subjectClaim").fault("is not for the issuer in issuer.url, of which people are known by sub", "leave subjectClaim out")
+		at.key("subjectClaim").addFault("is not for the issuer in issuer.url, of which people are known by sub", "leave subjectClaim out")
 	}
 }
 
-// checkClaim wants the name of a claim at the top level of a token. Names with dots
+// checkClaimName wants the name of a claim at the top level of a token. Names with dots
 // exist, as URLs or behind a slash; others with a dot are thought to be paths.
-func checkClaim(name string) complaint {
+func checkClaimName(name string) problem {
 	switch {
 	case name == "":
-		return complaint{"names no claim", "write a claim of the token, such as sub"}
+		return problem{"names no claim", "write a claim of the token, such as sub"}
 	case strings.ContainsFunc(name, unicode.IsControl):
-		return complaint{"the claim " + quote(name) + " has control characters in it", "take them out"}
+		return problem{"the claim " + quote(name) + " has control characters in it", "take them out"}
 	case strings.TrimSpace(name) != name:
-		return complaint{"the claim " + quote(name) + " has blanks around it", "write " + quote(strings.TrimSpace(name))}
+		return problem{"the claim " + quote(name) + " has blanks around it", "write " + quote(strings.TrimSpace(name))}
 	case strings.Contains(name, ".") && !strings.ContainsAny(name, "/:"):
-		return complaint{
+		return problem{
 			quote(name) + " is a path into a claim, and only strings, numbers, true and false at the top level of a token are read",
 			"write the name of such a claim; in a token of Kubernetes, sub says system:serviceaccount:NAMESPACE:NAME",
 		}
 	}
-	return complaint{}
+	return problem{}
 }
 
-// Template is how a group is made of claims: its pieces, one behind the other.
-type Template []Piece
+// GroupTemplate is how a group is made of claims: its pieces, one behind the other.
+type GroupTemplate []TemplatePart
 
-// Piece is a text, and behind it the value of a claim; an empty Claim is none.
-type Piece struct{ Text, Claim string }
+// TemplatePart is a text, and behind it the value of a claim; an empty Claim is none.
+type TemplatePart struct{ Text, Claim string }
 
 // String is the template as it is written.
-func (t Template) String() string {
+func (t GroupTemplate) String() string {
 	var b strings.Builder
 	for _, p := range t {
 		b.WriteString(p.Text)
@@ -127,7 +127,7 @@ func (t Template) String() string {
 }
 
 // claims lists the claims that a template needs.
-func (t Template) claims() []string {
+func (t GroupTemplate) claims() []string {
 	var names []string
 	for _, p := range t {
 		if p.Claim != "" {
@@ -137,37 +137,37 @@ func (t Template) claims() []string {
 	return names
 }
 
-func parseTemplate(s string) (Template, complaint) {
+func parseGroupTemplate(s string) (GroupTemplate, problem) {
 	switch {
 	case s == "":
-		return nil, complaint{"is empty", `write a group such as "ci:{repository}", or remove it`}
+		return nil, problem{"is empty", `write a group such as "ci:{repository}", or remove it`}
 	case strings.ContainsFunc(s, unicode.IsControl):
-		return nil, complaint{"has control characters in it, and tokens bring no such group", "take them out"}
+		return nil, problem{"has control characters in it, and tokens bring no such group", "take them out"}
 	case strings.TrimSpace(s) != s:
-		return nil, complaint{"has blanks around it", "write " + quote(strings.TrimSpace(s))}
+		return nil, problem{"has blanks around it", "write " + quote(strings.TrimSpace(s))}
 	}
-	var t Template
+	var t GroupTemplate
 	for rest := s; rest != ""; {
 		text, after, opened := strings.Cut(rest, "{")
 		claim, next, closed := strings.Cut(after, "}")
 		switch {
 		case strings.Contains(text, "}"):
-			return nil, complaint{"has a } without a {", `write {claim} for the value of a claim`}
+			return nil, problem{"has a } without a {", `write {claim} for the value of a claim`}
 		case opened && (!closed || strings.Contains(claim, "{")):
-			return nil, complaint{"has a { without a }", `write {claim} for the value of a claim`}
+			return nil, problem{"has a { without a }", `write {claim} for the value of a claim`}
 		case opened:
-			if c := checkClaim(claim); c.what != "" {
+			if c := checkClaimName(claim); c.message != "" {
 				return nil, c
 			}
 		}
-		t = append(t, Piece{text, claim})
+		t = append(t, TemplatePart{text, claim})
 		rest = next
 	}
 	if word, _, colon := strings.Cut(t[0].Text, ":"); colon && slices.Contains([]string{"role", "user", "system"}, strings.ToLower(strings.TrimSpace(word))) {
-		return nil, complaint{
+		return nil, problem{
 			"begins with " + quote(word+":") + ", which is authgate's own: no token brings such a group",
 			"write another word in front, such as ci:, and a g row in the policy that makes its holders members of a role",
 		}
 	}
-	return t, complaint{}
+	return t, problem{}
 }

@@ -76,7 +76,7 @@ func defaultUpstream() Upstream {
 		Path:     "/",
 		Kind:     KindGeneric,
 		Identity: Identity{Headers: HeadersBoth, Groups: GroupsAll, Credential: CredentialNone},
-		Timeouts: UpstreamTimeouts{UpstreamDial: inherited, UpstreamHeader: inherited, Idle: defaultUpstreamIdle},
+		Timeouts: UpstreamTimeouts{UpstreamDial: inheritTimeout, UpstreamHeader: inheritTimeout, Idle: defaultUpstreamIdle},
 	}
 }
 
@@ -106,11 +106,11 @@ func (c *Config) Quirks() map[string]target.Quirks {
 }
 
 // check asks each section about itself, and then what only the whole can know.
-func (c *Config) check(at place) {
+func (c *Config) check(at node) {
 	checkListen(c.Listen, at.key("listen"))
 	checkListen(c.AdminListen, at.key("adminListen"))
-	if c.Listen == c.AdminListen && !picksPort(c.Listen) {
-		at.key("adminListen").fault("is the same address as listen", `write another port, such as "127.0.0.1:9090"`)
+	if c.Listen == c.AdminListen && !isEphemeralPort(c.Listen) {
+		at.key("adminListen").addFault("is the same address as listen", `write another port, such as "127.0.0.1:9090"`)
 	}
 	c.TLS.check(at.key("tls"))
 	checkPathPrefix(c.PathPrefix, at.key("pathPrefix"))
@@ -122,21 +122,21 @@ func (c *Config) check(at place) {
 	c.Timeouts.check(at.key("timeouts"))
 	c.Limits.check(at.key("limits"))
 	checkUpstreams(c.Upstreams, c.PathPrefix, at.key("upstreams"))
-	c.checkLoops(at.key("upstreams"))
-	c.Session.Cookie.checkReach(c.Upstreams, at.key("session").key("cookie").key("domain"))
+	c.checkListenLoops(at.key("upstreams"))
+	c.Session.Cookie.checkCoversHosts(c.Upstreams, at.key("session").key("cookie").key("domain"))
 }
 
-// checkLoops refuses an upstream that is authgate's own socket: each request
+// checkListenLoops refuses an upstream that is authgate's own socket: each request
 // would come back until nothing is left to open. Of an address nobody can tell
 // from here whose it is.
-func (c *Config) checkLoops(at place) {
+func (c *Config) checkListenLoops(at node) {
 	for i, u := range c.Upstreams {
 		if u.URL == nil || u.URL.Scheme != SchemeUnix {
 			continue
 		}
 		for _, address := range []string{c.Listen, c.AdminListen} {
 			if file, isSocket := socketPath(address); isSocket && file == u.URL.Path {
-				at.item(i).key("url").fault("is the socket that authgate itself listens on", "name the socket of the dashboard")
+				at.item(i).key("url").addFault("is the socket that authgate itself listens on", "name the socket of the dashboard")
 			}
 		}
 	}

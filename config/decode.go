@@ -16,12 +16,12 @@ import (
 // decode writes what the file holds over the defaults in into. It is the strict
 // half of what yaml.Node.Decode does: that one stops at unknown keys without a
 // word, takes 8080 for a string, and cannot say where a value stood.
-func decode(at place, into reflect.Value) {
-	if !at.written() {
+func decode(at node, into reflect.Value) {
+	if !at.isSet() {
 		return
 	}
-	if at.report.values++; at.report.values == maxValues { // lists stop there
-		at.refuse("the file holds more than "+strconv.Itoa(maxValues)+" values", "write fewer, or use fewer anchors")
+	if at.loader.valueCount++; at.loader.valueCount == maxValues { // lists stop there
+		at.reject("the file holds more than "+strconv.Itoa(maxValues)+" values", "write fewer, or use fewer anchors")
 		return
 	}
 	if decodeLeaf(at, into) {
@@ -35,36 +35,36 @@ func decode(at place, into reflect.Value) {
 	case reflect.Slice:
 		decodeList(at, into)
 	case reflect.String:
-		if s, ok := at.text("a string", "put it in quotes"); ok {
+		if s, ok := at.decodeString("a string", "put it in quotes"); ok {
 			into.SetString(s)
 		}
 	case reflect.Bool:
-		decodePlain(at, into, "!!bool", "true or false")
+		decodeScalar(at, into, "!!bool", "true or false")
 	default: // int and int64 are all that is left in the tree
-		decodePlain(at, into, "!!int", "a whole number")
+		decodeScalar(at, into, "!!int", "a whole number")
 	}
 }
 
 // decodeLeaf knows the types that read themselves from one word.
-func decodeLeaf(at place, into reflect.Value) bool {
+func decodeLeaf(at node, into reflect.Value) bool {
 	switch v := into.Addr().Interface().(type) {
 	case *Secret:
-		*v = readSecret(at)
+		*v = decodeSecret(at)
 	case *Duration:
 		parseInto(at, v, "a duration such as 15m", "write a number with a unit, such as 30s", parseDuration)
 	case *netip.Prefix:
-		parseInto(at, v, `a CIDR such as "10.0.0.0/16"`, "", parseProxy)
+		parseInto(at, v, `a CIDR such as "10.0.0.0/16"`, "", parseTrustedProxy)
 	case **url.URL:
 		parseInto(at, v, "a URL", "", parseUpstreamURL)
-	case *Template:
-		parseInto(at, v, `a group such as "ci:{repository}"`, "put it in quotes", parseTemplate)
+	case *GroupTemplate:
+		parseInto(at, v, `a group such as "ci:{repository}"`, "put it in quotes", parseGroupTemplate)
 	case *HeaderTemplate:
 		parseInto(at, v, `a value such as "{email}"`, "put it in quotes", parseHeaderTemplate)
 	case *IdentityHeaders:
 		decodeIdentityHeaders(at, v)
-	case choice:
-		if s, ok := at.text("one of "+list(v.words()), ""); ok {
-			decodeChoice(at, into, s, v.words())
+	case enum:
+		if s, ok := at.decodeString("one of "+joinOr(v.values()), ""); ok {
+			decodeEnum(at, into, s, v.values())
 		}
 	default:
 		return false
@@ -72,40 +72,40 @@ func decodeLeaf(at place, into reflect.Value) bool {
 	return true
 }
 
-// choice is a string type of which only some words are known.
-type choice interface{ words() []string }
+// enum is a string type of which only some words are known.
+type enum interface{ values() []string }
 
-func decodeChoice(at place, into reflect.Value, s string, words []string) {
-	if slices.Contains(words, s) {
+func decodeEnum(at node, into reflect.Value, s string, values []string) {
+	if slices.Contains(values, s) {
 		into.SetString(s)
 		return
 	}
-	mend := fault.DidYouMean(s, words)
-	if mend == "" {
-		mend = "write " + list(words)
+	hint := fault.DidYouMean(s, values)
+	if hint == "" {
+		hint = "write " + joinOr(values)
 	}
-	at.refuse(quote(s)+" is not known", mend)
+	at.reject(quote(s)+" is not known", hint)
 }
 
-func parseInto[T any](at place, into *T, wanted, mend string, parse func(string) (T, complaint)) {
-	s, ok := at.text(wanted, mend)
+func parseInto[T any](at node, into *T, expected, hint string, parse func(string) (T, problem)) {
+	s, ok := at.decodeString(expected, hint)
 	if !ok {
 		return
 	}
 	parsed, c := parse(s)
-	if c.what != "" {
-		at.refuse(c.what, c.mend)
+	if c.message != "" {
+		at.reject(c.message, c.hint)
 		return
 	}
 	*into = parsed
 }
 
-func decodeStruct(at place, into reflect.Value) {
+func decodeStruct(at node, into reflect.Value) {
 	fields := fieldsOf(into.Type())
-	for name, value := range at.pairs() {
+	for name, value := range at.entries() {
 		f, known := fields.byName(name)
 		if !known {
-			at.unknown(value.above, fields.names())
+			at.rejectUnknownKey(value.keyNode, fields.names())
 			continue
 		}
 		decode(value, into.Field(f.index))
@@ -115,38 +115,38 @@ func decodeStruct(at place, into reflect.Value) {
 	}
 }
 
-// unknown refuses a key that the tree does not have. The key that was meant
+// rejectUnknownKey refuses a key that the tree does not have. The key that was meant
 // counts as written, or it would be reported as missing too.
-func (p place) unknown(key *yaml.Node, known []string) {
-	mend := "known here: " + strings.Join(known, ", ")
-	if meant, ok := fault.Nearest(key.Value, known); ok {
-		mend = fault.DidYouMean(key.Value, known)
-		if m := p.key(meant); !m.written() {
-			p.report.broken[m.path] = true
+func (p node) rejectUnknownKey(key *yaml.Node, known []string) {
+	hint := "known here: " + strings.Join(known, ", ")
+	if closest, ok := fault.Nearest(key.Value, known); ok {
+		hint = fault.DidYouMean(key.Value, known)
+		if m := p.key(closest); !m.isSet() {
+			p.loader.invalid[m.path] = true
 		}
 	}
-	p.at = key
-	p.fault("unknown key "+p.word(key.Value, known...), mend)
+	p.faultNode = key
+	p.addFault("unknown key "+p.quoteKey(key.Value, known...), hint)
 }
 
-func decodeMap(at place, into reflect.Value) {
+func decodeMap(at node, into reflect.Value) {
 	into.Set(reflect.MakeMap(into.Type()))
-	for name, value := range at.pairs() {
+	for name, value := range at.entries() {
 		element := reflect.New(into.Type().Elem()).Elem()
 		decode(value, element)
 		into.SetMapIndex(reflect.ValueOf(name), element)
 	}
 }
 
-func decodeList(at place, into reflect.Value) {
+func decodeList(at node, into reflect.Value) {
 	if at.value.Kind != yaml.SequenceNode || at.value.ShortTag() != "!!seq" {
-		at.refuse("must be a list, not "+describe(at.value), "write [...], or one line with - for each")
+		at.reject("must be a list, not "+describeNode(at.value), "write [...], or one line with - for each")
 		return
 	}
 	n := len(at.value.Content)
 	into.Set(reflect.MakeSlice(into.Type(), 0, 0))
 	for i := range n {
-		if at.report.values >= maxValues {
+		if at.loader.valueCount >= maxValues {
 			return
 		}
 		item, element := at.item(i), reflect.New(into.Type().Elem()).Elem()
@@ -156,48 +156,48 @@ func decodeList(at place, into reflect.Value) {
 		case *Bearer:
 			*d = defaultBearer()
 		}
-		if !item.written() {
-			item.refuse("is empty", "write a value behind the -, or remove the line")
+		if !item.isSet() {
+			item.reject("is empty", "write a value behind the -, or remove the line")
 		}
 		decode(item, element)
 		into.Set(reflect.Append(into, element))
 	}
 }
 
-// decodePlain leaves numbers and truth to the library, once their tag is right.
-func decodePlain(at place, into reflect.Value, tag, wanted string) {
+// decodeScalar leaves numbers and truth to the library, once their tag is right.
+func decodeScalar(at node, into reflect.Value, tag, expected string) {
 	if at.value.Kind != yaml.ScalarNode || at.value.ShortTag() != tag {
-		mend := ""
+		hint := ""
 		if at.value.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
-			mend = "write it without quotes"
+			hint = "write it without quotes"
 		}
-		at.refuse("must be "+wanted+", not "+describe(at.value), mend)
+		at.reject("must be "+expected+", not "+describeNode(at.value), hint)
 		return
 	}
 	if err := at.value.Decode(into.Addr().Interface()); err != nil {
-		at.refuse("must be "+wanted+", and one that this machine can hold", "")
+		at.reject("must be "+expected+", and one that this machine can hold", "")
 	}
 }
 
-// text gives a string. Numbers and dates have to be in quotes to be one: YAML
+// decodeString gives a string. Numbers and dates have to be in quotes to be one: YAML
 // takes 0123 and 1.10 for other numbers than those that were typed.
-func (p place) text(wanted, mend string) (string, bool) {
+func (p node) decodeString(expected, hint string) (string, bool) {
 	switch {
 	case p.value.Kind == yaml.ScalarNode && p.value.ShortTag() == "!!str":
 		return p.value.Value, true
 	case p.value.Kind != yaml.ScalarNode:
-		mend = ""
+		hint = ""
 	}
-	p.refuse("must be "+wanted+", not "+describe(p.value), mend)
+	p.reject("must be "+expected+", not "+describeNode(p.value), hint)
 	return "", false
 }
 
-func resolveFiles(at place, v reflect.Value) {
+func resolveFiles(at node, v reflect.Value) {
 	if v.Kind() == reflect.String {
-		if notPath(v.String()) {
-			at.refusePath(v.String())
+		if cannotBePath(v.String()) {
+			at.rejectPath(v.String())
 		}
-		v.SetString(at.report.resolve(v.String()))
+		v.SetString(at.loader.resolvePath(v.String()))
 		return
 	}
 	for i := range v.Len() {

@@ -24,28 +24,28 @@ func (d Duration) String() string {
 // MarshalText writes the form that a file is read in.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-func parseDuration(s string) (Duration, complaint) {
+func parseDuration(s string) (Duration, problem) {
 	d, err := time.ParseDuration(s)
 	if err == nil && s != "0" {
-		return Duration(d), complaint{}
+		return Duration(d), problem{}
 	}
-	mend := "write a number with a unit, such as 30s, 15m or 12h"
+	hint := "write a number with a unit, such as 30s, 15m or 12h"
 	if days, isDays := strings.CutSuffix(s, "d"); isDays {
 		if n, err := strconv.Atoi(days); err == nil && 0 < n && n < 10_000 {
-			mend = "the largest unit is h; write " + strconv.Itoa(24*n) + "h"
+			hint = "the largest unit is h; write " + strconv.Itoa(24*n) + "h"
 		}
 	}
-	return 0, complaint{quote(s) + " is not a duration", mend}
+	return 0, problem{quote(s) + " is not a duration", hint}
 }
 
-func (d Duration) checkPositive(at place) {
+func (d Duration) checkPositive(at node) {
 	if d <= 0 {
-		at.fault("must be longer than nothing", "write 30s, for instance, or leave the line out")
+		at.addFault("must be longer than nothing", "write 30s, for instance, or leave the line out")
 	}
 }
 
-func (d Duration) checkNotNegative(at place) {
+func (d Duration) checkNotNegative(at node) {
 	if d < 0 {
-		at.fault("must not be negative", "write 0s for none")
+		at.addFault("must not be negative", "write 0s for none")
 	}
 }

@@ -37,7 +37,7 @@ func (h IdentityHeaders) Families() []string {
 }
 
 // decodeIdentityHeaders reads a boolean or a word.
-func decodeIdentityHeaders(at place, into *IdentityHeaders) {
+func decodeIdentityHeaders(at node, into *IdentityHeaders) {
 	if at.value.ShortTag() == "!!bool" {
 		var on bool
 		if at.value.Decode(&on) == nil {
@@ -49,19 +49,19 @@ func decodeIdentityHeaders(at place, into *IdentityHeaders) {
 		return
 	}
 	words := []string{string(HeadersForwarded), string(HeadersAuthRequest)}
-	s, ok := at.text("true, false, "+list(words), "")
+	s, ok := at.decodeString("true, false, "+joinOr(words), "")
 	switch {
 	case !ok:
 	case slices.Contains(words, s):
 		*into = IdentityHeaders(s)
 	case s == string(HeadersBoth) || s == string(HeadersNone):
-		at.refuse(quote(s)+" is a string", "write "+s+" without quotes")
+		at.reject(quote(s)+" is a string", "write "+s+" without quotes")
 	default:
-		at.refuse(quote(s)+" is not known", orElse(fault.DidYouMean(s, words), "write true, false, "+list(words)))
+		at.reject(quote(s)+" is not known", firstNonEmpty(fault.DidYouMean(s, words), "write true, false, "+joinOr(words)))
 	}
 }
 
-func orElse(first, second string) string {
+func firstNonEmpty(first, second string) string {
 	if first != "" {
 		return first
 	}
@@ -77,22 +77,22 @@ const (
 	GroupsPolicy IdentityGroups = "policy" // those that the policy names
 )
 
-func (IdentityGroups) words() []string { return []string{string(GroupsAll), string(GroupsPolicy)} }
+func (IdentityGroups) values() []string { return []string{string(GroupsAll), string(GroupsPolicy)} }
 
 // HeaderTemplate is the value of a header: its pieces, one behind the other. The
 // claim of a piece is one of sub, email, name and groups.
-type HeaderTemplate []Piece
+type HeaderTemplate []TemplatePart
 
 var headerFields = []string{"sub", "email", "name", "groups"}
 
-func parseHeaderTemplate(s string) (HeaderTemplate, complaint) {
+func parseHeaderTemplate(s string) (HeaderTemplate, problem) {
 	switch {
 	case s == "":
-		return nil, complaint{"is empty", `write a value such as "{email}"; stripHeaders drops a header`}
+		return nil, problem{"is empty", `write a value such as "{email}"; stripHeaders drops a header`}
 	case strings.TrimSpace(s) != s:
-		return nil, complaint{"has blanks around it, which no header keeps", "write " + quote(strings.TrimSpace(s))}
+		return nil, problem{"has blanks around it, which no header keeps", "write " + quote(strings.TrimSpace(s))}
 	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }):
-		return nil, complaint{"has characters in it that are not printable ASCII", "take them out"}
+		return nil, problem{"has characters in it that are not printable ASCII", "take them out"}
 	}
 	var t HeaderTemplate
 	for rest := s; rest != ""; {
@@ -100,56 +100,56 @@ func parseHeaderTemplate(s string) (HeaderTemplate, complaint) {
 		field, next, closed := strings.Cut(after, "}")
 		switch {
 		case strings.Contains(text, "}"):
-			return nil, complaint{"has a } without a {", "write " + fieldsInBraces()}
+			return nil, problem{"has a } without a {", "write " + headerFieldList()}
 		case opened && !closed:
-			return nil, complaint{"has a { without a }", "write " + fieldsInBraces()}
+			return nil, problem{"has a { without a }", "write " + headerFieldList()}
 		case opened && !slices.Contains(headerFields, field):
-			return nil, complaint{quote("{"+field+"}") + " is not known", orElse(fault.DidYouMean(field, headerFields), "write "+fieldsInBraces())}
+			return nil, problem{quote("{"+field+"}") + " is not known", firstNonEmpty(fault.DidYouMean(field, headerFields), "write "+headerFieldList())}
 		}
-		t = append(t, Piece{text, field})
+		t = append(t, TemplatePart{text, field})
 		rest = next
 	}
-	return t, complaint{}
+	return t, problem{}
 }
 
-func fieldsInBraces() string {
+func headerFieldList() string {
 	var fields []string
 	for _, f := range headerFields {
 		fields = append(fields, "{"+f+"}")
 	}
-	return list(fields)
+	return joinOr(fields)
 }
 
 // checkHeaders holds the names in stripHeaders and setHeaders to what may be
 // dropped and set.
-func (u Upstream) checkHeaders(at place) {
+func (u Upstream) checkHeaders(at node) {
 	for i, name := range u.StripHeaders {
 		here := at.key("stripHeaders").item(i)
 		switch c := checkHeaderName(name); {
-		case c.what != "":
-			here.complain(c)
-		case messageHeaders[foldHeader(name)] && foldHeader(name) != "Cookie" && foldHeader(name) != "Authorization":
-			here.fault(quote(name)+" is part of how a request is sent", "leave it out")
-		case u.PassAuthorization && foldHeader(name) == "Authorization":
-			here.fault("Authorization is dropped here and passed on by passAuthorization", "keep one of the two")
-		case u.sets(foldHeader(name)):
-			here.fault(quote(name)+" is written by authgate itself, and a client's own is dropped already",
+		case c.message != "":
+			here.addProblem(c)
+		case reservedHeaders[normalizeHeader(name)] && normalizeHeader(name) != "Cookie" && normalizeHeader(name) != "Authorization":
+			here.addFault(quote(name)+" is part of how a request is sent", "leave it out")
+		case u.PassAuthorization && normalizeHeader(name) == "Authorization":
+			here.addFault("Authorization is dropped here and passed on by passAuthorization", "keep one of the two")
+		case u.setsHeader(normalizeHeader(name)):
+			here.addFault(quote(name)+" is written by authgate itself, and a client's own is dropped already",
 				"leave it out; identity.headers turns off those about people")
 		}
 	}
 	seen := make(map[string]string) // folded → as written
 	for _, name := range slices.Sorted(maps.Keys(u.SetHeaders)) {
 		here := at.key("setHeaders").key(name)
-		folded := foldHeader(name)
+		folded := normalizeHeader(name)
 		switch c := checkHeaderName(name); {
-		case c.what != "":
-			here.complain(c)
-		case messageHeaders[folded]:
-			here.fault(quote(name)+" is not for setHeaders", orElse(insteadOf[folded], "name a header that only tells who asks"))
-		case u.sets(folded):
-			here.fault(quote(name)+" is written by authgate itself", orElse(insteadOf[folded], "name another header, or write identity.headers: false"))
+		case c.message != "":
+			here.addProblem(c)
+		case reservedHeaders[folded]:
+			here.addFault(quote(name)+" is not for setHeaders", firstNonEmpty(headerHints[folded], "name a header that only tells who asks"))
+		case u.setsHeader(folded):
+			here.addFault(quote(name)+" is written by authgate itself", firstNonEmpty(headerHints[folded], "name another header, or write identity.headers: false"))
 		case seen[folded] != "":
-			here.fault(quote(name)+" and "+quote(seen[folded])+" are one header to many servers", "keep one of the two")
+			here.addFault(quote(name)+" and "+quote(seen[folded])+" are one header to many servers", "keep one of the two")
 		}
 		seen[folded] = name
 	}
@@ -157,45 +157,45 @@ func (u Upstream) checkHeaders(at place) {
 
 // checkHeaderName wants a token (RFC 9110, 5.6.2). A star is one, and would be
 // taken for a pattern.
-func checkHeaderName(name string) complaint {
+func checkHeaderName(name string) problem {
 	switch {
 	case name == "":
-		return complaint{"is no name of a header", "write a name such as X-Tenant"}
+		return problem{"is no name of a header", "write a name such as X-Tenant"}
 	case strings.Contains(name, "*"):
-		return complaint{quote(name) + " holds a *, and a name stands for one header", "name each header"}
+		return problem{quote(name) + " holds a *, and a name stands for one header", "name each header"}
 	case strings.HasPrefix(name, ":") || strings.ContainsFunc(name, func(r rune) bool { return !isTokenRune(r) }):
-		return complaint{quote(name) + " is no name of a header", "write letters, digits and hyphens"}
+		return problem{quote(name) + " is no name of a header", "write letters, digits and hyphens"}
 	}
-	return complaint{}
+	return problem{}
 }
 
 func isTokenRune(r rune) bool {
 	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("!#$%&'+-.^_`|~", r)
 }
 
-// foldHeader gives the name that servers see which make one variable of X-User,
+// normalizeHeader gives the name that servers see which make one variable of X-User,
 // X_User and X.User.
-func foldHeader(name string) string {
+func normalizeHeader(name string) string {
 	return textproto.CanonicalMIMEHeaderKey(strings.NewReplacer("_", "-", ".", "-").Replace(name))
 }
 
-// sets reports whether authgate writes a header of this upstream's requests itself.
-func (u Upstream) sets(name string) bool {
+// setsHeader reports whether authgate writes a header of this upstream's requests itself.
+func (u Upstream) setsHeader(name string) bool {
 	if strings.HasPrefix(name, "X-Forwarded-") && slices.Contains([]string{"For", "Proto", "Host", "Port", "Prefix"}, name[len("X-Forwarded-"):]) ||
 		name == "X-Real-Ip" || name == "X-Request-Id" {
 		return true
 	}
 	for _, family := range u.Identity.Headers.Families() {
-		rest, is := strings.CutPrefix(name, family)
-		if is && slices.Contains([]string{"User", "Email", "Groups", "Preferred-Username"}, rest) {
+		rest, ok := strings.CutPrefix(name, family)
+		if ok && slices.Contains([]string{"User", "Email", "Groups", "Preferred-Username"}, rest) {
 			return true
 		}
 	}
 	return false
 }
 
-// messageHeaders are about a message or the way it takes, not about people.
-var messageHeaders = map[string]bool{
+// reservedHeaders are about a message or the way it takes, not about people.
+var reservedHeaders = map[string]bool{
 	"Host": true, "Content-Length": true, "Content-Type": true, "Content-Encoding": true, "Transfer-Encoding": true, "Expect": true,
 	"Connection": true, "Proxy-Connection": true, "Keep-Alive": true, "Te": true, "Trailer": true, "Upgrade": true, "Http2-Settings": true,
 	"Proxy-Authenticate": true, "Proxy-Authorization": true, "Authorization": true, "Cookie": true, "Grpc-Timeout": true,
@@ -203,8 +203,8 @@ var messageHeaders = map[string]bool{
 	"X-Original-Method": true, "X-Rewrite-Url": true,
 }
 
-// insteadOf says which key does what was meant.
-var insteadOf = map[string]string{
+// headerHints says which key does what was meant.
+var headerHints = map[string]string{
 	"Authorization":      "write identity.credential, or passAuthorization for the client's own",
 	"Host":               "write hostHeader",
 	"X-Forwarded-Prefix": "write stripPath",

@@ -22,9 +22,9 @@ type Issuer struct {
 	AuthParams map[string]string `yaml:"authParams"` // further parameters of the authorization request
 }
 
-func (i Issuer) check(at place) {
+func (i Issuer) check(at node) {
 	if i.URL == "" {
-		at.key("url").fault("is missing", "add the address at which browsers reach the issuer, such as https://argo-cd.example.com/api/dex")
+		at.key("url").addFault("is missing", "add the address at which browsers reach the issuer, such as https://argo-cd.example.com/api/dex")
 	} else {
 		checkIssuerURL(i.URL, ", and issuers are compared byte for byte", at.key("url"))
 	}
@@ -32,29 +32,29 @@ func (i Issuer) check(at place) {
 		checkIssuerURL(i.BackchannelURL, "", at.key("backchannelURL"))
 	}
 	if i.ClientID.IsZero() {
-		at.key("clientID").fault("is missing", "add {env: NAME}, {file: PATH} or the id in quotes")
+		at.key("clientID").addFault("is missing", "add {env: NAME}, {file: PATH} or the id in quotes")
 	}
 	if i.ClientSecret.IsZero() {
-		at.key("clientSecret").fault("is missing", "add {file: PATH} or {env: NAME}")
+		at.key("clientSecret").addFault("is missing", "add {file: PATH} or {env: NAME}")
 	}
 	for n, scope := range i.Scopes {
 		if !validScope(scope) {
-			at.key("scopes").item(n).fault(quote(scope)+" is not a scope", "write one word for each item of the list")
+			at.key("scopes").item(n).addFault(quote(scope)+" is not a scope", "write one word for each item of the list")
 		}
 	}
 	if !slices.Contains(i.Scopes, "openid") {
-		at.key("scopes").fault("must hold openid, or the issuer gives no ID token", "add openid")
+		at.key("scopes").addFault("must hold openid, or the issuer gives no ID token", "add openid")
 	}
 	for n, audience := range i.Audiences {
 		if !validScope(audience) {
-			at.key("audiences").item(n).fault(quote(audience)+" is not the id of a client", "write the id of one client of the issuer for each item, such as argo-cd")
+			at.key("audiences").item(n).addFault(quote(audience)+" is not the id of a client", "write the id of one client of the issuer for each item, such as argo-cd")
 		}
 	}
 	if strings.TrimSpace(i.GroupsClaim) == "" {
-		at.key("groupsClaim").fault("is empty", "write groups, or leave the line out")
+		at.key("groupsClaim").addFault("is empty", "write groups, or leave the line out")
 	}
 	if strings.ContainsFunc(i.GroupsClaim, unicode.IsControl) {
-		at.key("groupsClaim").fault("has a control character, and no claim is called so", "write the name of the claim alone, on one line")
+		at.key("groupsClaim").addFault("has a control character, and no claim is called so", "write the name of the claim alone, on one line")
 	}
 	i.ClockSkew.checkNotNegative(at.key("clockSkew"))
 	checkAuthParams(i.AuthParams, at.key("authParams"))
@@ -68,27 +68,27 @@ var reservedParams = []string{
 	"response_mode", "request", "request_uri",
 }
 
-func checkAuthParams(params map[string]string, at place) {
+func checkAuthParams(params map[string]string, at node) {
 	seen := make(map[string]string) // in lower case → as written
 	for _, name := range slices.Sorted(maps.Keys(params)) {
-		here, plain := at.key(name), strings.ToLower(strings.TrimSpace(name))
+		here, normalized := at.key(name), strings.ToLower(strings.TrimSpace(name))
 		switch {
-		case slices.Contains(reservedParams, plain):
-			here.fault("is set by authgate itself", reservedMend(plain))
+		case slices.Contains(reservedParams, normalized):
+			here.addFault("is set by authgate itself", reservedParamHint(normalized))
 		case !validScope(name):
-			here.fault(quote(name)+" is not the name of a parameter", "write one such as prompt, without blanks")
-		case seen[plain] != "":
-			here.fault("is there twice, as "+quote(seen[plain])+" too", "keep one of them")
+			here.addFault(quote(name)+" is not the name of a parameter", "write one such as prompt, without blanks")
+		case seen[normalized] != "":
+			here.addFault("is there twice, as "+quote(seen[normalized])+" too", "keep one of them")
 		case params[name] == "":
-			here.fault("has no value", "write one in quotes, or take the line out")
+			here.addFault("has no value", "write one in quotes, or take the line out")
 		case strings.ContainsFunc(params[name], unicode.IsControl):
-			here.fault("has control characters in its value", "take them out")
+			here.addFault("has control characters in its value", "take them out")
 		}
-		seen[plain] = name
+		seen[normalized] = name
 	}
 }
 
-func reservedMend(name string) string {
+func reservedParamHint(name string) string {
 	switch name {
 	case "scope":
 		return "list scopes in issuer.scopes"
@@ -103,13 +103,13 @@ func reservedMend(name string) string {
 // which makes discovery fail much later: issuers are compared byte for byte
 // (OpenID Connect Discovery 1.0, 4.3). A bare https://host/ passes: there are
 // issuers whose identifier is just that.
-func checkIssuerURL(raw, why string, at place) {
-	u, c := parseHTTP(raw, "https://argo-cd.example.com/api/dex")
+func checkIssuerURL(raw, reason string, at node) {
+	u, c := parseHTTPURL(raw, "https://argo-cd.example.com/api/dex")
 	switch {
-	case c.what != "":
-		at.complain(c)
+	case c.message != "":
+		at.addProblem(c)
 	case len(u.Path) > 1 && strings.HasSuffix(u.Path, "/"):
-		at.fault("has a trailing slash"+why,
+		at.addFault("has a trailing slash"+reason,
 			"remove the trailing slash: write "+quote(strings.TrimRight(raw, "/")))
 	}
 }

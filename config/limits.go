@@ -11,12 +11,12 @@ type Timeouts struct {
 	Shutdown       Duration `yaml:"shutdown"`
 }
 
-func (t Timeouts) check(at place) {
+func (t Timeouts) check(at node) {
 	t.ReadHeader.checkPositive(at.key("readHeader"))
 	if t.Idle <= 0 {
 		// net/http reads 0 as never: an HTTP/2 client that says nothing after its
 		// preface would then stay for ever.
-		at.key("idle").fault("must be longer than nothing: without it a silent connection is never closed",
+		at.key("idle").addFault("must be longer than nothing: without it a silent connection is never closed",
 			"write 75s, or more than the idle timeout of the load balancer in front")
 	}
 	t.UpstreamDial.checkPositive(at.key("upstreamDial"))
@@ -34,10 +34,10 @@ type Limits struct {
 	StreamsPerPrincipal int   `yaml:"streamsPerPrincipal"` // 0: none
 }
 
-func (l Limits) check(at place) {
-	const least, most = 4096, 16 << 20
-	if l.HeaderBytes < least || l.HeaderBytes > most {
-		at.key("headerBytes").fault("must be from 4096 to 16777216", "write 65536, or leave the line out")
+func (l Limits) check(at node) {
+	const minHeaderBytes, maxHeaderBytes = 4096, 16 << 20
+	if l.HeaderBytes < minHeaderBytes || l.HeaderBytes > maxHeaderBytes {
+		at.key("headerBytes").addFault("must be from 4096 to 16777216", "write 65536, or leave the line out")
 	}
 	for _, limit := range []struct {
 		key   string
@@ -48,7 +48,7 @@ func (l Limits) check(at place) {
 		{"streamsPerPrincipal", int64(l.StreamsPerPrincipal)},
 	} {
 		if limit.value < 0 {
-			at.key(limit.key).fault("must not be negative", "write 0 for no limit")
+			at.key(limit.key).addFault("must not be negative", "write 0 for no limit")
 		}
 	}
 }

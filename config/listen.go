@@ -15,66 +15,66 @@ type TLS struct {
 	KeyFile  string `yaml:"keyFile"  is:"file"`
 }
 
-// On reports whether the port speaks TLS.
-func (t TLS) On() bool { return t.CertFile != "" }
+// Enabled reports whether the port speaks TLS.
+func (t TLS) Enabled() bool { return t.CertFile != "" }
 
-func (t TLS) check(at place) {
+func (t TLS) check(at node) {
 	switch {
 	case t.CertFile != "" && t.KeyFile == "":
-		at.key("keyFile").fault("is missing, and certFile is worth nothing without it", "name the private key of the certificate, in PEM")
+		at.key("keyFile").addFault("is missing, and certFile is worth nothing without it", "name the private key of the certificate, in PEM")
 	case t.CertFile == "" && t.KeyFile != "":
-		at.key("certFile").fault("is missing, and the port would speak without TLS", "name the certificate of the key, in PEM, with its chain")
+		at.key("certFile").addFault("is missing, and the port would speak without TLS", "name the certificate of the key, in PEM, with its chain")
 	}
 }
 
 // checkListen takes an address that net.Listen takes, with its port as a number:
 // what a name such as "http" means differs from machine to machine.
-func checkListen(address string, at place) {
-	const mend = `write ":8080" for every interface or "127.0.0.1:8080" for one`
+func checkListen(address string, at node) {
+	const hint = `write ":8080" for every interface or "127.0.0.1:8080" for one`
 	if file, isSocket := socketPath(address); isSocket {
-		at.complain(checkSocket(file))
+		at.addProblem(checkSocket(file))
 		return
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		at.fault(quote(address)+" is not host:port", mend)
+		at.addFault(quote(address)+" is not host:port", hint)
 		return
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		at.fault(quote(address)+" has no port from 0 to 65535", mend)
+		at.addFault(quote(address)+" has no port from 0 to 65535", hint)
 	}
 	if _, err := netip.ParseAddr(host); err != nil && host != "" && !validName(host) {
-		at.fault(quote(address)+" has no valid host", mend)
+		at.addFault(quote(address)+" has no valid host", hint)
 	}
 }
 
-// picksPort reports whether the system picks a port, another one each time.
-func picksPort(address string) bool {
+// isEphemeralPort reports whether the system picks a port, another one each time.
+func isEphemeralPort(address string) bool {
 	_, port, err := net.SplitHostPort(address)
 	return err == nil && strings.Trim(port, "0") == ""
 }
 
-func checkPathPrefix(prefix string, at place) {
-	if c := plainPath(prefix); c.what != "" {
-		at.complain(c)
+func checkPathPrefix(prefix string, at node) {
+	if c := checkCanonicalPath(prefix); c.message != "" {
+		at.addProblem(c)
 	} else if prefix == "/" {
-		at.fault("must not be the whole host", "write /oauth2")
+		at.addFault("must not be the whole host", "write /oauth2")
 	}
 }
 
-// plainPath wants a path in the form that requests are brought to before they
+// checkCanonicalPath wants a path in the form that requests are brought to before they
 // are compared with it, without what could be read in two ways.
-func plainPath(path string) complaint {
+func checkCanonicalPath(path string) problem {
 	p, err := target.Parse(path)
 	switch {
 	case err != nil:
-		return complaint{quote(path) + " is not a path: " + err.Error(), "write it like /oauth2"}
-	case p.HasCodedSlash():
-		return complaint{quote(path) + " holds an encoded slash", "write it like /oauth2"}
+		return problem{quote(path) + " is not a path: " + err.Error(), "write it like /oauth2"}
+	case p.HasEncodedSlash():
+		return problem{quote(path) + " holds an encoded slash", "write it like /oauth2"}
 	case p.String() != path:
-		return complaint{quote(path) + " is not in canonical form", "write " + quote(p.String())}
+		return problem{quote(path) + " is not in canonical form", "write " + quote(p.String())}
 	case path != "/" && strings.HasSuffix(path, "/"):
-		return complaint{quote(path) + " has a trailing slash", "write " + quote(strings.TrimRight(path, "/"))}
+		return problem{quote(path) + " has a trailing slash", "write " + quote(strings.TrimRight(path, "/"))}
 	}
-	return complaint{}
+	return problem{}
 }

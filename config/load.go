@@ -39,13 +39,13 @@ func Load(file string) (*Config, error) {
 // Parse is [Load] on bytes. The name stands in the faults, and relative paths in
 // the file are relative to its folder.
 func Parse(name string, data []byte) (*Config, error) {
-	r := &report{file: name, dir: filepath.Dir(name), broken: make(map[string]bool)}
-	root, ok := r.parse(data)
+	r := &loader{file: name, dir: filepath.Dir(name), invalid: make(map[string]bool)}
+	root, ok := r.parseDocument(data)
 	if !ok {
 		return nil, r.faults.Err()
 	}
 	config := Default()
-	at := place{report: r, value: root}
+	at := node{loader: r, value: root}
 	decode(at, reflect.ValueOf(&config).Elem())
 	config.check(at)
 	if err := r.faults.Err(); err != nil {
@@ -58,8 +58,8 @@ func Parse(name string, data []byte) (*Config, error) {
 // policyRow is a row of policy.csv, with which no line of a configuration begins.
 var policyRow = regexp.MustCompile(`(?m)^\x{feff}?[pg][ \t]*,`)
 
-// parse gives the one mapping that the file has to be.
-func (r *report) parse(data []byte) (*yaml.Node, bool) {
+// parseDocument gives the one mapping that the file has to be.
+func (r *loader) parseDocument(data []byte) (*yaml.Node, bool) {
 	if len(data) > maxBytes {
 		r.faults.Add(r.position(nil), "the file is larger than 1 MiB", "is it authgate.yaml?")
 		return nil, false
@@ -72,7 +72,7 @@ func (r *report) parse(data []byte) (*yaml.Node, bool) {
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var document, second yaml.Node
 	err := decoder.Decode(&document)
-	if errors.Is(err, io.EOF) || err == nil && isNothing(&document) {
+	if errors.Is(err, io.EOF) || err == nil && isEmptyDocument(&document) {
 		r.faults.Add(r.position(nil), "the file is empty",
 			"write issuer, session, policy and upstreams; docs/configuration.md has all keys")
 		return nil, false
@@ -84,13 +84,13 @@ func (r *report) parse(data []byte) (*yaml.Node, bool) {
 		}
 	}
 	if !errors.Is(err, io.EOF) {
-		r.syntax(err, data)
+		r.addSyntaxError(err, data)
 		return nil, false
 	}
 	return document.Content[0], true
 }
 
-func isNothing(document *yaml.Node) bool {
+func isEmptyDocument(document *yaml.Node) bool {
 	return len(document.Content) == 0 ||
 		document.Content[0].Kind == yaml.ScalarNode && document.Content[0].ShortTag() == "!!null"
 }

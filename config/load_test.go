@@ -232,7 +232,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("error %T, want faults", err)
 		}
 		for _, one := range faults {
-			if one.File != "authgate.yaml" || one.What == "" || one.Line < 0 {
+			if one.File != "authgate.yaml" || one.Message == "" || one.Line < 0 {
 				t.Errorf("a fault that does not help: %#v", one)
 			}
 		}

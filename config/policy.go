@@ -16,37 +16,37 @@ type Policy struct {
 	OtherUpstreams []string `yaml:"otherUpstreams"` // names that rows may use although another authgate serves them
 }
 
-func (p Policy) check(upstreams []Upstream, at place) {
+func (p Policy) check(upstreams []Upstream, at node) {
 	if len(p.Files) == 0 {
-		at.key("files").fault("is empty, and nobody would be let in", "name at least one policy.csv")
+		at.key("files").addFault("is empty, and nobody would be let in", "name at least one policy.csv")
 	}
 	checkFiles(p.Files, at.key("files"))
 	checkFiles(p.Shadow, at.key("shadow"))
-	p.checkOthers(upstreams, at.key("otherUpstreams"))
+	p.checkOtherUpstreams(upstreams, at.key("otherUpstreams"))
 }
 
-// checkOthers wants names that upstreams could have, and none that one here has:
+// checkOtherUpstreams wants names that upstreams could have, and none that one here has:
 // which of the two a row means would be left open.
-func (p Policy) checkOthers(upstreams []Upstream, at place) {
+func (p Policy) checkOtherUpstreams(upstreams []Upstream, at node) {
 	for i, name := range p.OtherUpstreams {
 		here := at.item(i)
 		switch c := checkUpstreamName(name); {
 		case name == "*":
-			here.fault(`"*" stands for every upstream in rows already`, "write the names of the upstreams that other instances serve")
-		case c.what != "":
-			here.complain(c)
+			here.addFault(`"*" stands for every upstream in rows already`, "write the names of the upstreams that other instances serve")
+		case c.message != "":
+			here.addProblem(c)
 		case slices.Contains(p.OtherUpstreams[:i], name):
-			here.fault(quote(name)+" is in the list already", "take one of the two out")
+			here.addFault(quote(name)+" is in the list already", "take one of the two out")
 		case slices.ContainsFunc(upstreams, func(u Upstream) bool { return u.Name == name }):
-			here.fault(quote(name)+" is one of this configuration's own upstreams", "take it out: rows may name it anyway")
+			here.addFault(quote(name)+" is one of this configuration's own upstreams", "take it out: rows may name it anyway")
 		}
 	}
 }
 
-func checkFiles(files []string, at place) {
+func checkFiles(files []string, at node) {
 	for i, file := range files {
 		if file == "" {
-			at.item(i).fault("is empty", "write the path of a policy.csv, or remove it")
+			at.item(i).addFault("is empty", "write the path of a policy.csv, or remove it")
 		}
 	}
 }
@@ -67,7 +67,7 @@ const (
 	OnFullBlock OnFull = "block" // requests
 )
 
-func (OnFull) words() []string { return []string{string(OnFullDrop), string(OnFullBlock)} }
+func (OnFull) values() []string { return []string{string(OnFullDrop), string(OnFullBlock)} }
 
 // The words that are not files.
 const (
@@ -76,30 +76,30 @@ const (
 	AuditNone   = "none"
 )
 
-func auditWords() []string { return []string{AuditStdout, AuditStderr, AuditNone} }
+func auditOutputs() []string { return []string{AuditStdout, AuditStderr, AuditNone} }
 
-func (a Audit) isWord() bool {
+func (a Audit) isKeyword() bool {
 	return a.Output == AuditStdout || a.Output == AuditStderr || a.Output == AuditNone
 }
 
 // check refuses a misspelt word, which would otherwise be a file of that name.
-func (a Audit) check(upstreams []Upstream, at place) {
+func (a Audit) check(upstreams []Upstream, at node) {
 	output := at.key("output")
 	switch {
 	case a.Output == "":
-		output.fault("is empty", "write stdout, stderr, none or the path of a file")
-	case !a.isWord() && !strings.ContainsAny(a.Output, `./\`):
-		if meant := fault.DidYouMean(a.Output, auditWords()); meant != "" {
-			output.fault(quote(a.Output)+" is not known", meant+" (a file of that name: ./"+a.Output+")")
+		output.addFault("is empty", "write stdout, stderr, none or the path of a file")
+	case !a.isKeyword() && !strings.ContainsAny(a.Output, `./\`):
+		if meant := fault.DidYouMean(a.Output, auditOutputs()); meant != "" {
+			output.addFault(quote(a.Output)+" is not known", meant+" (a file of that name: ./"+a.Output+")")
 		}
 	}
 	for i, pattern := range a.Exclude {
-		at.key("exclude").item(i).complain(checkPathOfAny(upstreams, pattern))
+		at.key("exclude").item(i).addProblem(checkAnyPattern(upstreams, pattern))
 	}
 }
 
-func (a *Audit) resolve(r *report) {
-	if !a.isWord() {
-		a.Output = r.resolve(a.Output)
+func (a *Audit) resolve(r *loader) {
+	if !a.isKeyword() {
+		a.Output = r.resolvePath(a.Output)
 	}
 }

@@ -17,7 +17,7 @@ const (
 	QuirkPercent       Quirk = "percent"       // %25 before two hex digits
 )
 
-func (Quirk) words() []string {
+func (Quirk) values() []string {
 	return []string{string(QuirkEmptySegments), string(QuirkSemicolon), string(QuirkPercent)}
 }
 
@@ -37,25 +37,25 @@ func (u Upstream) Quirks() target.Quirks {
 	return all
 }
 
-// checkPathOfAny is for a pattern that is not of one upstream: it may hold what the
+// checkAnyPattern is for a pattern that is not of one upstream: it may hold what the
 // paths of any one of them may hold.
-func checkPathOfAny(upstreams []Upstream, pattern string) complaint {
-	what, mend := target.CheckPattern(pattern)
+func checkAnyPattern(upstreams []Upstream, pattern string) problem {
+	message, hint := target.CheckPattern(pattern)
 	for _, u := range upstreams {
-		if what == "" {
+		if message == "" {
 			break
 		}
 		if quirks := u.Quirks(); quirks != 0 {
-			what, mend = target.CheckPatternWith(pattern, quirks)
+			message, hint = target.CheckPatternWith(pattern, quirks)
 		}
 	}
-	return complaint{what, mend}
+	return problem{message, hint}
 }
 
-func (u Upstream) checkQuirks(at place) {
+func (u Upstream) checkQuirks(at node) {
 	for i, q := range u.PathQuirks {
 		if slices.Contains(u.PathQuirks[:i], q) {
-			at.key("pathQuirks").item(i).fault(quote(string(q))+" stands above already", "take one of the two out")
+			at.key("pathQuirks").item(i).addFault(quote(string(q))+" stands above already", "take one of the two out")
 		}
 	}
 }

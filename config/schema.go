@@ -29,7 +29,7 @@ func Schema() ([]byte, error) {
 		return nil, err
 	}
 	defaults := Default()
-	at := place{report: &report{}, value: annotated.Content[0]}
+	at := node{loader: &loader{}, value: annotated.Content[0]}
 	root := describeStruct(reflect.ValueOf(defaults), at)
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	root["title"] = "authgate.yaml"
@@ -37,7 +37,7 @@ func Schema() ([]byte, error) {
 }
 
 // describeValue describes one key.
-func describeValue(v reflect.Value, at place) schema {
+func describeValue(v reflect.Value, at node) schema {
 	switch v.Interface().(type) {
 	case Secret:
 		source := schema{"type": []string{"string", "null"}}
@@ -47,12 +47,12 @@ func describeValue(v reflect.Value, at place) schema {
 		}}
 	case Duration:
 		return withDefault(schema{"type": "string", "pattern": `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`}, v)
-	case netip.Prefix, *url.URL, Template, HeaderTemplate:
+	case netip.Prefix, *url.URL, GroupTemplate, HeaderTemplate:
 		return schema{"type": "string"}
 	case IdentityHeaders:
 		return schema{"enum": []any{true, false, HeadersForwarded, HeadersAuthRequest}, "default": true}
-	case choice:
-		return withDefault(schema{"enum": v.Interface().(choice).words()}, v)
+	case enum:
+		return withDefault(schema{"enum": v.Interface().(enum).values()}, v)
 	}
 	switch v.Kind() {
 	case reflect.Struct:
@@ -80,12 +80,12 @@ func describeValue(v reflect.Value, at place) schema {
 	}
 }
 
-func describeStruct(v reflect.Value, at place) schema {
+func describeStruct(v reflect.Value, at node) schema {
 	properties, required := schema{}, []string{}
 	for _, f := range fieldsOf(v.Type()) {
 		below := at.key(f.name)
 		property := describeValue(v.Field(f.index), below)
-		if about := comment(below); about != "" {
+		if about := descriptionOf(below); about != "" {
 			property["description"] = about
 		}
 		properties[f.name] = property
@@ -102,17 +102,17 @@ func describeStruct(v reflect.Value, at place) schema {
 
 // withDefault adds the default where there is more to it than emptiness.
 func withDefault(s schema, v reflect.Value) schema {
-	if v.Interface() != inherited && !v.IsZero() && (v.Kind() != reflect.Slice || v.Len() > 0) {
+	if v.Interface() != inheritTimeout && !v.IsZero() && (v.Kind() != reflect.Slice || v.Len() > 0) {
 		s["default"] = v.Interface()
 	}
 	return s
 }
 
-// comment gives what stands above a key or behind its value, as one sentence.
-func comment(at place) string {
+// descriptionOf gives what stands above a key or behind its value, as one sentence.
+func descriptionOf(at node) string {
 	var words []string
-	for _, n := range []*yaml.Node{at.above, at.value} {
-		if n == nil || !at.written() {
+	for _, n := range []*yaml.Node{at.keyNode, at.value} {
+		if n == nil || !at.isSet() {
 			continue
 		}
 		for _, c := range []string{n.HeadComment, n.LineComment} {

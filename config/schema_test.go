@@ -87,7 +87,7 @@ func TestExamplesInTheDocumentationLoad(t *testing.T) {
 		c, err := config.Parse("authgate.yaml", []byte(rest+text))
 		if err != nil {
 			t.Errorf("%v in\n%s", err, text)
-		} else if advice := c.Advice(); advice != nil {
+		} else if advice := c.Warnings(); advice != nil {
 			t.Errorf("%q about\n%s", advice, text)
 		}
 	}

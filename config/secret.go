@@ -18,30 +18,30 @@ const redacted = "[redacted]"
 // tests and ids, in the configuration itself. However it is printed it reads
 // [redacted]; [Secret.Reveal] is the one way to the value.
 type Secret struct {
-	from *source
+	source *source
 }
 
 type source struct {
-	key       string // where in the tree, for errors
-	file, env string
-	written   string // file, as it stands in the configuration
+	key        string // where in the tree, for errors
+	file, env  string
+	configured string // file, as it stands in the configuration
 	// A pointer to a string, because fmt calls no method on what lies in an
 	// unexported field of somebody else's struct: what it prints is an address.
-	plain *string
+	inline *string
 }
 
 // IsZero reports whether no secret is configured.
-func (s Secret) IsZero() bool { return s.from == nil }
+func (s Secret) IsZero() bool { return s.source == nil }
 
 // Source says where the value is, for logs and errors.
 func (s Secret) Source() string {
 	switch {
-	case s.from == nil:
+	case s.source == nil:
 		return "nowhere"
-	case s.from.file != "":
-		return shownFile(s.from.written, s.from.file)
-	case s.from.env != "":
-		return shownVariable(s.from.env)
+	case s.source.file != "":
+		return describeFile(s.source.configured, s.source.file)
+	case s.source.env != "":
+		return describeVariable(s.source.env)
 	default:
 		return "the configuration"
 	}
@@ -50,10 +50,10 @@ func (s Secret) Source() string {
 // File is where the value is, if that is a file: it may be replaced while authgate
 // runs. Else it is empty.
 func (s Secret) File() string {
-	if s.from == nil {
+	if s.source == nil {
 		return ""
 	}
-	return s.from.file
+	return s.source.file
 }
 
 // Reveal reads the value now, so that a file that was replaced is seen at the
@@ -61,31 +61,31 @@ func (s Secret) File() string {
 // is an error. The error names the key and the source and nothing of the value;
 // errors.Is(err, fs.ErrNotExist) tells a file or a variable that is not there.
 func (s Secret) Reveal() (string, error) {
-	if s.from == nil {
+	if s.source == nil {
 		return "", errors.New("no secret is configured")
 	}
 	var value string
 	switch {
-	case s.from.plain != nil:
-		value = *s.from.plain
-	case s.from.file != "":
-		data, err := os.ReadFile(s.from.file)
+	case s.source.inline != nil:
+		value = *s.source.inline
+	case s.source.file != "":
+		data, err := os.ReadFile(s.source.file)
 		if err != nil {
-			return "", fmt.Errorf("%s: %s: %w", s.from.key, s.Source(), withoutPath(err))
+			return "", fmt.Errorf("%s: %s: %w", s.source.key, s.Source(), withoutPath(err))
 		}
 		value = strings.TrimRight(string(data), "\r\n")
-	case s.from.env != "":
+	case s.source.env != "":
 		var set bool
-		if value, set = os.LookupEnv(s.from.env); !set {
-			return "", fmt.Errorf("%s: %w", s.from.key, unset(s.Source()+" is not set"+nameNotValue(s.from.env)))
+		if value, set = os.LookupEnv(s.source.env); !set {
+			return "", fmt.Errorf("%s: %w", s.source.key, unsetVariableError(s.Source()+" is not set"+variableNameHint(s.source.env)))
 		}
 		value = strings.TrimRight(value, "\r\n") // as of a file
 	}
 	if strings.TrimSpace(value) == "" {
-		return "", fmt.Errorf("%s: %s holds nothing", s.from.key, s.Source())
+		return "", fmt.Errorf("%s: %s holds nothing", s.source.key, s.Source())
 	}
-	if holdsControl(s.from.key, value) {
-		return "", fmt.Errorf("%s: %s %s; write the value alone, on one line", s.from.key, s.Source(), hasControl)
+	if hasControlChar(s.source.key, value) {
+		return "", fmt.Errorf("%s: %s %s; write the value alone, on one line", s.source.key, s.Source(), controlCharMessage)
 	}
 	return value, nil
 }
@@ -93,21 +93,21 @@ func (s Secret) Reveal() (string, error) {
 // sessionKeys is the one secret of several lines.
 const sessionKeys = "session.keys"
 
-const hasControl = "holds a control character, such as a line end, inside of the value"
+const controlCharMessage = "holds a control character, such as a line end, inside of the value"
 
-// holdsControl reports whether a secret holds what is no part of any: sent on, it
+// hasControlChar reports whether a secret holds what is no part of any: sent on, it
 // would be another one than its issuer knows.
-func holdsControl(key, value string) bool {
+func hasControlChar(key, value string) bool {
 	return strings.ContainsFunc(value, func(r rune) bool {
 		return (unicode.IsControl(r) || r == '\ufeff') && (key != sessionKeys || r != '\n' && r != '\r')
 	})
 }
 
-// unset is a variable that is not there, and to errors.Is what a missing file is.
-type unset string
+// unsetVariableError is a variable that is not there, and to errors.Is what a missing file is.
+type unsetVariableError string
 
-func (u unset) Error() string   { return string(u) }
-func (unset) Is(err error) bool { return err == fs.ErrNotExist }
+func (u unsetVariableError) Error() string   { return string(u) }
+func (unsetVariableError) Is(err error) bool { return err == fs.ErrNotExist }
 
 // withoutPath keeps "no such file or directory" of an error whose path is told
 // already.
@@ -129,25 +129,25 @@ func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `
 func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 func (s Secret) MarshalYAML() (any, error)    { return redacted, nil }
 
-// readSecret takes {file: PATH}, {env: NAME} or a plain string, of which the
+// decodeSecret takes {file: PATH}, {env: NAME} or a plain string, of which the
 // empty one is no secret.
-func readSecret(at place) Secret {
-	const forms = "write {file: PATH}, {env: NAME} or a string in quotes"
+func decodeSecret(at node) Secret {
+	const hint = "write {file: PATH}, {env: NAME} or a string in quotes"
 	if at.value.Kind != yaml.MappingNode {
-		plain, ok := at.text("a secret", forms) // no fault repeats what it found
+		plain, ok := at.decodeString("a secret", hint) // no fault repeats what it found
 		switch {
 		case !ok, plain == "":
 			return Secret{}
-		case holdsControl(at.path, plain):
-			at.refuse(hasControl, "write the value alone, on one line")
+		case hasControlChar(at.path, plain):
+			at.reject(controlCharMessage, "write the value alone, on one line")
 			return Secret{}
 		default:
-			return Secret{&source{key: at.path, plain: &plain}}
+			return Secret{&source{key: at.path, inline: &plain}}
 		}
 	}
-	at.hidden = true // what stands in the place of file or env may be the secret itself
+	at.mayBeSecret = true // what stands in the place of file or env may be the secret itself
 	found := source{key: at.path}
-	for name, value := range at.pairs() {
+	for name, value := range at.entries() {
 		var into *string
 		switch name {
 		case "file":
@@ -155,33 +155,33 @@ func readSecret(at place) Secret {
 		case "env":
 			into = &found.env
 		default:
-			at.unknown(value.above, []string{"file", "env"})
-			at.report.broken[at.path] = true
+			at.rejectUnknownKey(value.keyNode, []string{"file", "env"})
+			at.loader.invalid[at.path] = true
 			continue
 		}
-		if !value.written() { // a null in a Helm overlay takes the chart's own form away
+		if !value.isSet() { // a null in a Helm overlay takes the chart's own form away
 			continue
 		}
 		var ok bool
-		*into, ok = value.text("a string", "put it in quotes")
+		*into, ok = value.decodeString("a string", "put it in quotes")
 		switch {
 		case ok && *into == "":
-			value.refuse("is empty", forms)
-		case ok && name == "file" && notPath(*into):
-			value.refusePath(*into)
+			value.reject("is empty", hint)
+		case ok && name == "file" && cannotBePath(*into):
+			value.rejectPath(*into)
 		}
 		if !ok || *into == "" {
-			at.report.broken[at.path] = true
+			at.loader.invalid[at.path] = true
 		}
 	}
-	found.written, found.file = found.file, at.report.resolve(found.file)
+	found.configured, found.file = found.file, at.loader.resolvePath(found.file)
 	switch {
 	case found.file != "" && found.env != "":
-		at.refuse("has both a file and an environment variable", "keep one of them")
+		at.reject("has both a file and an environment variable", "keep one of them")
 	case found.file == "" && found.env == "":
-		at.refuse("names no source", forms)
+		at.reject("names no source", hint)
 	case strings.ContainsAny(found.env, "=\x00"):
-		at.refuse("is not the name of an environment variable", "write {env: NAME}")
+		at.reject("is not the name of an environment variable", "write {env: NAME}")
 	}
 	return Secret{&found}
 }

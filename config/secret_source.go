@@ -16,38 +16,38 @@ var (
 	hexDigits    = regexp.MustCompile(`^[0-9A-Fa-f-]+$`)
 )
 
-// shownVariable names an environment variable, or tells how long its name is.
-func shownVariable(name string) string {
+// describeVariable names an environment variable, or tells how long its name is.
+func describeVariable(name string) string {
 	if variableName.MatchString(name) {
 		return "environment variable " + name
 	}
-	return "environment variable (a name of " + characters(name) + ", not shown)"
+	return "environment variable (a name of " + describeLength(name) + ", not shown)"
 }
 
-// nameNotValue explains why a name is not shown.
-func nameNotValue(name string) string {
+// variableNameHint explains why a name is not shown.
+func variableNameHint(name string) string {
 	if variableName.MatchString(name) {
 		return ""
 	}
 	return "; write the name of a variable in capitals, such as {env: AUTHGATE_SECRET}, and not its value"
 }
 
-// shownFile names a file, or tells how long a path is that looks like a secret.
-func shownFile(written, file string) string {
-	if looksSecret(written) {
-		return "file (a path of " + characters(written) + ", not shown: it looks like the secret itself; write {file: PATH})"
+// describeFile names a file, or tells how long a path is that looks like a secret.
+func describeFile(written, file string) string {
+	if looksLikeSecret(written) {
+		return "file (a path of " + describeLength(written) + ", not shown: it looks like the secret itself; write {file: PATH})"
 	}
 	return "file " + file
 }
 
 const (
-	longWord    = 16  // from there on a part of a path is judged by its letters
-	maxFileName = 255 // what file systems allow for one part of a path
+	minSecretLength = 16  // from there on a part of a path is judged by its letters
+	maxFileName     = 255 // what file systems allow for one part of a path
 )
 
-// notPath reports whether a value cannot have been meant as a path: a URL, a PEM
+// cannotBePath reports whether a value cannot have been meant as a path: a URL, a PEM
 // block, several lines, a token.
-func notPath(path string) bool {
+func cannotBePath(path string) bool {
 	if strings.ContainsFunc(path, unicode.IsControl) || strings.Contains(path, "://") || strings.Contains(path, "-----") || !utf8.ValidString(path) {
 		return true
 	}
@@ -59,22 +59,22 @@ func notPath(path string) bool {
 	return strings.HasPrefix(path, "eyJ") && strings.Count(path, ".") > 1 // a JWT
 }
 
-// looksSecret reports whether what was written as a path may well be a key in
+// looksLikeSecret reports whether what was written as a path may well be a key in
 // base64 or hex. Absolute paths and those that begin with a dot were meant as paths.
-func looksSecret(path string) bool {
+func looksLikeSecret(path string) bool {
 	if strings.HasPrefix(path, "/") || strings.HasPrefix(path, "./") || strings.HasPrefix(path, "../") {
 		return false
 	}
 	for part := range strings.SplitSeq(path, "/") {
-		if len(part) >= longWord && looksRandom(part) {
+		if len(part) >= minSecretLength && looksLikeToken(part) {
 			return true
 		}
 	}
 	return false
 }
 
-// looksRandom reports whether a word mixes digits and letters as keys and tokens do.
-func looksRandom(word string) bool {
+// looksLikeToken reports whether a word mixes digits and letters as keys and tokens do.
+func looksLikeToken(word string) bool {
 	digit, upper, lower := strings.ContainsFunc(word, unicode.IsDigit), strings.ContainsFunc(word, unicode.IsUpper), strings.ContainsFunc(word, unicode.IsLower)
 	switch {
 	case strings.ContainsAny(word, "=+"):
@@ -86,7 +86,7 @@ func looksRandom(word string) bool {
 	}
 }
 
-func characters(s string) string {
+func describeLength(s string) string {
 	n := utf8.RuneCountInString(s)
 	if n == 1 {
 		return "1 character"
@@ -94,7 +94,7 @@ func characters(s string) string {
 	return strconv.Itoa(n) + " characters"
 }
 
-// refusePath refuses a value that is no path without repeating it.
-func (p place) refusePath(path string) {
-	p.refuse("is not a path ("+characters(path)+", not shown)", "write the path of a file that holds it")
+// rejectPath refuses a value that is no path without repeating it.
+func (p node) rejectPath(path string) {
+	p.reject("is not a path ("+describeLength(path)+", not shown)", "write the path of a file that holds it")
 }

@@ -27,7 +27,7 @@ const (
 	StoreRedis  Store = "redis"
 )
 
-func (Store) words() []string { return []string{string(StoreCookie), string(StoreRedis)} }
+func (Store) values() []string { return []string{string(StoreCookie), string(StoreRedis)} }
 
 // Redis is reached by the forms of URL that its client knows.
 type Redis struct {
@@ -52,86 +52,86 @@ const (
 	SameSiteNone   SameSite = "none"
 )
 
-func (SameSite) words() []string {
+func (SameSite) values() []string {
 	return []string{string(SameSiteLax), string(SameSiteStrict), string(SameSiteNone)}
 }
 
-func (s Session) check(at place) {
+func (s Session) check(at node) {
 	if s.Keys.IsZero() {
-		at.key("keys").fault("is missing", "add {file: PATH} to a file that `authgate keygen` wrote")
+		at.key("keys").addFault("is missing", "add {file: PATH} to a file that `authgate keygen` wrote")
 	}
 	s.Lifetime.checkPositive(at.key("lifetime"))
-	s.checkTimes(at)
+	s.checkDurations(at)
 	s.Cookie.check(at.key("cookie"))
 	if s.Store == StoreRedis && s.Redis.URL.IsZero() {
-		at.key("redis").key("url").fault("is missing, and session.store is redis",
+		at.key("redis").key("url").addFault("is missing, and session.store is redis",
 			"add {file: PATH} or {env: NAME} of an address such as rediss://user:password@redis.example.com:6379/0")
 	}
 }
 
 const (
-	leastIdle   = Duration(time.Second)          // uses are noted to the second
-	longestTime = Duration(366 * 24 * time.Hour) // no browser keeps a cookie for longer than 400 days (RFC 6265bis, 5.5)
+	minIdleTimeout     = Duration(time.Second)          // uses are noted to the second
+	maxSessionDuration = Duration(366 * 24 * time.Hour) // no browser keeps a cookie for longer than 400 days (RFC 6265bis, 5.5)
 )
 
-func (s Session) checkTimes(at place) {
+func (s Session) checkDurations(at node) {
 	idle, every := at.key("idleTimeout"), at.key("refreshEvery")
 	s.IdleTimeout.checkNotNegative(idle)
-	if 0 < s.IdleTimeout && s.IdleTimeout < leastIdle {
-		idle.fault("is shorter than a second", "write "+leastIdle.String()+" or more, or 0s for none")
+	if 0 < s.IdleTimeout && s.IdleTimeout < minIdleTimeout {
+		idle.addFault("is shorter than a second", "write "+minIdleTimeout.String()+" or more, or 0s for none")
 	}
 	if s.RefreshEvery <= 0 {
-		every.fault("must be longer than nothing", "write 10m, or leave the line out; to read groups only at login, leave offline_access out of issuer.scopes")
+		every.addFault("must be longer than nothing", "write 10m, or leave the line out; to read groups only at login, leave offline_access out of issuer.scopes")
 	}
 	s.RefreshGrace.checkNotNegative(at.key("refreshGrace"))
 	for _, limited := range []struct {
 		key string
 		is  Duration
 	}{{"lifetime", s.Lifetime}, {"idleTimeout", s.IdleTimeout}, {"refreshEvery", s.RefreshEvery}, {"refreshGrace", s.RefreshGrace}} {
-		if limited.is > longestTime {
-			at.key(limited.key).fault("is longer than a year", "write "+longestTime.String()+" or less")
+		if limited.is > maxSessionDuration {
+			at.key(limited.key).addFault("is longer than a year", "write "+maxSessionDuration.String()+" or less")
 		}
 	}
 }
 
-func (c Cookie) check(at place) {
+func (c Cookie) check(at node) {
 	name := strings.ToUpper(c.Name)
 	switch {
 	case !isToken(c.Name) || strings.Contains(c.Name, "'"): // which Cookies.Owns takes off, as some servers do
-		at.key("name").fault(quote(c.Name)+" cannot name a cookie", "write letters, digits, - and _")
+		at.key("name").addFault(quote(c.Name)+" cannot name a cookie", "write letters, digits, - and _")
 	case strings.HasPrefix(name, "__HOST-"), strings.HasPrefix(name, "__SECURE-"):
-		at.key("name").fault("must not begin with "+c.Name[:strings.Index(c.Name, "-")+1],
+		at.key("name").addFault("must not begin with "+c.Name[:strings.Index(c.Name, "-")+1],
 			"leave the prefix out: authgate puts it in front where the browser would accept it")
 	case strings.HasPrefix(name, "AWSALB"), strings.HasPrefix(name, "AWSELB"):
-		at.key("name").fault("must not begin with "+c.Name[:len("AWSALB")]+", which AWS load balancers use for theirs", "write authgate")
+		at.key("name").addFault("must not begin with "+c.Name[:len("AWSALB")]+", which AWS load balancers use for theirs", "write authgate")
 	}
 	if c.Domain != "" {
 		c.checkDomain(at.key("domain"))
 	}
 }
 
-func (c Cookie) checkDomain(at place) {
+func (c Cookie) checkDomain(at node) {
 	_, notAddress := netip.ParseAddr(c.Domain)
 	switch {
 	case strings.HasPrefix(c.Domain, "."):
-		at.refuse("begins with a dot, which browsers ignore", "write "+quote(strings.TrimLeft(c.Domain, ".")))
+		at.reject("begins with a dot, which browsers ignore", "write "+quote(strings.TrimLeft(c.Domain, ".")))
 	case !validName(c.Domain) || notAddress == nil || c.Domain != strings.ToLower(c.Domain):
-		at.refuse(quote(c.Domain)+" is not a domain", "write example.com, for instance, in lower case")
+		at.reject(quote(c.Domain)+" is not a domain", "write example.com, for instance, in lower case")
 	case !strings.Contains(c.Domain, "."):
-		at.refuse("has only one label, and browsers refuse such a cookie", "write a domain like example.com, or leave the line out")
+		at.reject("has only one label, and browsers refuse such a cookie", "write a domain like example.com, or leave the line out")
 	}
 }
 
-// checkReach wants a cookie that is sent to every upstream (RFC 6265, 5.1.3):
+// checkCoversHosts wants a cookie that is sent to every upstream (RFC 6265, 5.1.3):
 // a host outside its domain would ask for a login for ever.
-func (c Cookie) checkReach(upstreams []Upstream, at place) {
+func (c Cookie) checkCoversHosts(upstreams []Upstream, at node) {
 	if c.Domain == "" {
 		return
 	}
 	for _, u := range upstreams {
 		for _, host := range u.Hosts {
 			if host != c.Domain && !strings.HasSuffix(host, "."+c.Domain) {
-				at.fault("does not cover the host "+quote(host)+" of upstream "+quote(u.Name),
+				at.addFault("does not cover the host "+quote(host)+" of upstream "+quote(u.Name),
 					"write a domain that all hosts share, or leave the line out: each host then has its own session")
 			}
 		}

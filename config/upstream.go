@@ -50,7 +50,7 @@ const (
 	KindArgoWorkflows Kind = "argo-workflows"
 )
 
-func (Kind) words() []string {
+func (Kind) values() []string {
 	return []string{string(KindGeneric), string(KindArgoCD), string(KindArgoWorkflows)}
 }
 
@@ -73,7 +73,7 @@ const (
 	CredentialServiceAccount Credential = "serviceAccount"
 )
 
-func (Credential) words() []string {
+func (Credential) values() []string {
 	return []string{
 		string(CredentialNone), string(CredentialIDToken),
 		string(CredentialAccessToken), string(CredentialServiceAccount),
@@ -90,36 +90,36 @@ type ServiceAccount struct {
 
 // check refuses what would leave somebody without a credential for a reason that
 // can be seen here.
-func (i Identity) check(at place) {
+func (i Identity) check(at node) {
 	accounts := at.key("serviceAccounts")
 	switch {
 	case i.Credential == CredentialServiceAccount && len(i.ServiceAccounts) == 0:
-		accounts.fault("is missing, and credential is serviceAccount", "add a list of {role: \"role:NAME\", namespace: NS, name: ACCOUNT}; the first role that somebody has wins")
+		accounts.addFault("is missing, and credential is serviceAccount", "add a list of {role: \"role:NAME\", namespace: NS, name: ACCOUNT}; the first role that somebody has wins")
 	case i.Credential != CredentialServiceAccount && len(i.ServiceAccounts) > 0:
-		accounts.fault("is for credential: serviceAccount, and credential is "+string(i.Credential), "write credential: serviceAccount, or take the list out")
+		accounts.addFault("is for credential: serviceAccount, and credential is "+string(i.Credential), "write credential: serviceAccount, or take the list out")
 	}
 	for n, a := range i.ServiceAccounts {
 		a.check(accounts.item(n))
 		if slices.ContainsFunc(i.ServiceAccounts[:n], func(b ServiceAccount) bool { return b.Role == a.Role }) {
-			accounts.item(n).key("role").fault("stands above already, and the first one wins", "take one of the two out")
+			accounts.item(n).key("role").addFault("stands above already, and the first one wins", "take one of the two out")
 		}
 	}
 }
 
-func (a ServiceAccount) check(at place) {
+func (a ServiceAccount) check(at node) {
 	if name, isRole := strings.CutPrefix(a.Role, "role:"); !isRole || name == "" {
-		at.key("role").fault(quote(a.Role)+" is no role of the policy", "write role:NAME, as in the policy's rows")
+		at.key("role").addFault(quote(a.Role)+" is no role of the policy", "write role:NAME, as in the policy's rows")
 	}
 	named := a.Namespace != "" || a.Name != ""
 	switch {
 	case a.TokenFile == "" && !named:
-		at.fault("says nowhere whose token to show", "add namespace and name of a ServiceAccount, or tokenFile")
+		at.addFault("says nowhere whose token to show", "add namespace and name of a ServiceAccount, or tokenFile")
 	case a.TokenFile != "" && named:
-		at.key("tokenFile").fault("stands beside the name of a ServiceAccount", "keep one of them: a file with a token, or an account that authgate asks Kubernetes for")
+		at.key("tokenFile").addFault("stands beside the name of a ServiceAccount", "keep one of them: a file with a token, or an account that authgate asks Kubernetes for")
 	case a.TokenFile == "":
 		for _, key := range []struct{ name, value string }{{"namespace", a.Namespace}, {"name", a.Name}} {
 			if !isKubernetesName(key.value) {
-				at.key(key.name).fault(quote(key.value)+" is no name of Kubernetes", "write a-z, 0-9, hyphens and dots, beginning and ending with a letter or digit")
+				at.key(key.name).addFault(quote(key.value)+" is no name of Kubernetes", "write a-z, 0-9, hyphens and dots, beginning and ending with a letter or digit")
 			}
 		}
 	}
@@ -139,77 +139,77 @@ func isKubernetesName(name string) bool {
 	return true
 }
 
-func checkUpstreams(upstreams []Upstream, pathPrefix string, at place) {
+func checkUpstreams(upstreams []Upstream, pathPrefix string, at node) {
 	if len(upstreams) == 0 {
-		at.fault("there is none", "add at least one, with name, hosts and url")
+		at.addFault("there is none", "add at least one, with name, hosts and url")
 	}
-	named := make(map[string]bool)
-	taken := make(map[[2]string]string) // host and path → upstream
+	names := make(map[string]bool)
+	routes := make(map[[2]string]string) // host and path → upstream
 	for i, u := range upstreams {
 		here := at.item(i)
 		u.check(pathPrefix, here)
-		if u.Name != "" && named[u.Name] {
-			here.key("name").fault("another upstream is called "+quote(u.Name)+" too", "give each a name of its own: policies tell them apart by it")
+		if u.Name != "" && names[u.Name] {
+			here.key("name").addFault("another upstream is called "+quote(u.Name)+" too", "give each a name of its own: policies tell them apart by it")
 		}
-		named[u.Name] = true
+		names[u.Name] = true
 		for n, host := range u.Hosts {
 			at := here.key("hosts").item(n)
 			route := [2]string{host, u.Path}
-			if other, twice := taken[route]; twice {
-				at.fault(quote(host)+" with path "+quote(u.Path)+" leads to upstream "+quote(other)+" already", "change the host or the path of one")
+			if other, exists := routes[route]; exists {
+				at.addFault(quote(host)+" with path "+quote(u.Path)+" leads to upstream "+quote(other)+" already", "change the host or the path of one")
 			}
-			taken[route] = u.Name
+			routes[route] = u.Name
 			if host == "*" && len(upstreams) > 1 {
-				at.fault(`"*" is for a file with one upstream only`, "name the hosts")
+				at.addFault(`"*" is for a file with one upstream only`, "name the hosts")
 			}
 		}
 	}
 }
 
-func (u Upstream) check(pathPrefix string, at place) {
+func (u Upstream) check(pathPrefix string, at node) {
 	if u.Name == "" {
-		at.key("name").fault("is missing", "add the name that policies call it by")
+		at.key("name").addFault("is missing", "add the name that policies call it by")
 	} else {
-		at.key("name").complain(checkUpstreamName(u.Name))
+		at.key("name").addProblem(checkUpstreamName(u.Name))
 	}
 	if len(u.Hosts) == 0 {
-		at.key("hosts").fault("is missing", `add the names by which browsers reach it, or "*" where there is only one upstream`)
+		at.key("hosts").addFault("is missing", `add the names by which browsers reach it, or "*" where there is only one upstream`)
 	}
 	for i, host := range u.Hosts {
-		at.key("hosts").item(i).complain(checkHost(host))
+		at.key("hosts").item(i).addProblem(checkHost(host))
 	}
-	if c := plainPath(u.Path); c.what != "" {
-		at.key("path").complain(c)
+	if c := checkCanonicalPath(u.Path); c.message != "" {
+		at.key("path").addProblem(c)
 	} else if pathPrefix != "/" && u.Path == pathPrefix || strings.HasPrefix(u.Path, pathPrefix+"/") {
-		at.key("path").fault("lies under pathPrefix, where authgate itself answers", "change one of the two")
+		at.key("path").addFault("lies under pathPrefix, where authgate itself answers", "change one of the two")
 	}
 	if u.URL == nil {
-		at.key("url").fault("is missing", "add where it is reached, such as http://argocd-server.argocd.svc:80")
+		at.key("url").addFault("is missing", "add where it is reached, such as http://argocd-server.argocd.svc:80")
 	}
 	if u.CAFile != "" && u.URL != nil && u.URL.Scheme != SchemeHTTPS {
-		at.key("caFile").fault("is for https, and url begins with "+u.URL.Scheme+":", "write https in url, or leave caFile out")
+		at.key("caFile").addFault("is for https, and url begins with "+u.URL.Scheme+":", "write https in url, or leave caFile out")
 	}
 	if u.StripPath && u.Path == "/" {
-		at.key("stripPath").fault("has nothing to take off: path is \"/\"", "leave it out, or write the prefix in path")
+		at.key("stripPath").addFault("has nothing to take off: path is \"/\"", "leave it out, or write the prefix in path")
 	}
 	for i, origin := range u.AllowedOrigins {
-		at.key("allowedOrigins").item(i).complain(checkOrigin(origin))
+		at.key("allowedOrigins").item(i).addProblem(checkOrigin(origin))
 	}
 	for i, pattern := range u.EncodedSlash {
-		what, mend := target.CheckPatternWith(pattern, u.Quirks())
-		at.key("encodedSlash").item(i).complain(complaint{what, mend})
+		message, hint := target.CheckPatternWith(pattern, u.Quirks())
+		at.key("encodedSlash").item(i).addProblem(problem{message, hint})
 	}
 	u.Identity.check(at.key("identity"))
 	u.checkHeaders(at)
 	u.checkQuirks(at)
 	if u.PassAuthorization && u.Identity.Credential != CredentialNone {
-		at.key("passAuthorization").fault("cannot be had with identity.credential: "+string(u.Identity.Credential)+", which is sent in the same header",
+		at.key("passAuthorization").addFault("cannot be had with identity.credential: "+string(u.Identity.Credential)+", which is sent in the same header",
 			"take one of the two out")
 	}
 	u.Timeouts.check(at.key("timeouts"))
 	u.TLS.check(u.scheme(), at.key("tls"))
 	if u.HostHeader != "" {
-		at.key("hostHeader").complain(checkAuthority(u.HostHeader))
+		at.key("hostHeader").addProblem(checkAuthority(u.HostHeader))
 	}
 }
 
@@ -222,19 +222,19 @@ func (u Upstream) scheme() string {
 }
 
 // checkUpstreamName is for names that policies use.
-func checkUpstreamName(name string) complaint {
+func checkUpstreamName(name string) problem {
 	switch {
 	case name == "":
-		return complaint{"is empty", "write a short name such as argocd"}
+		return problem{"is empty", "write a short name such as argocd"}
 	case strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "":
-		return complaint{quote(name) + " holds more than a-z, 0-9 and -_.", "write a short name such as argocd"}
+		return problem{quote(name) + " holds more than a-z, 0-9 and -_.", "write a short name such as argocd"}
 	}
-	return complaint{}
+	return problem{}
 }
 
 // parseUpstreamURL reads where an upstream is. Its path is the client's, so there
 // is none here; what stands behind unix: is the path of a file.
-func parseUpstreamURL(raw string) (*url.URL, complaint) {
+func parseUpstreamURL(raw string) (*url.URL, problem) {
 	const example = "http://argocd-server.argocd.svc:80"
 	if file, isSocket := socketPath(raw); isSocket {
 		return &url.URL{Scheme: SchemeUnix, Path: file}, checkSocket(file)
@@ -243,17 +243,17 @@ func parseUpstreamURL(raw string) (*url.URL, complaint) {
 	if isH2C {
 		raw = "http://" + rest // the same in everything but the protocol spoken there
 	}
-	u, c := parseHTTP(raw, example)
-	if c.what != "" {
-		c.what = strings.Replace(c.what, "http or https", "http, https, h2c or unix", 1)
+	u, c := parseHTTPURL(raw, example)
+	if c.message != "" {
+		c.message = strings.Replace(c.message, "http or https", "http, https, h2c or unix", 1)
 		return nil, c
 	}
 	if isH2C {
 		u.Scheme = SchemeH2C
 	}
 	if u.Path != "" && u.Path != "/" {
-		return nil, complaint{"must not have a path: the request's own is sent", "write " + quote(u.Scheme+"://"+u.Host)}
+		return nil, problem{"must not have a path: the request's own is sent", "write " + quote(u.Scheme+"://"+u.Host)}
 	}
 	u.Path = ""
-	return u, complaint{}
+	return u, problem{}
 }

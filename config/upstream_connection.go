@@ -10,8 +10,8 @@ type UpstreamTimeouts struct {
 	Idle           Duration `yaml:"idle"`
 }
 
-// inherited stands for a value that the file does not have.
-const inherited Duration = -1
+// inheritTimeout stands for a value that the file does not have.
+const inheritTimeout Duration = -1
 
 const defaultUpstreamIdle = Duration(4 * time.Second)
 
@@ -31,11 +31,11 @@ func (t UpstreamTimeouts) Header(all Timeouts) time.Duration {
 	return time.Duration(t.UpstreamHeader)
 }
 
-func (t UpstreamTimeouts) check(at place) {
-	if dial := at.key("upstreamDial"); dial.written() {
+func (t UpstreamTimeouts) check(at node) {
+	if dial := at.key("upstreamDial"); dial.isSet() {
 		t.UpstreamDial.checkPositive(dial)
 	}
-	if header := at.key("upstreamHeader"); header.written() {
+	if header := at.key("upstreamHeader"); header.isSet() {
 		t.UpstreamHeader.checkNotNegative(header)
 	}
 	t.Idle.checkPositive(at.key("idle"))
@@ -48,26 +48,26 @@ type UpstreamTLS struct {
 	KeyFile    string `yaml:"keyFile" is:"file"`
 }
 
-// Shows reports whether a client certificate is shown.
-func (t UpstreamTLS) Shows() bool { return t.CertFile != "" }
+// HasClientCert reports whether a client certificate is shown.
+func (t UpstreamTLS) HasClientCert() bool { return t.CertFile != "" }
 
-func (t UpstreamTLS) check(scheme string, at place) {
+func (t UpstreamTLS) check(scheme string, at node) {
 	if t == (UpstreamTLS{}) {
 		return
 	}
 	if scheme != SchemeHTTPS && scheme != "" {
-		at.fault("is for https, and url begins with "+scheme+":", "write https in url, or leave tls out")
+		at.addFault("is for https, and url begins with "+scheme+":", "write https in url, or leave tls out")
 	}
 	if t.ServerName != "" {
-		at.key("serverName").complain(checkHost(t.ServerName))
+		at.key("serverName").addProblem(checkHost(t.ServerName))
 	}
 	if t.ServerName == "*" {
-		at.key("serverName").fault("is one name, not any", "write the name that the upstream's certificate is for")
+		at.key("serverName").addFault("is one name, not any", "write the name that the upstream's certificate is for")
 	}
 	switch {
 	case t.CertFile != "" && t.KeyFile == "":
-		at.key("keyFile").fault("is missing, and certFile is worth nothing without it", "name the private key of the certificate, in PEM")
+		at.key("keyFile").addFault("is missing, and certFile is worth nothing without it", "name the private key of the certificate, in PEM")
 	case t.CertFile == "" && t.KeyFile != "":
-		at.key("certFile").fault("is missing, and keyFile is worth nothing without it", "name the certificate of the key, in PEM, with its chain")
+		at.key("certFile").addFault("is missing, and keyFile is worth nothing without it", "name the certificate of the key, in PEM, with its chain")
 	}
 }

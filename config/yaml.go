@@ -12,29 +12,29 @@ import (
 	"github.com/example-org/authgate/fault"
 )
 
-// pairs walks a mapping, and refuses what strict YAML leaves open: keys that are
+// entries walks a mapping, and refuses what strict YAML leaves open: keys that are
 // not words, keys written twice, merge keys.
-func (p place) pairs() iter.Seq2[string, place] {
-	return func(yield func(string, place) bool) {
+func (p node) entries() iter.Seq2[string, node] {
+	return func(yield func(string, node) bool) {
 		if p.value.Kind != yaml.MappingNode || p.value.ShortTag() != "!!map" {
-			p.refuse("must be a mapping of keys to values, not "+describe(p.value), "")
+			p.reject("must be a mapping of keys to values, not "+describeNode(p.value), "")
 			return
 		}
 		first := make(map[string]*yaml.Node)
 		for i := 0; i+1 < len(p.value.Content); i += 2 {
 			key := p.value.Content[i]
 			here := p
-			here.at = key
+			here.faultNode = key
 			switch {
 			case key.Kind == yaml.ScalarNode && key.ShortTag() == "!!merge":
-				here.fault("the merge key << is not understood",
+				here.addFault("the merge key << is not understood",
 					"write the keys out, or use an alias for the whole value (identity: *same)")
 				continue
-			case !isWord(key):
-				here.fault("a key must be a plain word, not "+describe(key), "")
+			case !isStringKey(key):
+				here.addFault("a key must be a plain word, not "+describeNode(key), "")
 				continue
 			case first[key.Value] != nil:
-				here.fault("the key "+p.word(key.Value)+" is written twice",
+				here.addFault("the key "+p.quoteKey(key.Value)+" is written twice",
 					"line "+strconv.Itoa(first[key.Value].Line)+" has it already; keep one")
 				continue
 			}
@@ -46,13 +46,13 @@ func (p place) pairs() iter.Seq2[string, place] {
 	}
 }
 
-func isWord(key *yaml.Node) bool {
+func isStringKey(key *yaml.Node) bool {
 	return key.Kind == yaml.ScalarNode && key.ShortTag() == "!!str"
 }
 
-// describe says what was found where something else was wanted. It never repeats
+// describeNode says what was found where something else was wanted. It never repeats
 // the value: that may be a secret in the wrong place.
-func describe(n *yaml.Node) string {
+func describeNode(n *yaml.Node) string {
 	switch tag := n.ShortTag(); {
 	case n.Kind == yaml.AliasNode:
 		return "an alias"
@@ -81,11 +81,11 @@ func describe(n *yaml.Node) string {
 	}
 }
 
-// word repeats a key, unless that may be a secret in the wrong place. A slip of the
+// quoteKey repeats a key, unless that may be a secret in the wrong place. A slip of the
 // pen in a key that is known is none.
-func (p place) word(key string, known ...string) string {
-	if _, slip := fault.Nearest(key, known); p.hidden && !slip {
-		return "(" + characters(key) + ", not shown)"
+func (p node) quoteKey(key string, known ...string) string {
+	if _, slip := fault.Nearest(key, known); p.mayBeSecret && !slip {
+		return "(" + describeLength(key) + ", not shown)"
 	}
 	return quote(key)
 }
@@ -130,15 +130,15 @@ func (fs fields) names() []string {
 
 // quote repeats a word in a fault, but no more of it than a person needs.
 func quote(s string) string {
-	const enough = 100
-	if len(s) > enough {
-		s = s[:enough] + "..."
+	const maxQuoted = 100
+	if len(s) > maxQuoted {
+		s = s[:maxQuoted] + "..."
 	}
 	return strconv.Quote(s)
 }
 
-// list joins words the way a sentence does: a, b or c.
-func list(words []string) string {
+// joinOr joins words the way a sentence does: a, b or c.
+func joinOr(words []string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")
 	}

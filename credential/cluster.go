@@ -34,17 +34,17 @@ func NewCluster(log *slog.Logger) *Cluster { return &Cluster{log: log} }
 
 // ServiceAccount is the token of an account (TokenRequest, authentication.k8s.io/v1).
 func (c *Cluster) ServiceAccount(namespace, name string) *Source {
-	return newSource(namespace+"/"+name, func(ctx context.Context) (fetched, error) {
+	return newSource(namespace+"/"+name, func(ctx context.Context) (issuedToken, error) {
 		return c.request(ctx, namespace, name)
 	}, c.log, time.Now)
 }
 
-// lifetime is what is asked for, in seconds. The server may give less, which it
+// requestedLifetime is what is asked for, in seconds. The server may give less, which it
 // says; 3607 would mean something else to it (pkg/serviceaccount/claims.go).
-const lifetime = 3600
+const requestedLifetime = 3600
 
-// maxAnswer is far more than a TokenRequest has.
-const maxAnswer = 64 << 10
+// maxResponse is far more than a TokenRequest has.
+const maxResponse = 64 << 10
 
 // tokenRequest is the part of k8s.io/api's type that is needed: all of it would be a
 // third of the binary.
@@ -64,54 +64,54 @@ type tokenRequestStatus struct {
 	ExpirationTimestamp time.Time `json:"expirationTimestamp"`
 }
 
-func (c *Cluster) request(ctx context.Context, namespace, name string) (fetched, error) {
+func (c *Cluster) request(ctx context.Context, namespace, name string) (issuedToken, error) {
 	client, base, err := c.connect()
 	if err != nil {
-		return fetched{}, err
+		return issuedToken{}, err
 	}
 	body, err := json.Marshal(tokenRequest{
-		APIVersion: "authentication.k8s.io/v1", Kind: "TokenRequest", Spec: tokenRequestSpec{lifetime},
+		APIVersion: "authentication.k8s.io/v1", Kind: "TokenRequest", Spec: tokenRequestSpec{requestedLifetime},
 	})
 	if err != nil {
-		return fetched{}, &UnreachableError{err.Error()}
+		return issuedToken{}, &UnreachableError{err.Error()}
 	}
 	at := base.JoinPath("api", "v1", "namespaces", namespace, "serviceaccounts", name, "token")
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), bytes.NewReader(body))
 	if err != nil {
-		return fetched{}, &UnreachableError{err.Error()}
+		return issuedToken{}, &UnreachableError{err.Error()}
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
 	res, err := client.Do(req)
 	if err != nil {
-		return fetched{}, &UnreachableError{redact.Failure(err)}
+		return issuedToken{}, &UnreachableError{redact.Error(err)}
 	}
 	defer res.Body.Close() // only read
 	switch res.StatusCode {
 	case http.StatusCreated, http.StatusOK:
-		return readToken(res.Body)
+		return parseTokenResponse(res.Body)
 	case http.StatusUnauthorized:
-		return fetched{}, &UnauthorizedError{}
+		return issuedToken{}, &UnauthorizedError{}
 	case http.StatusForbidden:
-		return fetched{}, &ForbiddenError{namespace, name}
+		return issuedToken{}, &ForbiddenError{namespace, name}
 	case http.StatusNotFound:
-		return fetched{}, &NotFoundError{namespace, name}
+		return issuedToken{}, &NotFoundError{namespace, name}
 	default: // the code alone: its own words may repeat what it was sent
-		return fetched{}, &UnreachableError{"status " + strconv.Itoa(res.StatusCode)}
+		return issuedToken{}, &UnreachableError{"status " + strconv.Itoa(res.StatusCode)}
 	}
 }
 
-// readToken believes the end that the server says, and no arithmetic of its own: it
+// parseTokenResponse believes the end that the server says, and no arithmetic of its own: it
 // shortens what was asked for as it likes.
-func readToken(body io.Reader) (fetched, error) {
-	var answer tokenRequest
-	if err := json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(&answer); err != nil {
-		return fetched{}, &UnreachableError{"it is no TokenRequest"}
+func parseTokenResponse(body io.Reader) (issuedToken, error) {
+	var response tokenRequest
+	if err := json.NewDecoder(io.LimitReader(body, maxResponse)).Decode(&response); err != nil {
+		return issuedToken{}, &UnreachableError{"it is no TokenRequest"}
 	}
-	if answer.Status.ExpirationTimestamp.IsZero() {
-		return fetched{}, &UnreachableError{"it does not say when the token ends"}
+	if response.Status.ExpirationTimestamp.IsZero() {
+		return issuedToken{}, &UnreachableError{"it does not say when the token ends"}
 	}
-	return fetched{answer.Status.Token, answer.Status.ExpirationTimestamp}, nil
+	return issuedToken{response.Status.Token, response.Status.ExpirationTimestamp}, nil
 }
 
 // connect finds the API server. client-go reads authgate's own token from its file

@@ -67,8 +67,8 @@ func TestATokenIsAskedForAsKubernetesWantsIt(t *testing.T) {
 
 func TestEachFailureNamesItsMend(t *testing.T) {
 	for name, test := range map[string]struct {
-		status     int
-		body, mend string
+		status       int
+		body, hinter string
 	}{
 		"no Role":              {403, "secret words", "create on serviceaccounts/token with resourceNames [argo-admin]"},
 		"no account":           {404, "secret words", "Create ServiceAccount argo-admin in namespace argo"},
@@ -88,11 +88,11 @@ func TestEachFailureNamesItsMend(t *testing.T) {
 				_, _ = io.WriteString(w, test.body)
 			})
 			_, err := c.ServiceAccount("argo", "argo-admin").Token(t.Context())
-			var mend interface{ Mend() string }
-			if !errors.As(err, &mend) || !strings.Contains(mend.Mend(), test.mend) {
+			var hinter interface{ Hint() string }
+			if !errors.As(err, &hinter) || !strings.Contains(hinter.Hint(), test.hinter) {
 				t.Fatalf("%v", err)
 			}
-			if text := err.Error() + mend.Mend(); strings.Contains(text, "secret") || strings.Contains(text, "not-shown") {
+			if text := err.Error() + hinter.Hint(); strings.Contains(text, "secret") || strings.Contains(text, "not-shown") {
 				t.Errorf("it repeats what it was told: %s", text)
 			}
 		})
@@ -104,7 +104,7 @@ func TestWithoutAClusterItIsSaidWhereOneIsLookedFor(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
 	_, err := credential.NewCluster(quiet).ServiceAccount("argo", "argo-admin").Token(t.Context())
 	var none *credential.NoClusterError
-	if !errors.As(err, &none) || !strings.Contains(none.Mend(), "KUBECONFIG") {
+	if !errors.As(err, &none) || !strings.Contains(none.Hint(), "KUBECONFIG") {
 		t.Errorf("%v", err)
 	}
 }

@@ -12,8 +12,8 @@ func (e *ForbiddenError) Error() string {
 	return fmt.Sprintf("the API server forbids a token for ServiceAccount %s/%s", e.Namespace, e.Name)
 }
 
-// Mend names the Role that is missing.
-func (e *ForbiddenError) Mend() string {
+// Hint names the Role that is missing.
+func (e *ForbiddenError) Hint() string {
 	return fmt.Sprintf("A Role in namespace %s that allows create on serviceaccounts/token with resourceNames [%s], bound to authgate's own ServiceAccount, is missing.", e.Namespace, e.Name)
 }
 
@@ -24,8 +24,8 @@ func (e *NotFoundError) Error() string {
 	return fmt.Sprintf("there is no ServiceAccount %s/%s", e.Namespace, e.Name)
 }
 
-// Mend names the account.
-func (e *NotFoundError) Mend() string {
+// Hint names the account.
+func (e *NotFoundError) Hint() string {
 	return fmt.Sprintf("Create ServiceAccount %s in namespace %s, or name another one in identity.serviceAccounts.", e.Name, e.Namespace)
 }
 
@@ -34,8 +34,8 @@ type UnauthorizedError struct{}
 
 func (*UnauthorizedError) Error() string { return "the API server does not take authgate's own token" }
 
-// Mend says whose token it is.
-func (*UnauthorizedError) Mend() string {
+// Hint says whose token it is.
+func (*UnauthorizedError) Hint() string {
 	return "Mount a token of authgate's own ServiceAccount (automountServiceAccountToken), or mend KUBECONFIG."
 }
 
@@ -46,8 +46,8 @@ func (e *UnreachableError) Error() string {
 	return "no usable answer of the API server of Kubernetes: " + e.Reason
 }
 
-// Mend says what to look at.
-func (*UnreachableError) Mend() string {
+// Hint says what to look at.
+func (*UnreachableError) Hint() string {
 	return "The API server of Kubernetes cannot be asked right now."
 }
 
@@ -56,8 +56,8 @@ type NoClusterError struct{ Reason string }
 
 func (e *NoClusterError) Error() string { return "no API server of Kubernetes is known: " + e.Reason }
 
-// Mend says where it is looked for.
-func (*NoClusterError) Mend() string {
+// Hint says where it is looked for.
+func (*NoClusterError) Hint() string {
 	return "Run authgate in a pod with a ServiceAccount, or set KUBECONFIG; or write tokenFile in identity.serviceAccounts."
 }
 
@@ -77,13 +77,13 @@ func (e *FileError) Error() string {
 }
 func (e *FileError) Unwrap() error { return e.err }
 
-// Mend does not name the file: people see it.
-func (*FileError) Mend() string { return "The file that holds its token (tokenFile) cannot be read." }
+// Hint does not name the file: people see it.
+func (*FileError) Hint() string { return "The file that holds its token (tokenFile) cannot be read." }
 
-func mendOf(err error) string {
-	var mend interface{ Mend() string }
-	if errors.As(err, &mend) {
-		return mend.Mend()
+func hintOf(err error) string {
+	var hinter interface{ Hint() string }
+	if errors.As(err, &hinter) {
+		return hinter.Hint()
 	}
 	return ""
 }

@@ -15,24 +15,24 @@ import (
 // file is swapped by a symlink. It is read again every second, which costs less
 // than a watch, and follows any way to change a file.
 func File(path string, log *slog.Logger) *Source {
-	return newSource("tokenFile "+path, func(context.Context) (fetched, error) { return readFile(path) }, log, time.Now)
+	return newSource("tokenFile "+path, func(context.Context) (issuedToken, error) { return readFile(path) }, log, time.Now)
 }
 
-func readFile(path string) (fetched, error) {
+func readFile(path string) (issuedToken, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return fetched{}, &FileError{path, bare(err)}
+		return issuedToken{}, &FileError{path, withoutPath(err)}
 	}
 	defer file.Close() // only read
 	text, err := io.ReadAll(io.LimitReader(file, maxToken+2))
 	if err != nil {
-		return fetched{}, &FileError{path, bare(err)}
+		return issuedToken{}, &FileError{path, withoutPath(err)}
 	}
-	return fetched{token: strings.TrimSpace(string(text))}, nil
+	return issuedToken{token: strings.TrimSpace(string(text))}, nil
 }
 
-// bare leaves out the path, which is said already.
-func bare(err error) error {
+// withoutPath leaves out the path, which is said already.
+func withoutPath(err error) error {
 	var at *fs.PathError
 	if errors.As(err, &at) {
 		return at.Err

@@ -15,141 +15,141 @@ import (
 )
 
 const (
-	patience   = 5 * time.Second  // of a request for the first token
-	fetchLimit = 10 * time.Second // of one attempt, which goes on when its request gave up
-	leeway     = 10 * time.Second // a token is not shown so shortly before its end: it has a way to go
-	lookAgain  = time.Minute      // whatever was planned: clocks are set, machines sleep
-	rereadFile = time.Second      // what has no end of its own
+	waitTimeout        = 5 * time.Second  // of a request for the first token
+	fetchTimeout       = 10 * time.Second // of one attempt, which goes on when its request gave up
+	expiryMargin       = 10 * time.Second // a token is not shown so shortly before its end: it has a way to go
+	maxRefreshInterval = time.Minute      // whatever was planned: clocks are set, machines sleep
+	fileRereadInterval = time.Second      // what has no end of its own
 
 	firstBackoff = time.Second
 	maxBackoff   = time.Minute
 
-	sparing = time.Minute // between renewals because an upstream rejected a token: any user can bring that about
+	rejectionCooldown = time.Minute // between renewals because an upstream rejected a token: any user can bring that about
 )
 
-// fetched is a token and its end; a zero end: it has none that is known.
-type fetched struct {
+// issuedToken is a token and its end; a zero end: it has none that is known.
+type issuedToken struct {
 	token   string
 	expires time.Time
 }
 
-// fetch gets a token from where it comes from.
-type fetch func(ctx context.Context) (fetched, error)
+// fetchFunc gets a token from where it comes from.
+type fetchFunc func(ctx context.Context) (issuedToken, error)
 
 // Source is one account's token, renewed before it ends. It is safe for concurrent
 // use. Run keeps it warm; without it, whoever asks waits for a token that has ended.
 type Source struct {
 	name  string // for the log
-	fetch fetch
+	fetch fetchFunc
 	log   *slog.Logger
 	now   func() time.Time
 
-	held atomic.Pointer[held]
+	cached atomic.Pointer[cachedToken]
 
-	mu      sync.Mutex
-	flight  *flight // nil: nobody asks right now
-	failure failure
-	doubted time.Time // when a renewal was last begun because a token was rejected
-	going   sync.WaitGroup
+	mu         sync.Mutex
+	inflight   *call // nil: nobody asks right now
+	failure    failure
+	rejectedAt time.Time // when a renewal was last begun because a token was rejected
+	fetches    sync.WaitGroup
 }
 
-// held is a token at hand. It is immutable.
-type held struct {
-	fetched
-	since, renew time.Time
+// cachedToken is a token at hand. It is immutable.
+type cachedToken struct {
+	issuedToken
+	fetchedAt, refreshAt time.Time
 }
 
-// flight is one attempt, for all who wait for it.
-type flight struct {
+// call is one attempt, for all who wait for it.
+type call struct {
 	done chan struct{}
 	err  error
 }
 
 // failure is a row of attempts that came to nothing.
 type failure struct {
-	count int
-	err   error
-	next  time.Time
+	count   int
+	err     error
+	retryAt time.Time
 }
 
-func newSource(name string, get fetch, log *slog.Logger, now func() time.Time) *Source {
-	return &Source{name: name, fetch: get, log: log, now: now}
+func newSource(name string, fetch fetchFunc, log *slog.Logger, now func() time.Time) *Source {
+	return &Source{name: name, fetch: fetch, log: log, now: now}
 }
 
 // Token is one that is good for a while. Once there is one it waits for nothing.
 // The error is of this package, and says by its Mend what the operator can do.
 func (s *Source) Token(ctx context.Context) (string, error) {
-	if h := s.held.Load(); h != nil && h.good(s.now()) {
+	if h := s.cached.Load(); h != nil && h.isFresh(s.now()) {
 		return h.token, nil
 	}
-	f := s.begin()
+	f := s.startFetch()
 	if f == nil {
 		return "", s.lastError()
 	}
-	waited := time.NewTimer(patience)
-	defer waited.Stop()
+	timeout := time.NewTimer(waitTimeout)
+	defer timeout.Stop()
 	select {
 	case <-f.done:
 		if f.err != nil {
 			return "", f.err
 		}
-		if h := s.held.Load(); h != nil && h.good(s.now()) {
+		if h := s.cached.Load(); h != nil && h.isFresh(s.now()) {
 			return h.token, nil
 		}
-		return "", errEnded
-	case <-waited.C:
-		return "", errSlow
+		return "", errExpired
+	case <-timeout.C:
+		return "", errTimeout
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
 }
 
 var (
-	errSlow  = &UnreachableError{Reason: "it has not answered yet"}
-	errEnded = &UnreachableError{Reason: "the token that it gave has ended already: do the clocks differ?"}
+	errTimeout = &UnreachableError{Reason: "it has not answered yet"}
+	errExpired = &UnreachableError{Reason: "the token that it gave has ended already: do the clocks differ?"}
 )
 
-func (h *held) good(now time.Time) bool {
-	return h.expires.IsZero() || now.Before(h.expires.Add(-leeway))
+func (h *cachedToken) isFresh(now time.Time) bool {
+	return h.expires.IsZero() || now.Before(h.expires.Add(-expiryMargin))
 }
 
-// Refused says that a server rejected a token: the account may have been deleted
+// TokenRejected says that a server rejected a token: the account may have been deleted
 // and created again, or the answer may be about something else. A new token is
 // asked for in the background, at most once a minute; until it has come, the old
 // one stays in use, because others with the same account depend on it.
-func (s *Source) Refused(token string) {
-	if s.doubt(token) {
-		s.begin()
+func (s *Source) TokenRejected(token string) {
+	if s.noteRejection(token) {
+		s.startFetch()
 	}
 }
 
-// doubt reports whether to ask for another token than this one.
-func (s *Source) doubt(token string) bool {
+// noteRejection reports whether to ask for another token than this one.
+func (s *Source) noteRejection(token string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h, now := s.held.Load(), s.now()
-	if h == nil || h.token != token || now.Sub(s.doubted) < sparing && !now.Before(s.doubted) {
+	h, now := s.cached.Load(), s.now()
+	if h == nil || h.token != token || now.Sub(s.rejectedAt) < rejectionCooldown && !now.Before(s.rejectedAt) {
 		return false
 	}
-	s.doubted = now
+	s.rejectedAt = now
 	s.log.Warn("an upstream rejected the token of an account; asking for a new one", "account", s.name)
 	return true
 }
 
-// begin joins the attempt that is under way, or starts one; nil: the last one
+// startFetch joins the attempt that is under way, or starts one; nil: the last one
 // failed a moment ago.
-func (s *Source) begin() *flight {
+func (s *Source) startFetch() *call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.flight != nil {
-		return s.flight
+	if s.inflight != nil {
+		return s.inflight
 	}
-	if wait := s.failure.next.Sub(s.now()); 0 < wait && wait <= maxBackoff { // more than that: the clock was set back
+	if wait := s.failure.retryAt.Sub(s.now()); 0 < wait && wait <= maxBackoff { // more than that: the clock was set back
 		return nil
 	}
-	f := &flight{done: make(chan struct{})}
-	s.flight = f
-	s.going.Go(func() { s.finish(f) })
+	f := &call{done: make(chan struct{})}
+	s.inflight = f
+	s.fetches.Go(func() { s.runFetch(f) })
 	return f
 }
 
@@ -157,62 +157,62 @@ func (s *Source) lastError() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failure.err == nil {
-		return errSlow
+		return errTimeout
 	}
 	return s.failure.err
 }
 
-func (s *Source) finish(f *flight) {
-	ctx, cancel := context.WithTimeout(context.Background(), fetchLimit)
+func (s *Source) runFetch(f *call) {
+	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
 	defer cancel()
-	f.err = errSlow // should fetch panic
+	f.err = errTimeout // should fetch panic
 	defer func() {
 		s.mu.Lock()
-		s.flight = nil
+		s.inflight = nil
 		s.mu.Unlock()
 		close(f.done)
 	}()
-	got, err := s.fetch(ctx)
+	issued, err := s.fetch(ctx)
 	if err == nil {
-		err = checkToken(got.token)
+		err = checkToken(issued.token)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = errSlow
+		err = errTimeout
 	}
 	f.err = err
-	s.note(got, err)
+	s.record(issued, err)
 }
 
-// note keeps what an attempt came to. The log has each row of failures once.
-func (s *Source) note(got fetched, err error) {
+// record keeps what an attempt came to. The log has each row of failures once.
+func (s *Source) record(issued issuedToken, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
 	if err != nil {
 		if s.failure.count++; s.failure.count == 1 {
-			s.log.Error("no token for an account; the last one is shown as long as it is good", "account", s.name, "error", err, "mend", mendOf(err))
+			s.log.Error("no token for an account; the last one is shown as long as it is good", "account", s.name, "error", err, "mend", hintOf(err))
 		}
-		s.failure.err, s.failure.next = err, now.Add(backoff(s.failure.count))
+		s.failure.err, s.failure.retryAt = err, now.Add(backoff(s.failure.count))
 		return
 	}
 	if s.failure.count > 0 {
 		s.log.Info("there is a token for an account again", "account", s.name, "failed", s.failure.count)
 	}
 	s.failure = failure{}
-	h := &held{fetched: got, since: now, renew: now.Add(rereadFile)}
-	if !got.expires.IsZero() {
-		h.renew = now.Add(renewAfter(got.expires.Sub(now)))
+	h := &cachedToken{issuedToken: issued, fetchedAt: now, refreshAt: now.Add(fileRereadInterval)}
+	if !issued.expires.IsZero() {
+		h.refreshAt = now.Add(refreshAfter(issued.expires.Sub(now)))
 	}
-	s.held.Store(h)
+	s.cached.Store(h)
 }
 
-// renewAfter is 80 % of a life, and up to a tenth of it sooner, so that many
+// refreshAfter is 80 % of a life, and up to a tenth of it sooner, so that many
 // replicas do not ask together (kubelet does likewise: token_manager.go).
-func renewAfter(life time.Duration) time.Duration {
-	if life <= 0 {
+func refreshAfter(lifetime time.Duration) time.Duration {
+	if lifetime <= 0 {
 		return 0
 	}
-	return life*8/10 - rand.N(life/10+1)
+	return lifetime*8/10 - rand.N(lifetime/10+1)
 }
 
 // backoff is a second after the first failure and doubles up to a minute, less up
@@ -227,10 +227,10 @@ func backoff(failed int) time.Duration {
 
 // Run keeps the token warm until ctx ends.
 func (s *Source) Run(ctx context.Context) {
-	defer s.going.Wait()
+	defer s.fetches.Wait()
 	for {
-		if s.due() {
-			if f := s.begin(); f != nil {
+		if s.needsRefresh() {
+			if f := s.startFetch(); f != nil {
 				select {
 				case <-f.done:
 				case <-ctx.Done():
@@ -238,7 +238,7 @@ func (s *Source) Run(ctx context.Context) {
 				}
 			}
 		}
-		timer := time.NewTimer(s.untilDue())
+		timer := time.NewTimer(s.untilRefresh())
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -248,24 +248,24 @@ func (s *Source) Run(ctx context.Context) {
 	}
 }
 
-// due also holds when the clock was set back behind the token's beginning: its end
+// needsRefresh also holds when the clock was set back behind the token's beginning: its end
 // is of the other time.
-func (s *Source) due() bool {
-	h, now := s.held.Load(), s.now()
-	return h == nil || !now.Before(h.renew) || now.Before(h.since.Add(-lookAgain))
+func (s *Source) needsRefresh() bool {
+	h, now := s.cached.Load(), s.now()
+	return h == nil || !now.Before(h.refreshAt) || now.Before(h.fetchedAt.Add(-maxRefreshInterval))
 }
 
-func (s *Source) untilDue() time.Duration {
+func (s *Source) untilRefresh() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h, now, wait := s.held.Load(), s.now(), lookAgain
+	h, now, wait := s.cached.Load(), s.now(), maxRefreshInterval
 	if h != nil {
-		wait = min(wait, h.renew.Sub(now))
+		wait = min(wait, h.refreshAt.Sub(now))
 	}
 	if s.failure.count > 0 {
-		wait = min(lookAgain, max(s.failure.next.Sub(now), wait))
-		if h == nil || !now.Before(h.renew) {
-			wait = min(lookAgain, s.failure.next.Sub(now))
+		wait = min(maxRefreshInterval, max(s.failure.retryAt.Sub(now), wait))
+		if h == nil || !now.Before(h.refreshAt) {
+			wait = min(maxRefreshInterval, s.failure.retryAt.Sub(now))
 		}
 	}
 	return max(wait, 10*time.Millisecond)

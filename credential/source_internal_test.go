@@ -24,15 +24,15 @@ type mint struct {
 	err error
 }
 
-func (m *mint) fetch(context.Context) (fetched, error) {
+func (m *mint) fetch(context.Context) (issuedToken, error) {
 	time.Sleep(m.takes) // of the bubble's clock
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := m.count.Add(1)
 	if m.err != nil {
-		return fetched{}, m.err
+		return issuedToken{}, m.err
 	}
-	return fetched{token: "token-" + string(rune('a'+n-1)), expires: time.Now().Add(m.life)}, nil
+	return issuedToken{token: "token-" + string(rune('a'+n-1)), expires: time.Now().Add(m.life)}, nil
 }
 
 func (m *mint) fails(err error) {
@@ -112,7 +112,7 @@ func TestTheLastTokenIsShownWhileTheNextIsNotToBeHadAndNoLongerThanItIsGood(t *t
 		time.Sleep(time.Minute)
 		_, err := s.Token(t.Context())
 		var forbidden *ForbiddenError
-		if !errors.As(err, &forbidden) || !strings.Contains(forbidden.Mend(), "create on serviceaccounts/token") || !strings.Contains(forbidden.Mend(), "[admin]") {
+		if !errors.As(err, &forbidden) || !strings.Contains(forbidden.Hint(), "create on serviceaccounts/token") || !strings.Contains(forbidden.Hint(), "[admin]") {
 			t.Errorf("after it: %v", err)
 		}
 		m.fails(nil)
@@ -128,13 +128,13 @@ func TestWhoeverComesFirstWaitsAndAllForOneAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int64
-		s := newSource("argo/admin", func(ctx context.Context) (fetched, error) {
+		s := newSource("argo/admin", func(ctx context.Context) (issuedToken, error) {
 			asked.Add(1)
 			select {
 			case <-time.After(2 * time.Second):
-				return fetched{"the-token", time.Now().Add(time.Hour)}, nil
+				return issuedToken{"the-token", time.Now().Add(time.Hour)}, nil
 			case <-ctx.Done():
-				return fetched{}, ctx.Err()
+				return issuedToken{}, ctx.Err()
 			}
 		}, quiet, time.Now)
 		var all sync.WaitGroup
@@ -155,9 +155,9 @@ func TestWhoeverComesFirstWaitsAndAllForOneAnswer(t *testing.T) {
 func TestNobodyWaitsForAServerThatHangsForMoreThanFiveSeconds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newSource("argo/admin", func(ctx context.Context) (fetched, error) {
+		s := newSource("argo/admin", func(ctx context.Context) (issuedToken, error) {
 			<-ctx.Done()
-			return fetched{}, ctx.Err()
+			return issuedToken{}, ctx.Err()
 		}, quiet, time.Now)
 		began := time.Now()
 		_, err := s.Token(t.Context())
@@ -165,7 +165,7 @@ func TestNobodyWaitsForAServerThatHangsForMoreThanFiveSeconds(t *testing.T) {
 		if !errors.As(err, &unreachable) || time.Since(began) != 5*time.Second {
 			t.Errorf("after %s: %v", time.Since(began), err)
 		}
-		s.going.Wait()
+		s.fetches.Wait()
 	})
 }
 
@@ -177,7 +177,7 @@ func TestRejectedTokenStaysInUseUntilAnotherHasComeAndUsersCauseOneRequestAMinut
 		running(t, s)
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		s.Refused("another")
+		s.TokenRejected("another")
 		synctest.Wait()
 		if got := token(t, s); got != "token-a" || m.count.Load() != 1 {
 			t.Errorf("it was another one that was rejected: %s, asked %d times", got, m.count.Load())
@@ -187,7 +187,7 @@ func TestRejectedTokenStaysInUseUntilAnotherHasComeAndUsersCauseOneRequestAMinut
 		for range 20 {
 			users.Go(func() {
 				for range 100 {
-					s.Refused(token(t, s))
+					s.TokenRejected(token(t, s))
 				}
 			})
 		}
@@ -201,7 +201,7 @@ func TestRejectedTokenStaysInUseUntilAnotherHasComeAndUsersCauseOneRequestAMinut
 			t.Errorf("%s, asked %d times", got, m.count.Load())
 		}
 		for range 10 * 60 { // one user whom the upstream rejects all the time
-			s.Refused(token(t, s))
+			s.TokenRejected(token(t, s))
 			time.Sleep(time.Second)
 		}
 		if asked := m.count.Load(); asked < 10 || asked > 12 {
@@ -220,7 +220,7 @@ func TestRejectedTokenStaysInUseWhileTheAPIServerIsDown(t *testing.T) {
 			synctest.Wait()
 			m.fails(down)
 			for range 40 * 60 { // before its own renewal at 80 %
-				s.Refused("token-a")
+				s.TokenRejected("token-a")
 				if got := token(t, s); got != "token-a" {
 					t.Fatalf("others are shown %s", got)
 				}
@@ -242,8 +242,8 @@ func TestRejectedTokenIsReplacedAlsoWhereNothingKeepsItWarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &mint{life: time.Hour}
 		s := newSource("argo/admin", m.fetch, quiet, time.Now)
-		s.Refused(token(t, s))
-		s.going.Wait()
+		s.TokenRejected(token(t, s))
+		s.fetches.Wait()
 		if got := token(t, s); got != "token-b" {
 			t.Error(got)
 		}
@@ -270,14 +270,14 @@ func TestAClockThatIsSetBackMakesNoTokenLast(t *testing.T) {
 func TestWhatIsNoTokenIsNotShown(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"", "a b", "a\nb", "a\x00b", "a,b", "a;b", "ä", strings.Repeat("x", maxToken+1)} {
-		s := newSource("argo/admin", func(context.Context) (fetched, error) {
-			return fetched{bad, time.Now().Add(time.Hour)}, nil
+		s := newSource("argo/admin", func(context.Context) (issuedToken, error) {
+			return issuedToken{bad, time.Now().Add(time.Hour)}, nil
 		}, quiet, time.Now)
 		_, err := s.Token(t.Context())
 		if err == nil || len(bad) > 2 && strings.Contains(err.Error(), bad) {
 			t.Errorf("%.10q: %v", bad, err)
 		}
-		s.going.Wait()
+		s.fetches.Wait()
 	}
 }
 
@@ -295,7 +295,7 @@ func FuzzTokenRequest(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, err := readToken(strings.NewReader(string(body)))
+		got, err := parseTokenResponse(strings.NewReader(string(body)))
 		if err == nil && got.expires.IsZero() {
 			t.Error("a token without an end")
 		}

@@ -75,7 +75,7 @@ func TestAFurtherIssuerIsLookedAtForWhatTokensAreVerifiedBy(t *testing.T) {
 			}
 			found := doctor.Run(t.Context(), []doctor.Check{b.Check()})
 			if len(found) != 1 || found[0].State != test.state ||
-				!strings.Contains(found[0].Said, test.said) || !strings.Contains(found[0].Mend, test.mend) {
+				!strings.Contains(found[0].Message, test.said) || !strings.Contains(found[0].Hint, test.mend) {
 				t.Errorf("%+v", found)
 			}
 		})

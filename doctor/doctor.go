@@ -23,30 +23,30 @@ const (
 
 // Finding is one line of the report.
 type Finding struct {
-	Check string `json:"check"`
-	State State  `json:"state"`
-	Said  string `json:"said"`
-	Mend  string `json:"mend,omitempty"`
+	Check   string `json:"check"`
+	State   State  `json:"state"`
+	Message string `json:"said"`
+	Hint    string `json:"mend,omitempty"`
 }
 
 // Check looks at one thing.
 type Check struct {
 	Name string
-	Look func(ctx context.Context) []Finding
+	Run  func(ctx context.Context) []Finding
 }
 
-// patience bounds each check: a set-up that is not there yet answers nothing.
-const patience = 8 * time.Second
+// checkTimeout bounds each check: a set-up that is not there yet answers nothing.
+const checkTimeout = 8 * time.Second
 
 // Run looks at everything at once, and reports in the order of the checks.
 func Run(ctx context.Context, checks []Check) []Finding {
 	found := make([][]Finding, len(checks))
-	var looking sync.WaitGroup
+	var running sync.WaitGroup
 	for i, c := range checks {
-		looking.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, patience)
+		running.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 			defer cancel()
-			found[i] = c.Look(ctx)
+			found[i] = c.Run(ctx)
 			for n := range found[i] {
 				if found[i][n].Check == "" {
 					found[i][n].Check = c.Name
@@ -54,7 +54,7 @@ func Run(ctx context.Context, checks []Check) []Finding {
 			}
 		})
 	}
-	looking.Wait()
+	running.Wait()
 	var all []Finding
 	for _, some := range found {
 		all = append(all, some...)
@@ -63,17 +63,17 @@ func Run(ctx context.Context, checks []Check) []Finding {
 }
 
 func ok(format string, args ...any) Finding {
-	return Finding{State: OK, Said: fmt.Sprintf(format, args...)}
+	return Finding{State: OK, Message: fmt.Sprintf(format, args...)}
 }
 
-func warn(mend, format string, args ...any) Finding {
-	return Finding{State: Warn, Said: fmt.Sprintf(format, args...), Mend: mend}
+func warn(hint, format string, args ...any) Finding {
+	return Finding{State: Warn, Message: fmt.Sprintf(format, args...), Hint: hint}
 }
 
-func fail(mend, format string, args ...any) Finding {
-	return Finding{State: Fail, Said: fmt.Sprintf(format, args...), Mend: mend}
+func fail(hint, format string, args ...any) Finding {
+	return Finding{State: Fail, Message: fmt.Sprintf(format, args...), Hint: hint}
 }
 
 func skipped(format string, args ...any) Finding {
-	return Finding{State: Skipped, Said: fmt.Sprintf(format, args...)}
+	return Finding{State: Skipped, Message: fmt.Sprintf(format, args...)}
 }

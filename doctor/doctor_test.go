@@ -89,7 +89,7 @@ func TestAnIssuerIsLookedAtAsALoginNeedsIt(t *testing.T) {
 			t.Parallel()
 			i := doctor.Issuer{
 				URL: test.there.start(t), ClientID: "authgate", Secret: "s", Scopes: []string{"openid", "groups", "offline_access"},
-				Skew: 30 * time.Second, Callbacks: []doctor.Callbacks{{callback}, {"https://argo-workflows.example.com/oauth2/callback"}}, Now: time.Now,
+				ClockSkew: 30 * time.Second, Callbacks: []doctor.Callbacks{{callback}, {"https://argo-workflows.example.com/oauth2/callback"}}, Now: time.Now,
 			}
 			if test.ask != nil {
 				test.ask(&i)
@@ -97,12 +97,12 @@ func TestAnIssuerIsLookedAtAsALoginNeedsIt(t *testing.T) {
 			matched := test.want == ""
 			for _, f := range doctor.Run(t.Context(), i.Checks()) {
 				switch {
-				case strings.Contains(f.Said, test.want) && f.State == test.state:
+				case strings.Contains(f.Message, test.want) && f.State == test.state:
 					matched = true
 				case f.State == doctor.Fail || f.State == doctor.Warn:
 					t.Errorf("besides: %+v", f)
 				}
-				if (f.State == doctor.Fail || f.State == doctor.Warn) && f.Mend == "" {
+				if (f.State == doctor.Fail || f.State == doctor.Warn) && f.Hint == "" {
 					t.Errorf("no way out: %+v", f)
 				}
 			}
@@ -155,7 +155,7 @@ func TestAnUpstreamIsLookedAtInItsOwnProtocol(t *testing.T) {
 			u := doctor.Upstream{Name: "argocd", URL: at, ArgoCD: test.argoCD, ClientID: "authgate"}
 			found := doctor.Run(t.Context(), []doctor.Check{u.Check()})
 			last := found[len(found)-1]
-			if last.State != test.state || !strings.Contains(last.Said, test.want) || last.Check != "upstream argocd" {
+			if last.State != test.state || !strings.Contains(last.Message, test.want) || last.Check != "upstream argocd" {
 				t.Errorf("%+v", found)
 			}
 		})
@@ -163,7 +163,7 @@ func TestAnUpstreamIsLookedAtInItsOwnProtocol(t *testing.T) {
 }
 
 // behind is a load balancer that says of the login what authgate would.
-func behind(t *testing.T, answer func(host string) (status int, location string)) doctor.Front {
+func behind(t *testing.T, answer func(host string) (status int, location string)) doctor.LoadBalancer {
 	t.Helper()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/oauth2/start" {
@@ -179,7 +179,7 @@ func behind(t *testing.T, answer func(host string) (status int, location string)
 	t.Cleanup(server.Close)
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
-	return doctor.Front{Callback: server.URL + "/oauth2/callback", RootCAs: roots}
+	return doctor.LoadBalancer{Callback: server.URL + "/oauth2/callback", RootCAs: roots}
 }
 
 func TestALoginThroughTheLoadBalancerShowsWhatItSends(t *testing.T) {
@@ -203,17 +203,17 @@ func TestALoginThroughTheLoadBalancerShowsWhatItSends(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			found := doctor.Run(t.Context(), []doctor.Check{behind(t, test.answer).Check()})
-			if len(found) != 1 || found[0].State != test.state || !strings.Contains(found[0].Said, test.said) || !strings.Contains(found[0].Mend, test.mend) {
+			if len(found) != 1 || found[0].State != test.state || !strings.Contains(found[0].Message, test.said) || !strings.Contains(found[0].Hint, test.mend) {
 				t.Errorf("%+v", found)
 			}
 		})
 	}
 	other := behind(t, func(string) (int, string) { return 302, "" })
 	other.Callback = strings.Replace(other.Callback, "127.0.0.1", "localhost", 1) // whom its certificate does not name
-	if found := doctor.Run(t.Context(), []doctor.Check{other.Check()}); found[0].State != doctor.Fail || !strings.Contains(found[0].Said, "certificate") {
+	if found := doctor.Run(t.Context(), []doctor.Check{other.Check()}); found[0].State != doctor.Fail || !strings.Contains(found[0].Message, "certificate") {
 		t.Errorf("another name: %+v", found)
 	}
-	if found := doctor.Run(t.Context(), []doctor.Check{doctor.Front{Callback: "https://127.0.0.1:1/oauth2/callback"}.Check()}); found[0].State != doctor.Skipped {
+	if found := doctor.Run(t.Context(), []doctor.Check{doctor.LoadBalancer{Callback: "https://127.0.0.1:1/oauth2/callback"}.Check()}); found[0].State != doctor.Skipped {
 		t.Errorf("nobody there: %+v", found)
 	}
 }

@@ -24,7 +24,7 @@ type Issuer struct {
 	Secret      string // empty: not here
 	Scopes      []string
 	RootCAs     *x509.CertPool
-	Skew        time.Duration
+	ClockSkew   time.Duration
 	Callbacks   []Callbacks // of each host
 	Wildcards   []string    // hosts whose callbacks are not known
 
@@ -43,19 +43,19 @@ type discovery struct {
 	Scopes        []string `json:"scopes_supported"`
 }
 
-const maxAnswer = 1 << 20
+const maxResponse = 1 << 20
 
 // Checks are those of the issuer.
 func (i Issuer) Checks() []Check {
 	return []Check{
-		{"issuer", i.discovered},
-		{"issuer as browsers reach it", i.fromOutside},
-		{"redirect URIs", i.registered},
-		{"client secret", i.secret},
+		{"issuer", i.checkDiscovery},
+		{"issuer as browsers reach it", i.checkPublicURL},
+		{"redirect URIs", i.checkRedirectURIs},
+		{"client secret", i.checkClientSecret},
 	}
 }
 
-func (i Issuer) base() string {
+func (i Issuer) discoveryBase() string {
 	if i.Backchannel != "" {
 		return i.Backchannel
 	}
@@ -75,25 +75,25 @@ func (i Issuer) discover(ctx context.Context, base string) (discovery, *http.Res
 	res, body, err := get(ctx, i.client(), address)
 	switch {
 	case err != nil:
-		return d, nil, undiscovered(address, 0, nil, err)
+		return d, nil, withResponse(address, 0, nil, err)
 	case res.StatusCode != http.StatusOK:
 		err = fmt.Errorf("the discovery document answers %d", res.StatusCode)
-		return d, res, undiscovered(address, res.StatusCode, body, err)
+		return d, res, withResponse(address, res.StatusCode, body, err)
 	case json.Unmarshal(body, &d) != nil:
-		return d, res, undiscovered(address, res.StatusCode, body, errors.New("the discovery document is no JSON"))
+		return d, res, withResponse(address, res.StatusCode, body, errors.New("the discovery document is no JSON"))
 	}
 	return d, res, nil
 }
 
-func (i Issuer) discovered(ctx context.Context) []Finding {
-	d, res, err := i.discover(ctx, i.base())
+func (i Issuer) checkDiscovery(ctx context.Context) []Finding {
+	d, res, err := i.discover(ctx, i.discoveryBase())
 	if err != nil {
 		if dex, ok := errors.AsType[*argoCDDexError](err); ok {
-			return []Finding{fail(identity.ArgoCDDexHint, "%s cannot be reached from here: %v", i.base(), dex)}
+			return []Finding{fail(identity.ArgoCDDexHint, "%s cannot be reached from here: %v", i.discoveryBase(), dex)}
 		}
-		return []Finding{fail("look at issuer.url and issuer.backchannelURL, at the network policy, and at issuer.caFile; before it is deployed this is as it should be", "%s cannot be reached from here: %v", i.base(), err)}
+		return []Finding{fail("look at issuer.url and issuer.backchannelURL, at the network policy, and at issuer.caFile; before it is deployed this is as it should be", "%s cannot be reached from here: %v", i.discoveryBase(), err)}
 	}
-	found := []Finding{ok("%s answers", i.base())}
+	found := []Finding{ok("%s answers", i.discoveryBase())}
 	if d.Issuer != i.URL {
 		found = append(found, fail("write issuer.url exactly as the issuer calls itself, its slash at the end or none included", "it calls itself %q, issuer.url is %q", d.Issuer, i.URL))
 	}
@@ -109,22 +109,22 @@ func (i Issuer) discovered(ctx context.Context) []Finding {
 			}[scope]))
 		}
 	}
-	return append(found, i.clock(res.Header.Get("Date"))...)
+	return append(found, i.checkClock(res.Header.Get("Date"))...)
 }
 
-func (i Issuer) clock(date string) []Finding {
-	there, err := http.ParseTime(date)
+func (i Issuer) checkClock(date string) []Finding {
+	issuerTime, err := http.ParseTime(date)
 	if err != nil {
 		return nil
 	}
-	apart := i.Now().Sub(there).Abs().Truncate(time.Second)
-	if apart > max(i.Skew, 2*time.Second) {
-		return []Finding{fail("set both clocks by NTP; issuer.clockSkew is what is forgiven", "its clock and this machine's are %s apart", apart)}
+	difference := i.Now().Sub(issuerTime).Abs().Truncate(time.Second)
+	if difference > max(i.ClockSkew, 2*time.Second) {
+		return []Finding{fail("set both clocks by NTP; issuer.clockSkew is what is forgiven", "its clock and this machine's are %s apart", difference)}
 	}
-	return []Finding{ok("its clock and this machine's agree to %s", max(apart, time.Second))}
+	return []Finding{ok("its clock and this machine's agree to %s", max(difference, time.Second))}
 }
 
-func (i Issuer) fromOutside(ctx context.Context) []Finding {
+func (i Issuer) checkPublicURL(ctx context.Context) []Finding {
 	if i.Backchannel == "" {
 		return nil
 	}
@@ -139,27 +139,27 @@ func (i Issuer) fromOutside(ctx context.Context) []Finding {
 	}
 }
 
-// inside is an address of the issuer's on the way that authgate takes.
-func (i Issuer) inside(address string) string {
+// viaBackchannel is an address of the issuer's on the way that authgate takes.
+func (i Issuer) viaBackchannel(address string) string {
 	if rest, found := strings.CutPrefix(address, i.URL); found && i.Backchannel != "" {
 		return strings.TrimSuffix(i.Backchannel, "/") + rest
 	}
 	return address
 }
 
-// registered begins a login for each callback, as a browser would: Dex shows a page
+// checkRedirectURIs begins a login for each callback, as a browser would: Dex shows a page
 // with 400 for one that it does not know, and goes on for the others.
-func (i Issuer) registered(ctx context.Context) []Finding {
+func (i Issuer) checkRedirectURIs(ctx context.Context) []Finding {
 	if i.ClientID == "" {
 		return []Finding{skipped("issuer.clientID is not here")}
 	}
-	d, _, err := i.discover(ctx, i.base())
+	d, _, err := i.discover(ctx, i.discoveryBase())
 	if err != nil || d.Authorization == "" {
 		return []Finding{skipped("the issuer cannot be asked")}
 	}
 	var found []Finding
 	for _, set := range i.Callbacks {
-		found = append(found, i.anyOf(ctx, d, set))
+		found = append(found, i.checkAnyCallback(ctx, d, set))
 	}
 	for _, host := range i.Wildcards {
 		found = append(found, skipped("%s: the callback of each concrete host has to be registered; name one by --origin https://HOST to have it looked at", host))
@@ -167,12 +167,12 @@ func (i Issuer) registered(ctx context.Context) []Finding {
 	return found
 }
 
-// anyOf accepts the first callback that is registered, and says which one. Where none
+// checkAnyCallback accepts the first callback that is registered, and says which one. Where none
 // is, it reports the likeliest.
-func (i Issuer) anyOf(ctx context.Context, d discovery, set Callbacks) Finding {
+func (i Issuer) checkAnyCallback(ctx context.Context, d discovery, set Callbacks) Finding {
 	var first Finding
 	for n, callback := range set {
-		f := i.callback(ctx, d, callback)
+		f := i.checkCallback(ctx, d, callback)
 		if f.State == OK {
 			return f
 		}
@@ -181,18 +181,18 @@ func (i Issuer) anyOf(ctx context.Context, d discovery, set Callbacks) Finding {
 		}
 	}
 	if first.State == Fail && len(set) > 1 {
-		first.Said += ", nor " + strings.Join(set[1:], ", ")
-		first.Mend += "; where browsers come by another origin, name it by --origin"
+		first.Message += ", nor " + strings.Join(set[1:], ", ")
+		first.Hint += "; where browsers come by another origin, name it by --origin"
 	}
 	return first
 }
 
-func (i Issuer) callback(ctx context.Context, d discovery, callback string) Finding {
+func (i Issuer) checkCallback(ctx context.Context, d discovery, callback string) Finding {
 	query := url.Values{
 		"client_id": {i.ClientID}, "redirect_uri": {callback}, "response_type": {"code"}, "scope": {"openid"}, "state": {"doctor"}, "nonce": {"doctor"},
 		"code_challenge": {"47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"}, "code_challenge_method": {"S256"},
 	}
-	res, body, err := i.walk(ctx, i.inside(d.Authorization)+"?"+query.Encode())
+	res, body, err := i.followRedirects(ctx, i.viaBackchannel(d.Authorization)+"?"+query.Encode())
 	switch {
 	case err != nil:
 		return warn("look whether the issuer answers", "%s: the issuer did not answer", callback)
@@ -207,9 +207,9 @@ func (i Issuer) callback(ctx context.Context, d discovery, callback string) Find
 	}
 }
 
-// walk follows redirects within the issuer: Dex judges the callback only behind the
+// followRedirects follows redirects within the issuer: Dex judges the callback only behind the
 // page on which people choose a connector, which it leaves out where there is one.
-func (i Issuer) walk(ctx context.Context, address string) (res *http.Response, body []byte, err error) {
+func (i Issuer) followRedirects(ctx context.Context, address string) (res *http.Response, body []byte, err error) {
 	for range 4 {
 		if res, body, err = get(ctx, i.client(), address); err != nil {
 			return nil, nil, err
@@ -222,7 +222,7 @@ func (i Issuer) walk(ctx context.Context, address string) (res *http.Response, b
 		if err != nil || res.StatusCode < 300 || res.StatusCode > 399 {
 			return res, body, nil
 		}
-		next := i.inside(to.String())
+		next := i.viaBackchannel(to.String())
 		if there, err := url.Parse(next); err != nil || there.Host != at.Host || next == address {
 			return res, body, nil // it leaves the issuer: the callback is known
 		}
@@ -231,18 +231,18 @@ func (i Issuer) walk(ctx context.Context, address string) (res *http.Response, b
 	return res, body, nil
 }
 
-// secret shows the client's secret with a code that nobody was given: an issuer that
+// checkClientSecret shows the client's secret with a code that nobody was given: an issuer that
 // takes the secret refuses the code.
-func (i Issuer) secret(ctx context.Context) []Finding {
+func (i Issuer) checkClientSecret(ctx context.Context) []Finding {
 	if i.ClientID == "" || i.Secret == "" {
 		return []Finding{skipped("issuer.clientID or issuer.clientSecret is not here")}
 	}
-	d, _, err := i.discover(ctx, i.base())
+	d, _, err := i.discover(ctx, i.discoveryBase())
 	if err != nil || d.Token == "" {
 		return []Finding{skipped("the issuer cannot be asked")}
 	}
 	form := url.Values{"grant_type": {"authorization_code"}, "code": {"doctor"}, "redirect_uri": {slices.Concat(slices.Concat(i.Callbacks...), []string{i.URL})[0]}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, i.inside(d.Token), strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, i.viaBackchannel(d.Token), strings.NewReader(form.Encode()))
 	if err != nil {
 		return []Finding{fail("look at the issuer's discovery document", "its token endpoint has no usable address")}
 	}
@@ -253,12 +253,12 @@ func (i Issuer) secret(ctx context.Context) []Finding {
 		return []Finding{warn("look whether the issuer answers", "the token endpoint did not answer")}
 	}
 	defer res.Body.Close() // only read
-	var answer struct {
+	var response struct {
 		Error string `json:"error"`
 	}
-	_ = json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&answer)
+	_ = json.NewDecoder(io.LimitReader(res.Body, maxResponse)).Decode(&response)
 	switch {
-	case res.StatusCode == http.StatusUnauthorized, answer.Error == "invalid_client", answer.Error == "unauthorized_client":
+	case res.StatusCode == http.StatusUnauthorized, response.Error == "invalid_client", response.Error == "unauthorized_client":
 		return []Finding{fail("give authgate the secret that the issuer has for this client: issuer.clientSecret", "the issuer does not take it for the client %s", i.ClientID)}
 	case res.StatusCode >= 500:
 		return []Finding{warn("look at the issuer's log", "the token endpoint answers %d", res.StatusCode)}

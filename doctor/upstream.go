@@ -29,9 +29,9 @@ type Upstream struct {
 }
 
 // Check asks for the start page.
-func (u Upstream) Check() Check { return Check{"upstream " + u.Name, u.look} }
+func (u Upstream) Check() Check { return Check{"upstream " + u.Name, u.checkReachable} }
 
-func (u Upstream) look(ctx context.Context) []Finding {
+func (u Upstream) checkReachable(ctx context.Context) []Finding {
 	c, base := client(u.RootCAs), *u.URL
 	transport := c.Transport.(*http.Transport)
 	transport.TLSClientConfig.ServerName, transport.TLSClientConfig.GetClientCertificate = u.ServerName, u.Certificate
@@ -51,16 +51,16 @@ func (u Upstream) look(ctx context.Context) []Finding {
 	}
 	_, _, err := get(ctx, c, base.String()+"/")
 	if err != nil {
-		return []Finding{fail(mendOfDial(err), "%s does not answer as %s: %v", u.URL, protocol, err)}
+		return []Finding{fail(dialErrorHint(err), "%s does not answer as %s: %v", u.URL, protocol, err)}
 	}
 	found := []Finding{ok("%s answers as %s", u.URL, protocol)}
 	if u.ArgoCD {
-		found = append(found, u.audience(ctx, c, base.String())...)
+		found = append(found, u.checkAudience(ctx, c, base.String())...)
 	}
 	return found
 }
 
-func mendOfDial(err error) string {
+func dialErrorHint(err error) string {
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
 	var header tls.RecordHeaderError
@@ -76,9 +76,9 @@ func mendOfDial(err error) string {
 	}
 }
 
-// audience reads what Argo CD tells anybody of its login (server/settings).
-func (u Upstream) audience(ctx context.Context, c *http.Client, base string) []Finding {
-	const mend = "oidc.config in argocd-cm needs clientID: authgate's, and allowedAudiences with it (docs/argo.md)"
+// checkAudience reads what Argo CD tells anybody of its login (server/settings).
+func (u Upstream) checkAudience(ctx context.Context, c *http.Client, base string) []Finding {
+	const hint = "oidc.config in argocd-cm needs clientID: authgate's, and allowedAudiences with it (docs/argo.md)"
 	res, body, err := get(ctx, c, base+"/api/v1/settings")
 	if err != nil || res.StatusCode != http.StatusOK {
 		return []Finding{skipped("what audiences Argo CD takes cannot be told from here")}
@@ -93,9 +93,9 @@ func (u Upstream) audience(ctx context.Context, c *http.Client, base string) []F
 	case err != nil:
 		return []Finding{skipped("what audiences Argo CD takes cannot be told from here")}
 	case settings.OIDC == nil:
-		return []Finding{fail(mend, "Argo CD has no oidc.config: it takes no token but those of its own Dex client argo-cd")}
+		return []Finding{fail(hint, "Argo CD has no oidc.config: it takes no token but those of its own Dex client argo-cd")}
 	case settings.OIDC.ClientID != u.ClientID:
-		return []Finding{warn(mend, "Argo CD's own client is %q: it takes tokens of %q only if allowedAudiences names it", settings.OIDC.ClientID, u.ClientID)}
+		return []Finding{warn(hint, "Argo CD's own client is %q: it takes tokens of %q only if allowedAudiences names it", settings.OIDC.ClientID, u.ClientID)}
 	default:
 		return []Finding{ok("Argo CD takes tokens of the client %s", u.ClientID)}
 	}
@@ -127,22 +127,22 @@ func get(ctx context.Context, c *http.Client, address string) (*http.Response, [
 		return nil, nil, err
 	}
 	defer res.Body.Close() // only read
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxResponse))
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the answer: %w", err)
 	}
 	return res, body, nil
 }
 
-// Names holds the hosts that browsers type to those in a certificate.
-func Names(leaf *x509.Certificate, hosts []string) []Finding {
+// CheckHostNames holds the hosts that browsers type to those in a certificate.
+func CheckHostNames(leaf *x509.Certificate, hosts []string) []Finding {
 	var missing []string
 	for _, host := range hosts {
-		any := host
+		name := host
 		if strings.HasPrefix(host, "*.") {
-			any = "any" + host[1:]
+			name = "any" + host[1:]
 		}
-		if host != "*" && leaf.VerifyHostname(any) != nil {
+		if host != "*" && leaf.VerifyHostname(name) != nil {
 			missing = append(missing, host)
 		}
 	}

@@ -35,15 +35,15 @@ func (p Position) String() string {
 // with a capital or ends with a full stop, and neither holds a secret.
 type Fault struct {
 	Position
-	What string
-	Mend string // empty where What already says it
+	Message string
+	Hint    string // empty where What already says it
 }
 
 // Error joins place, complaint and mend on one line.
 func (f Fault) Error() string {
-	s := f.Position.String() + ": " + f.What
-	if f.Mend != "" {
-		s += "; " + f.Mend
+	s := f.Position.String() + ": " + f.Message
+	if f.Hint != "" {
+		s += "; " + f.Hint
 	}
 	return s
 }
@@ -67,8 +67,8 @@ type List struct {
 }
 
 // Add notes one fault.
-func (l *List) Add(at Position, what, mend string) {
-	l.faults = append(l.faults, Fault{Position: at, What: what, Mend: mend})
+func (l *List) Add(at Position, message, hint string) {
+	l.faults = append(l.faults, Fault{Position: at, Message: message, Hint: hint})
 }
 
 // Empty reports whether nothing is wrong so far.

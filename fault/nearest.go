@@ -30,9 +30,9 @@ func Nearest(word string, known []string) (string, bool) {
 // edits counts insertions, deletions, substitutions and swaps of neighbours
 // (optimal string alignment): the slips that fingers make.
 func edits(a, b string) int {
-	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
+	twoBack, previous, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range previous {
+		previous[j] = j
 	}
 	for i := 1; i <= len(a); i++ {
 		row[0] = i
@@ -41,12 +41,12 @@ func edits(a, b string) int {
 			if a[i-1] == b[j-1] {
 				swap = 0
 			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+swap)
+			row[j] = min(previous[j]+1, row[j-1]+1, previous[j-1]+swap)
 			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
+				row[j] = min(row[j], twoBack[j-2]+1)
 			}
 		}
-		before, last, row = last, row, before
+		twoBack, previous, row = previous, row, twoBack
 	}
-	return last[len(b)]
+	return previous[len(b)]
 }

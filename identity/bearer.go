@@ -30,7 +30,7 @@ type Bearer struct {
 	// SubjectClaim and Groups make the principal. They are not looked at where
 	// Issuer is the one at which people log in: its tokens are read as at a login.
 	SubjectClaim string
-	Groups       []Template
+	Groups       []GroupTemplate
 
 	// RootCAs are trusted for a further issuer: those of its first Bearer that has
 	// some; nil in all of them: the system's.
@@ -41,49 +41,49 @@ type Bearer struct {
 // people log in, and of further issuers. It is safe for concurrent use; [Bearers.Run]
 // is called once, and fetches the keys that Verify only looks at.
 type Bearers struct {
-	own      *RelyingParty
-	issuers  map[string]*bearerIssuer // iss → issuer
-	verified verified
+	relyingParty *RelyingParty
+	issuers      map[string]*bearerIssuer // iss → issuer
+	cache        tokenCache
 }
 
 // bearerIssuer is one iss. Several Bearers may be of it, with an audience each.
 type bearerIssuer struct {
-	keys    *issuerKeys
-	accepts []accepts // in the order of the configuration; the first whose audience fits
+	keySet  *issuerKeySet
+	configs []bearerConfig // in the order of the configuration; the first whose audience fits
 }
 
-// accepts is a Bearer, made ready.
-type accepts struct {
+// bearerConfig is a Bearer, made ready.
+type bearerConfig struct {
 	Bearer
-	own      bool     // of the issuer at which people log in
-	idTokens bool     // and no access tokens: no item of bearer asks for it
-	required []string // claims of Require, sorted
+	isLoginIssuer bool     // of the issuer at which people log in
+	idTokensOnly  bool     // and no access tokens: no item of bearer asks for it
+	required      []string // claims of Require, sorted
 
-	client func() string // own: its client id in force, in the place of Audience
+	clientID func() string // own: its client id in force, in the place of Audience
 }
 
 // NewBearers accepts what own issues for its client, and what the others say. It
 // asks the network nothing; that is for Run.
-func NewBearers(own *RelyingParty, others []Bearer, log *slog.Logger) *Bearers {
-	return newBearers(own, others, log, nil)
+func NewBearers(rp *RelyingParty, others []Bearer, log *slog.Logger) *Bearers {
+	return newBearers(rp, others, log, nil)
 }
 
 // newBearers reaches further issuers over base; nil: each over a transport of its own.
-func newBearers(own *RelyingParty, others []Bearer, log *slog.Logger, base http.RoundTripper) *Bearers {
-	b := &Bearers{own: own, verified: verified{seed: maphash.MakeSeed()}, issuers: map[string]*bearerIssuer{
-		own.cfg.URL: {
-			keys:    own.keys,
-			accepts: []accepts{{Bearer: Bearer{Issuer: own.cfg.URL}, own: true, idTokens: true, client: own.clientID}},
+func newBearers(rp *RelyingParty, others []Bearer, log *slog.Logger, base http.RoundTripper) *Bearers {
+	b := &Bearers{relyingParty: rp, cache: tokenCache{seed: maphash.MakeSeed()}, issuers: map[string]*bearerIssuer{
+		rp.cfg.URL: {
+			keySet:  rp.keySet,
+			configs: []bearerConfig{{Bearer: Bearer{Issuer: rp.cfg.URL}, isLoginIssuer: true, idTokensOnly: true, clientID: rp.clientID}},
 		},
 	}}
 	for _, o := range others {
 		i := b.issuers[o.Issuer]
 		if i == nil {
-			i = &bearerIssuer{keys: newFurther(own.cfg, o.Issuer, rootCAs(others, o.Issuer), log, base).keys}
+			i = &bearerIssuer{keySet: newAdditionalIssuer(rp.cfg, o.Issuer, rootCAs(others, o.Issuer), log, base).keySet}
 			b.issuers[o.Issuer] = i
 		}
-		i.accepts = append(i.accepts, accepts{
-			Bearer: o, own: o.Issuer == own.cfg.URL, required: slices.Sorted(maps.Keys(o.Require)),
+		i.configs = append(i.configs, bearerConfig{
+			Bearer: o, isLoginIssuer: o.Issuer == rp.cfg.URL, required: slices.Sorted(maps.Keys(o.Require)),
 		})
 	}
 	return b
@@ -103,7 +103,7 @@ func rootCAs(others []Bearer, issuer string) *x509.CertPool {
 func (b *Bearers) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	for _, i := range b.issuers {
-		running.Go(func() { i.keys.run(ctx) })
+		running.Go(func() { i.keySet.run(ctx) })
 	}
 	running.Wait()
 }
@@ -117,9 +117,9 @@ const maxBearer = 8 << 10
 type Token struct {
 	Principal
 
-	Issued  time.Time         // iat
-	Session string            // sid: the issuer's own session; empty where it does not say
-	Digest  [sha256.Size]byte // [TokenDigest]
+	IssuedAt  time.Time         // iat
+	SessionID string            // sid: the issuer's own session; empty where it does not say
+	Digest    [sha256.Size]byte // [TokenDigest]
 }
 
 // Verify gives the principal of a token. An error is a [TokenRefusedError], whose
@@ -128,16 +128,16 @@ type Token struct {
 func (b *Bearers) Verify(ctx context.Context, raw string) (Token, error) {
 	if len(raw) > maxBearer {
 		refusal := refused("it is larger than %d bytes", maxBearer)
-		refusal.Known = b.knows(raw)
+		refusal.KnownIssuer = b.knowsIssuer(raw)
 		return Token{}, refusal
 	}
-	client := b.own.credentials.Load()
-	if t := b.verified.find(raw); t != nil && t.client == client && t.holds(b.own.cfg.Now()) {
+	client := b.relyingParty.credentials.Load()
+	if t := b.cache.get(raw); t != nil && t.client == client && t.isValid(b.relyingParty.cfg.Now()) {
 		return t.token, nil
 	}
-	iss, err := claimedIssuer(raw)
+	iss, err := unverifiedIssuer(raw)
 	if refusal, ok := errors.AsType[*TokenRefusedError](err); ok {
-		refusal.Known = b.knows(raw)
+		refusal.KnownIssuer = b.knowsIssuer(raw)
 		return Token{}, refusal
 	}
 	i := b.issuers[iss]
@@ -146,22 +146,22 @@ func (b *Bearers) Verify(ctx context.Context, raw string) (Token, error) {
 	}
 	t, err := i.verify(ctx, raw)
 	if refusal, ok := errors.AsType[*TokenRefusedError](err); ok {
-		refusal.Known = true
+		refusal.KnownIssuer = true
 		return Token{}, refusal
 	}
 	if err != nil {
 		return Token{}, err
 	}
 	t.client = client
-	b.verified.remember(t, b.own.cfg.Now())
+	b.cache.put(t, b.relyingParty.cfg.Now())
 	return t.token, nil
 }
 
-// knows reports whether a token that cannot be verified names an issuer whose tokens
+// knowsIssuer reports whether a token that cannot be verified names an issuer whose tokens
 // are accepted. It reads more leniently than Verify, as an upstream may: padding and
 // blanks in a JWT hide nothing.
-func (b *Bearers) knows(raw string) bool {
-	iss, err := claimedIssuer(strings.Map(func(r rune) rune {
+func (b *Bearers) knowsIssuer(raw string) bool {
+	iss, err := unverifiedIssuer(strings.Map(func(r rune) rune {
 		if r == '=' || unicode.IsSpace(r) {
 			return -1
 		}
@@ -170,13 +170,13 @@ func (b *Bearers) knows(raw string) bool {
 	return err == nil && b.issuers[iss] != nil
 }
 
-// claimedIssuer reads, unverified, whose keys a token has to be held to.
-func claimedIssuer(raw string) (string, error) {
+// unverifiedIssuer reads, unverified, whose keys a token has to be held to.
+func unverifiedIssuer(raw string) (string, error) {
 	c, err := unverifiedClaims(raw)
 	if err != nil {
 		return "", err
 	}
-	iss, err := c.text("iss")
+	iss, err := c.stringClaim("iss")
 	if err == nil && iss == "" {
 		err = refused("it does not say who issued it (no iss)")
 	}
@@ -186,17 +186,17 @@ func claimedIssuer(raw string) (string, error) {
 	return iss, nil
 }
 
-func (i *bearerIssuer) verify(ctx context.Context, raw string) (*verifiedToken, error) {
-	rp, typ := i.keys.rp, header(raw).Typ
+func (i *bearerIssuer) verify(ctx context.Context, raw string) (*cachedToken, error) {
+	rp, typ := i.keySet.rp, header(raw).Typ
 	if err := checkType(typ); err != nil {
 		return nil, err
 	}
-	o, err := i.keys.open(ctx, raw, ofStranger)
+	o, err := i.keySet.verifySignature(ctx, raw, fromClient)
 	if err != nil {
 		return nil, err
 	}
 	c := o.claims
-	a, err := i.accepting(c, typ)
+	a, err := i.selectConfig(c, typ)
 	if err != nil {
 		return nil, err
 	}
@@ -211,15 +211,15 @@ func (i *bearerIssuer) verify(ctx context.Context, raw string) (*verifiedToken, 
 		return nil, err
 	}
 	t := Token{Principal: p, Digest: TokenDigest(raw)}
-	if t.Issued, _, err = c.date("iat"); err != nil {
+	if t.IssuedAt, _, err = c.numericDate("iat"); err != nil {
 		return nil, err
 	}
-	if t.Session, err = c.text("sid"); err != nil {
+	if t.SessionID, err = c.stringClaim("sid"); err != nil {
 		return nil, err
 	}
-	return &verifiedToken{
+	return &cachedToken{
 		raw: strings.Clone(raw), token: t,
-		until: p.Expiry.Add(rp.cfg.ClockSkew).UnixNano(), keys: i.keys, by: o.by,
+		expiresAt: p.Expiry.Add(rp.cfg.ClockSkew).UnixNano(), keySet: i.keySet, verifiedBy: o.keys,
 	}, nil
 }
 
@@ -234,34 +234,34 @@ func checkType(typ string) error {
 	return refused("its typ is %s, which is no token that says who asks", redact.Quoted(typ))
 }
 
-// accepting finds what the configuration says of a token's audience. A token that a
+// selectConfig finds what the configuration says of a token's audience. A token that a
 // browser login obtained is accepted for none, and an access token only for one
 // that bearer names.
-func (i *bearerIssuer) accepting(c claims, typ string) (*accepts, error) {
-	iss, err := c.text("iss")
+func (i *bearerIssuer) selectConfig(c claims, typ string) (*bearerConfig, error) {
+	iss, err := c.stringClaim("iss")
 	if err != nil {
 		return nil, err
 	}
-	if want := i.accepts[0].Issuer; iss != want { // what was verified says otherwise than what was read first
+	if want := i.configs[0].Issuer; iss != want { // what was verified says otherwise than what was read first
 		return nil, refused("it is of the issuer %s, not of %s", redact.Quoted(iss), want)
 	}
 	if !c.absent("events") {
 		return nil, refused("it reports an event (RFC 8417) and does not say who asks")
 	}
-	switch mark, err := c.marked(); {
+	switch marked, err := c.hasLoginNonce(); {
 	case err != nil:
 		return nil, err
-	case mark:
-		return nil, refusedLogin()
+	case marked:
+		return nil, refusedLoginToken()
 	}
-	audience, err := c.texts("aud")
+	audience, err := c.stringList("aud")
 	if err != nil {
 		return nil, err
 	}
-	access := accessToken(typ, c)
+	access := isAccessToken(typ, c)
 	// azp may be another's: whoever asked, the issuer gave the token for us to read.
-	for n := range i.accepts {
-		if a := &i.accepts[n]; a.fits(audience) && !(access && a.idTokens) {
+	for n := range i.configs {
+		if a := &i.configs[n]; a.matchesAudience(audience) && !(access && a.idTokensOnly) {
 			return a, nil
 		}
 	}
@@ -271,17 +271,17 @@ func (i *bearerIssuer) accepting(c claims, typ string) (*accepts, error) {
 	return nil, refused("it is for the audience %s, which is not one that is accepted of its issuer", redact.Quoted(strings.Join(audience, ", ")))
 }
 
-// fits reports whether a token's audience is the one that is accepted.
-func (a *accepts) fits(audience []string) bool {
+// matchesAudience reports whether a token's audience is the one that is accepted.
+func (a *bearerConfig) matchesAudience(audience []string) bool {
 	want := a.Audience
-	if a.client != nil {
-		want = a.client()
+	if a.clientID != nil {
+		want = a.clientID()
 	}
 	return want != "" && slices.Contains(audience, want)
 }
 
 // checkRequired names the claim that does not match, and not what would.
-func (a *accepts) checkRequired(c claims) error {
+func (a *bearerConfig) checkRequired(c claims) error {
 	for _, name := range a.required {
 		value, err := c.scalar(name)
 		switch {
@@ -298,60 +298,60 @@ func (a *accepts) checkRequired(c claims) error {
 
 // principal is who holds the token. A further issuer says nothing about e-mail
 // addresses and names: those of people are for the issuer at which they log in.
-func (a *accepts) principal(rp *RelyingParty, c claims) (Principal, error) {
-	if a.own {
+func (a *bearerConfig) principal(rp *RelyingParty, c claims) (Principal, error) {
+	if a.isLoginIssuer {
 		return rp.principal(c)
 	}
 	subject, err := c.subject(a.SubjectClaim)
 	if err != nil {
 		return Principal{}, err
 	}
-	expiry, _, err := c.date("exp")
+	expiry, _, err := c.numericDate("exp")
 	if err != nil {
 		return Principal{}, err
 	}
 	return Principal{
 		Issuer: a.Issuer, Subject: subject, Expiry: expiry,
-		Groups:    rp.admit(a.groups(c, rp.cfg.GroupDropped)),
-		Unvouched: len(a.Require) == 0,
+		Groups:    rp.filterGroups(a.groups(c, rp.cfg.GroupDropped)),
+		Untrusted: len(a.Require) == 0,
 	}, nil
 }
 
-func (a *accepts) groups(c claims, dropped func(reason string)) []string {
+func (a *bearerConfig) groups(c claims, dropped func(reason string)) []string {
 	var groups []string
 	for _, t := range a.Groups {
 		switch group, err := t.expand(c); err {
 		case nil:
 			groups = append(groups, group)
-		case errUnfit:
-			dropped(malformed)
+		case errInvalidValue:
+			dropped(droppedMalformed)
 		}
 	}
 	return groups
 }
 
-// newFurther is a RelyingParty at which nobody logs in: what it knows of signatures,
+// newAdditionalIssuer is a RelyingParty at which nobody logs in: what it knows of signatures,
 // times and groups is the same for every issuer. A base of nil is a transport of its
 // own, which trusts cas.
-func newFurther(own Config, issuer string, cas *x509.CertPool, log *slog.Logger, base http.RoundTripper) *RelyingParty {
+func newAdditionalIssuer(own Config, issuer string, cas *x509.CertPool, log *slog.Logger, base http.RoundTripper) *RelyingParty {
 	cfg := Config{
 		URL: issuer, RootCAs: cas, ClockSkew: own.ClockSkew, Now: own.Now,
 		GroupDropped: own.GroupDropped, KeySkipped: own.KeySkipped,
 	}
-	var transport *replaceable
+	var transport *swappableTransport
 	if base == nil {
-		transport = newReplaceable(newTransport(cfg))
+		transport = newSwappableTransport(newTransport(cfg))
 		base = transport
 	}
 	rp := newRelyingParty(cfg, log, base)
 	rp.transport = transport
-	rp.keys = newIssuerKeys(rp, nil, log)
-	front, err := httpURL(issuer)
+	rp.keySet = newIssuerKeySet(rp, nil, log)
+	publicURL, err := parseHTTPURL(issuer)
 	if err != nil {
 		return rp // broken, and says so when it is asked
 	}
 	rp.client = &http.Client{
-		Transport:     &channel{base: base, front: front, trust: trustByBearer},
+		Transport:     &backchannelTransport{base: base, publicURL: publicURL, trustHint: trustByBearer},
 		CheckRedirect: refuseBearerRedirect,
 		Timeout:       attemptTimeout + 5*time.Second,
 	}
@@ -360,7 +360,7 @@ func newFurther(own Config, issuer string, cas *x509.CertPool, log *slog.Logger,
 
 func refuseBearerRedirect(to *http.Request, via []*http.Request) error {
 	return &UnreachableError{
-		At:     redact.Request(via[len(via)-1]),
-		Reason: "it redirects to " + redact.URL(to.URL) + ", which is not followed: an issuer answers by itself",
+		Request: redact.Request(via[len(via)-1]),
+		Reason:  "it redirects to " + redact.URL(to.URL) + ", which is not followed: an issuer answers by itself",
 	}
 }

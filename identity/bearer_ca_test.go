@@ -55,7 +55,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(4 * time.Second); !holds(); <-tick.C { // less than keysEvery
+	for deadline := time.Now().Add(4 * time.Second); !holds(); <-tick.C { // less than minKeyFetchInterval
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
 		}

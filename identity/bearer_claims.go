@@ -10,30 +10,30 @@ import (
 	"github.com/example-org/authgate/redact"
 )
 
-// Template makes a group of claims: its pieces, one behind the other.
-type Template []Piece
+// GroupTemplate makes a group of claims: its pieces, one behind the other.
+type GroupTemplate []TemplatePart
 
-// Piece is a text, and behind it the value of a claim; an empty Claim is none.
-type Piece struct {
+// TemplatePart is a text, and behind it the value of a claim; an empty Claim is none.
+type TemplatePart struct {
 	Text  string
 	Claim string // at the top level of the token, by its exact name
 }
 
 // What a template ends in where it makes no group.
 var (
-	errMissing = errors.New("a claim is missing") // and nobody is surprised: most claims are there in some tokens only
-	errUnfit   = errors.New("a claim does not fit into a group")
+	errMissingClaim = errors.New("a claim is missing") // and nobody is surprised: most claims are there in some tokens only
+	errInvalidValue = errors.New("a claim does not fit into a group")
 )
 
 const (
-	maxValue = 512  // bytes of one claim in a group: an Actions job_workflow_ref has up to some 450
-	maxGroup = 1024 // bytes of a group
+	maxClaimValue = 512  // bytes of one claim in a group: an Actions job_workflow_ref has up to some 450
+	maxGroup      = 1024 // bytes of a group
 )
 
 // expand fills a template. In values, colons and per cent signs are escaped, as
 // GitHub does it with colons in its sub: the colons of a group are those of the
 // template, so that an environment named "x:refs/heads/main" stands for no ref.
-func (t Template) expand(c claims) (string, error) {
+func (t GroupTemplate) expand(c claims) (string, error) {
 	var b strings.Builder
 	for _, p := range t {
 		b.WriteString(p.Text)
@@ -43,16 +43,16 @@ func (t Template) expand(c claims) (string, error) {
 		value, err := c.scalar(p.Claim)
 		switch {
 		case err != nil:
-			return "", errUnfit
+			return "", errInvalidValue
 		case value == "":
-			return "", errMissing
-		case len(value) > maxValue || !printable(value):
-			return "", errUnfit
+			return "", errMissingClaim
+		case len(value) > maxClaimValue || !printable(value):
+			return "", errInvalidValue
 		}
 		writeEscaped(&b, value)
 	}
 	if b.Len() > maxGroup {
-		return "", errUnfit
+		return "", errInvalidValue
 	}
 	return b.String(), nil
 }

@@ -141,7 +141,7 @@ func FuzzTemplate(f *testing.F) {
 		f.Add(seed[0], seed[1], seed[2])
 	}
 	f.Fuzz(func(t *testing.T, text, one, two string) {
-		template := identity.Template{{Text: text, Claim: "one"}, {Text: ":", Claim: "two"}}
+		template := identity.GroupTemplate{{Text: text, Claim: "one"}, {Text: ":", Claim: "two"}}
 		payload := must(json.Marshal(map[string]string{"one": one, "two": two}))
 		group, err := template.Expand(payload)
 		if err != nil {
@@ -189,7 +189,7 @@ func FuzzBearerClaims(f *testing.F) {
 		if json.Unmarshal(payload, &c) != nil || c["ref"] != "refs/heads/main" && c["ref"] != "5" && c["ref"] != 5.0 {
 			t.Errorf("accepted with the ref %v", c["ref"])
 		}
-		if p.Issuer != "https://ci.example.com" || p.Subject == "" || p.Email != "" || p.Unvouched || p.Expiry.Before(time.Now().Add(-time.Minute)) {
+		if p.Issuer != "https://ci.example.com" || p.Subject == "" || p.Email != "" || p.Untrusted || p.Expiry.Before(time.Now().Add(-time.Minute)) {
 			t.Errorf("%+v", p)
 		}
 		for _, g := range p.Groups {

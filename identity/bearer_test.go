@@ -71,16 +71,16 @@ func serviceAccount() map[string]any {
 }
 
 // template reads {claim} as the configuration does, without its checks.
-func template(s string) (t identity.Template) {
+func template(s string) (t identity.GroupTemplate) {
 	for s != "" {
 		text, rest, _ := strings.Cut(s, "{")
 		claim, after, _ := strings.Cut(rest, "}")
-		t, s = append(t, identity.Piece{Text: text, Claim: claim}), after
+		t, s = append(t, identity.TemplatePart{Text: text, Claim: claim}), after
 	}
 	return t
 }
 
-func templates(list ...string) (ts []identity.Template) {
+func templates(list ...string) (ts []identity.GroupTemplate) {
 	for _, s := range list {
 		ts = append(ts, template(s))
 	}
@@ -124,7 +124,7 @@ func TestAJobOfGitHubActionsIsKnownByItsClaims(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Issuer != i.url || p.Subject != "repo:example-org/app:environment:prod" || p.Unvouched ||
+	if p.Issuer != i.url || p.Subject != "repo:example-org/app:environment:prod" || p.Untrusted ||
 		!slices.Equal(p.Groups, []string{"ci:example-org/app", "ci:example-org/app:refs/heads/main"}) ||
 		p.Expiry.Unix() != claims["exp"] || p.Email != "" || p.Username != "" {
 		t.Errorf("%+v", p)
@@ -263,7 +263,7 @@ func TestTokensOfTheIssuerAtWhichPeopleLogInAreReadAsThere(t *testing.T) {
 		p, err := b.Verify(t.Context(), dex.jwt(person, map[string]any{"aud": audience}))
 		if refused != "" {
 			wantRefused(t, err, refused)
-		} else if err != nil || p.Email != "alice@example.com" || !p.EmailVerified || p.Unvouched || !slices.Equal(p.Groups, []string{"example-org:argo"}) {
+		} else if err != nil || p.Email != "alice@example.com" || !p.EmailVerified || p.Untrusted || !slices.Equal(p.Groups, []string{"example-org:argo"}) {
 			t.Errorf("%s: %+v, %v", audience, p, err)
 		}
 	}
@@ -315,7 +315,7 @@ func TestIssuersAreKeptApart(t *testing.T) {
 		p, err := b.Verify(t.Context(), row.of.jwt(claims))
 		if row.group == "" {
 			wantRefused(t, err, "")
-		} else if err != nil || !slices.Equal(p.Groups, []string{row.group}) || p.Unvouched != row.unvouched {
+		} else if err != nil || !slices.Equal(p.Groups, []string{row.group}) || p.Untrusted != row.unvouched {
 			t.Errorf("%+v, %v; want %+v", p, err, row)
 		}
 	}

@@ -13,12 +13,12 @@ import (
 type claims map[string]json.RawMessage
 
 func (c claims) absent(name string) bool {
-	raw, there := c[name]
-	return name == "" || !there || string(raw) == "null"
+	raw, present := c[name]
+	return name == "" || !present || string(raw) == "null"
 }
 
-// text gives a string claim, empty where it is absent.
-func (c claims) text(name string) (string, error) {
+// stringClaim gives a string claim, empty where it is absent.
+func (c claims) stringClaim(name string) (string, error) {
 	if c.absent(name) {
 		return "", nil
 	}
@@ -29,9 +29,9 @@ func (c claims) text(name string) (string, error) {
 	return s, nil
 }
 
-// texts gives a claim that is a list of strings, or one string for a list of one:
+// stringList gives a claim that is a list of strings, or one string for a list of one:
 // aud by RFC 7519, 4.1.3, groups by the habit of issuers.
-func (c claims) texts(name string) ([]string, error) {
+func (c claims) stringList(name string) ([]string, error) {
 	if c.absent(name) {
 		return nil, nil
 	}
@@ -60,9 +60,9 @@ func (c claims) isTrue(name string) bool {
 	return raw == "true" || raw == `"true"`
 }
 
-// date gives a NumericDate (RFC 7519, section 2), and whether it was there. Years
+// numericDate gives a NumericDate (RFC 7519, section 2), and whether it was there. Years
 // beyond 9999 have no JSON form in Go.
-func (c claims) date(name string) (time.Time, bool, error) {
+func (c claims) numericDate(name string) (time.Time, bool, error) {
 	if c.absent(name) {
 		return time.Time{}, false, nil
 	}

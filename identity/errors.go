@@ -42,23 +42,23 @@ type ExchangeError struct {
 	Status int    // of the token endpoint's answer; 0 when it could not be read
 	Code   string // OAuth error code (RFC 6749, 5.2), or empty
 
-	credentials bool
+	badCredentials bool
 }
 
 func (e *ExchangeError) Error() string {
 	switch {
-	case e.credentials:
-		return "the issuer refused the client id or secret: check issuer.clientID and issuer.clientSecret (" + e.answer() + ")"
+	case e.badCredentials:
+		return "the issuer refused the client id or secret: check issuer.clientID and issuer.clientSecret (" + e.response() + ")"
 	case e.Code == "invalid_grant":
-		return "the issuer did not accept the login code, which is used up, too old or not ours; start again (" + e.answer() + ")"
+		return "the issuer did not accept the login code, which is used up, too old or not ours; start again (" + e.response() + ")"
 	case e.Status == 0:
 		return "the answer of the issuer's token endpoint could not be read: cut off, too large or not JSON"
 	default:
-		return "the issuer's token endpoint refused the login code (" + e.answer() + ")"
+		return "the issuer's token endpoint refused the login code (" + e.response() + ")"
 	}
 }
 
-func (e *ExchangeError) answer() string {
+func (e *ExchangeError) response() string {
 	if e.Code == "" {
 		return "it answered " + strconv.Itoa(e.Status)
 	}
@@ -67,9 +67,9 @@ func (e *ExchangeError) answer() string {
 
 // TokenRefusedError says what about an ID token cannot be believed.
 type TokenRefusedError struct {
-	Reason  string
-	OfLogin bool // a bearer token: authgate's own browser login or refresh obtained it
-	Known   bool // its issuer is one whose tokens are accepted
+	Reason      string
+	FromLogin   bool // a bearer token: authgate's own browser login or refresh obtained it
+	KnownIssuer bool // its issuer is one whose tokens are accepted
 }
 
 func (e *TokenRefusedError) Error() string { return "ID token refused: " + e.Reason }
@@ -81,12 +81,12 @@ func refused(format string, args ...any) *TokenRefusedError {
 // UnreachableError says that the issuer gave no usable answer to a request. It
 // unwraps to context.Canceled or context.DeadlineExceeded where one was the cause.
 type UnreachableError struct {
-	At     string // method and address; where the way was known, the backchannel's
-	Reason string
-	ended  error
+	Request string // method and address; where the way was known, the backchannel's
+	Reason  string
+	cause   error
 }
 
 func (e *UnreachableError) Error() string {
-	return "no usable answer of the issuer to " + e.At + ": " + e.Reason
+	return "no usable answer of the issuer to " + e.Request + ": " + e.Reason
 }
-func (e *UnreachableError) Unwrap() error { return e.ended }
+func (e *UnreachableError) Unwrap() error { return e.cause }

@@ -13,7 +13,7 @@ func NewOver(cfg Config, log *slog.Logger, base http.RoundTripper) *RelyingParty
 }
 
 // Look is one turn of Run.
-func (rp *RelyingParty) Look(ctx context.Context) { rp.look(ctx) }
+func (rp *RelyingParty) Look(ctx context.Context) { rp.refreshDiscovery(ctx) }
 
 // PrincipalOf reads claims that are taken for verified.
 func (rp *RelyingParty) PrincipalOf(payload []byte) (Principal, error) {
@@ -42,7 +42,7 @@ func NewBearersOver(own *RelyingParty, others []Bearer, log *slog.Logger, base h
 // Fetch is one turn of Run for every issuer.
 func (b *Bearers) Fetch(ctx context.Context) {
 	for _, i := range b.issuers {
-		i.keys.look(ctx)
+		i.keySet.refresh(ctx)
 	}
 }
 
@@ -53,21 +53,21 @@ func (b *Bearers) BearerOf(issuer string, payload []byte) (Principal, error) {
 		return Principal{}, err
 	}
 	i := b.issuers[issuer]
-	a, err := i.accepting(c, "")
+	a, err := i.selectConfig(c, "")
 	if err != nil {
 		return Principal{}, err
 	}
-	if err := i.keys.rp.checkTimes(c); err != nil {
+	if err := i.keySet.rp.checkTimes(c); err != nil {
 		return Principal{}, err
 	}
 	if err := a.checkRequired(c); err != nil {
 		return Principal{}, err
 	}
-	return a.principal(i.keys.rp, c)
+	return a.principal(i.keySet.rp, c)
 }
 
 // Expand fills a template with claims.
-func (t Template) Expand(payload []byte) (string, error) {
+func (t GroupTemplate) Expand(payload []byte) (string, error) {
 	var c claims
 	if err := json.Unmarshal(payload, &c); err != nil {
 		return "", err

@@ -9,60 +9,60 @@ import (
 // Why a login brings no groups at all: reasons that GroupDropped is told, once for each
 // login or refresh.
 const (
-	noClaim = "no_claim"
-	overage = "overage"
+	droppedNoClaim = "no_claim"
+	droppedOverage = "overage"
 )
 
-// groups finds the groups claim: of exactly its name, else at its path, separated by
+// findGroups finds the groups claim: of exactly its name, else at its path, separated by
 // dots. The name is where it was found; empty where it is not there.
-func (c claims) groups(name string) (in claims, at string) {
+func (c claims) findGroups(name string) (in claims, at string) {
 	if !c.absent(name) {
 		return c, name
 	}
 	for {
-		first, rest, deeper := strings.Cut(name, ".")
+		first, rest, nested := strings.Cut(name, ".")
 		if c.absent(first) {
 			return nil, ""
 		}
-		if !deeper {
+		if !nested {
 			return c, first
 		}
-		var inside claims
-		if json.Unmarshal(c[first], &inside) != nil { // a path leads through objects alone
+		var inner claims
+		if json.Unmarshal(c[first], &inner) != nil { // a path leads through objects alone
 			return nil, ""
 		}
-		c, name = inside, rest
+		c, name = inner, rest
 	}
 }
 
-// groupsElsewhere reports whether the issuer left the groups out because there are too
+// hasGroupsOverage reports whether the issuer left the groups out because there are too
 // many: by _claim_names (OpenID Connect Core 1.0, section 5.6.2), or by Entra's
 // hasgroups.
-func (c claims) groupsElsewhere(name string) bool {
+func (c claims) hasGroupsOverage(name string) bool {
 	var elsewhere claims
 	_ = json.Unmarshal(c["_claim_names"], &elsewhere) // no object names nothing
 	first, _, _ := strings.Cut(name, ".")
 	return !elsewhere.absent(name) || !elsewhere.absent(first) || name == "groups" && c.isTrue("hasgroups")
 }
 
-// tellGroups counts a login or a refresh that brings no groups although the
+// reportMissingGroups counts a login or a refresh that brings no groups although the
 // configuration expects some, and logs the first of each kind.
-func (rp *RelyingParty) tellGroups(ctx context.Context, c claims, p Principal) {
+func (rp *RelyingParty) reportMissingGroups(ctx context.Context, c claims, p Principal) {
 	name := rp.cfg.GroupsClaim
 	if name == "" {
 		return
 	}
 	if p.GroupsOverage {
-		rp.cfg.GroupDropped(overage)
-		rp.saidOverage.Do(func() {
+		rp.cfg.GroupDropped(droppedOverage)
+		rp.overageLogged.Do(func() {
 			rp.log.WarnContext(ctx, "the issuer leaves out the groups of a user who is in too many", "claim", name,
 				"hint", "have the issuer send fewer groups, such as only those assigned to the application; this is logged once, authgate_groups_dropped_total counts")
 		})
 		return
 	}
-	if _, at := c.groups(name); at == "" {
-		rp.cfg.GroupDropped(noClaim)
-		rp.saidNoClaim.Do(func() {
+	if _, at := c.findGroups(name); at == "" {
+		rp.cfg.GroupDropped(droppedNoClaim)
+		rp.noClaimLogged.Do(func() {
 			rp.log.WarnContext(ctx, "an ID token has no claim for groups, so its user is in none", "claim", name,
 				"hint", "compare issuer.groupsClaim and issuer.scopes with what the issuer sends; some issuers leave the claim out for users without groups; "+
 					"this is logged once, authgate_groups_dropped_total counts")

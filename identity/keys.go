@@ -16,160 +16,160 @@ import (
 )
 
 const (
-	// keysAgain is for how long a key that its issuer has taken back is accepted at
+	// keyRefreshInterval is for how long a key that its issuer has taken back is accepted at
 	// most, while the issuer answers; 3 minutes on average.
-	keysAgain = 4 * time.Minute
+	keyRefreshInterval = 4 * time.Minute
 
-	// keysEvery is how often tokens of unknown keys make authgate fetch keys at most,
+	// minKeyFetchInterval is how often tokens of unknown keys make authgate fetch keys at most,
 	// whether that succeeds or not: strangers can send such tokens.
-	keysEvery = 5 * time.Second
+	minKeyFetchInterval = 5 * time.Second
 
-	// keysWait bounds how long a request waits for keys: an issuer that is silent
+	// keyWaitTimeout bounds how long a request waits for keys: an issuer that is silent
 	// must not collect requests.
-	keysWait = 5 * time.Second
+	keyWaitTimeout = 5 * time.Second
 )
 
-// issuerKeys has the keys of an issuer at hand, for logins, refreshes, logout tokens
+// issuerKeySet has the keys of an issuer at hand, for logins, refreshes, logout tokens
 // and bearer tokens alike. go-oidc's RemoteKeySet would do as one unusable key does
 // not do for the others: it fails on a set that holds one; it fetches inside a
 // request, and accepts a key that was taken back until some token names another.
 //
 // Keys are fetched by one attempt at a time, beside the requests that wait for it.
-type issuerKeys struct {
-	rp    *RelyingParty
-	found <-chan struct{} // closed when rp was discovered; nil: that is done here
-	log   *slog.Logger
+type issuerKeySet struct {
+	rp           *RelyingParty
+	discoveredCh <-chan struct{} // closed when rp was discovered; nil: that is done here
+	log          *slog.Logger
 
-	view atomic.Pointer[keysView]
+	state atomic.Pointer[keySetState]
 
-	mu     sync.Mutex
-	flight chan struct{}   // closed with the attempt that is under way; nil: none is
-	own    context.Context // of run, while it runs
+	mu       sync.Mutex
+	inflight chan struct{}   // closed with the attempt that is under way; nil: none is
+	runCtx   context.Context // of run, while it runs
 
-	ended chan struct{} // with room for one: an attempt has ended
-	renew chan struct{} // with room for one: what an attempt would find may be another
+	attemptEnded chan struct{} // with room for one: an attempt has ended
+	renew        chan struct{} // with room for one: what an attempt would find may be another
 
-	document   *provider // of a further issuer; the attempt's alone, as the rest
-	documentAt time.Time
-	skipped    string // what the log was told of last
+	discovery   *provider // of a further issuer; the attempt's alone, as the rest
+	discoveryAt time.Time
+	lastSkipped string // what the log was told of last
 }
 
-// keysView is how the last attempt to fetch keys has ended. It is replaced whole.
-type keysView struct {
-	signing *signing  // nil until the first success; kept while the issuer fails
-	failure error     // nil: the attempt succeeded
-	at      time.Time // when it ended; zero: there was none yet
+// keySetState is how the last attempt to fetch keys has ended. It is replaced whole.
+type keySetState struct {
+	keys    *verificationKeys // nil until the first success; kept while the issuer fails
+	failure error             // nil: the attempt succeeded
+	at      time.Time         // when it ended; zero: there was none yet
 }
 
-func newIssuerKeys(rp *RelyingParty, found <-chan struct{}, log *slog.Logger) *issuerKeys {
-	k := &issuerKeys{rp: rp, found: found, log: log, ended: make(chan struct{}, 1), renew: make(chan struct{}, 1)}
-	k.view.Store(&keysView{failure: errors.New("its keys have not been fetched yet")})
+func newIssuerKeySet(rp *RelyingParty, found <-chan struct{}, log *slog.Logger) *issuerKeySet {
+	k := &issuerKeySet{rp: rp, discoveredCh: found, log: log, attemptEnded: make(chan struct{}, 1), renew: make(chan struct{}, 1)}
+	k.state.Store(&keySetState{failure: errors.New("its keys have not been fetched yet")})
 	return k
 }
 
-// source says where a token came from, which decides how patient its issuer has to
+// tokenOrigin says where a token came from, which decides how patient its issuer has to
 // be with us.
-type source bool
+type tokenOrigin bool
 
 const (
-	ofStranger      source = false // anybody may have sent it
-	ofTokenEndpoint source = true  // the issuer has just made it, for a code or a refresh token of ours
+	fromClient        tokenOrigin = false // anybody may have sent it
+	fromTokenEndpoint tokenOrigin = true  // the issuer has just made it, for a code or a refresh token of ours
 )
 
-// opened is a token of which it is established that its issuer signed it.
-type opened struct {
+// verifiedJWT is a token of which it is established that its issuer signed it.
+type verifiedJWT struct {
 	token  *oidc.IDToken
 	claims claims
-	by     *signing
+	keys   *verificationKeys
 }
 
-// open establishes that the issuer signed a token, and says by which keys.
-func (k *issuerKeys) open(ctx context.Context, raw string, from source) (opened, error) {
-	v := k.view.Load()
-	if v.signing == nil || k.moved(v.signing) {
-		if v = k.newer(ctx, from); v.signing == nil {
-			return opened{}, k.unreachable(ctx, v)
+// verifySignature establishes that the issuer signed a token, and says by which keys.
+func (k *issuerKeySet) verifySignature(ctx context.Context, raw string, from tokenOrigin) (verifiedJWT, error) {
+	v := k.state.Load()
+	if v.keys == nil || k.providerChanged(v.keys) {
+		if v = k.refetch(ctx, from); v.keys == nil {
+			return verifiedJWT{}, k.unreachable(ctx, v)
 		}
 	}
-	by := &keyLookup{issuer: k, signing: v.signing, from: from}
-	token, c, err := k.rp.open(ctx, v.signing.provider, by, raw)
-	return opened{token, c, by.signing}, err
+	by := &keyLookup{issuer: k, keys: v.keys, from: from}
+	token, c, err := k.rp.verifySignature(ctx, v.keys.provider, by, raw)
+	return verifiedJWT{token, c, by.keys}, err
 }
 
-// moved reports whether discovery has found another document than the keys are of.
-func (k *issuerKeys) moved(s *signing) bool {
-	if k.found == nil {
+// providerChanged reports whether discovery has found another document than the keys are of.
+func (k *issuerKeySet) providerChanged(s *verificationKeys) bool {
+	if k.discoveredCh == nil {
 		return false
 	}
 	p, err := k.rp.provider()
-	return err == nil && p != s.provider && !p.same(s.provider)
+	return err == nil && p != s.provider && !p.equal(s.provider)
 }
 
-// newer gives the view after another attempt, unless one has just ended. What the
+// refetch gives the view after another attempt, unless one has just ended. What the
 // token endpoint gave may be of a key that is younger than that.
-func (k *issuerKeys) newer(ctx context.Context, from source) *keysView {
-	v := k.view.Load()
-	if from == ofStranger && k.recent(v) {
+func (k *issuerKeySet) refetch(ctx context.Context, from tokenOrigin) *keySetState {
+	v := k.state.Load()
+	if from == fromClient && k.attemptedRecently(v) {
 		return v
 	}
-	patience := time.NewTimer(keysWait)
-	defer patience.Stop()
-	if from == ofTokenEndpoint { // somebody is logging in: that has a limit of its own
-		patience.Stop()
+	timeout := time.NewTimer(keyWaitTimeout)
+	defer timeout.Stop()
+	if from == fromTokenEndpoint { // somebody is logging in: that has a limit of its own
+		timeout.Stop()
 	}
 	select {
-	case <-k.attempt(from):
-	case <-patience.C:
+	case <-k.startFetch(from):
+	case <-timeout.C:
 	case <-ctx.Done():
 	}
-	return k.view.Load()
+	return k.state.Load()
 }
 
-func (k *issuerKeys) recent(v *keysView) bool {
+func (k *issuerKeySet) attemptedRecently(v *keySetState) bool {
 	age := k.rp.cfg.Now().Sub(v.at)
-	return !v.at.IsZero() && age >= 0 && age < keysEvery
+	return !v.at.IsZero() && age >= 0 && age < minKeyFetchInterval
 }
 
-// attempt begins to fetch keys, unless that is under way, or has just ended. The
+// startFetch begins to fetch keys, unless that is under way, or has just ended. The
 // channel is closed with its end.
-func (k *issuerKeys) attempt(from source) <-chan struct{} {
+func (k *issuerKeySet) startFetch(from tokenOrigin) <-chan struct{} {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {
-	case k.flight != nil:
-		return k.flight
-	case from == ofStranger && k.recent(k.view.Load()):
-		return closed
+	case k.inflight != nil:
+		return k.inflight
+	case from == fromClient && k.attemptedRecently(k.state.Load()):
+		return closedChannel
 	}
-	flight, ctx := make(chan struct{}), k.own
+	inflight, ctx := make(chan struct{}), k.runCtx
 	if ctx == nil {
 		ctx = context.Background() // it ends by itself, after attemptTimeout
 	}
-	k.flight = flight
+	k.inflight = inflight
 	go func() {
 		defer func() {
 			k.mu.Lock()
-			k.flight = nil
+			k.inflight = nil
 			k.mu.Unlock()
-			close(flight)
+			close(inflight)
 			select {
-			case k.ended <- struct{}{}:
+			case k.attemptEnded <- struct{}{}:
 			default:
 			}
 		}()
-		k.look(ctx)
+		k.refresh(ctx)
 	}()
-	return flight
+	return inflight
 }
 
-var closed = func() chan struct{} {
+var closedChannel = func() chan struct{} {
 	c := make(chan struct{})
 	close(c)
 	return c
 }()
 
 // again has run fetch the keys now, however short ago an attempt ended.
-func (k *issuerKeys) again() {
+func (k *issuerKeySet) again() {
 	select {
 	case k.renew <- struct{}{}:
 	default:
@@ -177,75 +177,75 @@ func (k *issuerKeys) again() {
 }
 
 // underWay is closed once no attempt goes on that began before.
-func (k *issuerKeys) underWay() <-chan struct{} {
+func (k *issuerKeySet) underWay() <-chan struct{} {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.flight == nil {
-		return closed
+	if k.inflight == nil {
+		return closedChannel
 	}
-	return k.flight
+	return k.inflight
 }
 
-func (k *issuerKeys) unreachable(ctx context.Context, v *keysView) error {
+func (k *issuerKeySet) unreachable(ctx context.Context, v *keySetState) error {
 	at := "GET " + strings.TrimSuffix(k.rp.cfg.URL, "/") + "/.well-known/openid-configuration"
 	if p, err := k.rp.provider(); err == nil {
-		at = "GET " + p.metadata.Keys
-	} else if v.signing != nil {
-		at = "GET " + v.signing.provider.metadata.Keys
+		at = "GET " + p.metadata.JWKSURI
+	} else if v.keys != nil {
+		at = "GET " + v.keys.provider.metadata.JWKSURI
 	}
 	if err := ctx.Err(); err != nil {
-		return &UnreachableError{At: at, Reason: redact.Failure(err), ended: err}
+		return &UnreachableError{Request: at, Reason: redact.Error(err), cause: err}
 	}
 	if v.failure == nil || v.at.IsZero() {
-		return &UnreachableError{At: at, Reason: "no answer in time"}
+		return &UnreachableError{Request: at, Reason: "no answer in time"}
 	}
 	if err, ok := errors.AsType[*UnreachableError](v.failure); ok {
-		late := err.ended
-		if !errors.Is(late, context.DeadlineExceeded) { // how else the attempt's context ended is not this request's
-			late = nil
+		cause := err.cause
+		if !errors.Is(cause, context.DeadlineExceeded) { // how else the attempt's context ended is not this request's
+			cause = nil
 		}
-		return &UnreachableError{At: err.At, Reason: err.Reason, ended: late}
+		return &UnreachableError{Request: err.Request, Reason: err.Reason, cause: cause}
 	}
-	return &UnreachableError{At: at, Reason: v.failure.Error()}
+	return &UnreachableError{Request: at, Reason: v.failure.Error()}
 }
 
 // run fetches the keys at once, then from time to time, and more often while that
 // fails. It returns when ctx ends.
-func (k *issuerKeys) run(ctx context.Context) {
+func (k *issuerKeySet) run(ctx context.Context) {
 	k.mu.Lock()
-	k.own = ctx
+	k.runCtx = ctx
 	k.mu.Unlock()
-	retry, found := firstRetry, k.found
-	for due := true; ; {
-		if due {
-			<-k.attempt(ofTokenEndpoint)
+	retry, found := minRetryInterval, k.discoveredCh
+	for fetchDue := true; ; {
+		if fetchDue {
+			<-k.startFetch(fromTokenEndpoint)
 			select {
-			case <-k.ended: // that one
+			case <-k.attemptEnded: // that one
 			default:
 			}
 		}
-		pause := keysAgain
-		if k.view.Load().failure != nil {
+		pause := keyRefreshInterval
+		if k.state.Load().failure != nil {
 			pause = retry
-			if due {
-				retry = min(2*retry, lastRetry)
+			if fetchDue {
+				retry = min(2*retry, maxRetryInterval)
 			}
 		} else {
-			retry = firstRetry
+			retry = minRetryInterval
 		}
 		// Half of it is chance: replicas that started together shall not ask together.
 		timer := time.NewTimer(pause/2 + rand.N(pause/2))
-		due = true
+		fetchDue = true
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
-		case <-k.ended: // a request has had it fetched
-			due = false
+		case <-k.attemptEnded: // a request has had it fetched
+			fetchDue = false
 		case <-found: // which it is from now on
 			found = nil
 		case <-k.renew:
 			<-k.underWay() // which may have begun before
-			retry = firstRetry
+			retry = minRetryInterval
 		}
 		timer.Stop()
 		if ctx.Err() != nil {
@@ -254,49 +254,49 @@ func (k *issuerKeys) run(ctx context.Context) {
 	}
 }
 
-// look fetches the keys once, publishes how that ended and logs what changed.
-func (k *issuerKeys) look(ctx context.Context) {
-	old := k.view.Load()
+// refresh fetches the keys once, publishes how that ended and logs what changed.
+func (k *issuerKeySet) refresh(ctx context.Context) {
+	old := k.state.Load()
 	fetched, err := k.fetch(ctx)
 	if ctx.Err() != nil { // says nothing about the issuer
 		return
 	}
-	v := &keysView{signing: fetched, failure: err, at: k.rp.cfg.Now()}
-	switch own := k.found != nil; {
+	v := &keySetState{keys: fetched, failure: err, at: k.rp.cfg.Now()}
+	switch loginIssuer := k.discoveredCh != nil; {
 	case err != nil:
-		v.signing = old.signing
-		notYet := own && errors.Is(err, ErrNotReady) // of which rp tells
+		v.keys = old.keys
+		notYet := loginIssuer && errors.Is(err, ErrNotReady) // of which rp tells
 		if !notYet && (old.failure == nil || old.at.IsZero()) {
-			k.log.WarnContext(ctx, "the keys of an issuer cannot be fetched, trying again", "issuer", k.rp.cfg.URL, "error", err, "older", old.signing != nil)
+			k.log.WarnContext(ctx, "the keys of an issuer cannot be fetched, trying again", "issuer", k.rp.cfg.URL, "error", err, "older", old.keys != nil)
 		}
-	case old.signing == nil:
+	case old.keys == nil:
 		k.log.InfoContext(ctx, "keys of an issuer fetched", "issuer", k.rp.cfg.URL, "keys", len(fetched.keys))
-	case fetched.same(old.signing):
-		v.signing = old.signing
+	case fetched.equal(old.keys):
+		v.keys = old.keys
 	default:
 		k.log.InfoContext(ctx, "issuer has changed its keys", "issuer", k.rp.cfg.URL, "keys", len(fetched.keys))
 	}
 	if err == nil {
-		k.tellSkipped(ctx, v.signing)
-		if old.signing != nil && old.failure != nil {
+		k.reportSkipped(ctx, v.keys)
+		if old.keys != nil && old.failure != nil {
 			k.log.InfoContext(ctx, "the keys of an issuer can be fetched again", "issuer", k.rp.cfg.URL)
 		}
 	}
-	k.view.Store(v)
+	k.state.Store(v)
 }
 
-// tellSkipped logs and counts, once a change, the keys that cannot be used. Those
+// reportSkipped logs and counts, once a change, the keys that cannot be used. Those
 // for encryption are no mistake.
-func (k *issuerKeys) tellSkipped(ctx context.Context, s *signing) {
+func (k *issuerKeySet) reportSkipped(ctx context.Context, s *verificationKeys) {
 	text := describeSkipped(s.skipped)
-	if text == k.skipped {
+	if text == k.lastSkipped {
 		return
 	}
-	k.skipped = text
+	k.lastSkipped = text
 	faulty := 0
-	for _, one := range s.skipped {
-		k.rp.cfg.KeySkipped(one.reason)
-		if one.reason != keyForOtherUse {
+	for _, key := range s.skipped {
+		k.rp.cfg.KeySkipped(key.reason)
+		if key.reason != keyNotForSigning {
 			faulty++
 		}
 	}

@@ -15,76 +15,76 @@ import (
 	"github.com/example-org/authgate/redact"
 )
 
-// discoverEvery is how old the discovery document of a further issuer may become.
-const discoverEvery = 15 * time.Minute
+// discoveryMaxAge is how old the discovery document of a further issuer may become.
+const discoveryMaxAge = 15 * time.Minute
 
-// signing is what an issuer's tokens are verified by. It stays the same one for as
+// verificationKeys is what an issuer's tokens are verified by. It stays the same one for as
 // long as the issuer publishes the same.
-type signing struct {
+type verificationKeys struct {
 	provider *provider
 	document []byte
 	keys     []jose.JSONWebKey
 	skipped  []skippedKey
 }
 
-func (s *signing) same(t *signing) bool {
-	return s.provider.same(t.provider) && bytes.Equal(s.document, t.document)
+func (s *verificationKeys) equal(t *verificationKeys) bool {
+	return s.provider.equal(t.provider) && bytes.Equal(s.document, t.document)
 }
 
-func (k *issuerKeys) fetch(ctx context.Context) (*signing, error) {
+func (k *issuerKeySet) fetch(ctx context.Context) (*verificationKeys, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	p, err := k.discovered(ctx)
+	p, err := k.loadDiscovery(ctx)
 	if err != nil {
 		return nil, err
 	}
-	document, err := k.get(ctx, p.metadata.Keys)
+	document, err := k.getJWKS(ctx, p.metadata.JWKSURI)
 	if err == nil {
-		s := &signing{provider: p, document: document}
-		if s.keys, s.skipped, err = readKeys(document); err == nil {
+		s := &verificationKeys{provider: p, document: document}
+		if s.keys, s.skipped, err = parseKeySet(document); err == nil {
 			return s, nil
 		}
 	}
-	k.document = nil // it may have named another address since
+	k.discovery = nil // it may have named another address since
 	return nil, err
 }
 
-// discovered gives the discovery document: the one that rp has, or a further
+// loadDiscovery gives the discovery document: the one that rp has, or a further
 // issuer's, which needs no endpoints.
-func (k *issuerKeys) discovered(ctx context.Context) (*provider, error) {
-	if k.found != nil {
+func (k *issuerKeySet) loadDiscovery(ctx context.Context) (*provider, error) {
+	if k.discoveredCh != nil {
 		return k.rp.provider()
 	}
 	now := k.rp.cfg.Now()
-	if age := now.Sub(k.documentAt); k.document != nil && age >= 0 && age < discoverEvery {
-		return k.document, nil
+	if age := now.Sub(k.discoveryAt); k.discovery != nil && age >= 0 && age < discoveryMaxAge {
+		return k.discovery, nil
 	}
-	if k.rp.broken != nil {
-		return nil, k.rp.broken
+	if k.rp.configErr != nil {
+		return nil, k.rp.configErr
 	}
-	ctx, began := recording(oidc.ClientContext(ctx, k.rp.client))
+	ctx, prefix := withBodyPrefix(oidc.ClientContext(ctx, k.rp.client))
 	document, err := oidc.NewProvider(ctx, k.rp.cfg.URL)
 	if err != nil {
 		if mismatch, ok := errors.AsType[*oidc.IssuerMismatchError](err); ok {
 			return nil, fmt.Errorf("it calls itself %s: write the issuer of bearer exactly as it does, trailing slash included", redact.Quoted(mismatch.Discovered))
 		}
-		return nil, k.rp.discoveryError(ctx, began, err)
+		return nil, k.rp.discoveryError(ctx, prefix, err)
 	}
 	p := &provider{}
 	if err := document.Claims(&p.metadata); err != nil {
 		return nil, errors.New("its discovery document has members of the wrong type (OpenID Connect Discovery 1.0, section 3)")
 	}
-	if err := k.rp.checkEndpoint(p.metadata.Keys); err != nil {
+	if err := k.rp.checkEndpoint(p.metadata.JWKSURI); err != nil {
 		return nil, fmt.Errorf("its jwks_uri %w", err)
 	}
-	if p.algorithms, err = trustedAlgorithms(p.metadata.Algorithms); err != nil {
+	if p.algorithms, err = supportedAlgorithms(p.metadata.Algorithms); err != nil {
 		return nil, err
 	}
-	k.document, k.documentAt = p, now
+	k.discovery, k.discoveryAt = p, now
 	return p, nil
 }
 
-func (k *issuerKeys) get(ctx context.Context, address string) ([]byte, error) {
+func (k *issuerKeySet) getJWKS(ctx context.Context, address string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, errors.New("its jwks_uri is not a URL")
@@ -95,18 +95,18 @@ func (k *issuerKeys) get(ctx context.Context, address string) ([]byte, error) {
 		if unreachable, ok := errors.AsType[*UnreachableError](err); ok {
 			return nil, unreachable
 		}
-		return nil, &UnreachableError{At: "GET " + redact.URL(req.URL), Reason: redact.Failure(err)}
+		return nil, &UnreachableError{Request: "GET " + redact.URL(req.URL), Reason: redact.Error(err)}
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, &UnreachableError{At: "GET " + redact.URL(req.URL), Reason: fmt.Sprintf("it answered %d", resp.StatusCode)}
+		return nil, &UnreachableError{Request: "GET " + redact.URL(req.URL), Reason: fmt.Sprintf("it answered %d", resp.StatusCode)}
 	}
 	body, err := io.ReadAll(resp.Body)
 	if ended := ctx.Err(); err != nil && ended != nil {
-		return nil, &UnreachableError{At: "GET " + redact.URL(req.URL), Reason: redact.Failure(ended), ended: ended}
+		return nil, &UnreachableError{Request: "GET " + redact.URL(req.URL), Reason: redact.Error(ended), cause: ended}
 	}
 	if err != nil {
-		return nil, &UnreachableError{At: "GET " + redact.URL(req.URL), Reason: "its answer was cut off, or is larger than 1 MiB"}
+		return nil, &UnreachableError{Request: "GET " + redact.URL(req.URL), Reason: "its answer was cut off, or is larger than 1 MiB"}
 	}
 	return body, nil
 }

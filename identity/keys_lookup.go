@@ -12,56 +12,56 @@ import (
 
 // keyLookup finds the key of one token, and the keys that it was found among.
 type keyLookup struct {
-	issuer  *issuerKeys
-	signing *signing
-	from    source
+	issuer *issuerKeySet
+	keys   *verificationKeys
+	from   tokenOrigin
 }
 
 var errNoKey = errors.New("of none of the keys")
 
 // skippedKeyError says that a key of the token's name is published, and cannot be
 // used.
-type skippedKeyError struct{ name, why string }
+type skippedKeyError struct{ keyID, message string }
 
 func (e *skippedKeyError) Error() string {
-	return fmt.Sprintf("the key %s cannot be used: %s", redact.Quoted(e.name), e.why)
+	return fmt.Sprintf("the key %s cannot be used: %s", redact.Quoted(e.keyID), e.message)
 }
 
 // VerifySignature is of [oidc.KeySet].
 func (l *keyLookup) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
 	var algorithms []jose.SignatureAlgorithm
-	for _, alg := range l.signing.provider.algorithms {
+	for _, alg := range l.keys.provider.algorithms {
 		algorithms = append(algorithms, jose.SignatureAlgorithm(alg))
 	}
 	token, err := jose.ParseSignedCompact(raw, algorithms)
 	if err != nil {
 		return nil, errors.New("not a JWS")
 	}
-	payload, known := l.signing.verify(token)
+	payload, known := l.keys.verify(token)
 	if payload != nil {
 		return payload, nil
 	}
-	v := l.issuer.newer(ctx, l.from)
-	if v.signing != nil && v.signing != l.signing {
-		l.signing = v.signing
-		if payload, known = l.signing.verify(token); payload != nil {
+	v := l.issuer.refetch(ctx, l.from)
+	if v.keys != nil && v.keys != l.keys {
+		l.keys = v.keys
+		if payload, known = l.keys.verify(token); payload != nil {
 			return payload, nil
 		}
 	}
-	if !known && (v.failure != nil || ctx.Err() != nil || !l.issuer.recent(v)) {
+	if !known && (v.failure != nil || ctx.Err() != nil || !l.issuer.attemptedRecently(v)) {
 		return nil, l.issuer.unreachable(ctx, v) // the key may be a new one
 	}
 	name := token.Signatures[0].Header.KeyID
-	for _, one := range l.signing.skipped {
-		if !known && name != "" && one.name == name {
-			return nil, &skippedKeyError{name, one.why}
+	for _, one := range l.keys.skipped {
+		if !known && name != "" && one.keyID == name {
+			return nil, &skippedKeyError{name, one.message}
 		}
 	}
 	return nil, errNoKey
 }
 
 // verify gives what is signed, and whether the key that the token names is there.
-func (s *signing) verify(token *jose.JSONWebSignature) (payload []byte, known bool) {
+func (s *verificationKeys) verify(token *jose.JSONWebSignature) (payload []byte, known bool) {
 	name := token.Signatures[0].Header.KeyID
 	for i := range s.keys {
 		key := &s.keys[i]

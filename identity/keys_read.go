@@ -18,46 +18,46 @@ import (
 
 // Why a key of a set is skipped: what Config.KeySkipped is told.
 const (
-	keyMalformed   = "malformed" // no key, a member missing or wrong, or a kind that is not known here
-	keyForOtherUse = "use"       // for encryption, or for another operation than verifying
-	keyOtherAlg    = "alg"       // for an algorithm that is not accepted
-	keySymmetric   = "symmetric" // shared: whoever verifies with it could sign
-	keyPrivate     = "private"   // published whole: anybody can sign with it
-	keyWeak        = "weak"      // RSA below 2048 bits, or with an unusable exponent
-	keyTooMany     = "too_many"
+	keyMalformed      = "malformed" // no key, a member missing or wrong, or a kind that is not known here
+	keyNotForSigning  = "use"       // for encryption, or for another operation than verifying
+	keyUnsupportedAlg = "alg"       // for an algorithm that is not accepted
+	keySymmetric      = "symmetric" // shared: whoever verifies with it could sign
+	keyPrivate        = "private"   // published whole: anybody can sign with it
+	keyWeak           = "weak"      // RSA below 2048 bits, or with an unusable exponent
+	keyTooMany        = "too_many"
 )
 
-// KeySkipReasons are all reasons that Config.KeySkipped is told.
-func KeySkipReasons() []string {
-	return []string{keyMalformed, keyForOtherUse, keyOtherAlg, keySymmetric, keyPrivate, keyWeak, keyTooMany}
+// SkippedKeyReasons are all reasons that Config.KeySkipped is told.
+func SkippedKeyReasons() []string {
+	return []string{keyMalformed, keyNotForSigning, keyUnsupportedAlg, keySymmetric, keyPrivate, keyWeak, keyTooMany}
 }
 
 const (
-	// maxKeys bounds what a token that names no key is tried with.
-	maxKeys = 64
+	// maxKeysPerSet bounds what a token that names no key is tried with.
+	maxKeysPerSet = 64
 
-	leastRSA = 2048 // bits: RFC 7518, 3.3
+	minRSABits = 2048 // bits: RFC 7518, 3.3
 )
 
 // skippedKey is a key that is published and cannot be used.
-type skippedKey struct{ name, reason, why string }
+type skippedKey struct{ keyID, reason, message string }
 
-// readKeys keeps of a JSON Web Key Set the public keys that can verify, and says
+// parseKeySet keeps of a JSON Web Key Set the public keys that can verify, and says
 // what it left out: one key that cannot be used makes the others no worse (RFC 7517,
 // section 5).
-func readKeys(document []byte) (keys []jose.JSONWebKey, skipped []skippedKey, err error) {
+func parseKeySet(document []byte) (keys []jose.JSONWebKey, skipped []skippedKey, err error) {
 	var set map[string]json.RawMessage
 	var list []json.RawMessage
 	if json.Unmarshal(document, &set) != nil || json.Unmarshal(set["keys"], &list) != nil || list == nil {
-		return nil, nil, errors.New("its keys (jwks_uri) are not a JSON Web Key Set (RFC 7517, section 5)" + beginningOf(document))
+		return nil, nil, errors.New("its keys (jwks_uri) are not a JSON Web Key Set (RFC 7517, section 5)" + describeBody(document))
 	}
 	for _, raw := range list {
-		key, fault := readKey(raw)
+		key, skip := parseKey(raw)
 		switch {
-		case fault != nil:
-			skipped = append(skipped, *fault)
-		case len(keys) == maxKeys:
-			skipped = append(skipped, skippedKey{key.KeyID, keyTooMany, fmt.Sprintf("the issuer publishes more than %d keys", maxKeys)})
+		case skip != nil:
+			skipped = append(skipped, *skip)
+		case len(keys) == maxKeysPerSet:
+			skipped = append(skipped, skippedKey{key.KeyID, keyTooMany, fmt.Sprintf("the issuer publishes more than %d keys", maxKeysPerSet)})
 		default:
 			keys = append(keys, key)
 		}
@@ -65,10 +65,10 @@ func readKeys(document []byte) (keys []jose.JSONWebKey, skipped []skippedKey, er
 	return keys, skipped, nil
 }
 
-// readKey reads one key, or says why it cannot be used. The words are authgate's
+// parseKey reads one key, or says why it cannot be used. The words are authgate's
 // own: a private key must not reach a log.
-func readKey(raw json.RawMessage) (key jose.JSONWebKey, fault *skippedKey) {
-	var says struct {
+func parseKey(raw json.RawMessage) (key jose.JSONWebKey, skip *skippedKey) {
+	var jwk struct {
 		Name       string          `json:"kid"`
 		Type       string          `json:"kty"`
 		Use        string          `json:"use"`
@@ -76,29 +76,29 @@ func readKey(raw json.RawMessage) (key jose.JSONWebKey, fault *skippedKey) {
 		Algorithm  string          `json:"alg"`
 		Private    json.RawMessage `json:"d"`
 	}
-	fail := func(reason, why string) (jose.JSONWebKey, *skippedKey) {
-		return jose.JSONWebKey{}, &skippedKey{says.Name, reason, why}
+	fail := func(reason, message string) (jose.JSONWebKey, *skippedKey) {
+		return jose.JSONWebKey{}, &skippedKey{jwk.Name, reason, message}
 	}
-	if !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) || json.Unmarshal(raw, &says) != nil {
+	if !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) || json.Unmarshal(raw, &jwk) != nil {
 		return fail(keyMalformed, "it is no JSON object with members of the right types")
 	}
 	switch {
-	case says.Type == "oct":
+	case jwk.Type == "oct":
 		return fail(keySymmetric, "it is symmetric: whoever knows it could sign")
-	case says.Private != nil:
+	case jwk.Private != nil:
 		return fail(keyPrivate, "its private part is published: anybody can sign with it")
-	case says.Use != "" && says.Use != "sig", says.Operations != nil && !slices.Contains(says.Operations, "verify"):
-		return fail(keyForOtherUse, "it is not for signatures")
-	case says.Algorithm != "" && !slices.Contains(asymmetric, says.Algorithm):
-		return fail(keyOtherAlg, "it is for the algorithm "+redact.Quoted(says.Algorithm))
+	case jwk.Use != "" && jwk.Use != "sig", jwk.Operations != nil && !slices.Contains(jwk.Operations, "verify"):
+		return fail(keyNotForSigning, "it is not for signatures")
+	case jwk.Algorithm != "" && !slices.Contains(asymmetricAlgorithms, jwk.Algorithm):
+		return fail(keyUnsupportedAlg, "it is for the algorithm "+redact.Quoted(jwk.Algorithm))
 	}
 	if err := json.Unmarshal(raw, &key); err != nil || !key.Valid() || !key.IsPublic() {
-		return fail(keyMalformed, "it is no key of the type "+redact.Quoted(says.Type)+" that is known here: a member is missing, or wrong")
+		return fail(keyMalformed, "it is no key of the type "+redact.Quoted(jwk.Type)+" that is known here: a member is missing, or wrong")
 	}
 	switch public := key.Key.(type) {
 	case *rsa.PublicKey:
-		if public.N.BitLen() < leastRSA || public.E < 3 || public.E%2 == 0 {
-			return fail(keyWeak, fmt.Sprintf("it is an RSA key of %d bits with the exponent %d, at least %d bits are needed (RFC 7518, 3.3)", public.N.BitLen(), public.E, leastRSA))
+		if public.N.BitLen() < minRSABits || public.E < 3 || public.E%2 == 0 {
+			return fail(keyWeak, fmt.Sprintf("it is an RSA key of %d bits with the exponent %d, at least %d bits are needed (RFC 7518, 3.3)", public.N.BitLen(), public.E, minRSABits))
 		}
 	case *ecdsa.PublicKey, ed25519.PublicKey:
 	default:
@@ -109,14 +109,14 @@ func readKey(raw json.RawMessage) (key jose.JSONWebKey, fault *skippedKey) {
 
 // describeSkipped is for the log, in the order of the set.
 func describeSkipped(skipped []skippedKey) string {
-	const most = 5
+	const limit = 5
 	var parts []string
-	for i, one := range skipped {
-		if i == most {
-			parts = append(parts, fmt.Sprintf("and %d more", len(skipped)-most))
+	for i, key := range skipped {
+		if i == limit {
+			parts = append(parts, fmt.Sprintf("and %d more", len(skipped)-limit))
 			break
 		}
-		parts = append(parts, redact.Quoted(one.name)+": "+one.why)
+		parts = append(parts, redact.Quoted(key.keyID)+": "+key.message)
 	}
 	return strings.Join(parts, "; ")
 }

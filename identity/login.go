@@ -51,18 +51,18 @@ func (rp *RelyingParty) Begin(redirectURI string, o BeginOptions) (Login, string
 	if err != nil {
 		return Login{}, "", err
 	}
-	if _, err := httpURL(redirectURI); err != nil {
+	if _, err := parseHTTPURL(redirectURI); err != nil {
 		return Login{}, "", fmt.Errorf("the redirect URI %s %w", redact.Quoted(redirectURI), err)
 	}
-	l := Login{Nonce: newNonce(), Verifier: chance(), RedirectURI: redirectURI}
-	if l.State = chance(); o.State != nil {
+	l := Login{Nonce: newLoginNonce(), Verifier: randomString(), RedirectURI: redirectURI}
+	if l.State = randomString(); o.State != nil {
 		l.State = ""
 		if l.State, err = o.State(l); err != nil {
 			return Login{}, "", fmt.Errorf("making the state of a login: %w", err)
 		}
 	}
 	params := append(rp.authParams(o.Prompt), oidc.Nonce(l.Nonce), oauth2.S256ChallengeOption(l.Verifier))
-	return l, rp.oauth(p, l).AuthCodeURL(l.State, params...), nil
+	return l, rp.oauthConfig(p, l).AuthCodeURL(l.State, params...), nil
 }
 
 // authParams are those that the configuration adds. The check of the configuration
@@ -82,29 +82,29 @@ func (rp *RelyingParty) authParams(prompt string) []oauth2.AuthCodeOption {
 
 // Finish turns the issuer's answer, the query of the callback, into a grant.
 // The code is spent by it, whatever comes of it.
-func (rp *RelyingParty) Finish(ctx context.Context, l Login, callback url.Values) (Grant, error) {
+func (rp *RelyingParty) Finish(ctx context.Context, l Login, callback url.Values) (TokenSet, error) {
 	p, err := rp.provider()
 	if err != nil {
-		return Grant{}, err
+		return TokenSet{}, err
 	}
 	code, err := rp.readCallback(p, l, callback)
 	if err != nil {
-		return Grant{}, err
+		return TokenSet{}, err
 	}
 	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, rp.client), attemptTimeout)
 	defer cancel()
-	tokens, err := rp.oauth(p, l).Exchange(ctx, code, oauth2.VerifierOption(l.Verifier))
+	tokens, err := rp.oauthConfig(p, l).Exchange(ctx, code, oauth2.VerifierOption(l.Verifier))
 	if err != nil {
-		return Grant{}, exchangeError(ctx, p, err)
+		return TokenSet{}, exchangeError(ctx, p, err)
 	}
 	c, err := rp.verify(ctx, tokens)
 	if err != nil {
-		return Grant{}, err
+		return TokenSet{}, err
 	}
-	if err := rp.check(c, l.Nonce); err != nil {
-		return Grant{}, err
+	if err := rp.checkClaims(c, l.Nonce); err != nil {
+		return TokenSet{}, err
 	}
-	return rp.grant(ctx, c, tokens)
+	return rp.tokenSet(ctx, c, tokens)
 }
 
 // readCallback finds the code, if the answer is one to this login and a yes.
@@ -114,20 +114,20 @@ func (rp *RelyingParty) readCallback(p *provider, l Login, callback url.Values) 
 			return "", &CallbackError{Reason: "it has the parameter " + name + " more than once"}
 		}
 	}
-	if !l.complete() || !same(l.State, callback.Get("state")) {
+	if !l.complete() || !constantTimeEqual(l.State, callback.Get("state")) {
 		return "", ErrStateMismatch
 	}
 	// RFC 9207, 2.4, against mix-up: before anything else of the answer is believed.
 	switch iss := callback.Get("iss"); {
 	case callback.Has("iss") && iss != rp.cfg.URL:
 		return "", &CallbackError{Reason: fmt.Sprintf("it comes from the issuer %s, this login went to %s", redact.Quoted(iss), rp.cfg.URL)}
-	case !callback.Has("iss") && p.metadata.NamesItself:
+	case !callback.Has("iss") && p.metadata.SendsIssParameter:
 		return "", &CallbackError{Reason: "it does not name its issuer, although the issuer promises to (RFC 9207)"}
 	}
 	if callback.Has("error") {
 		return "", &LoginRefusedError{
 			Code:        cmp.Or(redact.ErrorCode(callback.Get("error")), redact.UnknownError),
-			Description: redact.Line(callback.Get("error_description")),
+			Description: redact.Sanitize(callback.Get("error_description")),
 		}
 	}
 	code := callback.Get("code")
@@ -137,7 +137,7 @@ func (rp *RelyingParty) readCallback(p *provider, l Login, callback url.Values) 
 	return code, nil
 }
 
-func (rp *RelyingParty) oauth(p *provider, l Login) *oauth2.Config {
+func (rp *RelyingParty) oauthConfig(p *provider, l Login) *oauth2.Config {
 	client := rp.credentials.Load()
 	return &oauth2.Config{
 		ClientID:     client.id,
@@ -152,32 +152,32 @@ func (rp *RelyingParty) oauth(p *provider, l Login) *oauth2.Config {
 // the whole answer in it, and may hold a token.
 func exchangeError(ctx context.Context, p *provider, err error) error {
 	var unreachable *UnreachableError
-	var answer *oauth2.RetrieveError
+	var response *oauth2.RetrieveError
 	switch {
 	case errors.As(err, &unreachable):
 		return unreachable
-	case errors.As(err, &answer):
-		e := &ExchangeError{Status: answer.Response.StatusCode, Code: redact.ErrorCode(answer.ErrorCode)}
+	case errors.As(err, &response):
+		e := &ExchangeError{Status: response.Response.StatusCode, Code: redact.ErrorCode(response.ErrorCode)}
 		// RFC 6749, 5.2: 401 is for client authentication alone. Others say so with 400.
-		e.credentials = e.Status == http.StatusUnauthorized || strings.EqualFold(e.Code, "invalid_client")
+		e.badCredentials = e.Status == http.StatusUnauthorized || strings.EqualFold(e.Code, "invalid_client")
 		return e
 	case ctx.Err() != nil:
-		return &UnreachableError{At: "POST " + p.endpoint.TokenURL, Reason: redact.Failure(ctx.Err()), ended: ctx.Err()}
+		return &UnreachableError{Request: "POST " + p.endpoint.TokenURL, Reason: redact.Error(ctx.Err()), cause: ctx.Err()}
 	default: // x/oauth2's words may repeat the answer
 		return &ExchangeError{}
 	}
 }
 
-// chance gives 256 bits of it: RFC 7636, 7.1, for the verifier, and as much for
+// randomString gives 256 bits of it: RFC 7636, 7.1, for the verifier, and as much for
 // state and nonce.
-func chance() string {
+func randomString() string {
 	var b [32]byte
 	rand.Read(b[:]) // never fails: it ends the program first
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// same compares without telling by its duration how much agreed. Nothing equals
+// constantTimeEqual compares without telling by its duration how much agreed. Nothing equals
 // the empty string.
-func same(want, got string) bool {
+func constantTimeEqual(want, got string) bool {
 	return want != "" && subtle.ConstantTimeCompare([]byte(want), []byte(got)) == 1
 }

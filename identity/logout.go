@@ -13,27 +13,27 @@ import (
 // Logout is what a logout token says has ended (OpenID Connect Back-Channel
 // Logout 1.0, 2.4): one of the issuer's sessions, or all of a subject's.
 type Logout struct {
-	Issuer, Subject, Session string
+	Issuer, Subject, SessionID string
 }
 
 // SignOutURL is where the issuer ends its own session; empty where it has no such
 // address (end_session_endpoint, OpenID Connect RP-Initiated Logout 1.0). It goes
 // without id_token_hint: a token in a URL reaches histories and logs. The issuer
 // may ask the person first because of that.
-func (rp *RelyingParty) SignOutURL(_ Grant, back string) string {
+func (rp *RelyingParty) SignOutURL(_ TokenSet, redirectURI string) string {
 	p, err := rp.provider()
 	if err != nil || p.metadata.EndSession == "" {
 		return ""
 	}
-	there, err := httpURL(p.metadata.EndSession)
+	endSession, err := parseHTTPURL(p.metadata.EndSession)
 	if err != nil {
 		return ""
 	}
-	q := there.Query()
+	q := endSession.Query()
 	q.Set("client_id", rp.clientID())
-	q.Set("post_logout_redirect_uri", back)
-	there.RawQuery = q.Encode()
-	return there.String()
+	q.Set("post_logout_redirect_uri", redirectURI)
+	endSession.RawQuery = q.Encode()
+	return endSession.String()
 }
 
 // logoutEvent is the member of events that makes a JWT a logout token (2.4).
@@ -56,7 +56,7 @@ func (rp *RelyingParty) ReadLogout(ctx context.Context, raw string) (Logout, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	o, err := rp.keys.open(ctx, raw, ofStranger)
+	o, err := rp.keySet.verifySignature(ctx, raw, fromClient)
 	if err != nil {
 		return Logout{}, err
 	}
@@ -66,7 +66,7 @@ func (rp *RelyingParty) ReadLogout(ctx context.Context, raw string) (Logout, err
 func (rp *RelyingParty) checkLogout(c claims) (Logout, error) {
 	texts := map[string]string{}
 	for _, name := range []string{"iss", "sub", "sid", "jti"} {
-		text, err := c.text(name)
+		text, err := c.stringClaim(name)
 		if err != nil {
 			return Logout{}, err
 		}
@@ -93,14 +93,14 @@ func (rp *RelyingParty) checkLogout(c claims) (Logout, error) {
 	case texts["jti"] == "":
 		return Logout{}, refused("it has no jti")
 	}
-	expiry, _, err := c.date("exp")
+	expiry, _, err := c.numericDate("exp")
 	if err != nil {
 		return Logout{}, err
 	}
-	if !rp.logouts.first(texts["jti"], expiry.Add(rp.cfg.ClockSkew), rp.cfg.Now()) {
+	if !rp.logouts.markUsed(texts["jti"], expiry.Add(rp.cfg.ClockSkew), rp.cfg.Now()) {
 		return Logout{}, refused("it was used before (jti)")
 	}
-	return Logout{Issuer: texts["iss"], Subject: texts["sub"], Session: texts["sid"]}, nil
+	return Logout{Issuer: texts["iss"], Subject: texts["sub"], SessionID: texts["sid"]}, nil
 }
 
 // maxLogouts bounds the logout tokens that are remembered. Only genuine ones are;
@@ -113,20 +113,20 @@ type logouts struct {
 	used map[string]time.Time // jti → expiry
 }
 
-func (l *logouts) first(jti string, expiry, now time.Time) bool {
+func (l *logouts) markUsed(jti string, expiry, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, used := l.used[jti]; used {
 		return false
 	}
 	if l.used == nil || len(l.used) >= maxLogouts {
-		kept := make(map[string]time.Time)
+		remaining := make(map[string]time.Time)
 		for id, until := range l.used {
-			if until.After(now) && len(kept) < maxLogouts/2 {
-				kept[id] = until
+			if until.After(now) && len(remaining) < maxLogouts/2 {
+				remaining[id] = until
 			}
 		}
-		l.used = kept
+		l.used = remaining
 	}
 	l.used[jti] = expiry
 	return true

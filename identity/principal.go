@@ -39,16 +39,16 @@ type Principal struct {
 
 	Expiry time.Time `json:"exp"` // of the ID token
 
-	// Unvouched says that the issuer gives tokens to anybody, as far as is known
+	// Untrusted says that the issuer gives tokens to anybody, as far as is known
 	// here (Bearer.Require is empty): such a principal has its groups, and does not
 	// count as somebody who is signed in. Nobody who logged in is.
-	Unvouched bool `json:"unvouched,omitempty"`
+	Untrusted bool `json:"unvouched,omitempty"`
 }
 
 // The reasons that GroupDropped is told.
 const (
-	reserved  = "reserved"
-	malformed = "malformed"
+	droppedReserved  = "reserved"
+	droppedMalformed = "malformed"
 )
 
 // principal reads who the claims are about. Whether they may be believed is for
@@ -58,7 +58,7 @@ func (rp *RelyingParty) principal(c claims) (Principal, error) {
 	if err != nil {
 		return Principal{}, err
 	}
-	expiry, _, err := c.date("exp")
+	expiry, _, err := c.numericDate("exp")
 	if err != nil {
 		return Principal{}, err
 	}
@@ -72,7 +72,7 @@ func (rp *RelyingParty) principal(c claims) (Principal, error) {
 		{"name", &p.Name},
 		{"preferred_username", &p.Username},
 	} {
-		text, err := c.text(claim.name)
+		text, err := c.stringClaim(claim.name)
 		if err != nil {
 			return Principal{}, err
 		}
@@ -82,20 +82,20 @@ func (rp *RelyingParty) principal(c claims) (Principal, error) {
 	}
 	p.EmailVerified = p.Email != "" && c.isTrue("email_verified")
 
-	in, at := c.groups(rp.cfg.GroupsClaim)
-	groups, err := in.texts(at)
+	in, at := c.findGroups(rp.cfg.GroupsClaim)
+	groups, err := in.stringList(at)
 	if err != nil {
 		return Principal{}, err
 	}
-	p.Groups = rp.admit(groups)
-	p.GroupsOverage = len(groups) == 0 && c.groupsElsewhere(rp.cfg.GroupsClaim)
+	p.Groups = rp.filterGroups(groups)
+	p.GroupsOverage = len(groups) == 0 && c.hasGroupsOverage(rp.cfg.GroupsClaim)
 	return p, nil
 }
 
 // subject is what makes a principal: OpenID Connect Core 1.0, section 2, allows
 // it 255 ASCII characters.
 func (c claims) subject(claim string) (string, error) {
-	s, err := c.text(claim)
+	s, err := c.stringClaim(claim)
 	switch {
 	case err != nil:
 		return "", err
@@ -112,33 +112,33 @@ func (c claims) subject(claim string) (string, error) {
 	return s, nil
 }
 
-// admit drops the groups that nobody may bring along, and repetitions: Dex with
+// filterGroups drops the groups that nobody may bring along, and repetitions: Dex with
 // teamNameField "both" sends a team twice whose name is its slug.
-func (rp *RelyingParty) admit(groups []string) []string {
+func (rp *RelyingParty) filterGroups(groups []string) []string {
 	seen := make(map[string]bool, len(groups))
-	var admitted []string
+	var accepted []string
 	for _, g := range groups {
 		switch {
 		case g == "" || !wellFormed(g):
-			rp.cfg.GroupDropped(malformed)
+			rp.cfg.GroupDropped(droppedMalformed)
 		case isReserved(g):
-			rp.cfg.GroupDropped(reserved)
+			rp.cfg.GroupDropped(droppedReserved)
 		case !seen[g]:
 			seen[g] = true
-			admitted = append(admitted, g)
+			accepted = append(accepted, g)
 		}
 	}
-	return admitted
+	return accepted
 }
 
 // isReserved reports whether a group could be taken for a role, a user or a
 // system subject. The policy compares exactly; blanks, invisible characters and
 // case are allowed for here so that no later reader's leniency opens a door.
 func isReserved(group string) bool {
-	bare := strings.TrimLeftFunc(group, func(r rune) bool {
+	trimmed := strings.TrimLeftFunc(group, func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r)
 	})
-	word, _, colon := strings.Cut(bare, ":")
+	word, _, colon := strings.Cut(trimmed, ":")
 	if !colon {
 		return false
 	}

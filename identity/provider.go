@@ -49,26 +49,26 @@ func (Config) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
 // RelyingParty logs people in at one issuer. It is safe for concurrent use.
 type RelyingParty struct {
-	cfg    Config
-	log    *slog.Logger
-	client *http.Client
-	broken error // no request can be sent with this Config
+	cfg       Config
+	log       *slog.Logger
+	client    *http.Client
+	configErr error // no request can be sent with this Config
 
 	credentials atomic.Pointer[credentials]
-	transport   *replaceable // of client
+	transport   *swappableTransport // of client
 
-	view       atomic.Pointer[view]
-	keys       *issuerKeys
-	logouts    logouts
-	discovered chan struct{} // closed with the first provider
-	once       sync.Once
+	state          atomic.Pointer[discoveryState]
+	keySet         *issuerKeySet
+	logouts        logouts
+	discovered     chan struct{} // closed with the first provider
+	discoveredOnce sync.Once
 
-	saidNoClaim, saidOverage sync.Once
+	noClaimLogged, overageLogged sync.Once
 }
 
-// view is what Run last learned about the issuer. It is replaced whole, by Run
+// discoveryState is what Run last learned about the issuer. It is replaced whole, by Run
 // alone.
-type view struct {
+type discoveryState struct {
 	provider *provider // nil until discovery first succeeds; kept while the issuer is down
 	failure  error     // why the last look failed; nil when it did not
 }
@@ -83,16 +83,16 @@ type provider struct {
 // metadata are the members of the discovery document that go-oidc keeps to itself
 // (OpenID Connect Discovery 1.0, section 3; RFC 9207, section 3).
 type metadata struct {
-	Keys        string   `json:"jwks_uri"`
-	Algorithms  []string `json:"id_token_signing_alg_values_supported"`
-	AuthMethods []string `json:"token_endpoint_auth_methods_supported"`
-	EndSession  string   `json:"end_session_endpoint"`
-	NamesItself bool     `json:"authorization_response_iss_parameter_supported"`
+	JWKSURI           string   `json:"jwks_uri"`
+	Algorithms        []string `json:"id_token_signing_alg_values_supported"`
+	AuthMethods       []string `json:"token_endpoint_auth_methods_supported"`
+	EndSession        string   `json:"end_session_endpoint"`
+	SendsIssParameter bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
 // New prepares a relying party. It asks the network nothing; that is for Run.
 func New(cfg Config, log *slog.Logger) *RelyingParty {
-	transport := newReplaceable(newTransport(cfg))
+	transport := newSwappableTransport(newTransport(cfg))
 	rp := newRelyingParty(cfg, log, transport)
 	rp.transport = transport
 	return rp
@@ -113,34 +113,34 @@ func newRelyingParty(cfg Config, log *slog.Logger, base http.RoundTripper) *Rely
 	}
 	rp := &RelyingParty{cfg: cfg, log: log, discovered: make(chan struct{})}
 	rp.credentials.Store(&credentials{cfg.ClientID, cfg.ClientSecret})
-	rp.keys = newIssuerKeys(rp, rp.discovered, log)
-	rp.view.Store(&view{failure: errors.New("discovery has not finished its first attempt")})
-	way, err := newChannel(cfg, base)
+	rp.keySet = newIssuerKeySet(rp, rp.discovered, log)
+	rp.state.Store(&discoveryState{failure: errors.New("discovery has not finished its first attempt")})
+	transport, err := newBackchannelTransport(cfg, base)
 	if err != nil {
-		rp.broken = err
+		rp.configErr = err
 		return rp
 	}
-	rp.client = newClient(way)
+	rp.client = newClient(transport)
 	return rp
 }
 
 // The first retries come quickly, since authgate and its issuer are often started
 // together. A running issuer is looked at just often enough for a metric.
 const (
-	firstRetry = 250 * time.Millisecond
-	lastRetry  = 30 * time.Second
-	lookEvery  = 40 * time.Second // at most; 30 s on average
+	minRetryInterval  = 250 * time.Millisecond
+	maxRetryInterval  = 30 * time.Second
+	discoveryInterval = 40 * time.Second // at most; 30 s on average
 )
 
 // Run discovers the issuer, tries again until that succeeds, and then keeps an
 // eye on it. It returns when ctx ends.
 func (rp *RelyingParty) Run(ctx context.Context) {
-	retry := firstRetry
+	retry := minRetryInterval
 	for {
-		rp.look(ctx)
-		pause := lookEvery
-		if rp.view.Load().provider == nil {
-			pause, retry = retry, min(2*retry, lastRetry)
+		rp.refreshDiscovery(ctx)
+		pause := discoveryInterval
+		if rp.state.Load().provider == nil {
+			pause, retry = retry, min(2*retry, maxRetryInterval)
 		}
 		// Half of it is chance: replicas that started together shall not ask together.
 		timer := time.NewTimer(pause/2 + rand.N(pause/2))
@@ -165,22 +165,22 @@ func (rp *RelyingParty) Ready() error {
 
 // Up reports whether the last look at the issuer succeeded.
 func (rp *RelyingParty) Up() bool {
-	v := rp.view.Load()
+	v := rp.state.Load()
 	return v.provider != nil && v.failure == nil
 }
 
 func (rp *RelyingParty) provider() (*provider, error) {
-	v := rp.view.Load()
+	v := rp.state.Load()
 	if v.provider == nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotReady, v.failure)
 	}
 	return v.provider, nil
 }
 
-// look asks the issuer once, publishes what it learned and logs what changed.
-func (rp *RelyingParty) look(ctx context.Context) {
-	old := rp.view.Load()
-	found, err := rp.discover(ctx)
+// refreshDiscovery asks the issuer once, publishes what it learned and logs what changed.
+func (rp *RelyingParty) refreshDiscovery(ctx context.Context) {
+	old := rp.state.Load()
+	discovered, err := rp.discover(ctx)
 	switch {
 	case ctx.Err() != nil: // says nothing about the issuer
 		return
@@ -188,30 +188,30 @@ func (rp *RelyingParty) look(ctx context.Context) {
 		if old.provider == nil || old.failure == nil {
 			rp.log.WarnContext(ctx, "issuer is not usable, trying again", "error", err, "ready", old.provider != nil)
 		}
-		rp.view.Store(&view{provider: old.provider, failure: err})
+		rp.state.Store(&discoveryState{provider: old.provider, failure: err})
 		return
 	case old.provider == nil:
 		rp.log.InfoContext(ctx, "issuer discovered", "issuer", rp.cfg.URL)
-	case !found.same(old.provider):
+	case !discovered.equal(old.provider):
 		rp.log.InfoContext(ctx, "issuer has changed its discovery document", "issuer", rp.cfg.URL)
 	default:
-		found = old.provider
+		discovered = old.provider
 	}
 	if old.provider != nil && old.failure != nil {
 		rp.log.InfoContext(ctx, "issuer answers again", "issuer", rp.cfg.URL)
 	}
-	rp.view.Store(&view{provider: found})
-	rp.once.Do(func() { close(rp.discovered) })
+	rp.state.Store(&discoveryState{provider: discovered})
+	rp.discoveredOnce.Do(func() { close(rp.discovered) })
 }
 
-func (p *provider) same(q *provider) bool {
+func (p *provider) equal(q *provider) bool {
 	return p.endpoint == q.endpoint && reflect.DeepEqual(p.metadata, q.metadata)
 }
 
 // discover fetches and judges the discovery document.
 func (rp *RelyingParty) discover(ctx context.Context) (*provider, error) {
-	if rp.broken != nil {
-		return nil, rp.broken
+	if rp.configErr != nil {
+		return nil, rp.configErr
 	}
 	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, rp.client), attemptTimeout)
 	defer cancel()
@@ -223,10 +223,10 @@ func (rp *RelyingParty) discover(ctx context.Context) (*provider, error) {
 }
 
 func (rp *RelyingParty) fetch(ctx context.Context) (*provider, error) {
-	ctx, began := recording(ctx)
+	ctx, prefix := withBodyPrefix(ctx)
 	document, err := oidc.NewProvider(ctx, rp.cfg.URL)
 	if err != nil {
-		return nil, rp.discoveryError(ctx, began, err)
+		return nil, rp.discoveryError(ctx, prefix, err)
 	}
 	p := &provider{endpoint: document.Endpoint()}
 	if err := document.Claims(&p.metadata); err != nil {
@@ -235,7 +235,7 @@ func (rp *RelyingParty) fetch(ctx context.Context) (*provider, error) {
 	for _, e := range []struct{ name, address string }{
 		{"authorization_endpoint", p.endpoint.AuthURL},
 		{"token_endpoint", p.endpoint.TokenURL},
-		{"jwks_uri", p.metadata.Keys},
+		{"jwks_uri", p.metadata.JWKSURI},
 	} {
 		if err := rp.checkEndpoint(e.address); err != nil {
 			return nil, fmt.Errorf("its %s %w", e.name, err)
@@ -249,28 +249,28 @@ func (rp *RelyingParty) fetch(ctx context.Context) (*provider, error) {
 	if p.endpoint.AuthStyle, err = authStyle(p.metadata.AuthMethods); err != nil {
 		return nil, err
 	}
-	if p.algorithms, err = trustedAlgorithms(p.metadata.Algorithms); err != nil {
+	if p.algorithms, err = supportedAlgorithms(p.metadata.Algorithms); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-func (rp *RelyingParty) discoveryError(ctx context.Context, began *beginning, err error) error {
+func (rp *RelyingParty) discoveryError(ctx context.Context, prefix *bodyPrefix, err error) error {
 	var mismatch *oidc.IssuerMismatchError
 	var unreachable *UnreachableError
 	switch {
 	case errors.As(err, &mismatch):
-		says, want := mismatch.Discovered, mismatch.Provided
-		if strings.TrimSuffix(says, "/") == strings.TrimSuffix(want, "/") {
-			return fmt.Errorf("the issuer calls itself %s, the configuration says %s: write issuer.url exactly as the issuer does, trailing slash included", redact.Line(says), want)
+		discovered, want := mismatch.Discovered, mismatch.Provided
+		if strings.TrimSuffix(discovered, "/") == strings.TrimSuffix(want, "/") {
+			return fmt.Errorf("the issuer calls itself %s, the configuration says %s: write issuer.url exactly as the issuer does, trailing slash included", redact.Sanitize(discovered), want)
 		}
-		return fmt.Errorf("the issuer calls itself %s, the configuration says %s: one of them is wrong, or issuer.backchannelURL leads to another issuer", redact.Line(says), want)
+		return fmt.Errorf("the issuer calls itself %s, the configuration says %s: one of them is wrong, or issuer.backchannelURL leads to another issuer", redact.Sanitize(discovered), want)
 	case errors.As(err, &unreachable):
 		return unreachable
 	case ctx.Err() != nil:
-		return &UnreachableError{At: "GET " + strings.TrimSuffix(rp.cfg.URL, "/") + "/.well-known/openid-configuration", Reason: redact.Failure(ctx.Err()), ended: ctx.Err()}
+		return &UnreachableError{Request: "GET " + strings.TrimSuffix(rp.cfg.URL, "/") + "/.well-known/openid-configuration", Reason: redact.Error(ctx.Err()), cause: ctx.Err()}
 	default: // go-oidc's words may repeat the whole answer
-		return errors.New("its discovery document could not be read: cut off, larger than 1 MiB, or not JSON" + began.said())
+		return errors.New("its discovery document could not be read: cut off, larger than 1 MiB, or not JSON" + prefix.describe())
 	}
 }
 
@@ -281,7 +281,7 @@ func (rp *RelyingParty) checkEndpoint(address string) error {
 	if address == "" {
 		return errors.New("is missing in the discovery document")
 	}
-	u, err := httpURL(address)
+	u, err := parseHTTPURL(address)
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s %w", redact.Quoted(address), err)
@@ -302,5 +302,5 @@ func authStyle(methods []string) (oauth2.AuthStyle, error) {
 	case slices.Contains(methods, "client_secret_post"):
 		return oauth2.AuthStyleInParams, nil
 	}
-	return 0, fmt.Errorf("it wants clients to authenticate by %s; only client_secret_basic and client_secret_post are supported", redact.Line(strings.Join(methods, ", ")))
+	return 0, fmt.Errorf("it wants clients to authenticate by %s; only client_secret_basic and client_secret_post are supported", redact.Sanitize(strings.Join(methods, ", ")))
 }

@@ -13,14 +13,14 @@ import (
 )
 
 // granted is what a login gives, as it comes back from where it was kept.
-func granted(t *testing.T, i *issuer, rp *identity.RelyingParty) identity.Grant {
+func granted(t *testing.T, i *issuer, rp *identity.RelyingParty) identity.TokenSet {
 	t.Helper()
 	l, answer := i.halfLogin(t, rp)
 	g, err := rp.Finish(t.Context(), l, answer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var kept identity.Grant
+	var kept identity.TokenSet
 	if err := json.Unmarshal(must(json.Marshal(g)), &kept); err != nil {
 		t.Fatal(err)
 	}
@@ -34,13 +34,13 @@ func TestARefreshReadsTheGroupsAgainAndBringsTheNextRefreshToken(t *testing.T) {
 	g := granted(t, i, rp)
 	i.bend(func(i *issuer) { i.claims = func(c map[string]any) { c["groups"] = []string{"example-org:new"} } })
 	next, err := rp.Refresh(t.Context(), g)
-	if err != nil || len(next.Principal.Groups) != 1 || next.Principal.Groups[0] != "example-org:new" || next.Refresh == g.Refresh || next.Refresh == "" {
+	if err != nil || len(next.Principal.Groups) != 1 || next.Principal.Groups[0] != "example-org:new" || next.RefreshToken == g.RefreshToken || next.RefreshToken == "" {
 		t.Fatalf("%v, %v", next.Principal, err)
 	}
 	if _, err := rp.Refresh(t.Context(), next); err != nil {
 		t.Errorf("the next refresh: %v", err)
 	}
-	if said := fmt.Sprintf("%v %+v %#v %s %v", next, next, next, next, next.LogValue()); strings.Contains(said, next.Refresh) {
+	if said := fmt.Sprintf("%v %+v %#v %s %v", next, next, next, next, next.LogValue()); strings.Contains(said, next.RefreshToken) {
 		t.Errorf("a grant in a log says %s", said)
 	}
 }
@@ -51,7 +51,7 @@ func TestAnIssuerThatKeepsTheRefreshTokenIsUnderstood(t *testing.T) {
 	rp := party(t, config(i.url))
 	g := granted(t, i, rp)
 	i.bend(func(i *issuer) { i.tokens = func(m map[string]any) { delete(m, "refresh_token") } })
-	if next, err := rp.Refresh(t.Context(), g); err != nil || next.Refresh != g.Refresh {
+	if next, err := rp.Refresh(t.Context(), g); err != nil || next.RefreshToken != g.RefreshToken {
 		t.Errorf("%v", err)
 	}
 }
@@ -90,7 +90,7 @@ func TestASpentRefreshTokenEndsTheSessionAndATroubledIssuerDoesNot(t *testing.T)
 			if err == nil || errors.As(err, &refused) != row.ends {
 				t.Errorf("%T: %v", err, err)
 			}
-			if err != nil && strings.Contains(err.Error(), g.Refresh) {
+			if err != nil && strings.Contains(err.Error(), g.RefreshToken) {
 				t.Errorf("the error holds the token: %v", err)
 			}
 		})
@@ -110,7 +110,7 @@ func TestARefreshedTokenOfSomebodyElseIsAnImpostors(t *testing.T) {
 			g := granted(t, i, rp)
 			i.bend(func(i *issuer) { i.claims = func(c map[string]any) { c[claim] = value } })
 			_, err := rp.Refresh(t.Context(), g)
-			var impostor *identity.ImpostorError
+			var impostor *identity.SubjectMismatchError
 			if !errors.As(err, &impostor) {
 				t.Errorf("%T: %v", err, err)
 			}
@@ -137,11 +137,11 @@ func TestTheNextRefreshTokenIsNotLostBesideATokenThatCannotBeBelieved(t *testing
 	i.bend(func(i *issuer) { i.claims = func(c map[string]any) { c["exp"] = time.Now().Add(-time.Hour).Unix() } })
 	_, err := rp.Refresh(t.Context(), g)
 	var unverified *identity.UnverifiedError
-	if !errors.As(err, &unverified) || unverified.Grant.Refresh == g.Refresh || unverified.Grant.Principal.Subject != g.Principal.Subject {
+	if !errors.As(err, &unverified) || unverified.Tokens.RefreshToken == g.RefreshToken || unverified.Tokens.Principal.Subject != g.Principal.Subject {
 		t.Fatalf("%T: %v", err, err)
 	}
 	i.bend(func(i *issuer) { i.claims = nil })
-	if _, err := rp.Refresh(t.Context(), unverified.Grant); err != nil {
+	if _, err := rp.Refresh(t.Context(), unverified.Tokens); err != nil {
 		t.Errorf("with the token that was kept: %v", err)
 	}
 }
@@ -178,7 +178,7 @@ func TestOnlyAGenuineLogoutTokenLogsOut(t *testing.T) {
 			raw := i.logoutToken(row.bend)
 			out, err := rp.ReadLogout(t.Context(), raw)
 			switch {
-			case row.want == "" && (err != nil || out.Subject+out.Session == ""):
+			case row.want == "" && (err != nil || out.Subject+out.SessionID == ""):
 				t.Errorf("%+v, %v", out, err)
 			case row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)):
 				t.Errorf("%+v, %v", out, err)
@@ -276,7 +276,7 @@ func FuzzLogoutToken(f *testing.F) {
 			}
 			return
 		}
-		if out.Issuer != "https://dex.example.com" || out.Subject == "" && out.Session == "" {
+		if out.Issuer != "https://dex.example.com" || out.Subject == "" && out.SessionID == "" {
 			t.Errorf("it would end anybody's sessions: %+v", out)
 		}
 		if _, err := rp.LogoutOf(payload); err == nil {

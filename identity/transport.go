@@ -26,13 +26,13 @@ const (
 	// time, each of which waits for its own at most attemptTimeout, and some for keys.
 	maxConnections = 64
 
-	// maxAnswer is some twenty times the largest answer there is to expect: the
+	// maxResponse is some twenty times the largest answer there is to expect: the
 	// tokens of somebody in a thousand teams.
-	maxAnswer = 1 << 20
+	maxResponse = 1 << 20
 )
 
 // newClient is how the issuer is spoken to; nothing else is reached through it.
-func newClient(c *channel) *http.Client {
+func newClient(c *backchannelTransport) *http.Client {
 	return &http.Client{
 		Transport:     c,
 		CheckRedirect: refuseRedirect,
@@ -61,46 +61,46 @@ func newTransport(cfg Config) *http.Transport {
 // and the client secret to whoever it names.
 func refuseRedirect(to *http.Request, via []*http.Request) error {
 	return &UnreachableError{
-		At: redact.Request(via[len(via)-1]),
+		Request: redact.Request(via[len(via)-1]),
 		Reason: "it redirects to " + redact.URL(to.URL) + ", which is not followed, since that would send the client secret on; " +
 			"write the address that answers by itself into issuer.url or issuer.backchannelURL",
 	}
 }
 
-// channel sends what is addressed to the issuer by the way the configuration
+// backchannelTransport sends what is addressed to the issuer by the way the configuration
 // names: discovery, keys and token requests all pass here, so that none of them
 // can take another way. Everything else about a request stays, and `iss` is
 // compared with the front address whatever way was taken.
-type channel struct {
-	base        http.RoundTripper
-	front, back *url.URL // back is nil where the front is the way
-	trust       string   // ends what is said of a certificate that is not believed
-	login       bool     // it is the issuer of logins, which may be Argo CD's Dex
+type backchannelTransport struct {
+	base                      http.RoundTripper
+	publicURL, backchannelURL *url.URL // back is nil where the front is the way
+	trustHint                 string   // ends what is said of a certificate that is not believed
+	loginIssuer               bool     // it is the issuer of logins, which may be Argo CD's Dex
 }
 
 const (
-	trustByFile   = "issuer.caFile names a further authority to trust"
+	caFileHint    = "issuer.caFile names a further authority to trust"
 	trustByBearer = "caFile in its item of bearer names the authorities to trust, in place of the system's"
 )
 
-func newChannel(cfg Config, base http.RoundTripper) (*channel, error) {
-	front, err := httpURL(cfg.URL)
+func newBackchannelTransport(cfg Config, base http.RoundTripper) (*backchannelTransport, error) {
+	publicURL, err := parseHTTPURL(cfg.URL)
 	if err != nil {
 		return nil, fmt.Errorf("issuer.url %w", err)
 	}
 	if cfg.BackchannelURL == "" {
-		return &channel{base: base, front: front, trust: trustByFile, login: true}, nil
+		return &backchannelTransport{base: base, publicURL: publicURL, trustHint: caFileHint, loginIssuer: true}, nil
 	}
-	back, err := httpURL(cfg.BackchannelURL)
+	backchannelURL, err := parseHTTPURL(cfg.BackchannelURL)
 	if err != nil {
 		return nil, fmt.Errorf("issuer.backchannelURL %w", err)
 	}
-	return &channel{base: base, front: front, back: back, trust: trustByFile, login: true}, nil
+	return &backchannelTransport{base: base, publicURL: publicURL, backchannelURL: backchannelURL, trustHint: caFileHint, loginIssuer: true}, nil
 }
 
-// httpURL reads an address that a request can be sent to. The error is the
+// parseHTTPURL reads an address that a request can be sent to. The error is the
 // second half of a sentence, and repeats nothing: net/url would quote a password.
-func httpURL(raw string) (*url.URL, error) {
+func parseHTTPURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil:
@@ -119,54 +119,54 @@ func httpURL(raw string) (*url.URL, error) {
 
 // RoundTrip also keeps what an issuer writes beside its answers (error pages of
 // proxies, mostly) away from libraries that would quote it whole in their errors.
-func (c *channel) RoundTrip(req *http.Request) (*http.Response, error) {
-	if to := c.way(req.URL); to != nil {
+func (c *backchannelTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if to := c.rewriteURL(req.URL); to != nil {
 		req = req.Clone(req.Context())
 		req.URL, req.Host = to, ""
 	}
 	resp, err := c.base.RoundTrip(req)
 	if err != nil {
-		why := redact.Failure(err)
+		why := redact.Error(err)
 		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-			why += "; " + c.trust
+			why += "; " + c.trustHint
 		}
-		if c.login && !errors.Is(err, context.Canceled) {
-			why += argoCDDex(req.URL, 0, "")
+		if c.loginIssuer && !errors.Is(err, context.Canceled) {
+			why += argoCDDexHint(req.URL, 0, "")
 		}
-		return nil, &UnreachableError{At: redact.Request(req), Reason: why, ended: ended(err)}
+		return nil, &UnreachableError{Request: redact.Request(req), Reason: why, cause: contextCause(err)}
 	}
 	if req.Method == http.MethodGet && resp.StatusCode != http.StatusOK && resp.StatusCode/100 != 3 {
-		return nil, &UnreachableError{At: redact.Request(req), Reason: c.unusable(req.URL, resp)}
+		return nil, &UnreachableError{Request: redact.Request(req), Reason: c.describeResponse(req.URL, resp)}
 	}
-	resp.Body = http.MaxBytesReader(nil, resp.Body, maxAnswer)
-	if b, ok := req.Context().Value(beginningKey{}).(*beginning); ok && resp.StatusCode == http.StatusOK {
-		resp.Body = &recorded{ReadCloser: resp.Body, beginning: b}
+	resp.Body = http.MaxBytesReader(nil, resp.Body, maxResponse)
+	if b, ok := req.Context().Value(bodyPrefixKey{}).(*bodyPrefix); ok && resp.StatusCode == http.StatusOK {
+		resp.Body = &bodyPrefixReader{ReadCloser: resp.Body, prefix: b}
 	}
 	return resp, nil
 }
 
-// way gives the backchannel's address for one that begins with the issuer's, on
+// rewriteURL gives the backchannel's address for one that begins with the issuer's, on
 // a path boundary: /dexter is not below /dex.
-func (c *channel) way(u *url.URL) *url.URL {
-	if c.back == nil || u.Scheme != c.front.Scheme || !strings.EqualFold(u.Host, c.front.Host) {
+func (c *backchannelTransport) rewriteURL(u *url.URL) *url.URL {
+	if c.backchannelURL == nil || u.Scheme != c.publicURL.Scheme || !strings.EqualFold(u.Host, c.publicURL.Host) {
 		return nil
 	}
-	rest, below := strings.CutPrefix(u.EscapedPath(), strings.TrimSuffix(c.front.EscapedPath(), "/"))
+	rest, below := strings.CutPrefix(u.EscapedPath(), strings.TrimSuffix(c.publicURL.EscapedPath(), "/"))
 	if !below || rest != "" && rest[0] != '/' {
 		return nil
 	}
-	raw := strings.TrimSuffix(c.back.EscapedPath(), "/") + rest
+	raw := strings.TrimSuffix(c.backchannelURL.EscapedPath(), "/") + rest
 	path, err := url.PathUnescape(raw)
 	if err != nil { // both halves came out of net/url
 		return nil
 	}
-	to := *c.back
+	to := *c.backchannelURL
 	to.Path, to.RawPath, to.RawQuery = path, raw, u.RawQuery
 	return &to
 }
 
-// ended keeps of an error only whether a context ended.
-func ended(err error) error {
+// contextCause keeps of an error only whether a context ended.
+func contextCause(err error) error {
 	for _, e := range []error{context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, e) {
 			return e

@@ -16,28 +16,28 @@ import (
 	"github.com/example-org/authgate/redact"
 )
 
-// asymmetric are the signatures that only the issuer can make. "none" proves
+// asymmetricAlgorithms are the signatures that only the issuer can make. "none" proves
 // nothing, and an HMAC's key is known to us or, where it is a public key, to all.
-var asymmetric = []string{
+var asymmetricAlgorithms = []string{
 	oidc.RS256, oidc.RS384, oidc.RS512,
 	oidc.ES256, oidc.ES384, oidc.ES512,
 	oidc.PS256, oidc.PS384, oidc.PS512,
 	oidc.EdDSA,
 }
 
-func trustedAlgorithms(announced []string) ([]string, error) {
+func supportedAlgorithms(announced []string) ([]string, error) {
 	if len(announced) == 0 {
 		return []string{oidc.RS256}, nil // the one that everybody has: Core 1.0, section 2
 	}
 	var trusted []string
-	for _, alg := range asymmetric {
+	for _, alg := range asymmetricAlgorithms {
 		if slices.Contains(announced, alg) {
 			trusted = append(trusted, alg)
 		}
 	}
 	if trusted == nil {
 		return nil, fmt.Errorf("it signs ID tokens with %s only; needed is one of %s",
-			redact.Line(strings.Join(announced, ", ")), strings.Join(asymmetric, ", "))
+			redact.Sanitize(strings.Join(announced, ", ")), strings.Join(asymmetricAlgorithms, ", "))
 	}
 	return trusted, nil
 }
@@ -49,7 +49,7 @@ func (rp *RelyingParty) verify(ctx context.Context, tokens *oauth2.Token) (claim
 	if raw == "" {
 		return nil, refused("the issuer sent none")
 	}
-	o, err := rp.keys.open(ctx, raw, ofTokenEndpoint)
+	o, err := rp.keySet.verifySignature(ctx, raw, fromTokenEndpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -59,15 +59,15 @@ func (rp *RelyingParty) verify(ctx context.Context, tokens *oauth2.Token) (claim
 	return o.claims, nil
 }
 
-// open establishes that the issuer signed a JWT, and gives its claims.
-func (rp *RelyingParty) open(ctx context.Context, p *provider, by oidc.KeySet, raw string) (*oidc.IDToken, claims, error) {
+// verifySignature establishes that the issuer signed a JWT, and gives its claims.
+func (rp *RelyingParty) verifySignature(ctx context.Context, p *provider, by oidc.KeySet, raw string) (*oidc.IDToken, claims, error) {
 	if alg := header(raw).Alg; !slices.Contains(p.algorithms, alg) {
 		return nil, nil, refused("it is signed with %s; the issuer announces, and authgate accepts, %s", redact.Quoted(alg), strings.Join(p.algorithms, ", "))
 	}
 	// go-oidc checks signature and form here. Issuer, audience and times are for
 	// check: go-oidc's refusals cannot be told apart, it gives no leeway on exp,
 	// takes no notice of iat, and lets Google leave the scheme out of iss.
-	keys := &keySet{KeySet: by}
+	keys := &recordingKeySet{KeySet: by}
 	token, err := oidc.NewVerifier(rp.cfg.URL, keys, &oidc.Config{
 		SupportedSigningAlgs: p.algorithms,
 		SkipIssuerCheck:      true,
@@ -84,14 +84,14 @@ func (rp *RelyingParty) open(ctx context.Context, p *provider, by oidc.KeySet, r
 	return token, c, nil
 }
 
-// keySet remembers why a signature was not verified; the verifier would keep
+// recordingKeySet remembers why a signature was not verified; the verifier would keep
 // only the words.
-type keySet struct {
+type recordingKeySet struct {
 	oidc.KeySet
 	err error
 }
 
-func (k *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
+func (k *recordingKeySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
 	var payload []byte
 	payload, k.err = k.KeySet.VerifySignature(ctx, jwt)
 	return payload, k.err
@@ -106,7 +106,7 @@ func verificationError(ctx context.Context, p *provider, keyErr error) error {
 	case errors.As(keyErr, &unreachable):
 		return unreachable
 	case ctx.Err() != nil:
-		return &UnreachableError{At: "GET " + p.metadata.Keys, Reason: redact.Failure(ctx.Err()), ended: ctx.Err()}
+		return &UnreachableError{Request: "GET " + p.metadata.JWKSURI, Reason: redact.Error(ctx.Err()), cause: ctx.Err()}
 	case errors.As(keyErr, &skipped):
 		return refused("its signature cannot be verified: %s", skipped)
 	default:
@@ -127,10 +127,10 @@ func header(raw string) (h struct {
 	return h
 }
 
-// check judges verified claims: OpenID Connect Core 1.0, section 3.1.3.7. nonce is
+// checkClaims judges verified claims: OpenID Connect Core 1.0, section 3.1.3.7. nonce is
 // what the login sent along.
-func (rp *RelyingParty) check(c claims, nonce string) error {
-	iss, err := c.text("iss")
+func (rp *RelyingParty) checkClaims(c claims, nonce string) error {
+	iss, err := c.stringClaim("iss")
 	if err != nil {
 		return err
 	}
@@ -143,25 +143,25 @@ func (rp *RelyingParty) check(c claims, nonce string) error {
 	if err := rp.checkTimes(c); err != nil {
 		return err
 	}
-	got, err := c.text("nonce")
+	got, err := c.stringClaim("nonce")
 	if err != nil {
 		return err
 	}
-	if !same(nonce, got) {
+	if !constantTimeEqual(nonce, got) {
 		return refused("its nonce is not the one of this login")
 	}
 	return nil
 }
 
 func (rp *RelyingParty) checkAudience(c claims) error {
-	audience, err := c.texts("aud")
+	audience, err := c.stringList("aud")
 	if err != nil {
 		return err
 	}
 	if !slices.Contains(audience, rp.clientID()) {
 		return refused("it is for the client %s, the configuration says %s", redact.Quoted(strings.Join(audience, ", ")), redact.Quoted(rp.clientID()))
 	}
-	azp, err := c.text("azp")
+	azp, err := c.stringClaim("azp")
 	if err != nil {
 		return err
 	}
@@ -178,9 +178,9 @@ func (rp *RelyingParty) checkAudience(c claims) error {
 // a clock that is wrong looks like an attack and is found by nobody.
 func (rp *RelyingParty) checkTimes(c claims) error {
 	now, skew := rp.cfg.Now(), rp.cfg.ClockSkew
-	clocks := fmt.Sprintf("this machine's clock says %s (clockSkew %s): do the clocks differ?", stamp(now), skew)
+	clocks := fmt.Sprintf("this machine's clock says %s (clockSkew %s): do the clocks differ?", formatTime(now), skew)
 
-	expiry, given, err := c.date("exp")
+	expiry, given, err := c.numericDate("exp")
 	if err != nil {
 		return err
 	}
@@ -188,9 +188,9 @@ func (rp *RelyingParty) checkTimes(c claims) error {
 		return refused("it does not say when it expires (no exp)")
 	}
 	if !now.Before(expiry.Add(skew)) {
-		return refused("the ID token expired at %s, %s", stamp(expiry), clocks)
+		return refused("the ID token expired at %s, %s", formatTime(expiry), clocks)
 	}
-	issued, given, err := c.date("iat")
+	issued, given, err := c.numericDate("iat")
 	if err != nil {
 		return err
 	}
@@ -198,16 +198,16 @@ func (rp *RelyingParty) checkTimes(c claims) error {
 		return refused("it does not say when it was issued (no iat)")
 	}
 	if issued.After(now.Add(skew)) {
-		return refused("the ID token was issued at %s, which is to come: %s", stamp(issued), clocks)
+		return refused("the ID token was issued at %s, which is to come: %s", formatTime(issued), clocks)
 	}
-	begins, given, err := c.date("nbf")
+	begins, given, err := c.numericDate("nbf")
 	if err != nil {
 		return err
 	}
 	if given && begins.After(now.Add(skew)) {
-		return refused("the ID token is not valid before %s, %s", stamp(begins), clocks)
+		return refused("the ID token is not valid before %s, %s", formatTime(begins), clocks)
 	}
 	return nil
 }
 
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }

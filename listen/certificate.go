@@ -16,9 +16,9 @@ type Certificate struct {
 	current atomic.Pointer[tls.Certificate]
 }
 
-// Take puts a certificate in place: itself and those that lead to a CA, and its
+// Set puts a certificate in place: itself and those that lead to a CA, and its
 // private key, both in PEM. What is wrong with them leaves the one before.
-func (c *Certificate) Take(certificate, key []byte) error {
+func (c *Certificate) Set(certificate, key []byte) error {
 	pair, err := tls.X509KeyPair(certificate, key)
 	if err != nil {
 		return errors.New(strings.TrimPrefix(err.Error(), "tls: "))
@@ -58,18 +58,18 @@ func (c *Certificate) String() string {
 	return fmt.Sprintf("%s until %s", strings.Join(names, ", "), pair.Leaf.NotAfter.Format(time.RFC3339))
 }
 
-// Show gives the certificate to a server that asks who connects. What it says of
+// ClientCertificate gives the certificate to a server that asks who connects. What it says of
 // the CAs that it believes is not looked at: there is one certificate to show.
-func (c *Certificate) Show(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+func (c *Certificate) ClientCertificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	if pair := c.current.Load(); pair != nil {
 		return pair, nil
 	}
 	return new(tls.Certificate), nil // none
 }
 
-// Config is how the port speaks TLS. HTTP/2 is agreed on in the handshake (RFC
+// TLSConfig is how the port speaks TLS. HTTP/2 is agreed on in the handshake (RFC
 // 7301). Connections keep the certificate that they began with.
-func (c *Certificate) Config() *tls.Config {
+func (c *Certificate) TLSConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"h2", "http/1.1"},

@@ -77,13 +77,13 @@ func shake(t *testing.T, server *tls.Config, client *tls.Config) (tls.Connection
 func TestPortShowsTheCertificateThatWasTakenLast(t *testing.T) {
 	t.Parallel()
 	shown := new(listen.Certificate)
-	config := shown.Config() // made once, when the port is opened
+	config := shown.TLSConfig() // made once, when the port is opened
 	if _, err := shake(t, config, &tls.Config{InsecureSkipVerify: true}); err == nil {
 		t.Error("a port without a certificate shakes hands")
 	}
 	for _, name := range []string{"a.example.com", "b.example.com"} {
 		p := newPair(t, name)
-		if err := shown.Take(p.certificate, p.key); err != nil {
+		if err := shown.Set(p.certificate, p.key); err != nil {
 			t.Fatal(err)
 		}
 		client := &tls.Config{RootCAs: p.pool, ServerName: name, NextProtos: []string{"h2"}}
@@ -106,7 +106,7 @@ func TestCertificateIsNamedByWhatItIsFor(t *testing.T) {
 		"CN=pod until ":                  {Subject: pkix.Name{CommonName: "pod"}},
 	} {
 		shown, p := new(listen.Certificate), newPairOf(t, template)
-		if err := shown.Take(p.certificate, p.key); err != nil {
+		if err := shown.Set(p.certificate, p.key); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.HasPrefix(shown.String(), want) {
@@ -118,12 +118,12 @@ func TestCertificateIsNamedByWhatItIsFor(t *testing.T) {
 func TestOldVersionsOfTLSAreRefused(t *testing.T) {
 	t.Parallel()
 	shown, p := new(listen.Certificate), newPair(t, "a.example.com")
-	if err := shown.Take(p.certificate, p.key); err != nil {
+	if err := shown.Set(p.certificate, p.key); err != nil {
 		t.Fatal(err)
 	}
 	for version, good := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true} {
 		client := &tls.Config{RootCAs: p.pool, ServerName: "a.example.com", MinVersion: tls.VersionTLS10, MaxVersion: version}
-		if _, err := shake(t, shown.Config(), client); (err == nil) != good {
+		if _, err := shake(t, shown.TLSConfig(), client); (err == nil) != good {
 			t.Errorf("%s: %v", tls.VersionName(version), err)
 		}
 	}
@@ -132,7 +132,7 @@ func TestOldVersionsOfTLSAreRefused(t *testing.T) {
 func TestPairThatDoesNotFitLeavesTheOneBefore(t *testing.T) {
 	t.Parallel()
 	shown, good, other := new(listen.Certificate), newPair(t, "a.example.com"), newPair(t, "b.example.com")
-	if err := shown.Take(good.certificate, good.key); err != nil {
+	if err := shown.Set(good.certificate, good.key); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -145,11 +145,11 @@ func TestPairThatDoesNotFitLeavesTheOneBefore(t *testing.T) {
 		{"a cut key", good.certificate, good.key[:40], "failed to find any PEM data in key input"},
 		{"the two exchanged", good.key, good.certificate, "may have been switched"},
 	} {
-		err := shown.Take(c.certificate, c.key)
+		err := shown.Set(c.certificate, c.key)
 		if err == nil || !strings.Contains(err.Error(), c.says) || strings.HasPrefix(err.Error(), "tls: ") {
 			t.Errorf("%s: %v", c.what, err)
 		}
-		if _, err := shake(t, shown.Config(), &tls.Config{RootCAs: good.pool, ServerName: "a.example.com"}); err != nil {
+		if _, err := shake(t, shown.TLSConfig(), &tls.Config{RootCAs: good.pool, ServerName: "a.example.com"}); err != nil {
 			t.Errorf("%s: and then %v", c.what, err)
 		}
 	}
@@ -161,7 +161,7 @@ func TestCertificateThatClientsWillRefuseIsTold(t *testing.T) {
 	if got := shown.Warning(born); got != "" {
 		t.Errorf("without a certificate: %q", got)
 	}
-	if err := shown.Take(p.certificate, p.key); err != nil {
+	if err := shown.Set(p.certificate, p.key); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {

@@ -12,31 +12,31 @@ import (
 
 // conn is an accepted connection. Whatever is written to it, by net/http itself
 // too, ends when its peer takes nothing of it (stall.go); a first request is read
-// as soon as it has come (preface.go); and it has a place (limit.go).
+// as soon as it has come (preface.go); and it has a place (connection_limit.go).
 type conn struct {
 	net.Conn
 
-	stalls  *stalls
-	peer    netip.Addr // without port; zero for a Unix socket
-	due     atomic.Int64
-	opening opening
-	heard   atomic.Bool // a byte has come
+	stalls        *stallTracker
+	peerAddr      netip.Addr // without port; zero for a Unix socket
+	writeDeadline atomic.Int64
+	preface       prefaceTracker
+	hasRead       atomic.Bool // a byte has come
 
-	limit  *limited // nil: there is none
-	beyond bool     // the limit
-	leave  sync.Once
+	limit       *limitListener // nil: there is none
+	overLimit   bool           // the limit
+	releaseOnce sync.Once
 }
 
 // Read is Read of [net.Conn].
 func (c *conn) Read(p []byte) (int, error) {
-	if c.opening.isOver(len(p)) {
+	if c.preface.isAbandonedRead(len(p)) {
 		return 0, nil
 	}
 	n, err := c.Conn.Read(p)
 	if n > 0 {
-		c.opening.follow(p[:n])
-		if !c.heard.Load() {
-			c.heard.Store(true)
+		c.preface.observe(p[:n])
+		if !c.hasRead.Load() {
+			c.hasRead.Store(true)
 		}
 	}
 	return n, err
@@ -47,55 +47,55 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) Write(p []byte) (int, error) {
 	written, stalled := 0, time.Duration(0)
 	for {
-		step := c.stalls.step(stalled)
-		c.allow(step)
+		step := c.stalls.nextStep(stalled)
+		c.setStepDeadline(step)
 		n, err := c.Conn.Write(p[written:])
 		written += n
-		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || c.isDue() {
-			c.stalls.end(c, stalled)
+		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || c.deadlinePassed() {
+			c.stalls.remove(c, stalled)
 			return written, err
 		}
 		if n > 0 {
-			c.stalls.end(c, stalled)
+			c.stalls.remove(c, stalled)
 			stalled = 0
 			continue
 		}
-		if stalled += step; stalled >= c.stalls.patience {
-			c.stalls.end(c, stalled)
+		if stalled += step; stalled >= c.stalls.timeout {
+			c.stalls.remove(c, stalled)
 			return written, err
 		}
-		c.stalls.enter(c)
+		c.stalls.add(c)
 	}
 }
 
-// allow sets the deadline of a write that is about to begin. One that the server
+// setStepDeadline sets the deadline of a write that is about to begin. One that the server
 // has set is kept, however the two come together.
-func (c *conn) allow(step time.Duration) {
+func (c *conn) setStepDeadline(step time.Duration) {
 	for {
-		due := c.due.Load()
+		due := c.writeDeadline.Load()
 		deadline := time.Now().Add(step)
 		if due != 0 && due < deadline.UnixNano() {
 			deadline = time.Unix(0, due)
 		}
 		_ = c.Conn.SetWriteDeadline(deadline) // the write says what is wrong
-		if c.due.Load() == due {
+		if c.writeDeadline.Load() == due {
 			return
 		}
 	}
 }
 
-// isDue reports whether the server's own deadline has passed.
-func (c *conn) isDue() bool {
-	due := c.due.Load()
+// deadlinePassed reports whether the server's own deadline has passed.
+func (c *conn) deadlinePassed() bool {
+	due := c.writeDeadline.Load()
 	return due != 0 && time.Now().UnixNano() >= due
 }
 
 // SetWriteDeadline is SetWriteDeadline of [net.Conn].
 func (c *conn) SetWriteDeadline(t time.Time) error {
 	if t.IsZero() {
-		c.due.Store(0)
+		c.writeDeadline.Store(0)
 	} else {
-		c.due.Store(t.UnixNano())
+		c.writeDeadline.Store(t.UnixNano())
 	}
 	return c.Conn.SetWriteDeadline(t)
 }
@@ -116,27 +116,27 @@ func (c *conn) CloseWrite() error {
 // Close gives the place back, once.
 func (c *conn) Close() error {
 	if c.limit != nil {
-		defer c.leave.Do(func() { c.limit.left(c) })
+		defer c.releaseOnce.Do(func() { c.limit.release(c) })
 	}
 	return c.Conn.Close()
 }
 
-func (c *conn) overloaded() bool { return c.beyond }
+func (c *conn) overloaded() bool { return c.overLimit }
 
-// port is a listener whose connections are all of the above.
-type port struct {
+// stallListener is a listener whose connections are all of the above.
+type stallListener struct {
 	net.Listener
 
-	stalls *stalls
+	stalls *stallTracker
 }
 
 // Accept waits for a connection.
-func (p *port) Accept() (net.Conn, error) {
+func (p *stallListener) Accept() (net.Conn, error) {
 	c, err := p.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: c, stalls: p.stalls, peer: addressOf(c)}, nil
+	return &conn{Conn: c, stalls: p.stalls, peerAddr: addressOf(c)}, nil
 }
 
 func addressOf(c net.Conn) netip.Addr {

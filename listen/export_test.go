@@ -6,14 +6,14 @@ import (
 )
 
 // Reserve is for the tests of the limit.
-const Reserve = reserve
+const Reserve = headroom
 
 // Hurry shortens how long the connections of a port may take nothing, and how
 // many of one address may. It must come before the first.
 func Hurry(l net.Listener, patience, suspicion time.Duration, most int) {
-	if limited, ok := l.(*limited); ok {
+	if limited, ok := l.(*limitListener); ok {
 		l = limited.Listener
 	}
-	s := l.(*port).stalls
-	s.patience, s.suspicion, s.most = patience, suspicion, most
+	s := l.(*stallListener).stalls
+	s.timeout, s.suspectAfter, s.maxStalled = patience, suspicion, most
 }

@@ -229,10 +229,10 @@ func TestLimitIsSeenThroughTLS(t *testing.T) {
 	t.Parallel()
 	shown := new(listen.Certificate)
 	pair := newPair(t, "a.example.com")
-	if err := shown.Take(pair.certificate, pair.key); err != nil {
+	if err := shown.Set(pair.certificate, pair.key); err != nil {
 		t.Fatal(err)
 	}
-	l, _ := serve(t, "127.0.0.1:0", 1, shown.Config())
+	l, _ := serve(t, "127.0.0.1:0", 1, shown.TLSConfig())
 	for i, want := range []int{http.StatusOK, http.StatusServiceUnavailable} {
 		conn := tls.Client(dial(t, l), &tls.Config{RootCAs: pair.pool, ServerName: "a.example.com"})
 		if got := ask(conn, "/"); got != want {

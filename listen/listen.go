@@ -29,9 +29,9 @@ func Open(ctx context.Context, address string, connections int) (net.Listener, e
 	if err != nil {
 		return nil, err
 	}
-	listener = &port{listener, newStalls()}
+	listener = &stallListener{listener, newStallTracker()}
 	if connections > 0 {
-		return limit(listener, connections), nil
+		return newLimitListener(listener, connections), nil
 	}
 	return listener, nil
 }

@@ -142,10 +142,10 @@ func TestOneAddressHasFewConnectionsThatTakeNothing(t *testing.T) {
 func TestPipelineThatReadsNothingEnds(t *testing.T) {
 	t.Parallel()
 	shown, p := new(listen.Certificate), newPair(t, "a.example.com")
-	if err := shown.Take(p.certificate, p.key); err != nil {
+	if err := shown.Set(p.certificate, p.key); err != nil {
 		t.Fatal(err)
 	}
-	for name, config := range map[string]*tls.Config{"plain": nil, "TLS": shown.Config()} {
+	for name, config := range map[string]*tls.Config{"plain": nil, "TLS": shown.TLSConfig()} {
 		l := open(t, "127.0.0.1:0", 1)
 		listen.Hurry(l, 60*time.Millisecond, 20*time.Millisecond, 10)
 		closed := make(chan struct{})

@@ -21,7 +21,7 @@ func openUnix(ctx context.Context, file string) (net.Listener, error) {
 	if err := removeStale(ctx, file); err != nil {
 		return nil, err
 	}
-	config := net.ListenConfig{Control: narrow}
+	config := net.ListenConfig{Control: restrictMode}
 	listener, err := config.Listen(ctx, "unix", file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("the folder of socket %s does not exist; make it, or write another path", file)
@@ -59,9 +59,9 @@ func removeStale(ctx context.Context, file string) error {
 	return nil
 }
 
-// narrow sets the mode of a socket before it has a name: between bind and chmod
+// restrictMode sets the mode of a socket before it has a name: between bind and chmod
 // anybody could connect where the umask is 0. Linux takes it over (unix(7)); where
 // it is refused, the chmod is soon enough.
-func narrow(_, _ string, socket syscall.RawConn) error {
+func restrictMode(_, _ string, socket syscall.RawConn) error {
 	return socket.Control(func(fd uintptr) { _ = fchmod(fd, socketMode) })
 }

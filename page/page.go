@@ -118,8 +118,8 @@ func (s *Set) SignOut(o SignOut) ([]byte, error) { return s.render("signout.html
 // SignedOut draws the page that says that a session has ended.
 func (s *Set) SignedOut(o SignedOut) ([]byte, error) { return s.render("signedout.html", o) }
 
-// Onward goes on to another page.
-type Onward struct {
+// Interstitial goes on to another page.
+type Interstitial struct {
 	Link         // where to, and why
 	Stay    bool // once the user has read it; else by itself
 	Keep    bool // a script keeps the fragment of this address on the way there
@@ -128,12 +128,12 @@ type Onward struct {
 }
 
 // Scripted reports whether the page has a script.
-func (o Onward) Scripted() bool { return o.Keep || o.Restore }
+func (o Interstitial) Scripted() bool { return o.Keep || o.Restore }
 
-// Onward draws a page that goes on to another, without a redirect: what it asks for
+// Interstitial draws a page that goes on to another, without a redirect: what it asks for
 // comes from this site, and not from the one that sent the browser here. It gives
 // the Content-Security-Policy of the page, which may have a script.
-func (s *Set) Onward(o Onward) (html []byte, policy string, err error) {
+func (s *Set) Interstitial(o Interstitial) (html []byte, policy string, err error) {
 	policy = s.policy
 	if o.Scripted() {
 		o.Nonce = rand.Text()

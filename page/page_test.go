@@ -30,14 +30,14 @@ func draw(t *testing.T) map[string]string {
 	keep("sign out")(set.SignOut(page.SignOut{Who: evil, Action: "/oauth2/sign_out", ReturnTo: `/"><x>`}))
 	keep("signed out")(set.SignedOut(page.SignedOut{Again: page.Link{Text: evil, URL: "/oauth2/start"}}))
 	keep("signed out everywhere")(set.SignedOut(page.SignedOut{Again: page.Link{Text: evil, URL: "/oauth2/start"}, IssuerToo: true}))
-	keep("onward")(onward(set, page.Onward{Link: page.Link{Text: evil, URL: `/"><x>?a=<script>&b='"`}}))
-	keep("onward, and stays")(onward(set, page.Onward{Link: page.Link{Text: evil, URL: `/"><x>?a=<script>&b='"`}, Stay: true}))
+	keep("onward")(onward(set, page.Interstitial{Link: page.Link{Text: evil, URL: `/"><x>?a=<script>&b='"`}}))
+	keep("onward, and stays")(onward(set, page.Interstitial{Link: page.Link{Text: evil, URL: `/"><x>?a=<script>&b='"`}, Stay: true}))
 	keep("portal")(set.Portal(page.Portal{Who: evil, Groups: []string{evil}, Upstreams: []page.Link{{Text: evil, URL: "https://argo-cd.example.com/"}}}))
 	return pages
 }
 
-func onward(set *page.Set, o page.Onward) ([]byte, error) {
-	html, _, err := set.Onward(o)
+func onward(set *page.Set, o page.Interstitial) ([]byte, error) {
+	html, _, err := set.Interstitial(o)
 	return html, err
 }
 
@@ -99,7 +99,7 @@ func TestAPageThatGoesOnKeepsTheAddressWhole(t *testing.T) {
 		"https://dex.example.com/logout?client_id=authgate": "https://dex.example.com/logout?client_id=authgate",
 		"javascript:alert(1)":                               "#ZgotmplZ", // nobody asks for it; no script may come of it
 	} {
-		html, err := onward(set, page.Onward{Link: page.Link{Text: "x", URL: to}})
+		html, err := onward(set, page.Interstitial{Link: page.Link{Text: "x", URL: to}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -117,11 +117,11 @@ func TestAPageThatKeepsAFragmentRunsOneScriptThatItsPolicyAllows(t *testing.T) {
 		t.Fatal(err)
 	}
 	nonces := map[string]bool{}
-	for name, o := range map[string]page.Onward{
+	for name, o := range map[string]page.Interstitial{
 		"keep": {Keep: true}, "restore": {Restore: true}, "restore, and stay": {Restore: true, Stay: true},
 	} {
 		o.Link = page.Link{Text: "x", URL: `/oauth2/start?rd=%2F&a="</script><script>alert(1)`}
-		html, policy, err := set.Onward(o)
+		html, policy, err := set.Interstitial(o)
 		if err != nil {
 			t.Fatal(err)
 		}

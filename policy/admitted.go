@@ -12,8 +12,8 @@ import (
 // that some row lets in are weighed at all, and no more than a few are named.
 
 const (
-	maxAdmitted = 10      // groups that are named
-	maxWeighed  = 1 << 13 // patterns that groups are held against for one list; behind it, none is counted
+	maxAdmitted  = 10      // groups that are named
+	maxEvaluated = 1 << 13 // patterns that groups are held against for one list; behind it, none is counted
 )
 
 // groupClass is the groups, sorted, of which each alone is the same subjects to the
@@ -23,20 +23,20 @@ type groupClass struct {
 	groups []string
 }
 
-// classesOfGroups sorts the groups that the policy names by what they bring.
-func (s *Snapshot) classesOfGroups() []groupClass {
+// computeGroupClasses sorts the groups that the policy names by what they bring.
+func (s *Snapshot) computeGroupClasses() []groupClass {
 	var all []groupClass
-	found := make(map[uint64]int) // fingerprint → place in all
-	for _, name := range s.numbers.names {
+	byFingerprint := make(map[uint64]int) // fingerprint → place in all
+	for _, name := range s.ids.names {
 		if reserved(name) {
 			continue
 		}
-		is := s.numbers.ruledOf(asSet(s.appendSubjects(nil, Who{Groups: []string{name}})))
-		at, known := found[is.fingerprint()]
+		set := s.ids.onlyWithRows(asSet(s.appendSubjects(nil, Identity{Groups: []string{name}})))
+		at, known := byFingerprint[set.fingerprint()]
 		if !known {
 			at = len(all)
-			found[is.fingerprint()] = at
-			all = append(all, groupClass{bits: is})
+			byFingerprint[set.fingerprint()] = at
+			all = append(all, groupClass{bits: set})
 		}
 		all[at].groups = append(all[at].groups, name)
 	}
@@ -52,20 +52,20 @@ func (s *Snapshot) classesOfGroups() []groupClass {
 // the first ten in the order of their names, and counts the others. A demoted
 // snapshot gives none.
 func (s *Snapshot) Admitted(upstream string, path target.Path, method string) (groups []string, more int) {
-	if !answerable(upstream, path, method) || s.demoted.Load() {
+	if !isWellFormed(upstream, path, method) || s.demoted.Load() {
 		return nil, 0
 	}
-	matching := s.index.matching(upstream, path.String(), method)
+	matching := s.index.matchPatterns(upstream, path.String(), method)
 	allowing := matching.allowing()
 	if len(allowing) == 0 {
 		return nil, 0
 	}
-	total, left := 0, maxWeighed
-	for _, a := range s.classes() {
-		if !a.bits.meets(allowing) {
+	total, budget := 0, maxEvaluated
+	for _, a := range s.groupClasses() {
+		if !a.bits.intersects(allowing) {
 			continue
 		}
-		if left -= len(matching.patterns); left < 0 {
+		if budget -= len(matching.patterns); budget < 0 {
 			break
 		}
 		if matching.decide(a.bits).Allowed() {
@@ -89,29 +89,29 @@ func firstOf(a, b []string) []string {
 }
 
 // allowing gives the subjects that some row lets in.
-func (m walked) allowing() subjectSet {
+func (m matchedPatterns) allowing() subjectSet {
 	var words []setWord
 	for _, pattern := range m.patterns {
-		for _, g := range m.groups[m.groupsOf[pattern]:m.groupsOf[pattern+1]] {
+		for _, g := range m.groups[m.groupStart[pattern]:m.groupStart[pattern+1]] {
 			if g.effect != Allow || g.methods&m.method == 0 {
 				continue
 			}
 			for _, w := range m.words[g.begin:g.end] {
-				words = append(words, setWord{at: w.at, bits: w.bits})
+				words = append(words, setWord{index: w.index, bits: w.bits})
 			}
 		}
 	}
 	return asSet(words)
 }
 
-// meets reports whether two sets have a subject in common.
-func (s subjectSet) meets(other subjectSet) bool {
+// intersects reports whether two sets have a subject in common.
+func (s subjectSet) intersects(other subjectSet) bool {
 	for len(s) > 0 && len(other) > 0 {
 		switch {
-		case s[0].at < other[0].at:
-			s = s[atLeast(s, other[0].at):]
-		case s[0].at > other[0].at:
-			other = other[atLeast(other, s[0].at):]
+		case s[0].index < other[0].index:
+			s = s[gallopSearch(s, other[0].index):]
+		case s[0].index > other[0].index:
+			other = other[gallopSearch(other, s[0].index):]
 		case s[0].bits&other[0].bits != 0:
 			return true
 		default:

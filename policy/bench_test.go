@@ -65,11 +65,11 @@ func benchGroupsOf(n int) []string {
 // benchRequests asks for what rows speak of, and for what none does.
 func benchRequests(b *testing.B, s *policy.Snapshot, groups []string) []policy.Request {
 	var requests []policy.Request
-	roles := s.Resolve(policy.Who{Groups: groups})
+	roles := s.Resolve(policy.Identity{Groups: groups})
 	rows := s.AllRows()
 	for i := range 4096 {
 		row := rows[i*7919%len(rows)]
-		raw, method := row.Witness()
+		raw, method := row.ExampleRequest()
 		upstream := strings.Replace(row.Upstream, "*", "app-0", 1)
 		if i%4 == 3 {
 			raw += "/no/such/path"
@@ -139,10 +139,10 @@ func BenchmarkResolve(b *testing.B) {
 	s := load(b, benchPolicy(10_000))
 	for _, groups := range benchGroups {
 		b.Run(fmt.Sprintf("groups=%d", groups), func(b *testing.B) {
-			who := policy.Who{Groups: benchGroupsOf(groups)}
+			identity := policy.Identity{Groups: benchGroupsOf(groups)}
 			b.ReportAllocs()
 			for b.Loop() {
-				s.Resolve(who)
+				s.Resolve(identity)
 			}
 		})
 	}

@@ -14,13 +14,13 @@ import (
 type Case struct {
 	Name     string   // that the file gives to this and the cases around it, or empty
 	Subjects []string // who asks, as subjects of a policy; several are one person
-	Who      Who      // the same
+	Identity Identity // the same
 	Method   string
 	Target   string      // as it is written
 	Upstream string      // empty where a refused path leaves it open
 	Path     target.Path // zero where it is refused
 	Refused  error       // why authgate refuses the path before any policy is asked
-	Unasked  error       // why authgate answers without asking the policy; such a case fails
+	Bypass   error       // why authgate answers without asking the policy; such a case fails
 	Expect   Effect
 	Rule     string // the row that is to decide, as it reads or as FILE:LINE; empty: not told
 
@@ -40,22 +40,22 @@ func (c Case) File() string { return c.at.File }
 func (c Case) Line() int { return c.at.Line }
 
 // Where names the case as people look for it: cases.yaml:7.
-func (c Case) Where() string { return lineOf(c.at) }
+func (c Case) Where() string { return fileLine(c.at) }
 
-// Asker shows who asks as a table of cases has it.
-func (c Case) Asker() string { return strings.Join(c.Subjects, togetherWith) }
+// SubjectList shows who asks as a table of cases has it.
+func (c Case) SubjectList() string { return strings.Join(c.Subjects, subjectSeparator) }
 
-// Find tells which upstream and which path a target of a case means. An error
+// ResolveTarget tells which upstream and which path a target of a case means. An error
 // that is a [target.Refusal] stands for a path that authgate refuses, which a case
 // may expect, and an [Unasked] one for a path that no row decides; every other one is
 // a mistake in the case.
-type Find func(name string) (upstream string, path target.Path, err error)
+type ResolveTarget func(name string) (upstream string, path target.Path, err error)
 
-// Unasked says why authgate answers a request without asking the policy.
-type Unasked string
+// BypassError says why authgate answers a request without asking the policy.
+type BypassError string
 
 // Error gives the reason.
-func (u Unasked) Error() string { return string(u) }
+func (u BypassError) Error() string { return string(u) }
 
 const (
 	// Both are far above what a person or a script writes. They keep a wrong file
@@ -63,7 +63,7 @@ const (
 	maxCaseBytes = 16 << 20
 	maxCases     = 100_000
 
-	togetherWith = " + " // a + alone may stand in an e-mail address, a blank in a group
+	subjectSeparator = " + " // a + alone may stand in an e-mail address, a blank in a group
 )
 
 // ReadCases reads case files: YAML or tables, as the ends of their names say. The
@@ -96,19 +96,19 @@ const (
 // Who asks is told by subjects as in a policy. A rule is optional: the row that is
 // to decide, as it reads in the policy or, where its line will not move, as
 // FILE:LINE. A table that names none can do without the column.
-func ReadCases(sources []Source, find Find) ([]Case, error) {
-	r := &caseReader{find: find}
+func ReadCases(sources []Source, resolve ResolveTarget) ([]Case, error) {
+	r := &caseReader{resolve: resolve}
 	for _, src := range sources {
 		r.file, r.first = src.Name, map[string]fault.Position{}
 		switch extension := strings.ToLower(filepath.Ext(src.Name)); {
 		case extension != ".yaml" && extension != ".yml" && extension != ".csv":
-			r.faults.Add(r.whole(), "the name of a case file ends in .yaml, .yml or .csv", "rename the file")
+			r.faults.Add(r.filePosition(), "the name of a case file ends in .yaml, .yml or .csv", "rename the file")
 		case len(src.Data) > maxCaseBytes:
-			r.faults.Add(r.whole(), "the file is larger than 16 MiB", "is it a case file?")
+			r.faults.Add(r.filePosition(), "the file is larger than 16 MiB", "is it a case file?")
 		case extension == ".csv":
-			r.table(src.Data)
+			r.parseTable(src.Data)
 		default:
-			r.yaml(src.Data)
+			r.parseYAML(src.Data)
 		}
 	}
 	if err := r.faults.Err(); err != nil {
@@ -120,116 +120,116 @@ func ReadCases(sources []Source, find Find) ([]Case, error) {
 // caseReader gathers the cases and the faults of files that it reads one after
 // the other.
 type caseReader struct {
-	find   Find
-	file   string                    // that is read
-	first  map[string]fault.Position // question → where the file asked it first
-	cases  []Case
-	full   bool // there are more than there may be
-	faults fault.List
+	resolve ResolveTarget
+	file    string                    // that is read
+	first   map[string]fault.Position // question → where the file asked it first
+	cases   []Case
+	full    bool // there are more than there may be
+	faults  fault.List
 }
 
-func (r *caseReader) whole() fault.Position { return fault.Position{File: r.file} }
+func (r *caseReader) filePosition() fault.Position { return fault.Position{File: r.file} }
 
-func (r *caseReader) refuse(f field, what, mend string) bool {
-	r.faults.Add(f.at, what, mend)
+func (r *caseReader) addFault(f field, message, hint string) bool {
+	r.faults.Add(f.at, message, hint)
 	return false
 }
 
-// person reads who asks. Subjects mean here what they mean in a policy, so that
+// parseSubjects reads who asks. Subjects mean here what they mean in a policy, so that
 // there is one way to write them.
-func (r *caseReader) person(subjects []field) (c Case, ok bool) {
+func (r *caseReader) parseSubjects(subjects []field) (c Case, ok bool) {
 	ok = true
-	seen := subjectsOf(subjects)
+	seen := lastIndexes(subjects)
 	for i, f := range subjects {
-		name := foldSubject(f.text)
-		what, mend := checkAsker(name)
+		name := canonicalSubject(f.text)
+		message, hint := checkCaseSubject(name)
 		switch {
-		case what != "":
+		case message != "":
 		case seen[name] != i:
-			what, mend = quote(f.text)+" is named twice", "name it once"
+			message, hint = quote(f.text)+" is named twice", "name it once"
 		case name == anonymous && len(subjects) > 1:
-			what, mend = "system:anonymous is somebody else beside others", "give it a case of its own"
+			message, hint = "system:anonymous is somebody else beside others", "give it a case of its own"
 		case name == authenticated && len(subjects) > 1:
-			what, mend = "system:authenticated stands beside others", "leave it out: whoever has a group or an e-mail address holds it"
-		case strings.HasPrefix(name, userPrefix) && c.Who.Email != "":
-			what, mend = "a person has one e-mail address, and this is a second one", "give each person a case"
+			message, hint = "system:authenticated stands beside others", "leave it out: whoever has a group or an e-mail address holds it"
+		case strings.HasPrefix(name, userPrefix) && c.Identity.Email != "":
+			message, hint = "a person has one e-mail address, and this is a second one", "give each person a case"
 		}
-		if what != "" {
-			ok = r.refuse(f, what, mend)
+		if message != "" {
+			ok = r.addFault(f, message, hint)
 			continue
 		}
-		who := whoIs(name)
+		identity := identityOf(name)
 		c.Subjects = append(c.Subjects, name)
-		c.Who.Anonymous = who.Anonymous
-		c.Who.Email += who.Email
-		c.Who.Groups = append(c.Who.Groups, who.Groups...)
-		c.Who.Roles = append(c.Who.Roles, who.Roles...)
+		c.Identity.Anonymous = identity.Anonymous
+		c.Identity.Email += identity.Email
+		c.Identity.Groups = append(c.Identity.Groups, identity.Groups...)
+		c.Identity.Roles = append(c.Identity.Roles, identity.Roles...)
 	}
 	return c, ok
 }
 
-// subjectsOf gives where each subject was named last.
-func subjectsOf(named []field) map[string]int {
+// lastIndexes gives where each subject was named last.
+func lastIndexes(named []field) map[string]int {
 	last := make(map[string]int, len(named))
 	for i, f := range named {
-		last[foldSubject(f.text)] = i
+		last[canonicalSubject(f.text)] = i
 	}
 	return last
 }
 
-func checkAsker(name string) (what, mend string) {
+func checkCaseSubject(name string) (message, hint string) {
 	switch {
 	case name == "":
 		return "a subject is empty", "write a group, role:NAME, user:EMAIL or system:anonymous"
-	case strings.Trim(name, blanks) != name:
-		return quote(name) + " has a blank at an end", "write " + quote(strings.Trim(name, blanks))
+	case strings.Trim(name, whitespace) != name:
+		return quote(name) + " has a blank at an end", "write " + quote(strings.Trim(name, whitespace))
 	case name == "anonymous" || name == "authenticated":
 		return quote(name) + " is a group like any other here", "write " + quote(systemPrefix+name)
 	}
 	return checkSubject(name)
 }
 
-// ask reads what a person asks for, and keeps the case unless something is wrong
+// resolveRequest reads what a person asks for, and keeps the case unless something is wrong
 // with it.
-func (r *caseReader) ask(c Case, method, name field) (Case, bool) {
+func (r *caseReader) resolveRequest(c Case, method, name field) (Case, bool) {
 	ok := true
 	switch {
 	case isMethod(method.text):
 	case isMethod(strings.ToUpper(method.text)):
-		ok = r.refuse(method, "method "+quote(method.text)+" is not in upper case", "write "+strings.ToUpper(method.text))
+		ok = r.addFault(method, "method "+quote(method.text)+" is not in upper case", "write "+strings.ToUpper(method.text))
 	default:
-		ok = r.refuse(method, quote(method.text)+" is not a method", "write one, such as GET")
+		ok = r.addFault(method, quote(method.text)+" is not a method", "write one, such as GET")
 	}
 	c.Method, c.Target, c.at = method.text, name.text, method.at
-	upstream, path, err := r.find(name.text)
+	upstream, path, err := r.resolve(name.text)
 	var refusal target.Refusal
-	var unasked Unasked
+	var bypass BypassError
 	switch {
-	case errors.As(err, &unasked):
-		c.Upstream, c.Unasked = upstream, unasked
+	case errors.As(err, &bypass):
+		c.Upstream, c.Bypass = upstream, bypass
 	case err == nil:
 		c.Upstream, c.Path = upstream, path
 	case errors.As(err, &refusal):
 		c.Upstream, c.Refused = upstream, refusal
 	default:
-		ok = r.refuse(name, err.Error(), "")
+		ok = r.addFault(name, err.Error(), "")
 	}
 	return c, ok
 }
 
-// keep adds a case, unless its file has asked the same before: two answers to one
+// addUnique adds a case, unless its file has asked the same before: two answers to one
 // question are a slip of the hand, and one of them is not looked at.
-func (r *caseReader) keep(c Case) {
-	shown := c.Target
-	if c.Refused == nil && c.Unasked == nil {
-		shown = c.Upstream + ":" + c.Path.String()
+func (r *caseReader) addUnique(c Case) {
+	shownTarget := c.Target
+	if c.Refused == nil && c.Bypass == nil {
+		shownTarget = c.Upstream + ":" + c.Path.String()
 	}
-	question := strings.Join(append(c.Subjects[:len(c.Subjects):len(c.Subjects)], c.Method, shown), "\x00")
-	if first, asked := r.first[question]; asked {
-		r.faults.Add(c.at, "the same is asked at "+lineOf(first), "delete one of the two")
+	key := strings.Join(append(c.Subjects[:len(c.Subjects):len(c.Subjects)], c.Method, shownTarget), "\x00")
+	if first, seen := r.first[key]; seen {
+		r.faults.Add(c.at, "the same is asked at "+fileLine(first), "delete one of the two")
 		return
 	}
-	r.first[question] = c.at
+	r.first[key] = c.at
 	r.add(c)
 }
 

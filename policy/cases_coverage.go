@@ -36,51 +36,51 @@ func (c Coverage) Reaches(percent *big.Rat) bool {
 	return need.Cmp(big.NewRat(int64(c.Covered), 1)) <= 0
 }
 
-// taken gathers the rows that took part.
-type taken struct {
-	ways   ways
-	rows   map[*Row]bool
-	grants map[int]bool
-	seen   map[[2]string]bool // who asked, and the subject that decided
-	into   map[string]reach   // subject → all that leads to it
+// coverageTracker gathers the rows that took part.
+type coverageTracker struct {
+	graph   roleGraph
+	rows    map[*Row]bool
+	grants  map[int]bool
+	seen    map[[2]string]bool      // who asked, and the subject that decided
+	members map[string]reachableSet // subject → all that leads to it
 }
 
-func newTaken(grants []grant) *taken {
-	return &taken{newWays(grants), map[*Row]bool{}, map[int]bool{}, map[[2]string]bool{}, map[string]reach{}}
+func newCoverageTracker(grants []grant) *coverageTracker {
+	return &coverageTracker{newRoleGraph(grants), map[*Row]bool{}, map[int]bool{}, map[[2]string]bool{}, map[string]reachableSet{}}
 }
 
-// note marks the row that decided for an asker, if one did.
-func (t *taken) note(row *Row, asker string, roles Roles) {
+// record marks the row that decided for an asker, if one did.
+func (c *coverageTracker) record(row *Row, subjects string, roles Roles) {
 	if row == nil {
 		return
 	}
-	t.rows[row] = true
-	way := [2]string{asker, row.Subject}
-	if t.seen[way] {
+	c.rows[row] = true
+	key := [2]string{subjects, row.Subject}
+	if c.seen[key] {
 		return
 	}
-	t.seen[way] = true
-	into, known := t.into[row.Subject]
+	c.seen[key] = true
+	members, known := c.members[row.Subject]
 	if !known {
-		into = t.ways.into([]string{row.Subject})
-		t.into[row.Subject] = into
+		members = c.graph.implicitMembers([]string{row.Subject})
+		c.members[row.Subject] = members
 	}
-	for _, role := range into.order {
-		for _, g := range t.ways.down[role] {
-			if roles.has(t.ways.grants[g].member) {
-				t.grants[g] = true
+	for _, role := range members.order {
+		for _, g := range c.graph.grantsByRole[role] {
+			if roles.has(c.graph.grants[g].member) {
+				c.grants[g] = true
 			}
 		}
 	}
 }
 
-func (s *Snapshot) coverage(t *taken) Coverage {
-	type placed struct {
+func (s *Snapshot) coverage(t *coverageTracker) Coverage {
+	type located struct {
 		Untested
 		file, line int
 	}
 	c := Coverage{Rows: s.Rows(), Covered: len(t.rows) + len(t.grants)}
-	var missing []placed
+	var missing []located
 	files := map[string]int{} // in the order in which they first appear
 	rank := func(file string) int {
 		if _, known := files[file]; !known {
@@ -90,15 +90,15 @@ func (s *Snapshot) coverage(t *taken) Coverage {
 	}
 	for _, row := range s.rows {
 		if file := rank(row.at.File); !t.rows[row] {
-			missing = append(missing, placed{Untested{row.Where(), row.String()}, file, row.at.Line})
+			missing = append(missing, located{Untested{row.Where(), row.String()}, file, row.at.Line})
 		}
 	}
 	for i, g := range s.grants {
 		if file := rank(g.memberAt.File); !t.grants[i] {
-			missing = append(missing, placed{Untested{lineOf(g.memberAt), csvLine(grantKind, g.member, g.role)}, file, g.memberAt.Line})
+			missing = append(missing, located{Untested{fileLine(g.memberAt), csvLine(gType, g.member, g.role)}, file, g.memberAt.Line})
 		}
 	}
-	slices.SortFunc(missing, func(a, b placed) int { return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.line, b.line)) })
+	slices.SortFunc(missing, func(a, b located) int { return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.line, b.line)) })
 	for _, m := range missing {
 		c.Untested = append(c.Untested, m.Untested)
 	}

@@ -91,8 +91,8 @@ func TestAnOutcomeKnowsWhoMayWithoutALogin(t *testing.T) {
 		"example-org:dev, POST, hook:/../x, allow": false,
 	} {
 		o := fails(t, s, row)
-		if (o.Open != nil) != open || open && o.Open.Where() != "policy.csv:8" {
-			t.Errorf("%s: the open row is %v", row, o.Open)
+		if (o.AnonymousRow != nil) != open || open && o.AnonymousRow.Where() != "policy.csv:8" {
+			t.Errorf("%s: the open row is %v", row, o.AnonymousRow)
 		}
 	}
 }
@@ -213,7 +213,7 @@ func TestOnlyCoveredRowsAreNeeded(t *testing.T) {
 		}
 		c := readCases(t, "c.csv", header+pick("x:a", "x:b + user:u@v", "x:c + x:a", "system:authenticated")+", GET, u:"+pick("/a", "/b", "/a/b")+", allow")
 		outcomes, coverage := s.Run(c)
-		if outcomes[0].Decision.Rule == nil {
+		if outcomes[0].Decision.Row == nil {
 			continue
 		}
 		var kept []string
@@ -227,7 +227,7 @@ func TestOnlyCoveredRowsAreNeeded(t *testing.T) {
 			t.Fatalf("%v\n%s\nof\n%s", err, strings.Join(kept, "\n"), text)
 		}
 		again, all := smaller.Run(c)
-		if got, want := again[0].Decision.Rule, outcomes[0].Decision.Rule; got == nil || got.String() != want.String() {
+		if got, want := again[0].Decision.Row, outcomes[0].Decision.Row; got == nil || got.String() != want.String() {
 			t.Errorf("without the rows that no case tests %v decides, and else %v:\n%s", got, want, text)
 		}
 		if all.Covered != all.Rows {

@@ -9,43 +9,43 @@ import (
 )
 
 var (
-	looksLikeRow   = regexp.MustCompile(`^[ \t]*[pg][ \t]*,`)
-	looksLikePlace = regexp.MustCompile(`^.+:[1-9][0-9]*$`)
+	looksLikeRow      = regexp.MustCompile(`^[ \t]*[pg][ \t]*,`)
+	looksLikeLocation = regexp.MustCompile(`^.+:[1-9][0-9]*$`)
 )
 
-// expected reads which row is to decide: its text, which the parser of policies
+// parseRule reads which row is to decide: its text, which the parser of policies
 // brings to one form, or its place.
-func (r *caseReader) expected(f field, effect Effect) (rule string, ok bool) {
+func (r *caseReader) parseRule(f field, effect Effect) (rule string, ok bool) {
 	switch {
 	case f.text == "":
 		return "", true
 	case looksLikeRow.MatchString(f.text):
-		return r.expectedRow(f, effect)
-	case looksLikePlace.MatchString(f.text):
+		return r.parseRuleRow(f, effect)
+	case looksLikeLocation.MatchString(f.text):
 		return strings.TrimPrefix(f.text, "./"), true
 	}
-	return "", r.refuse(f, "rule "+quote(f.text)+" is no row and no place of one",
+	return "", r.addFault(f, "rule "+quote(f.text)+" is no row and no place of one",
 		"write the row as it stands in the policy, such as p, role:viewer, argocd, /**, GET, allow")
 }
 
-func (r *caseReader) expectedRow(f field, effect Effect) (rule string, ok bool) {
+func (r *caseReader) parseRuleRow(f field, effect Effect) (rule string, ok bool) {
 	p := newParser(nil)
-	p.line(fault.Position{}, f.text)
+	p.parseLine(fault.Position{}, f.text)
 	var faults fault.Faults
 	switch {
 	case errors.As(p.faults.Err(), &faults):
-		return "", r.refuse(f, "rule "+quote(f.text)+": "+faults[0].What, faults[0].Mend)
+		return "", r.addFault(f, "rule "+quote(f.text)+": "+faults[0].Message, faults[0].Hint)
 	case len(p.rows) == 0:
-		return "", r.refuse(f, "rule "+quote(f.text)+" is a g row, and only p rows decide", "write the p row that decides")
+		return "", r.addFault(f, "rule "+quote(f.text)+" is a g row, and only p rows decide", "write the p row that decides")
 	case p.rows[0].Effect != effect:
-		return "", r.refuse(f, "a row that says "+p.rows[0].Effect.String()+" never decides "+effect.String(), "name another row, or expect "+p.rows[0].Effect.String())
+		return "", r.addFault(f, "a row that says "+p.rows[0].Effect.String()+" never decides "+effect.String(), "name another row, or expect "+p.rows[0].Effect.String())
 	}
 	return p.rows[0].String(), true
 }
 
-// means reports whether a row is the one that the case names. The policy may have
+// expectsRow reports whether a row is the one that the case names. The policy may have
 // been found by a longer path than the case gives.
-func (c Case) means(row *Row) bool {
+func (c Case) expectsRow(row *Row) bool {
 	if row == nil {
 		return false
 	}

@@ -11,19 +11,19 @@ import (
 )
 
 const (
-	tableLine = "who, method, target, expect, rule"
-	tableForm = `write "who, method, target, expect" and, if you like, ", rule" behind it`
+	tableHeader = "who, method, target, expect, rule"
+	tableHint   = `write "who, method, target, expect" and, if you like, ", rule" behind it`
 )
 
-var tableHead = strings.Split(tableLine, ", ")
+var tableColumns = strings.Split(tableHeader, ", ")
 
-// table reads a table of cases. Its lines are held to what a line of a policy is
+// parseTable reads a table of cases. Its lines are held to what a line of a policy is
 // held to: a name that ends in a blank is nobody there and would be nobody here.
-func (r *caseReader) table(data []byte) {
+func (r *caseReader) parseTable(data []byte) {
 	lines := newParser(nil) // for its lines, not for its rows
 	at := fault.Position{File: r.file, Line: 1, Column: 1}
 	if bytes.HasPrefix(data, []byte("\xef\xbb\xbf")) {
-		lines.garble(at, "the file begins with a byte order mark", "save it as UTF-8 without BOM")
+		lines.addUnreadable(at, "the file begins with a byte order mark", "save it as UTF-8 without BOM")
 		at.Column, data = 4, data[3:]
 	}
 	headed, rows, windows := false, 0, false
@@ -33,34 +33,34 @@ func (r *caseReader) table(data []byte) {
 		text, isWindows := strings.CutSuffix(string(line), "\r")
 		if isWindows && !windows { // said once: it will be so on every line
 			windows = true
-			lines.garble(shift(at, len(text)), "the line ends in CR LF", "save the file with Unix line ends (LF)")
+			lines.addUnreadable(offsetBy(at, len(text)), "the line ends in CR LF", "save the file with Unix line ends (LF)")
 		}
-		fields, isRow := lines.cells(at, text)
+		fields, isRow := lines.splitLine(at, text)
 		switch {
 		case !isRow:
 		case headed:
 			rows++
-			r.row(fields)
+			r.parseRow(fields)
 		default:
 			headed = true
-			if !r.head(fields) { // then it is a case, most often
+			if !r.isHeader(fields) { // then it is a case, most often
 				rows++
 			}
 		}
 	}
 	if rows == 0 {
-		r.faults.Add(r.whole(), "the table has no cases", "write a line for each, below a first line "+tableLine)
+		r.faults.Add(r.filePosition(), "the table has no cases", "write a line for each, below a first line "+tableHeader)
 	}
 	var faults fault.Faults
 	if errors.As(lines.faults.Err(), &faults) {
 		for _, f := range faults {
-			r.faults.Add(f.Position, f.What, f.Mend)
+			r.faults.Add(f.Position, f.Message, f.Hint)
 		}
 	}
 }
 
-// head reports whether this is the line that has to be the first one.
-func (r *caseReader) head(fields []field) bool {
+// isHeader reports whether this is the line that has to be the first one.
+func (r *caseReader) isHeader(fields []field) bool {
 	if fields == nil {
 		return false
 	}
@@ -68,62 +68,62 @@ func (r *caseReader) head(fields []field) bool {
 	for _, f := range fields {
 		names = append(names, f.text)
 	}
-	withoutRules := tableHead[:len(tableHead)-1]
-	if !slices.Equal(names, tableHead) && !slices.Equal(names, withoutRules) {
-		return r.refuse(fields[0], "the table has no header", "let the first line be "+tableLine)
+	withoutRules := tableColumns[:len(tableColumns)-1]
+	if !slices.Equal(names, tableColumns) && !slices.Equal(names, withoutRules) {
+		return r.addFault(fields[0], "the table has no header", "let the first line be "+tableHeader)
 	}
 	return true
 }
 
-// row reads one case. The rule and the comma before it may be left out.
-func (r *caseReader) row(fields []field) {
+// parseRow reads one case. The rule and the comma before it may be left out.
+func (r *caseReader) parseRow(fields []field) {
 	if fields == nil {
 		return
 	}
-	least, most := len(tableHead)-1, len(tableHead)
+	least, limit := len(tableColumns)-1, len(tableColumns)
 	switch n := len(fields); {
 	case n < least:
-		r.refuse(fields[0], fmt.Sprintf("a case has %d or %d fields and this one %d", least, most, n), tableForm)
+		r.addFault(fields[0], fmt.Sprintf("a case has %d or %d fields and this one %d", least, limit, n), tableHint)
 		return
-	case n > most:
-		r.refuse(fields[most], fmt.Sprintf("a case has %d or %d fields and this one %d", least, most, n), tableForm+", the rule in quotes")
+	case n > limit:
+		r.addFault(fields[limit], fmt.Sprintf("a case has %d or %d fields and this one %d", least, limit, n), tableHint+", the rule in quotes")
 		return
 	case n == least:
 		fields = append(fields, field{})
 	}
 	ok := true
-	for i, name := range tableHead[:least] {
+	for i, name := range tableColumns[:least] {
 		if fields[i].text == "" {
-			ok = r.refuse(fields[i], name+" is empty", tableForm)
+			ok = r.addFault(fields[i], name+" is empty", tableHint)
 		}
 	}
 	if !ok {
 		return
 	}
-	c, known := r.person(r.together(fields[0]))
-	effect, what, mend := parseEffect(fields[3].text)
-	if what != "" {
-		ok = r.refuse(fields[3], what, mend)
+	c, known := r.parseSubjects(r.splitSubjects(fields[0]))
+	effect, message, hint := parseEffect(fields[3].text)
+	if message != "" {
+		ok = r.addFault(fields[3], message, hint)
 	}
 	c.Expect = effect
-	c, asked := r.ask(c, fields[1], fields[2])
+	c, targetOK := r.resolveRequest(c, fields[1], fields[2])
 	c.at = fields[0].at
 	if !ok {
 		return
 	}
-	var ruled bool
-	if c.Rule, ruled = r.expected(fields[4], effect); ruled && known && asked {
-		r.keep(c)
+	var ruleOK bool
+	if c.Rule, ruleOK = r.parseRule(fields[4], effect); ruleOK && known && targetOK {
+		r.addUnique(c)
 	}
 }
 
-// together takes apart who asks: one subject, or several joined by " + ".
-func (r *caseReader) together(who field) []field {
+// splitSubjects takes apart who asks: one subject, or several joined by " + ".
+func (r *caseReader) splitSubjects(joined field) []field {
 	var named []field
-	at := who.at
-	for part := range strings.SplitSeq(who.text, togetherWith) {
+	at := joined.at
+	for part := range strings.SplitSeq(joined.text, subjectSeparator) {
 		named = append(named, field{text: part, at: at})
-		at = shift(at, len(part)+len(togetherWith))
+		at = offsetBy(at, len(part)+len(subjectSeparator))
 	}
 	return named
 }

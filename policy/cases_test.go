@@ -35,17 +35,17 @@ func readCases(t testing.TB, name, text string) []policy.Case {
 }
 
 // retold gives cases line by line, as a table with the place of each.
-func retold(cases []policy.Case) string {
+func casesText(cases []policy.Case) string {
 	var b strings.Builder
 	for _, c := range cases {
-		fmt.Fprintf(&b, "%d %s | %s | %s | %s:%s | %s | %s\n", c.Line(), c.Name, c.Asker(), c.Method, c.Upstream, c.Path, c.Expect, c.Rule)
+		fmt.Fprintf(&b, "%d %s | %s | %s | %s:%s | %s | %s\n", c.Line(), c.Name, c.SubjectList(), c.Method, c.Upstream, c.Path, c.Expect, c.Rule)
 	}
 	return b.String()
 }
 
 func TestCasesInYAMLAreReadInTheOrderOfTheFile(t *testing.T) {
 	t.Parallel()
-	got := retold(readCases(t, "cases.yml", `
+	got := casesText(readCases(t, "cases.yml", `
 cases:
   - name: viewers look
     who: [example-org:dev, "user:Eve@example.com"]
@@ -76,7 +76,7 @@ cases:
 
 func TestATableSaysWhatYAMLSays(t *testing.T) {
 	t.Parallel()
-	got := retold(readCases(t, "cases.CSV", `# by hand
+	got := casesText(readCases(t, "cases.CSV", `# by hand
 
 who, method, target, expect, rule
 example-org:dev + user:eve+ci@example.com, GET, argocd:/%61, allow
@@ -96,7 +96,7 @@ system:authenticated, GET, argocd:/, deny,
 
 func TestWhoAsksIsOnePerson(t *testing.T) {
 	t.Parallel()
-	for written, want := range map[string]policy.Who{
+	for written, want := range map[string]policy.Identity{
 		"example-org:dev":                       {Groups: []string{"example-org:dev"}},
 		"example-org:dev + qa + user:Eve@ex.io": {Groups: []string{"example-org:dev", "qa"}, Email: "eve@ex.io"},
 		"role:viewer + role:qa":                 {Roles: []string{"role:viewer", "role:qa"}},
@@ -104,7 +104,7 @@ func TestWhoAsksIsOnePerson(t *testing.T) {
 		"system:anonymous":                      {Anonymous: true},
 		"system:authenticated":                  {},
 	} {
-		got := readCases(t, "c.csv", header+written+", GET, a:/, deny")[0].Who
+		got := readCases(t, "c.csv", header+written+", GET, a:/, deny")[0].Identity
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s is %+v, want %+v", written, got, want)
 		}
@@ -191,7 +191,7 @@ func table(cases []policy.Case) []byte {
 	var b bytes.Buffer
 	b.WriteString(header)
 	for _, c := range cases {
-		for i, text := range []string{c.Asker(), c.Method, c.Target, c.Expect.String(), c.Rule} {
+		for i, text := range []string{c.SubjectList(), c.Method, c.Target, c.Expect.String(), c.Rule} {
 			b.WriteString([]string{"", ","}[min(i, 1)] + `"` + strings.ReplaceAll(text, `"`, `""`) + `"`)
 		}
 		b.WriteByte('\n')
@@ -213,7 +213,7 @@ func checkCases(t *testing.T, name string, data []byte) {
 			t.Fatalf("the error is no faults: %v", err)
 		}
 		for _, f := range faults {
-			if f.File != name || f.What == "" || f.Line < 0 || f.Line > len(data)+2 { // YAML knows more line ends than one
+			if f.File != name || f.Message == "" || f.Line < 0 || f.Line > len(data)+2 { // YAML knows more line ends than one
 				t.Errorf("a fault out of place: %v", f)
 			}
 		}
@@ -234,7 +234,7 @@ func checkCases(t *testing.T, name string, data []byte) {
 		t.Fatalf("the same as a table: %v\n%s", err, table(cases))
 	}
 	for i := range again {
-		if fmt.Sprint(again[i].Who, again[i].Path, again[i].Expect, again[i].Rule) != fmt.Sprint(cases[i].Who, cases[i].Path, cases[i].Expect, cases[i].Rule) {
+		if fmt.Sprint(again[i].Identity, again[i].Path, again[i].Expect, again[i].Rule) != fmt.Sprint(cases[i].Identity, cases[i].Path, cases[i].Expect, cases[i].Rule) {
 			t.Errorf("case %d became another one:\n%+v\n%+v", i, cases[i], again[i])
 		}
 	}

@@ -17,11 +17,11 @@ func TestTheDocumentedPolicyDecidesAsDocumented(t *testing.T) {
 	if s.Rows() != 7 {
 		t.Errorf("%d rows, want 7", s.Rows())
 	}
-	argo := policy.Who{Groups: []string{"example-org:argo"}, Email: "alice@example.com"}
-	dev := policy.Who{Groups: []string{"example-org:dev"}}
-	nobody := policy.Who{Anonymous: true}
+	argo := policy.Identity{Groups: []string{"example-org:argo"}, Email: "alice@example.com"}
+	dev := policy.Identity{Groups: []string{"example-org:dev"}}
+	nobody := policy.Identity{Anonymous: true}
 	for _, c := range []struct {
-		who            policy.Who
+		who            policy.Identity
 		question, want string
 	}{
 		{argo, "GET argocd:/api/v1/applications", "allow policy.csv:2"},
@@ -34,9 +34,9 @@ func TestTheDocumentedPolicyDecidesAsDocumented(t *testing.T) {
 		{dev, "POST argocd:/api/webhook", "deny"},
 		{nobody, "POST argocd:/api/webhook", "allow policy.csv:5"},
 		{nobody, "GET argocd:/api/v1/applications", "deny"},
-		{policy.Who{Roles: []string{"role:frozen"}}, "POST argocd:/api/v1/applications/shop/sync", "deny policy.csv:4"},
+		{policy.Identity{Roles: []string{"role:frozen"}}, "POST argocd:/api/v1/applications/shop/sync", "deny policy.csv:4"},
 	} {
-		if got := told(ask(t, s, c.who, c.question)); got != c.want {
+		if got := decisionText(ask(t, s, c.who, c.question)); got != c.want {
 			t.Errorf("%+v: %s: %s, want %s", c.who, c.question, got, c.want)
 		}
 	}
@@ -71,12 +71,12 @@ func TestPatterns(t *testing.T) {
 	} {
 		s := load(t, "p, a, u, "+c.pattern+", GET, allow")
 		for raw := range strings.FieldsSeq(c.matches) {
-			if !ask(t, s, policy.Who{Groups: []string{"a"}}, "GET u:"+raw).Allowed() {
+			if !ask(t, s, policy.Identity{Groups: []string{"a"}}, "GET u:"+raw).Allowed() {
 				t.Errorf("%s does not match %s", c.pattern, raw)
 			}
 		}
 		for raw := range strings.FieldsSeq(c.misses) {
-			if ask(t, s, policy.Who{Groups: []string{"a"}}, "GET u:"+raw).Allowed() {
+			if ask(t, s, policy.Identity{Groups: []string{"a"}}, "GET u:"+raw).Allowed() {
 				t.Errorf("%s matches %s", c.pattern, raw)
 			}
 		}
@@ -94,12 +94,12 @@ func TestMethods(t *testing.T) {
 	} {
 		s := load(t, "p, a, u, /, "+c.methods+", allow")
 		for method := range strings.FieldsSeq(c.covered) {
-			if !ask(t, s, policy.Who{Groups: []string{"a"}}, method+" u:/").Allowed() {
+			if !ask(t, s, policy.Identity{Groups: []string{"a"}}, method+" u:/").Allowed() {
 				t.Errorf("%s does not cover %s", c.methods, method)
 			}
 		}
 		for method := range strings.FieldsSeq(c.others) {
-			if ask(t, s, policy.Who{Groups: []string{"a"}}, method+" u:/").Allowed() {
+			if ask(t, s, policy.Identity{Groups: []string{"a"}}, method+" u:/").Allowed() {
 				t.Errorf("%s covers %s", c.methods, method)
 			}
 		}
@@ -125,11 +125,11 @@ g, example-org:dev, role:late
 		{"dev", "PUT workflows:/x", "deny policy.csv:5"},
 		{"dev", "PUT workflows:/y", "deny"},
 	} {
-		var who policy.Who
+		var identity policy.Identity
 		for group := range strings.FieldsSeq(c.groups) {
-			who.Groups = append(who.Groups, "example-org:"+group)
+			identity.Groups = append(identity.Groups, "example-org:"+group)
 		}
-		if got := told(ask(t, s, who, c.question)); got != c.want {
+		if got := decisionText(ask(t, s, identity, c.question)); got != c.want {
 			t.Errorf("%s: %s: %s, want %s", c.groups, c.question, got, c.want)
 		}
 	}
@@ -147,10 +147,10 @@ p, system:authenticated, *, /**, GET, allow
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := told(ask(t, s, policy.Who{Groups: []string{"a"}}, "GET u:/x,u,/y")); got != "deny policy.csv:2" {
+	if got := decisionText(ask(t, s, policy.Identity{Groups: []string{"a"}}, "GET u:/x,u,/y")); got != "deny policy.csv:2" {
 		t.Errorf("first row: %s", got)
 	}
-	if got := told(ask(t, s, policy.Who{Groups: []string{"a,u,/x"}}, "GET u:/y")); got != "deny policy.csv:3" {
+	if got := decisionText(ask(t, s, policy.Identity{Groups: []string{"a,u,/x"}}, "GET u:/y")); got != "deny policy.csv:3" {
 		t.Errorf("second row: %s", got)
 	}
 }
@@ -158,7 +158,7 @@ p, system:authenticated, *, /**, GET, allow
 func TestUpstreamsOfTheConfigurationAreTheOnlyOnes(t *testing.T) {
 	t.Parallel()
 	text := []byte("p, a, *, /**, GET, allow\n")
-	who := policy.Who{Groups: []string{"a"}}
+	identity := policy.Identity{Groups: []string{"a"}}
 	closed, err := policy.Load([]policy.Source{{Name: "policy.csv", Data: text}}, []string{"argocd"})
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +175,7 @@ func TestUpstreamsOfTheConfigurationAreTheOnlyOnes(t *testing.T) {
 		{open, "GET *:/", "deny"},
 		{open, "GET :/", "deny"},
 	} {
-		if got := told(ask(t, c.s, who, c.question)); got != c.want {
+		if got := decisionText(ask(t, c.s, identity, c.question)); got != c.want {
 			t.Errorf("%s: %s, want %s", c.question, got, c.want)
 		}
 	}
@@ -184,7 +184,7 @@ func TestUpstreamsOfTheConfigurationAreTheOnlyOnes(t *testing.T) {
 func TestInDoubtTheAnswerIsNo(t *testing.T) {
 	t.Parallel()
 	s := load(t, "p, system:authenticated, *, /**, *, allow\np, system:anonymous, *, /**, *, allow\n")
-	roles := s.Resolve(policy.Who{})
+	roles := s.Resolve(policy.Identity{})
 	sure := policy.Request{Roles: roles, Upstream: "u", Path: path(t, "/"), Method: "GET"}
 	if !s.Decide(sure).Allowed() {
 		t.Fatal("the sound question is denied")
@@ -194,12 +194,12 @@ func TestInDoubtTheAnswerIsNo(t *testing.T) {
 		"no upstream":               func(q *policy.Request) { q.Upstream = "" },
 		"no path":                   func(q *policy.Request) { q.Path = target.Path{} },
 		"no method":                 func(q *policy.Request) { q.Method = "" },
-		"roles of another snapshot": func(q *policy.Request) { q.Roles = load(t, example).Resolve(policy.Who{}) },
+		"roles of another snapshot": func(q *policy.Request) { q.Roles = load(t, example).Resolve(policy.Identity{}) },
 	} {
 		q := sure
 		change(&q)
 		if d := s.Decide(q); d != (policy.Decision{}) {
-			t.Errorf("%s: %s", name, told(d))
+			t.Errorf("%s: %s", name, decisionText(d))
 		}
 	}
 	if (policy.Decision{}).Allowed() {
@@ -262,14 +262,14 @@ func TestOneSnapshotServesManyAtOnce(t *testing.T) {
 		wg.Go(func() {
 			for i := range 50 {
 				stranger := fmt.Sprintf("example-org:team-%d-%d", n, i%7)
-				argo := s.Resolve(policy.Who{Groups: []string{stranger, "example-org:argo"}})
-				dev := s.Resolve(policy.Who{Groups: []string{stranger}})
+				argo := s.Resolve(policy.Identity{Groups: []string{stranger, "example-org:argo"}})
+				dev := s.Resolve(policy.Identity{Groups: []string{stranger}})
 				if got := argo.Names(); !slices.Equal(got, []string{"role:admin", "role:viewer"}) {
 					t.Errorf("roles %q", got)
 				}
 				for roles, want := range map[*policy.Roles]bool{&argo: true, &dev: false} {
 					if got := s.Decide(policy.Request{Roles: *roles, Upstream: "argocd", Path: p, Method: "POST"}); got.Allowed() != want {
-						t.Errorf("%q: %s", roles.Names(), told(got))
+						t.Errorf("%q: %s", roles.Names(), decisionText(got))
 					}
 				}
 				if got := admitted(s.Admitted("argocd", p, "POST")); !slices.Equal(got, []string{"example-org:argo"}) {

@@ -31,7 +31,7 @@ type Request struct {
 // Decision is the answer. The zero Decision lets nobody in.
 type Decision struct {
 	Effect Effect
-	Rule   *Row // the row that decided; nil where none matched
+	Row    *Row // the row that decided; nil where none matched
 
 	disputed bool // index and casbin do not agree
 }
@@ -39,14 +39,14 @@ type Decision struct {
 // Allowed reports whether the request may go on.
 func (d Decision) Allowed() bool { return d.Effect == Allow }
 
-// Silent reports whether no row speaks of whoever asks. An answer on which index
+// NoMatch reports whether no row speaks of whoever asks. An answer on which index
 // and casbin do not agree is no for another reason: some row may.
-func (d Decision) Silent() bool { return d.Rule == nil && !d.disputed }
+func (d Decision) NoMatch() bool { return d.Row == nil && !d.disputed }
 
 // String gives the answer as the audit does: allow policy.csv:3.
 func (d Decision) String() string {
-	if d.Rule == nil {
+	if d.Row == nil {
 		return d.Effect.String()
 	}
-	return d.Effect.String() + " " + d.Rule.Where()
+	return d.Effect.String() + " " + d.Row.Where()
 }

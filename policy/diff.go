@@ -11,25 +11,25 @@ import (
 // where it is empty, the two decide every request of everybody alike, whatever
 // their files look like.
 type Diff struct {
-	Granted, Revoked   []Change // by upstream, path and subject; not more than the first mostChanges of each
+	Granted, Revoked   []Change // by upstream, path and subject; not more than the first maxChanges of each
 	GrantedN, RevokedN int      // how many there are
 }
 
 // Change is one subject for whom the answer turns, at the paths of one class.
 type Change struct {
-	Subject  string
-	With     []string // empty where the subject alone tells; else it does so for whoever is also one of these
-	Upstream string   // * for every upstream that no row names
-	Path     string   // a pattern for people, as in a [Line]
-	Witness  string   // a path of the class
-	Methods  Methods
-	Allowing *Row   // lets them in: of the new policy where granted, of the old one where revoked
-	Chain    []Link // how the subject, or else the first of With, comes to that of Allowing
-	Denying  *Row   // turns them away, in the other policy; nil where no row lets them in
+	Subject     string
+	AlsoIn      []string // empty where the subject alone tells; else it does so for whoever is also one of these
+	Upstream    string   // * for every upstream that no row names
+	Path        string   // a pattern for people, as in a [Line]
+	ExamplePath string   // a path of the class
+	Methods     Methods
+	Allowing    *Row   // lets them in: of the new policy where granted, of the old one where revoked
+	Chain       []Link // how the subject, or else the first of With, comes to that of Allowing
+	Denying     *Row   // turns them away, in the other policy; nil where no row lets them in
 }
 
-// mostChanges bounds what is kept of a diff that nobody reads to the end.
-const mostChanges = 100_000
+// maxChanges bounds what is kept of a diff that nobody reads to the end.
+const maxChanges = 100_000
 
 // Compare finds what changes from one policy to another. Where upstreams is nil,
 // those are meant that a row of either names, and all the others together.
@@ -43,21 +43,21 @@ const mostChanges = 100_000
 //
 // It fails where patterns overlap in so many ways that nobody could read it.
 func Compare(before, after *Snapshot, upstreams []string) (Diff, error) {
-	census := censusOf(nil, before, after)
+	classes := newSubjectClasses(nil, before, after)
 	c := comparison{
-		census: census, policies: [2]*Snapshot{before, after},
-		ways:    [2]ways{newWays(before.grants), newWays(after.grants)},
-		come:    [2]map[string]reach{{}, {}},
-		touched: touchedRows(census, before, after),
-		desks:   [2]*rulings{newRulings(census), newRulings(census)},
-		least:   map[string][]string{},
+		subjectClasses: classes, policies: [2]*Snapshot{before, after},
+		graphs:       [2]roleGraph{newRoleGraph(before.grants), newRoleGraph(after.grants)},
+		reachable:    [2]map[string]reachableSet{{}, {}},
+		changedRows:  changedRows(classes, before, after),
+		decisions:    [2]*classDecisions{newClassDecisions(classes), newClassDecisions(classes)},
+		minimalCache: map[string][]string{},
 	}
-	near := map[string]bool{} // upstreams that touched rows name
-	for row := range c.touched {
-		near[row.Upstream] = true
+	changedUpstreams := map[string]bool{} // upstreams that touched rows name
+	for row := range c.changedRows {
+		changedUpstreams[row.Upstream] = true
 	}
 	for _, upstream := range upstreamsOf(upstreams, before, after) {
-		if !near[upstream] && !near[anyUpstream] {
+		if !changedUpstreams[upstream] && !changedUpstreams[anyUpstream] {
 			continue
 		}
 		if err := c.compare(upstream); err != nil {
@@ -68,173 +68,173 @@ func Compare(before, after *Snapshot, upstreams []string) (Diff, error) {
 }
 
 type comparison struct {
-	*census
-	policies [2]*Snapshot
-	ways     [2]ways
-	come     [2]map[string]reach // subject → what it comes to
-	touched  map[*Row]bool       // rows of either without which nothing changes
-	desks    [2]*rulings
-	least    map[string][]string // see leastOf
-	diff     Diff
+	*subjectClasses
+	policies     [2]*Snapshot
+	graphs       [2]roleGraph
+	reachable    [2]map[string]reachableSet // subject → what it comes to
+	changedRows  map[*Row]bool              // rows of either without which nothing changes
+	decisions    [2]*classDecisions
+	minimalCache map[string][]string // see minimalSubjects
+	diff         Diff
 }
 
-// turn is a change for a kind of people, before it is told for each subject.
-type turn struct {
-	kind              int
+// classChange is a change for a kind of people, before it is told for each subject.
+type classChange struct {
+	class             int
 	granted           bool
-	with              []ally
+	with              []coSubject
 	allowing, denying *Row
 	methods           Methods
 }
 
-// ally is what somebody is besides, and the row that lets them in for it.
-type ally struct {
+// coSubject is what somebody is besides, and the row that lets them in for it.
+type coSubject struct {
 	subject string
 	row     *Row
 }
 
-func (t turn) same(other turn) bool {
-	return t.granted == other.granted && t.allowing == other.allowing && t.denying == other.denying &&
-		slices.Equal(t.with, other.with)
+func (c classChange) sameChange(other classChange) bool {
+	return c.granted == other.granted && c.allowing == other.allowing && c.denying == other.denying &&
+		slices.Equal(c.with, other.with)
 }
 
-// letting is the policy that lets them in.
-func (t turn) letting() int {
-	if t.granted {
+// allowingPolicy is the policy that lets them in.
+func (c classChange) allowingPolicy() int {
+	if c.granted {
 		return 1
 	}
 	return 0
 }
 
 func (c *comparison) compare(upstream string) error {
-	rows := nearby(c.touched, rowsOn(upstream, c.policies[0].rows), rowsOn(upstream, c.policies[1].rows))
+	rows := overlappingRows(c.changedRows, rowsOn(upstream, c.policies[0].rows), rowsOn(upstream, c.policies[1].rows))
 	if len(rows[0])+len(rows[1]) == 0 {
 		return nil
 	}
-	areas, err := areasOf(quirksOn(upstream, c.policies[0], c.policies[1]), rows[0], rows[1])
+	regions, err := regionsOf(quirksOn(upstream, c.policies[0], c.policies[1]), rows[0], rows[1])
 	if err != nil {
 		return err
 	}
-	for i := range areas {
-		turns := map[int][]turn{} // by kind
-		for _, method := range areas[i].methods {
-			for _, t := range c.turnsAt(&areas[i], method) {
-				if at := slices.IndexFunc(turns[t.kind], t.same); at >= 0 {
-					turns[t.kind][at].methods = turns[t.kind][at].methods.And(t.methods)
+	for i := range regions {
+		changes := map[int][]classChange{} // by kind
+		for _, method := range regions[i].methods {
+			for _, t := range c.changesAt(&regions[i], method) {
+				if at := slices.IndexFunc(changes[t.class], t.sameChange); at >= 0 {
+					changes[t.class][at].methods = changes[t.class][at].methods.Union(t.methods)
 				} else {
-					turns[t.kind] = append(turns[t.kind], t)
+					changes[t.class] = append(changes[t.class], t)
 				}
 			}
 		}
-		c.tell(upstream, &areas[i], slices.Concat(slices.Collect(maps.Values(turns))...))
+		c.addChanges(upstream, &regions[i], slices.Concat(slices.Collect(maps.Values(changes))...))
 	}
 	return nil
 }
 
-// turnsAt finds what changes for one method of an area.
-func (c *comparison) turnsAt(a *area, method string) []turn {
-	old, fresh := a.rowsFor(0, method), a.rowsFor(1, method)
-	if !slices.ContainsFunc(old, c.isTouched) && !slices.ContainsFunc(fresh, c.isTouched) {
+// changesAt finds what changes for one method of an area.
+func (c *comparison) changesAt(r *region, method string) []classChange {
+	oldRows, newRows := r.rowsFor(0, method), r.rowsFor(1, method)
+	if !slices.ContainsFunc(oldRows, c.isChanged) && !slices.ContainsFunc(newRows, c.isChanged) {
 		return nil
 	}
-	c.desks[0].judge(old, c.holders[0])
-	c.desks[1].judge(fresh, c.holders[1])
-	spoken := slices.Concat(c.desks[0].touched, c.desks[1].touched)
-	slices.Sort(spoken)
-	var turns []turn
-	var both []int    // kinds that are let in before and after
-	var hidden []turn // of kinds that are never let in by themselves
-	for _, k := range slices.Compact(spoken) {
-		was, is := c.desks[0].of[k], c.desks[1].of[k]
-		t := turn{kind: k, methods: Methods{[]string{method}, a.methods}}
+	c.decisions[0].decide(oldRows, c.holders[0])
+	c.decisions[1].decide(newRows, c.holders[1])
+	decided := slices.Concat(c.decisions[0].touched, c.decisions[1].touched)
+	slices.Sort(decided)
+	var changes []classChange
+	var allowedInBoth []int    // kinds that are let in before and after
+	var indirect []classChange // of kinds that are never let in by themselves
+	for _, k := range slices.Compact(decided) {
+		before, after := c.decisions[0].byClass[k], c.decisions[1].byClass[k]
+		t := classChange{class: k, methods: Methods{[]string{method}, r.methods}}
 		switch {
-		case !was.allows() && is.allows():
-			t.granted, t.allowing, t.denying = true, is.allow, was.deny
-			turns = append(turns, t)
-		case was.allows() && !is.allows():
-			t.allowing, t.denying = was.allow, is.deny
-			turns = append(turns, t)
-		case was.allows():
-			both = append(both, k)
-		case was.deny != nil && is.deny == nil:
-			t.granted, t.denying = true, was.deny
-			hidden = append(hidden, t)
-		case was.deny == nil && is.deny != nil:
-			t.denying = is.deny
-			hidden = append(hidden, t)
+		case !before.allows() && after.allows():
+			t.granted, t.allowing, t.denying = true, after.allow, before.deny
+			changes = append(changes, t)
+		case before.allows() && !after.allows():
+			t.allowing, t.denying = before.allow, after.deny
+			changes = append(changes, t)
+		case before.allows():
+			allowedInBoth = append(allowedInBoth, k)
+		case before.deny != nil && after.deny == nil:
+			t.granted, t.denying = true, before.deny
+			indirect = append(indirect, t)
+		case before.deny == nil && after.deny != nil:
+			t.denying = after.deny
+			indirect = append(indirect, t)
 		}
 	}
-	return append(turns, c.turnsWith(hidden, both)...)
+	return append(changes, c.changesWith(indirect, allowedInBoth)...)
 }
 
-func (c *comparison) isTouched(row *Row) bool { return c.touched[row] }
+func (c *comparison) isChanged(row *Row) bool { return c.changedRows[row] }
 
-// turnsWith finds whom a denial concerns that came or went: those who are let in
+// changesWith finds whom a denial concerns that came or went: those who are let in
 // by what else they are.
-func (c *comparison) turnsWith(hidden []turn, both []int) []turn {
-	var turns []turn
-	if len(hidden) == 0 {
+func (c *comparison) changesWith(indirect []classChange, allowedInBoth []int) []classChange {
+	var changes []classChange
+	if len(indirect) == 0 {
 		return nil
 	}
-	allies := [2][]ally{c.allies(both, 0), c.allies(both, 1)}
-	for _, t := range hidden {
-		if t.with = allies[t.letting()]; len(t.with) > 0 {
-			turns = append(turns, t)
+	coSubjects := [2][]coSubject{c.coSubjects(allowedInBoth, 0), c.coSubjects(allowedInBoth, 1)}
+	for _, t := range indirect {
+		if t.with = coSubjects[t.allowingPolicy()]; len(t.with) > 0 {
+			changes = append(changes, t)
 		}
 	}
-	return turns
+	return changes
 }
 
-// allies gives those subjects of some kinds that come to none of the others:
+// coSubjects gives those subjects of some kinds that come to none of the others:
 // whoever is one of the kinds is one of these. System:anonymous is always among
 // them, for what it comes to is nobody else's.
-func (c *comparison) allies(kinds []int, letting int) []ally {
-	var allies []ally
-	for _, subject := range c.leastOf(kinds, letting) {
-		allies = append(allies, ally{subject, c.desks[letting].of[c.kindOf[subject]].allow})
+func (c *comparison) coSubjects(classes []int, policyIndex int) []coSubject {
+	var coSubjects []coSubject
+	for _, subject := range c.minimalSubjects(classes, policyIndex) {
+		coSubjects = append(coSubjects, coSubject{subject, c.decisions[policyIndex].byClass[c.classOf[subject]].allow})
 	}
-	return allies
+	return coSubjects
 }
 
-func (c *comparison) leastOf(kinds []int, letting int) []string {
-	key := fmt.Sprint(letting, kinds) // places differ, and the people seldom do
-	if known, found := c.least[key]; found {
+func (c *comparison) minimalSubjects(classes []int, policyIndex int) []string {
+	key := fmt.Sprint(policyIndex, classes) // places differ, and the people seldom do
+	if known, found := c.minimalCache[key]; found {
 		return known
 	}
-	among := map[int]bool{}
-	for _, k := range kinds {
-		among[k] = true
+	included := map[int]bool{}
+	for _, k := range classes {
+		included[k] = true
 	}
-	var least []string
-	for _, k := range kinds {
-		for _, subject := range c.kinds[k].subjects {
-			roles := c.policies[letting].alone(subject)
+	var minimal []string
+	for _, k := range classes {
+		for _, subject := range c.classes[k].subjects {
+			roles := c.policies[policyIndex].rolesOfSubject(subject)
 			others := slices.Concat(roles.Names(), roles.Subjects())
 			if subject == anonymous || !slices.ContainsFunc(others, func(other string) bool {
-				return other != subject && among[c.kindOf[other]]
+				return other != subject && included[c.classOf[other]]
 			}) {
-				least = append(least, subject)
+				minimal = append(minimal, subject)
 			}
 		}
 	}
-	slices.SortFunc(least, bySubject)
-	c.least[key] = least
-	return least
+	slices.SortFunc(minimal, compareSubjects)
+	c.minimalCache[key] = minimal
+	return minimal
 }
 
-// tell adds the changes of an area to the diff, for each subject.
-func (c *comparison) tell(upstream string, a *area, turns []turn) {
-	type concerned struct{ number, turn int }
-	var everybody []concerned
-	for i, t := range turns {
-		for _, number := range c.kinds[t.kind].numbers {
-			everybody = append(everybody, concerned{number, i})
+// addChanges adds the changes of an area to the diff, for each subject.
+func (c *comparison) addChanges(upstream string, r *region, changes []classChange) {
+	type entry struct{ number, changeIndex int }
+	var affected []entry
+	for i, t := range changes {
+		for _, number := range c.classes[t.class].nameIndexes {
+			affected = append(affected, entry{number, i})
 		}
 	}
-	slices.SortStableFunc(everybody, func(a, b concerned) int { return cmp.Compare(a.number, b.number) })
-	for _, who := range everybody {
-		subject, t := c.names[who.number], turns[who.turn]
-		with := besides(subject, t.with)
+	slices.SortStableFunc(affected, func(r, b entry) int { return cmp.Compare(r.number, b.number) })
+	for _, each := range affected {
+		subject, t := c.names[each.number], changes[each.changeIndex]
+		with := compatibleWith(subject, t.with)
 		if len(t.with) > 0 && len(with) == 0 {
 			continue
 		}
@@ -242,43 +242,43 @@ func (c *comparison) tell(upstream string, a *area, turns []turn) {
 		if t.granted {
 			list, n = &c.diff.Granted, &c.diff.GrantedN
 		}
-		if *n++; len(*list) == mostChanges {
+		if *n++; len(*list) == maxChanges {
 			continue
 		}
-		change := Change{Subject: subject, Upstream: upstream, Path: a.label, Witness: a.witness, Methods: t.methods, Allowing: t.allowing, Denying: t.denying}
+		change := Change{Subject: subject, Upstream: upstream, Path: r.label, ExamplePath: r.example, Methods: t.methods, Allowing: t.allowing, Denying: t.denying}
 		for _, other := range with {
-			change.With = append(change.With, other.subject)
+			change.AlsoIn = append(change.AlsoIn, other.subject)
 			change.Allowing = with[0].row
 		}
-		change.Chain = c.chain(change, t.letting())
+		change.Chain = c.chain(change, t.allowingPolicy())
 		*list = append(*list, change)
 	}
 }
 
-func (c *comparison) chain(change Change, letting int) []Link {
+func (c *comparison) chain(change Change, policyIndex int) []Link {
 	from := change.Subject
-	if len(change.With) > 0 {
-		from = change.With[0]
+	if len(change.AlsoIn) > 0 {
+		from = change.AlsoIn[0]
 	}
 	if from == change.Allowing.Subject {
 		return nil
 	}
-	come, known := c.come[letting][from]
+	reachable, known := c.reachable[policyIndex][from]
 	if !known {
-		come = c.ways[letting].from(startsOf(from))
-		c.come[letting][from] = come
+		reachable = c.graphs[policyIndex].implicitRoles(directSubjectsOf(from))
+		c.reachable[policyIndex][from] = reachable
 	}
-	return come.to(change.Allowing.Subject)
+	return reachable.chainTo(change.Allowing.Subject)
 }
 
-// besides gives what of a list somebody can be who is a subject already. Nobody
+// compatibleWith gives what of a list somebody can be who is a subject already. Nobody
 // has two e-mail addresses, and whoever is not signed in is nothing else.
-func besides(subject string, list []ally) []ally {
+func compatibleWith(subject string, list []coSubject) []coSubject {
 	switch {
 	case subject == anonymous:
 		return nil
-	case rank(subject) == rankUser:
-		return slices.DeleteFunc(slices.Clone(list), func(a ally) bool { return rank(a.subject) == rankUser })
+	case subjectKind(subject) == kindUser:
+		return slices.DeleteFunc(slices.Clone(list), func(a coSubject) bool { return subjectKind(a.subject) == kindUser })
 	}
 	return list
 }

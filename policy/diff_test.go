@@ -44,7 +44,7 @@ func altered(r *rand.Rand, rows []string) []string {
 	for range 1 + r.IntN(2) {
 		switch at := r.IntN(len(rows)); r.IntN(3) {
 		case 0: // roles 0 to 2 keep a row, so that the policy loads
-			if others := slices.Delete(slices.Clone(rows), at, at+1); ruledRoles(others) == 3 {
+			if others := slices.Delete(slices.Clone(rows), at, at+1); rolesWithRows(others) == 3 {
 				rows = others
 			}
 		case 1:
@@ -63,7 +63,7 @@ func altered(r *rand.Rand, rows []string) []string {
 	return once
 }
 
-func ruledRoles(rows []string) int {
+func rolesWithRows(rows []string) int {
 	n := 0
 	for _, role := range []string{"p, role:0,", "p, role:1,", "p, role:2,"} {
 		if strings.Contains(strings.Join(rows, "\n"), role) {
@@ -75,27 +75,27 @@ func ruledRoles(rows []string) int {
 
 // everybody is all there can be who differ to a smallPolicy, with the subjects
 // that each is.
-func everyWho() map[string]policy.Who {
-	all := map[string]policy.Who{"system:anonymous": {Anonymous: true}}
+func allIdentities() map[string]policy.Identity {
+	all := map[string]policy.Identity{"system:anonymous": {Anonymous: true}}
 	for n := range 1 << 6 {
-		var who policy.Who
+		var identity policy.Identity
 		is := []string{"system:authenticated"}
 		for i, name := range []string{"role:0", "role:1", "role:2", "o:a", "o:*", "user:me@x"} {
-			switch one := policy.WhoIs(name); {
+			switch one := policy.IdentityOf(name); {
 			case n>>i&1 == 0:
 			default:
-				who.Roles, who.Groups, who.Email = append(who.Roles, one.Roles...), append(who.Groups, one.Groups...), who.Email+one.Email
+				identity.Roles, identity.Groups, identity.Email = append(identity.Roles, one.Roles...), append(identity.Groups, one.Groups...), identity.Email+one.Email
 				is = append(is, name)
 			}
 		}
 		if slices.Contains(is, "o:a") && !slices.Contains(is, "o:*") {
 			is = append(is, "o:*")
 		}
-		if len(who.Roles) > 0 && len(who.Groups) == 0 && who.Email == "" {
-			all[strings.Join(is[1:], " ")] = who
-			who.Groups = []string{"z"} // signed in, and with a role all the same
+		if len(identity.Roles) > 0 && len(identity.Groups) == 0 && identity.Email == "" {
+			all[strings.Join(is[1:], " ")] = identity
+			identity.Groups = []string{"z"} // signed in, and with a role all the same
 		}
-		all[strings.Join(is, " ")] = who
+		all[strings.Join(is, " ")] = identity
 	}
 	return all
 }
@@ -109,27 +109,27 @@ type side struct {
 func newSide(t testing.TB, text string) side { return side{load(t, text), map[string]policy.Roles{}} }
 
 // of resolves once: there is a policy and a hundred people to each question.
-func (s side) of(who policy.Who) policy.Roles {
-	key := fmt.Sprint(who)
+func (s side) of(identity policy.Identity) policy.Roles {
+	key := fmt.Sprint(identity)
 	if _, done := s.known[key]; !done {
-		s.known[key] = s.Resolve(who)
+		s.known[key] = s.Resolve(identity)
 	}
 	return s.known[key]
 }
 
 // lets tells whether somebody is let in, and whether as somebody.
-func (s side) lets(who policy.Who, upstream string, p target.Path, method string) (in, asSomebody bool) {
-	d := s.Decide(policy.Request{Roles: s.of(who), Upstream: upstream, Path: p, Method: method})
-	if d.Rule != nil || who.Anonymous {
+func (s side) lets(identity policy.Identity, upstream string, p target.Path, method string) (in, asSomebody bool) {
+	d := s.Decide(policy.Request{Roles: s.of(identity), Upstream: upstream, Path: p, Method: method})
+	if d.Row != nil || identity.Anonymous {
 		return d.Allowed(), d.Allowed()
 	}
-	return s.Decide(policy.Request{Roles: s.of(policy.Who{Anonymous: true}), Upstream: upstream, Path: p, Method: method}).Allowed(), false
+	return s.Decide(policy.Request{Roles: s.of(policy.Identity{Anonymous: true}), Upstream: upstream, Path: p, Method: method}).Allowed(), false
 }
 
 func TestADiffIsEveryDifferenceAndNoOther(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(7, 8))
-	everybody := everyWho()
+	everybody := allIdentities()
 	var paths []target.Path
 	for _, raw := range []string{"/", "/a", "/a/", "/a/b", "/a/c", "/b", "/b/", "/ab/b", "/c/b", "/c/d/e"} {
 		paths = append(paths, parse(t, raw))
@@ -150,19 +150,19 @@ func TestADiffIsEveryDifferenceAndNoOther(t *testing.T) {
 				told := [2][]policy.Change{}
 				for i, changes := range [][]policy.Change{diff.Revoked, diff.Granted} {
 					for _, c := range changes {
-						same := slices.Equal(matchingPatterns(before+"\n"+after, upstream, p.String()), matchingPatterns(before+"\n"+after, upstream, c.Witness))
+						same := slices.Equal(matchingPatterns(before+"\n"+after, upstream, p.String()), matchingPatterns(before+"\n"+after, upstream, c.ExamplePath))
 						if same && (c.Upstream == upstream || c.Upstream == "*" && !strings.Contains(texts, ", "+upstream+",")) {
 							told[i] = append(told[i], c)
 						}
 					}
 				}
 				for _, method := range everyMethod {
-					for is, who := range everybody {
-						was, wasSomebody := old.lets(who, upstream, p, method)
-						now, nowSomebody := fresh.lets(who, upstream, p, method)
+					for is, identity := range everybody {
+						was, wasSomebody := old.lets(identity, upstream, p, method)
+						now, nowSomebody := fresh.lets(identity, upstream, p, method)
 						for i, turned := range []bool{was && !now || wasSomebody && !nowSomebody, !was && now || !wasSomebody && nowSomebody} {
 							kind := fmt.Sprint(i, turned)
-							explained := slices.ContainsFunc(told[i], func(c policy.Change) bool { return speaksOf(c, is, who, method, [2]side{old, fresh}[i]) })
+							explained := slices.ContainsFunc(told[i], func(c policy.Change) bool { return covered(c, is, identity, method, [2]side{old, fresh}[i]) })
 							counts[kind]++
 							if turned && !explained {
 								t.Fatalf("%s: %s %s:%s turned (%d) and the diff does not say so: %v%s", is, method, upstream, p, i, told[i], texts)
@@ -174,8 +174,8 @@ func TestADiffIsEveryDifferenceAndNoOther(t *testing.T) {
 		}
 		counts["empty"] += map[bool]int{true: 1}[diff.GrantedN+diff.RevokedN == 0]
 		for _, c := range slices.Concat(diff.Granted, diff.Revoked) {
-			counts["with"] += min(1, len(c.With))
-			counts["with anonymous"] += map[bool]int{true: 1}[slices.Contains(c.With, "system:anonymous")]
+			counts["with"] += min(1, len(c.AlsoIn))
+			counts["with anonymous"] += map[bool]int{true: 1}[slices.Contains(c.AlsoIn, "system:anonymous")]
 		}
 	}
 	for _, kind := range []string{"0 true", "1 true", "empty", "with", "with anonymous"} {
@@ -185,17 +185,17 @@ func TestADiffIsEveryDifferenceAndNoOther(t *testing.T) {
 	}
 }
 
-// speaksOf reports whether a change speaks of somebody.
-func speaksOf(c policy.Change, is string, who policy.Who, method string, s side) bool {
+// matches reports whether a change speaks of somebody.
+func covered(c policy.Change, is string, identity policy.Identity, method string, s side) bool {
 	subjects := strings.Fields(is)
 	if c.Subject == "system:anonymous" && covers(c.Methods, method) {
 		return true // and people of whom no row speaks
 	}
-	if !covers(c.Methods, method) || !slices.Contains(slices.Concat(subjects, s.of(who).Names()), c.Subject) {
+	if !covers(c.Methods, method) || !slices.Contains(slices.Concat(subjects, s.of(identity).Names()), c.Subject) {
 		return false
 	}
-	return len(c.With) == 0 || slices.ContainsFunc(c.With, func(other string) bool {
-		return other == "system:anonymous" || slices.Contains(slices.Concat(subjects, s.of(who).Names()), other)
+	return len(c.AlsoIn) == 0 || slices.ContainsFunc(c.AlsoIn, func(other string) bool {
+		return other == "system:anonymous" || slices.Contains(slices.Concat(subjects, s.of(identity).Names()), other)
 	})
 }
 
@@ -215,23 +215,23 @@ func checkChanges(t *testing.T, diff policy.Diff, old, fresh side, texts string)
 		}
 		for _, c := range changes {
 			upstream := strings.Replace(c.Upstream, "*", "w", 1)
-			for n, who := range whosOf(c) {
-				in, asSomebody := letting.lets(who, upstream, parse(t, c.Witness), c.Methods.Witness())
-				out, outSomebody := refusing.lets(who, upstream, parse(t, c.Witness), c.Methods.Witness())
-				nobody := len(c.With) > 0 && c.With[n] == "system:anonymous"
+			for n, identity := range identitiesOf(c) {
+				in, asSomebody := letting.lets(identity, upstream, parse(t, c.ExamplePath), c.Methods.Example())
+				out, outSomebody := refusing.lets(identity, upstream, parse(t, c.ExamplePath), c.Methods.Example())
+				nobody := len(c.AlsoIn) > 0 && c.AlsoIn[n] == "system:anonymous"
 				if nobody && (!in || asSomebody || out) || !nobody && (!asSomebody || outSomebody) {
-					t.Fatalf("%+v: %+v is let in %v and %v%s", c, who, in, out, texts)
+					t.Fatalf("%+v: %+v is let in %v and %v%s", c, identity, in, out, texts)
 				}
 				if nobody || n > 0 {
 					continue
 				}
-				q := policy.Request{Upstream: upstream, Path: parse(t, c.Witness), Method: c.Methods.Witness()}
-				q.Roles = letting.of(who)
-				if d := letting.Decide(q); d.Rule != c.Allowing {
+				q := policy.Request{Upstream: upstream, Path: parse(t, c.ExamplePath), Method: c.Methods.Example()}
+				q.Roles = letting.of(identity)
+				if d := letting.Decide(q); d.Row != c.Allowing {
 					t.Fatalf("%+v: allowed by %v%s", c, d, texts)
 				}
-				q.Roles = refusing.of(who)
-				if d := refusing.Decide(q); d.Rule != c.Denying {
+				q.Roles = refusing.of(identity)
+				if d := refusing.Decide(q); d.Row != c.Denying {
 					t.Fatalf("%+v: refused by %v%s", c, d, texts)
 				}
 			}
@@ -250,14 +250,14 @@ func asRead(subject string) string {
 }
 
 // whosOf gives everybody of whom a change speaks, the least each.
-func whosOf(c policy.Change) []policy.Who {
-	alone := policy.WhoIs(c.Subject)
-	if len(c.With) == 0 {
-		return []policy.Who{alone}
+func identitiesOf(c policy.Change) []policy.Identity {
+	alone := policy.IdentityOf(c.Subject)
+	if len(c.AlsoIn) == 0 {
+		return []policy.Identity{alone}
 	}
-	var whos []policy.Who
-	for _, other := range c.With {
-		both, more := policy.WhoIs(c.Subject), policy.WhoIs(other)
+	var whos []policy.Identity
+	for _, other := range c.AlsoIn {
+		both, more := policy.IdentityOf(c.Subject), policy.IdentityOf(other)
 		if other == "system:anonymous" {
 			whos = append(whos, alone)
 			continue
@@ -305,7 +305,7 @@ func TestADiffKnowsWhoCanBeWhatAtOnce(t *testing.T) {
 		var got []string
 		for sign, changes := range map[string][]policy.Change{"+": diff.Granted, "-": diff.Revoked} {
 			for _, change := range changes {
-				got = append(got, strings.TrimSuffix(fmt.Sprintf("%s%s%v", sign, change.Subject, change.With), "[]"))
+				got = append(got, strings.TrimSuffix(fmt.Sprintf("%s%s%v", sign, change.Subject, change.AlsoIn), "[]"))
 			}
 		}
 		if strings.Join(got, " ") != c.want {

@@ -38,81 +38,81 @@ e = some(where (p.eft == allow)) && !some(where (p.eft == deny))
 m = r.app == p.app && hasRole(r.roles, p.sub) && pathMatch(r.path, p.path) && methodMatch(r.meth, p.meth)
 `
 
-// judge gives casbin's verdicts for one upstream. It is safe for concurrent use.
-type judge struct {
+// upstreamEnforcer gives casbin's verdicts for one upstream. It is safe for concurrent use.
+type upstreamEnforcer struct {
 	upstream string
 	enforcer *casbin.Enforcer
 	rows     []*Row // what casbin holds, in its order
 }
 
-// lazyJudge builds its judge when it is first asked for it.
-type lazyJudge func() (*judge, error)
+// lazyEnforcer builds its judge when it is first asked for it.
+type lazyEnforcer func() (*upstreamEnforcer, error)
 
-// judgesLater gives a judge for each upstream, and one for the upstreams that no
+// newLazyEnforcers gives a judge for each upstream, and one for the upstreams that no
 // row names. They share the work of telling the rows apart.
-func judgesLater(upstreams iter.Seq[string], rows []*Row) (judges map[string]lazyJudge, others lazyJudge) {
-	numbersOf := sync.OnceValue(func() map[string][]uint32 {
-		numbers := make(map[string][]uint32)
+func newLazyEnforcers(upstreams iter.Seq[string], rows []*Row) (enforcers map[string]lazyEnforcer, other lazyEnforcer) {
+	indexesByUpstream := sync.OnceValue(func() map[string][]uint32 {
+		indexes := make(map[string][]uint32)
 		for i, row := range rows {
-			numbers[row.Upstream] = append(numbers[row.Upstream], uint32(i))
+			indexes[row.Upstream] = append(indexes[row.Upstream], uint32(i))
 		}
-		return numbers
+		return indexes
 	})
-	later := func(upstream string) lazyJudge {
-		return sync.OnceValues(func() (*judge, error) {
-			numbers := numbersOf()[anyUpstream]
+	lazy := func(upstream string) lazyEnforcer {
+		return sync.OnceValues(func() (*upstreamEnforcer, error) {
+			indexes := indexesByUpstream()[anyUpstream]
 			if upstream != anyUpstream {
-				numbers = slices.Concat(numbers, numbersOf()[upstream])
-				slices.Sort(numbers)
+				indexes = slices.Concat(indexes, indexesByUpstream()[upstream])
+				slices.Sort(indexes)
 			}
-			concerning := make([]*Row, len(numbers))
-			for i, number := range numbers {
-				concerning[i] = rows[number]
+			upstreamRows := make([]*Row, len(indexes))
+			for i, position := range indexes {
+				upstreamRows[i] = rows[position]
 			}
-			return newJudge(upstream, concerning)
+			return newUpstreamEnforcer(upstream, upstreamRows)
 		})
 	}
-	judges = make(map[string]lazyJudge)
+	enforcers = make(map[string]lazyEnforcer)
 	for upstream := range upstreams {
-		judges[upstream] = later(upstream)
+		enforcers[upstream] = lazy(upstream)
 	}
-	return judges, later(anyUpstream)
+	return enforcers, lazy(anyUpstream)
 }
 
-// rule is a row as casbin holds it, in the order of the model.
-type rule [5]string
+// casbinRule is a row as casbin holds it, in the order of the model.
+type casbinRule [5]string
 
-func (r *Row) rule(upstream string) rule {
-	return rule{r.Subject, upstream, r.Path, r.Methods, r.Effect.String()}
+func (r *Row) casbinRule(upstream string) casbinRule {
+	return casbinRule{r.Subject, upstream, r.Path, r.Methods, r.Effect.String()}
 }
 
-// newJudge builds the judge of an upstream from the rows that concern it, in the
+// newUpstreamEnforcer builds the judge of an upstream from the rows that concern it, in the
 // order of the files. Without rows there is no judge: casbin would try its
 // matcher once, with every field of the policy empty.
-func newJudge(upstream string, rows []*Row) (*judge, error) {
+func newUpstreamEnforcer(upstream string, rows []*Row) (*upstreamEnforcer, error) {
 	if len(rows) == 0 {
 		return nil, nil
 	}
-	j := &judge{upstream: upstream, rows: rows}
+	e := &upstreamEnforcer{upstream: upstream, rows: rows}
 	policy := make([][]string, len(rows))
 	for i, row := range rows {
-		r := row.rule(upstream)
-		policy[i] = r[:]
+		rule := row.casbinRule(upstream)
+		policy[i] = rule[:]
 	}
 	var err error
-	if j.enforcer, err = newEnforcer(policy, nil); err != nil {
+	if e.enforcer, err = newEnforcer(policy, nil); err != nil {
 		return nil, fmt.Errorf("building the enforcer of upstream %s: %w", upstream, err)
 	}
-	if err := j.probe(rows[0]); err != nil {
+	if err := e.selfTest(rows[0]); err != nil {
 		return nil, fmt.Errorf("trying the enforcer of upstream %s: %w", upstream, err)
 	}
-	return j, nil
+	return e, nil
 }
 
 // decide asks casbin. The caller has seen to it that nothing in the question is
 // empty. An error means deny, and the zero Decision that comes with it does.
-func (j *judge) decide(roles Roles, path, method string) (d Decision, err error) {
-	if j == nil {
+func (e *upstreamEnforcer) decide(roles Roles, path, method string) (d Decision, err error) {
+	if e == nil {
 		return Decision{}, nil
 	}
 	defer func() {
@@ -120,50 +120,50 @@ func (j *judge) decide(roles Roles, path, method string) (d Decision, err error)
 			d, err = Decision{}, fmt.Errorf("casbin panicked: %v", r)
 		}
 	}()
-	allowed, why, err := j.enforcer.EnforceEx(roles, j.upstream, path, method)
+	allowed, explanation, err := e.enforcer.EnforceEx(roles, e.upstream, path, method)
 	if err != nil {
 		return Decision{}, fmt.Errorf("asking casbin: %w", err)
 	}
-	if len(why) == 0 && !allowed {
+	if len(explanation) == 0 && !allowed {
 		return Decision{}, nil
 	}
-	if len(why) != len(rule{}) {
+	if len(explanation) != len(casbinRule{}) {
 		return Decision{}, errors.New("casbin names no row for its verdict")
 	}
-	row := j.row(rule(why))
+	row := e.findRow(casbinRule(explanation))
 	if row == nil || (row.Effect == Allow) != allowed {
 		return Decision{}, errors.New("casbin's verdict is not that of the row it names")
 	}
-	return Decision{Effect: row.Effect, Rule: row}, nil
+	return Decision{Effect: row.Effect, Row: row}, nil
 }
 
-// row finds the first row that casbin holds in this form. Enforce has just looked
+// findRow finds the first row that casbin holds in this form. Enforce has just looked
 // at each of them, and at far greater cost.
-func (j *judge) row(as rule) *Row {
-	i := slices.IndexFunc(j.rows, func(row *Row) bool { return row.rule(j.upstream) == as })
+func (e *upstreamEnforcer) findRow(rule casbinRule) *Row {
+	i := slices.IndexFunc(e.rows, func(row *Row) bool { return row.casbinRule(e.upstream) == rule })
 	if i < 0 {
 		return nil
 	}
-	return j.rows[i]
+	return e.rows[i]
 }
 
-// probe asks a question that some row answers: an unknown function or field
+// selfTest asks a question that some row answers: an unknown function or field
 // shows itself only when casbin is first asked.
-func (j *judge) probe(row *Row) error {
-	path, method := row.witness()
-	d, err := j.decide(Roles{roles: []string{row.Subject}, others: []string{row.Subject}}, path, method)
-	if err == nil && d.Rule == nil {
+func (e *upstreamEnforcer) selfTest(row *Row) error {
+	path, method := row.exampleRequest()
+	d, err := e.decide(Roles{roles: []string{row.Subject}, others: []string{row.Subject}}, path, method)
+	if err == nil && d.Row == nil {
 		err = errors.New("casbin does not find " + row.String())
 	}
 	return err
 }
 
-// hierarchy is casbin's knowledge of which roles a member holds. It is safe for
+// roleManager is casbin's knowledge of which roles a member holds. It is safe for
 // concurrent use with names of the policy; for others casbin would write a passing
 // entry.
-type hierarchy struct{ manager rbac.RoleManager }
+type roleManager struct{ manager rbac.RoleManager }
 
-func newHierarchy(grants []grant) (*hierarchy, error) {
+func newRoleManager(grants []grant) (*roleManager, error) {
 	links := make([][]string, len(grants))
 	for i, g := range grants {
 		links[i] = []string{g.member, g.role}
@@ -172,12 +172,12 @@ func newHierarchy(grants []grant) (*hierarchy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("building the role manager: %w", err)
 	}
-	return &hierarchy{enforcer.GetRoleManager()}, nil
+	return &roleManager{enforcer.GetRoleManager()}, nil
 }
 
-// above gives the roles that a member holds, sorted, over at most maxChain grants.
-func (h *hierarchy) above(member string) ([]string, error) {
-	roles, err := h.manager.GetImplicitRoles(member)
+// implicitRoles gives the roles that a member holds, sorted, over at most maxChain grants.
+func (m *roleManager) implicitRoles(member string) ([]string, error) {
+	roles, err := m.manager.GetImplicitRoles(member)
 	if err != nil {
 		return nil, fmt.Errorf("asking casbin for the roles of %s: %w", member, err)
 	}
@@ -196,25 +196,25 @@ func newEnforcer(rules, links [][]string) (e *casbin.Enforcer, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the model: %w", err)
 	}
-	if err := addAll(m, rules, links); err != nil {
+	if err := addPolicies(m, rules, links); err != nil {
 		return nil, err
 	}
 	if e, err = casbin.NewEnforcer(m); err != nil {
 		return nil, fmt.Errorf("taking the model: %w", err)
 	}
-	e.AddFunction("hasRole", predicate(Roles.has))
-	e.AddFunction("pathMatch", predicate(target.MatchPattern))
-	e.AddFunction("methodMatch", predicate(matchMethod))
+	e.AddFunction("hasRole", matcherFunc(Roles.has))
+	e.AddFunction("pathMatch", matcherFunc(target.MatchPattern))
+	e.AddFunction("methodMatch", matcherFunc(matchMethod))
 	if err := e.BuildRoleLinks(); err != nil {
 		return nil, fmt.Errorf("linking roles: %w", err)
 	}
-	return e, holdsAll(e, rules, links)
+	return e, verifyLoaded(e, rules, links)
 }
 
-// addAll adds row by row: where casbin takes several at once, or reads lines, it
+// addPolicies adds row by row: where casbin takes several at once, or reads lines, it
 // drops a row whose fields, joined by commas, equal those of another, even where
 // the one denies.
-func addAll(m model.Model, rules, links [][]string) error {
+func addPolicies(m model.Model, rules, links [][]string) error {
 	for _, r := range rules {
 		if err := m.AddPolicy("p", "p", r); err != nil {
 			return fmt.Errorf("adding p row %q: %w", r, err)
@@ -230,23 +230,23 @@ func addAll(m model.Model, rules, links [][]string) error {
 	return nil
 }
 
-func holdsAll(e *casbin.Enforcer, rules, links [][]string) error {
-	heldRules, err := e.GetPolicy()
+func verifyLoaded(e *casbin.Enforcer, rules, links [][]string) error {
+	loadedRules, err := e.GetPolicy()
 	if err != nil {
 		return fmt.Errorf("reading p rows back: %w", err)
 	}
-	heldLinks, err := e.GetGroupingPolicy()
+	loadedLinks, err := e.GetGroupingPolicy()
 	if err != nil {
 		return fmt.Errorf("reading g rows back: %w", err)
 	}
-	if !slices.EqualFunc(heldRules, rules, slices.Equal) || !slices.EqualFunc(heldLinks, links, slices.Equal) {
+	if !slices.EqualFunc(loadedRules, rules, slices.Equal) || !slices.EqualFunc(loadedLinks, links, slices.Equal) {
 		return errors.New("casbin does not hold every row")
 	}
 	return nil
 }
 
-// predicate makes a function of two arguments callable from the matcher.
-func predicate[A, B any](holds func(A, B) bool) func(args ...any) (any, error) {
+// matcherFunc makes a function of two arguments callable from the matcher.
+func matcherFunc[A, B any](fn func(A, B) bool) func(args ...any) (any, error) {
 	return func(args ...any) (any, error) {
 		if len(args) != 2 {
 			return false, fmt.Errorf("%d arguments where 2 are due", len(args))
@@ -256,6 +256,6 @@ func predicate[A, B any](holds func(A, B) bool) func(args ...any) (any, error) {
 		if !isA || !isB {
 			return false, fmt.Errorf("arguments of type %T and %T", args[0], args[1])
 		}
-		return holds(a, b), nil
+		return fn(a, b), nil
 	}
 }

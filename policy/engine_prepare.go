@@ -13,48 +13,48 @@ import (
 // all roles, and a witness of each row. Whoever serves requests calls it before
 // the snapshot is put in force. An error is a bug of authgate or casbin.
 func (s *Snapshot) Prepare() error {
-	for _, check := range []func() error{s.buildJudges, s.checkRoles, s.checkRows} {
+	for _, check := range []func() error{s.buildEnforcers, s.checkRoles, s.checkRows} {
 		if err := check(); err != nil {
 			return fmt.Errorf("the policy is sound, but casbin and authgate do not agree on it (please report this): %w", err)
 		}
 	}
-	s.classes()
+	s.groupClasses()
 	return nil
 }
 
-func (s *Snapshot) buildJudges() error {
-	for _, upstream := range slices.Sorted(maps.Keys(s.judges)) {
-		if _, err := s.judges[upstream](); err != nil {
+func (s *Snapshot) buildEnforcers() error {
+	for _, upstream := range slices.Sorted(maps.Keys(s.enforcers)) {
+		if _, err := s.enforcers[upstream](); err != nil {
 			return err
 		}
 	}
-	if s.others == nil {
+	if s.otherEnforcer == nil {
 		return nil
 	}
-	_, err := s.others()
+	_, err := s.otherEnforcer()
 	return err
 }
 
 // checkRoles asks casbin which roles each member leads to.
 func (s *Snapshot) checkRoles() error {
-	h, err := newHierarchy(s.grants)
+	manager, err := newRoleManager(s.grants)
 	if err != nil {
 		return err
 	}
-	checked := subjects{}
+	checked := stringSet{}
 	for _, g := range s.grants {
 		if checked.has(g.member) {
 			continue
 		}
 		checked[g.member] = struct{}{}
-		theirs, err := h.above(g.member)
+		fromCasbin, err := manager.implicitRoles(g.member)
 		if err != nil {
 			return err
 		}
-		ours, _ := s.numbers.spelled(asSet(s.numbers.appendBrought(nil, g.member)))
-		ours = slices.DeleteFunc(ours, func(role string) bool { return role == g.member })
-		if !slices.Equal(ours, theirs) {
-			return fmt.Errorf("to authgate %s leads to %q, to casbin to %q", g.member, ours, theirs)
+		fromIndex, _ := s.ids.sortedNames(asSet(s.ids.appendClosure(nil, g.member)))
+		fromIndex = slices.DeleteFunc(fromIndex, func(role string) bool { return role == g.member })
+		if !slices.Equal(fromIndex, fromCasbin) {
+			return fmt.Errorf("to authgate %s leads to %q, to casbin to %q", g.member, fromIndex, fromCasbin)
 		}
 	}
 	return nil
@@ -65,63 +65,63 @@ func (s *Snapshot) checkRoles() error {
 func (s *Snapshot) checkRows() error {
 	const scanned, enforced = 16, 4
 	for i, row := range s.rows {
-		q, err := s.witnessOf(row)
+		q, err := s.exampleRequestFor(row)
 		if err != nil {
 			return err
 		}
-		if !s.serves(q.Upstream) {
+		if !s.hasUpstream(q.Upstream) {
 			continue // a row for every upstream, and the configuration has none
 		}
 		d := s.index.decide(&q).Decision
-		if d.Rule == nil || !d.Rule.speaksOf(q.Upstream, q.Path.String(), q.Method) || row.Effect == Deny && d.Effect != Deny {
+		if d.Row == nil || !d.Row.matches(q.Upstream, q.Path.String(), q.Method) || row.Effect == Deny && d.Effect != Deny {
 			return fmt.Errorf("%s (%s) is not in force: the index says %s", row, row.Where(), d)
 		}
-		if among(i, len(s.rows), scanned) && d != s.scan(&q) {
-			return fmt.Errorf("to a witness of %s (%s) the index says %s and the rows %s", row, row.Where(), d, s.scan(&q))
+		if isSampled(i, len(s.rows), scanned) && d != s.decideByScan(&q) {
+			return fmt.Errorf("to a witness of %s (%s) the index says %s and the rows %s", row, row.Where(), d, s.decideByScan(&q))
 		}
-		if among(i, len(s.rows), enforced) {
-			if theirs, err := s.enforce(&q); err != nil || d != theirs {
-				return fmt.Errorf("to a witness of %s (%s) the index says %s and casbin %s (%v)", row, row.Where(), d, theirs, err)
+		if isSampled(i, len(s.rows), enforced) {
+			if fromCasbin, err := s.enforce(&q); err != nil || d != fromCasbin {
+				return fmt.Errorf("to a witness of %s (%s) the index says %s and casbin %s (%v)", row, row.Where(), d, fromCasbin, err)
 			}
 		}
 	}
 	return nil
 }
 
-// among picks some of n rows, evenly.
-func among(i, n, some int) bool { return i%((n+some-1)/some) == 0 }
+// isSampled picks some of n rows, evenly.
+func isSampled(i, n, samples int) bool { return i%((n+samples-1)/samples) == 0 }
 
-// witnessOf asks for what a row surely covers.
-func (s *Snapshot) witnessOf(row *Row) (Request, error) {
-	raw, method := row.witness()
+// exampleRequestFor asks for what a row surely covers.
+func (s *Snapshot) exampleRequestFor(row *Row) (Request, error) {
+	raw, method := row.exampleRequest()
 	path, err := target.ParseWith(raw, target.AllQuirks) // which Load has checked
 	if err != nil {
 		return Request{}, fmt.Errorf("the witness %s of %s: %w", raw, row.Where(), err)
 	}
 	upstream := row.Upstream
 	if upstream == anyUpstream {
-		upstream = s.someUpstream()
+		upstream = s.exampleUpstream()
 	}
-	return Request{Roles: newRoles(s.numbers, []setWord{wordOf(s.numbers.ids[row.Subject])}), Upstream: upstream, Path: path, Method: method}, nil
+	return Request{Roles: newRoles(s.ids, []setWord{wordOf(s.ids.byName[row.Subject])}), Upstream: upstream, Path: path, Method: method}, nil
 }
 
-// someUpstream names one that rows of upstream * speak of, or none.
-func (s *Snapshot) someUpstream() string {
-	if s.others != nil {
+// exampleUpstream names one that rows of upstream * speak of, or none.
+func (s *Snapshot) exampleUpstream() string {
+	if s.otherEnforcer != nil {
 		return "any"
 	}
-	for upstream := range s.judges {
+	for upstream := range s.enforcers {
 		return upstream
 	}
 	return ""
 }
 
-// scan answers from the rows themselves, one after the other.
-func (s *Snapshot) scan(q *Request) Decision {
+// decideByScan answers from the rows themselves, one after the other.
+func (s *Snapshot) decideByScan(q *Request) Decision {
 	var d Decision
-	for _, row := range s.matching(q.Upstream, q.Path.String(), q.Method) {
-		if (row.Effect == Deny || d.Rule == nil) && q.Roles.has(row.Subject) {
-			d = Decision{Effect: row.Effect, Rule: row}
+	for _, row := range s.matchingRows(q.Upstream, q.Path.String(), q.Method) {
+		if (row.Effect == Deny || d.Row == nil) && q.Roles.has(row.Subject) {
+			d = Decision{Effect: row.Effect, Row: row}
 			if row.Effect == Deny {
 				break
 			}
@@ -130,39 +130,39 @@ func (s *Snapshot) scan(q *Request) Decision {
 	return d
 }
 
-// matching gives the rows that cover a method on a path of an upstream.
-func (s *Snapshot) matching(upstream, path, method string) []*Row {
+// matchingRows gives the rows that cover a method on a path of an upstream.
+func (s *Snapshot) matchingRows(upstream, path, method string) []*Row {
 	var rows []*Row
 	for _, row := range s.rows {
-		if row.speaksOf(upstream, path, method) {
+		if row.matches(upstream, path, method) {
 			rows = append(rows, row)
 		}
 	}
 	return rows
 }
 
-// speaksOf reports whether a row covers a method on a path of an upstream, for
+// matches reports whether a row covers a method on a path of an upstream, for
 // whomever.
-func (r *Row) speaksOf(upstream, path, method string) bool {
+func (r *Row) matches(upstream, path, method string) bool {
 	return (r.Upstream == upstream || r.Upstream == anyUpstream) && target.MatchPattern(path, r.Path) && matchMethod(method, r.Methods)
 }
 
 // enforce asks casbin's enforcer of the whole upstream.
 func (s *Snapshot) enforce(q *Request) (Decision, error) {
-	j, err := s.judgeOf(q.Upstream)
+	e, err := s.enforcerFor(q.Upstream)
 	if err != nil {
 		return Decision{}, err
 	}
-	return j.decide(q.Roles, q.Path.String(), q.Method)
+	return e.decide(q.Roles, q.Path.String(), q.Method)
 }
 
-// judgeOf gives the judge of an upstream, nil where there is none.
-func (s *Snapshot) judgeOf(upstream string) (*judge, error) {
-	if j, named := s.judges[upstream]; named {
-		return j()
+// enforcerFor gives the judge of an upstream, nil where there is none.
+func (s *Snapshot) enforcerFor(upstream string) (*upstreamEnforcer, error) {
+	if e, named := s.enforcers[upstream]; named {
+		return e()
 	}
-	if s.others == nil {
+	if s.otherEnforcer == nil {
 		return nil, nil
 	}
-	return s.others()
+	return s.otherEnforcer()
 }

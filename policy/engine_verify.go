@@ -7,22 +7,22 @@ import "fmt"
 // match, found one by one, and a role manager of the g rows that concern these
 // roles, so that a dry run need not build those of the whole policy.
 func (s *Snapshot) Verify(q Request) error {
-	if !s.concerns(q) {
+	if !s.canDecide(q) {
 		return nil
 	}
 	if err := s.verifyRoles(q.Roles); err != nil {
 		return err
 	}
-	j, err := newJudge(q.Upstream, s.matching(q.Upstream, q.Path.String(), q.Method))
+	e, err := newUpstreamEnforcer(q.Upstream, s.matchingRows(q.Upstream, q.Path.String(), q.Method))
 	if err != nil {
 		return err
 	}
-	theirs, err := j.decide(q.Roles, q.Path.String(), q.Method)
+	fromCasbin, err := e.decide(q.Roles, q.Path.String(), q.Method)
 	if err != nil {
 		return err
 	}
-	if ours := s.Decide(q); ours != theirs {
-		return fmt.Errorf("authgate says %s and casbin %s to %s %s:%s; please report this", ours, theirs, q.Method, q.Upstream, q.Path)
+	if fromIndex := s.Decide(q); fromIndex != fromCasbin {
+		return fmt.Errorf("authgate says %s and casbin %s to %s %s:%s; please report this", fromIndex, fromCasbin, q.Method, q.Upstream, q.Path)
 	}
 	return nil
 }
@@ -35,12 +35,12 @@ func (s *Snapshot) verifyRoles(r Roles) error {
 			grants = append(grants, g)
 		}
 	}
-	h, err := newHierarchy(grants)
+	manager, err := newRoleManager(grants)
 	if err != nil {
 		return err
 	}
 	for _, g := range grants {
-		roles, err := h.above(g.member)
+		roles, err := manager.implicitRoles(g.member)
 		if err != nil {
 			return err
 		}

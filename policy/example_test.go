@@ -18,7 +18,7 @@ g, example-org:dev, role:viewer
 		fmt.Println(err)
 		return
 	}
-	roles := snapshot.Resolve(policy.Who{Groups: []string{"example-org:dev"}})
+	roles := snapshot.Resolve(policy.Identity{Groups: []string{"example-org:dev"}})
 	for _, raw := range []string{"/api/v1/applications", "/api/v1/session", "/terminal"} {
 		path, err := target.Parse(raw)
 		if err != nil {
@@ -26,11 +26,11 @@ g, example-org:dev, role:viewer
 			return
 		}
 		d := snapshot.Decide(policy.Request{Roles: roles, Upstream: "argocd", Path: path, Method: "GET"})
-		if d.Rule == nil {
+		if d.Row == nil {
 			fmt.Println(d.Effect, path)
 			continue
 		}
-		fmt.Println(d.Effect, path, "by", d.Rule.Where())
+		fmt.Println(d.Effect, path, "by", d.Row.Where())
 	}
 	// Output:
 	// allow /api/v1/applications by policy.csv:2
@@ -59,15 +59,15 @@ func ExampleSnapshot_Decide() {
 		fmt.Println(err)
 		return
 	}
-	who := policy.Who{Email: "alice@example.com", Groups: []string{"example-org:argo"}}
-	q := policy.Request{Roles: snapshot.Resolve(who), Upstream: "argocd", Path: path, Method: "GET"}
+	identity := policy.Identity{Email: "alice@example.com", Groups: []string{"example-org:argo"}}
+	q := policy.Request{Roles: snapshot.Resolve(identity), Upstream: "argocd", Path: path, Method: "GET"}
 	fmt.Println(q.Path, snapshot.Decide(q).Effect, q.Roles.Names(), snapshot.Verify(q))
 	// Output:
 	// /api/v1/applications allow [role:admin role:operator role:viewer] <nil>
 }
 
 // Confirm holds first answers against casbin while requests are served.
-func ExampleSnapshot_Confirm() {
+func ExampleSnapshot_CrossCheck() {
 	snapshot, err := policy.Load([]policy.Source{{Name: "policy.csv", Data: []byte("p, system:anonymous, docs, /**, GET, allow\n")}}, []string{"docs"})
 	if err != nil {
 		fmt.Println(err)
@@ -77,7 +77,7 @@ func ExampleSnapshot_Confirm() {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		snapshot.Confirm(ctx, func(d policy.Disagreement) { fmt.Println("raise the alarm:", d.Index, d.Casbin, d.Err) })
+		snapshot.CrossCheck(ctx, func(d policy.Disagreement) { fmt.Println("raise the alarm:", d.Index, d.Casbin, d.Err) })
 	}()
 	// ... serve requests with snapshot.Decide ...
 	stop()

@@ -23,7 +23,7 @@ g, example-org:argo, role:admin
 		fmt.Println(err)
 		return
 	}
-	why := snapshot.Explain(policy.Who{Groups: []string{"example-org:dev"}}, "argocd", path, "POST")
+	why := snapshot.Explain(policy.Identity{Groups: []string{"example-org:dev"}}, "argocd", path, "POST")
 	fmt.Println(why.Decision.Effect)
 	for _, held := range why.Subjects {
 		for _, link := range held.Chain {

@@ -27,12 +27,12 @@ g, role:admin, role:viewer
 func TestEachEditIsSmallAndSaysWhatItTakes(t *testing.T) {
 	t.Parallel()
 	s := load(t, dashboards)
-	dev := policy.Who{Groups: []string{"example-org:dev"}}
-	argo := policy.Who{Groups: []string{"example-org:argo"}}
-	intern := policy.Who{Groups: []string{"example-org:argo", "example-org:interns"}}
+	dev := policy.Identity{Groups: []string{"example-org:dev"}}
+	argo := policy.Identity{Groups: []string{"example-org:argo"}}
+	intern := policy.Identity{Groups: []string{"example-org:argo", "example-org:interns"}}
 	for _, c := range []struct {
 		name     string
-		who      policy.Who
+		who      policy.Identity
 		question string
 		want     []string
 	}{
@@ -80,24 +80,24 @@ func TestEachEditIsSmallAndSaysWhatItTakes(t *testing.T) {
 		{"two denials stand until both go", intern, "PUT argocd:/terminal", []string{
 			"remove policy.csv:4, policy.csv:9 (each of them denies it); policy.csv:10 leads nowhere then, remove it, too: allow policy.csv:5",
 		}},
-		{"nobody", policy.Who{Anonymous: true}, "GET docs:/welcome", []string{
+		{"nobody", policy.Identity{Anonymous: true}, "GET docs:/welcome", []string{
 			"sign in: allow policy.csv:7",
 			"sign in and be in group example-org:argo: allow policy.csv:5",
 			"add: p, system:anonymous, docs, /welcome, GET, allow: allow",
 		}},
-		{"somebody whom the policy does not know", policy.Who{Email: "Me@example.com"}, "GET docs:/", []string{
+		{"somebody whom the policy does not know", policy.Identity{Email: "Me@example.com"}, "GET docs:/", []string{
 			"be in any group of example-org: allow policy.csv:6",
 			"be in group example-org:argo: allow policy.csv:5",
 			"have role:admin: allow policy.csv:5",
 			"add: p, user:me@example.com, docs, /, GET, allow: allow",
 		}},
-		{"a word misspelt is no reason to open every path", policy.Who{}, "GET docs:/welcom", []string{
+		{"a word misspelt is no reason to open every path", policy.Identity{}, "GET docs:/welcom", []string{
 			"ask for /welcome: allow policy.csv:7",
 			"be in group example-org:argo: allow policy.csv:5",
 			"have role:admin: allow policy.csv:5",
 			"add: p, system:authenticated, docs, /welcom, GET, allow: allow",
 		}},
-		{"a role by itself", policy.Who{Roles: []string{"role:viewer"}}, "GET workflows:/", []string{
+		{"a role by itself", policy.Identity{Roles: []string{"role:viewer"}}, "GET workflows:/", []string{
 			"have role:admin: allow policy.csv:5",
 			"add: p, role:viewer, workflows, /, GET, allow: allow",
 		}},
@@ -113,7 +113,7 @@ func TestEachEditIsSmallAndSaysWhatItTakes(t *testing.T) {
 			"add: p, role:admin, argocd, /api/v1/applications/web, GET, deny: deny",
 			"be without group example-org:argo: deny",
 		}},
-		{"everybody who signed in", policy.Who{}, "GET docs:/welcome", []string{
+		{"everybody who signed in", policy.Identity{}, "GET docs:/welcome", []string{
 			"remove policy.csv:7 (only this row allows it): deny",
 			"add: p, system:authenticated, docs, /welcome, GET, deny: deny",
 		}},
@@ -121,7 +121,7 @@ func TestEachEditIsSmallAndSaysWhatItTakes(t *testing.T) {
 		e := explain(t, s, c.who, c.question)
 		var got []string
 		for _, edit := range e.Edits {
-			got = append(got, edit.Text+": "+told(edit.Decision))
+			got = append(got, edit.Text+": "+decisionText(edit.Decision))
 		}
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: %s:\n  %s\nwant\n  %s", c.name, c.question, strings.Join(got, "\n  "), strings.Join(c.want, "\n  "))
@@ -140,20 +140,20 @@ p, role:admin, *, /, GET, allow
 p, role:all, *, /, GET, allow
 `)
 	for _, c := range []struct {
-		who        policy.Who
+		who        policy.Identity
 		path, want string
 	}{
-		{policy.Who{Groups: []string{"o:a"}}, "/x", "p, role:admin, u, /x, GET, allow"}, // and not for all viewers
-		{policy.Who{Groups: []string{"o:b"}}, "/x", "p, o:b, u, /x, GET, allow"},
-		{policy.Who{Email: "Me@x"}, "/x", "p, user:me@x, u, /x, GET, allow"},
-		{policy.Who{Groups: []string{"role:admin", "a*b"}}, "/x", "p, role:all, u, /x, GET, allow"}, // neither can stand in a row
-		{policy.Who{}, "/x", "p, role:all, u, /x, GET, allow"},
-		{policy.Who{Roles: []string{"role:viewer", "role:new"}}, "/x", "p, role:viewer, u, /x, GET, allow"},
-		{policy.Who{Roles: []string{"role:new"}}, "/x", "p, role:new, u, /x, GET, allow"},
-		{policy.Who{Anonymous: true}, "/x", "p, system:anonymous, u, /x, GET, allow"},
-		{policy.Who{Groups: []string{"o:a"}}, "/a,b", `p, role:admin, u, "/a,b", GET, allow`},
-		{policy.Who{Groups: []string{"o:a"}}, "/**", ""}, // it would be everything
-		{policy.Who{Groups: []string{"o:a"}}, "/a*", ""},
+		{policy.Identity{Groups: []string{"o:a"}}, "/x", "p, role:admin, u, /x, GET, allow"}, // and not for all viewers
+		{policy.Identity{Groups: []string{"o:b"}}, "/x", "p, o:b, u, /x, GET, allow"},
+		{policy.Identity{Email: "Me@x"}, "/x", "p, user:me@x, u, /x, GET, allow"},
+		{policy.Identity{Groups: []string{"role:admin", "a*b"}}, "/x", "p, role:all, u, /x, GET, allow"}, // neither can stand in a row
+		{policy.Identity{}, "/x", "p, role:all, u, /x, GET, allow"},
+		{policy.Identity{Roles: []string{"role:viewer", "role:new"}}, "/x", "p, role:viewer, u, /x, GET, allow"},
+		{policy.Identity{Roles: []string{"role:new"}}, "/x", "p, role:new, u, /x, GET, allow"},
+		{policy.Identity{Anonymous: true}, "/x", "p, system:anonymous, u, /x, GET, allow"},
+		{policy.Identity{Groups: []string{"o:a"}}, "/a,b", `p, role:admin, u, "/a,b", GET, allow`},
+		{policy.Identity{Groups: []string{"o:a"}}, "/**", ""}, // it would be everything
+		{policy.Identity{Groups: []string{"o:a"}}, "/a*", ""},
 	} {
 		got := ""
 		for _, edit := range explain(t, s, c.who, "GET u:"+c.path).Edits {
@@ -174,18 +174,18 @@ p, system:authenticated, *, /, GET, allow
 p, role:b, *, /, GET, allow
 `)
 	for roles, want := range map[string]bool{"role:a": false, "role:a role:b": true} {
-		e := explain(t, s, policy.Who{Roles: strings.Fields(roles)}, "GET u:/")
+		e := explain(t, s, policy.Identity{Roles: strings.Fields(roles)}, "GET u:/")
 		if got := slices.ContainsFunc(e.Edits, func(e policy.Edit) bool { return e.Kind == policy.EditLeave }); got != want {
 			t.Errorf("%s: leaving is proposed: %t, want %t", roles, got, want)
 		}
 	}
 }
 
-func explain(t testing.TB, s *policy.Snapshot, who policy.Who, question string) policy.Explanation {
+func explain(t testing.TB, s *policy.Snapshot, identity policy.Identity, question string) policy.Explanation {
 	t.Helper()
 	method, rest, _ := strings.Cut(question, " ")
 	upstream, raw, _ := strings.Cut(rest, ":")
-	return s.Explain(who, upstream, path(t, raw), method)
+	return s.Explain(identity, upstream, path(t, raw), method)
 }
 
 func TestARowSaysWhatKeepsItFromTheQuestion(t *testing.T) {
@@ -237,10 +237,10 @@ p, role:held, argocd, /a/*, GET, deny
 p, role:held, argocd, /**, GET, deny
 p, role:held, argocd, /a/b, POST, deny
 `)
-	e := explain(t, s, policy.Who{Roles: []string{"role:held"}}, "GET argocd:/a/b")
+	e := explain(t, s, policy.Identity{Roles: []string{"role:held"}}, "GET argocd:/a/b")
 	var got []string
 	for _, c := range e.Rows {
-		got = append(got, fmt.Sprintf("%s %t %t %s", c.Row.Where(), c.Matches, c.Near, c.Why()))
+		got = append(got, fmt.Sprintf("%s %t %t %s", c.Row.Where(), c.Matches, c.NearMiss, c.Why()))
 	}
 	want := []string{
 		"policy.csv:8 true false ", // decides
@@ -270,7 +270,7 @@ p, role:viewer, *, /, GET, allow
 p, role:guest, *, /, GET, allow
 p, user:eve@example.com, *, /, GET, allow
 `)
-	e := explain(t, s, policy.Who{Email: "Eve@Example.com", Groups: []string{"example-org:dev", "other:x", "role:viewer"}, Roles: []string{"role:none"}}, "GET u:/")
+	e := explain(t, s, policy.Identity{Email: "Eve@Example.com", Groups: []string{"example-org:dev", "other:x", "role:viewer"}, Roles: []string{"role:none"}}, "GET u:/")
 	var got []string
 	for _, held := range e.Subjects {
 		way := held.Subject
@@ -288,8 +288,8 @@ p, user:eve@example.com, *, /, GET, allow
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if want := []string{"other:x", "role:viewer", "role:none"}; !slices.Equal(e.Strange, want) {
-		t.Errorf("strange: %q, want %q", e.Strange, want)
+	if want := []string{"other:x", "role:viewer", "role:none"}; !slices.Equal(e.Unknown, want) {
+		t.Errorf("strange: %q, want %q", e.Unknown, want)
 	}
 }
 
@@ -330,7 +330,7 @@ func TestAQuestionThatIsRefusedUnseenHasNoEdits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dev := policy.Who{Groups: []string{"example-org:dev"}}
+	dev := policy.Identity{Groups: []string{"example-org:dev"}}
 	for name, e := range map[string]policy.Explanation{
 		"a zero path":          s.Explain(dev, "argocd", target.Path{}, "GET"),
 		"no method":            s.Explain(dev, "argocd", path(t, "/"), ""),
@@ -357,7 +357,7 @@ func TestAnEditLeavesNoFileWithoutRows(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, edit := range explain(t, s, policy.Who{Roles: []string{"role:a"}}, "GET u:/x").Edits {
+		for _, edit := range explain(t, s, policy.Identity{Roles: []string{"role:a"}}, "GET u:/x").Edits {
 			if edit.Kind == policy.EditRemove {
 				t.Errorf("%s: a policy file without rows does not load: %s", name, edit.Text)
 			}
@@ -369,11 +369,11 @@ func TestWhoeverMayPassAsNobodyIsToldSo(t *testing.T) {
 	t.Parallel()
 	s := load(t, dashboards)
 	const question = "POST argocd:/api/webhook"
-	if e := explain(t, s, policy.Who{Groups: []string{"x:y"}}, question); e.Anybody == nil || e.Anybody.Where() != "policy.csv:8" || e.Decision.Allowed() {
-		t.Errorf("anybody: %v", e.Anybody)
+	if e := explain(t, s, policy.Identity{Groups: []string{"x:y"}}, question); e.AnonymousRow == nil || e.AnonymousRow.Where() != "policy.csv:8" || e.Decision.Allowed() {
+		t.Errorf("anybody: %v", e.AnonymousRow)
 	}
-	if e := explain(t, s, policy.Who{Anonymous: true}, question); e.Anybody != nil {
-		t.Errorf("nobody is anybody: %v", e.Anybody)
+	if e := explain(t, s, policy.Identity{Anonymous: true}, question); e.AnonymousRow != nil {
+		t.Errorf("nobody is anybody: %v", e.AnonymousRow)
 	}
 }
 
@@ -387,29 +387,29 @@ func TestEveryEditTurnsTheDecision(t *testing.T) {
 		text := randomPolicy(r)
 		s := load(t, text)
 		for range 12 {
-			who := randomWho(r)
+			identity := randomIdentity(r)
 			if r.IntN(6) == 0 {
-				who = policy.Who{Roles: []string{"role:1", "role:3"}[r.IntN(2):]}
+				identity = policy.Identity{Roles: []string{"role:1", "role:3"}[r.IntN(2):]}
 			}
 			raw := orSlash(randomPath(r))
-			q := policy.Request{Roles: s.Resolve(who), Upstream: pick(r, []string{"u", "v", "w"}), Path: path(t, raw), Method: pick(r, []string{"GET", "HEAD", "POST", "PUT", "X"})}
-			e := s.Explain(who, q.Upstream, q.Path, q.Method)
+			q := policy.Request{Roles: s.Resolve(identity), Upstream: pick(r, []string{"u", "v", "w"}), Path: path(t, raw), Method: pick(r, []string{"GET", "HEAD", "POST", "PUT", "X"})}
+			e := s.Explain(identity, q.Upstream, q.Path, q.Method)
 			d := s.Decide(q)
 			if e.Decision != d {
-				t.Fatalf("explains %s where %s was decided", told(e.Decision), told(d))
+				t.Fatalf("explains %s where %s was decided", decisionText(e.Decision), decisionText(d))
 			}
-			checkSubjects(t, s, who, e)
+			checkSubjects(t, s, identity, e)
 			checkRows(t, s, q, e)
 			for _, edit := range e.Edits {
-				changed := edited(t, text, who, q, edit)
+				changed := edited(t, text, identity, q, edit)
 				if changed.Effect == d.Effect || edit.Decision.Effect != changed.Effect {
 					t.Fatalf("%+v %s %s:%s: %s, and %s, and after %q (%s) %s, in\n%s",
-						who, q.Method, q.Upstream, q.Path, told(d), told(edit.Decision), edit.Text, edit.Kind, told(changed), text)
+						identity, q.Method, q.Upstream, q.Path, decisionText(d), decisionText(edit.Decision), edit.Text, edit.Kind, decisionText(changed), text)
 				}
 				kinds[d.Effect.String()+" "+string(edit.Kind)]++
 			}
 			if len(e.Edits) == 0 && !strings.Contains(q.Path.String(), "*") {
-				t.Fatalf("%+v %s %s:%s: no edit turns %s in\n%s", who, q.Method, q.Upstream, q.Path, told(d), text)
+				t.Fatalf("%+v %s %s:%s: no edit turns %s in\n%s", identity, q.Method, q.Upstream, q.Path, decisionText(d), text)
 			}
 		}
 	}
@@ -432,7 +432,7 @@ func orSlash(path string) string {
 
 // edited decides the question after an edit. Rows are taken out of the text and
 // appended to it, and the whole of it is loaded.
-func edited(t *testing.T, text string, who policy.Who, q policy.Request, e policy.Edit) policy.Decision {
+func edited(t *testing.T, text string, identity policy.Identity, q policy.Request, e policy.Edit) policy.Decision {
 	t.Helper()
 	lines := strings.Split(text, "\n")
 	for _, gone := range e.Remove {
@@ -452,49 +452,49 @@ func edited(t *testing.T, text string, who policy.Who, q policy.Request, e polic
 	case e.Kind == policy.EditPath:
 		q.Path = e.Path
 	case e.Kind == policy.EditLogin:
-		who = policy.Who{}
+		identity = policy.Identity{}
 	case e.Kind == policy.EditLeave:
-		who.Groups, who.Roles = without(who.Groups), without(who.Roles)
+		identity.Groups, identity.Roles = without(identity.Groups), without(identity.Roles)
 	case e.Kind == policy.EditJoin && strings.HasPrefix(e.Subject, "role:"):
-		who.Roles = append(slices.Clone(who.Roles), e.Subject)
+		identity.Roles = append(slices.Clone(identity.Roles), e.Subject)
 	case e.Kind == policy.EditJoin && strings.HasPrefix(e.Subject, "user:*@"):
-		who = policy.Who{Groups: who.Groups, Roles: who.Roles, Email: "some" + strings.TrimPrefix(e.Subject, "user:*")}
+		identity = policy.Identity{Groups: identity.Groups, Roles: identity.Roles, Email: "some" + strings.TrimPrefix(e.Subject, "user:*")}
 		if strings.HasPrefix(e.Text, "sign in") {
-			who = policy.Who{Email: who.Email}
+			identity = policy.Identity{Email: identity.Email}
 		}
-	case e.Kind == policy.EditJoin && who.Anonymous:
-		who = policy.Who{Groups: []string{e.Subject}}
+	case e.Kind == policy.EditJoin && identity.Anonymous:
+		identity = policy.Identity{Groups: []string{e.Subject}}
 	case e.Kind == policy.EditJoin:
-		who.Groups = append(slices.Clone(who.Groups), e.Subject)
+		identity.Groups = append(slices.Clone(identity.Groups), e.Subject)
 	}
-	q.Roles = s.Resolve(who)
+	q.Roles = s.Resolve(identity)
 	return s.Decide(q)
 }
 
 // checkSubjects: the subjects are those that Decide sees, and each chain leads
 // from one that the person is as such.
-func checkSubjects(t *testing.T, s *policy.Snapshot, who policy.Who, e policy.Explanation) {
+func checkSubjects(t *testing.T, s *policy.Snapshot, identity policy.Identity, e policy.Explanation) {
 	t.Helper()
-	roles := s.Resolve(who)
-	held := map[string]policy.Held{}
+	roles := s.Resolve(identity)
+	held := map[string]policy.HeldSubject{}
 	for _, h := range e.Subjects {
 		held[h.Subject] = h
 	}
 	for _, name := range s.Subjects() {
 		if _, told := held[name]; told != roles.Is(name) {
-			t.Fatalf("%+v is %s: %t, told %t", who, name, roles.Is(name), told)
+			t.Fatalf("%+v is %s: %t, told %t", identity, name, roles.Is(name), told)
 		}
 	}
 	for _, h := range e.Subjects {
 		at := ""
 		for i, link := range h.Chain {
 			if i == 0 && len(held[link.Member].Chain) > 0 || i > 0 && link.Member != at {
-				t.Fatalf("%+v: the chain of %s breaks at %s: %+v", who, h.Subject, link.Member, h.Chain)
+				t.Fatalf("%+v: the chain of %s breaks at %s: %+v", identity, h.Subject, link.Member, h.Chain)
 			}
 			at = link.Role
 		}
 		if at != "" && at != h.Subject {
-			t.Fatalf("%+v: the chain of %s ends in %s", who, h.Subject, at)
+			t.Fatalf("%+v: the chain of %s ends in %s", identity, h.Subject, at)
 		}
 	}
 }
@@ -507,8 +507,8 @@ func checkRows(t *testing.T, s *policy.Snapshot, q policy.Request, e policy.Expl
 		row := c.Row
 		matches := q.Roles.Is(row.Subject) && (row.Upstream == q.Upstream || row.Upstream == "*") &&
 			naivePath(row.Path).MatchString(q.Path.String()) && naiveMethod(row.Methods, q.Method)
-		if seen[row] || c.Matches != matches || (c.Why() == "") != matches || c.Near && matches {
-			t.Fatalf("%s: matches %t (naively %t), near %t, told before %t: %s", row, c.Matches, matches, c.Near, seen[row], c.Why())
+		if seen[row] || c.Matches != matches || (c.Why() == "") != matches || c.NearMiss && matches {
+			t.Fatalf("%s: matches %t (naively %t), near %t, told before %t: %s", row, c.Matches, matches, c.NearMiss, seen[row], c.Why())
 		}
 		seen[row] = true
 	}

@@ -5,6 +5,6 @@ func (r Roles) Is(subject string) bool { return r.has(subject) }
 
 // WhyNot says what keeps a path from a pattern; empty where nothing does.
 func WhyNot(path, pattern string) (why string, near bool) {
-	g := gapBetween(path, pattern)
-	return g.String(), g.near()
+	g := diffPaths(path, pattern)
+	return g.String(), g.isNearMiss()
 }

@@ -1,4 +1,4 @@
 package policy
 
-// WhoIs describes somebody who is one subject and nothing else.
-func WhoIs(subject string) Who { return whoIs(subject) }
+// IdentityOf describes somebody who is one subject and nothing else.
+func IdentityOf(subject string) Identity { return identityOf(subject) }

@@ -9,8 +9,8 @@ import (
 
 // What casbin is given to call.
 var (
-	PathMatch   = predicate(target.MatchPattern)
-	MethodMatch = predicate(matchMethod)
+	PathMatch   = matcherFunc(target.MatchPattern)
+	MethodMatch = matcherFunc(matchMethod)
 )
 
 // AllRows gives the p rows in the order of the files.
@@ -18,13 +18,13 @@ func (s *Snapshot) AllRows() []*Row { return s.rows }
 
 // Holding is somebody who is one subject and nothing else.
 func (s *Snapshot) Holding(subject string) Roles {
-	return newRoles(s.numbers, []setWord{wordOf(s.numbers.ids[subject])})
+	return newRoles(s.ids, []setWord{wordOf(s.ids.byName[subject])})
 }
 
-// DecideKind gives the answer of the index, and what kind of question this is.
-func (s *Snapshot) DecideKind(q Request) (Decision, uint64) {
+// DecideWithFingerprint gives the answer of the index, and what kind of question this is.
+func (s *Snapshot) DecideWithFingerprint(q Request) (Decision, uint64) {
 	v := s.index.decide(&q)
-	return v.Decision, v.kind(&q)
+	return v.Decision, v.fingerprint(&q)
 }
 
 // Enforce asks casbin's enforcer of the whole upstream.
@@ -41,9 +41,9 @@ func (s *Snapshot) LoseDenials() {
 
 // BreakCasbin makes casbin fail.
 func (s *Snapshot) BreakCasbin(upstream string, panics bool) {
-	s.judges[upstream] = func() (*judge, error) {
+	s.enforcers[upstream] = func() (*upstreamEnforcer, error) {
 		if panics {
-			return &judge{}, nil // without an enforcer
+			return &upstreamEnforcer{}, nil // without an enforcer
 		}
 		return nil, errors.New("casbin is broken")
 	}
@@ -51,18 +51,18 @@ func (s *Snapshot) BreakCasbin(upstream string, panics bool) {
 
 // SlowCasbin makes casbin take its time.
 func (s *Snapshot) SlowCasbin(upstream string, d time.Duration) {
-	j := s.judges[upstream]
-	s.judges[upstream] = func() (*judge, error) {
+	j := s.enforcers[upstream]
+	s.enforcers[upstream] = func() (*upstreamEnforcer, error) {
 		<-time.After(d)
 		return j()
 	}
 }
 
 // ForgetGrants makes the index forget which role leads to which.
-func (s *Snapshot) ForgetGrants() { clear(s.numbers.brings) }
+func (s *Snapshot) ForgetGrants() { clear(s.ids.closure) }
 
-// Waiting counts the questions that casbin was not asked yet, if somebody confirms.
-func (s *Snapshot) Waiting() int { return len(s.confirming.Load().queue) }
+// PendingChecks counts the questions that casbin was not asked yet, if somebody confirms.
+func (s *Snapshot) PendingChecks() int { return len(s.crossCheck.Load().queue) }
 
-// Witness is a path and a method that the row covers.
-func (r *Row) Witness() (path, method string) { return r.witness() }
+// ExampleRequest is a path and a method that the row covers.
+func (r *Row) ExampleRequest() (path, method string) { return r.exampleRequest() }

@@ -14,7 +14,7 @@ const sound = "p, role:viewer, argocd, /**, GET, allow\n"
 
 // Each of these loads silently, panics or loses its place with casbin's own
 // reader, or is a slip that would match nothing.
-func TestEveryFaultSaysWhereAndHowToMend(t *testing.T) {
+func TestEveryFaultSaysWhereAndHowToFixIt(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, text string

@@ -35,11 +35,11 @@ func Format(src Source) (text []byte, changed []int, err error) {
 		if len(line) == 0 { // behind the last line end
 			continue
 		}
-		written := rows[i+1]
-		if written == "" {
-			written = strings.Trim(unmarked(line, i), blanks)
+		formatted := rows[i+1]
+		if formatted == "" {
+			formatted = strings.Trim(trimLine(line, i), whitespace)
 		}
-		if written == "" {
+		if formatted == "" {
 			blank = append(blank, i+1)
 			continue
 		}
@@ -50,10 +50,10 @@ func Format(src Source) (text []byte, changed []int, err error) {
 			}
 		}
 		changed, blank = append(changed, blank...), nil
-		if text, ended := bytes.CutSuffix(line, []byte("\n")); !ended || string(text) != written {
+		if text, ended := bytes.CutSuffix(line, []byte("\n")); !ended || string(text) != formatted {
 			changed = append(changed, i+1)
 		}
-		out.WriteString(written)
+		out.WriteString(formatted)
 		out.WriteByte('\n')
 	}
 	return out.Bytes(), append(changed, blank...), nil
@@ -62,13 +62,13 @@ func Format(src Source) (text []byte, changed []int, err error) {
 // readRows gives the row on each line of a file in its canonical form, and nothing
 // for lines without. Lines count from 1.
 func readRows(name string, lines [][]byte) ([]string, error) {
-	var mended bytes.Buffer
+	var fixed bytes.Buffer
 	for i, line := range lines {
-		mended.WriteString(settle(unmarked(line, i)))
-		mended.WriteByte('\n')
+		fixed.WriteString(fixCommaSpacing(trimLine(line, i)))
+		fixed.WriteByte('\n')
 	}
 	p := newParser(nil)
-	p.read(Source{name, mended.Bytes()})
+	p.read(Source{name, fixed.Bytes()})
 	rows := make([]string, 1+len(lines))
 	write := func(at fault.Position, row string) {
 		switch {
@@ -83,14 +83,14 @@ func readRows(name string, lines [][]byte) ([]string, error) {
 		write(row.at, row.String())
 	}
 	for _, g := range p.grants {
-		write(g.memberAt, csvLine(grantKind, g.member, g.role))
+		write(g.memberAt, csvLine(gType, g.member, g.role))
 	}
 	return rows, p.faults.Err()
 }
 
-// unmarked is the text of a line without its end, and of the first one without
+// trimLine is the text of a line without its end, and of the first one without
 // the mark that some editors put before it.
-func unmarked(line []byte, index int) string {
+func trimLine(line []byte, index int) string {
 	text := strings.TrimSuffix(strings.TrimSuffix(string(line), "\n"), "\r")
 	if index == 0 {
 		text = strings.TrimPrefix(text, "\ufeff")
@@ -98,9 +98,9 @@ func unmarked(line []byte, index int) string {
 	return text
 }
 
-// settle moves the blanks before a comma behind it, where they mean nothing. All
+// fixCommaSpacing moves the blanks before a comma behind it, where they mean nothing. All
 // else stays in its column, so that faults point into the file as it is.
-func settle(text string) string {
+func fixCommaSpacing(text string) string {
 	if !strings.Contains(text, " ,") && !strings.Contains(text, "\t,") {
 		return text
 	}
@@ -111,10 +111,10 @@ func settle(text string) string {
 		case c == '"': // two of them stand for one, and change nothing here
 			quoted = !quoted
 		case c == ',' && !quoted:
-			kept := len(bytes.TrimRight(out[:i], blanks))
-			if kept > 0 && out[kept-1] != ',' { // else the field is empty, and that is a fault
-				copy(out[kept+1:i+1], out[kept:i])
-				out[kept] = ','
+			end := len(bytes.TrimRight(out[:i], whitespace))
+			if end > 0 && out[end-1] != ',' { // else the field is empty, and that is a fault
+				copy(out[end+1:i+1], out[end:i])
+				out[end] = ','
 			}
 		}
 	}

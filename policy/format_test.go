@@ -78,7 +78,7 @@ func TestTheCanonicalForm(t *testing.T) {
 	}
 }
 
-func TestAFaultThatFormattingCannotMendIsTold(t *testing.T) {
+func TestAFaultThatFormattingCannotFixIsReported(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, text, want string }{
 		{"in its own column", "p, role:viewer , argocd, /**, GET , alow", `policy.csv:1:37: effect "alow" is not known; write "allow"`},

@@ -32,23 +32,23 @@ func path(t testing.TB, raw string) target.Path {
 	return p
 }
 
-// ask decides "METHOD UPSTREAM:/path" for somebody.
-func ask(t testing.TB, s *policy.Snapshot, who policy.Who, question string) policy.Decision {
+// accessKey decides "METHOD UPSTREAM:/path" for somebody.
+func ask(t testing.TB, s *policy.Snapshot, identity policy.Identity, question string) policy.Decision {
 	t.Helper()
 	method, rest, ok1 := strings.Cut(question, " ")
 	upstream, raw, ok2 := strings.Cut(rest, ":")
 	if !ok1 || !ok2 {
 		t.Fatalf("question %q is not METHOD UPSTREAM:/path", question)
 	}
-	return s.Decide(policy.Request{Roles: s.Resolve(who), Upstream: upstream, Path: path(t, raw), Method: method})
+	return s.Decide(policy.Request{Roles: s.Resolve(identity), Upstream: upstream, Path: path(t, raw), Method: method})
 }
 
-// told gives a decision as people read it: allow policy.csv:3.
-func told(d policy.Decision) string {
-	if d.Rule == nil {
+// columnRow gives a decision as people read it: allow policy.csv:3.
+func decisionText(d policy.Decision) string {
+	if d.Row == nil {
 		return d.Effect.String()
 	}
-	return d.Effect.String() + " " + d.Rule.Where()
+	return d.Effect.String() + " " + d.Row.Where()
 }
 
 // Each subject has a rule for a path of its own, so that what somebody may open
@@ -84,9 +84,9 @@ g, role:admin, role:viewer
 `
 
 // naive decides a single question.
-func naive(text string, who policy.Who, upstream, path, method string) string {
+func naive(text string, identity policy.Identity, upstream, path, method string) string {
 	n := readNaively(policy.Source{Name: "policy.csv", Data: []byte(text)})
-	return n.decide(n.subjects(who), upstream, path, method)
+	return n.decide(n.subjects(identity), upstream, path, method)
 }
 
 func readNaively(sources ...policy.Source) *naively {
@@ -191,19 +191,19 @@ func randomPath(r *rand.Rand) string {
 	return path + []string{"", "/"}[r.IntN(2)]
 }
 
-func randomWho(r *rand.Rand) policy.Who {
-	who := policy.Who{Anonymous: r.IntN(5) == 0, Email: pick(r, []string{"", "", "me@X", "you@x", "me@Y", "me@y.x", "me@y@x"})}
+func randomIdentity(r *rand.Rand) policy.Identity {
+	identity := policy.Identity{Anonymous: r.IntN(5) == 0, Email: pick(r, []string{"", "", "me@X", "you@x", "me@Y", "me@y.x", "me@y@x"})}
 	for range r.IntN(4) {
-		who.Groups = append(who.Groups, pick(r, someGroups))
+		identity.Groups = append(identity.Groups, pick(r, someGroups))
 	}
-	return who
+	return identity
 }
 
 // noon is when requests of these logs were made, unless they say otherwise.
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // observed reads "allow GET u:/path", made by somebody.
-func observed(t *testing.T, who policy.Observed, line string) *policy.Observed {
+func loggedRequest(t *testing.T, identity policy.LoggedRequest, line string) *policy.LoggedRequest {
 	t.Helper()
 	effect, question, _ := strings.Cut(line, " ")
 	method, place, _ := strings.Cut(question, " ")
@@ -212,22 +212,22 @@ func observed(t *testing.T, who policy.Observed, line string) *policy.Observed {
 	if err != nil {
 		t.Fatalf("%s: %v", line, err)
 	}
-	who.Upstream, who.Path, who.Method = upstream, path, method
+	identity.Upstream, identity.Path, identity.Method = upstream, path, method
 	if effect == "allow" {
-		who.Effect = policy.Allow
+		identity.Effect = policy.Allow
 	}
-	if who.Time.IsZero() {
-		who.Time = noon
+	if identity.Time.IsZero() {
+		identity.Time = noon
 	}
-	return &who
+	return &identity
 }
 
-func inGroups(person string, groups ...string) policy.Observed {
-	return policy.Observed{Person: person, Groups: append([]string{}, groups...)}
+func inGroups(person string, groups ...string) policy.LoggedRequest {
+	return policy.LoggedRequest{User: person, Groups: append([]string{}, groups...)}
 }
 
-func inRoles(person string, roles ...string) policy.Observed {
-	return policy.Observed{Person: person, Roles: roles}
+func inRoles(person string, roles ...string) policy.LoggedRequest {
+	return policy.LoggedRequest{User: person, Roles: roles}
 }
 
 func replayed(t *testing.T, r *policy.Replay) policy.ReplayReport {

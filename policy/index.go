@@ -13,32 +13,32 @@ import (
 // immutable, and a decision costs no allocation.
 type index struct {
 	*trie
-	roots      map[string]uint32 // upstream → root
-	everywhere uint32            // root of the rows of upstream *
-	open       bool              // other upstreams are let in, too: by the rows of *
+	roots         map[string]uint32 // upstream → root
+	wildcardRoot  uint32            // root of the rows of upstream *
+	acceptUnknown bool              // other upstreams are let in, too: by the rows of *
 
-	methods map[string]uint8 // method → its bit; others have bit otherMethod
-	rows    []*Row
+	methodBits map[string]uint8 // method → its bit; others have bit otherMethod
+	rows       []*Row
 
-	groupsOf []uint32    // pattern → its first group; one more than there are patterns
-	groups   []ruleGroup // of each pattern those that deny first
-	words    []groupWord
-	rowsOf   []uint32 // row numbers, one for each bit of the words
+	groupStart []uint32   // pattern → its first group; one more than there are patterns
+	groups     []rowGroup // of each pattern those that deny first
+	words      []groupWord
+	rowNumbers []uint32 // row numbers, one for each bit of the words
 }
 
-// ruleGroup is the rows of one pattern with the same methods and effect.
-type ruleGroup struct {
+// rowGroup is the rows of one pattern with the same methods and effect.
+type rowGroup struct {
 	methods    uint64
-	first      uint32 // the lowest of its row numbers
+	firstRow   uint32 // the lowest of its row numbers
 	begin, end uint32 // its words
 	effect     Effect
 }
 
 // groupWord holds the subjects of a group, 64 at a time.
 type groupWord struct {
-	at   uint32
-	rows uint32 // where in rowsOf the row of the lowest bit stands; the others follow
-	bits uint64
+	index      uint32
+	firstRowAt uint32 // where in rowNumbers the row of the lowest bit stands; the others follow
+	bits       uint64
 }
 
 const (
@@ -47,98 +47,98 @@ const (
 	noRow       = math.MaxUint32
 )
 
-// verdict is an answer of the index, and a fingerprint of the question as far as
+// indexDecision is an answer of the index, and a fingerprint of the question as far as
 // the answer depends on it, but for the subjects: upstream, method, and the
 // patterns that the path matches. casbin looks at a path through these alone.
-type verdict struct {
+type indexDecision struct {
 	Decision
-	class uint64
+	matchHash uint64
 }
 
 // decide finds the first row that denies, else the first that allows.
-func (x *index) decide(q *Request) verdict {
-	w := x.walk(q.Upstream, q.Method)
-	w.held = q.Roles.bits
-	w.both(q.Path.String())
-	return verdict{w.decision(), w.class}
+func (x *index) decide(q *Request) indexDecision {
+	w := x.newLookup(q.Upstream, q.Method)
+	w.subjects = q.Roles.bits
+	w.matchPath(q.Path.String())
+	return indexDecision{w.decision(), w.matchHash}
 }
 
-// walked is a request whose patterns are known already.
-type walked struct {
-	indexWalk
+// matchedPatterns is a request whose patterns are known already.
+type matchedPatterns struct {
+	lookup
 	patterns []uint32
 }
 
-// matching walks a path once, to answer for many people.
-func (x *index) matching(upstream, path, method string) walked {
+// matchPatterns walks a path once, to answer for many people.
+func (x *index) matchPatterns(upstream, path, method string) matchedPatterns {
 	var patterns []uint32
-	w := x.walk(upstream, method)
-	w.gathered = &patterns
-	w.both(path)
-	return walked{w, patterns}
+	w := x.newLookup(upstream, method)
+	w.collected = &patterns
+	w.matchPath(path)
+	return matchedPatterns{w, patterns}
 }
 
-func (m walked) decide(held subjectSet) Decision {
-	w := m.indexWalk
-	w.held = held
+func (m matchedPatterns) decide(subjects subjectSet) Decision {
+	w := m.lookup
+	w.subjects = subjects
 	for _, pattern := range m.patterns {
-		w.weigh(pattern)
+		w.evaluateRows(pattern)
 	}
 	return w.decision()
 }
 
-// indexWalk is one request on its way through the index.
-type indexWalk struct {
+// lookup is one request on its way through the index.
+type lookup struct {
 	*index
-	root           uint32
-	method         uint64 // its bit
-	held           subjectSet
-	class          uint64
-	denies, allows uint32    // the lowest row numbers so far
-	gathered       *[]uint32 // if not nil, patterns are gathered here and not weighed
+	root                  uint32
+	method                uint64 // its bit
+	subjects              subjectSet
+	matchHash             uint64
+	firstDeny, firstAllow uint32    // the lowest row numbers so far
+	collected             *[]uint32 // if not nil, patterns are gathered here and not weighed
 }
 
-func (x *index) walk(upstream, method string) indexWalk {
+func (x *index) newLookup(upstream, method string) lookup {
 	root := x.roots[upstream]
-	return indexWalk{
-		index: x, root: root, method: 1 << x.methods[method], class: stir(uint64(root)+1, uint64(x.methods[method])),
-		denies: noRow, allows: noRow,
+	return lookup{
+		index: x, root: root, method: 1 << x.methodBits[method], matchHash: mixHash(uint64(root)+1, uint64(x.methodBits[method])),
+		firstDeny: noRow, firstAllow: noRow,
 	}
 }
 
-// both visits the patterns of the upstream, and those of every upstream.
-func (w *indexWalk) both(path string) {
-	if w.root == 0 && !w.open {
+// matchPath visits the patterns of the upstream, and those of every upstream.
+func (l *lookup) matchPath(path string) {
+	if l.root == 0 && !l.acceptUnknown {
 		return
 	}
-	if w.root != 0 {
-		w.visit(w.root, path)
+	if l.root != 0 {
+		l.descend(l.root, path)
 	}
-	w.visit(w.everywhere, path)
+	l.descend(l.wildcardRoot, path)
 }
 
-// visit goes down from a node with what is left of the path. It calls itself only
+// descend goes down from a node with what is left of the path. It calls itself only
 // where patterns part, and Load has bounded how often they do (see maxVisits).
-func (w *indexWalk) visit(at uint32, path string) {
+func (l *lookup) descend(at uint32, path string) {
 	for {
-		n := &w.nodes[at]
+		n := &l.nodes[at]
 		if n.rest != 0 {
-			w.match(n.rest)
+			l.patternMatched(n.rest)
 		}
 		if path == "" {
 			if n.exact != 0 {
-				w.match(n.exact)
+				l.patternMatched(n.exact)
 			}
 			return
 		}
 		segment, below := target.CutSegment(path)
-		next := w.literal(at, segment)
-		for wild := n.wild; wild != 0; wild = w.nodes[wild].nextWild {
-			if !target.MatchSegment(segment, w.nodes[wild].segment) {
+		next := l.literal(at, segment)
+		for wild := n.wild; wild != 0; wild = l.nodes[wild].nextWild {
+			if !target.MatchSegment(segment, l.nodes[wild].segment) {
 				continue
 			}
 			if next != 0 {
-				w.visit(next, below)
+				l.descend(next, below)
 			}
 			next = wild
 		}
@@ -149,75 +149,75 @@ func (w *indexWalk) visit(at uint32, path string) {
 	}
 }
 
-// match takes note of a pattern that matches.
-func (w *indexWalk) match(pattern uint32) {
-	if w.gathered != nil {
-		*w.gathered = append(*w.gathered, pattern)
+// patternMatched takes note of a pattern that matches.
+func (l *lookup) patternMatched(pattern uint32) {
+	if l.collected != nil {
+		*l.collected = append(*l.collected, pattern)
 		return
 	}
-	w.class = stir(w.class, uint64(pattern))
-	w.weigh(pattern)
+	l.matchHash = mixHash(l.matchHash, uint64(pattern))
+	l.evaluateRows(pattern)
 }
 
-func (w *indexWalk) decision() Decision {
+func (l *lookup) decision() Decision {
 	switch {
-	case w.denies != noRow:
-		return Decision{Effect: Deny, Rule: w.rows[w.denies]}
-	case w.allows != noRow:
-		return Decision{Effect: Allow, Rule: w.rows[w.allows]}
+	case l.firstDeny != noRow:
+		return Decision{Effect: Deny, Row: l.rows[l.firstDeny]}
+	case l.firstAllow != noRow:
+		return Decision{Effect: Allow, Row: l.rows[l.firstAllow]}
 	}
 	return Decision{}
 }
 
-// weigh looks for rows of a pattern that speak of the method and the subjects.
-func (w *indexWalk) weigh(pattern uint32) {
-	for i := w.groupsOf[pattern]; i < w.groupsOf[pattern+1]; i++ {
-		g := &w.groups[i]
-		best := &w.allows
+// evaluateRows looks for rows of a pattern that speak of the method and the subjects.
+func (l *lookup) evaluateRows(pattern uint32) {
+	for i := l.groupStart[pattern]; i < l.groupStart[pattern+1]; i++ {
+		g := &l.groups[i]
+		best := &l.firstAllow
 		if g.effect == Deny {
-			best = &w.denies
+			best = &l.firstDeny
 		}
-		if g.methods&w.method != 0 && g.first < *best {
-			*best = min(*best, w.lowest(w.words[g.begin:g.end]))
+		if g.methods&l.method != 0 && g.firstRow < *best {
+			*best = min(*best, l.firstMatchingRow(l.words[g.begin:g.end]))
 		}
 	}
 }
 
-// lowest gives the lowest number among the rows of a group that speak of somebody.
-func (w *indexWalk) lowest(group []groupWord) uint32 {
+// firstMatchingRow gives the lowest number among the rows of a group that speak of somebody.
+func (l *lookup) firstMatchingRow(group []groupWord) uint32 {
 	lowest := uint32(noRow)
-	held := w.held
-	for len(group) > 0 && len(held) > 0 {
+	subjects := l.subjects
+	for len(group) > 0 && len(subjects) > 0 {
 		switch {
-		case group[0].at < held[0].at:
-			group = group[atLeast(group, held[0].at):]
-		case group[0].at > held[0].at:
-			held = held[atLeast(held, group[0].at):]
+		case group[0].index < subjects[0].index:
+			group = group[gallopSearch(group, subjects[0].index):]
+		case group[0].index > subjects[0].index:
+			subjects = subjects[gallopSearch(subjects, group[0].index):]
 		default:
-			for both := group[0].bits & held[0].bits; both != 0; both &= both - 1 {
+			for both := group[0].bits & subjects[0].bits; both != 0; both &= both - 1 {
 				below := both&-both - 1
-				lowest = min(lowest, w.rowsOf[group[0].rows+uint32(bits.OnesCount64(group[0].bits&below))])
+				lowest = min(lowest, l.rowNumbers[group[0].firstRowAt+uint32(bits.OnesCount64(group[0].bits&below))])
 			}
-			group, held = group[1:], held[1:]
+			group, subjects = group[1:], subjects[1:]
 		}
 	}
 	return lowest
 }
 
-func (w groupWord) place() uint32 { return w.at }
-func (w setWord) place() uint32   { return w.at }
+func (w groupWord) wordIndex() uint32 { return w.index }
+func (w setWord) wordIndex() uint32   { return w.index }
 
-// atLeast finds the first word at or behind a place. It takes ever longer steps
+// gallopSearch finds the first word at or behind a place. It takes ever longer steps
 // and then halves them, so that few words are soon found among many.
-func atLeast[W interface{ place() uint32 }](words []W, place uint32) int {
+func gallopSearch[W interface{ wordIndex() uint32 }](words []W, wordIndex uint32) int {
 	end := 1
-	for end < len(words) && words[end].place() < place {
+	for end < len(words) && words[end].wordIndex() < wordIndex {
 		end *= 2
 	}
 	begin := end / 2
 	end = min(end, len(words))
 	for begin < end {
-		if middle := int(uint(begin+end) / 2); words[middle].place() < place {
+		if middle := int(uint(begin+end) / 2); words[middle].wordIndex() < wordIndex {
 			begin = middle + 1
 		} else {
 			end = middle

@@ -16,12 +16,12 @@ func TestADecisionAllocatesNothing(t *testing.T) {
 		fmt.Fprintf(&many, "p, o:%d, u, /a/*/**, GET, allow\np, o:%d, *, /a/b*/%d, POST, deny\n", i, i, i)
 	}
 	s := load(t, many.String())
-	confirmLater(s)
-	for _, who := range []policy.Who{{}, {Groups: []string{"o:1"}}, {Groups: []string{"o:1", "o:100", "o:200", "o:299", "x:y"}}} {
+	enableCrossCheck(s)
+	for _, identity := range []policy.Identity{{}, {Groups: []string{"o:1"}}, {Groups: []string{"o:1", "o:100", "o:200", "o:299", "x:y"}}} {
 		for _, raw := range []string{"/", "/a/bc/7", "/a/" + strings.Repeat("very-long-segment-", 20) + "/x", strings.Repeat("/a", 2000)} {
-			q := policy.Request{Roles: s.Resolve(who), Upstream: "u", Path: path(t, raw), Method: "POST"}
+			q := policy.Request{Roles: s.Resolve(identity), Upstream: "u", Path: path(t, raw), Method: "POST"}
 			if n := testing.AllocsPerRun(100, func() { s.Decide(q) }); n != 0 {
-				t.Errorf("%+v: %.20s: %v allocations", who, raw, n)
+				t.Errorf("%+v: %.20s: %v allocations", identity, raw, n)
 			}
 		}
 	}
@@ -52,7 +52,7 @@ func TestPatternsThatPartTooOftenAreRefused(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	for _, f := range faults {
-		if f.File != "policy.csv" || f.Line == 0 || !strings.Contains(f.What, "overlap") || f.Mend == "" {
+		if f.File != "policy.csv" || f.Line == 0 || !strings.Contains(f.Message, "overlap") || f.Hint == "" {
 			t.Errorf("fault %v", f)
 		}
 	}
@@ -65,7 +65,7 @@ func TestPatternsThatDoNotMeetMayBeMany(t *testing.T) {
 		fmt.Fprintf(&text, "p, x, u, /%d/*/b*/**, GET, allow\np, x, *, /a/%d, GET, allow\n", i, i)
 	}
 	s := load(t, text.String())
-	if got := told(ask(t, s, policy.Who{Groups: []string{"x"}}, "GET u:/2999/x/bcd/y")); got != "allow policy.csv:5999" {
+	if got := decisionText(ask(t, s, policy.Identity{Groups: []string{"x"}}, "GET u:/2999/x/bcd/y")); got != "allow policy.csv:5999" {
 		t.Error(got)
 	}
 }
@@ -106,7 +106,7 @@ func TestMoreMethodsThanCanBeToldApartAreRefused(t *testing.T) {
 	for _, method := range []string{"M0", "M61"} {
 		for i := range 62 {
 			want := method == fmt.Sprintf("M%d", i)
-			if got := ask(t, s, policy.Who{Groups: []string{"x"}}, fmt.Sprintf("%s u:/%d", method, i)).Allowed(); got != want {
+			if got := ask(t, s, policy.Identity{Groups: []string{"x"}}, fmt.Sprintf("%s u:/%d", method, i)).Allowed(); got != want {
 				t.Errorf("%s /%d: %t", method, i, got)
 			}
 		}
@@ -131,7 +131,7 @@ func TestManySubjectsOnOnePattern(t *testing.T) {
 	s := load(t, text.String())
 	for i := range n {
 		for _, other := range []int{(i + 1) % n, (i + 64) % n, (i * 31) % n, n - 1 - i} {
-			who := policy.Who{Groups: []string{fmt.Sprintf("o:%d", i), fmt.Sprintf("o:%d", other)}}
+			identity := policy.Identity{Groups: []string{fmt.Sprintf("o:%d", i), fmt.Sprintf("o:%d", other)}}
 			want := ""
 			switch low, high := min(i, other), max(i, other); {
 			case low%7 == 0:
@@ -141,8 +141,8 @@ func TestManySubjectsOnOnePattern(t *testing.T) {
 			default:
 				want = fmt.Sprintf("allow policy.csv:%d", low+1)
 			}
-			if got := told(ask(t, s, who, "GET u:/a")); got != want {
-				t.Fatalf("%v: %s, want %s", who.Groups, got, want)
+			if got := decisionText(ask(t, s, identity, "GET u:/a")); got != want {
+				t.Fatalf("%v: %s, want %s", identity.Groups, got, want)
 			}
 		}
 	}

@@ -74,7 +74,7 @@ func (t *trie) child(at uint32, segment string) uint32 {
 	if known := t.literal(at, segment); known != 0 {
 		return known
 	}
-	t.makeRoom()
+	t.grow()
 	child := t.newNode(at, segment)
 	t.nodes[at].literals++
 	t.store(child)
@@ -106,8 +106,8 @@ func (t *trie) literal(parent uint32, segment string) uint32 {
 	}
 }
 
-// makeRoom keeps the table at most three quarters full, for one more.
-func (t *trie) makeRoom() {
+// grow keeps the table at most three quarters full, for one more.
+func (t *trie) grow() {
 	if 4*(t.used+1) <= 3*len(t.slots) {
 		return
 	}

@@ -6,123 +6,123 @@ import (
 	"strings"
 )
 
-// denies looks at what each deny takes away, and from whom.
-func (l *linter) denies() {
+// checkDenies looks at what each deny takes away, and from whom.
+func (l *linter) checkDenies() {
 	for _, row := range l.rows {
-		if row.Effect != Deny || l.useless[row] {
+		if row.Effect != Deny || l.ineffective[row] {
 			continue
 		}
-		met := l.meeting(row)
-		if len(met) == 0 {
+		overlapping := l.overlappingAllows(row)
+		if len(overlapping) == 0 {
 			if l.budget >= 0 {
-				l.useless[row] = true
+				l.ineffective[row] = true
 				l.addRow(idleDeny, row, "the deny takes nothing away: no row allows any of it to anybody it could bind",
 					"delete it; what no row allows is denied anyway")
 			}
 			continue
 		}
-		l.inheritors(row, met)
+		l.checkInheritors(row, overlapping)
 	}
 }
 
-// meeting gives the allow rows that a deny could take something from, in the
+// overlappingAllows gives the allow rows that a deny could take something from, in the
 // order of the files.
-func (l *linter) meeting(deny *Row) []*Row {
-	var met []*Row
-	for allow := range l.allows.near(deny.Path) {
+func (l *linter) overlappingAllows(deny *Row) []*Row {
+	var overlapping []*Row
+	for allow := range l.allowRows.overlapCandidates(deny.Path) {
 		if l.budget--; l.budget < 0 {
 			break
 		}
-		if l.mayMeet(deny.Subject, allow.Subject) && overlapsRow(deny, allow) {
-			met = append(met, allow)
+		if l.mayOverlap(deny.Subject, allow.Subject) && overlapsRow(deny, allow) {
+			overlapping = append(overlapping, allow)
 		}
 	}
-	slices.SortFunc(met, func(a, b *Row) int { return l.rank[a] - l.rank[b] })
-	return met
+	slices.SortFunc(overlapping, func(a, b *Row) int { return l.order[a] - l.order[b] })
+	return overlapping
 }
 
-// victim is a subject that a deny locks out without naming it.
-type victim struct {
+// affectedSubject is a subject that a deny locks out without naming it.
+type affectedSubject struct {
 	name  string
 	allow *Row // the first row that lets it in where the deny does not
 }
 
-// inheritors reports who else a deny binds: roles that hold its subject, and for
+// checkInheritors reports who else a deny binds: roles that hold its subject, and for
 // what everybody holds, all who are allowed more than everybody.
-func (l *linter) inheritors(deny *Row, met []*Row) {
-	wide := l.isWide(deny.Subject)
+func (l *linter) checkInheritors(deny *Row, overlapping []*Row) {
+	broad := l.isBroad(deny.Subject)
 	holders := l.holdersOf(deny.Subject)
-	everyones := l.signedIn.has(deny.Subject)
-	everyones = everyones || slices.ContainsFunc(holders, isEveryone)
-	if !wide && !everyones && !slices.ContainsFunc(holders[1:], isRole) {
+	heldByAll := l.authenticatedHolds.has(deny.Subject)
+	heldByAll = heldByAll || slices.ContainsFunc(holders, isWildcardSubject)
+	if !broad && !heldByAll && !slices.ContainsFunc(holders[1:], isRole) {
 		return // most denies: nobody inherits them
 	}
-	var victims []victim
-	seen := subjects{}
-	lose := func(name string, allow *Row) {
+	var affected []affectedSubject
+	seen := stringSet{}
+	addAffected := func(name string, allow *Row) {
 		if !seen.has(name) && name != deny.Subject {
 			seen[name] = struct{}{}
-			victims = append(victims, victim{name, allow})
+			affected = append(affected, affectedSubject{name, allow})
 		}
 	}
-	own := l.heldBy(deny.Subject)
-	for _, allow := range met {
+	implied := l.impliedBy(deny.Subject)
+	for _, allow := range overlapping {
 		subject := allow.Subject
 		switch {
-		case own.has(subject): // the deny is an exception from it
-		case l.heldBy(subject).has(deny.Subject):
+		case implied.has(subject): // the deny is an exception from it
+		case l.impliedBy(subject).has(deny.Subject):
 			if isRole(subject) || !l.grantedTo(subject, deny.Subject) {
-				lose(subject, allow)
+				addAffected(subject, allow)
 			}
 		default:
-			l.bothHeld(subject, deny.Subject, everyones || wide, func(member string) { lose(member, allow) })
+			l.eachHolderOfBoth(subject, deny.Subject, heldByAll || broad, func(member string) { addAffected(member, allow) })
 		}
 	}
-	if len(victims) == 0 {
+	if len(affected) == 0 {
 		return
 	}
-	code, mend := denyInherited, "do not allow it to "+deny.Subject+" in the first place, or deny it in a role that "+victims[0].name+" does not hold"
-	if wide {
-		code, mend = denyEverybody, "if that is not meant, name those who shall be denied"
+	code, hint := denyInherited, "do not allow it to "+deny.Subject+" in the first place, or deny it in a role that "+affected[0].name+" does not hold"
+	if broad {
+		code, hint = denyForEverybody, "if that is not meant, name those who shall be denied"
 	}
-	l.addRow(code, deny, "the deny also binds "+l.tell(deny.Subject, victims), mend)
+	l.addRow(code, deny, "the deny also binds "+l.describeAffected(deny.Subject, affected), hint)
 }
 
-// bothHeld finds roles that inherit both subjects and, where everybody holds the
+// eachHolderOfBoth finds roles that inherit both subjects and, where everybody holds the
 // denied one, groups that hold the allowed one.
-func (l *linter) bothHeld(allowed, denied string, everyones bool, lose func(member string)) {
+func (l *linter) eachHolderOfBoth(allowed, denied string, heldByAll bool, report func(member string)) {
 	for _, member := range l.holdersOf(allowed)[1:] {
 		if l.budget--; l.budget < 0 {
 			return
 		}
-		if !isRole(member) && (!everyones || l.grantedTo(member, denied)) {
+		if !isRole(member) && (!heldByAll || l.grantedTo(member, denied)) {
 			continue // whoever wrote that row knew what the member gets
 		}
-		if l.heldBy(member).has(denied) {
-			lose(member)
+		if l.impliedBy(member).has(denied) {
+			report(member)
 		}
 	}
 }
 
 // grantedTo reports whether g rows that name a subject itself lead to a role.
 func (l *linter) grantedTo(subject, role string) bool {
-	return l.ways.from([]string{subject}).has(role)
+	return l.graph.implicitRoles([]string{subject}).has(role)
 }
 
-// tell names the first few victims: who, by which g row, and what they lose.
-func (l *linter) tell(denied string, victims []victim) string {
-	const most = 3
-	var said []string
-	for _, v := range victims[:min(most, len(victims))] {
-		how := ""
-		if chain := l.heldBy(v.name).to(denied); len(chain) > 0 {
+// describeAffected names the first few victims: who, by which g row, and what they lose.
+func (l *linter) describeAffected(denied string, affected []affectedSubject) string {
+	const limit = 3
+	var parts []string
+	for _, v := range affected[:min(limit, len(affected))] {
+		grantText := ""
+		if chain := l.impliedBy(v.name).chainTo(denied); len(chain) > 0 {
 			first := chain[0]
-			how = " (" + first.Member + " holds " + first.Role + " by " + first.Where() + ")"
+			grantText = " (" + first.Member + " holds " + first.Role + " by " + first.Where() + ")"
 		}
-		said = append(said, fmt.Sprintf("%s, which %s allows it%s", v.name, v.allow.Where(), how))
+		parts = append(parts, fmt.Sprintf("%s, which %s allows it%s", v.name, v.allow.Where(), grantText))
 	}
-	text := strings.Join(said, "; ")
-	if more := len(victims) - most; more > 0 {
+	text := strings.Join(parts, "; ")
+	if more := len(affected) - limit; more > 0 {
 		text += fmt.Sprintf("; and %d more", more)
 	}
 	return text
@@ -130,7 +130,7 @@ func (l *linter) tell(denied string, victims []victim) string {
 
 func isRole(name string) bool { return strings.HasPrefix(name, rolePrefix) }
 
-// isWide tells subjects that stand for all who come from somewhere.
-func (l *linter) isWide(subject string) bool {
-	return subject == authenticated || isEveryone(subject)
+// isBroad tells subjects that stand for all who come from somewhere.
+func (l *linter) isBroad(subject string) bool {
+	return subject == authenticated || isWildcardSubject(subject)
 }

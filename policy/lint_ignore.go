@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	directive  = "authgate:"
-	ignoreWord = directive + "ignore"
-	ignoreForm = "write # authgate:ignore AG104 and the reason; several codes as AG104,AG105"
+	directive       = "authgate:"
+	ignoreDirective = directive + "ignore"
+	ignoreHint      = "write # authgate:ignore AG104 and the reason; several codes as AG104,AG105"
 )
 
 // ignore is one code of an authgate:ignore comment.
@@ -29,51 +29,51 @@ func readIgnores(sources []Source) (all []*ignore, findings []Finding) {
 		if !bytes.Contains(src.Data, []byte(directive)) {
 			continue
 		}
-		var above []*ignore // those of the comments right above the line
+		var pending []*ignore // those of the comments right above the line
 		number := 0
 		for line := range strings.SplitSeq(string(src.Data), "\n") {
 			number++
-			bare := strings.Trim(line, blanks)
-			comment, isComment := strings.CutPrefix(bare, "#")
+			trimmed := strings.Trim(line, whitespace)
+			comment, isComment := strings.CutPrefix(trimmed, "#")
 			switch {
 			case isComment:
 				at := fault.Position{File: src.Name, Line: number, Column: 1 + strings.Index(line, "#")}
-				codes, what := readIgnore(strings.Trim(comment, blanks))
-				if what != "" {
-					findings = append(findings, Finding{Code: badIgnore, Severity: severityOf(badIgnore), At: at, What: what, Mend: ignoreForm})
+				codes, message := readIgnore(strings.Trim(comment, whitespace))
+				if message != "" {
+					findings = append(findings, Finding{Code: badIgnore, Severity: severityOf(badIgnore), At: at, Message: message, Hint: ignoreHint})
 				}
 				for _, code := range codes {
-					above = append(above, &ignore{code: code, at: at})
+					pending = append(pending, &ignore{code: code, at: at})
 				}
 				continue
-			case bare != "":
-				for _, i := range above {
+			case trimmed != "":
+				for _, i := range pending {
 					i.row = number
 				}
 			}
-			all = append(all, above...)
-			above = nil
+			all = append(all, pending...)
+			pending = nil
 		}
-		all = append(all, above...)
+		all = append(all, pending...)
 	}
 	return all, findings
 }
 
 // readIgnore reads the text of a comment; most are none of ours.
-func readIgnore(comment string) (codes []string, what string) {
+func readIgnore(comment string) (codes []string, message string) {
 	if !strings.HasPrefix(comment, directive) {
 		return nil, ""
 	}
 	word, rest, _ := strings.Cut(comment, " ")
 	switch {
-	case word == directive && !strings.HasPrefix(strings.TrimLeft(rest, blanks), strings.TrimPrefix(ignoreWord, directive)):
+	case word == directive && !strings.HasPrefix(strings.TrimLeft(rest, whitespace), strings.TrimPrefix(ignoreDirective, directive)):
 		return nil, "" // a sentence: "authgate: who may do what"
-	case word == importWord:
+	case word == importDirective:
 		return nil, ""
-	case word != ignoreWord:
+	case word != ignoreDirective:
 		return nil, quote(word) + " is not known"
 	}
-	list, reason, _ := strings.Cut(strings.TrimLeft(rest, blanks), " ")
+	list, reason, _ := strings.Cut(strings.TrimLeft(rest, whitespace), " ")
 	if list == "" {
 		return nil, "the comment names no code"
 	}
@@ -86,16 +86,16 @@ func readIgnore(comment string) (codes []string, what string) {
 		}
 		codes = append(codes, code)
 	}
-	if strings.Trim(reason, blanks) == "" {
+	if strings.Trim(reason, whitespace) == "" {
 		return nil, "the comment gives no reason"
 	}
 	return codes, ""
 }
 
-// silence takes away the findings that comments ask not to hear of, and adds
+// applyIgnores takes away the findings that comments ask not to hear of, and adds
 // those about the comments.
-func (l *linter) silence(sources []Source) (kept []Finding, silenced int) {
-	ignores, kept := readIgnores(sources)
+func (l *linter) applyIgnores(sources []Source) (remaining []Finding, ignored int) {
+	ignores, remaining := readIgnores(sources)
 	type key struct {
 		file string
 		line int
@@ -108,31 +108,31 @@ func (l *linter) silence(sources []Source) (kept []Finding, silenced int) {
 	for _, f := range l.findings {
 		if i := known[key{f.At.File, f.At.Line, f.Code}]; i != nil && f.At.Line > 0 {
 			i.used = true
-			silenced++
+			ignored++
 			continue
 		}
-		kept = append(kept, f)
+		remaining = append(remaining, f)
 	}
 	for _, i := range ignores {
-		if i.used || l.needsOther(i.code) {
+		if i.used || l.needsOtherInput(i.code) {
 			continue
 		}
-		what := fmt.Sprintf("the comment silences nothing: %s is not said of line %d", i.code, i.row)
+		message := fmt.Sprintf("the comment silences nothing: %s is not said of line %d", i.code, i.row)
 		if i.row == 0 {
-			what = "the comment silences nothing: no row follows it"
+			message = "the comment silences nothing: no row follows it"
 		}
-		kept = append(kept, Finding{Code: idleIgnore, Severity: severityOf(idleIgnore), At: i.at, What: what, Mend: "take " + i.code + " out of it"})
+		remaining = append(remaining, Finding{Code: idleIgnore, Severity: severityOf(idleIgnore), At: i.at, Message: message, Hint: "take " + i.code + " out of it"})
 	}
-	return kept, silenced
+	return remaining, ignored
 }
 
-// needsOther tells codes that are looked for only with a configuration, or only
+// needsOtherInput tells codes that are looked for only with a configuration, or only
 // without: the same comments serve both.
-func (l *linter) needsOther(code string) bool {
-	if l.around.Upstreams == nil {
+func (l *linter) needsOtherInput(code string) bool {
+	if l.env.Upstreams == nil {
 		return code == neverMatches
 	}
-	return code == upstreamTypo
+	return code == similarUpstream
 }
 
 // quoteLines puts the text of its line to each finding.

@@ -6,9 +6,9 @@ import (
 	"github.com/example-org/authgate/fault"
 )
 
-// importWord begins the comment with which `policy import` marks where its rows come
+// importDirective begins the comment with which `policy import` marks where its rows come
 // from. It counts up to the next one, or to the end of the file.
-const importWord = directive + "import"
+const importDirective = directive + "import"
 
 // origins tells for the lines of each file which import wrote them.
 type origins map[string][]string
@@ -19,9 +19,9 @@ func readOrigins(sources []Source) origins {
 		from := ""
 		lines := []string{""} // they count from 1
 		for line := range strings.SplitSeq(string(src.Data), "\n") {
-			comment := strings.Trim(strings.TrimPrefix(strings.Trim(line, blanks), "#"), blanks)
-			if name, ok := strings.CutPrefix(comment, importWord+" "); ok {
-				from = strings.Trim(name, blanks)
+			comment := strings.Trim(strings.TrimPrefix(strings.Trim(line, whitespace), "#"), whitespace)
+			if name, ok := strings.CutPrefix(comment, importDirective+" "); ok {
+				from = strings.Trim(name, whitespace)
 			}
 			lines = append(lines, from)
 		}
@@ -37,18 +37,18 @@ func (o origins) of(at fault.Position) string {
 	return ""
 }
 
-// mergedRoles finds roles that two imports made: to whom one gave the role has what the
+// checkMergedRoles finds roles that two imports made: to whom one gave the role has what the
 // other one meant by it.
-func (l *linter) mergedRoles(sources []Source) {
+func (l *linter) checkMergedRoles(sources []Source) {
 	from := readOrigins(sources)
 	type use struct {
 		origin string
 		at     fault.Position
 	}
-	first, said := map[string]use{}, subjects{}
-	see := func(role string, at fault.Position) {
+	first, reported := map[string]use{}, stringSet{}
+	check := func(role string, at fault.Position) {
 		origin := from.of(at)
-		if !isRole(role) || origin == "" || said.has(role) {
+		if !isRole(role) || origin == "" || reported.has(role) {
 			return
 		}
 		before, known := first[role]
@@ -56,17 +56,17 @@ func (l *linter) mergedRoles(sources []Source) {
 		case !known:
 			first[role] = use{origin, at}
 		case before.origin != origin:
-			said[role] = struct{}{}
+			reported[role] = struct{}{}
 			l.add(mergedRole, at, role+" is a role of two imports, "+before.origin+" ("+before.at.String()+") and "+origin+
 				": who holds it by one has what it may do by the other",
 				"import one of them again with another --role-prefix")
 		}
 	}
 	for _, row := range l.rows {
-		see(row.Subject, row.at)
+		check(row.Subject, row.at)
 	}
 	for _, g := range l.grants {
-		see(g.role, g.roleAt)
-		see(g.member, g.memberAt)
+		check(g.role, g.roleAt)
+		check(g.member, g.memberAt)
 	}
 }

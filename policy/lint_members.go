@@ -6,52 +6,52 @@ import (
 	"github.com/example-org/authgate/fault"
 )
 
-// members finds roles with rows that nobody holds.
-func (l *linter) members() {
-	var somebody []string
+// checkMembers finds roles with rows that nobody holds.
+func (l *linter) checkMembers() {
+	var members []string
 	for _, g := range l.grants {
 		if !isRole(g.member) {
-			somebody = append(somebody, g.member)
+			members = append(members, g.member)
 		}
 	}
-	held := l.ways.from(somebody)
+	heldRoles := l.graph.implicitRoles(members)
 	var names []string
-	for _, name := range held.order {
+	for _, name := range heldRoles.order {
 		if isRole(name) {
 			names = append(names, name)
 		}
 	}
-	said := subjects{}
+	reported := stringSet{}
 	for _, row := range l.rows {
-		if !isRole(row.Subject) || held.has(row.Subject) || said.has(row.Subject) {
+		if !isRole(row.Subject) || heldRoles.has(row.Subject) || reported.has(row.Subject) {
 			continue
 		}
-		said[row.Subject] = struct{}{}
-		l.addRow(noMembers, row, "nobody holds "+row.Subject+", so its rows say nothing",
-			orElse(similar(row.Subject, names), "add g, GROUP, "+row.Subject+", or delete its rows"))
+		reported[row.Subject] = struct{}{}
+		l.addRow(roleWithoutMembers, row, "nobody holds "+row.Subject+", so its rows say nothing",
+			orDefault(suggestRole(row.Subject, names), "add g, GROUP, "+row.Subject+", or delete its rows"))
 	}
 }
 
-// redundantGrants finds g rows without which the member would hold the role, too.
-func (l *linter) redundantGrants() {
-	reaches := map[string]reach{}
+// checkRedundantGrants finds g rows without which the member would hold the role, too.
+func (l *linter) checkRedundantGrants() {
+	cache := map[string]reachableSet{}
 	for i, g := range l.grants {
-		starts := []string{g.member}
+		direct := []string{g.member}
 		if !isRole(g.member) {
-			starts = startsOf(g.member)
+			direct = directSubjectsOf(g.member)
 		}
-		if other, found := l.otherWay(i, starts, reaches); found {
-			l.add(redundantGrant, g.memberAt, g.member+" holds "+g.role+" anyway, by "+lineOf(other.memberAt), "delete the row")
+		if other, found := l.otherGrant(i, direct, cache); found {
+			l.add(redundantGrant, g.memberAt, g.member+" holds "+g.role+" anyway, by "+fileLine(other.memberAt), "delete the row")
 		}
 	}
 }
 
-// otherWay finds a grant of one of the starts, but for the i-th, that leads to the
+// otherGrant finds a grant of one of the starts, but for the i-th, that leads to the
 // role of the i-th.
-func (l *linter) otherWay(i int, starts []string, reaches map[string]reach) (grant, bool) {
+func (l *linter) otherGrant(i int, direct []string, cache map[string]reachableSet) (grant, bool) {
 	role := l.grants[i].role
-	for _, name := range starts {
-		for _, n := range l.ways.up[name] {
+	for _, name := range direct {
+		for _, n := range l.graph.grantsByMember[name] {
 			if l.budget--; l.budget < 0 {
 				return grant{}, false
 			}
@@ -62,10 +62,10 @@ func (l *linter) otherWay(i int, starts []string, reaches map[string]reach) (gra
 			if other.role == role {
 				return other, true
 			}
-			r, known := reaches[other.role]
+			r, known := cache[other.role]
 			if !known {
-				r = l.ways.from([]string{other.role})
-				reaches[other.role] = r
+				r = l.graph.implicitRoles([]string{other.role})
+				cache[other.role] = r
 			}
 			if r.has(role) {
 				return other, true
@@ -75,15 +75,15 @@ func (l *linter) otherWay(i int, starts []string, reaches map[string]reach) (gra
 	return grant{}, false
 }
 
-// methods finds methods that no registry knows.
-func (l *linter) methods() {
+// checkRegistered finds methods that no registry knows.
+func (l *linter) checkRegistered() {
 	for _, row := range l.rows {
-		if row.Methods == anyMethod || l.useless[row] {
+		if row.Methods == anyMethod || l.ineffective[row] {
 			continue
 		}
 		for m := range strings.SplitSeq(row.Methods, methodSeparator) {
-			if servedMethod(m) && !strings.Contains(registeredMethods, " "+m+" ") {
-				l.addRow(oddMethod, row, "method "+m+" is not a registered one; is it meant?", fault.DidYouMean(m, strings.Fields(registeredMethods)))
+			if isServedMethod(m) && !strings.Contains(registeredMethods, " "+m+" ") {
+				l.addRow(unknownMethod, row, "method "+m+" is not a registered one; is it meant?", fault.DidYouMean(m, strings.Fields(registeredMethods)))
 			}
 		}
 	}

@@ -21,7 +21,7 @@ func TestRowsThatLintCallsUselessChangeNothing(t *testing.T) {
 	for range 600 {
 		text := randomPolicy(r)
 		lines := strings.Split(text, "\n")
-		for _, f := range lint(text, policy.Surroundings{}).Findings {
+		for _, f := range lint(text, policy.Environment{}).Findings {
 			if useless[f.Code] && lines[f.At.Line-1] != "" {
 				said[f.Code]++
 				lines[f.At.Line-1] = ""
@@ -33,16 +33,16 @@ func TestRowsThatLintCallsUselessChangeNothing(t *testing.T) {
 		}
 		with := load(t, text)
 		for range 40 {
-			who, upstream, raw, method := randomWho(r), pick(r, []string{"u", "v", "w"}), randomPath(r), pick(r, []string{"GET", "HEAD", "POST", "PUT", "X"})
+			identity, upstream, raw, method := randomIdentity(r), pick(r, []string{"u", "v", "w"}), randomPath(r), pick(r, []string{"GET", "HEAD", "POST", "PUT", "X"})
 			p, err := target.Parse(raw)
 			if err != nil {
 				continue // the empty path
 			}
 			asked++
-			before := with.Decide(policy.Request{Roles: with.Resolve(who), Upstream: upstream, Path: p, Method: method})
-			after := without.Decide(policy.Request{Roles: without.Resolve(who), Upstream: upstream, Path: p, Method: method})
+			before := with.Decide(policy.Request{Roles: with.Resolve(identity), Upstream: upstream, Path: p, Method: method})
+			after := without.Decide(policy.Request{Roles: without.Resolve(identity), Upstream: upstream, Path: p, Method: method})
 			if before.Effect != after.Effect {
-				t.Fatalf("%+v: %s %s:%s: %s, and %s without what lint calls useless:\n%s\n\n%s", who, method, upstream, p, told(before), told(after), text, strings.Join(lines, "\n"))
+				t.Fatalf("%+v: %s %s:%s: %s, and %s without what lint calls useless:\n%s\n\n%s", identity, method, upstream, p, decisionText(before), decisionText(after), text, strings.Join(lines, "\n"))
 			}
 		}
 	}
@@ -64,34 +64,34 @@ func TestLintNamesThoseWhomADenyLocksOut(t *testing.T) {
 	for range 600 {
 		text := randomPolicy(r)
 		lines := strings.Split(text, "\n")
-		for _, f := range lint(text, policy.Surroundings{}).Findings {
+		for _, f := range lint(text, policy.Environment{}).Findings {
 			if f.Code != "AG101" {
 				continue
 			}
-			victim, rest, _ := strings.Cut(strings.TrimPrefix(f.What, "the deny also binds "), ", which policy.csv:")
+			victim, rest, _ := strings.Cut(strings.TrimPrefix(f.Message, "the deny also binds "), ", which policy.csv:")
 			allow, _, _ := strings.Cut(rest, " ")
 			var n int
 			if _, err := fmt.Sscan(allow, &n); err != nil {
-				t.Fatalf("%s: %v", f.What, err)
+				t.Fatalf("%s: %v", f.Message, err)
 			}
 			deny, rule := lines[f.At.Line-1], lines[n-1]
-			who := policy.Who{Groups: []string{victim}}
+			identity := policy.Identity{Groups: []string{victim}}
 			switch {
 			case strings.HasPrefix(victim, "role:"): // somebody whom that role alone was granted
-				who.Groups = []string{"new:member"}
+				identity.Groups = []string{"new:member"}
 				text += "\ng, new:member, " + victim
 			case strings.HasPrefix(victim, "user:"):
-				who = policy.Who{Email: strings.TrimPrefix(victim, "user:")}
+				identity = policy.Identity{Email: strings.TrimPrefix(victim, "user:")}
 			case strings.HasSuffix(victim, ":*"):
-				who.Groups[0] = strings.TrimSuffix(victim, "*") + "unnamed"
+				identity.Groups[0] = strings.TrimSuffix(victim, "*") + "unnamed"
 			}
-			path, method, upstream := meetingPlace(t, deny, rule)
-			if got := naive(text, who, upstream, path, method); !strings.HasPrefix(got, "deny policy.csv:") {
-				t.Fatalf("%s\n%s is not locked out of %s %s:%s but %s in\n%s", f.What, victim, method, upstream, path, got, text)
+			path, method, upstream := commonRequest(t, deny, rule)
+			if got := naive(text, identity, upstream, path, method); !strings.HasPrefix(got, "deny policy.csv:") {
+				t.Fatalf("%s\n%s is not locked out of %s %s:%s but %s in\n%s", f.Message, victim, method, upstream, path, got, text)
 			}
 			only := rule + "\n" + grantsOf(text)
-			if got := naive(only, who, upstream, path, method); got != "allow policy.csv:1" {
-				t.Fatalf("%s\n%s does not hold %s in\n%s", f.What, victim, rule, text)
+			if got := naive(only, identity, upstream, path, method); got != "allow policy.csv:1" {
+				t.Fatalf("%s\n%s does not hold %s in\n%s", f.Message, victim, rule, text)
 			}
 			checked++
 		}
@@ -112,7 +112,7 @@ func grantsOf(text string) string {
 }
 
 // meetingPlace finds a request that both rows match.
-func meetingPlace(t *testing.T, a, b string) (path, method, upstream string) {
+func commonRequest(t *testing.T, a, b string) (path, method, upstream string) {
 	t.Helper()
 	split := func(row string) []string { return strings.Split(row, ", ") }
 	rowA, rowB := split(a), split(b)
@@ -140,7 +140,7 @@ func TestNoPolicyMakesLintSearchForLong(t *testing.T) {
 		effect := []string{"allow", "deny"}[i%2]
 		rows = append(rows, fmt.Sprintf("p, o:%d, u, /*/x%d/**, GET, %s", i%3, i, effect))
 	}
-	report := lint(strings.Join(rows, "\n"), policy.Surroundings{})
+	report := lint(strings.Join(rows, "\n"), policy.Environment{})
 	if report.Faults != nil {
 		t.Fatalf("the loader refuses such a policy: %v", report.Faults)
 	}
@@ -167,7 +167,7 @@ func FuzzLint(f *testing.F) {
 		if len(text) > 1000 {
 			return
 		}
-		report := lint(text, policy.Surroundings{})
+		report := lint(text, policy.Environment{})
 		if report.Faults != nil || len(report.Findings) == 0 {
 			return
 		}
@@ -180,9 +180,9 @@ func FuzzLint(f *testing.F) {
 		}
 		lines := strings.Split(text, "\n")
 		above := slices.Insert(lines, first.At.Line-1, "# authgate:ignore "+first.Code+" tried")
-		silenced := lint(strings.Join(above, "\n"), policy.Surroundings{})
-		if silenced.Silenced != report.Silenced+countAt(report, first) {
-			t.Errorf("a comment for %+v silences %d findings and not %d more in\n%s", first, silenced.Silenced, report.Silenced, text)
+		silenced := lint(strings.Join(above, "\n"), policy.Environment{})
+		if silenced.Ignored != report.Ignored+countAt(report, first) {
+			t.Errorf("a comment for %+v silences %d findings and not %d more in\n%s", first, silenced.Ignored, report.Ignored, text)
 		}
 	})
 }

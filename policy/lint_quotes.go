@@ -9,19 +9,19 @@ import (
 // alone, so that these are part of a name, which no issuer sends.
 const quoteMarks = "'`\"\u00b4\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a\uff02\uff07"
 
-// quotes finds subjects that stand in quotes which are part of the name.
-func (l *linter) quotes() {
+// checkQuotes finds subjects that stand in quotes which are part of the name.
+func (l *linter) checkQuotes() {
 	for _, row := range l.rows {
-		if bare := unquoted(row.Subject); bare != "" {
+		if unquotedName := unquoted(row.Subject); unquotedName != "" {
 			fixed := *row
-			fixed.Subject = foldSubject(bare)
+			fixed.Subject = canonicalSubject(unquotedName)
 			l.addRow(quotedSubject, row, "the quotes around "+row.Subject+" are part of the name, so the row matches no one", "write "+fixed.String())
 		}
 	}
 	for _, g := range l.grants {
-		if bare := unquoted(g.member); bare != "" {
+		if unquotedName := unquoted(g.member); unquotedName != "" {
 			l.add(quotedSubject, g.memberAt, "the quotes around "+g.member+" are part of the name, so the row matches no one",
-				"write "+csvLine(grantKind, foldSubject(bare), g.role))
+				"write "+csvLine(gType, canonicalSubject(unquotedName), g.role))
 		}
 	}
 }
@@ -33,11 +33,11 @@ func unquoted(subject string) string {
 		if !has {
 			continue
 		}
-		bare := strings.Trim(name, quoteMarks)
+		unquotedName := strings.Trim(name, quoteMarks)
 		first, _ := utf8.DecodeRuneInString(name)
 		last, _ := utf8.DecodeLastRuneInString(name)
-		if bare != "" && strings.ContainsRune(quoteMarks, first) && strings.ContainsRune(quoteMarks, last) {
-			return prefix + strings.Trim(bare, blanks)
+		if unquotedName != "" && strings.ContainsRune(quoteMarks, first) && strings.ContainsRune(quoteMarks, last) {
+			return prefix + strings.Trim(unquotedName, whitespace)
 		}
 	}
 	return ""

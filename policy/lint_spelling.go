@@ -7,30 +7,30 @@ import (
 	"github.com/example-org/authgate/target"
 )
 
-// twinCharacters may stand in a path as they are or as an escape, and to authgate
+// optionallyEscaped may stand in a path as they are or as an escape, and to authgate
 // and to casbin these are two paths (RFC 3986, 2.2): many servers see one. A star
 // is not among them, since a pattern cannot name it.
-const twinCharacters = "!$&'()+,=:@[]"
+const optionallyEscaped = "!$&'()+,=:@[]"
 
-// spellings finds paths that can be written in another way, which the row leaves
+// checkSpellings finds paths that can be written in another way, which the row leaves
 // open or shut.
-func (l *linter) spellings() {
+func (l *linter) checkSpellings() {
 	for _, row := range l.rows {
-		if l.useless[row] || !strings.ContainsAny(row.Path, twinCharacters+"%") {
+		if l.ineffective[row] || !strings.ContainsAny(row.Path, optionallyEscaped+"%") {
 			continue
 		}
-		for _, twin := range twins(row.Path) {
+		for _, spelling := range alternateSpellings(row.Path) {
 			other := *row
-			other.Path = twin
+			other.Path = spelling
 			if row.Effect == Allow {
-				if l.coveredBy(l.allows, &other) == nil {
-					l.addRow(allowOneForm, row, "the row does not let in who writes the path as "+twin, "")
+				if l.coveredBy(l.allowRows, &other) == nil {
+					l.addRow(allowOneSpelling, row, "the row does not let in who writes the path as "+spelling, "")
 					break
 				}
 				continue
 			}
-			if allow := l.leftOpen(&other); allow != nil {
-				l.addRow(denyOneForm, row, fmt.Sprintf("the deny leaves %s open, which is the same path to many servers and which %s allows", twin, allow.Where()),
+			if allow := l.uncoveredAllow(&other); allow != nil {
+				l.addRow(denyOneSpelling, row, fmt.Sprintf("the deny leaves %s open, which is the same path to many servers and which %s allows", spelling, allow.Where()),
 					"deny that path, too")
 				break
 			}
@@ -38,10 +38,10 @@ func (l *linter) spellings() {
 	}
 }
 
-// twins gives the spellings that differ in one character, and the one that
+// alternateSpellings gives the spellings that differ in one character, and the one that
 // differs in all.
-func twins(path string) []string {
-	const most = 8
+func alternateSpellings(path string) []string {
+	const limit = 8
 	var one []string
 	var all strings.Builder
 	for i := 0; i < len(path); {
@@ -49,14 +49,14 @@ func twins(path string) []string {
 		switch c := path[i]; {
 		case c == '%' && i+3 <= len(path):
 			width = 3
-			if at := strings.Index(twinEscapes, path[i:i+3]); at >= 0 {
-				other = twinCharacters[at/3 : at/3+1]
+			if at := strings.Index(optionalEscapes, path[i:i+3]); at >= 0 {
+				other = optionallyEscaped[at/3 : at/3+1]
 			}
-		case strings.IndexByte(twinCharacters, c) >= 0:
+		case strings.IndexByte(optionallyEscaped, c) >= 0:
 			other = fmt.Sprintf("%%%02X", c)
 		}
 		if other != "" {
-			if len(one) < most {
+			if len(one) < limit {
 				one = append(one, path[:i]+other+path[i+width:])
 			}
 			all.WriteString(other)
@@ -71,34 +71,34 @@ func twins(path string) []string {
 	return one
 }
 
-const twinEscapes = "%21%24%26%27%28%29%2B%2C%3D%3A%40%5B%5D"
+const optionalEscapes = "%21%24%26%27%28%29%2B%2C%3D%3A%40%5B%5D"
 
-// slashes finds denies of a path that leave it open with a slash at its end, or
+// checkSlashes finds denies of a path that leave it open with a slash at its end, or
 // without: two paths here, and one page to many servers.
-func (l *linter) slashes() {
+func (l *linter) checkSlashes() {
 	for _, row := range l.rows {
-		if row.Effect != Deny || l.useless[row] || row.Path == "/" || strings.HasSuffix(row.Path, "/"+target.AnyRest) {
+		if row.Effect != Deny || l.ineffective[row] || row.Path == "/" || strings.HasSuffix(row.Path, "/"+target.AnyRest) {
 			continue
 		}
 		other := *row
-		if bare, slashed := strings.CutSuffix(row.Path, "/"); slashed {
-			other.Path = bare
+		if trimmed, slashed := strings.CutSuffix(row.Path, "/"); slashed {
+			other.Path = trimmed
 		} else {
 			other.Path += "/"
 		}
-		if allow := l.leftOpen(&other); allow != nil {
+		if allow := l.uncoveredAllow(&other); allow != nil {
 			l.addRow(denyOneSlash, row, fmt.Sprintf("the deny leaves %s open, which is the same page to many servers and which %s allows", other.Path, allow.Where()),
 				"deny that path, too, or all below it with /**")
 		}
 	}
 }
 
-// strippedPrefixes finds allows of a prefix that is taken off which leave out the form
+// checkStrippedPrefixes finds allows of a prefix that is taken off which leave out the form
 // with a slash at its end, or without: the upstream serves one page, its root, for both.
-func (l *linter) strippedPrefixes() {
+func (l *linter) checkStrippedPrefixes() {
 	for _, row := range l.rows {
-		prefix := l.around.Stripped[row.Upstream]
-		if prefix == "" || row.Effect != Allow || l.useless[row] {
+		prefix := l.env.StripPrefix[row.Upstream]
+		if prefix == "" || row.Effect != Allow || l.ineffective[row] {
 			continue
 		}
 		other := *row
@@ -110,21 +110,21 @@ func (l *linter) strippedPrefixes() {
 		default:
 			continue
 		}
-		if l.coveredBy(l.allows, &other) == nil {
+		if l.coveredBy(l.allowRows, &other) == nil {
 			l.addRow(allowOneSlash, row, fmt.Sprintf("the row lets in %s and not %s, and %s gets both as /", row.Path, other.Path, row.Upstream),
 				"allow both, or "+prefix+"/** for all below it, which covers both")
 		}
 	}
 }
 
-// leftOpen finds an allow row that somebody holds whom the deny binds, on a path
+// uncoveredAllow finds an allow row that somebody holds whom the deny binds, on a path
 // that no other deny covers.
-func (l *linter) leftOpen(deny *Row) *Row {
+func (l *linter) uncoveredAllow(deny *Row) *Row {
 	if l.coveredBy(l.denyRows, deny) != nil {
 		return nil
 	}
-	for _, allow := range l.meeting(deny) {
-		if l.together(deny.Subject, allow.Subject) {
+	for _, allow := range l.overlappingAllows(deny) {
+		if l.heldTogether(deny.Subject, allow.Subject) {
 			return allow
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/example-org/authgate/policy"
 )
 
-func lint(text string, around policy.Surroundings) policy.Report {
+func lint(text string, around policy.Environment) policy.Report {
 	return policy.Lint([]policy.Source{{Name: "policy.csv", Data: []byte(text)}}, around)
 }
 
@@ -22,7 +22,7 @@ func codes(r policy.Report) string {
 }
 
 // complaints leaves out what is only worth knowing.
-func complaints(r policy.Report) string {
+func warnings(r policy.Report) string {
 	var all []string
 	for _, f := range r.Findings {
 		if f.Severity > policy.Info {
@@ -299,10 +299,10 @@ p, o:a, u, /q/, *, deny`[1:]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := lint(c.policy, policy.Surroundings{})
+			got := lint(c.policy, policy.Environment{})
 			shown := codes(got)
 			if !strings.Contains(c.want, "AG102") && !strings.Contains(c.want, "AG108") && !strings.Contains(c.want, "AG11") {
-				shown = complaints(got)
+				shown = warnings(got)
 			}
 			if shown != c.want {
 				t.Errorf("found %q, want %q:\n%+v", shown, c.want, got.Findings)
@@ -314,8 +314,8 @@ p, o:a, u, /q/, *, deny`[1:]},
 // Not every issuer's groups are teams of an organisation.
 func TestAGroupWithoutAnOrganisationIsCalledAGroup(t *testing.T) {
 	t.Parallel()
-	report := lint("p, platform, u, /a, GET, allow\np, platfrom, u, /b, GET, allow", policy.Surroundings{})
-	if len(report.Findings) != 1 || !strings.HasPrefix(report.Findings[0].What, `group "platfrom" looks like "platform"`) {
+	report := lint("p, platform, u, /a, GET, allow\np, platfrom, u, /b, GET, allow", policy.Environment{})
+	if len(report.Findings) != 1 || !strings.HasPrefix(report.Findings[0].Message, `group "platfrom" looks like "platform"`) {
 		t.Errorf("found %+v", report.Findings)
 	}
 }
@@ -341,16 +341,16 @@ func TestCommentsSilenceTheRowBelow(t *testing.T) {
 		"# authgate: who may do what\n":                                  "3:AG114 3:AG116 4:AG116",
 		"# authgate: ignore AG114 meant\n":                               "2:AG190 3:AG114 3:AG116 4:AG116",
 	} {
-		if got := codes(lint(fmt.Sprintf(rows, comments), policy.Surroundings{})); got != want {
+		if got := codes(lint(fmt.Sprintf(rows, comments), policy.Environment{})); got != want {
 			t.Errorf("under %q: %s, want %s", comments, got, want)
 		}
 	}
-	known := policy.Surroundings{Upstreams: []string{"u"}}
+	known := policy.Environment{Upstreams: []string{"u"}}
 	const both = "# authgate:ignore AG106,AG117 one with a configuration, one without\np, o:a, u, /x, GET, allow"
 	if got := codes(lint(both, known)); got != "1:AG191" {
 		t.Errorf("with a configuration: %s", got)
 	}
-	if got := codes(lint(both, policy.Surroundings{})); got != "1:AG191" {
+	if got := codes(lint(both, policy.Environment{})); got != "1:AG191" {
 		t.Errorf("without: %s", got)
 	}
 }
@@ -360,7 +360,7 @@ func TestFindingsOfSeveralFilesComeInTheirOrder(t *testing.T) {
 	report := policy.Lint([]policy.Source{
 		{Name: "z.csv", Data: []byte("p, o:a, u, /x, GET, allow\np, o:a, u, /y, TRACE, allow")},
 		{Name: "a.csv", Data: []byte("p, o:a, u, /z, TRACE, allow\np, o:a, u, /**, GET, allow")},
-	}, policy.Surroundings{})
+	}, policy.Environment{})
 	var got []string
 	for _, f := range report.Findings {
 		got = append(got, f.At.String()+" "+f.Code)
@@ -379,7 +379,7 @@ func TestFaultsAreTheFindingsOfAPolicyThatDoesNotLoad(t *testing.T) {
 		"an upstream that is not known": "p, o:a, v, /x, GET, allow",
 		"nothing":                       "# authgate:ignore AG001 at all",
 	} {
-		report := lint(text, policy.Surroundings{Upstreams: []string{"u"}})
+		report := lint(text, policy.Environment{Upstreams: []string{"u"}})
 		if report.Faults == nil || report.Hash != "" || len(report.Findings) != 1 || report.Findings[0].Code != "AG001" || report.Findings[0].Severity != policy.Error {
 			t.Errorf("%s: %+v", name, report)
 		}
@@ -388,7 +388,7 @@ func TestFaultsAreTheFindingsOfAPolicyThatDoesNotLoad(t *testing.T) {
 
 func TestAStrippedPrefixIsAllowedWithAndWithoutASlash(t *testing.T) {
 	t.Parallel()
-	around := policy.Surroundings{Upstreams: []string{"u", "v"}, Stripped: map[string]string{"u": "/sub"}}
+	around := policy.Environment{Upstreams: []string{"u", "v"}, StripPrefix: map[string]string{"u": "/sub"}}
 	for text, want := range map[string]string{
 		"p, o:a, u, /sub, GET, allow":                                   "1:AG119",
 		"p, o:a, u, /sub/, GET, allow":                                  "1:AG119",

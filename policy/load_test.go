@@ -49,13 +49,13 @@ func TestADecisionNamesFileAndLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	who := policy.Who{Groups: []string{"a"}}
+	identity := policy.Identity{Groups: []string{"a"}}
 	for question, want := range map[string]string{
 		"GET argocd:/x": "allow /etc/authgate/base.csv:1",
 		"GET argocd:/y": "allow team.csv:2",
 		"GET argocd:/z": "deny",
 	} {
-		if got := told(ask(t, s, who, question)); got != want {
+		if got := decisionText(ask(t, s, identity, question)); got != want {
 			t.Errorf("%s: %s, want %s", question, got, want)
 		}
 	}

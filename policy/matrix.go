@@ -27,10 +27,10 @@ type Table struct {
 
 // Line is the paths of one class, and methods that no row tells apart there.
 type Line struct {
-	Path    string // a pattern for people; paths that a closer one among the lines fits are not meant
-	Witness string // a path of the class
-	Methods Methods
-	Cells   []Cell // in the order of the columns; without those of whom no row speaks
+	Path        string // a pattern for people; paths that a closer one among the lines fits are not meant
+	ExamplePath string // a path of the class
+	Methods     Methods
+	Cells       []Cell // in the order of the columns; without those of whom no row speaks
 }
 
 // Cell is what a line says of somebody who is one subject, with what it brings,
@@ -49,99 +49,99 @@ type Cell struct {
 // It fails where patterns overlap in so many ways that nobody could read it.
 func (s *Snapshot) Matrix(upstreams, subjects []string) (Matrix, error) {
 	subjects = slices.Clone(subjects)
-	survey := survey{census: censusOf(subjects, s), mixed: map[int]bool{}}
+	builder := matrixBuilder{subjectClasses: newSubjectClasses(subjects, s), restricted: map[int]bool{}}
 	for _, upstream := range upstreamsOf(upstreams, s) {
-		areas, err := areasOf(s.Quirks(upstream), rowsOn(upstream, s.rows))
+		regions, err := regionsOf(s.Quirks(upstream), rowsOn(upstream, s.rows))
 		if err != nil {
 			return Matrix{}, fmt.Errorf("upstream %s: %w", upstream, err)
 		}
-		survey.add(upstream, areas)
+		builder.add(upstream, regions)
 	}
 	if len(subjects) == 0 {
-		subjects = survey.columns()
+		subjects = builder.columns()
 	}
 	m := Matrix{Columns: []Column{}, Tables: []Table{}}
-	ways := newWays(s.grants)
-	slices.SortFunc(subjects, bySubject)
+	graph := newRoleGraph(s.grants)
+	slices.SortFunc(subjects, compareSubjects)
 	subjects = slices.Compact(subjects)
 	for _, subject := range subjects {
 		c := Column{Subject: subject}
-		if rank(subject) == rankRole {
-			c.Members = slices.DeleteFunc(ways.into([]string{subject}).order, func(member string) bool { return rank(member) == rankRole })
-			slices.SortFunc(c.Members, bySubject)
+		if subjectKind(subject) == kindRole {
+			c.Members = slices.DeleteFunc(graph.implicitMembers([]string{subject}).order, func(member string) bool { return subjectKind(member) == kindRole })
+			slices.SortFunc(c.Members, compareSubjects)
 		}
 		m.Columns = append(m.Columns, c)
 	}
-	for _, part := range survey.parts {
-		m.Tables = append(m.Tables, survey.table(part, subjects))
+	for _, part := range builder.tables {
+		m.Tables = append(m.Tables, builder.table(part, subjects))
 	}
 	return m, nil
 }
 
-// survey is what the rows of a policy come to, everywhere and for all kinds of
+// matrixBuilder is what the rows of a policy come to, everywhere and for all kinds of
 // people, before it is known which of them are worth a column.
-type survey struct {
-	*census
-	parts []part
-	mixed map[int]bool // kinds that are refused what one of their roles alone may do
+type matrixBuilder struct {
+	*subjectClasses
+	tables     []matrixPart
+	restricted map[int]bool // kinds that are refused what one of their roles alone may do
 
 	// Buffers of cellsOf.
-	all   []told
-	cells []Cell
+	columnRows []columnRow
+	cells      []Cell
 }
 
-type part struct {
+type matrixPart struct {
 	upstream string
-	spots    []spot
+	entries  []matrixEntry
 }
 
-// spot is one method in one area.
-type spot struct {
-	area   *area
-	method string
-	of     []ruled // each kind of which some row speaks
+// matrixEntry is one method in one area.
+type matrixEntry struct {
+	region    *region
+	method    string
+	decisions []entryDecision // each kind of which some row speaks
 }
 
-type ruled struct {
-	kind int
-	ruling
+type entryDecision struct {
+	class int
+	classDecision
 }
 
-func (v *survey) add(upstream string, areas []area) {
-	p := part{upstream: upstream, spots: make([]spot, 0, 2*len(areas))}
-	desk := newRulings(v.census)
-	for i := range areas {
-		for _, method := range areas[i].methods {
-			rows := areas[i].rowsFor(0, method)
-			desk.judge(rows, v.holders[0])
-			at := spot{&areas[i], method, make([]ruled, 0, len(desk.touched))}
-			for _, k := range desk.touched {
-				at.of = append(at.of, ruled{k, desk.of[k]})
+func (mb *matrixBuilder) add(upstream string, regions []region) {
+	p := matrixPart{upstream: upstream, entries: make([]matrixEntry, 0, 2*len(regions))}
+	decisions := newClassDecisions(mb.subjectClasses)
+	for i := range regions {
+		for _, method := range regions[i].methods {
+			rows := regions[i].rowsFor(0, method)
+			decisions.decide(rows, mb.holders[0])
+			entry := matrixEntry{&regions[i], method, make([]entryDecision, 0, len(decisions.touched))}
+			for _, k := range decisions.touched {
+				entry.decisions = append(entry.decisions, entryDecision{k, decisions.byClass[k]})
 			}
-			v.findMixed(desk, rows)
-			p.spots = append(p.spots, at)
+			mb.findRestricted(decisions, rows)
+			p.entries = append(p.entries, entry)
 		}
 	}
-	v.parts = append(v.parts, p)
+	mb.tables = append(mb.tables, p)
 }
 
-func (v *survey) findMixed(desk *rulings, rows []*Row) {
-	for _, k := range desk.touched {
-		r := desk.of[k]
-		if r.deny == nil || r.allow == nil || v.mixed[k] {
+func (mb *matrixBuilder) findRestricted(decisions *classDecisions, rows []*Row) {
+	for _, k := range decisions.touched {
+		r := decisions.byClass[k]
+		if r.deny == nil || r.allow == nil || mb.restricted[k] {
 			continue
 		}
-		v.mixed[k] = slices.ContainsFunc(rows, func(row *Row) bool {
-			return slices.Contains(v.holders[0][row.Subject], k) && desk.of[v.kindOf[row.Subject]].allows()
+		mb.restricted[k] = slices.ContainsFunc(rows, func(row *Row) bool {
+			return slices.Contains(mb.holders[0][row.Subject], k) && decisions.byClass[mb.classOf[row.Subject]].allows()
 		})
 	}
 }
 
-func (v *survey) columns() []string {
+func (mb *matrixBuilder) columns() []string {
 	var columns []string
-	for _, name := range v.names {
-		_, ruled := v.holders[0][name]
-		if ruled || v.mixed[v.kindOf[name]] || rank(name) == rankRole {
+	for _, name := range mb.names {
+		_, hasRows := mb.holders[0][name]
+		if hasRows || mb.restricted[mb.classOf[name]] || subjectKind(name) == kindRole {
 			columns = append(columns, name)
 		}
 	}
@@ -150,28 +150,28 @@ func (v *survey) columns() []string {
 
 // table writes down what a part says of some subjects. Methods of one area with
 // the same cells share a line.
-func (v *survey) table(p part, subjects []string) Table {
-	t := Table{Upstream: p.upstream, Lines: make([]Line, 0, len(p.spots))}
-	columns := make([][]int, len(v.kinds)) // kind → its columns
+func (mb *matrixBuilder) table(p matrixPart, subjects []string) Table {
+	t := Table{Upstream: p.upstream, Lines: make([]Line, 0, len(p.entries))}
+	columns := make([][]int, len(mb.classes)) // kind → its columns
 	for c, subject := range subjects {
-		k := v.kindOf[subject]
+		k := mb.classOf[subject]
 		columns[k] = append(columns[k], c)
 	}
 	first := 0 // line of the area at hand
-	for i, at := range p.spots {
-		if i > 0 && p.spots[i-1].area != at.area {
+	for i, entry := range p.entries {
+		if i > 0 && p.entries[i-1].region != entry.region {
 			first = len(t.Lines)
 		}
-		cells := v.cellsOf(at, columns, subjects)
-		methods := Methods{[]string{at.method}, at.area.methods}
+		cells := mb.cellsOf(entry, columns, subjects)
+		methods := Methods{[]string{entry.method}, entry.region.methods}
 		same := slices.IndexFunc(t.Lines[first:], func(l Line) bool { return slices.Equal(l.Cells, cells) })
 		switch {
 		case len(cells) == 0:
 		case same >= 0:
 			line := &t.Lines[first+same]
-			line.Methods = line.Methods.And(methods)
+			line.Methods = line.Methods.Union(methods)
 		default:
-			t.Lines = append(t.Lines, Line{at.area.label, at.area.witness, methods, slices.Clone(cells)})
+			t.Lines = append(t.Lines, Line{entry.region.label, entry.region.example, methods, slices.Clone(cells)})
 		}
 	}
 	return t
@@ -179,24 +179,24 @@ func (v *survey) table(p part, subjects []string) Table {
 
 // cellsOf gives the cells of a spot, good until it is called again. columns says which
 // subjects are of a kind.
-func (v *survey) cellsOf(at spot, columns [][]int, subjects []string) []Cell {
-	all := v.all[:0]
-	for _, r := range at.of {
-		for _, c := range columns[r.kind] {
-			all = append(all, told{c, r.row()})
+func (mb *matrixBuilder) cellsOf(entry matrixEntry, columns [][]int, subjects []string) []Cell {
+	all := mb.columnRows[:0]
+	for _, r := range entry.decisions {
+		for _, c := range columns[r.class] {
+			all = append(all, columnRow{c, r.row()})
 		}
 	}
-	slices.SortFunc(all, func(a, b told) int { return cmp.Compare(a.column, b.column) })
-	cells := v.cells[:0]
+	slices.SortFunc(all, func(a, b columnRow) int { return cmp.Compare(a.column, b.column) })
+	cells := mb.cells[:0]
 	for _, t := range all {
-		cells = append(cells, Cell{subjects[t.column], Decision{Effect: t.row.Effect, Rule: t.row}})
+		cells = append(cells, Cell{subjects[t.column], Decision{Effect: t.row.Effect, Row: t.row}})
 	}
-	v.all, v.cells = all, cells
+	mb.columnRows, mb.cells = all, cells
 	return cells
 }
 
-// told is what a row says to a column.
-type told struct {
+// columnRow is what a row says to a column.
+type columnRow struct {
 	column int
 	row    *Row
 }

@@ -41,7 +41,7 @@ var everyMethod = []string{"GET", "HEAD", "POST", "PUT", "OTHER"}
 // not tell apart from it.
 func linesFor(text string, table policy.Table, upstream, path string) []policy.Line {
 	return slices.DeleteFunc(slices.Clone(table.Lines), func(l policy.Line) bool {
-		return !slices.Equal(matchingPatterns(text, upstream, path), matchingPatterns(text, upstream, l.Witness))
+		return !slices.Equal(matchingPatterns(text, upstream, path), matchingPatterns(text, upstream, l.ExamplePath))
 	})
 }
 
@@ -82,7 +82,7 @@ func TestTheMatrixSaysWhatEveryRequestIsAnswered(t *testing.T) {
 								if said[c.Subject] != "" {
 									t.Fatalf("%s %s %s: two lines speak of it: %v\n%s", c.Subject, method, p, lines, text)
 								}
-								said[c.Subject] = told(c.Decision)
+								said[c.Subject] = decisionText(c.Decision)
 							}
 						}
 					}
@@ -91,7 +91,7 @@ func TestTheMatrixSaysWhatEveryRequestIsAnswered(t *testing.T) {
 						if got == "" {
 							got = "deny"
 						}
-						want := told(s.Decide(policy.Request{Roles: s.Resolve(policy.WhoIs(c.Subject)), Upstream: upstream, Path: p, Method: method}))
+						want := decisionText(s.Decide(policy.Request{Roles: s.Resolve(policy.IdentityOf(c.Subject)), Upstream: upstream, Path: p, Method: method}))
 						if got != want {
 							t.Fatalf("%s %s %s:%s: the matrix says %s, the policy %s\n%s", c.Subject, method, upstream, p, got, want, text)
 						}

@@ -26,16 +26,16 @@ func matchMethod(method, methods string) bool {
 }
 
 // checkMethods holds the methods of a row to those that requests come with.
-func checkMethods(methods string) (what, mend string) {
+func checkMethods(methods string) (message, hint string) {
 	if methods == anyMethod {
 		return "", ""
 	}
 	var seen []string
 	for m := range strings.SplitSeq(methods, methodSeparator) {
-		switch bare := strings.Trim(m, blanks); {
+		switch trimmed := strings.Trim(m, whitespace); {
 		case m == "":
 			return "method " + quote(methods) + " has an empty part", "write GET, or GET|POST, or * for all"
-		case bare != m:
+		case trimmed != m:
 			return "method " + quote(methods) + " holds a blank", "write GET|POST without blanks"
 		case m == anyMethod:
 			return "method " + quote(methods) + " has * beside others", `write "*" alone`

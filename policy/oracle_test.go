@@ -13,12 +13,12 @@ import (
 )
 
 // subjects gives all that somebody is.
-func (n *naively) subjects(who policy.Who) map[string]bool {
-	is := map[string]bool{"system:authenticated": true, "user:" + naiveLower(who.Email): who.Email != ""}
-	if parts := strings.Split(naiveLower(who.Email), "@"); len(parts) == 2 && parts[0] != "" {
+func (n *naively) subjects(identity policy.Identity) map[string]bool {
+	is := map[string]bool{"system:authenticated": true, "user:" + naiveLower(identity.Email): identity.Email != ""}
+	if parts := strings.Split(naiveLower(identity.Email), "@"); len(parts) == 2 && parts[0] != "" {
 		is["user:*@"+parts[1]] = true
 	}
-	for _, group := range who.Groups {
+	for _, group := range identity.Groups {
 		is[group] = true
 		for i, c := range group {
 			if c == ':' && i+1 < len(group) {
@@ -26,7 +26,7 @@ func (n *naively) subjects(who policy.Who) map[string]bool {
 			}
 		}
 	}
-	if who.Anonymous {
+	if identity.Anonymous {
 		is = map[string]bool{"system:anonymous": true}
 	}
 	for range n.g { // as often as there could be anything new
@@ -80,18 +80,18 @@ func TestDecisionsAreThoseOfANaiveReading(t *testing.T) {
 		s := load(t, text)
 		reading := readNaively(policy.Source{Name: "policy.csv", Data: []byte(text)})
 		for range 50 {
-			who, upstream, raw, method := randomWho(r), pick(r, []string{"u", "v", "w"}), randomPath(r), pick(r, []string{"GET", "HEAD", "POST", "PUT", "X"})
+			identity, upstream, raw, method := randomIdentity(r), pick(r, []string{"u", "v", "w"}), randomPath(r), pick(r, []string{"GET", "HEAD", "POST", "PUT", "X"})
 			p, err := target.Parse(raw)
 			if err != nil {
 				continue // the empty path
 			}
-			want := reading.decide(reading.subjects(who), upstream, p.String(), method)
-			got := told(s.Decide(policy.Request{Roles: s.Resolve(who), Upstream: upstream, Path: p, Method: method}))
+			want := reading.decide(reading.subjects(identity), upstream, p.String(), method)
+			got := decisionText(s.Decide(policy.Request{Roles: s.Resolve(identity), Upstream: upstream, Path: p, Method: method}))
 			if got != want {
-				t.Fatalf("%+v: %s %s:%s: %s, naively %s, in\n%s", who, method, upstream, p, got, want, text)
+				t.Fatalf("%+v: %s %s:%s: %s, naively %s, in\n%s", identity, method, upstream, p, got, want, text)
 			}
 			if group := pick(r, someGroups); strings.Contains(text, ", "+group+",") {
-				alone := policy.Who{Groups: []string{group}}
+				alone := policy.Identity{Groups: []string{group}}
 				want := s.Decide(policy.Request{Roles: s.Resolve(alone), Upstream: upstream, Path: p, Method: method}).Allowed()
 				if got := admitted(s.Admitted(upstream, p, method)); slices.Contains(got, group) != want {
 					t.Fatalf("%s %s:%s admits %q, and %s alone is let in: %v\n%s", method, upstream, p, got, group, want, text)
@@ -111,8 +111,8 @@ func TestDecisionsAreThoseOfANaiveReading(t *testing.T) {
 	}
 }
 
-// crowd adds rows for many groups, some on one pattern, some of one path each.
-func crowd(r *rand.Rand, text string) string {
+// cachedDecider adds rows for many groups, some on one pattern, some of one path each.
+func addManyRows(r *rand.Rand, text string) string {
 	rows := strings.Split(text, "\n")
 	for i := range 400 {
 		group, path := fmt.Sprintf("o:%d", r.IntN(200)), fmt.Sprintf("/%d/%s", i, somePiece(r))
@@ -129,12 +129,12 @@ func crowd(r *rand.Rand, text string) string {
 }
 
 // member is somebody in some of the groups of a crowd.
-func member(r *rand.Rand) policy.Who {
-	who := randomWho(r)
+func member(r *rand.Rand) policy.Identity {
+	identity := randomIdentity(r)
 	for range r.IntN(20) {
-		who.Groups = append(who.Groups, fmt.Sprintf("o:%d", r.IntN(250)))
+		identity.Groups = append(identity.Groups, fmt.Sprintf("o:%d", r.IntN(250)))
 	}
-	return who
+	return identity
 }
 
 // spread makes files of the lines of a policy, in the same order.
@@ -165,7 +165,7 @@ func TestAMillionDecisionsAreThoseOfCasbin(t *testing.T) {
 				for i := range policies {
 					text := randomPolicy(r)
 					if i%5 == 0 {
-						text = crowd(r, text)
+						text = addManyRows(r, text)
 					}
 					o := newOracle(t, spread(r, text))
 					for range people {
@@ -187,10 +187,10 @@ func TestAMillionDecisionsAreThoseOfCasbin(t *testing.T) {
 
 // oracle asks index, casbin and the naive reading about one policy.
 type oracle struct {
-	t        *testing.T
-	s        *policy.Snapshot
-	naive    *naively
-	verdicts map[uint64]string // kind of question → what casbin said
+	t         *testing.T
+	s         *policy.Snapshot
+	naive     *naively
+	decisions map[uint64]string // kind of question → what casbin said
 
 	all, byCasbin, allowed, denied int
 }
@@ -201,32 +201,32 @@ func newOracle(t *testing.T, sources []policy.Source) *oracle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &oracle{t: t, s: s, naive: readNaively(sources...), verdicts: map[uint64]string{}}
+	return &oracle{t: t, s: s, naive: readNaively(sources...), decisions: map[uint64]string{}}
 }
 
 // interview asks everything that one person could ask.
-func (o *oracle) interview(who policy.Who) {
+func (o *oracle) interview(identity policy.Identity) {
 	o.t.Helper()
-	roles, subjects := o.s.Resolve(who), o.naive.subjects(who)
+	roles, subjects := o.s.Resolve(identity), o.naive.subjects(identity)
 	for _, p := range pathsOfTwo(o.t) {
 		for _, upstream := range []string{"u", "v", "w"} {
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "X", "M-SEARCH"} {
 				q := policy.Request{Roles: roles, Upstream: upstream, Path: p, Method: method}
-				got, kind := o.s.DecideKind(q)
-				told := told(got)
+				got, kind := o.s.DecideWithFingerprint(q)
+				told := decisionText(got)
 				if want := o.naive.decide(subjects, upstream, p.String(), method); told != want {
-					o.t.Fatalf("%+v: %s %s:%s: %s, naively %s", who, method, upstream, p, told, want)
+					o.t.Fatalf("%+v: %s %s:%s: %s, naively %s", identity, method, upstream, p, told, want)
 				}
-				if _, asked := o.verdicts[kind]; !asked {
-					o.verdicts[kind] = o.enforce(q)
+				if _, asked := o.decisions[kind]; !asked {
+					o.decisions[kind] = o.enforce(q)
 				}
-				if o.verdicts[kind] != told {
-					o.t.Fatalf("%+v: %s %s:%s: %s, and casbin to questions of this kind: %s", who, method, upstream, p, told, o.verdicts[kind])
+				if o.decisions[kind] != told {
+					o.t.Fatalf("%+v: %s %s:%s: %s, and casbin to questions of this kind: %s", identity, method, upstream, p, told, o.decisions[kind])
 				}
 				o.all++
 				if got.Allowed() {
 					o.allowed++
-				} else if got.Rule != nil {
+				} else if got.Row != nil {
 					o.denied++
 				}
 			}
@@ -240,7 +240,7 @@ func (o *oracle) enforce(q policy.Request) string {
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	return told(d)
+	return decisionText(d)
 }
 
 // FuzzDecide is the same for policies and questions that the fuzzer finds.
@@ -272,14 +272,14 @@ func FuzzDecide(f *testing.F) {
 		if upstream == "" || upstream == "*" || method == "" {
 			return
 		}
-		who := policy.Who{Groups: []string{group}, Email: email, Anonymous: anonymous}
-		want := naive(text, who, upstream, p.String(), method)
-		q := policy.Request{Roles: s.Resolve(who), Upstream: upstream, Path: p, Method: method}
-		if got := told(s.Decide(q)); got != want {
-			t.Errorf("%+v: %s %s:%s: %s, naively %s, in\n%s", who, method, upstream, p, got, want, text)
+		identity := policy.Identity{Groups: []string{group}, Email: email, Anonymous: anonymous}
+		want := naive(text, identity, upstream, p.String(), method)
+		q := policy.Request{Roles: s.Resolve(identity), Upstream: upstream, Path: p, Method: method}
+		if got := decisionText(s.Decide(q)); got != want {
+			t.Errorf("%+v: %s %s:%s: %s, naively %s, in\n%s", identity, method, upstream, p, got, want, text)
 		}
-		if got, err := s.Enforce(q); err != nil || told(got) != want {
-			t.Errorf("%+v: %s %s:%s: casbin says %s (%v), naively %s, in\n%s", who, method, upstream, p, told(got), err, want, text)
+		if got, err := s.Enforce(q); err != nil || decisionText(got) != want {
+			t.Errorf("%+v: %s %s:%s: casbin says %s (%v), naively %s, in\n%s", identity, method, upstream, p, decisionText(got), err, want, text)
 		}
 	})
 }
@@ -316,7 +316,7 @@ func FuzzLoad(f *testing.F) {
 			t.Errorf("%d rows of %d lines", s.Rows(), rows)
 		}
 		for _, row := range s.AllRows() {
-			raw, method := row.Witness()
+			raw, method := row.ExampleRequest()
 			p, err := target.ParseWith(raw, target.AllQuirks) // without a configuration, rows may hold any of them
 			if err != nil {
 				t.Errorf("%s: witness %s: %v", row, raw, err)
@@ -324,8 +324,8 @@ func FuzzLoad(f *testing.F) {
 			}
 			upstream := strings.Replace(row.Upstream, "*", "any", 1)
 			d := s.Decide(policy.Request{Roles: s.Holding(row.Subject), Upstream: upstream, Path: p, Method: method})
-			if d.Rule == nil || row.Effect == policy.Deny && d.Allowed() {
-				t.Errorf("%s is not in force: %s", row, told(d))
+			if d.Row == nil || row.Effect == policy.Deny && d.Allowed() {
+				t.Errorf("%s is not in force: %s", row, decisionText(d))
 			}
 			again := load(t, row.String()).AllRows()
 			if len(again) != 1 || again[0].String() != row.String() {

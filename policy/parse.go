@@ -19,16 +19,16 @@ import (
 )
 
 const (
-	ruleKind  = "p"
-	grantKind = "g"
-	blanks    = " \t"
+	pType      = "p"
+	gType      = "g"
+	whitespace = " \t"
 
 	// casbin's own reader of files gives up on longer lines.
 	maxLine = 64 << 10
 
-	ruleForm  = `write "p, subject, upstream, path, method, effect", several methods as GET|POST`
-	grantForm = `write "g, member, role"`
-	kindForm  = "begin the line with p or g, or with # for a comment"
+	pRowHint    = `write "p, subject, upstream, path, method, effect", several methods as GET|POST`
+	gRowHint    = `write "g, member, role"`
+	rowTypeHint = "begin the line with p or g, or with # for a comment"
 )
 
 // Source is the text of one policy file.
@@ -74,18 +74,18 @@ type parser struct {
 	rows      []*Row
 	grants    []grant
 
-	first    map[rowKey]fault.Position // row → where it stood first
-	ruled    subjects                  // subjects of p rows, of faulty ones too
-	orFormat string                    // ends the advice for what Format mends; empty for files that are not policies
-	garbled  bool                      // some row could not be read: names may be missing
-	buffer   *bufio.Reader
-	csv      *csv.Reader
-	plain    []field                  // of the line at hand; see plainFields
-	quirks   map[string]target.Quirks // what rows about an upstream may hold; see quirksOf
+	first       map[rowKey]fault.Position // row → where it stood first
+	rowSubjects stringSet                 // subjects of p rows, of faulty ones too
+	formatHint  string                    // ends the advice for what Format mends; empty for files that are not policies
+	unreadable  bool                      // some row could not be read: names may be missing
+	buffer      *bufio.Reader
+	csv         *csv.Reader
+	plain       []field                  // of the line at hand; see plainFields
+	quirks      map[string]target.Quirks // what rows about an upstream may hold; see quirksOf
 }
 
 func newParser(upstreams []string) *parser {
-	p := &parser{upstreams: upstreams, first: map[rowKey]fault.Position{}, ruled: subjects{}}
+	p := &parser{upstreams: upstreams, first: map[rowKey]fault.Position{}, rowSubjects: stringSet{}}
 	p.buffer = bufio.NewReader(strings.NewReader(""))
 	p.csv = csv.NewReader(p.buffer)
 	p.csv.FieldsPerRecord = -1
@@ -97,23 +97,23 @@ func newParser(upstreams []string) *parser {
 func (p *parser) read(src Source) {
 	at := fault.Position{File: src.Name, Line: 1, Column: 1}
 	data := src.Data
-	p.orFormat = ", or run authgate policy fmt"
-	if what, mend := foreign(src); what != "" {
-		p.garble(fault.Position{File: src.Name}, what, mend)
+	p.formatHint = ", or run authgate policy fmt"
+	if message, hint := otherFormat(src); message != "" {
+		p.addUnreadable(fault.Position{File: src.Name}, message, hint)
 		return
 	}
 	skipped := 0 // bytes before column 1
 	switch {
 	case bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
-		p.faults.Add(at, "the file begins with a byte order mark", "save it as UTF-8 without BOM"+p.orFormat)
+		p.faults.Add(at, "the file begins with a byte order mark", "save it as UTF-8 without BOM"+p.formatHint)
 		skipped, data = 3, data[3:]
 	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
 		p.faults.Add(at, "the file is UTF-16", "save it as UTF-8 without BOM")
-		p.garbled = true
+		p.unreadable = true
 		return
 	}
 	rows, windows := 0, false
-	p.makeRoom(data)
+	p.grow(data)
 	rest := string(data) // fields are parts of it
 	for more := true; more; at.Line++ {
 		var line string
@@ -122,9 +122,9 @@ func (p *parser) read(src Source) {
 		at.Column = 1 + skipped
 		if isWindows && !windows { // said once: it will be so on every line
 			windows = true
-			p.faults.Add(shift(at, len(text)), "the line ends in CR LF", "save the file with Unix line ends (LF)"+p.orFormat)
+			p.faults.Add(offsetBy(at, len(text)), "the line ends in CR LF", "save the file with Unix line ends (LF)"+p.formatHint)
 		}
-		if p.line(at, text) {
+		if p.parseLine(at, text) {
 			rows++
 		}
 		skipped = 0
@@ -134,37 +134,37 @@ func (p *parser) read(src Source) {
 	}
 }
 
-// makeRoom spares large policies the growing of lists and maps.
-func (p *parser) makeRoom(data []byte) {
-	const shortest, most = 24, 1 << 14
-	rows := min(bytes.Count(data, []byte("\n")), len(data)/shortest, most)
+// grow spares large policies the growing of lists and maps.
+func (p *parser) grow(data []byte) {
+	const shortest, limit = 24, 1 << 14
+	rows := min(bytes.Count(data, []byte("\n")), len(data)/shortest, limit)
 	if len(p.first) == 0 {
 		p.first = make(map[rowKey]fault.Position, rows)
 	}
 	p.rows = slices.Grow(p.rows, rows)
 }
 
-// line reads one line and reports whether it was meant as a row.
-func (p *parser) line(at fault.Position, text string) bool {
-	fields, isRow := p.cells(at, text)
+// parseLine reads one line and reports whether it was meant as a row.
+func (p *parser) parseLine(at fault.Position, text string) bool {
+	fields, isRow := p.splitLine(at, text)
 	if fields != nil {
-		p.row(fields)
+		p.parseRow(fields)
 	}
 	return isRow
 }
 
-// cells takes one line apart. There are no fields where it was meant as a row and
+// splitLine takes one line apart. There are no fields where it was meant as a row and
 // cannot be read.
-func (p *parser) cells(at fault.Position, text string) (fields []field, isRow bool) {
-	text = strings.TrimRight(text, blanks) // invisible, and casbin drops them alike
-	bare := strings.TrimLeft(text, blanks)
-	isRow = bare != "" && bare[0] != '#'
+func (p *parser) splitLine(at fault.Position, text string) (fields []field, isRow bool) {
+	text = strings.TrimRight(text, whitespace) // invisible, and casbin drops them alike
+	trimmed := strings.TrimLeft(text, whitespace)
+	isRow = trimmed != "" && trimmed[0] != '#'
 	if len(text) > maxLine {
-		p.garble(at, fmt.Sprintf("the line is longer than %d bytes", maxLine), "make several rows of it")
+		p.addUnreadable(at, fmt.Sprintf("the line is longer than %d bytes", maxLine), "make several rows of it")
 		return nil, isRow
 	}
-	if i, what, mend := unprintable(text); what != "" {
-		p.garble(shift(at, i), what, mend)
+	if i, message, hint := findUnprintable(text); message != "" {
+		p.addUnreadable(offsetBy(at, i), message, hint)
 		return nil, isRow
 	}
 	if !isRow {
@@ -176,16 +176,16 @@ func (p *parser) cells(at fault.Position, text string) (fields []field, isRow bo
 	p.buffer.Reset(strings.NewReader(text))
 	record, err := p.csv.Read()
 	if err != nil {
-		p.badQuotes(at, err)
+		p.addQuoteFault(at, err)
 		return nil, true
 	}
-	return p.fields(at, text, record), true
+	return p.quotedFields(at, text, record), true
 }
 
-// unprintable finds what no name and no path holds and no editor shows: control
+// findUnprintable finds what no name and no path holds and no editor shows: control
 // characters but the tab, odd blanks, and the marks that turn the direction of
 // what follows. Joiners pass, since some scripts need them.
-func unprintable(text string) (at int, what, mend string) {
+func findUnprintable(text string) (at int, message, hint string) {
 	for i, r := range text {
 		switch {
 		case ' ' <= r && r <= '~' || r == '\t' || r == '\u200c' || r == '\u200d':
@@ -200,22 +200,22 @@ func unprintable(text string) (at int, what, mend string) {
 	return 0, "", ""
 }
 
-func (p *parser) badQuotes(at fault.Position, err error) {
+func (p *parser) addQuoteFault(at fault.Position, err error) {
 	var detail *csv.ParseError
 	if errors.As(err, &detail) {
-		at = shift(at, detail.Column-1)
+		at = offsetBy(at, detail.Column-1)
 	}
 	switch {
 	case errors.Is(err, csv.ErrBareQuote):
-		p.garble(at, "a quote stands inside a field that does not begin with one", `quote the whole field and double the quotes in it: "a ""b"" c"`)
+		p.addUnreadable(at, "a quote stands inside a field that does not begin with one", `quote the whole field and double the quotes in it: "a ""b"" c"`)
 	case errors.Is(err, csv.ErrQuote):
-		p.garble(at, "a quoted field does not end, or goes on behind its quote", "close the quote on the same line, right before the comma")
+		p.addUnreadable(at, "a quoted field does not end, or goes on behind its quote", "close the quote on the same line, right before the comma")
 	default:
-		p.garble(at, err.Error(), "")
+		p.addUnreadable(at, err.Error(), "")
 	}
 }
 
-func (p *parser) garble(at fault.Position, what, mend string) {
-	p.garbled = true
-	p.faults.Add(at, what, mend)
+func (p *parser) addUnreadable(at fault.Position, message, hint string) {
+	p.unreadable = true
+	p.faults.Add(at, message, hint)
 }

@@ -14,35 +14,35 @@ const maxChain = 10
 // checkNames finds roles that lead to nothing, which is how a misspelt role
 // looks. A role with rules and without members is no fault: it waits for its
 // first member, or is asked for in a dry run.
-func checkNames(grants []grant, ruled subjects, faults *fault.List) {
-	inheriting, granted := subjects{}, subjects{}
+func checkNames(grants []grant, rowSubjects stringSet, faults *fault.List) {
+	inheriting, granted := stringSet{}, stringSet{}
 	for _, g := range grants {
 		inheriting[g.member] = struct{}{}
 		granted[g.role] = struct{}{}
 	}
-	useful, held := rolesOf(ruled, inheriting), rolesOf(ruled, granted)
-	said := subjects{}
-	complain := func(at fault.Position, role, what, mend string, known []string) {
-		if said.has(role) {
+	definedRoles, heldRoles := rolesIn(rowSubjects, inheriting), rolesIn(rowSubjects, granted)
+	reported := stringSet{}
+	report := func(at fault.Position, role, message, hint string, known []string) {
+		if reported.has(role) {
 			return
 		}
-		said[role] = struct{}{}
-		faults.Add(at, role+" "+what, orElse(similar(role, known), mend))
+		reported[role] = struct{}{}
+		faults.Add(at, role+" "+message, orDefault(suggestRole(role, known), hint))
 	}
 	for _, g := range grants {
-		if strings.HasPrefix(g.member, rolePrefix) && !ruled.has(g.member) && !granted.has(g.member) {
-			complain(g.memberAt, g.member, "is used but has no rules and no members", "add rows for it", held)
+		if strings.HasPrefix(g.member, rolePrefix) && !rowSubjects.has(g.member) && !granted.has(g.member) {
+			report(g.memberAt, g.member, "is used but has no rules and no members", "add rows for it", heldRoles)
 		}
-		if !ruled.has(g.role) && !inheriting.has(g.role) {
-			complain(g.roleAt, g.role, "is granted but has no rules and inherits none", "add a p row for it", useful)
+		if !rowSubjects.has(g.role) && !inheriting.has(g.role) {
+			report(g.roleAt, g.role, "is granted but has no rules and inherits none", "add a p row for it", definedRoles)
 		}
 	}
 }
 
-// rolesOf gives the roles in two sets, sorted, each once.
-func rolesOf(a, b subjects) []string {
+// rolesIn gives the roles in two sets, sorted, each once.
+func rolesIn(a, b stringSet) []string {
 	var roles []string
-	for _, set := range []subjects{a, b} {
+	for _, set := range []stringSet{a, b} {
 		for name := range set {
 			if strings.HasPrefix(name, rolePrefix) {
 				roles = append(roles, name)
@@ -53,9 +53,9 @@ func rolesOf(a, b subjects) []string {
 	return slices.Compact(roles)
 }
 
-// similar guesses at the role that was meant. In large policies it does not try:
+// suggestRole guesses at the role that was meant. In large policies it does not try:
 // the work grows with the square of the names.
-func similar(role string, known []string) string {
+func suggestRole(role string, known []string) string {
 	const many, long = 1000, 200
 	if len(known) > many || len(role) > long {
 		return ""
@@ -72,14 +72,14 @@ func similar(role string, known []string) string {
 // cycle. No recursion: a chain may be as long as the file.
 func checkChains(grants []grant, faults *fault.List) {
 	up := map[string][]int{} // member → its grants
-	waiting := map[string]int{}
+	inDegree := map[string]int{}
 	for i, g := range grants {
 		up[g.member] = append(up[g.member], i)
-		waiting[g.role]++
+		inDegree[g.role]++
 	}
 	var ready []string
 	for member := range up {
-		if waiting[member] == 0 {
+		if inDegree[member] == 0 {
 			ready = append(ready, member)
 		}
 	}
@@ -91,22 +91,22 @@ func checkChains(grants []grant, faults *fault.List) {
 		for _, i := range up[name] {
 			role := grants[i].role
 			if length[name] == maxChain {
-				faults.Add(grants[i].roleAt, "the chain of roles "+chainTo(name, grants, via)+" -> "+role+" is longer than 10 g rows",
+				faults.Add(grants[i].roleAt, "the chain of roles "+chainText(name, grants, via)+" -> "+role+" is longer than 10 g rows",
 					"shorten it: grant an inner role directly")
 			}
 			if length[name]+1 > length[role] {
 				length[role], via[role] = length[name]+1, i
 			}
-			if waiting[role]--; waiting[role] == 0 {
+			if inDegree[role]--; inDegree[role] == 0 {
 				ready = append(ready, role)
 			}
 		}
 	}
-	checkCycles(grants, up, waiting, faults)
+	checkCycles(grants, up, inDegree, faults)
 }
 
-// chainTo spells out the longest chain that ends in name.
-func chainTo(name string, grants []grant, via map[string]int) string {
+// chainText spells out the longest chain that ends in name.
+func chainText(name string, grants []grant, via map[string]int) string {
 	names := []string{name}
 	for i, more := via[name]; more; i, more = via[grants[i].member] {
 		names = append(names, grants[i].member)
@@ -117,55 +117,55 @@ func chainTo(name string, grants []grant, via map[string]int) string {
 
 // checkCycles reports one cycle in each tangle of the names that still wait, at
 // the row that came last and so closed it.
-func checkCycles(grants []grant, up map[string][]int, waiting map[string]int, faults *fault.List) {
-	inCycles := tangled(grants, waiting)
-	walked := map[string]int{} // name → the walk that came by
+func checkCycles(grants []grant, up map[string][]int, inDegree map[string]int, faults *fault.List) {
+	inCycles := findInCycles(grants, inDegree)
+	visitedBy := map[string]int{} // name → the walk that came by
 	for walk, g := range grants {
-		if !inCycles(g.member) || walked[g.member] != 0 {
+		if !inCycles(g.member) || visitedBy[g.member] != 0 {
 			continue
 		}
 		var path []int
 		name := g.member
-		for walked[name] == 0 { // every name in here has a next one
-			walked[name] = walk + 1
+		for visitedBy[name] == 0 { // every name in here has a next one
+			visitedBy[name] = walk + 1
 			next := slices.IndexFunc(up[name], func(i int) bool { return inCycles(grants[i].role) })
 			path = append(path, up[name][next])
 			name = grants[up[name][next]].role
 		}
-		if walked[name] == walk+1 { // and not an earlier one, which told of it
+		if visitedBy[name] == walk+1 { // and not an earlier one, which told of it
 			begin := slices.IndexFunc(path, func(i int) bool { return grants[i].member == name })
 			reportCycle(path[begin:], grants, faults)
 		}
 	}
 }
 
-// tangled takes away, from the names that wait, those that a cycle only leads
+// findInCycles takes away, from the names that wait, those that a cycle only leads
 // to. Each name that is left has a grant to another one that is left.
-func tangled(grants []grant, waiting map[string]int) func(name string) bool {
-	down := map[string][]int{} // role → its grants
-	leads := map[string]int{}  // name → grants to names that are left
+func findInCycles(grants []grant, inDegree map[string]int) func(name string) bool {
+	down := map[string][]int{}    // role → its grants
+	outDegree := map[string]int{} // name → grants to names that are left
 	for i, g := range grants {
-		if waiting[g.role] > 0 {
+		if inDegree[g.role] > 0 {
 			down[g.role] = append(down[g.role], i)
-			leads[g.member]++
+			outDegree[g.member]++
 		}
 	}
-	var gone []string
+	var removed []string
 	for role := range down {
-		if leads[role] == 0 {
-			gone = append(gone, role)
+		if outDegree[role] == 0 {
+			removed = append(removed, role)
 		}
 	}
-	for len(gone) > 0 {
-		role := gone[0]
-		gone = gone[1:]
+	for len(removed) > 0 {
+		role := removed[0]
+		removed = removed[1:]
 		for _, i := range down[role] {
-			if leads[grants[i].member]--; leads[grants[i].member] == 0 {
-				gone = append(gone, grants[i].member)
+			if outDegree[grants[i].member]--; outDegree[grants[i].member] == 0 {
+				removed = append(removed, grants[i].member)
 			}
 		}
 	}
-	return func(name string) bool { return waiting[name] > 0 && leads[name] > 0 }
+	return func(name string) bool { return inDegree[name] > 0 && outDegree[name] > 0 }
 }
 
 func reportCycle(cycle []int, grants []grant, faults *fault.List) {
@@ -175,9 +175,9 @@ func reportCycle(cycle []int, grants []grant, faults *fault.List) {
 	for n := range cycle {
 		names = append(names, grants[cycle[(last+n)%len(cycle)]].role)
 	}
-	const most = 12
-	if len(names) > most {
-		names = append(append(names[:most/2:most/2], "..."), names[len(names)-most/2:]...)
+	const limit = 12
+	if len(names) > limit {
+		names = append(append(names[:limit/2:limit/2], "..."), names[len(names)-limit/2:]...)
 	}
 	faults.Add(closing.memberAt, "roles go in a circle: "+strings.Join(names, " -> "), "delete this row or another one of the circle")
 }

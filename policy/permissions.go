@@ -16,34 +16,34 @@ type Permission struct {
 
 // Permissions finds the rows that let somebody do something. A row is left out if deny
 // rows take away everything that it allows.
-func (s *Snapshot) Permissions(who Who) (Permissions, error) {
-	roles := s.Resolve(who)
-	var held []*Row
+func (s *Snapshot) Permissions(identity Identity) (Permissions, error) {
+	roles := s.Resolve(identity)
+	var heldRows []*Row
 	for _, row := range s.rows {
 		if roles.has(row.Subject) {
-			held = append(held, row)
+			heldRows = append(heldRows, row)
 		}
 	}
-	useful := map[*Row]bool{}
-	for _, upstream := range upstreamsIn(held) {
-		areas, err := areasOf(s.Quirks(upstream), rowsOn(upstream, held))
+	effective := map[*Row]bool{}
+	for _, upstream := range upstreamsIn(heldRows) {
+		regions, err := regionsOf(s.Quirks(upstream), rowsOn(upstream, heldRows))
 		if err != nil {
 			return Permissions{}, err
 		}
-		for i := range areas {
-			for _, method := range areas[i].methods {
-				mark(areas[i].rowsFor(0, method), useful)
+		for i := range regions {
+			for _, method := range regions[i].methods {
+				markEffective(regions[i].rowsFor(0, method), effective)
 			}
 		}
 	}
 	var p Permissions
-	ways := newWays(s.grants)
-	from := ways.from(s.starts(who))
-	for _, row := range held {
-		if !useful[row] {
+	graph := newRoleGraph(s.grants)
+	reachable := graph.implicitRoles(s.directSubjects(identity))
+	for _, row := range heldRows {
+		if !effective[row] {
 			continue
 		}
-		permission := Permission{row, from.to(row.Subject)}
+		permission := Permission{row, reachable.chainTo(row.Subject)}
 		if row.Effect == Allow {
 			p.Rows = append(p.Rows, permission)
 		} else {
@@ -53,9 +53,9 @@ func (s *Snapshot) Permissions(who Who) (Permissions, error) {
 	return p, nil
 }
 
-// mark notes which of the rows that meet at one place have an effect there: allow rows
+// markEffective notes which of the rows that meet at one place have an effect there: allow rows
 // where none denies, else the deny rows where some row allows.
-func mark(rows []*Row, useful map[*Row]bool) {
+func markEffective(rows []*Row, effective map[*Row]bool) {
 	effect := Allow
 	if slices.ContainsFunc(rows, func(r *Row) bool { return r.Effect == Deny }) {
 		if !slices.ContainsFunc(rows, func(r *Row) bool { return r.Effect == Allow }) {
@@ -65,7 +65,7 @@ func mark(rows []*Row, useful map[*Row]bool) {
 	}
 	for _, row := range rows {
 		if row.Effect == effect {
-			useful[row] = true
+			effective[row] = true
 		}
 	}
 }

@@ -27,16 +27,16 @@ p, example-org:contractors, argocd, /api/v1/clusters, *, deny
 		fmt.Println(err)
 		return
 	}
-	who, err := s.WhoCan("argocd", path, "GET")
+	identity, err := s.WhoCan("argocd", path, "GET")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	for _, a := range who.May {
-		fmt.Println(a.Subject, "by", a.Rule.Where())
+	for _, a := range identity.May {
+		fmt.Println(a.Subject, "by", a.Row.Where())
 	}
-	for _, a := range who.Refused {
-		fmt.Println("not", a.Subject, "by", a.Rule.Where())
+	for _, a := range identity.Refused {
+		fmt.Println("not", a.Subject, "by", a.Row.Where())
 	}
 	// Output:
 	// role:viewer by policy.csv:2
@@ -79,10 +79,10 @@ g, example-org:argo, role:admin
 g, example-org:dev, role:viewer
 p, role:admin, argocd, /**, *, allow
 p, role:viewer, argocd, /terminal/**, *, deny
-`), policy.Surroundings{})
+`), policy.Environment{})
 	for _, f := range report.Findings {
 		fmt.Println(f.At, f.Severity, f.Code)
-		fmt.Println(" ", f.What)
+		fmt.Println(" ", f.Message)
 	}
 	// Output:
 	// policy.csv:5:1 warning AG101

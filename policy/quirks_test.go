@@ -60,7 +60,7 @@ g, a, role:r
 	if err := s.Prepare(); err != nil {
 		t.Fatal(err)
 	}
-	roles := s.Resolve(policy.Who{Groups: []string{"a"}})
+	roles := s.Resolve(policy.Identity{Groups: []string{"a"}})
 	for raw, want := range map[string]bool{
 		"/a//b": true, "/a/b": false, "/a///b": false, "/a//c": false, "/a/x/c": true, "//x": true, "//xy": true, "//": false, "/x": false, "/d//": true, "/d/": true, "/d": false,
 		"/d//z//": true, "/d//secret": false, "/e//": true, "/e/": false,

@@ -38,7 +38,7 @@ func loadInForce(t *testing.T, even bool) *inForce {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &inForce{s, s.Resolve(policy.Who{Roles: []string{"role:all"}}), even}
+	return &inForce{s, s.Resolve(policy.Identity{Roles: []string{"role:all"}}), even}
 }
 
 func TestAReloadUnderLoadGivesNoWrongAnswer(t *testing.T) {
@@ -54,7 +54,7 @@ func TestAReloadUnderLoadGivesNoWrongAnswer(t *testing.T) {
 	var wg sync.WaitGroup
 	confirm := func(s *inForce) {
 		wg.Go(func() {
-			s.Confirm(ctx, func(d policy.Disagreement) { t.Errorf("index and casbin disagree: %+v", d) })
+			s.CrossCheck(ctx, func(d policy.Disagreement) { t.Errorf("index and casbin disagree: %+v", d) })
 		})
 	}
 	confirm(current.Load())
@@ -65,8 +65,8 @@ func TestAReloadUnderLoadGivesNoWrongAnswer(t *testing.T) {
 				s, q := current.Load(), questions[n%len(questions)]
 				q.Roles = s.roles
 				want := (n%len(questions)%2 == 0) == s.even
-				if got := s.Decide(q); got.Allowed() != want || got.Rule == nil {
-					t.Errorf("%s: %s", q.Path, told(got))
+				if got := s.Decide(q); got.Allowed() != want || got.Row == nil {
+					t.Errorf("%s: %s", q.Path, decisionText(got))
 					return
 				}
 				decided.Add(1)

@@ -19,22 +19,22 @@ const (
 
 // Bounds on what a replay keeps, however long the log is.
 const (
-	maxDifferences = 10_000  // what comes after is counted, and not told apart
-	maxPeople      = 100     // in each difference
-	maxAffected    = 100_000 // in all of them
-	maxVerified    = 100     // differences about which casbin is asked
+	maxDifferences        = 10_000  // what comes after is counted, and not told apart
+	maxUsersPerDifference = 100     // in each difference
+	maxUsers              = 100_000 // in all of them
+	maxVerified           = 100     // differences about which casbin is asked
 )
 
 // Replay decides the requests of a log once more, by another policy, and gathers
 // what comes out differently. It belongs to one goroutine.
 type Replay struct {
-	crowd  *crowd
-	groups map[differenceKey]*gathered
-	report ReplayReport
-	people people
-	unseen map[string]struct{} // groups and persons of the policy
-	seed   maphash.Seed
-	broken error // index and casbin disagree
+	decider      *cachedDecider
+	groups       map[differenceKey]*differenceGroup
+	report       ReplayReport
+	users        userCounter
+	unseen       map[string]struct{} // groups and persons of the policy
+	seed         maphash.Seed
+	disagreement error // index and casbin disagree
 }
 
 // ReplayReport is what a replay has found.
@@ -78,34 +78,34 @@ type Example struct {
 // differenceKey is what differences are told apart by. Where no row says which
 // paths belong together, those do that begin alike and are as long.
 type differenceKey struct {
-	granted                            bool
-	upstream, method, before, subjects string
-	row                                *Row
-	segments                           int
-	beginning                          string
+	granted                                bool
+	upstream, method, ruleBefore, subjects string
+	row                                    *Row
+	segments                               int
+	firstSegment                           string
 }
 
-type gathered struct {
+type differenceGroup struct {
 	Difference
-	people people
+	users userCounter
 }
 
 // NewReplay begins a replay with this policy.
 func (s *Snapshot) NewReplay() *Replay {
 	r := &Replay{
-		crowd: newCrowd(s), groups: map[differenceKey]*gathered{}, people: people{most: maxAffected},
+		decider: newCachedDecider(s), groups: map[differenceKey]*differenceGroup{}, users: userCounter{limit: maxUsers},
 		unseen: map[string]struct{}{}, seed: maphash.MakeSeed(),
 	}
 	for _, row := range s.rows {
-		r.expect(row.Subject)
+		r.expectSubject(row.Subject)
 	}
 	for _, g := range s.grants {
-		r.expect(g.member)
+		r.expectSubject(g.member)
 	}
 	return r
 }
 
-func (r *Replay) expect(subject string) {
+func (r *Replay) expectSubject(subject string) {
 	if !strings.HasPrefix(subject, rolePrefix) && !strings.HasPrefix(subject, systemPrefix) {
 		r.unseen[subject] = struct{}{}
 	}
@@ -113,18 +113,18 @@ func (r *Replay) expect(subject string) {
 
 // Add decides one request once more. It keeps nothing that o points to but
 // strings.
-func (r *Replay) Add(o *Observed) {
-	who, byRoles := o.who()
-	roles, stranger := r.crowd.resolve(who)
-	if stranger {
-		r.meet(who)
+func (r *Replay) Add(o *LoggedRequest) {
+	identity, byRoles := o.identity()
+	roles, miss := r.decider.resolve(identity)
+	if miss {
+		r.markSeen(identity)
 	}
 	r.report.Requests++
 	if byRoles {
 		r.report.ByRoles++
 	}
 	q := Request{Roles: roles, Upstream: o.Upstream, Path: o.Path, Method: o.Method}
-	d, roles := r.crowd.decide(q, !who.Anonymous)
+	d, roles := r.decider.decide(q, !identity.Anonymous)
 	if d.Effect == o.Effect {
 		return
 	}
@@ -133,57 +133,57 @@ func (r *Replay) Add(o *Observed) {
 	} else {
 		r.report.Revoked++
 	}
-	person := uint64(0)
-	if !who.Anonymous && cmp.Or(o.Person, o.Email) != "" {
-		person = maphash.String(r.seed, cmp.Or(o.Person, o.Email))
-		r.people.add(person)
+	user := uint64(0)
+	if !identity.Anonymous && cmp.Or(o.User, o.Email) != "" {
+		user = maphash.String(r.seed, cmp.Or(o.User, o.Email))
+		r.users.add(user)
 	}
-	g := r.gather(o, d, who)
+	g := r.groupFor(o, d, identity)
 	if g == nil {
 		r.report.Ungrouped++
 		return
 	}
-	if person != 0 {
-		g.people.add(person)
+	if user != 0 {
+		g.users.add(user)
 	}
-	if g.Requests == 1 && len(r.groups) <= maxVerified && r.broken == nil {
+	if g.Requests == 1 && len(r.groups) <= maxVerified && r.disagreement == nil {
 		q.Roles = roles // what is told as a change of the policy must not be a fault of the index
-		r.broken = r.crowd.snapshot.Verify(q)
+		r.disagreement = r.decider.snapshot.Verify(q)
 	}
 }
 
-// gather finds the difference that a request belongs to, or makes it; nil if
+// groupFor finds the difference that a request belongs to, or makes it; nil if
 // there are too many.
-func (r *Replay) gather(o *Observed, d Decision, who Who) *gathered {
-	subjects := o.subjects(who)
+func (r *Replay) groupFor(o *LoggedRequest, d Decision, identity Identity) *differenceGroup {
+	subjects := o.subjects(identity)
 	key := differenceKey{
-		granted: d.Allowed(), upstream: o.Upstream, method: o.Method, before: o.Rule,
-		subjects: strings.Join(subjects, "\x00"), row: d.Rule,
+		granted: d.Allowed(), upstream: o.Upstream, method: o.Method, ruleBefore: o.Rule,
+		subjects: strings.Join(subjects, "\x00"), row: d.Row,
 	}
 	path := o.Path.String()
-	if d.Rule == nil {
+	if d.Row == nil {
 		key.segments = strings.Count(path, "/")
-		key.beginning, _ = target.CutSegment(path)
+		key.firstSegment, _ = target.CutSegment(path)
 	}
 	g := r.groups[key]
 	if g == nil {
 		if len(r.groups) == maxDifferences {
 			return nil
 		}
-		g = &gathered{people: people{most: maxPeople}, Difference: Difference{
+		g = &differenceGroup{users: userCounter{limit: maxUsersPerDifference}, Difference: Difference{
 			Change: Revoked, Method: o.Method, Upstream: o.Upstream, Path: path, Subjects: subjects, RuleBefore: o.Rule,
-			First: o.Time, Last: o.Time, Example: Example{o.Time, cmp.Or(o.Email, o.Person), path},
+			First: o.Time, Last: o.Time, Example: Example{o.Time, cmp.Or(o.Email, o.User), path},
 		}}
 		if d.Allowed() {
 			g.Change = Granted
 		}
-		if d.Rule != nil {
-			g.Path, g.Rule, g.Row = d.Rule.Path, d.Rule.Where(), d.Rule.String()
+		if d.Row != nil {
+			g.Path, g.Rule, g.Row = d.Row.Path, d.Row.Where(), d.Row.String()
 		}
 		r.groups[key] = g
 	}
-	if d.Rule == nil {
-		g.Path = shapeOf(g.Path, path)
+	if d.Row == nil {
+		g.Path = generalizePath(g.Path, path)
 	}
 	if o.Time.Before(g.First) {
 		g.First = o.Time
@@ -196,9 +196,9 @@ func (r *Replay) gather(o *Observed, d Decision, who Who) *gathered {
 }
 
 // subjects says what somebody was when the request was made, in few words.
-func (o *Observed) subjects(who Who) []string {
+func (o *LoggedRequest) subjects(identity Identity) []string {
 	switch {
-	case who.Anonymous:
+	case identity.Anonymous:
 		return []string{anonymous}
 	case len(o.Roles) > 0:
 		return slices.Sorted(slices.Values(o.Roles))
@@ -209,15 +209,15 @@ func (o *Observed) subjects(who Who) []string {
 	}
 }
 
-// shapeOf puts a * wherever a path differs from a shape with as many segments.
-func shapeOf(shape, path string) string {
-	if shape == path {
-		return shape
+// generalizePath puts a * wherever a path differs from a shape with as many segments.
+func generalizePath(pattern, path string) string {
+	if pattern == path {
+		return pattern
 	}
 	var b strings.Builder
-	for shape != "" && path != "" {
+	for pattern != "" && path != "" {
 		var was, is string
-		was, shape = target.CutSegment(shape)
+		was, pattern = target.CutSegment(pattern)
 		is, path = target.CutSegment(path)
 		if was != is {
 			was = target.AnySegment
@@ -227,19 +227,19 @@ func shapeOf(shape, path string) string {
 	return b.String()
 }
 
-// meet strikes a user's subjects off the list of those never seen.
-func (r *Replay) meet(who Who) {
+// markSeen strikes a user's subjects off the list of those never seen.
+func (r *Replay) markSeen(identity Identity) {
 	if len(r.unseen) == 0 {
 		return
 	}
-	user := userPrefix + lowerASCII(who.Email)
+	user := userPrefix + lowerASCII(identity.Email)
 	delete(r.unseen, user)
 	delete(r.unseen, domainSubject(user))
-	for _, group := range who.Groups {
+	for _, group := range identity.Groups {
 		delete(r.unseen, group)
 		for i := range len(group) - 1 {
 			if group[i] == ':' {
-				delete(r.unseen, group[:i]+everyTeam)
+				delete(r.unseen, group[:i]+teamWildcard)
 			}
 		}
 	}
@@ -248,14 +248,14 @@ func (r *Replay) meet(who Who) {
 // Report says what has been found so far. The error is about authgate itself: its
 // index and casbin disagree.
 func (r *Replay) Report() (ReplayReport, error) {
-	if r.broken != nil {
-		return ReplayReport{}, fmt.Errorf("deciding a request once more: %w", r.broken)
+	if r.disagreement != nil {
+		return ReplayReport{}, fmt.Errorf("deciding a request once more: %w", r.disagreement)
 	}
 	report := r.report
-	report.People, report.PeopleMore = len(r.people.known), r.people.more
+	report.People, report.PeopleMore = len(r.users.seen), r.users.exceeded
 	report.Differences = make([]Difference, 0, len(r.groups))
 	for _, g := range r.groups {
-		g.Difference.People, g.PeopleMore = len(g.people.known), g.people.more
+		g.Difference.People, g.PeopleMore = len(g.users.seen), g.users.exceeded
 		report.Differences = append(report.Differences, g.Difference)
 	}
 	slices.SortFunc(report.Differences, func(a, b Difference) int {
@@ -278,23 +278,23 @@ func (r *Replay) Report() (ReplayReport, error) {
 	return report, nil
 }
 
-// people counts different people up to a bound.
-type people struct {
-	known map[uint64]struct{}
-	most  int
-	more  bool
+// userCounter counts different people up to a bound.
+type userCounter struct {
+	seen     map[uint64]struct{}
+	limit    int
+	exceeded bool
 }
 
-func (p *people) add(person uint64) {
-	if _, known := p.known[person]; known {
+func (c *userCounter) add(user uint64) {
+	if _, seen := c.seen[user]; seen {
 		return
 	}
-	if len(p.known) >= p.most {
-		p.more = true
+	if len(c.seen) >= c.limit {
+		c.exceeded = true
 		return
 	}
-	if p.known == nil {
-		p.known = map[uint64]struct{}{}
+	if c.seen == nil {
+		c.seen = map[uint64]struct{}{}
 	}
-	p.known[person] = struct{}{}
+	c.seen[user] = struct{}{}
 }

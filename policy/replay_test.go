@@ -26,33 +26,33 @@ p, system:anonymous, u, /admin-only, GET, allow
 p, role:viewer, u, /admin-only, GET, deny
 g, o:team, role:viewer
 `)
-	withEmail := func(o policy.Observed) policy.Observed { o.Email = "Me@X"; return o }
+	withEmail := func(o policy.LoggedRequest) policy.LoggedRequest { o.Email = "Me@X"; return o }
 	for _, c := range []struct {
 		name string
-		who  policy.Observed
+		who  policy.LoggedRequest
 		may  string
 	}{
-		{"groups go through the g rows of now, whatever roles were recorded", policy.Observed{Person: "p", Groups: []string{"o:team"}, Roles: []string{"role:admin"}}, "/viewer /team /org /somebody /open"},
+		{"groups go through the g rows of now, whatever roles were recorded", policy.LoggedRequest{User: "p", Groups: []string{"o:team"}, Roles: []string{"role:admin"}}, "/viewer /team /org /somebody /open"},
 		{"ORG:* is some team of it", inGroups("p", "o:*"), "/org /somebody /open /admin-only"},
 		{"user:EMAIL stands among the groups", inGroups("p", "user:me@x"), "/me /somebody /open /admin-only"},
 		{"the e-mail address counts beside groups", withEmail(inGroups("p")), "/me /somebody /open /admin-only"},
 		{"user:*@DOMAIN stands among the groups", inGroups("p", "user:*@y"), "/domain /somebody /open /admin-only"},
 		{"user:EMAIL tells more than its domain", inGroups("p", "user:!@y", "user:*@y"), "/domain /odd /somebody /open /admin-only"},
-		{"the address tells more than its domain", policy.Observed{Person: "p", Email: "!@Y", Groups: []string{"user:*@y"}}, "/domain /odd /somebody /open /admin-only"},
-		{"the domain counts of an address", policy.Observed{Person: "p", Email: "a@Y", Groups: []string{}}, "/domain /somebody /open /admin-only"},
-		{"no subdomain counts", policy.Observed{Person: "p", Email: "a@z.y", Groups: []string{}}, "/somebody /open /admin-only"},
+		{"the address tells more than its domain", policy.LoggedRequest{User: "p", Email: "!@Y", Groups: []string{"user:*@y"}}, "/domain /odd /somebody /open /admin-only"},
+		{"the domain counts of an address", policy.LoggedRequest{User: "p", Email: "a@Y", Groups: []string{}}, "/domain /somebody /open /admin-only"},
+		{"no subdomain counts", policy.LoggedRequest{User: "p", Email: "a@z.y", Groups: []string{}}, "/somebody /open /admin-only"},
 		{"in no group is still somebody", inGroups("p"), "/somebody /open /admin-only"},
 		{"roles are held where no groups are recorded", inRoles("p", "role:admin"), "/admin /somebody /open /admin-only"},
 		{"and with them the e-mail address", withEmail(inRoles("", "role:viewer")), "/viewer /me /somebody /open"},
 		{"roles of no person are just these", inRoles("", "role:viewer"), "/viewer /open"},
-		{"nobody", policy.Observed{}, "/open /admin-only"},
+		{"nobody", policy.LoggedRequest{}, "/open /admin-only"},
 		{"nobody, known by a group", inGroups("", "system:anonymous"), "/open /admin-only"},
 		{"nobody, whom the policy did not name", inGroups(""), "/open /admin-only"},
 	} {
 		var may []string
 		for _, path := range []string{"/viewer", "/admin", "/team", "/org", "/me", "/domain", "/odd", "/somebody", "/open", "/admin-only"} {
 			r := s.NewReplay()
-			r.Add(observed(t, c.who, "deny GET u:"+path))
+			r.Add(loggedRequest(t, c.who, "deny GET u:"+path))
 			if replayed(t, r).Granted == 1 {
 				may = append(may, path)
 			}
@@ -69,9 +69,9 @@ func TestDifferencesAreGroupedAndTheMostFrequentComesFirst(t *testing.T) {
 p, o:dev, u, /apps, GET, allow
 p, o:dev, u, /secret/**, *, deny`)
 	r := s.NewReplay()
-	add := func(who policy.Observed, line string, after time.Duration, rule string) {
-		who.Time, who.Rule = noon.Add(after), rule
-		r.Add(observed(t, who, line))
+	add := func(identity policy.LoggedRequest, line string, after time.Duration, rule string) {
+		identity.Time, identity.Rule = noon.Add(after), rule
+		r.Add(loggedRequest(t, identity, line))
 	}
 	add(inGroups("ann", "o:dev"), "deny POST u:/apps/b/sync", time.Hour, "")
 	add(inGroups("bob", "o:dev"), "deny POST u:/apps/a/sync", 0, "")
@@ -115,10 +115,10 @@ g, user:you@x, role:a
 g, user:*@X, role:a
 g, user:*@y, role:a`)
 	r := s.NewReplay()
-	who := inGroups("p", "o:seen")
-	who.Email = "ME@x"
-	r.Add(observed(t, who, "allow GET u:/"))
-	r.Add(observed(t, inRoles("p", "role:a"), "allow GET u:/"))
+	identity := inGroups("p", "o:seen")
+	identity.Email = "ME@x"
+	r.Add(loggedRequest(t, identity, "allow GET u:/"))
+	r.Add(loggedRequest(t, inRoles("p", "role:a"), "allow GET u:/"))
 	report := replayed(t, r)
 	if want := []string{"o:new", "q:*", "user:*@y", "user:you@x"}; !slices.Equal(report.UnseenSubjects, want) {
 		t.Errorf("unseen are %q, want %q", report.UnseenSubjects, want)
@@ -134,10 +134,10 @@ func TestWhatAReplayKeepsIsBounded(t *testing.T) {
 	r := s.NewReplay()
 	const many = 10_300
 	for i := range many {
-		r.Add(observed(t, inGroups(fmt.Sprint("p", i), "o:dev"), fmt.Sprintf("allow GET u%d:/x", i)))
+		r.Add(loggedRequest(t, inGroups(fmt.Sprint("p", i), "o:dev"), fmt.Sprintf("allow GET u%d:/x", i)))
 	}
 	for i := range 150 {
-		r.Add(observed(t, inGroups(fmt.Sprint("q", i), "o:dev"), "allow GET u0:/x"))
+		r.Add(loggedRequest(t, inGroups(fmt.Sprint("q", i), "o:dev"), "allow GET u0:/x"))
 	}
 	report := replayed(t, r)
 	if len(report.Differences) != 10_000 || report.Ungrouped != 300 || report.Revoked != many+150 {

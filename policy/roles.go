@@ -17,20 +17,20 @@ const (
 	systemPrefix  = "system:"
 	anonymous     = "system:anonymous"
 	authenticated = "system:authenticated"
-	everyTeam     = ":*" // ends a subject that stands for every group of an organisation
+	teamWildcard  = ":*" // ends a subject that stands for every group of an organisation
 )
 
-// Who is somebody, as the issuer describes them, before the policy is asked.
+// Identity is somebody, as the issuer describes them, before the policy is asked.
 //
 // Whoever is not Anonymous or Unvouched holds system:authenticated, even without an e-mail
 // address and without groups, and never system:anonymous. There is one exception
 // for dry runs: a Who with Roles and nothing else is just these roles.
-type Who struct {
+type Identity struct {
 	Email     string   // a verified one only; compared without regard to ASCII case
 	Groups    []string // as the issuer sends them; those with a reserved prefix are ignored
 	Roles     []string // role:NAME, for dry runs; anything else is ignored
 	Anonymous bool     // nobody: system:anonymous and nothing else, whatever the other fields say
-	Unvouched bool     // a token that anybody might have got: everything but system:authenticated
+	Untrusted bool     // a token that anybody might have got: everything but system:authenticated
 }
 
 // Roles is the set of subjects that somebody is, those that come through g rows
@@ -38,27 +38,27 @@ type Who struct {
 //
 // A set is good for the snapshot that resolved it; every other one denies.
 type Roles struct {
-	of     *numbering
-	bits   subjectSet // those that p rows speak of: what the index looks at
-	sum    uint64     // fingerprint of bits
-	roles  []string   // all that begin with role:, sorted
-	others []string   // all the others, sorted
+	ids         *subjectIDs
+	bits        subjectSet // those that p rows speak of: what the index looks at
+	fingerprint uint64     // fingerprint of bits
+	roles       []string   // all that begin with role:, sorted
+	others      []string   // all the others, sorted
 }
 
-type subjects map[string]struct{}
+type stringSet map[string]struct{}
 
-func (s subjects) has(name string) bool {
+func (s stringSet) has(name string) bool {
 	_, ok := s[name]
 	return ok
 }
 
 // newRoles makes a set of words in any order, which it does not keep.
-func newRoles(of *numbering, words []setWord) Roles {
+func newRoles(ids *subjectIDs, words []setWord) Roles {
 	set := asSet(words)
-	r := Roles{of: of}
-	r.roles, r.others = of.spelled(set)
-	r.bits = of.ruledOf(set)
-	r.sum = r.bits.fingerprint()
+	r := Roles{ids: ids}
+	r.roles, r.others = ids.sortedNames(set)
+	r.bits = ids.onlyWithRows(set)
+	r.fingerprint = r.bits.fingerprint()
 	return r
 }
 
@@ -85,39 +85,39 @@ func (r Roles) Subjects() []string { return r.others }
 
 // Resolve finds all subjects that somebody is. It costs about a microsecond a
 // group: callers keep the result with the session until the snapshot is replaced.
-func (s *Snapshot) Resolve(w Who) Roles {
-	var few [16]setWord
-	return newRoles(s.numbers, s.appendSubjects(few[:0], w))
+func (s *Snapshot) Resolve(id Identity) Roles {
+	var buf [16]setWord
+	return newRoles(s.ids, s.appendSubjects(buf[:0], id))
 }
 
 // appendSubjects adds all subjects that somebody is, in any order.
-func (s *Snapshot) appendSubjects(words []setWord, w Who) []setWord {
-	add := func(name string) { words = s.numbers.appendBrought(words, name) }
+func (s *Snapshot) appendSubjects(words []setWord, id Identity) []setWord {
+	add := func(name string) { words = s.ids.appendClosure(words, name) }
 	switch {
-	case w.Anonymous:
+	case id.Anonymous:
 		add(anonymous)
 		return words
-	case w.Unvouched:
-	case w.Email != "" || len(w.Groups) > 0 || len(w.Roles) == 0:
+	case id.Untrusted:
+	case id.Email != "" || len(id.Groups) > 0 || len(id.Roles) == 0:
 		add(authenticated)
 	}
-	if isEmail(w.Email) {
-		address := lowerASCII(w.Email)
+	if isEmail(id.Email) {
+		address := lowerASCII(id.Email)
 		add(userPrefix + address)
-		add(s.domains[domainOf(address)])
+		add(s.domainWildcards[domainOf(address)])
 	}
-	for _, group := range w.Groups {
+	for _, group := range id.Groups {
 		if reserved(group) {
 			continue
 		}
 		add(group)
 		for i := range len(group) - 1 {
 			if group[i] == ':' {
-				add(s.organisations[group[:i+1]])
+				add(s.orgWildcards[group[:i+1]])
 			}
 		}
 	}
-	for _, role := range w.Roles {
+	for _, role := range id.Roles {
 		if strings.HasPrefix(role, rolePrefix) {
 			add(role)
 		}
@@ -125,45 +125,45 @@ func (s *Snapshot) appendSubjects(words []setWord, w Who) []setWord {
 	return words
 }
 
-// Names reports whether any row is about a group: by its name, or as a team of
+// MentionsGroup reports whether any row is about a group: by its name, or as a team of
 // ORG:*. What it does not name makes no difference to any decision.
-func (s *Snapshot) Names(group string) bool {
+func (s *Snapshot) MentionsGroup(group string) bool {
 	if reserved(group) {
 		return false
 	}
-	return s.numbers.has(group) || slices.ContainsFunc(organisationsOf(group), s.numbers.has)
+	return s.ids.has(group) || slices.ContainsFunc(orgWildcardsOf(group), s.ids.has)
 }
 
-// whoIs describes somebody who is one subject, with what it brings, and nothing
+// identityOf describes somebody who is one subject, with what it brings, and nothing
 // else. ORG:* is a user in a team of ORG that no row names, and user:*@DOMAIN one with
 // an address of DOMAIN that no row names.
-func whoIs(subject string) Who {
+func identityOf(subject string) Identity {
 	switch {
 	case subject == anonymous:
-		return Who{Anonymous: true}
+		return Identity{Anonymous: true}
 	case subject == authenticated:
-		return Who{}
+		return Identity{}
 	case strings.HasPrefix(subject, rolePrefix):
-		return Who{Roles: []string{subject}}
+		return Identity{Roles: []string{subject}}
 	case strings.HasPrefix(subject, userPrefix):
-		return Who{Email: subject[len(userPrefix):]}
+		return Identity{Email: subject[len(userPrefix):]}
 	default:
-		return Who{Groups: []string{subject}}
+		return Identity{Groups: []string{subject}}
 	}
 }
 
-// alone gives the roles of somebody who is one subject and nothing else.
-func (s *Snapshot) alone(subject string) Roles { return s.Resolve(whoIs(subject)) }
+// rolesOfSubject gives the roles of somebody who is one subject and nothing else.
+func (s *Snapshot) rolesOfSubject(subject string) Roles { return s.Resolve(identityOf(subject)) }
 
 // reserved reports whether a name begins as no group of an issuer may.
 func reserved(name string) bool {
 	return strings.HasPrefix(name, rolePrefix) || strings.HasPrefix(name, userPrefix) || strings.HasPrefix(name, systemPrefix)
 }
 
-// foldSubject gives the one spelling of a subject. Mail systems do not tell
+// canonicalSubject gives the one spelling of a subject. Mail systems do not tell
 // A@x from a@x, and an issuer may spell either. Beyond ASCII nothing is folded:
 // the Kelvin sign is no k here.
-func foldSubject(name string) string {
+func canonicalSubject(name string) string {
 	if strings.HasPrefix(name, userPrefix) {
 		return lowerASCII(name)
 	}
@@ -185,7 +185,7 @@ func isEmail(address string) bool {
 }
 
 // checkSubject judges the first column of p rows and of g rows alike.
-func checkSubject(name string) (what, mend string) {
+func checkSubject(name string) (message, hint string) {
 	for _, prefix := range []string{rolePrefix, userPrefix, systemPrefix} {
 		if len(name) >= len(prefix) && name[:len(prefix)] != prefix && strings.EqualFold(name[:len(prefix)], prefix) {
 			return quote(name) + " begins like " + prefix + " in other letters", "write " + quote(prefix+name[len(prefix):])
@@ -198,56 +198,56 @@ func checkSubject(name string) (what, mend string) {
 		return checkUser(name)
 	case strings.HasPrefix(name, systemPrefix):
 		known := []string{authenticated, anonymous}
-		if mend := fault.DidYouMean(name, known); !slices.Contains(known, name) {
-			return quote(name) + " is not known", orElse(mend, "write system:authenticated or system:anonymous")
+		if hint := fault.DidYouMean(name, known); !slices.Contains(known, name) {
+			return quote(name) + " is not known", orDefault(hint, "write system:authenticated or system:anonymous")
 		}
 	case name == "*":
 		return `"*" is nobody`, "write system:authenticated for all who logged in, system:anonymous for the others"
 	case strings.HasPrefix(name, "*@"):
 		return quote(name) + " would be a group", "write " + quote(userPrefix+name) + " for every verified address of the domain"
-	case strings.Contains(strings.TrimSuffix(name, everyTeam), "*") || name == everyTeam:
+	case strings.Contains(strings.TrimSuffix(name, teamWildcard), "*") || name == teamWildcard:
 		return "a * in " + quote(name) + " stands for nothing", "write ORG:* for every group of an organisation, or name each group"
 	}
 	return "", ""
 }
 
 // checkRole judges the name of a role, as a subject and as what a g row grants.
-func checkRole(name string) (what, mend string) {
-	bare, isRole := strings.CutPrefix(name, rolePrefix)
+func checkRole(name string) (message, hint string) {
+	short, isRole := strings.CutPrefix(name, rolePrefix)
 	switch {
 	case !isRole:
 		return quote(name) + " is not a role", "write " + quote(rolePrefix+name)
-	case bare == "":
+	case short == "":
 		return `"role:" has no name`, "write role:NAME"
-	case strings.Trim(bare, blanks) != bare:
-		return quote(name) + " has a blank at an end of its name", "write " + quote(rolePrefix+strings.Trim(bare, blanks))
-	case strings.ContainsAny(bare, "*,"):
+	case strings.Trim(short, whitespace) != short:
+		return quote(name) + " has a blank at an end of its name", "write " + quote(rolePrefix+strings.Trim(short, whitespace))
+	case strings.ContainsAny(short, "*,"):
 		return quote(name) + " holds a * or a comma", "name one role"
 	}
 	return "", ""
 }
 
-// bySubject puts roles first, then groups, persons and at last everybody: the
+// compareSubjects puts roles first, then groups, persons and at last everybody: the
 // order in which a policy is read.
-func bySubject(a, b string) int {
-	return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a, b))
+func compareSubjects(a, b string) int {
+	return cmp.Or(cmp.Compare(subjectKind(a), subjectKind(b)), strings.Compare(a, b))
 }
 
 const (
-	rankRole = iota
-	rankGroup
-	rankUser
-	rankSystem
+	kindRole = iota
+	kindGroup
+	kindUser
+	kindSystem
 )
 
-func rank(subject string) int {
+func subjectKind(subject string) int {
 	switch {
 	case strings.HasPrefix(subject, rolePrefix):
-		return rankRole
+		return kindRole
 	case strings.HasPrefix(subject, userPrefix):
-		return rankUser
+		return kindUser
 	case strings.HasPrefix(subject, systemPrefix):
-		return rankSystem
+		return kindSystem
 	}
-	return rankGroup
+	return kindGroup
 }

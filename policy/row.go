@@ -19,15 +19,15 @@ type Row struct {
 }
 
 // Where names the row as people look for it: policy.csv:3.
-func (r *Row) Where() string { return lineOf(r.at) }
+func (r *Row) Where() string { return fileLine(r.at) }
 
 // String gives the row as it could stand in a policy file.
 func (r *Row) String() string {
-	return csvLine(ruleKind, r.Subject, r.Upstream, r.Path, r.Methods, r.Effect.String())
+	return csvLine(pType, r.Subject, r.Upstream, r.Path, r.Methods, r.Effect.String())
 }
 
-// witness is a path and a method that the row surely covers.
-func (r *Row) witness() (path, method string) {
+// exampleRequest is a path and a method that the row surely covers.
+func (r *Row) exampleRequest() (path, method string) {
 	method, _, _ = strings.Cut(r.Methods, methodSeparator)
 	if method == anyMethod {
 		method = "GET"
@@ -41,7 +41,7 @@ type grant struct {
 	memberAt, roleAt fault.Position
 }
 
-func lineOf(at fault.Position) string {
+func fileLine(at fault.Position) string {
 	at.Column = 0
 	return at.String()
 }
@@ -57,5 +57,5 @@ func csvLine(fields ...string) string {
 }
 
 func needsQuotes(f string) bool {
-	return f == "" || strings.ContainsAny(f, "\",\t") || strings.Trim(f, blanks) != f || commentStart(f) >= 0
+	return f == "" || strings.ContainsAny(f, "\",\t") || strings.Trim(f, whitespace) != f || commentStart(f) >= 0
 }

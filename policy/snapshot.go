@@ -26,7 +26,7 @@
 // Everything else is questions about a policy before it is in force:
 // [Snapshot.Explain], [Snapshot.WhoCan], [Snapshot.Matrix], [Compare],
 // [ReadCases] with [Snapshot.Run], [Lint], [Format], and what a log of requests
-// says of it, [Snapshot.NewReplay] and [NewSuggest].
+// says of it, [Snapshot.NewReplay] and [NewSuggester].
 package policy
 
 import (
@@ -51,15 +51,15 @@ type Snapshot struct {
 	rows   []*Row
 	grants []grant
 
-	numbers       *numbering          // of every name that stands in a first column, or is granted
-	organisations map[string]string   // "example-org:" → "example-org:*", where a row names it
-	domains       map[string]string   // "example.com" → "user:*@example.com", where a row names it
-	classes       func() []groupClass // of groups; worked out when first asked for
-	index         *index
-	judges        map[string]lazyJudge // upstream → judge; nil where no row concerns it
-	others        lazyJudge            // for upstreams that no row names; nil if there are to be none
+	ids             *subjectIDs         // of every name that stands in a first column, or is granted
+	orgWildcards    map[string]string   // "example-org:" → "example-org:*", where a row names it
+	domainWildcards map[string]string   // "example.com" → "user:*@example.com", where a row names it
+	groupClasses    func() []groupClass // of groups; worked out when first asked for
+	index           *index
+	enforcers       map[string]lazyEnforcer // upstream → judge; nil where no row concerns it
+	otherEnforcer   lazyEnforcer            // for upstreams that no row names; nil if there are to be none
 
-	confirming atomic.Pointer[confirmation] // nil until somebody confirms
+	crossCheck atomic.Pointer[crossCheck] // nil until somebody confirms
 	demoted    atomic.Bool
 }
 
@@ -82,34 +82,34 @@ func Load(sources []Source, upstreams []string, quirks ...map[string]target.Quir
 		p.read(src)
 		digest.Write(src.Data)
 	}
-	if !p.garbled { // else a row may be missing that has the name
-		checkNames(p.grants, p.ruled, &p.faults)
+	if !p.unreadable { // else a row may be missing that has the name
+		checkNames(p.grants, p.rowSubjects, &p.faults)
 	}
 	checkChains(p.grants, &p.faults)
 	if err := p.faults.Err(); err != nil {
 		return nil, err
 	}
 	s := &Snapshot{hash: hex.EncodeToString(digest.Sum(nil))[:12], rows: slices.Clone(p.rows), grants: slices.Clone(p.grants)}
-	s.numbers = numberSubjects(s.rows, s.grants)
-	s.index = compile(s.rows, s.numbers, upstreams, &p.faults)
+	s.ids = newSubjectIDs(s.rows, s.grants)
+	s.index = compile(s.rows, s.ids, upstreams, &p.faults)
 	if err := p.faults.Err(); err != nil {
 		return nil, err
 	}
-	s.organisations, s.domains = make(map[string]string), make(map[string]string)
-	for _, name := range s.numbers.names {
-		if domain, isDomain := strings.CutPrefix(name, everyAddress); isDomain {
-			s.domains[domain] = name
-		} else if isEveryone(name) {
-			s.organisations[strings.TrimSuffix(name, "*")] = name
+	s.orgWildcards, s.domainWildcards = make(map[string]string), make(map[string]string)
+	for _, name := range s.ids.names {
+		if domain, isDomain := strings.CutPrefix(name, domainWildcard); isDomain {
+			s.domainWildcards[domain] = name
+		} else if isWildcardSubject(name) {
+			s.orgWildcards[strings.TrimSuffix(name, "*")] = name
 		}
 	}
-	s.classes = sync.OnceValue(s.classesOfGroups)
+	s.groupClasses = sync.OnceValue(s.computeGroupClasses)
 	if s.quirks = p.quirks; upstreams == nil {
 		s.quirks = quirksIn(s.rows)
 	}
-	judges, others := judgesLater(maps.Keys(s.index.roots), s.rows)
-	if s.judges = judges; upstreams == nil {
-		s.others = others
+	enforcers, other := newLazyEnforcers(maps.Keys(s.index.roots), s.rows)
+	if s.enforcers = enforcers; upstreams == nil {
+		s.otherEnforcer = other
 	}
 	return s, nil
 }
@@ -124,16 +124,16 @@ func (s *Snapshot) Rows() int { return len(s.rows) + len(s.grants) }
 
 // Subjects gives every subject that the policy names, in p rows or g rows,
 // sorted: roles, groups, ORG:*, users, user:*@DOMAIN and system names.
-func (s *Snapshot) Subjects() []string { return slices.Sorted(slices.Values(s.numbers.names)) }
+func (s *Snapshot) Subjects() []string { return slices.Sorted(slices.Values(s.ids.names)) }
 
-// roles gives those of Subjects that are roles.
-func (s *Snapshot) roles() []string {
-	return slices.DeleteFunc(s.Subjects(), func(name string) bool { return rank(name) != rankRole })
+// roleNames gives those of Subjects that are roles.
+func (s *Snapshot) roleNames() []string {
+	return slices.DeleteFunc(s.Subjects(), func(name string) bool { return subjectKind(name) != kindRole })
 }
 
 // Upstreams gives every upstream that a row names, sorted, and not *.
 func (s *Snapshot) Upstreams() []string {
-	names := subjects{}
+	names := stringSet{}
 	for _, row := range s.rows {
 		names[row.Upstream] = struct{}{}
 	}
@@ -144,30 +144,30 @@ func (s *Snapshot) Upstreams() []string {
 // Decide answers one request: the first row, in the order of the files, that
 // denies; else the first that allows; else no. It allocates nothing.
 func (s *Snapshot) Decide(q Request) Decision {
-	if !answerable(q.Upstream, q.Path, q.Method) || q.Roles.of != s.numbers {
+	if !isWellFormed(q.Upstream, q.Path, q.Method) || q.Roles.ids != s.ids {
 		return Decision{}
 	}
 	v := s.index.decide(&q)
-	if c := s.confirming.Load(); c != nil {
-		c.note(&q, v)
+	if c := s.crossCheck.Load(); c != nil {
+		c.enqueue(&q, v)
 	}
 	if s.demoted.Load() {
-		return s.insist(&q, v.Decision)
+		return s.decideStrict(&q, v.Decision)
 	}
 	return v.Decision
 }
 
-// answerable keeps from casbin what it would compare with empty fields.
-func answerable(upstream string, path target.Path, method string) bool {
+// isWellFormed keeps from casbin what it would compare with empty fields.
+func isWellFormed(upstream string, path target.Path, method string) bool {
 	return upstream != "" && upstream != anyUpstream && !path.IsZero() && method != ""
 }
 
-// serves reports whether an upstream is one that rows may speak of.
-func (s *Snapshot) serves(upstream string) bool {
-	return s.others != nil || s.judges[upstream] != nil
+// hasUpstream reports whether an upstream is one that rows may speak of.
+func (s *Snapshot) hasUpstream(upstream string) bool {
+	return s.otherEnforcer != nil || s.enforcers[upstream] != nil
 }
 
-// concerns reports whether a question is one that rows can answer.
-func (s *Snapshot) concerns(q Request) bool {
-	return answerable(q.Upstream, q.Path, q.Method) && q.Roles.of == s.numbers && s.serves(q.Upstream)
+// canDecide reports whether a question is one that rows can answer.
+func (s *Snapshot) canDecide(q Request) bool {
+	return isWellFormed(q.Upstream, q.Path, q.Method) && q.Roles.ids == s.ids && s.hasUpstream(q.Upstream)
 }

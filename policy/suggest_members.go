@@ -14,110 +14,110 @@ type SuggestedMember struct {
 	Role   string `json:"role"`
 }
 
-// resolveRoles finds g rows for the roles of the log, if there is no present policy that
+// inferMembers finds g rows for the roles of the log, if there is no present policy that
 // has them. A subject gets a role if everyone who is that subject had the role, and some
 // user with the role is no other such subject: then no other g row can explain it. A
 // role with a user whom this does not explain gets no g rows; what its holders did goes
 // to their groups.
-func (s *Suggest) resolveRoles() map[string][]string {
-	if s.crowd != nil {
+func (s *Suggester) inferMembers() map[string][]string {
+	if s.decider != nil {
 		return nil
 	}
 	holders := map[string][]int{} // subject → users known by their groups
 	byRole := map[string][]int{}
-	for i := range s.askers {
-		a := &s.askers[i]
-		if !a.known {
+	for i := range s.classes {
+		a := &s.classes[i]
+		if !a.groupsLogged {
 			continue
 		}
-		for _, name := range a.explanations() {
+		for _, name := range a.possibleMembers() {
 			holders[name] = append(holders[name], i)
 		}
-		if !slices.Contains(a.explanations(), authenticated) {
+		if !slices.Contains(a.possibleMembers(), authenticated) {
 			holders[authenticated] = append(holders[authenticated], i)
 		}
-		for _, role := range a.then {
+		for _, role := range a.loggedRoles {
 			byRole[role] = append(byRole[role], i)
 		}
 	}
 	members := map[string][]string{}
 	for role, users := range byRole {
-		if found, sure := s.membersOfRole(role, users, holders); sure {
+		if found, complete := s.membersOfRole(role, users, holders); complete {
 			members[role] = found
 		}
 	}
-	for i := range s.askers {
-		if a := &s.askers[i]; a.known {
-			a.subjects = a.assigned(members)
+	for i := range s.classes {
+		if a := &s.classes[i]; a.groupsLogged {
+			a.candidates = a.candidatesWith(members)
 		}
 	}
 	return members
 }
 
-func (s *Suggest) membersOfRole(role string, users []int, holders map[string][]int) (found []string, sure bool) {
+func (s *Suggester) membersOfRole(role string, users []int, holders map[string][]int) (found []string, complete bool) {
 	explains := func(name string) bool {
-		return !slices.ContainsFunc(holders[name], func(i int) bool { return !slices.Contains(s.askers[i].then, role) })
+		return !slices.ContainsFunc(holders[name], func(i int) bool { return !slices.Contains(s.classes[i].loggedRoles, role) })
 	}
-	forced := subjects{}
-	var open [][]string
+	required := stringSet{}
+	var ambiguous [][]string
 	for _, i := range users {
-		candidates := slices.DeleteFunc(slices.Clone(s.askers[i].explanations()), func(name string) bool { return !explains(name) })
+		candidates := slices.DeleteFunc(slices.Clone(s.classes[i].possibleMembers()), func(name string) bool { return !explains(name) })
 		switch len(candidates) {
 		case 0:
 			return nil, false
 		case 1:
-			forced[candidates[0]] = struct{}{}
+			required[candidates[0]] = struct{}{}
 		default:
-			open = append(open, candidates)
+			ambiguous = append(ambiguous, candidates)
 		}
 	}
-	for _, candidates := range open {
-		if !slices.ContainsFunc(candidates, forced.has) {
+	for _, candidates := range ambiguous {
+		if !slices.ContainsFunc(candidates, required.has) {
 			return nil, false
 		}
 	}
-	return slices.Sorted(maps.Keys(forced)), true
+	return slices.Sorted(maps.Keys(required)), true
 }
 
-// explanations are the subjects by which a user may have come to a role.
-func (a *asker) explanations() []string {
-	if len(a.groups) == 0 {
+// possibleMembers are the subjects by which a user may have come to a role.
+func (c *userClass) possibleMembers() []string {
+	if len(c.loggedGroups) == 0 {
 		return []string{authenticated}
 	}
-	return a.groups
+	return c.loggedGroups
 }
 
-// assigned gives the subjects of which one is to get a row: roles that have members, and
+// candidatesWith gives the subjects of which one is to get a row: roles that have members, and
 // groups if there is no role for all that the user was.
-func (a *asker) assigned(members map[string][]string) []string {
+func (c *userClass) candidatesWith(members map[string][]string) []string {
 	var names []string
-	for _, role := range a.then {
+	for _, role := range c.loggedRoles {
 		if _, resolved := members[role]; resolved {
 			names = append(names, role)
 		}
 	}
-	if len(names) < len(a.then) || len(names) == 0 {
-		names = append(names, a.explanations()...)
+	if len(names) < len(c.loggedRoles) || len(names) == 0 {
+		names = append(names, c.possibleMembers()...)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }
 
 func withoutSystem(names []string) []string {
-	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return rank(name) == rankSystem })
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return subjectKind(name) == kindSystem })
 }
 
 // membersOf gives the g rows for the roles that some rows are about.
 func membersOf(rows []SuggestedRow, members map[string][]string) []SuggestedMember {
 	all := []SuggestedMember{}
-	seen := subjects{}
+	seen := stringSet{}
 	for _, row := range rows {
 		if seen.has(row.Subject) {
 			continue
 		}
 		seen[row.Subject] = struct{}{}
 		for _, member := range members[row.Subject] {
-			all = append(all, SuggestedMember{csvLine(grantKind, member, row.Subject), member, row.Subject})
+			all = append(all, SuggestedMember{csvLine(gType, member, row.Subject), member, row.Subject})
 		}
 	}
 	slices.SortFunc(all, func(a, b SuggestedMember) int {
@@ -134,46 +134,46 @@ type SuggestReplay struct {
 	Examples []string `json:"examples"` // at most 5
 }
 
-// noteDenied keeps what was refused.
-func (s *Suggest) noteDenied(o *Observed, kind int) {
+// countDenied keeps what was refused.
+func (s *Suggester) countDenied(o *LoggedRequest, class int) {
 	if o.Effect == Allow {
 		return
 	}
-	q := request{kind, o.Upstream, o.Method, o.Path}
-	if _, known := s.denied[q]; known || len(s.denied) < maxSeen {
-		s.denied[q]++
+	q := request{class, o.Upstream, o.Method, o.Path}
+	if _, known := s.deniedRequests[q]; known || len(s.deniedRequests) < maxRequests {
+		s.deniedRequests[q]++
 	}
 }
 
 // replay asks the suggested policy every request of the log.
-func (s *Suggest) replay(report *SuggestReport) error {
+func (s *Suggester) replay(report *SuggestReport) error {
 	report.Replay.Examples = []string{}
 	if s.options.Denied { // the rows are made to grant what was refused
 		return nil
 	}
-	var suggested *crowd
+	var suggested *cachedDecider
 	if report.policy != "" {
 		snapshot, err := Load([]Source{{Name: "suggestion", Data: []byte(report.policy)}}, s.options.Upstreams, s.options.Quirks)
 		if err != nil {
 			return fmt.Errorf("replaying the suggestion: %w", err)
 		}
-		suggested = newCrowd(snapshot)
+		suggested = newCachedDecider(snapshot)
 	}
-	s.compareDecisions(suggested, s.seen, true, &report.Replay)
-	s.compareDecisions(suggested, s.denied, false, &report.Replay)
+	s.compareDecisions(suggested, s.requests, true, &report.Replay)
+	s.compareDecisions(suggested, s.deniedRequests, false, &report.Replay)
 	return nil
 }
 
-func (s *Suggest) compareDecisions(by *crowd, requests map[request]int64, allowed bool, r *SuggestReplay) {
+func (s *Suggester) compareDecisions(by *cachedDecider, requests map[request]int64, allowed bool, r *SuggestReplay) {
 	const examples = 5
 	var differing []string
 	for q, n := range requests {
 		r.Requests += n
 		var now bool
 		if by != nil {
-			who := s.askers[q.asker].who
-			roles, _ := by.resolve(who)
-			d, _ := by.decide(Request{Roles: roles, Upstream: q.upstream, Path: q.path, Method: q.method}, !who.Anonymous)
+			identity := s.classes[q.class].identity
+			roles, _ := by.resolve(identity)
+			d, _ := by.decide(Request{Roles: roles, Upstream: q.upstream, Path: q.path, Method: q.method}, !identity.Anonymous)
 			now = d.Allowed()
 		}
 		switch {

@@ -79,35 +79,35 @@ func (r *SuggestReport) Policy() string { return r.policy }
 // request that it is made from; the error says that this failed, which is a
 // mistake of authgate, or that the policy would be larger than one may be. It is
 // called once, at the end.
-func (s *Suggest) Report() (SuggestReport, error) {
-	members := s.resolveRoles()
-	attributed := slices.DeleteFunc(s.attribute(), func(g granted) bool {
-		reason := s.unsayable(&g)
+func (s *Suggester) Report() (SuggestReport, error) {
+	members := s.inferMembers()
+	attributed := slices.DeleteFunc(s.attribute(), func(g attribution) bool {
+		reason := s.notExpressible(&g)
 		if reason != "" {
-			s.leave(reason, "", g.String(), s.seen[g.request])
+			s.leaveOut(reason, "", g.String(), s.requests[g.request])
 		}
 		return reason != ""
 	})
 	report := s.report
-	report.Different = len(s.seen)
+	report.Different = len(s.requests)
 	rows, rare := s.rows(attributed)
 	for _, row := range rare {
-		s.leave(fmt.Sprintf("the row stands for fewer than %d requests", s.options.MinCount), "", row.Row, row.Requests)
+		s.leaveOut(fmt.Sprintf("the row stands for fewer than %d requests", s.options.MinCount), "", row.Row, row.Requests)
 	}
 	report.Rows = rows
-	kept := report.compare(s.options, attributed, s.seen)
-	if s.crowd == nil {
+	kept := report.compare(s.options, attributed, s.requests)
+	if s.decider == nil {
 		report.Members = membersOf(rows, members)
 		for _, m := range report.Members {
 			kept = append(kept, m.Row)
 		}
 	}
-	report.policy = report.write(kept)
+	report.policy = report.render(kept)
 	report.LeftOut = []LeftOut{}
-	for _, key := range slices.Sorted(maps.Keys(s.left)) {
-		report.LeftOut = append(report.LeftOut, *s.left[key])
+	for _, key := range slices.Sorted(maps.Keys(s.leftOut)) {
+		report.LeftOut = append(report.LeftOut, *s.leftOut[key])
 	}
-	if err := s.prove(&report, attributed, rare); err != nil {
+	if err := s.verify(&report, attributed, rare); err != nil {
 		return report, err
 	}
 	return report, s.replay(&report)
@@ -115,11 +115,11 @@ func (s *Suggest) Report() (SuggestReport, error) {
 
 // rows folds what was attributed, and gives the rows for it by subject, upstream
 // and path; those that stand for too few requests apart.
-func (s *Suggest) rows(attributed []granted) (rows, rare []SuggestedRow) {
+func (s *Suggester) rows(attributed []attribution) (rows, rare []SuggestedRow) {
 	for key, patterns := range s.patterns(attributed) {
 		byPath, seen := map[string]*SuggestedRow{}, map[string][]string{}
 		for _, method := range slices.Sorted(maps.Keys(patterns)) {
-			for path, shape := range patterns[method] {
+			for path, pattern := range patterns[method] {
 				row := byPath[path]
 				if row == nil {
 					row = &SuggestedRow{Change: NewRow, Subject: key.subject, Upstream: key.upstream, Path: path, Methods: method}
@@ -127,14 +127,14 @@ func (s *Suggest) rows(attributed []granted) (rows, rare []SuggestedRow) {
 				} else {
 					row.Methods += methodSeparator + method
 				}
-				row.Requests += shape.requests
-				seen[path] = append(seen[path], shape.paths...)
+				row.Requests += pattern.requests
+				seen[path] = append(seen[path], pattern.paths...)
 			}
 		}
 		for path, row := range byPath {
 			slices.Sort(seen[path])
 			row.Paths = len(slices.Compact(seen[path]))
-			row.Row = csvLine(ruleKind, row.Subject, row.Upstream, row.Path, row.Methods, Allow.String())
+			row.Row = csvLine(pType, row.Subject, row.Upstream, row.Path, row.Methods, Allow.String())
 			if row.Requests < s.options.MinCount {
 				rare = append(rare, *row)
 			} else {
@@ -153,81 +153,81 @@ func (s *Suggest) rows(attributed []granted) (rows, rare []SuggestedRow) {
 	return rows, rare
 }
 
-// door is where a subject may go in.
-type door struct{ subject, upstream string }
+// subjectUpstream is where a subject may go in.
+type subjectUpstream struct{ subject, upstream string }
 
 // patterns folds the paths of each door, method by method. What one present row
 // allows is folded by itself, so that no * goes beyond that row.
-func (s *Suggest) patterns(attributed []granted) map[door]map[string]map[string]*shape {
+func (s *Suggester) patterns(attributed []attribution) map[subjectUpstream]map[string]map[string]*pathPattern {
 	type part struct {
-		door
-		method string
-		within *Row
+		subjectUpstream
+		method     string
+		currentRow *Row
 	}
-	parts := map[part]map[string]*shape{}
-	f := folder{least: s.options.Distinct, trees: map[string]*wordTree{}}
-	for q := range s.seen {
+	parts := map[part]map[string]*pathPattern{}
+	f := generalizer{minDistinct: s.options.Distinct, trees: map[string]*segmentTree{}}
+	for q := range s.requests {
 		if f.trees[q.upstream] == nil {
-			f.trees[q.upstream] = &wordTree{}
+			f.trees[q.upstream] = &segmentTree{}
 		}
 		f.trees[q.upstream].add(q.path.String())
 	}
-	if s.options.Present != nil {
-		f.deny = slices.DeleteFunc(slices.Clone(s.options.Present.rows), func(row *Row) bool { return row.Effect == Allow })
+	if s.options.Current != nil {
+		f.denyRows = slices.DeleteFunc(slices.Clone(s.options.Current.rows), func(row *Row) bool { return row.Effect == Allow })
 	}
 	for _, g := range attributed {
 		path := g.path.String()
-		if g.within != nil && !s.options.Exact && !strings.HasSuffix(g.within.Path, target.AnyRest) {
-			path = g.within.Path // somebody has folded it already
+		if g.currentRow != nil && !s.options.Exact && !strings.HasSuffix(g.currentRow.Path, target.AnyRest) {
+			path = g.currentRow.Path // somebody has folded it already
 		}
-		p := part{door{g.subject, g.upstream}, g.method, g.within}
+		p := part{subjectUpstream{g.subject, g.upstream}, g.method, g.currentRow}
 		if parts[p] == nil {
-			parts[p] = map[string]*shape{}
+			parts[p] = map[string]*pathPattern{}
 		}
 		if parts[p][path] == nil {
-			parts[p][path] = &shape{path: path, seen: g.path.String()}
+			parts[p][path] = &pathPattern{pattern: path, example: g.path.String()}
 		}
-		parts[p][path].take(&shape{requests: s.seen[g.request], paths: []string{g.path.String()}})
+		parts[p][path].add(&pathPattern{requests: s.requests[g.request], paths: []string{g.path.String()}})
 	}
-	doors := map[door]map[string]map[string]*shape{}
-	for p, shapes := range parts {
+	result := map[subjectUpstream]map[string]map[string]*pathPattern{}
+	for p, patterns := range parts {
 		if !s.options.Exact {
-			f.refused, f.compared = nil, 0
-			if p.within == nil { // else the present row tells
-				f.refused = s.refusedYet(p.door, p.method, shapes)
+			f.deniedPaths, f.comparisons = nil, 0
+			if p.currentRow == nil { // else the present row tells
+				f.deniedPaths = s.stillDenied(p.subjectUpstream, p.method, patterns)
 			}
-			f.fold(p.upstream, p.method, p.within, shapes)
+			f.generalize(p.upstream, p.method, p.currentRow, patterns)
 		}
-		if doors[p.door] == nil {
-			doors[p.door] = map[string]map[string]*shape{}
+		if result[p.subjectUpstream] == nil {
+			result[p.subjectUpstream] = map[string]map[string]*pathPattern{}
 		}
-		if doors[p.door][p.method] == nil {
-			doors[p.door][p.method] = map[string]*shape{}
+		if result[p.subjectUpstream][p.method] == nil {
+			result[p.subjectUpstream][p.method] = map[string]*pathPattern{}
 		}
-		for path, folded := range shapes {
-			if there := doors[p.door][p.method][path]; there != nil {
-				there.take(folded)
+		for path, pattern := range patterns {
+			if existing := result[p.subjectUpstream][p.method][path]; existing != nil {
+				existing.add(pattern)
 			} else {
-				doors[p.door][p.method][path] = folded
+				result[p.subjectUpstream][p.method][path] = pattern
 			}
 		}
 	}
-	for _, methods := range doors {
+	for _, methods := range result {
 		dropCovered(methods)
 	}
-	return doors
+	return result
 }
 
-// refusedYet gives the paths that somebody who is the subject was refused, and
+// stillDenied gives the paths that somebody who is the subject was refused, and
 // nobody who is was allowed. GET would bring HEAD along.
-func (s *Suggest) refusedYet(at door, method string, allowed map[string]*shape) []string {
+func (s *Suggester) stillDenied(at subjectUpstream, method string, allowed map[string]*pathPattern) []string {
 	methods := []string{method}
 	if method == "GET" {
 		methods = append(methods, "HEAD")
 	}
 	var paths []string
 	for _, m := range methods {
-		for path := range s.refused[ask{at.subject, at.upstream, m}] {
+		for path := range s.deniedPaths[accessKey{at.subject, at.upstream, m}] {
 			if allowed[path] == nil {
 				paths = append(paths, path)
 			}
@@ -242,29 +242,29 @@ const maxCompared = 20_000_000
 
 // dropCovered takes away patterns that another one covers, and HEAD where GET
 // does.
-func dropCovered(methods map[string]map[string]*shape) {
-	for method, shapes := range methods {
+func dropCovered(methods map[string]map[string]*pathPattern) {
+	for method, patterns := range methods {
 		for _, covering := range []string{method, "GET"} {
 			if method != covering && method != "HEAD" {
 				continue
 			}
-			for path, s := range shapes { // the same pattern under GET
+			for path, s := range patterns { // the same pattern under GET
 				if same := methods[covering][path]; same != nil && same != s {
-					same.take(s)
-					delete(shapes, path)
+					same.add(s)
+					delete(patterns, path)
 				}
 			}
-			stars := slices.DeleteFunc(slices.Sorted(maps.Keys(methods[covering])), func(path string) bool { return !strings.Contains(path, target.AnySegment) })
-			if len(stars)*len(shapes) > maxCompared {
+			wildcards := slices.DeleteFunc(slices.Sorted(maps.Keys(methods[covering])), func(path string) bool { return !strings.Contains(path, target.AnySegment) })
+			if len(wildcards)*len(patterns) > maxCompared {
 				continue
 			}
-			for _, path := range slices.Sorted(maps.Keys(shapes)) {
-				at := slices.IndexFunc(stars, func(star string) bool {
-					return (star != path || method != covering) && methods[covering][star] != nil && target.MatchPattern(path, star)
+			for _, path := range slices.Sorted(maps.Keys(patterns)) {
+				at := slices.IndexFunc(wildcards, func(wildcard string) bool {
+					return (wildcard != path || method != covering) && methods[covering][wildcard] != nil && target.MatchPattern(path, wildcard)
 				})
 				if at >= 0 {
-					methods[covering][stars[at]].take(shapes[path])
-					delete(shapes, path)
+					methods[covering][wildcards[at]].add(patterns[path])
+					delete(patterns, path)
 				}
 			}
 		}

@@ -19,20 +19,20 @@ func suggest(t *testing.T, options policy.SuggestOptions, lines ...string) polic
 	if options.Distinct == 0 {
 		options.Distinct = 3
 	}
-	s := policy.NewSuggest(options)
+	s := policy.NewSuggester(options)
 	for _, line := range lines {
 		name, line, _ := strings.Cut(line, " ")
 		line, row, told := strings.Cut(line, " @")
-		who := inGroups("p", strings.Split(name, "+")...)
+		identity := inGroups("p", strings.Split(name, "+")...)
 		if strings.HasPrefix(name, "role:") {
-			who = inRoles("p", strings.Split(name, "+")...)
+			identity = inRoles("p", strings.Split(name, "+")...)
 		} else if name == "-" {
-			who = policy.Observed{}
+			identity = policy.LoggedRequest{}
 		}
 		if told {
-			who.Policy, who.Rule = "hash", "policy.csv:"+row
+			identity.Policy, identity.Rule = "hash", "policy.csv:"+row
 		}
-		s.Add(observed(t, who, line))
+		s.Add(loggedRequest(t, identity, line))
 	}
 	report, err := s.Report()
 	if err != nil {
@@ -57,7 +57,7 @@ func changes(r policy.SuggestReport) []string {
 	return rows
 }
 
-func TestSuggestedRowsFoldIdsAndNothingElse(t *testing.T) {
+func TestSuggestedRowsGeneralizeIDsAndNothingElse(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, log, want string
@@ -181,8 +181,8 @@ func TestASuggestionNamesTheSubjectsThatFewestGainBy(t *testing.T) {
 
 func TestTheSubjectThatTheFewestPeopleAreIsCountedByPeople(t *testing.T) {
 	t.Parallel()
-	s := policy.NewSuggest(policy.SuggestOptions{Distinct: 3})
-	add := func(person, line string, roles ...string) { s.Add(observed(t, inRoles(person, roles...), line)) }
+	s := policy.NewSuggester(policy.SuggestOptions{Distinct: 3})
+	add := func(person, line string, roles ...string) { s.Add(loggedRequest(t, inRoles(person, roles...), line)) }
 	add("alice", "allow GET u:/x", "role:a", "role:b")
 	for range 9 {
 		add("dave", "allow GET u:/a", "role:b")
@@ -198,9 +198,9 @@ func TestTheSubjectThatTheFewestPeopleAreIsCountedByPeople(t *testing.T) {
 	}
 }
 
-func TestARowOfAnotherEditionTellsNothing(t *testing.T) {
+func TestARowOfAnotherPolicyVersionTellsNothing(t *testing.T) {
 	t.Parallel()
-	s := policy.NewSuggest(policy.SuggestOptions{Distinct: 3})
+	s := policy.NewSuggester(policy.SuggestOptions{Distinct: 3})
 	for _, l := range []struct {
 		hash, line string
 		roles      []string
@@ -212,7 +212,7 @@ func TestARowOfAnotherEditionTellsNothing(t *testing.T) {
 	} {
 		o := inRoles("p", l.roles...)
 		o.Policy, o.Rule = l.hash, "policy.csv:3"
-		s.Add(observed(t, o, l.line))
+		s.Add(loggedRequest(t, o, l.line))
 	}
 	report, err := s.Report()
 	if err != nil {
@@ -225,11 +225,11 @@ func TestARowOfAnotherEditionTellsNothing(t *testing.T) {
 
 func TestARoleThatIsHeldNoMoreGetsNoRow(t *testing.T) {
 	t.Parallel()
-	s := policy.NewSuggest(policy.SuggestOptions{Present: load(t, "p, role:c, u, /c, GET, allow\ng, o:x, role:c"), Distinct: 3})
+	s := policy.NewSuggester(policy.SuggestOptions{Current: load(t, "p, role:c, u, /c, GET, allow\ng, o:x, role:c"), Distinct: 3})
 	for _, group := range []string{"o:x", "o:z"} {
 		o := inGroups("p", group)
 		o.Roles, o.Policy, o.Rule = []string{"role:t"}, "hash", "policy.csv:3"
-		s.Add(observed(t, o, "allow GET u:/"+group))
+		s.Add(loggedRequest(t, o, "allow GET u:/"+group))
 	}
 	report, err := s.Report()
 	if err != nil {
@@ -249,7 +249,7 @@ func TestASuggestionCountsWhatItGuessed(t *testing.T) {
 		t.Errorf("%d guessed, want 2", r.Guessed)
 	}
 	present := load(t, "p, o:dev, u, /a, GET, allow")
-	if r := suggest(t, policy.SuggestOptions{Present: present}, "o:dev allow GET u:/a", "o:dev allow GET u:/b"); r.NotAllowed != 1 {
+	if r := suggest(t, policy.SuggestOptions{Current: present}, "o:dev allow GET u:/a", "o:dev allow GET u:/b"); r.NotAllowed != 1 {
 		t.Errorf("%d not allowed as it is, want 1", r.NotAllowed)
 	}
 }
@@ -263,7 +263,7 @@ func TestAPathOfThousandsOfSegmentsSpoilsNoSuggestion(t *testing.T) {
 	}
 }
 
-func TestASuggestionIsComparedWithThePresentPolicy(t *testing.T) {
+func TestASuggestionIsComparedWithTheCurrentPolicy(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, present, log, want string }{
 		{"a row that is used as it is stays", "p, o:dev, u, /a/*, POST|GET, allow", "o:dev allow GET u:/a/1; o:dev allow POST u:/a/2", "= o:dev u:/a/* POST|GET 2/2"},
@@ -316,7 +316,7 @@ func TestASuggestionIsComparedWithThePresentPolicy(t *testing.T) {
 			"= system:anonymous u:/a GET 1/1; - policy.csv:2 unused",
 		},
 	} {
-		got := strings.Join(changes(suggest(t, policy.SuggestOptions{Present: load(t, c.present)}, strings.Split(c.log, "; ")...)), "; ")
+		got := strings.Join(changes(suggest(t, policy.SuggestOptions{Current: load(t, c.present)}, strings.Split(c.log, "; ")...)), "; ")
 		if got != c.want {
 			t.Errorf("%s:\ngot  %s\nwant %s", c.name, got, c.want)
 		}
@@ -330,7 +330,7 @@ func TestRefusedRequestsAreAddedToAPolicyAndTakeNothingAway(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	present := load(t, "p, o:dev, u, /a, GET, allow\np, o:dev, u, /b, GET, allow\np, o:dev, u, /c, *, deny")
-	report := suggest(t, policy.SuggestOptions{Present: present, Denied: true},
+	report := suggest(t, policy.SuggestOptions{Current: present, Denied: true},
 		"o:dev allow GET u:/a", "o:dev deny POST u:/a", "o:dev deny GET u:/b", "o:dev deny GET u:/c", "- login GET u:/d")
 	want := []string{"+ o:dev u:/a POST 1/1", "! nobody was signed in 1", "! the present policy allows it 1", "! the present policy denies itpolicy.csv:3 1"}
 	if got := changes(report); !slices.Equal(got, want) {
@@ -360,7 +360,7 @@ func randomLog(r *rand.Rand) []string {
 
 // TestSuggestionsAllowWhatWasSeenAndDifferOnlyInFoldedSegments also asks for all
 // other paths of the small world.
-func TestSuggestionsAllowWhatWasSeenAndDifferOnlyInFoldedSegments(t *testing.T) {
+func TestSuggestionsAllowWhatWasLoggedAndDifferOnlyInGeneralizedSegments(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(5, 6))
 	folded, wider := 0, 0
@@ -371,21 +371,21 @@ func TestSuggestionsAllowWhatWasSeenAndDifferOnlyInFoldedSegments(t *testing.T) 
 			continue
 		}
 		s := load(t, report.Policy())
-		allows := func(who, question string) bool { return allowedIn(t, s, who, question) }
+		allows := func(identity, question string) bool { return allowedIn(t, s, identity, question) }
 		for _, line := range lines {
-			if who, rest, _ := strings.Cut(line, " "); strings.HasPrefix(rest, "allow ") && !allows(who, strings.TrimPrefix(rest, "allow ")) {
+			if identity, rest, _ := strings.Cut(line, " "); strings.HasPrefix(rest, "allow ") && !allows(identity, strings.TrimPrefix(rest, "allow ")) {
 				t.Fatalf("%s is not allowed by\n%s\nfrom\n%s", line, report.Policy(), strings.Join(lines, "\n"))
 			}
 		}
 		for _, line := range lines {
-			who, question, denied := strings.Cut(line, " deny ")
+			identity, question, denied := strings.Cut(line, " deny ")
 			if !denied {
 				continue
 			}
 			method, place, _ := strings.Cut(question, " ")
 			upstream, path, _ := strings.Cut(place, ":")
 			for _, row := range report.Rows {
-				if slices.Contains(strings.Split(strings.Replace(who, "-", "system:anonymous", 1), "+"), row.Subject) && row.Upstream == upstream &&
+				if slices.Contains(strings.Split(strings.Replace(identity, "-", "system:anonymous", 1), "+"), row.Subject) && row.Upstream == upstream &&
 					strings.Contains(row.Path, "*") && naiveMethod(row.Methods, method) && naivePath(row.Path).MatchString(path) &&
 					!slices.ContainsFunc(lines, func(other string) bool {
 						_, allowed, ok := strings.Cut(other, " allow ")
@@ -405,14 +405,14 @@ func TestSuggestionsAllowWhatWasSeenAndDifferOnlyInFoldedSegments(t *testing.T) 
 		}
 		for range 100 {
 			line := randomLog(r)[0]
-			who, rest, _ := strings.Cut(line, " ")
+			identity, rest, _ := strings.Cut(line, " ")
 			_, question, _ := strings.Cut(rest, " ")
-			if !allows(who, question) || seenAlready(lines, who, question) {
+			if !allows(identity, question) || seenAlready(lines, identity, question) {
 				continue
 			}
 			wider++
-			if !explained(report, lines, who, question) {
-				t.Fatalf("%s %s is allowed, and nothing like it was seen:\n%s\nfrom\n%s", who, question, report.Policy(), strings.Join(lines, "\n"))
+			if !explained(report, lines, identity, question) {
+				t.Fatalf("%s %s is allowed, and nothing like it was seen:\n%s\nfrom\n%s", identity, question, report.Policy(), strings.Join(lines, "\n"))
 			}
 		}
 	}
@@ -421,30 +421,30 @@ func TestSuggestionsAllowWhatWasSeenAndDifferOnlyInFoldedSegments(t *testing.T) 
 	}
 }
 
-func allowedIn(t *testing.T, s *policy.Snapshot, who, question string) bool {
+func allowedIn(t *testing.T, s *policy.Snapshot, identity, question string) bool {
 	t.Helper()
-	w := policy.Who{Groups: strings.Split(who, "+")}
-	if strings.HasPrefix(who, "role:") {
-		w = policy.Who{Roles: strings.Split(who, "+")}
-	} else if who == "-" {
-		w = policy.Who{Anonymous: true}
+	w := policy.Identity{Groups: strings.Split(identity, "+")}
+	if strings.HasPrefix(identity, "role:") {
+		w = policy.Identity{Roles: strings.Split(identity, "+")}
+	} else if identity == "-" {
+		w = policy.Identity{Anonymous: true}
 	}
 	return ask(t, s, w, question).Allowed()
 }
 
-func seenAlready(lines []string, who, question string) bool {
-	return slices.Contains(lines, who+" allow "+question)
+func seenAlready(lines []string, identity, question string) bool {
+	return slices.Contains(lines, identity+" allow "+question)
 }
 
 // explained looks, naively, for a request that was allowed to one who is as much
 // or more, with this method (or HEAD for GET), on a path that differs only where
 // the row that covers both has a *.
-func explained(report policy.SuggestReport, lines []string, who, question string) bool {
+func explained(report policy.SuggestReport, lines []string, identity, question string) bool {
 	method, place, _ := strings.Cut(question, " ")
 	upstream, path, _ := strings.Cut(place, ":")
 	for _, row := range report.Rows {
 		subject := row.Subject
-		if who == "-" && subject != "system:anonymous" || who != "-" && !slices.Contains(strings.Split(who, "+"), subject) ||
+		if identity == "-" && subject != "system:anonymous" || identity != "-" && !slices.Contains(strings.Split(identity, "+"), subject) ||
 			row.Upstream != upstream || !naiveMethod(row.Methods, method) || !naivePath(row.Path).MatchString(path) {
 			continue
 		}
@@ -472,23 +472,23 @@ func TestASuggestionBesideAPolicyAllowsNothingThatThePolicyDoesNot(t *testing.T)
 	for range 120 {
 		text := randomPolicy(r)
 		present := load(t, text)
-		s := policy.NewSuggest(policy.SuggestOptions{Present: present, Distinct: 2, Exact: r.IntN(4) == 0})
-		var seen []*policy.Observed
-		question := func() (policy.Who, policy.Request) {
-			who := randomWho(r)
+		s := policy.NewSuggester(policy.SuggestOptions{Current: present, Distinct: 2, Exact: r.IntN(4) == 0})
+		var seen []*policy.LoggedRequest
+		question := func() (policy.Identity, policy.Request) {
+			identity := randomIdentity(r)
 			path, err := target.Parse("/" + strings.TrimPrefix(randomPath(r), "/"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			return who, policy.Request{Upstream: pick(r, []string{"u", "v"}), Path: path, Method: pick(r, []string{"GET", "HEAD", "POST", "PUT"})}
+			return identity, policy.Request{Upstream: pick(r, []string{"u", "v"}), Path: path, Method: pick(r, []string{"GET", "HEAD", "POST", "PUT"})}
 		}
 		for range 40 {
-			who, q := question()
-			o := &policy.Observed{Time: noon, Person: "p", Email: who.Email, Groups: append([]string{}, who.Groups...), Upstream: q.Upstream, Path: q.Path, Method: q.Method}
-			if who.Anonymous {
-				o.Person, o.Email, o.Groups = "", "", []string{"system:anonymous"}
+			identity, q := question()
+			o := &policy.LoggedRequest{Time: noon, User: "p", Email: identity.Email, Groups: append([]string{}, identity.Groups...), Upstream: q.Upstream, Path: q.Path, Method: q.Method}
+			if identity.Anonymous {
+				o.User, o.Email, o.Groups = "", "", []string{"system:anonymous"}
 			}
-			q.Roles = present.Resolve(who)
+			q.Roles = present.Resolve(identity)
 			if o.Effect = present.Decide(q).Effect; o.Effect == policy.Allow {
 				seen = append(seen, o)
 				s.Add(o)
@@ -514,13 +514,13 @@ func TestASuggestionBesideAPolicyAllowsNothingThatThePolicyDoesNot(t *testing.T)
 			t.Fatalf("revoked %+v\n%s\nfrom\n%s", got.Differences, report.Policy(), text)
 		}
 		for range 100 {
-			who, q := question()
-			q.Roles = least.Resolve(who)
+			identity, q := question()
+			q.Roles = least.Resolve(identity)
 			after := least.Decide(q).Allowed()
-			q.Roles = present.Resolve(who)
+			q.Roles = present.Resolve(identity)
 			before := present.Decide(q).Allowed()
 			if after && !before {
-				t.Fatalf("%+v: %s %s:%s is allowed by\n%s\nand not by\n%s", who, q.Method, q.Upstream, q.Path, report.Policy(), text)
+				t.Fatalf("%+v: %s %s:%s is allowed by\n%s\nand not by\n%s", identity, q.Method, q.Upstream, q.Path, report.Policy(), text)
 			}
 			if before && !after {
 				narrower++

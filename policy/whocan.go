@@ -12,10 +12,10 @@ type WhoCan struct {
 // Access is what the policy says to somebody who is one subject, with what it
 // brings, and nothing else.
 type Access struct {
-	Subject string
-	Rule    *Row   // the row that decides
-	Chain   []Link // how the subject comes to that of the row
-	Instead *Row   // of the refused: the row that would let them in, if none denied; may be nil
+	Subject       string
+	Row           *Row   // the row that decides
+	Chain         []Link // how the subject comes to that of the row
+	OverriddenRow *Row   // of the refused: the row that would let them in, if none denied; may be nil
 }
 
 // WhoCan asks for every subject that the policy names. The lists are complete:
@@ -26,35 +26,35 @@ type Access struct {
 // error says that it answers otherwise, which is a bug.
 func (s *Snapshot) WhoCan(upstream string, path target.Path, method string) (WhoCan, error) {
 	const verified = 8 // rows; each costs about a millisecond
-	var who WhoCan
+	var result WhoCan
 	deciding := map[*Row]bool{}
-	ways := newWays(s.grants)
-	rows := s.matching(upstream, path.String(), method)
-	for _, subject := range namesOf(nil, s) {
-		roles := s.alone(subject)
+	graph := newRoleGraph(s.grants)
+	rows := s.matchingRows(upstream, path.String(), method)
+	for _, subject := range subjectNames(nil, s) {
+		roles := s.rolesOfSubject(subject)
 		q := Request{roles, upstream, path, method}
 		d := s.Decide(q)
-		if d.Rule == nil {
+		if d.Row == nil {
 			continue
 		}
-		if !deciding[d.Rule] && len(deciding) < verified {
-			deciding[d.Rule] = true
+		if !deciding[d.Row] && len(deciding) < verified {
+			deciding[d.Row] = true
 			if err := s.Verify(q); err != nil {
 				return WhoCan{}, err
 			}
 		}
-		a := Access{Subject: subject, Rule: d.Rule, Chain: ways.from(startsOf(subject)).to(d.Rule.Subject)}
+		a := Access{Subject: subject, Row: d.Row, Chain: graph.implicitRoles(directSubjectsOf(subject)).chainTo(d.Row.Subject)}
 		if d.Allowed() {
-			who.May = append(who.May, a)
+			result.May = append(result.May, a)
 			continue
 		}
 		for _, row := range rows {
 			if row.Effect == Allow && roles.has(row.Subject) {
-				a.Instead = row
+				a.OverriddenRow = row
 				break
 			}
 		}
-		who.Refused = append(who.Refused, a)
+		result.Refused = append(result.Refused, a)
 	}
-	return who, nil
+	return result, nil
 }

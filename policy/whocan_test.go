@@ -19,31 +19,31 @@ func TestWhoCanListsEverySubjectThatMayOrIsRefused(t *testing.T) {
 		s := load(t, text)
 		for range 8 {
 			upstream, p, method := pick(r, []string{"u", "v", "w"}), parse(t, "/"+strings.TrimPrefix(randomPath(r), "/")), pick(r, everyMethod)
-			who := whoCan(t, s, upstream, p, method)
+			identity := whoCan(t, s, upstream, p, method)
 			for _, subject := range append(s.Subjects(), "system:anonymous", "system:authenticated") {
-				roles := s.Resolve(policy.WhoIs(subject))
+				roles := s.Resolve(policy.IdentityOf(subject))
 				want := s.Decide(policy.Request{Roles: roles, Upstream: upstream, Path: p, Method: method})
-				listed := slices.IndexFunc(who.May, func(a policy.Access) bool { return a.Subject == subject })
-				refused := slices.IndexFunc(who.Refused, func(a policy.Access) bool { return a.Subject == subject })
-				if (listed >= 0) != want.Allowed() || (refused >= 0) != (want.Rule != nil && !want.Allowed()) {
-					t.Fatalf("%s %s %s:%s: %s, and it is listed at %d and %d\n%s", subject, method, upstream, p, told(want), listed, refused, text)
+				listed := slices.IndexFunc(identity.May, func(a policy.Access) bool { return a.Subject == subject })
+				refused := slices.IndexFunc(identity.Refused, func(a policy.Access) bool { return a.Subject == subject })
+				if (listed >= 0) != want.Allowed() || (refused >= 0) != (want.Row != nil && !want.Allowed()) {
+					t.Fatalf("%s %s %s:%s: %s, and it is listed at %d and %d\n%s", subject, method, upstream, p, decisionText(want), listed, refused, text)
 				}
-				if want.Rule == nil {
+				if want.Row == nil {
 					continue
 				}
-				list, at := who.May, listed
+				list, at := identity.May, listed
 				if at < 0 {
-					list, at = who.Refused, refused
+					list, at = identity.Refused, refused
 				}
 				a := list[at]
-				if a.Rule != want.Rule || !leads(a.Chain, subject, want.Rule.Subject) {
-					t.Fatalf("%s comes by %v to %s, which is not %s\n%s", subject, a.Chain, a.Rule, told(want), text)
+				if a.Row != want.Row || !leads(a.Chain, subject, want.Row.Subject) {
+					t.Fatalf("%s comes by %v to %s, which is not %s\n%s", subject, a.Chain, a.Row, decisionText(want), text)
 				}
-				if a.Instead != nil {
+				if a.OverriddenRow != nil {
 					counts["instead"]++
-					instead := a.Instead.Effect == policy.Allow && slices.Contains(slices.Concat(roles.Names(), roles.Subjects()), a.Instead.Subject)
+					instead := a.OverriddenRow.Effect == policy.Allow && slices.Contains(slices.Concat(roles.Names(), roles.Subjects()), a.OverriddenRow.Subject)
 					if !instead || want.Allowed() {
-						t.Fatalf("%s would be let in by %s\n%s", subject, a.Instead, text)
+						t.Fatalf("%s would be let in by %s\n%s", subject, a.OverriddenRow, text)
 					}
 				}
 				counts[want.Effect.String()]++
@@ -77,12 +77,12 @@ func leads(chain []policy.Link, from, to string) bool {
 func TestARefusedSubjectIsToldWhatWouldLetItIn(t *testing.T) {
 	t.Parallel()
 	s := load(t, "p, role:viewer, u, /**, GET, allow\np, role:frozen, u, /a, *, deny\ng, o:frozen, role:frozen\ng, o:frozen, role:viewer")
-	who := whoCan(t, s, "u", parse(t, "/a"), "GET")
+	identity := whoCan(t, s, "u", parse(t, "/a"), "GET")
 	var got []string
-	for _, a := range who.Refused {
-		line := a.Subject + " " + a.Rule.Where()
-		if a.Instead != nil {
-			line += " instead of " + a.Instead.Where()
+	for _, a := range identity.Refused {
+		line := a.Subject + " " + a.Row.Where()
+		if a.OverriddenRow != nil {
+			line += " instead of " + a.OverriddenRow.Where()
 		}
 		got = append(got, line)
 	}
@@ -94,9 +94,9 @@ func TestARefusedSubjectIsToldWhatWouldLetItIn(t *testing.T) {
 
 func whoCan(t *testing.T, s *policy.Snapshot, upstream string, p target.Path, method string) policy.WhoCan {
 	t.Helper()
-	who, err := s.WhoCan(upstream, p, method)
+	identity, err := s.WhoCan(upstream, p, method)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return who
+	return identity
 }

@@ -20,16 +20,16 @@ type Options struct {
 // argoCD is what the files say of Argo CD.
 type argoCD struct {
 	Options
-	sources []Source
-	read    []string // files that another one names
-	faults  fault.List
-	left    fault.List
-	notes   fault.List
+	sources   []Source
+	readFiles []string // files that another one names
+	faults    fault.List
+	skipped   fault.List
+	notes     fault.List
 
-	rbac, cm    settings
-	texts       []policyText
-	projects    []project
-	someProject bool
+	rbac, serverConfig settings
+	texts              []policyText
+	projects           []project
+	hasProjects        bool
 
 	entries  []entry
 	scopes   []string
@@ -45,10 +45,10 @@ type policyText struct {
 
 // entry is one row of Argo CD's policy.
 type entry struct {
-	fields []string // the kind is the first of them
-	text   string
-	at     fault.Position
-	in     string // which line it is, where the place does not say so
+	fields   []string // the kind is the first of them
+	text     string
+	at       fault.Position
+	lineHint string // which line it is, where the place does not say so
 }
 
 // ArgoCD reads argocd-rbac-cm, argocd-cm and AppProjects, from objects, patches,
@@ -60,48 +60,48 @@ type entry struct {
 func ArgoCD(sources []Source, options Options) (*Result, error) {
 	a := &argoCD{
 		Options: options, sources: sources, accounts: map[string]bool{"admin": true},
-		rbac: settings{name: rbacMap, keys: map[string]setting{}}, cm: settings{name: argocdCM, keys: map[string]setting{}},
+		rbac: settings{name: rbacMap, keys: map[string]setting{}}, serverConfig: settings{name: argocdCM, keys: map[string]setting{}},
 	}
-	a.find(sources)
+	a.readSources(sources)
 	if a.faults.Empty() {
 		a.readSettings()
 	}
 	if err := a.faults.Err(); err != nil {
 		return nil, err
 	}
-	d := newDraft()
-	w := &argocdWriter{argoCD: a, d: d}
+	d := newPolicyBuilder()
+	w := &argocdWriter{argoCD: a, pb: d}
 	w.write()
-	for _, f := range faultsOf(&a.left) {
-		d.left.Add(f.Position, f.What, f.Mend)
+	for _, f := range faultsOf(&a.skipped) {
+		d.skipped.Add(f.Position, f.Message, f.Hint)
 	}
 	for _, f := range faultsOf(&a.notes) {
-		d.notes.Add(f.Position, f.What, f.Mend)
+		d.notes.Add(f.Position, f.Message, f.Hint)
 	}
 	result, err := d.finish()
-	if err == nil && result.Rows == 0 && len(result.Left) == 0 {
+	if err == nil && result.Rows == 0 && len(result.Skipped) == 0 {
 		at := fault.Position{File: sources[0].Name}
-		result.Left = fault.Faults{{Position: at, What: "no row of the files grants anything to people", Mend: writeOwn}}
+		result.Skipped = fault.Faults{{Position: at, Message: "no row of the files grants anything to people", Hint: writeOwn}}
 	}
 	return result, err
 }
 
-func (a *argoCD) loss(at fault.Position, what, mend string) {
-	a.left.Add(at, legible(what), legible(mend))
+func (a *argoCD) skip(at fault.Position, message, hint string) {
+	a.skipped.Add(at, sanitize(message), sanitize(hint))
 }
 
-func (a *argoCD) noteAt(at fault.Position, what, mend string) {
-	a.notes.Add(at, legible(what), legible(mend))
+func (a *argoCD) note(at fault.Position, message, hint string) {
+	a.notes.Add(at, sanitize(message), sanitize(hint))
 }
 
 func (a *argoCD) readSettings() {
-	if a.rbac.whole == nil && len(a.rbac.keys)+len(a.texts) == 0 && !a.someProject {
+	if a.rbac.file == nil && len(a.rbac.keys)+len(a.texts) == 0 && !a.hasProjects {
 		a.faults.Add(fault.Position{File: a.sources[0].Name}, "there is no ConfigMap named "+rbacMap+" in the files, nor "+
 			"another form of it",
 			"write it to a file: kubectl -n argocd get configmap "+rbacMap+" -o yaml")
 		return
 	}
-	for key := range a.cm.keys {
+	for key := range a.serverConfig.keys {
 		if m := account.FindStringSubmatch(key); m != nil {
 			a.accounts[m[1]] = true
 		}
@@ -117,19 +117,19 @@ func (a *argoCD) readSettings() {
 // checkTemplates looks for actions of Helm in what is read: elsewhere in a file they
 // are no concern of this one.
 func (a *argoCD) checkTemplates() {
-	for _, of := range []settings{a.rbac, a.cm} {
+	for _, of := range []settings{a.rbac, a.serverConfig} {
 		for key, s := range of.keys {
 			if !isPolicyKey(key) && key != "scopes" && !isServerKey(key) {
 				continue
 			}
-			n := aliased(s.node)
+			n := resolveAlias(s.node)
 			if n.Kind == yaml.MappingNode && n.Line <= len(s.file.lines) && strings.Contains(s.file.lines[n.Line-1], "{{") {
-				s.file.template(s.at())
+				s.file.addTemplateFault(s.at())
 				return
 			}
 			for _, line := range s.file.textLines(key, n) {
 				if strings.Contains(line.text, "{{") && !strings.HasPrefix(strings.TrimSpace(line.text), "#") {
-					s.file.template(line.at)
+					s.file.addTemplateFault(line.at)
 					return
 				}
 			}
@@ -143,7 +143,7 @@ func (a *argoCD) readScopes() {
 	if !given || s.node == nil {
 		return
 	}
-	n := aliased(s.node)
+	n := resolveAlias(s.node)
 	var err error
 	switch {
 	case n.Kind == yaml.SequenceNode:
@@ -178,13 +178,13 @@ func (a *argoCD) readTexts() {
 
 func (a *argoCD) readText(lines []textLine) {
 	for _, line := range lines {
-		e, broken := a.entry(line)
-		if broken != "" {
-			how := howTo(broken)
+		e, problem := a.entry(line)
+		if problem != "" {
+			how := rowHint(problem)
 			if line.folded {
 				how = "write | for the > behind the key, which makes one line of several"
 			}
-			a.faults.Add(line.at, broken+line.in, "Argo CD does not load a policy with such a line: "+how)
+			a.faults.Add(line.at, problem+line.lineHint, "Argo CD does not load a policy with such a line: "+how)
 		} else if e != nil {
 			a.entries = append(a.entries, *e)
 		}
@@ -194,17 +194,17 @@ func (a *argoCD) readText(lines []textLine) {
 // Faults of a row, each with what to do.
 const (
 	badQuotes = "the quotes of the row are wrong"
-	badP      = "a p row has 6 fields and this one has another number"
-	badG      = "a g row has 3 fields and this one has another number"
+	badPRow   = "a p row has 6 fields and this one has another number"
+	badGRow   = "a g row has 3 fields and this one has another number"
 )
 
-func howTo(broken string) string {
-	switch broken {
+func rowHint(problem string) string {
+	switch problem {
 	case badQuotes:
 		return "close them right before the comma"
-	case badP:
+	case badPRow:
 		return "write p, SUBJECT, RESOURCE, ACTION, OBJECT, EFFECT"
-	case badG:
+	case badGRow:
 		return "write g, MEMBER, ROLE, with a MEMBER that holds commas in double quotes"
 	}
 	return "begin it with p or g"
@@ -213,7 +213,7 @@ func howTo(broken string) string {
 // entry follows util/rbac/rbac.go, loadPolicyLine: blanks around the line and before
 // a field go, those behind a field stay and are part of the name; # begins a comment
 // at the beginning of a line only. One bad line, and Argo CD loads none.
-func (a *argoCD) entry(l textLine) (e *entry, broken string) {
+func (a *argoCD) entry(l textLine) (e *entry, problem string) {
 	text := strings.TrimSpace(l.text)
 	if text == "" || text[0] == '#' {
 		return nil, ""
@@ -225,25 +225,25 @@ func (a *argoCD) entry(l textLine) (e *entry, broken string) {
 	case err != nil:
 		return nil, badQuotes
 	case fields[0] == "p" && len(fields) != 6:
-		return nil, badP
+		return nil, badPRow
 	case fields[0] == "g" && len(fields) != 3:
-		return nil, badG
+		return nil, badGRow
 	case fields[0] != "p" && fields[0] != "g":
 		return nil, "row kind " + quote(fields[0]) + " is not known"
 	}
-	return &entry{fields, text, l.at, l.in}, ""
+	return &entry{fields, text, l.at, l.lineHint}, ""
 }
 
 // buildModel gives the rows to what decides as Argo CD does.
 func (a *argoCD) buildModel() {
 	m := newModel(a.rbac.keys["policy.matchMode"].value() == "regex")
-	m.settings[ownRollback] = a.cm.isOn(rollbackSetting)
-	m.settings[wideUpdate] = a.cm.keys[inheritSetting].value() == "false"
+	m.settings[ownRollback] = a.serverConfig.isOn(rollbackSetting)
+	m.settings[wideUpdate] = a.serverConfig.keys[inheritSetting].value() == "false"
 	m.addBuiltin()
 	add := func(e entry, project string) {
 		if e.fields[0] == "p" {
-			m.addRule(e, project, false)
-		} else if what, _ := a.damaged(e); what == "" {
+			m.addRow(e, project, false)
+		} else if message, _ := a.nameProblem(e); message == "" {
 			m.grants = append(m.grants, grantRow{e.fields[1], e.fields[2], project})
 		}
 	}
@@ -261,7 +261,7 @@ func (a *argoCD) buildModel() {
 // addProject gives the rows that Argo CD makes of a project (ProjectPoliciesString).
 func (a *argoCD) addProject(p *project, add func(e entry, project string)) {
 	for _, role := range p.roles {
-		if role.broken {
+		if role.invalid {
 			p.roles = nil
 			return
 		}
@@ -269,7 +269,7 @@ func (a *argoCD) addProject(p *project, add func(e entry, project string)) {
 	for i := range p.roles {
 		role := &p.roles[i]
 		add(entry{fields: []string{"p", role.name, "projects", "get", p.name, "allow"}, at: role.at}, p.name)
-		for _, e := range role.rules {
+		for _, e := range role.rows {
 			add(e, p.name)
 		}
 		for _, group := range role.groups {

@@ -12,9 +12,9 @@ import (
 // roleNames gives the names that are roles to Argo CD, each with the one that it
 // has here. There role: is a custom; what a g row hands out is a role.
 type roleNames struct {
-	own   map[string]string
-	order []string
-	clash map[string]string // a name → another that would become the same here
+	byName    map[string]string
+	order     []string
+	conflicts map[string]string // a name → another that would become the same here
 }
 
 const (
@@ -23,28 +23,28 @@ const (
 )
 
 func (a *argoCD) roleNames() *roleNames {
-	n := &roleNames{own: map[string]string{}, clash: map[string]string{}}
-	taken := map[string]string{}
+	n := &roleNames{byName: map[string]string{}, conflicts: map[string]string{}}
+	used := map[string]string{}
 	add := func(name string) {
-		if name == "" || n.own[name] != "" || n.clash[name] != "" {
+		if name == "" || n.byName[name] != "" || n.conflicts[name] != "" {
 			return
 		}
 		short := strings.TrimPrefix(strings.TrimPrefix(name, rolePrefix), "proj:")
 		own := rolePrefix + a.RolePrefix + short
-		if other := taken[own]; other != "" {
-			n.clash[name] = other
+		if other := used[own]; other != "" {
+			n.conflicts[name] = other
 			return
 		}
-		taken[own] = name
-		n.own[name] = own
+		used[own] = name
+		n.byName[name] = own
 		n.order = append(n.order, name)
 	}
 	// Those that Argo CD brings are there in any case.
 	add(adminRole)
 	add(readonlyRole)
-	for _, r := range a.model.rules {
+	for _, r := range a.model.rows {
 		if strings.HasPrefix(r.subject, rolePrefix) || r.project != "" && strings.HasPrefix(r.subject, "proj:") {
-			if what, _ := damagedName(r.subject); what == "" {
+			if message, _ := malformedName(r.subject); message == "" {
 				add(r.subject)
 			}
 		}
@@ -53,37 +53,37 @@ func (a *argoCD) roleNames() *roleNames {
 		if strings.HasPrefix(g.member, rolePrefix) {
 			add(g.member)
 		}
-		if !strings.HasPrefix(g.role, "proj:") || a.model.hasRules(g.role) {
+		if !strings.HasPrefix(g.role, "proj:") || a.model.hasRows(g.role) {
 			add(g.role)
 		}
 	}
-	if name := a.rbac.keys["policy.default"].value(); a.model.hasRules(name) {
+	if name := a.rbac.keys["policy.default"].value(); a.model.hasRows(name) {
 		add(name)
 	}
 	return n
 }
 
-// hasRules reports whether some p row is about a name.
-func (m *model) hasRules(name string) bool {
-	return slices.ContainsFunc(m.rules, func(r *rule) bool { return r.subject == name }) ||
+// hasRows reports whether some p row is about a name.
+func (m *model) hasRows(name string) bool {
+	return slices.ContainsFunc(m.rows, func(r *modelRow) bool { return r.subject == name }) ||
 		slices.ContainsFunc(m.grants, func(g grantRow) bool { return g.member == name })
 }
 
 // unused finds a name that no role has yet.
 func (n *roleNames) unused(name string) string {
-	for _, taken := range n.own {
-		if taken == name {
+	for _, other := range n.byName {
+		if other == name {
 			return n.unused(name + "-2")
 		}
 	}
 	return name
 }
 
-const isPart = "Argo CD reads as part of the name, so the row grants nothing there"
+const partOfName = "Argo CD reads as part of the name, so the row grants nothing there"
 
-// damaged says what is wrong with the names of a row, where that makes other names of
+// nameProblem says what is wrong with the names of a row, where that makes other names of
 // them: Argo CD knows neither comments behind a row nor other quotes.
-func (a *argoCD) damaged(e entry) (what, mend string) {
+func (a *argoCD) nameProblem(e entry) (message, hint string) {
 	last := e.fields[len(e.fields)-1]
 	known := e.fields[0] == "g" && slices.ContainsFunc(a.entries, func(other entry) bool {
 		return other.fields[1] == last && (other.fields[0] == "p" || other.fields[0] == "g")
@@ -98,8 +98,8 @@ func (a *argoCD) damaged(e entry) (what, mend string) {
 				return "a field is empty", "write a name"
 			}
 		}
-		if what, mend := damagedName(name); what != "" {
-			return what, mend
+		if message, hint := malformedName(name); message != "" {
+			return message, hint
 		}
 	}
 	return "", ""
@@ -107,10 +107,10 @@ func (a *argoCD) damaged(e entry) (what, mend string) {
 
 var comment = regexp.MustCompile(`(\s(#|//|;|--)|^#).*$`)
 
-// damagedName finds letters that are not meant to be part of a name.
-func damagedName(name string) (what, mend string) {
+// malformedName finds letters that are not meant to be part of a name.
+func malformedName(name string) (message, hint string) {
 	runes := []rune(name)
-	hidden := func(r rune) bool {
+	isInvisible := func(r rune) bool {
 		return unicode.In(r, unicode.Cf, unicode.Zs, unicode.Zl, unicode.Zp) && r != ' ' || unicode.IsControl(r) && r != '\t'
 	}
 	switch {
@@ -118,12 +118,12 @@ func damagedName(name string) (what, mend string) {
 	case placeholder(name) != "":
 		return quote(placeholder(name)) + unfilled, giveFilled + "authgate policy import argocd -"
 	case strings.TrimRight(name, " \t") != name:
-		return quote(name) + " ends in a blank, which " + isPart,
+		return quote(name) + " ends in a blank, which " + partOfName,
 			"take the blank away in Argo CD if it is a slip, and import again"
 	case strings.ContainsAny(string(runes[0])+string(runes[len(runes)-1]), "'`\"‘’“”„«»"):
-		return quote(name) + " has quotes that " + isPart, `use none or plain double ones in Argo CD, and import again`
-	case slices.ContainsFunc(runes, hidden):
-		return quote(name) + " holds a letter that is not seen, which " + isPart,
+		return quote(name) + " has quotes that " + partOfName, `use none or plain double ones in Argo CD, and import again`
+	case slices.ContainsFunc(runes, isInvisible):
+		return quote(name) + " holds a letter that is not seen, which " + partOfName,
 			"write the name again in Argo CD, and import again"
 	}
 	return "", ""
@@ -140,8 +140,8 @@ const (
 	giveFilled = "give the file with its placeholders filled in, for example: envsubst < FILE | "
 )
 
-// hasReserved reports whether a name begins as only the policy's own may.
-func hasReserved(name string) bool {
+// hasReservedPrefix reports whether a name begins as only the policy's own may.
+func hasReservedPrefix(name string) bool {
 	for _, prefix := range []string{rolePrefix, "user:", "system:"} {
 		if len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) {
 			return true
@@ -152,30 +152,30 @@ func hasReserved(name string) bool {
 
 // subjects gives those who hold here what a name holds in Argo CD, or why there are
 // none. What is said without that is a remark.
-func (a *argoCD) subjects(name string) (subjects []string, remark, what, mend string) {
+func (a *argoCD) subjects(name string) (subjects []string, remark, message, hint string) {
 	groupsCount := slices.ContainsFunc(a.scopes, func(s string) bool { return s != "email" })
 	switch {
 	case a.accounts[name]:
-		what, mend = quote(name)+" is a local account of Argo CD, with which no one signs in to authgate", ""
+		message, hint = quote(name)+" is a local account of Argo CD, with which no one signs in to authgate", ""
 	case strings.HasPrefix(name, "proj:"):
-		what = quote(name) + " is a role of a project, whose tokens Argo CD makes itself"
-		mend = "give CI a token of an issuer that authgate knows (bearer)"
-	case hasReserved(name):
-		what = quote(name) + " would mean something else here, where no group may begin so"
+		message = quote(name) + " is a role of a project, whose tokens Argo CD makes itself"
+		hint = "give CI a token of an issuer that authgate knows (bearer)"
+	case hasReservedPrefix(name):
+		message = quote(name) + " would mean something else here, where no group may begin so"
 	case strings.Contains(name, "*"):
-		what = "a * in " + quote(name) + " stands for itself in Argo CD, and for every team here"
-		mend = "write ORG:* for GROUP if you mean all teams"
+		message = "a * in " + quote(name) + " stands for itself in Argo CD, and for every team here"
+		hint = "write ORG:* for GROUP if you mean all teams"
 	case strings.Contains(name, "@") && slices.Contains(a.scopes, "email"):
 		subjects = []string{"user:" + name}
 		if groupsCount {
 			subjects = append(subjects, name)
 		}
 	case strings.Trim(name, "0123456789") == "":
-		what = quote(name) + " looks like the id of a user, and authgate knows people by their e-mail address"
-		mend = "write user:EMAIL for GROUP"
+		message = quote(name) + " looks like the id of a user, and authgate knows people by their e-mail address"
+		hint = "write user:EMAIL for GROUP"
 	case !groupsCount:
-		what = quote(name) + " is no e-mail address, and scopes has no groups, so the row grants nothing in Argo CD"
-	case strings.Contains(name, "@") && a.rbac.whole == nil && len(a.rbac.keys) == 0:
+		message = quote(name) + " is no e-mail address, and scopes has no groups, so the row grants nothing in Argo CD"
+	case strings.Contains(name, "@") && a.rbac.file == nil && len(a.rbac.keys) == 0:
 		subjects = []string{name}
 		remark = quote(name) + " counts in Argo CD as an e-mail address, too, where scopes of " + rbacMap +
 			" has email; that was not given, and here it counts as a group alone"
@@ -186,13 +186,13 @@ func (a *argoCD) subjects(name string) (subjects []string, remark, what, mend st
 	default:
 		subjects = []string{name}
 	}
-	return subjects, remark, what, mend
+	return subjects, remark, message, hint
 }
 
-// putIn says how to come to a row that is there as a comment.
-func putIn(role string) string {
+// grantHint says how to come to a row that is there as a comment.
+func grantHint(role string) string {
 	return "to grant the role, take the # off g, GROUP, " + role + " in the result, put a group in the place of GROUP," +
 		" and take out its authgate:ignore comments"
 }
 
-func noPlace(at fault.Position) bool { return at.File == "" }
+func hasNoPosition(at fault.Position) bool { return at.File == "" }

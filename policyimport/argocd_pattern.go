@@ -9,10 +9,10 @@ import (
 
 // pattern is a field of a p row of Argo CD that stands for many values.
 type pattern struct {
-	text   string
-	whole  *language // nil where it cannot be read
-	names  []string  // segments of a path that stand for the same values; nil: too many
-	broken string    // why it cannot be read
+	text     string
+	language *language // nil where it cannot be read
+	names    []string  // segments of a path that stand for the same values; nil: too many
+	problem  string    // why it cannot be read
 
 	// unclear: it can be read and means something, though not for certain what.
 	unclear bool
@@ -25,23 +25,23 @@ func newPattern(text string, regex bool) *pattern {
 	expression := text
 	if regex {
 		if _, err := regexp.Compile(text); err != nil {
-			p.broken = strings.TrimPrefix(err.Error(), "error parsing regexp: ")
+			p.problem = strings.TrimPrefix(err.Error(), "error parsing regexp: ")
 			return p
 		}
 		expression = anyLetter + `*(?:` + text + `)` + anyLetter + `*`
 	} else {
 		var err error
 		if expression, err = globExpression(text); err != nil {
-			p.broken, p.unclear = err.Error(), err == errUnclear
+			p.problem, p.unclear = err.Error(), err == errUnclear
 			return p
 		}
 	}
-	whole, err := newLanguage(expression)
+	lang, err := newLanguage(expression)
 	if err != nil { // too large
-		p.broken, p.unclear = err.Error(), true
+		p.problem, p.unclear = err.Error(), true
 		return p
 	}
-	p.whole = whole
+	p.language = lang
 	p.names = namesOf(expression, regex)
 	if slices.ContainsFunc(p.names, func(name string) bool { return !plainSegment.MatchString(name) }) {
 		p.names = nil
@@ -60,26 +60,26 @@ func namesOf(expression string, regex bool) []string {
 	if err != nil {
 		return nil
 	}
-	names := spell(parsed.Simplify())
+	names := enumerate(parsed.Simplify())
 	for i, name := range names {
 		if regex {
-			name = anchored(name)
+			name = trimAnchors(name)
 		}
 		for strings.Contains(name, "**") {
 			name = strings.ReplaceAll(name, "**", "*")
 		}
 		names[i] = name
 	}
-	if slices.ContainsFunc(names, func(name string) bool { return strings.ContainsAny(name, beginning+end) }) {
+	if slices.ContainsFunc(names, func(name string) bool { return strings.ContainsAny(name, beginMark+endMark) }) {
 		return nil
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }
 
-// spelledOut gives the names for which a regular expression stands that may match
+// enumerateNames gives the names for which a regular expression stands that may match
 // anywhere, with \x03 for a star of their own; none where they are too many.
-func spelledOut(expression string) (names []string, ok bool) {
+func enumerateNames(expression string) (names []string, ok bool) {
 	if _, err := regexp.Compile(expression); err != nil {
 		return nil, false
 	}
@@ -90,28 +90,28 @@ func spelledOut(expression string) (names []string, ok bool) {
 func escapeStar(name string) string { return strings.ReplaceAll(name, "*", "\x03") }
 
 // Signs that no name holds stand for the ends of the value while it is spelled out.
-const beginning, end = "\x01", "\x02"
+const beginMark, endMark = "\x01", "\x02"
 
-// anchored cuts the any letters that stand before a ^ and behind a $.
-func anchored(name string) string {
-	if rest, ok := strings.CutPrefix(name, "*"+beginning); ok {
+// trimAnchors cuts the any letters that stand before a ^ and behind a $.
+func trimAnchors(name string) string {
+	if rest, ok := strings.CutPrefix(name, "*"+beginMark); ok {
 		name = rest
 	}
-	if rest, ok := strings.CutSuffix(name, end+"*"); ok {
+	if rest, ok := strings.CutSuffix(name, endMark+"*"); ok {
 		name = rest
 	}
 	return name
 }
 
-// spell gives the words of an expression, or nil where there are too many.
-func spell(re *syntax.Regexp) []string {
+// enumerate gives the words of an expression, or nil where there are too many.
+func enumerate(re *syntax.Regexp) []string {
 	switch re.Op {
 	case syntax.OpEmptyMatch:
 		return []string{""}
 	case syntax.OpBeginText:
-		return []string{beginning}
+		return []string{beginMark}
 	case syntax.OpEndText:
-		return []string{end}
+		return []string{endMark}
 	case syntax.OpLiteral:
 		if re.Flags&syntax.FoldCase == 0 {
 			return []string{escapeStar(string(re.Rune))}
@@ -131,11 +131,11 @@ func spell(re *syntax.Regexp) []string {
 			return []string{"*"}
 		}
 	case syntax.OpCapture:
-		return spell(re.Sub[0])
+		return enumerate(re.Sub[0])
 	case syntax.OpAlternate:
 		var all []string
 		for _, sub := range re.Sub {
-			some := spell(sub)
+			some := enumerate(sub)
 			if some == nil || len(all)+len(some) > maxNames {
 				return nil
 			}
@@ -143,13 +143,13 @@ func spell(re *syntax.Regexp) []string {
 		}
 		return all
 	case syntax.OpQuest:
-		if some := spell(re.Sub[0]); some != nil {
+		if some := enumerate(re.Sub[0]); some != nil {
 			return append([]string{""}, some...)
 		}
 	case syntax.OpConcat:
 		all := []string{""}
 		for _, sub := range re.Sub {
-			some := spell(sub)
+			some := enumerate(sub)
 			if some == nil || len(all)*len(some) > maxNames {
 				return nil
 			}

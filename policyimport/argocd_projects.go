@@ -16,26 +16,26 @@ type project struct {
 }
 
 type projectRole struct {
-	name   string // as Argo CD knows it: proj:PROJECT:ROLE
-	short  string
-	at     fault.Position
-	groups []textLine
-	rules  []entry
-	broken bool // Argo CD does not load a row of it
+	name    string // as Argo CD knows it: proj:PROJECT:ROLE
+	short   string
+	at      fault.Position
+	groups  []textLine
+	rows    []entry
+	invalid bool // Argo CD does not load a row of it
 }
 
-// takeProject reads spec.roles of an AppProject.
-func (a *argoCD) takeProject(f *file, name string, spec, at *yaml.Node) {
+// readProject reads spec.roles of an AppProject.
+func (a *argoCD) readProject(f *file, name string, spec, at *yaml.Node) {
 	if spec == nil {
 		return
 	}
 	keys, ok := f.mapping("spec", spec)
-	if !ok || keys["roles"] == nil || isNull(aliased(keys["roles"])) {
+	if !ok || keys["roles"] == nil || isNull(resolveAlias(keys["roles"])) {
 		return
 	}
-	a.someProject = true
+	a.hasProjects = true
 	if strings.Contains(name, "{{") {
-		f.template(f.at(at))
+		f.addTemplateFault(f.at(at))
 		return
 	}
 	p := project{name: name, at: f.at(at)}
@@ -47,7 +47,7 @@ func (a *argoCD) takeProject(f *file, name string, spec, at *yaml.Node) {
 		a.faults.Add(f.at(at), "AppProject "+quote(name)+" is there a second time", "give each once")
 		return
 	}
-	roles := aliased(keys["roles"])
+	roles := resolveAlias(keys["roles"])
 	if roles.Kind != yaml.SequenceNode {
 		a.faults.Add(f.at(roles), "spec.roles must be a list", "")
 		return
@@ -58,18 +58,18 @@ func (a *argoCD) takeProject(f *file, name string, spec, at *yaml.Node) {
 			continue
 		}
 		short := value(fields["name"])
-		role := projectRole{name: "proj:" + name + ":" + short, short: short, at: f.at(aliased(item))}
-		role.groups = f.list("groups", fields["groups"])
-		for _, line := range f.list("policies", fields["policies"]) {
-			e, broken := a.entry(line)
-			if broken != "" {
-				role.broken = true
-				a.loss(line.at, broken+line.in, "Argo CD loads none of the roles of project "+name+" with such a line: write "+
+		role := projectRole{name: "proj:" + name + ":" + short, short: short, at: f.at(resolveAlias(item))}
+		role.groups = f.textList("groups", fields["groups"])
+		for _, line := range f.textList("policies", fields["policies"]) {
+			e, problem := a.entry(line)
+			if problem != "" {
+				role.invalid = true
+				a.skip(line.at, problem+line.lineHint, "Argo CD loads none of the roles of project "+name+" with such a line: write "+
 					"p, "+role.name+", RESOURCE, ACTION, "+name+"/OBJECT, allow")
 				continue
 			}
 			if e != nil {
-				role.rules = append(role.rules, *e)
+				role.rows = append(role.rows, *e)
 			}
 		}
 		p.roles = append(p.roles, role)
@@ -86,23 +86,23 @@ func (a *argoCD) knowsProject(name string) bool {
 	return false
 }
 
-// list gives the strings of a list, with their places.
-func (f *file) list(name string, n *yaml.Node) []textLine {
-	if n == nil || isNull(aliased(n)) {
+// textList gives the strings of a list, with their places.
+func (f *file) textList(name string, n *yaml.Node) []textLine {
+	if n == nil || isNull(resolveAlias(n)) {
 		return nil
 	}
-	if n = aliased(n); n.Kind != yaml.SequenceNode {
+	if n = resolveAlias(n); n.Kind != yaml.SequenceNode {
 		f.faults.Add(f.at(n), name+" must be a list", "")
 		return nil
 	}
 	var all []textLine
 	for _, item := range n.Content {
-		if item = aliased(item); item.Kind != yaml.ScalarNode {
+		if item = resolveAlias(item); item.Kind != yaml.ScalarNode {
 			f.faults.Add(f.at(item), "an item of "+name+" is no string", "put it in quotes")
 			continue
 		}
 		if strings.Contains(item.Value, "{{") {
-			f.template(f.at(item))
+			f.addTemplateFault(f.at(item))
 			return nil
 		}
 		// A policy may hold several lines, which Argo CD reads one by one.

@@ -33,9 +33,9 @@ func (s setting) at() fault.Position {
 
 // settings are the keys of one of the two ConfigMaps.
 type settings struct {
-	name  string
-	whole *file // the file that has the ConfigMap itself
-	keys  map[string]setting
+	name string
+	file *file // the file that has the ConfigMap itself
+	keys map[string]setting
 }
 
 // The ConfigMaps, whose names Argo CD knows by heart (common/common.go).
@@ -45,14 +45,14 @@ const (
 )
 
 // set takes a value over; the later file wins, as with Helm and kustomize.
-func (a *argoCD) set(into *settings, key string, s setting) {
-	if old, known := into.keys[key]; known && old.value() != s.value() && old.value() != "" {
-		a.noteAt(s.at(), key+" of "+placeOf(old.at())+" gives way to this one", "")
+func (a *argoCD) set(dest *settings, key string, s setting) {
+	if old, known := dest.keys[key]; known && old.value() != s.value() && old.value() != "" {
+		a.note(s.at(), key+" of "+fileLine(old.at())+" gives way to this one", "")
 	}
-	into.keys[key] = s
+	dest.keys[key] = s
 }
 
-func placeOf(at fault.Position) string { return at.File + ":" + strconv.Itoa(at.Line) }
+func fileLine(at fault.Position) string { return at.File + ":" + strconv.Itoa(at.Line) }
 
 func isPolicyKey(key string) bool {
 	return key == "policy.default" || key == "policy.matchMode" || isPolicyText(key)
@@ -70,8 +70,8 @@ func isServerKey(key string) bool {
 
 const anonymousSetting = "users.anonymous.enabled"
 
-// takeKeys takes over what a mapping says of the two ConfigMaps.
-func (a *argoCD) takeKeys(f *file, n *yaml.Node) (some bool) {
+// readKeys takes over what a mapping says of the two ConfigMaps.
+func (a *argoCD) readKeys(f *file, n *yaml.Node) (some bool) {
 	keys, ok := f.mapping("the mapping", n)
 	if !ok {
 		return false
@@ -80,13 +80,13 @@ func (a *argoCD) takeKeys(f *file, n *yaml.Node) (some bool) {
 	for key := range keys {
 		policy = policy || isPolicyKey(key)
 	}
-	for _, key := range inOrder(keys) {
+	for _, key := range sortedKeys(keys) {
 		switch {
 		case policy && (isPolicyKey(key) || key == "scopes"):
 			a.set(&a.rbac, key, setting{keys[key], f})
 		case isServerKey(key):
-			a.set(&a.cm, key, setting{keys[key], f})
-			a.cm.whole = f
+			a.set(&a.serverConfig, key, setting{keys[key], f})
+			a.serverConfig.file = f
 		default:
 			continue
 		}
@@ -95,7 +95,7 @@ func (a *argoCD) takeKeys(f *file, n *yaml.Node) (some bool) {
 	return some
 }
 
-func inOrder(keys map[string]*yaml.Node) []string {
+func sortedKeys(keys map[string]*yaml.Node) []string {
 	names := make([]string, 0, len(keys))
 	for name := range keys {
 		names = append(names, name)
@@ -109,54 +109,54 @@ func inOrder(keys map[string]*yaml.Node) []string {
 	return names
 }
 
-// takeConfigMap takes one of the two ConfigMaps, or a patch of them.
-func (a *argoCD) takeConfigMap(o object) {
-	into := &a.rbac
+// readConfigMap takes one of the two ConfigMaps, or a patch of them.
+func (a *argoCD) readConfigMap(o object) {
+	dest := &a.rbac
 	switch {
 	case o.name == argocdCM:
-		into = &a.cm
+		dest = &a.serverConfig
 	case o.name == rbacMap:
 	case o.name == "" || strings.Contains(o.name, "rbac-cm"):
-		if data := o.field("data"); data != nil && a.takeKeys(o.file, data) && o.name != "" {
-			a.noteAt(o.file.at(o.node), "ConfigMap "+legible(o.name)+" is taken for "+rbacMap, "give that one if it is another")
+		if data := o.field("data"); data != nil && a.readKeys(o.file, data) && o.name != "" {
+			a.note(o.file.at(o.node), "ConfigMap "+sanitize(o.name)+" is taken for "+rbacMap, "give that one if it is another")
 		}
 		return
 	default:
 		return
 	}
 	data, ok := o.section("data")
-	if into.whole != nil {
+	if dest.file != nil {
 		a.faults.Add(o.file.at(o.node), "a second ConfigMap "+o.name, "give one; Argo CD reads one")
 	}
-	into.whole = o.file
+	dest.file = o.file
 	if !ok {
 		return
 	}
-	for _, key := range inOrder(data) {
-		a.set(into, key, setting{data[key], o.file})
+	for _, key := range sortedKeys(data) {
+		a.set(dest, key, setting{data[key], o.file})
 	}
 }
 
-// takeOperator takes the resource ArgoCD of the operator (argocd-operator).
-func (a *argoCD) takeOperator(o object) {
+// readOperator takes the resource ArgoCD of the operator (argocd-operator).
+func (a *argoCD) readOperator(o object) {
 	names := map[string]string{
 		"policy": policyName, "defaultPolicy": "policy.default", "policyMatcherMode": "policy.matchMode", "scopes": "scopes",
 	}
 	if rbac := o.field("spec", "rbac"); rbac != nil {
 		keys, _ := o.file.mapping("rbac", rbac)
-		for _, key := range inOrder(keys) {
+		for _, key := range sortedKeys(keys) {
 			if name := names[key]; name != "" {
 				a.set(&a.rbac, name, setting{keys[key], o.file})
 			}
 		}
 	}
-	a.rbac.whole = o.file
+	a.rbac.file = o.file
 	if open := o.field("spec", "usersAnonymousEnabled"); open != nil {
-		a.set(&a.cm, anonymousSetting, setting{open, o.file})
-		a.cm.whole = o.file
+		a.set(&a.serverConfig, anonymousSetting, setting{open, o.file})
+		a.serverConfig.file = o.file
 	}
 	if extra := o.field("spec", "extraConfig"); extra != nil {
-		a.takeKeys(o.file, extra)
+		a.readKeys(o.file, extra)
 	}
 	if users := o.field("spec", "localUsers"); users != nil && users.Kind == yaml.SequenceNode {
 		for _, user := range users.Content {

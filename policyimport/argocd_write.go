@@ -11,34 +11,34 @@ import (
 // argocdWriter writes the policy for what the model decides.
 type argocdWriter struct {
 	*argoCD
-	d     *draft
-	names *roleNames
-	pages string // the role of the pages
-	roles map[string]*role
-	used  []string // roles that are written, in their order
-	holds []holder
-	place map[string]bool // roles whose g row with GROUP is there
-	cause map[string]bool // subjects of rows that were reported: what follows from them is not
+	pb              *policyBuilder
+	names           *roleNames
+	pagesRole       string // the role of the pages
+	roles           map[string]*role
+	usedRoles       []string // roles that are written, in their order
+	holders         []holder
+	placeholders    map[string]bool // roles whose g row with GROUP is there
+	skippedSubjects map[string]bool // subjects of rows that were reported: what follows from them is not
 }
 
 // role is a role of Argo CD as it is written.
 type role struct {
-	own      string // its name here
-	access   access
-	rows     access   // of its own
-	parents  []string // roles of Argo CD that it inherits here, too
-	written  access   // with what it inherits
-	means    bool     // it allows something, an endpoint or not
-	held     bool
-	everyone bool // it may do all but extensions
-	depth    int  // of the chain of g rows that it begins
+	name       string // its name here
+	access     access
+	rows       access   // of its own
+	parents    []string // roles of Argo CD that it inherits here, too
+	written    access   // with what it inherits
+	meaningful bool     // it allows something, an endpoint or not
+	hasMembers bool
+	broad      bool // it may do all but extensions
+	depth      int  // of the chain of g rows that it begins
 }
 
 // holder is a group or a person, and what they hold.
 type holder struct {
 	name     string // in Argo CD
 	subjects []string
-	rows     []grantEntry
+	grants   []grantEntry
 	exact    bool // the roles give no more than Argo CD does
 	extra    access
 }
@@ -50,84 +50,84 @@ type grantEntry struct {
 
 func (w *argocdWriter) write() {
 	w.names = w.roleNames()
-	w.place, w.cause = map[string]bool{}, map[string]bool{}
+	w.placeholders, w.skippedSubjects = map[string]bool{}, map[string]bool{}
 	prefix := w.RolePrefix
 	if prefix == "" {
 		prefix = "argocd-" // two imports without a prefix would have one role of pages
 	}
-	w.pages = w.names.unused(rolePrefix + prefix + "pages")
-	w.judgeRules()
+	w.pagesRole = w.names.unused(rolePrefix + prefix + "pages")
+	w.reportRules()
 	w.findRoles()
-	w.heading()
-	w.d.comment("Who")
-	w.d.blank()
-	w.members()
-	w.everybody()
-	w.emptyPolicy()
-	w.d.blank()
-	w.listRows()
+	w.writeHeading()
+	w.pb.comment("Who")
+	w.pb.blankLine()
+	w.writeMembers()
+	w.writeDefaultRole()
+	w.reportEmpty()
+	w.pb.blankLine()
+	w.writeSourceRows()
 	w.writeRoles()
-	w.withoutLogin()
+	w.writeAnonymous()
 }
 
-func (w *argocdWriter) heading() {
+func (w *argocdWriter) writeHeading() {
 	from := []string{rbacMap}
 	if len(w.projects) > 0 {
 		from = append(from, "AppProjects")
 	}
-	w.d.comment("authgate:import argocd")
-	w.d.comment("From Argo CD: %s.", strings.Join(from, " and "))
-	w.d.comment("")
-	w.d.comment("These rows say who may use which endpoint. Behind it Argo CD asks its own rows, on")
-	w.d.comment("the person's own token: give the upstream identity: {credential: idToken}.")
-	w.d.blank()
+	w.pb.comment("authgate:import argocd")
+	w.pb.comment("From Argo CD: %s.", strings.Join(from, " and "))
+	w.pb.comment("")
+	w.pb.comment("These rows say who may use which endpoint. Behind it Argo CD asks its own rows, on")
+	w.pb.comment("the person's own token: give the upstream identity: {credential: idToken}.")
+	w.pb.blankLine()
 }
 
 // findRoles works out what is written of each role.
 func (w *argocdWriter) findRoles() {
 	w.roles = map[string]*role{}
 	for _, name := range w.names.order {
-		r := &role{own: w.names.own[name], access: w.model.access(name, true)}
-		r.means = len(r.access) > 0 || w.meansSomething(name)
-		r.everyone = everythingBut().within(r.access)
+		r := &role{name: w.names.byName[name], access: w.model.access(name, true)}
+		r.meaningful = len(r.access) > 0 || w.isMeaningful(name)
+		r.broad = allButExtensions().isSubsetOf(r.access)
 		w.roles[name] = r
 	}
-	open := map[string]bool{}
+	visiting := map[string]bool{}
 	for _, name := range w.names.order {
-		w.settle(name, open)
+		w.inheritRows(name, visiting)
 	}
 	w.findHolders()
 	w.findUsed()
 }
 
-// meansSomething reports whether a role that opens no endpoint allows something that
+// isMeaningful reports whether a role that opens no endpoint allows something that
 // Argo CD asks for all the same, such as override.
-func (w *argocdWriter) meansSomething(name string) bool {
-	means := false
+func (w *argocdWriter) isMeaningful(name string) bool {
+	meaningful := false
 	for _, project := range append([]string{""}, w.model.projects...) {
-		held := w.model.held(name, project)
-		for _, r := range w.model.rules {
+		roles := w.model.implicitRoles(name, project)
+		for _, r := range w.model.rows {
 			switch {
-			case !held[r.subject] || r.project != "" && r.project != project:
-			case r.deny || w.model.poisons(r):
+			case !roles[r.subject] || r.project != "" && r.project != project:
+			case r.deny || w.model.failsOn(r):
 				return false
-			case r.effect() == "allow" && w.model.means(r):
-				means = true
+			case r.effect() == "allow" && w.model.isMeaningful(r):
+				meaningful = true
 			}
 		}
 	}
-	return means
+	return meaningful
 }
 
-// everythingBut is what the rows of argocdAll stand for.
-func everythingBut() access {
+// allButExtensions is what the rows of argocdAll stand for.
+func allButExtensions() access {
 	all := access{}
 	for _, p := range argocdTable {
 		if p.resource == "extensions" {
 			continue
 		}
-		for _, row := range p.opens {
-			all[opening{row, "*"}] = true
+		for _, row := range p.endpoints {
+			all[endpointAccess{row, "*"}] = true
 		}
 	}
 	return all
@@ -137,25 +137,25 @@ func everythingBut() access {
 // and the role of the pages are at the ends.
 const maxWrittenChain = 8
 
-// settle decides which rows of a role are its own and which it inherits. It inherits
+// inheritRows decides which rows of a role are its own and which it inherits. It inherits
 // as in Argo CD where that gives no more than Argo CD does; a deny of the role, a circle
 // or a long chain are reasons to write all of its rows out.
-func (w *argocdWriter) settle(name string, open map[string]bool) *role {
+func (w *argocdWriter) inheritRows(name string, visiting map[string]bool) *role {
 	r := w.roles[name]
-	if r.written != nil || open[name] {
+	if r.written != nil || visiting[name] {
 		return r
 	}
-	open[name] = true
-	defer delete(open, name)
+	visiting[name] = true
+	defer delete(visiting, name)
 	inherited := access{}
 	for _, g := range w.model.grants {
 		parent := w.roles[g.role]
 		if g.member != name || parent == nil || g.role == name || slices.Contains(r.parents, g.role) ||
-			open[g.role] || r.everyone || !parent.means {
+			visiting[g.role] || r.broad || !parent.meaningful {
 			continue
 		}
-		parent = w.settle(g.role, open)
-		if parent.written == nil || !parent.written.within(r.access) || parent.depth >= maxWrittenChain || g.project != "" {
+		parent = w.inheritRows(g.role, visiting)
+		if parent.written == nil || !parent.written.isSubsetOf(r.access) || parent.depth >= maxWrittenChain || g.project != "" {
 			continue
 		}
 		maps.Copy(inherited, parent.written)
@@ -176,7 +176,7 @@ func (w *argocdWriter) settle(name string, open map[string]bool) *role {
 func (w *argocdWriter) findHolders() {
 	byName := map[string]int{}
 	add := func(e entry, project string) {
-		if what, _ := w.damaged(e); what != "" {
+		if message, _ := w.nameProblem(e); message != "" {
 			return
 		}
 		member, role := e.fields[1], e.fields[2]
@@ -185,30 +185,30 @@ func (w *argocdWriter) findHolders() {
 		}
 		i, known := byName[member]
 		if !known {
-			i = len(w.holds)
+			i = len(w.holders)
 			byName[member] = i
 			h := holder{name: member}
 			h.subjects, _, _, _ = w.subjects(member)
-			w.holds = append(w.holds, h)
+			w.holders = append(w.holders, h)
 		}
-		w.holds[i].rows = append(w.holds[i].rows, grantEntry{e, role, project})
+		w.holders[i].grants = append(w.holders[i].grants, grantEntry{e, role, project})
 	}
 	w.eachGrant(add)
-	for i := range w.holds {
-		h := &w.holds[i]
+	for i := range w.holders {
+		h := &w.holders[i]
 		if len(h.subjects) == 0 {
 			continue
 		}
-		here, there := access{}, w.model.access(h.name, w.roles[h.name] != nil)
-		for _, row := range h.rows {
+		written, allowed := access{}, w.model.access(h.name, w.roles[h.name] != nil)
+		for _, row := range h.grants {
 			if r := w.roles[row.role]; r != nil {
-				maps.Copy(here, r.written)
+				maps.Copy(written, r.written)
 			}
 		}
-		h.exact = here.within(there)
+		h.exact = written.isSubsetOf(allowed)
 		h.extra = access{}
-		for o := range there {
-			if !h.exact || !here.covers(o) {
+		for o := range allowed {
+			if !h.exact || !written.covers(o) {
 				h.extra[o] = true
 			}
 		}
@@ -225,7 +225,7 @@ func (w *argocdWriter) eachGrant(do func(e entry, project string)) {
 	for _, p := range w.projects {
 		for _, role := range p.roles {
 			for _, group := range role.groups {
-				do(entry{[]string{"g", group.text, role.name}, "g, " + group.text + ", " + role.name, group.at, group.in}, p.name)
+				do(entry{[]string{"g", group.text, role.name}, "g, " + group.text + ", " + role.name, group.at, group.lineHint}, p.name)
 			}
 		}
 	}
@@ -234,27 +234,27 @@ func (w *argocdWriter) eachGrant(do func(e entry, project string)) {
 // findUsed marks the roles that are written, and those that are held.
 func (w *argocdWriter) findUsed() {
 	used := map[string]bool{}
-	var use func(name string, held bool)
-	use = func(name string, held bool) {
+	var use func(name string, hasMembers bool)
+	use = func(name string, hasMembers bool) {
 		r := w.roles[name]
-		if r == nil || used[name] && (r.held || !held) {
+		if r == nil || used[name] && (r.hasMembers || !hasMembers) {
 			return
 		}
 		used[name] = true
-		r.held = r.held || held
+		r.hasMembers = r.hasMembers || hasMembers
 		for _, parent := range r.parents {
-			use(parent, held)
+			use(parent, hasMembers)
 		}
 	}
-	for _, h := range w.holds {
-		for _, row := range h.rows {
+	for _, h := range w.holders {
+		for _, row := range h.grants {
 			use(row.role, len(h.subjects) > 0 && h.exact)
 		}
 	}
 	if name := w.defaultRole(); name != "" {
-		use(name, !w.roles[name].everyone)
+		use(name, !w.roles[name].broad)
 	}
-	for _, r := range w.model.rules {
+	for _, r := range w.model.rows {
 		if !r.builtin {
 			use(r.subject, false)
 		}
@@ -266,11 +266,11 @@ func (w *argocdWriter) findUsed() {
 	}
 	for _, name := range w.names.order {
 		r := w.roles[name]
-		if !used[name] || !r.means {
+		if !used[name] || !r.meaningful {
 			continue
 		}
-		w.used = append(w.used, name)
-		if !r.held { // it has to load with a group and without one
+		w.usedRoles = append(w.usedRoles, name)
+		if !r.hasMembers { // it has to load with a group and without one
 			r.rows, r.parents = maps.Clone(r.access), nil
 		}
 	}
@@ -279,26 +279,26 @@ func (w *argocdWriter) findUsed() {
 // defaultRole gives policy.default, where that grants something.
 func (w *argocdWriter) defaultRole() string {
 	name := w.rbac.keys["policy.default"].value()
-	if r := w.roles[name]; r == nil || !r.means {
+	if r := w.roles[name]; r == nil || !r.meaningful {
 		return ""
 	}
 	return name
 }
 
-// emptyPolicy reports a ConfigMap that says nothing, as that of install.yaml.
-func (w *argocdWriter) emptyPolicy() {
-	if len(w.entries) > 0 || w.someProject || w.defaultRole() != "" {
+// reportEmpty reports a ConfigMap that says nothing, as that of install.yaml.
+func (w *argocdWriter) reportEmpty() {
+	if len(w.entries) > 0 || w.hasProjects || w.defaultRole() != "" {
 		return
 	}
 	at := fault.Position{File: w.sources[0].Name}
-	if w.rbac.whole != nil {
-		at.File = w.rbac.whole.name
+	if w.rbac.file != nil {
+		at.File = w.rbac.file.name
 	}
-	name, said := w.rbac.keys["policy.default"].value(), "which is not set: only the local account admin may do anything"
+	name, consequence := w.rbac.keys["policy.default"].value(), "which is not set: only the local account admin may do anything"
 	if name != "" {
-		said = quote(name) + ", which grants nothing: only the local account admin may do anything"
+		consequence = quote(name) + ", which grants nothing: only the local account admin may do anything"
 	}
-	w.loss(at, rbacMap+" holds no policy; Argo CD then uses policy.default, "+said, writeOwn)
+	w.skip(at, rbacMap+" holds no policy; Argo CD then uses policy.default, "+consequence, writeOwn)
 }
 
 const writeOwn = "write rows for your groups, as in examples/argo-cd/policy.csv; " +

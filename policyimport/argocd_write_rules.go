@@ -5,118 +5,118 @@ import (
 	"strings"
 )
 
-// judgeRules reports the p rows of which something is lost, or which are not what
+// reportRules reports the p rows of which something is lost, or which are not what
 // they seem.
-func (w *argocdWriter) judgeRules() {
-	for _, r := range w.model.rules {
+func (w *argocdWriter) reportRules() {
+	for _, r := range w.model.rows {
 		if !r.builtin && r.text != "" {
-			w.judgeRule(r)
+			w.reportRule(r)
 		}
 	}
 	if w.model.regex && w.usesBuiltin() {
 		s := w.rbac.keys["policy.matchMode"]
-		w.cause[adminRole], w.cause[readonlyRole] = true, true
-		w.loss(s.at(), "role:admin and role:readonly grant nothing in Argo CD with policy.matchMode: regex: their rows "+
+		w.skippedSubjects[adminRole], w.skippedSubjects[readonlyRole] = true, true
+		w.skip(s.at(), "role:admin and role:readonly grant nothing in Argo CD with policy.matchMode: regex: their rows "+
 			"are globs, which do not compile as regular expressions",
 			"write the rows of roles of your own for them in Argo CD, and import again")
 	}
 }
 
 func (w *argocdWriter) usesBuiltin() bool {
-	used := func(name string) bool { return name == adminRole || name == readonlyRole }
-	return used(w.rbac.keys["policy.default"].value()) || slices.ContainsFunc(w.entries, func(e entry) bool {
-		return e.fields[0] == "g" && used(e.fields[2]) && !w.accounts[e.fields[1]]
+	isBuiltin := func(name string) bool { return name == adminRole || name == readonlyRole }
+	return isBuiltin(w.rbac.keys["policy.default"].value()) || slices.ContainsFunc(w.entries, func(e entry) bool {
+		return e.fields[0] == "g" && isBuiltin(e.fields[2]) && !w.accounts[e.fields[1]]
 	})
 }
 
-func (w *argocdWriter) judgeRule(r *rule) {
-	lose := func(what, mend string) {
-		w.cause[r.subject] = true
-		w.loss(r.at, what+r.in, mend)
+func (w *argocdWriter) reportRule(r *modelRow) {
+	skip := func(message, hint string) {
+		w.skippedSubjects[r.subject] = true
+		w.skip(r.at, message+r.lineHint, hint)
 	}
-	if what, mend := w.damaged(r.entry); what != "" {
-		lose(what, mend)
+	if message, hint := w.nameProblem(r.entry); message != "" {
+		skip(message, hint)
 		// What the name was meant to be lacks the row, too.
-		w.cause[strings.TrimSpace(comment.ReplaceAllString(r.subject, ""))] = true
+		w.skippedSubjects[strings.TrimSpace(comment.ReplaceAllString(r.subject, ""))] = true
 		return
 	}
 	if r.effect() != "allow" && r.effect() != "deny" {
-		lose("effect "+quote(r.effect())+" grants nothing in Argo CD", "write allow or deny there, and import again")
+		skip("effect "+quote(r.effect())+" grants nothing in Argo CD", "write allow or deny there, and import again")
 		return
 	}
-	if !w.someoneIs(r) {
+	if !w.checkSubject(r) {
 		return
 	}
-	if field, p := brokenField(r); p != nil {
+	if field, p := unreadableField(r); p != nil {
 		switch {
 		case w.model.regex:
-			lose("the regular expression "+quote(p.text)+" of the "+field+" does not compile ("+p.broken+"), and Argo CD "+
+			skip("the regular expression "+quote(p.text)+" of the "+field+" does not compile ("+p.problem+"), and Argo CD "+
 				"refuses everything to which it comes with the row, so nothing of that is open here",
 				"write another expression in Argo CD, and import again")
 		case p.unclear:
-			lose("what the glob "+quote(p.text)+" of the "+field+" matches in Argo CD is not certain: "+p.broken,
+			skip("what the glob "+quote(p.text)+" of the "+field+" matches in Argo CD is not certain: "+p.problem,
 				"write a row for each of the words there, and import again")
 		default:
-			lose("the glob "+quote(p.text)+" of the "+field+" matches nothing in Argo CD: "+p.broken,
+			skip("the glob "+quote(p.text)+" of the "+field+" matches nothing in Argo CD: "+p.problem,
 				"write another glob there, and import again")
 		}
 		return
 	}
-	if !w.model.means(r) {
-		what, mend := w.whyNothing(r)
-		lose(what, mend)
+	if !w.model.isMeaningful(r) {
+		message, hint := w.explainNoMatch(r)
+		skip(message, hint)
 		return
 	}
 	if r.deny && !w.model.takesAway(r) {
 		return
 	}
 	if r.deny {
-		w.loss(r.at, "the deny stays in Argo CD, which goes on asking it for each group or role by itself; here an "+
-			"endpoint is shut that it shuts to "+r.subject+" for all objects"+r.in,
+		w.skip(r.at, "the deny stays in Argo CD, which goes on asking it for each group or role by itself; here an "+
+			"endpoint is shut that it shuts to "+r.subject+" for all objects"+r.lineHint,
 			"nothing is to be done where Argo CD gets the person's own token (identity: {credential: idToken}); if it is to "+
 				"bind a person whatever else they hold, write a p row with deny")
 		return
 	}
-	w.rollbackNote(r)
+	w.noteRollback(r)
 }
 
-func brokenField(r *rule) (field string, p *pattern) {
+func unreadableField(r *modelRow) (field string, p *pattern) {
 	for i, p := range []*pattern{r.resource, r.action, r.object} {
-		if p.whole == nil {
+		if p.language == nil {
 			return []string{"resource", "action", "object"}[i], p
 		}
 	}
 	return "", nil
 }
 
-// someoneIs reports a rule about a name by which no one is known here.
-func (w *argocdWriter) someoneIs(r *rule) bool {
+// checkSubject reports a rule about a name by which no one is known here.
+func (w *argocdWriter) checkSubject(r *modelRow) bool {
 	subject := r.subject
 	switch {
-	case w.names.own[subject] != "" || w.names.clash[subject] != "":
+	case w.names.byName[subject] != "" || w.names.conflicts[subject] != "":
 		return true
 	case strings.HasPrefix(subject, "proj:"), w.accounts[subject]:
-		w.noteAt(r.at, quote(subject)+" stays in Argo CD: its tokens are Argo CD's own, which authgate does not "+
-			"take"+r.in, "give CI a token of an issuer that authgate knows (bearer)")
-	case w.model.asked(subject, r.project),
-		r.project == "" && slices.ContainsFunc(w.model.projects, func(p string) bool { return w.model.asked(subject, p) }):
+		w.note(r.at, quote(subject)+" stays in Argo CD: its tokens are Argo CD's own, which authgate does not "+
+			"take"+r.lineHint, "give CI a token of an issuer that authgate knows (bearer)")
+	case w.model.isGranted(subject, r.project),
+		r.project == "" && slices.ContainsFunc(w.model.projects, func(p string) bool { return w.model.isGranted(subject, p) }):
 		return true
 	default:
-		w.loss(r.at, quote(subject)+" is named by a p row directly, and not by a role"+r.in,
+		w.skip(r.at, quote(subject)+" is named by a p row directly, and not by a role"+r.lineHint,
 			"in Argo CD give the rights to a role, and the role by g, "+subject+", role:NAME; to a group such a row grants "+
 				"nothing without a g row that begins with it")
 	}
 	return false
 }
 
-// whyNothing finds the field by which a rule matches nothing that Argo CD asks for.
-func (w *argocdWriter) whyNothing(r *rule) (what, mend string) {
+// explainNoMatch finds the field by which a rule matches nothing that Argo CD asks for.
+func (w *argocdWriter) explainNoMatch(r *modelRow) (message, hint string) {
 	var resources, actions, objects []string
 	for _, p := range argocdTable {
 		if !slices.Contains(resources, p.resource) {
 			resources = append(resources, p.resource)
 		}
-		if !w.model.meets(r.resource, "", p.resource) {
+		if !w.model.patternMatches(r.resource, "", p.resource) {
 			continue
 		}
 		action, _, fine := strings.Cut(p.action, "/")
@@ -126,7 +126,7 @@ func (w *argocdWriter) whyNothing(r *rule) (what, mend string) {
 		if !slices.Contains(actions, action) {
 			actions = append(actions, action)
 		}
-		if w.model.meets(r.action, p.action, "") && !slices.Contains(objects, objectNames[p.object]) {
+		if w.model.patternMatches(r.action, p.action, "") && !slices.Contains(objects, objectNames[p.object]) {
 			objects = append(objects, objectNames[p.object])
 		}
 	}
@@ -150,19 +150,19 @@ var objectNames = map[string]string{
 	urlObject: "URL or PROJECT/URL", accountObject: "ACCOUNT", nameObject: "EXTENSION", noObject: `"", which * matches`,
 }
 
-// rollbackNote says on which setting it depends whether a rollback is a permission.
-func (w *argocdWriter) rollbackNote(r *rule) {
-	if r.action.text == "rollback" && w.cm.whole == nil {
-		w.noteAt(r.at, "Argo CD asks for rollback where argocd-cm has "+rollbackSetting+`: "true", and else for sync; `+
-			"argocd-cm was not given, and the row opens nothing"+r.in,
+// noteRollback says on which setting it depends whether a rollback is a permission.
+func (w *argocdWriter) noteRollback(r *modelRow) {
+	if r.action.text == "rollback" && w.serverConfig.file == nil {
+		w.note(r.at, "Argo CD asks for rollback where argocd-cm has "+rollbackSetting+`: "true", and else for sync; `+
+			"argocd-cm was not given, and the row opens nothing"+r.lineHint,
 			"name that file, too, if it has the setting")
 	}
 }
 
-// listRows shows the p rows, and where they are asked.
-func (w *argocdWriter) listRows() {
+// writeSourceRows shows the p rows, and where they are asked.
+func (w *argocdWriter) writeSourceRows() {
 	var rows []string
-	for _, r := range w.model.rules {
+	for _, r := range w.model.rows {
 		if !r.builtin && r.text != "" {
 			rows = append(rows, r.text)
 		}
@@ -170,10 +170,10 @@ func (w *argocdWriter) listRows() {
 	if len(rows) == 0 {
 		return
 	}
-	w.d.comment("These rows stay in Argo CD: they speak of its resources and objects, and no path")
-	w.d.comment("says which object is meant. The endpoints that they need are below.")
+	w.pb.comment("These rows stay in Argo CD: they speak of its resources and objects, and no path")
+	w.pb.comment("says which object is meant. The endpoints that they need are below.")
 	for _, row := range rows {
-		w.d.comment("  %s", row)
+		w.pb.comment("  %s", row)
 	}
-	w.d.blank()
+	w.pb.blankLine()
 }

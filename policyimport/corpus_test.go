@@ -100,8 +100,8 @@ func tryFile(t *testing.T, file string, run importer, options policyimport.Optio
 	case kind == "any":
 	case err != nil:
 		t.Fatal(err)
-	case (kind == "good") != (len(result.Left) == 0):
-		t.Errorf("not carried over: %v", result.Left)
+	case (kind == "good") != (len(result.Skipped) == 0):
+		t.Errorf("not carried over: %v", result.Skipped)
 	}
 	asks(t, result, options.Upstream, may)
 	uncommented(t, result)
@@ -115,7 +115,7 @@ func report(r *policyimport.Result, err error) string {
 		return err.Error() + "\n"
 	}
 	var b strings.Builder
-	for _, f := range r.Left {
+	for _, f := range r.Skipped {
 		b.WriteString(f.Error() + "\n")
 	}
 	for _, f := range r.Notes {
@@ -140,28 +140,28 @@ func asks(t *testing.T, r *policyimport.Result, upstream, may string) {
 			t.Fatalf("%q is no question", line)
 		}
 		path, method := fields[len(fields)-1], fields[len(fields)-2]
-		who := strings.Join(fields[1:len(fields)-2], " ")
-		if got := snapshot != nil && allows(t, snapshot, upstream, who, method, path); got != (fields[0] == "yes") {
+		identity := strings.Join(fields[1:len(fields)-2], " ")
+		if got := snapshot != nil && allows(t, snapshot, upstream, identity, method, path); got != (fields[0] == "yes") {
 			t.Errorf("%s is answered with %v", strings.TrimSpace(line), got)
 		}
 	}
 }
 
-func allows(t *testing.T, s *policy.Snapshot, upstream, who, method, path string) bool {
+func allows(t *testing.T, s *policy.Snapshot, upstream, identity, method, path string) bool {
 	t.Helper()
 	parsed, err := target.Parse(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	asked := policy.Who{}
-	email, isUser := strings.CutPrefix(who, "user:")
+	asked := policy.Identity{}
+	email, isUser := strings.CutPrefix(identity, "user:")
 	switch {
-	case who == "anonymous":
+	case identity == "anonymous":
 		asked.Anonymous = true
 	case isUser:
 		asked.Email = email
 	default:
-		for group := range strings.SplitSeq(who, "+") {
+		for group := range strings.SplitSeq(identity, "+") {
 			asked.Groups = append(asked.Groups, group)
 		}
 	}
@@ -188,7 +188,7 @@ func uncommented(t *testing.T, r *policyimport.Result) {
 		t.Errorf("uncommented it does not load: %v", err)
 	}
 	for _, role := range roles {
-		if err == nil && !slices.Contains(s.Resolve(policy.Who{Groups: []string{"example-org:uncommented"}}).Names(), role) {
+		if err == nil && !slices.Contains(s.Resolve(policy.Identity{Groups: []string{"example-org:uncommented"}}).Names(), role) {
 			t.Errorf("uncommented, %s is not granted", role)
 		}
 	}

@@ -37,29 +37,29 @@ type object struct {
 
 // file is one of the files, with its lines for the places of what is in it.
 type file struct {
-	name     string
-	lines    []string
-	faults   *fault.List
-	importer string // the subcommand, for what to run next
-	sibling  func(name string) ([]byte, error)
+	name       string
+	lines      []string
+	faults     *fault.List
+	subcommand string // the subcommand, for what to run next
+	sibling    func(name string) ([]byte, error)
 
 	// Of YAML inside a value of another file: the lines above it and its indent.
-	below, indent int
+	lineOffset, columnOffset int
 }
 
-func newFile(src Source, faults *fault.List, importer string) *file {
+func newFile(src Source, faults *fault.List, subcommand string) *file {
 	return &file{
 		name: src.Name, lines: strings.Split(string(src.Data), "\n"), faults: faults,
-		importer: importer, sibling: src.Sibling,
+		subcommand: subcommand, sibling: src.Sibling,
 	}
 }
 
 // readObjects gives the objects of all files: one or several documents each, and
 // the items of lists, as kubectl writes them for several objects.
-func readObjects(sources []Source, faults *fault.List, importer string) []object {
+func readObjects(sources []Source, faults *fault.List, subcommand string) []object {
 	var all []object
 	for _, src := range sources {
-		f := newFile(src, faults, importer)
+		f := newFile(src, faults, subcommand)
 		for _, document := range f.documents(src.Data) {
 			f.add(&all, document, true)
 		}
@@ -75,12 +75,12 @@ func (f *file) documents(data []byte) []*yaml.Node {
 		err := decoder.Decode(&document)
 		switch {
 		case errors.Is(err, io.EOF):
-			if len(all) == 0 && f.below == 0 {
+			if len(all) == 0 && f.lineOffset == 0 {
 				f.faults.Add(fault.Position{File: f.name}, "the file is empty", "write it again with kubectl get -o yaml")
 			}
 			return all
 		case err != nil:
-			f.syntax(err)
+			f.addSyntaxFault(err)
 			return nil
 		case len(all) == maxDocuments:
 			f.faults.Add(f.at(&document), "the file holds too many documents", "leave out what is not to be imported")
@@ -97,51 +97,51 @@ var (
 	yamlParser = regexp.MustCompile(`^did not find expected (node content|key|'|<)`)
 )
 
-func (f *file) syntax(err error) {
+func (f *file) addSyntaxFault(err error) {
 	if f.isTemplate() {
 		return
 	}
-	what := strings.TrimPrefix(err.Error(), "yaml: ")
-	at, mend := fault.Position{File: f.name}, ""
-	if m := yamlLine.FindStringSubmatch(what); m != nil {
+	message := strings.TrimPrefix(err.Error(), "yaml: ")
+	at, hint := fault.Position{File: f.name}, ""
+	if m := yamlLine.FindStringSubmatch(message); m != nil {
 		at.Line, _ = strconv.Atoi(m[1]) // digits; a number too long leaves no line
-		what = what[len(m[0]):]
-		mend = "the mistake is on this line or not far from it"
-		if yamlParser.MatchString(what) {
+		message = message[len(m[0]):]
+		hint = "the mistake is on this line or not far from it"
+		if yamlParser.MatchString(message) {
 			at.Line++
 		}
-		at.Line += f.below
+		at.Line += f.lineOffset
 	}
-	f.faults.Add(at, "not valid YAML: "+what, mend)
+	f.faults.Add(at, "not valid YAML: "+message, hint)
 }
 
 // isTemplate says that a file is a template of Helm, by its first action.
 func (f *file) isTemplate() bool {
 	for i, line := range f.lines {
 		if at := strings.Index(line, "{{"); at >= 0 && !strings.HasPrefix(strings.TrimSpace(line), "#") {
-			f.template(fault.Position{File: f.name, Line: i + 1, Column: at + 1})
+			f.addTemplateFault(fault.Position{File: f.name, Line: i + 1, Column: at + 1})
 			return true
 		}
 	}
 	return false
 }
 
-func (f *file) template(at fault.Position) {
+func (f *file) addTemplateFault(at fault.Position) {
 	f.faults.Add(at, "this is a template of Helm, and no YAML before it is rendered",
-		"render it first: helm template ... | authgate policy import "+f.importer+" -")
+		"render it first: helm template ... | authgate policy import "+f.subcommand+" -")
 }
 
-// shift moves the places of YAML that was read out of a value.
-func (f *file) shift(n *yaml.Node, seen map[*yaml.Node]bool) {
+// offsetNodes moves the places of YAML that was read out of a value.
+func (f *file) offsetNodes(n *yaml.Node, seen map[*yaml.Node]bool) {
 	if n == nil || seen[n] {
 		return
 	}
 	seen[n] = true
-	n.Line += f.below
-	n.Column += f.indent
-	f.shift(n.Alias, seen)
+	n.Line += f.lineOffset
+	n.Column += f.columnOffset
+	f.offsetNodes(n.Alias, seen)
 	for _, child := range n.Content {
-		f.shift(child, seen)
+		f.offsetNodes(child, seen)
 	}
 }
 
@@ -160,18 +160,18 @@ func (f *file) isCSV() bool {
 }
 
 // add takes an object, or the items of a list; lists do not hold lists.
-func (f *file) add(all *[]object, n *yaml.Node, listed bool) {
-	n = aliased(n)
+func (f *file) add(all *[]object, n *yaml.Node, expandLists bool) {
+	n = resolveAlias(n)
 	keys, ok := f.mapping("the document", n)
 	if !ok {
 		return
 	}
 	kind := ""
 	if k := keys["kind"]; k != nil {
-		kind = aliased(k).Value
+		kind = resolveAlias(k).Value
 	}
-	if items := keys["items"]; items != nil && listed && strings.HasSuffix(kind, "List") {
-		if items = aliased(items); items.Kind != yaml.SequenceNode {
+	if items := keys["items"]; items != nil && expandLists && strings.HasSuffix(kind, "List") {
+		if items = resolveAlias(items); items.Kind != yaml.SequenceNode {
 			f.faults.Add(f.at(items), "items must be a list", "")
 			return
 		}
@@ -193,10 +193,10 @@ func (o object) field(path ...string) *yaml.Node {
 	n := o.node
 	for _, key := range path {
 		keys, ok := o.file.mapping(key, n)
-		if !ok || keys[key] == nil || isNull(aliased(keys[key])) {
+		if !ok || keys[key] == nil || isNull(resolveAlias(keys[key])) {
 			return nil
 		}
-		n = aliased(keys[key])
+		n = resolveAlias(keys[key])
 	}
 	return n
 }
@@ -210,17 +210,17 @@ func (o object) section(path ...string) (map[string]*yaml.Node, bool) {
 		if !ok {
 			return nil, false
 		}
-		if n = keys[key]; n == nil || isNull(aliased(n)) {
+		if n = keys[key]; n == nil || isNull(resolveAlias(n)) {
 			return nil, true
 		}
 	}
 	keys, ok := o.file.mapping(path[len(path)-1], n)
 	for key, v := range keys {
 		// Kubernetes takes strings alone, and so no true and no 1.
-		real := aliased(v)
+		real := resolveAlias(v)
 		if real.Kind != yaml.ScalarNode && real.Line <= len(o.file.lines) &&
 			strings.Contains(o.file.lines[real.Line-1], "{{") {
-			o.file.template(o.file.at(v))
+			o.file.addTemplateFault(o.file.at(v))
 			return nil, false
 		}
 		if real.Kind != yaml.ScalarNode || real.ShortTag() != "!!str" && !isNull(real) {
@@ -233,7 +233,7 @@ func (o object) section(path ...string) (map[string]*yaml.Node, bool) {
 
 // mapping reads a mapping whose keys stand once each.
 func (f *file) mapping(name string, n *yaml.Node) (map[string]*yaml.Node, bool) {
-	n = aliased(n)
+	n = resolveAlias(n)
 	if n.Kind != yaml.MappingNode {
 		f.faults.Add(f.at(n), name+" is no mapping of keys to values", "give a file as kubectl get -o yaml writes it")
 		return nil, false
@@ -256,16 +256,16 @@ func (f *file) at(n *yaml.Node) fault.Position {
 
 // textLine is one line of a text inside a YAML file.
 type textLine struct {
-	text   string
-	at     fault.Position
-	in     string // says which line it is, where the place cannot
-	folded bool   // a line of several: > joined them
+	text     string
+	at       fault.Position
+	lineHint string // says which line it is, where the place cannot
+	folded   bool   // a line of several: > joined them
 }
 
 // textLines takes a value apart. In a literal block every line has a place of its
 // own; kubectl writes texts with blanks at the end of a line in quotes instead.
 func (f *file) textLines(key string, n *yaml.Node) []textLine {
-	n = aliased(n)
+	n = resolveAlias(n)
 	var lines []textLine
 	for i, text := range strings.Split(n.Value, "\n") {
 		line := textLine{text: text, at: f.at(n), folded: n.Style&yaml.FoldedStyle != 0}
@@ -275,7 +275,7 @@ func (f *file) textLines(key string, n *yaml.Node) []textLine {
 			indented := strings.TrimLeft(f.lines[raw], " \t")
 			line.at.Line, line.at.Column = raw+1, 1+len(f.lines[raw])-len(indented)
 		} else if strings.Contains(n.Value, "\n") {
-			line.in = " (line " + strconv.Itoa(i+1) + " of " + key + ")"
+			line.lineHint = " (line " + strconv.Itoa(i+1) + " of " + key + ")"
 		}
 		lines = append(lines, line)
 	}
@@ -283,14 +283,14 @@ func (f *file) textLines(key string, n *yaml.Node) []textLine {
 }
 
 func value(n *yaml.Node) string {
-	if n == nil || isNull(aliased(n)) {
+	if n == nil || isNull(resolveAlias(n)) {
 		return ""
 	}
-	return aliased(n).Value
+	return resolveAlias(n).Value
 }
 
-// aliased follows an alias. Aliases lead to values, never to further aliases.
-func aliased(n *yaml.Node) *yaml.Node {
+// resolveAlias follows an alias. Aliases lead to values, never to further aliases.
+func resolveAlias(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		return n.Alias
 	}

@@ -39,13 +39,13 @@ func whatLoads(t *testing.T, r *policyimport.Result, err error) {
 	if _, changed, err := policy.Format(src); err != nil || len(changed) > 0 {
 		t.Errorf("formatted anew at %v: %v\n%s", changed, err, r.Policy)
 	}
-	report := policy.Lint([]policy.Source{src}, policy.Surroundings{})
+	report := policy.Lint([]policy.Source{src}, policy.Environment{})
 	if report.Faults != nil {
 		t.Errorf("does not load: %v\n%s", report.Faults, r.Policy)
 	}
 	for _, f := range report.Findings {
 		if f.Severity >= policy.Warning && !strings.Contains(r.Notes.Error(), f.Code) {
-			t.Errorf("%s is not told: %s", f.Code, f.What)
+			t.Errorf("%s is not told: %s", f.Code, f.Message)
 		}
 	}
 }
@@ -99,18 +99,18 @@ func FuzzRule(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, who := range []policy.Who{
+		for _, identity := range []policy.Identity{
 			{Groups: []string{"a"}, Email: "a@b.c"}, {Groups: []string{"o:a", "b"}, Email: "d@b.c"}, {Groups: []string{"x"}, Email: "c@d.e"}, {Groups: []string{"o:b"}, Email: "d@b.c.evil"},
 		} {
-			holds := slices.Contains(s.Resolve(who).Names(), "role:workflows-sa")
-			env := map[string]any{"groups": who.Groups, "email": who.Email}
+			holds := slices.Contains(s.Resolve(identity).Names(), "role:workflows-sa")
+			env := map[string]any{"groups": identity.Groups, "email": identity.Email}
 			program, err := expr.Compile(rule, expr.Env(env))
 			var says any
 			if err == nil {
 				says, err = expr.Run(program, env)
 			}
 			if allowed, _ := says.(bool); holds && (err != nil || !allowed) {
-				t.Errorf("%v holds the role, and %q is %v: %v", who, rule, says, err)
+				t.Errorf("%v holds the role, and %q is %v: %v", identity, rule, says, err)
 			}
 		}
 	})

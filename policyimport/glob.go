@@ -20,7 +20,7 @@ func globExpression(glob string) (string, error) {
 			return "", err
 		}
 	}
-	if g.inside {
+	if g.inBraces {
 		return "", errUnclear
 	}
 	return g.out.String(), nil
@@ -33,10 +33,10 @@ var errUnclear = errors.New("its braces can be read in several ways")
 const anyLetter = `(?s:.)`
 
 type globReader struct {
-	letters []rune
-	out     strings.Builder
-	inside  bool // braces
-	begun   bool // the word between commas
+	letters  []rune
+	out      strings.Builder
+	inBraces bool // braces
+	inWord   bool // the word between commas
 }
 
 func (g *globReader) next() rune {
@@ -47,10 +47,10 @@ func (g *globReader) next() rune {
 
 func (g *globReader) read() error {
 	r := g.next()
-	if g.inside && (r == '{' || !g.begun && (r == ',' || r == '}')) {
+	if g.inBraces && (r == '{' || !g.inWord && (r == ',' || r == '}')) {
 		return errUnclear
 	}
-	g.begun = true
+	g.inWord = true
 	switch {
 	case r == '*':
 		g.out.WriteString(anyLetter + "*")
@@ -59,13 +59,13 @@ func (g *globReader) read() error {
 	case r == '[':
 		return g.class()
 	case r == '{':
-		g.inside, g.begun = true, false
+		g.inBraces, g.inWord = true, false
 		g.out.WriteString("(?:")
-	case r == '}' && g.inside:
-		g.inside = false
+	case r == '}' && g.inBraces:
+		g.inBraces = false
 		g.out.WriteString(")")
-	case r == ',' && g.inside:
-		g.begun = false
+	case r == ',' && g.inBraces:
+		g.inWord = false
 		g.out.WriteString("|")
 	case r == '\\' && len(g.letters) == 0:
 	case r == '\\':

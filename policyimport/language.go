@@ -35,35 +35,35 @@ func mustLanguage(expression string) *language {
 // maxStates bounds one search. Patterns that real policies hold need a few hundred.
 const maxStates = 5000
 
-// place is where a search has come to: what each language may read next, and the
+// searchState is where a search has come to: what each language may read next, and the
 // letter before, on which ^, $ and \b depend.
-type place struct {
+type searchState struct {
 	next   [][]uint32
 	before rune
 }
 
-// words looks for words that are in all of the languages, and tells for each kind of
+// searchWords looks for words that are in all of the languages, and tells for each kind of
 // word in which of the others it is: bit i stands for others[i]. It ends early when
 // found returns false. Without an answer in time it returns false, too.
-func words(all, others []*language, found func(in uint64) bool) (complete bool) {
+func searchWords(all, others []*language, found func(membership uint64) bool) (complete bool) {
 	both := slices.Concat(all, others)
 	letters := lettersOf(both)
-	start := place{before: -1}
+	start := searchState{before: -1}
 	for _, l := range both {
 		start.next = append(start.next, []uint32{uint32(l.prog.Start)})
 	}
-	open, seen := []place{start}, map[string]bool{start.key(): true}
-	told := map[uint64]bool{}
-	for len(open) > 0 {
-		at := open[len(open)-1]
-		open = open[:len(open)-1]
+	pending, seen := []searchState{start}, map[string]bool{start.key(): true}
+	reported := map[uint64]bool{}
+	for len(pending) > 0 {
+		at := pending[len(pending)-1]
+		pending = pending[:len(pending)-1]
 		for _, letter := range letters {
 			to, matched := at.step(both, letter)
 			if letter == endOfWord {
-				in := matched >> len(all)
-				if needed := uint64(1)<<len(all) - 1; matched&needed == needed && !told[in] {
-					told[in] = true
-					if !found(in) {
+				membership := matched >> len(all)
+				if needed := uint64(1)<<len(all) - 1; matched&needed == needed && !reported[membership] {
+					reported[membership] = true
+					if !found(membership) {
 						return true
 					}
 				}
@@ -76,27 +76,27 @@ func words(all, others []*language, found func(in uint64) bool) (complete bool) 
 				return false
 			}
 			seen[to.key()] = true
-			open = append(open, to)
+			pending = append(pending, to)
 		}
 	}
 	return true
 }
 
-// overlap reports whether some word is in all of the languages; it says no where the
+// overlaps reports whether some word is in all of the languages; it says no where the
 // search takes too long.
-func overlap(all ...*language) bool {
+func overlaps(all ...*language) bool {
 	some := false
-	words(all, nil, func(uint64) bool { some = true; return false })
+	searchWords(all, nil, func(uint64) bool { some = true; return false })
 	return some
 }
 
 const endOfWord rune = -1
 
-func (p place) step(all []*language, letter rune) (to place, matched uint64) {
-	to = place{next: make([][]uint32, len(all)), before: kindOfLetter(letter)}
-	context := syntax.EmptyOpContext(p.before, letter)
+func (s searchState) step(all []*language, letter rune) (to searchState, matched uint64) {
+	to = searchState{next: make([][]uint32, len(all)), before: letterClass(letter)}
+	context := syntax.EmptyOpContext(s.before, letter)
 	for i, l := range all {
-		for _, pc := range reach(l.prog, p.next[i], context) {
+		for _, pc := range epsilonClosure(l.prog, s.next[i], context) {
 			switch inst := &l.prog.Inst[pc]; inst.Op {
 			case syntax.InstMatch:
 				matched |= 1 << i
@@ -112,26 +112,26 @@ func (p place) step(all []*language, letter rune) (to place, matched uint64) {
 	return to, matched
 }
 
-// reach follows a program up to what reads a letter, or ends.
-func reach(prog *syntax.Prog, from []uint32, context syntax.EmptyOp) []uint32 {
+// epsilonClosure follows a program up to what reads a letter, or ends.
+func epsilonClosure(prog *syntax.Prog, from []uint32, context syntax.EmptyOp) []uint32 {
 	var found []uint32
 	seen := make([]bool, len(prog.Inst))
-	todo := slices.Clone(from)
-	for len(todo) > 0 {
-		pc := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
+	pending := slices.Clone(from)
+	for len(pending) > 0 {
+		pc := pending[len(pending)-1]
+		pending = pending[:len(pending)-1]
 		if seen[pc] {
 			continue
 		}
 		seen[pc] = true
 		switch inst := &prog.Inst[pc]; inst.Op {
 		case syntax.InstAlt, syntax.InstAltMatch:
-			todo = append(todo, inst.Out, inst.Arg)
+			pending = append(pending, inst.Out, inst.Arg)
 		case syntax.InstCapture, syntax.InstNop:
-			todo = append(todo, inst.Out)
+			pending = append(pending, inst.Out)
 		case syntax.InstEmptyWidth:
 			if syntax.EmptyOp(inst.Arg)&^context == 0 {
-				todo = append(todo, inst.Out)
+				pending = append(pending, inst.Out)
 			}
 		case syntax.InstFail:
 		default:
@@ -141,8 +141,8 @@ func reach(prog *syntax.Prog, from []uint32, context syntax.EmptyOp) []uint32 {
 	return found
 }
 
-// kindOfLetter gives one letter for all that ^, $ and \b do not tell apart.
-func kindOfLetter(letter rune) rune {
+// letterClass gives one letter for all that ^, $ and \b do not tell apart.
+func letterClass(letter rune) rune {
 	switch {
 	case letter == '\n':
 		return '\n'
@@ -152,9 +152,9 @@ func kindOfLetter(letter rune) rune {
 	return ' '
 }
 
-func (p place) key() string {
-	key := binary.AppendVarint(nil, int64(p.before))
-	for _, next := range p.next {
+func (s searchState) key() string {
+	key := binary.AppendVarint(nil, int64(s.before))
+	for _, next := range s.next {
 		key = binary.AppendUvarint(key, uint64(len(next)))
 		for _, pc := range next {
 			key = binary.AppendUvarint(key, uint64(pc))
@@ -166,7 +166,7 @@ func (p place) key() string {
 // lettersOf gives one letter for each set of letters that no language tells apart,
 // and the end of a word.
 func lettersOf(all []*language) []rune {
-	edges := []rune{0, '\n', '\n' + 1, '0', '9' + 1, 'A', 'Z' + 1, '_', '_' + 1, 'a', 'z' + 1}
+	bounds := []rune{0, '\n', '\n' + 1, '0', '9' + 1, 'A', 'Z' + 1, '_', '_' + 1, 'a', 'z' + 1}
 	for _, l := range all {
 		for i := range l.prog.Inst {
 			inst := &l.prog.Inst[i]
@@ -174,17 +174,17 @@ func lettersOf(all []*language) []rune {
 				continue
 			}
 			for j := 0; j+1 < len(inst.Rune); j += 2 {
-				edges = append(edges, inst.Rune[j], inst.Rune[j+1]+1)
+				bounds = append(bounds, inst.Rune[j], inst.Rune[j+1]+1)
 			}
 			if len(inst.Rune) == 1 { // one letter, which may stand for its other cases
-				edges = append(edges, inst.Rune[0], inst.Rune[0]+1)
+				bounds = append(bounds, inst.Rune[0], inst.Rune[0]+1)
 				for r := unicode.SimpleFold(inst.Rune[0]); r != inst.Rune[0]; r = unicode.SimpleFold(r) {
-					edges = append(edges, r, r+1)
+					bounds = append(bounds, r, r+1)
 				}
 			}
 		}
 	}
-	slices.Sort(edges)
-	edges = slices.DeleteFunc(slices.Compact(edges), func(r rune) bool { return r > unicode.MaxRune })
-	return append(edges, endOfWord)
+	slices.Sort(bounds)
+	bounds = slices.DeleteFunc(slices.Compact(bounds), func(r rune) bool { return r > unicode.MaxRune })
+	return append(bounds, endOfWord)
 }

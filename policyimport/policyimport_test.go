@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestTheDoorsOfViewersAreThoseOfTheExamples(t *testing.T) {
+func TestTheEndpointsOfViewersAreThoseOfTheExamples(t *testing.T) {
 	t.Parallel()
 	for example, own := range map[string]string{
 		"../examples/argo-workflows/policy.csv": "workflows_viewer.csv",

@@ -9,10 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-func written(fields []string) string {
+func csvRow(fields []string) string {
 	quoted := make([]string, len(fields))
 	for i, f := range fields {
-		if strings.Trim(f, plainLetters) != "" || f == "" {
+		if strings.Trim(f, unquotedChars) != "" || f == "" {
 			f = `"` + strings.ReplaceAll(f, `"`, `""`) + `"`
 		}
 		quoted[i] = f
@@ -20,16 +20,16 @@ func written(fields []string) string {
 	return strings.Join(quoted, ", ")
 }
 
-const plainLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:@/*|"
+const unquotedChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:@/*|"
 
-// legible keeps a text on one line of a length that a comment may have, without
+// sanitize keeps a text on one line of a length that a comment may have, without
 // letters that nobody sees.
-func legible(s string) string {
-	const most = 2000
+func sanitize(s string) string {
+	const limit = 2000
 	var b strings.Builder
 	for i, r := range s {
 		switch {
-		case b.Len() > most:
+		case b.Len() > limit:
 			return b.String() + "…"
 		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\ufffd"):
 			fmt.Fprintf(&b, `\x%02x`, s[i])
@@ -44,9 +44,9 @@ func legible(s string) string {
 
 // quote shows a piece of a file, cut where it would fill the screen.
 func quote(s string) string {
-	const most = 80
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
+	const limit = 80
+	if len(s) > limit {
+		s = strings.ToValidUTF8(s[:limit], "") + "…"
 	}
 	return strconv.Quote(s)
 }

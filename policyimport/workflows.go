@@ -40,18 +40,18 @@ func (e *NamespacesError) Error() string {
 // candidate is a ServiceAccount with a rule.
 type candidate struct {
 	object
-	role       string // its name here
-	rule       string
-	precedence int
-	ruleAt     fault.Position
-	ruleNode   *yaml.Node
-	rankAt     fault.Position
+	role         string // its name here
+	rule         string
+	precedence   int
+	ruleAt       fault.Position
+	ruleNode     *yaml.Node
+	precedenceAt fault.Position
 
-	means   formula // what the rule says of those whom no account above takes
-	atoms   []atom  // what rows say of it
-	left    formula // what they cannot
-	broken  *ruleError
-	waiting string // why its rows are comments: the account above, whose rule was not carried over
+	formula       formula // what the rule says of those whom no account above takes
+	atoms         []atom  // what rows say of it
+	inexpressible formula // what they cannot
+	parseErr      *ruleError
+	blockedBy     string // why its rows are comments: the account above, whose rule was not carried over
 }
 
 // Workflows reads ServiceAccounts with the annotations by which argo-server picks
@@ -59,10 +59,10 @@ type candidate struct {
 // in which argo-server tries them. The namespace may be empty where all are of one.
 func Workflows(sources []Source, options Options) (*Result, error) {
 	var faults fault.List
-	w := &workflowsWriter{Options: options, d: newDraft()}
+	w := &workflowsWriter{Options: options, pb: newPolicyBuilder()}
 	objects := readObjects(sources, &faults, "workflows")
 	all := w.readCandidates(objects, &faults)
-	w.kube = readAccess(objects)
+	w.access = readAccess(objects)
 	for _, src := range sources {
 		unnamed := slices.ContainsFunc(all, func(c candidate) bool {
 			return c.file.name == src.Name && (c.name == "" || strings.Contains(c.rule, "{{"))
@@ -72,40 +72,40 @@ func Workflows(sources []Source, options Options) (*Result, error) {
 		}
 	}
 	if len(all) == 0 && faults.Empty() {
-		mend := "write them to a file: kubectl -n argo get serviceaccounts -o yaml"
-		if elsewhere := faultsOf(&w.d.left); len(elsewhere) > 0 {
-			mend = elsewhere[0].Error()
+		hint := "write them to a file: kubectl -n argo get serviceaccounts -o yaml"
+		if elsewhere := faultsOf(&w.pb.skipped); len(elsewhere) > 0 {
+			hint = elsewhere[0].Error()
 		}
 		faults.Add(fault.Position{File: sources[0].Name}, "there is no ServiceAccount with the annotation "+ruleKey+" in "+
-			"the files", mend)
+			"the files", hint)
 	}
 	if err := faults.Err(); err != nil {
 		return nil, err
 	}
 	var err error
-	if w.Namespace, err = theNamespace(all, options.Namespace); err != nil {
+	if w.Namespace, err = resolveNamespace(all, options.Namespace); err != nil {
 		return nil, err
 	}
 	for _, c := range all {
 		switch {
 		case c.namespace != "" && c.namespace != w.Namespace:
-			w.lose(c.ruleAt, "ServiceAccount "+c.name+" is of the namespace "+c.namespace+", and a role stands for one "+
+			w.skip(c.ruleAt, "ServiceAccount "+c.name+" is of the namespace "+c.namespace+", and a role stands for one "+
 				"account, whatever namespace is asked for",
 				"give those people a role whose account may do what they need there")
 		case !dnsName.MatchString(c.name) || len(c.name) > 253:
-			w.lose(c.ruleAt, quote(c.name)+" is no name that a ServiceAccount can have", "look at metadata.name")
+			w.skip(c.ruleAt, quote(c.name)+" is no name that a ServiceAccount can have", "look at metadata.name")
 		default:
-			w.all = append(w.all, c)
+			w.accounts = append(w.accounts, c)
 		}
 	}
 	// The order of the files is kept among equals; argo-server keeps none.
-	slices.SortStableFunc(w.all, func(a, b candidate) int { return cmp.Compare(b.precedence, a.precedence) })
+	slices.SortStableFunc(w.accounts, func(a, b candidate) int { return cmp.Compare(b.precedence, a.precedence) })
 	w.write()
-	result, err := w.d.finish()
+	result, err := w.pb.finish()
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range w.all {
+	for _, c := range w.accounts {
 		result.ServiceAccounts = append(result.ServiceAccounts, ServiceAccount{c.role, w.Namespace, c.name})
 	}
 	return result, nil
@@ -116,7 +116,7 @@ var dnsName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-
 
 func (w *workflowsWriter) readCandidates(objects []object, faults *fault.List) []candidate {
 	var all []candidate
-	stood := map[string]bool{}
+	seen := map[string]bool{}
 	for _, o := range objects {
 		if o.kind != "ServiceAccount" && o.field("metadata", "annotations") == nil {
 			continue
@@ -127,31 +127,31 @@ func (w *workflowsWriter) readCandidates(objects []object, faults *fault.List) [
 			continue
 		}
 		if o.kind != "ServiceAccount" {
-			w.lose(o.file.at(rule), "the annotation is on "+o.kind+" "+quote(o.name)+", and argo-server looks at "+
+			w.skip(o.file.at(rule), "the annotation is on "+o.kind+" "+quote(o.name)+", and argo-server looks at "+
 				"ServiceAccounts only, so it lets no one in",
 				"put it on the ServiceAccount to which the role is bound")
 			continue
 		}
 		c := candidate{
 			object: o, role: rolePrefix + w.RolePrefix + o.name, rule: value(rule),
-			ruleAt: o.file.at(rule), rankAt: o.file.at(rule), ruleNode: aliased(rule),
+			ruleAt: o.file.at(rule), precedenceAt: o.file.at(rule), ruleNode: resolveAlias(rule),
 		}
 		if n := annotations[precedenceKey]; n != nil {
-			c.rankAt = o.file.at(n)
+			c.precedenceAt = o.file.at(n)
 			// What is no number counts as 0 there, too.
 			c.precedence, _ = strconv.Atoi(value(n))
 		}
-		if id := o.namespace + "/" + o.name; stood[id] {
+		if id := o.namespace + "/" + o.name; seen[id] {
 			faults.Add(o.file.at(o.node), "ServiceAccount "+quote(o.name)+" stands here a second time", "give each once")
 		} else {
-			stood[id] = true
+			seen[id] = true
 		}
 		all = append(all, c)
 	}
 	return all
 }
 
-func theNamespace(all []candidate, named string) (string, error) {
+func resolveNamespace(all []candidate, named string) (string, error) {
 	var found []string
 	for _, c := range all {
 		if c.namespace != "" && !slices.Contains(found, c.namespace) {
@@ -174,13 +174,13 @@ func AccountsYAML(accounts []ServiceAccount) string {
 	var b strings.Builder
 	b.WriteString("identity:\n  credential: serviceAccount\n  serviceAccounts:\n")
 	for _, a := range accounts {
-		fmt.Fprintf(&b, "    - {role: %q, namespace: %s, name: %s}\n", a.Role, yamlWord(a.Namespace), yamlWord(a.Name))
+		fmt.Fprintf(&b, "    - {role: %q, namespace: %s, name: %s}\n", a.Role, quoteYAML(a.Namespace), quoteYAML(a.Name))
 	}
 	return b.String()
 }
 
-// yamlWord puts a name in quotes that YAML would take for a number or a truth.
-func yamlWord(name string) string {
+// quoteYAML puts a name in quotes that YAML would take for a number or a truth.
+func quoteYAML(name string) string {
 	if (&yaml.Node{Kind: yaml.ScalarNode, Value: name}).ShortTag() == "!!str" {
 		return name
 	}

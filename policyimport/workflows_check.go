@@ -27,7 +27,7 @@ func checkTypes(tree *parser.Tree) error {
 	case err != nil:
 		return doesNotCompile(err)
 	case kind == nil || kind.Kind() != reflect.Bool && kind.Kind() != reflect.Interface:
-		return &ruleError{what: "the rule gives neither true nor false", fails: true}
+		return &ruleError{message: "the rule gives neither true nor false", fatal: true}
 	}
 	return nil
 }
@@ -35,9 +35,9 @@ func checkTypes(tree *parser.Tree) error {
 func doesNotCompile(err error) error {
 	var at *exprfile.Error
 	if errors.As(err, &at) {
-		return &ruleError{what: "the rule does not compile: " + at.Message, column: at.From + 1, fails: true}
+		return &ruleError{message: "the rule does not compile: " + at.Message, column: at.From + 1, fatal: true}
 	}
-	return &ruleError{what: "the rule does not compile: " + err.Error(), fails: true}
+	return &ruleError{message: "the rule does not compile: " + err.Error(), fatal: true}
 }
 
 // canFail tells whether a condition can end a rule with an error while it runs, so that

@@ -78,24 +78,24 @@ func not(a formula) formula {
 // simplified takes out what can never hold, literals that others say, and conjunctions
 // that a shorter one covers.
 func simplified(f formula) formula {
-	kept := formula{}
+	satisfiable := formula{}
 	for _, c := range f {
 		if c = c.simplified(); c != nil {
-			kept = append(kept, c)
+			satisfiable = append(satisfiable, c)
 		}
 	}
-	var least formula
-	for i, c := range kept {
-		covered := slices.ContainsFunc(kept[:i], func(other conjunction) bool { return c.implies(other) }) ||
-			slices.ContainsFunc(kept[i+1:], func(other conjunction) bool { return c.implies(other) && !other.implies(c) })
+	var minimal formula
+	for i, c := range satisfiable {
+		covered := slices.ContainsFunc(satisfiable[:i], func(other conjunction) bool { return c.implies(other) }) ||
+			slices.ContainsFunc(satisfiable[i+1:], func(other conjunction) bool { return c.implies(other) && !other.implies(c) })
 		if !covered {
-			least = append(least, c)
+			minimal = append(minimal, c)
 		}
 	}
-	if least == nil {
+	if minimal == nil {
 		return never
 	}
-	return least
+	return minimal
 }
 
 // simplified gives nil for a conjunction that can never hold.
@@ -129,19 +129,19 @@ func (c conjunction) implies(d conjunction) bool {
 func (l literal) implies(m literal) bool {
 	switch {
 	case !l.not && !m.not:
-		return l.atom == m.atom || l.within(m.atom)
+		return l.atom == m.atom || l.isSubsetOf(m.atom)
 	case l.not && m.not:
-		return l.atom == m.atom || m.within(l.atom)
+		return l.atom == m.atom || m.isSubsetOf(l.atom)
 	case !l.not && m.not:
-		return l.apart(m.atom)
+		return l.isDisjoint(m.atom)
 	}
 	return false
 }
 
 func (l literal) excludes(m literal) bool { return l.implies(literal{m.atom, !m.not, 0}) }
 
-// within reports whether an atom says more than another one.
-func (a atom) within(b atom) bool {
+// isSubsetOf reports whether an atom says more than another one.
+func (a atom) isSubsetOf(b atom) bool {
 	switch {
 	case a.kind == groupAtom && b.kind == teamsAtom, a.kind == teamsAtom && b.kind == teamsAtom:
 		return strings.HasPrefix(a.text, b.text)
@@ -152,35 +152,35 @@ func (a atom) within(b atom) bool {
 	return false
 }
 
-// apart reports whether no one is both: a person has one e-mail address.
-func (a atom) apart(b atom) bool {
+// isDisjoint reports whether no one is both: a person has one e-mail address.
+func (a atom) isDisjoint(b atom) bool {
 	isEmail := func(k atomKind) bool { return k == emailAtom || k == domainAtom }
-	return isEmail(a.kind) && isEmail(b.kind) && a != b && !a.within(b) && !b.within(a)
+	return isEmail(a.kind) && isEmail(b.kind) && a != b && !a.isSubsetOf(b) && !b.isSubsetOf(a)
 }
 
-// above gives what a formula says of those for whom none of the atoms holds: they have
+// excluding gives what a formula says of those for whom none of the atoms holds: they have
 // an account of a higher rank.
-func (f formula) above(taken []atom) formula {
-	left := formula{}
+func (f formula) excluding(higher []atom) formula {
+	remaining := formula{}
 	for _, c := range f {
-		kept := conjunction{}
-		gone := false
+		conjunct := conjunction{}
+		excluded := false
 		for _, l := range c {
-			covered := slices.ContainsFunc(taken, func(t atom) bool { return l.atom == t || l.within(t) })
-			gone = gone || covered && !l.not
+			covered := slices.ContainsFunc(higher, func(t atom) bool { return l.atom == t || l.isSubsetOf(t) })
+			excluded = excluded || covered && !l.not
 			if !covered {
-				kept = append(kept, l)
+				conjunct = append(conjunct, l)
 			}
 		}
-		if !gone {
-			left = append(left, kept)
+		if !excluded {
+			remaining = append(remaining, conjunct)
 		}
 	}
-	return simplified(left)
+	return simplified(remaining)
 }
 
-// meets reports whether both may hold of one person.
-func (f formula) meets(g formula) bool {
+// overlaps reports whether both may hold of one person.
+func (f formula) overlaps(g formula) bool {
 	both := and(f, g)
 	return both == nil || len(both) > 0
 }

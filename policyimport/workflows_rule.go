@@ -10,19 +10,19 @@ import (
 
 // ruleError says why a rule cannot be read, and where in it.
 type ruleError struct {
-	what   string
-	column int // in letters, from 1; 0 where there is none
+	message string
+	column  int // in letters, from 1; 0 where there is none
 
-	// fails: argo-server fails over the rule, too, and then lets in no one whom no rule
+	// fatal: argo-server fails over the rule, too, and then lets in no one whom no rule
 	// before it took.
-	fails bool
+	fatal bool
 }
 
 func (e *ruleError) Error() string {
 	if e.column > 0 {
-		return fmt.Sprintf("%s (column %d of the rule)", e.what, e.column)
+		return fmt.Sprintf("%s (column %d of the rule)", e.message, e.column)
 	}
-	return e.what
+	return e.message
 }
 
 // parseRule reads a rule in its own language, as argo-server does (expr-lang/expr),
@@ -30,7 +30,7 @@ func (e *ruleError) Error() string {
 // an unknown atom with the words of the rule.
 func parseRule(text string) (formula, error) {
 	if strings.TrimSpace(text) == "" {
-		return nil, &ruleError{what: "the rule is empty", fails: true}
+		return nil, &ruleError{message: "the rule is empty", fatal: true}
 	}
 	tree, err := parser.Parse(text)
 	if err != nil {
@@ -42,7 +42,7 @@ func parseRule(text string) (formula, error) {
 	case r.err != nil:
 		return nil, r.err
 	case f == nil:
-		return nil, &ruleError{what: "the rule is too large to be taken apart"}
+		return nil, &ruleError{message: "the rule is too large to be taken apart"}
 	}
 	if err := checkTypes(tree); err != nil {
 		return nil, err
@@ -51,14 +51,14 @@ func parseRule(text string) (formula, error) {
 }
 
 type ruleReader struct {
-	err     *ruleError
-	element bool // inside any(groups, ...), where # is a group
+	err         *ruleError
+	inPredicate bool // inside any(groups, ...), where # is a group
 }
 
 // fail notes what makes argo-server fail.
-func (r *ruleReader) fail(n ast.Node, what string) formula {
+func (r *ruleReader) fail(n ast.Node, message string) formula {
 	if r.err == nil {
-		r.err = &ruleError{what: what, column: n.Location().From + 1, fails: true}
+		r.err = &ruleError{message: message, column: n.Location().From + 1, fatal: true}
 	}
 	return never
 }
@@ -72,10 +72,10 @@ func (r *ruleReader) unknown(n ast.Node) formula {
 func (r *ruleReader) boolean(n ast.Node) formula {
 	switch n := n.(type) {
 	case *ast.BoolNode:
-		return truth(n.Value)
+		return boolFormula(n.Value)
 	case *ast.UnaryNode:
 		if n.Operator == "!" || n.Operator == "not" {
-			return r.negated(n.Node)
+			return r.negate(n.Node)
 		}
 	case *ast.BinaryNode:
 		return r.binary(n)
@@ -83,8 +83,8 @@ func (r *ruleReader) boolean(n ast.Node) formula {
 		if canFail(n.Cond) {
 			return r.unknown(n)
 		}
-		cond, otherwise := r.boolean(n.Cond), r.negated(n.Cond)
-		return r.join(r.both(cond, r.boolean(n.Exp1)), r.both(otherwise, r.boolean(n.Exp2)))
+		cond, otherwise := r.boolean(n.Cond), r.negate(n.Cond)
+		return r.or(r.and(cond, r.boolean(n.Exp1)), r.and(otherwise, r.boolean(n.Exp2)))
 	case *ast.BuiltinNode:
 		return r.builtin(n)
 	case *ast.PredicateNode:
@@ -99,14 +99,14 @@ func (r *ruleReader) boolean(n ast.Node) formula {
 	return r.unknown(n)
 }
 
-func truth(value bool) formula {
+func boolFormula(value bool) formula {
 	if value {
 		return always
 	}
 	return never
 }
 
-func (r *ruleReader) negated(n ast.Node) formula {
+func (r *ruleReader) negate(n ast.Node) formula {
 	f := r.boolean(n)
 	if f == nil {
 		return nil
@@ -114,14 +114,14 @@ func (r *ruleReader) negated(n ast.Node) formula {
 	return not(f)
 }
 
-func (r *ruleReader) both(a, b formula) formula {
+func (r *ruleReader) and(a, b formula) formula {
 	if a == nil || b == nil {
 		return nil
 	}
 	return and(a, b)
 }
 
-func (r *ruleReader) join(a, b formula) formula {
+func (r *ruleReader) or(a, b formula) formula {
 	if a == nil || b == nil {
 		return nil
 	}
@@ -136,9 +136,9 @@ func (r *ruleReader) binary(n *ast.BinaryNode) formula {
 		case canFail(n.Left): // what follows is not reached
 			return r.unknown(n)
 		case n.Operator == "&&" || n.Operator == "and":
-			return r.both(left, right)
+			return r.and(left, right)
 		}
-		return r.join(left, right)
+		return r.or(left, right)
 	case "==", "!=":
 		f := r.equal(n)
 		if n.Operator == "!=" && f != nil {
@@ -148,7 +148,7 @@ func (r *ruleReader) binary(n *ast.BinaryNode) formula {
 	case "in":
 		return r.in(n)
 	case "startsWith", "endsWith", "matches", "contains":
-		return r.part(n)
+		return r.substring(n)
 	case ">", ">=", "<":
 		return r.count(n)
 	}
@@ -166,16 +166,16 @@ func (r *ruleReader) equal(n *ast.BinaryNode) formula {
 		if value.Value {
 			return r.boolean(left)
 		}
-		return r.negated(left)
+		return r.negate(left)
 	case *ast.StringNode:
 		if s, ok := left.(*ast.StringNode); ok {
-			return truth(s.Value == value.Value)
+			return boolFormula(s.Value == value.Value)
 		}
-		if f := r.named(left, value.Value); f != nil {
+		if f := r.equals(left, value.Value); f != nil {
 			return f
 		}
 	case *ast.IntegerNode:
-		if f := r.counted(left); f != nil && value.Value == 0 {
+		if f := r.countOf(left); f != nil && value.Value == 0 {
 			return not(f)
 		}
 	}
@@ -190,8 +190,8 @@ func isConstant(n ast.Node) bool {
 	return false
 }
 
-// named gives what it means that a value is a text, or nil where rows cannot say it.
-func (r *ruleReader) named(n ast.Node, text string) formula {
+// equals gives what it means that a value is a text, or nil where rows cannot say it.
+func (r *ruleReader) equals(n ast.Node, text string) formula {
 	lower, ok := n.(*ast.BuiltinNode)
 	if ok && lower.Name == "lower" && len(lower.Arguments) == 1 && !r.isElement(lower.Arguments[0]) {
 		if strings.ToLower(text) != text {
@@ -210,7 +210,7 @@ func (r *ruleReader) named(n ast.Node, text string) formula {
 
 func (r *ruleReader) isElement(n ast.Node) bool {
 	p, ok := n.(*ast.PointerNode)
-	return ok && r.element && p.Name == ""
+	return ok && r.inPredicate && p.Name == ""
 }
 
 func isClaim(n ast.Node, name string) bool {
@@ -235,9 +235,9 @@ func (r *ruleReader) in(n *ast.BinaryNode) formula {
 		}
 		var f formula
 		if left, constant := n.Left.(*ast.StringNode); constant {
-			f = truth(left.Value == s.Value)
+			f = boolFormula(left.Value == s.Value)
 		} else {
-			f = r.named(n.Left, s.Value)
+			f = r.equals(n.Left, s.Value)
 		}
 		if f == nil {
 			return r.unknown(n)
@@ -247,9 +247,9 @@ func (r *ruleReader) in(n *ast.BinaryNode) formula {
 	return some
 }
 
-// part reads comparisons with a part of a name, where they come to whole names, to all
+// substring reads comparisons with a part of a name, where they come to whole names, to all
 // teams of an organisation or to all addresses of a domain.
-func (r *ruleReader) part(n *ast.BinaryNode) formula {
+func (r *ruleReader) substring(n *ast.BinaryNode) formula {
 	s, ok := n.Right.(*ast.StringNode)
 	if !ok || !r.isElement(n.Left) && !isClaim(n.Left, "email") {
 		return r.unknown(n)
@@ -263,13 +263,13 @@ func (r *ruleReader) part(n *ast.BinaryNode) formula {
 	case "contains":
 		names = []string{"*" + escapeStar(s.Value) + "*"}
 	case "matches":
-		if names, ok = spelledOut(s.Value); !ok {
+		if names, ok = enumerateNames(s.Value); !ok {
 			return r.fail(n.Right, "the regular expression does not compile")
 		}
 	}
 	some := never
 	for _, name := range names {
-		f := r.spelled(n.Left, name)
+		f := r.equalsPattern(n.Left, name)
 		if f == nil {
 			return r.unknown(n)
 		}
@@ -281,12 +281,12 @@ func (r *ruleReader) part(n *ast.BinaryNode) formula {
 	return some
 }
 
-// spelled reads a name with * for any letters.
-func (r *ruleReader) spelled(n ast.Node, name string) formula {
-	whole := strings.ReplaceAll(name, "\x03", "*")
+// equalsPattern reads a name with * for any letters.
+func (r *ruleReader) equalsPattern(n ast.Node, name string) formula {
+	text := strings.ReplaceAll(name, "\x03", "*")
 	switch stars := strings.Count(name, "*"); {
 	case stars == 0:
-		return r.named(n, whole)
+		return r.equals(n, text)
 	case stars > 1:
 	case r.isElement(n) && strings.HasSuffix(name, ":*") && !strings.Contains(name, "\x03"):
 		return formula{{{atom: atom{teamsAtom, strings.TrimSuffix(name, "*")}}}}
@@ -305,12 +305,12 @@ func (r *ruleReader) builtin(n *ast.BuiltinNode) formula {
 	case "any", "filter", "count":
 		return r.anyGroup(n, n.Arguments[1])
 	case "none":
-		return r.denied(r.anyGroup(n, n.Arguments[1]))
+		return r.negateFormula(r.anyGroup(n, n.Arguments[1]))
 	}
 	return r.unknown(n)
 }
 
-func (r *ruleReader) denied(f formula) formula {
+func (r *ruleReader) negateFormula(f formula) formula {
 	if f == nil {
 		return nil
 	}
@@ -320,10 +320,10 @@ func (r *ruleReader) denied(f formula) formula {
 // anyGroup gives when some group fits a predicate: one group fits all literals of a
 // conjunction, so that only conjunctions of one literal say it of a person.
 func (r *ruleReader) anyGroup(n, predicate ast.Node) formula {
-	outer := r.element
-	r.element = true
+	outer := r.inPredicate
+	r.inPredicate = true
 	f := r.boolean(predicate)
-	r.element = outer
+	r.inPredicate = outer
 	if canFail(predicate) {
 		return r.unknown(n)
 	}
@@ -338,7 +338,7 @@ func (r *ruleReader) anyGroup(n, predicate ast.Node) formula {
 // count reads count(groups, ...) > 0 and len(filter(groups, ...)) > 0.
 func (r *ruleReader) count(n *ast.BinaryNode) formula {
 	limit, ok := n.Right.(*ast.IntegerNode)
-	f := r.counted(n.Left)
+	f := r.countOf(n.Left)
 	switch {
 	case !ok || f == nil:
 	case n.Operator == ">" && limit.Value == 0, n.Operator == ">=" && limit.Value == 1:
@@ -349,7 +349,7 @@ func (r *ruleReader) count(n *ast.BinaryNode) formula {
 	return r.unknown(n)
 }
 
-func (r *ruleReader) counted(n ast.Node) formula {
+func (r *ruleReader) countOf(n ast.Node) formula {
 	b, ok := n.(*ast.BuiltinNode)
 	if !ok {
 		return nil

@@ -28,10 +28,10 @@ type listedStore struct {
 
 	sessions []session.Session
 	err      error
-	revoked  []session.Which
+	revoked  []session.Filter
 }
 
-func (s *listedStore) List(_ context.Context, which session.Which) (found []session.Session, err error) {
+func (s *listedStore) List(_ context.Context, which session.Filter) (found []session.Session, err error) {
 	for _, one := range s.sessions {
 		if which.All || which.ID != "" && one.ID == which.ID || which.Email != "" && one.Principal.Email == which.Email {
 			found = append(found, one)
@@ -40,7 +40,7 @@ func (s *listedStore) List(_ context.Context, which session.Which) (found []sess
 	return found, s.err
 }
 
-func (s *listedStore) Revoke(ctx context.Context, which session.Which) (int, error) {
+func (s *listedStore) Revoke(ctx context.Context, which session.Filter) (int, error) {
 	s.revoked = append(s.revoked, which)
 	found, err := s.List(ctx, which)
 	return len(found), err
@@ -58,11 +58,11 @@ func newAdminPort(kept config.Store, token string) *adminPort {
 	begun := time.Date(2026, 11, 23, 12, 0, 0, 0, time.FixedZone("CET", 3600))
 	one := func(id, email, subject string, after time.Duration) session.Session {
 		return session.Session{
-			Grant: identity.Grant{
-				Principal: identity.Principal{Issuer: "https://dex.example.com", Subject: subject, Email: email, Groups: []string{"example-org:argo"}},
-				Refresh:   "refresh-hunter2", IDToken: "id-hunter2", Access: "access-hunter2", Read: begun.Add(after),
+			TokenSet: identity.TokenSet{
+				Principal:    identity.Principal{Issuer: "https://dex.example.com", Subject: subject, Email: email, Groups: []string{"example-org:argo"}},
+				RefreshToken: "refresh-hunter2", IDToken: "id-hunter2", AccessToken: "access-hunter2", FetchedAt: begun.Add(after),
 			},
-			ID: id, Begun: begun.Add(after), Seen: begun.Add(after), Expires: begun.Add(12 * time.Hour), LeftOut: 3,
+			ID: id, CreatedAt: begun.Add(after), LastUsed: begun.Add(after), Expires: begun.Add(12 * time.Hour), DroppedGroups: 3,
 		}
 	}
 	a := &adminPort{store: &listedStore{sessions: []session.Session{
@@ -70,7 +70,7 @@ func newAdminPort(kept config.Store, token string) *adminPort {
 	}}}
 	log := slog.New(slog.NewTextHandler(&a.log, nil))
 	p := &Proxy{
-		config: &config.Config{Session: config.Session{Store: kept}}, sessions: session.NewKeeper(session.KeeperOptions{Store: a.store, Log: log}),
+		config: &config.Config{Session: config.Session{Store: kept}}, sessions: session.NewRefresher(session.RefresherOptions{Store: a.store, Log: log}),
 		audit: audit.New(&a.audit, log), log: log, now: func() time.Time { return begun },
 	}
 	a.proxy = p
@@ -179,26 +179,26 @@ func TestSessionsAreEndedFromTheAdminPortOnlyWhereTheyAreNamed(t *testing.T) {
 	for _, c := range []struct {
 		target string
 		status int
-		which  session.Which // revoked
+		which  session.Filter // revoked
 		says   string
 		email  string
 		reason string // in the audit; none: no record
 	}{
-		{"/sessions/s1", 200, session.Which{ID: "s1"}, `{"revoked":1,"scope":"everywhere"}`, "", "revoked"},
-		{"/sessions/s9", 404, session.Which{ID: "s9"}, "session_unknown", "", "session_unknown"},
-		{"/sessions?user=alice@example.com", 200, session.Which{Email: "alice@example.com"}, `"revoked":2`, "alice@example.com", "revoked"},
-		{"/sessions?user=carol@example.com", 200, session.Which{Email: "carol@example.com"}, `"revoked":0`, "carol@example.com", "revoked"},
-		{"/sessions?all=true", 200, session.Which{All: true}, `"revoked":3`, "", "revoked"},
-		{"/sessions", 400, session.Which{}, "Say which sessions", "", ""},
-		{"/sessions?", 400, session.Which{}, "Say which sessions", "", ""},
-		{"/sessions?all", 400, session.Which{}, "with a value", "", ""},
-		{"/sessions?all=1", 400, session.Which{}, "all is true", "", ""},
-		{"/sessions?user=", 400, session.Which{}, "with a value", "", ""},
-		{"/sessions?user=&all=true", 400, session.Which{}, "with a value", "", ""},
+		{"/sessions/s1", 200, session.Filter{ID: "s1"}, `{"revoked":1,"scope":"everywhere"}`, "", "revoked"},
+		{"/sessions/s9", 404, session.Filter{ID: "s9"}, "session_unknown", "", "session_unknown"},
+		{"/sessions?user=alice@example.com", 200, session.Filter{Email: "alice@example.com"}, `"revoked":2`, "alice@example.com", "revoked"},
+		{"/sessions?user=carol@example.com", 200, session.Filter{Email: "carol@example.com"}, `"revoked":0`, "carol@example.com", "revoked"},
+		{"/sessions?all=true", 200, session.Filter{All: true}, `"revoked":3`, "", "revoked"},
+		{"/sessions", 400, session.Filter{}, "Say which sessions", "", ""},
+		{"/sessions?", 400, session.Filter{}, "Say which sessions", "", ""},
+		{"/sessions?all", 400, session.Filter{}, "with a value", "", ""},
+		{"/sessions?all=1", 400, session.Filter{}, "all is true", "", ""},
+		{"/sessions?user=", 400, session.Filter{}, "with a value", "", ""},
+		{"/sessions?user=&all=true", 400, session.Filter{}, "with a value", "", ""},
 	} {
 		a := newAdminPort(config.StoreRedis, adminToken)
 		w := a.ask("DELETE", c.target, "Bearer "+adminToken)
-		var revoked session.Which
+		var revoked session.Filter
 		if len(a.store.revoked) > 0 {
 			revoked = a.store.revoked[0]
 		}
@@ -234,7 +234,7 @@ func TestTheAdminPortSaysWhatTheSessionStoreCannotDo(t *testing.T) {
 		status int
 		says   string
 	}{
-		{"a list of cookies", config.StoreCookie, session.ErrNoList, "GET", 501, "nothing lists them"},
+		{"a list of cookies", config.StoreCookie, session.ErrNotListable, "GET", 501, "nothing lists them"},
 		{"ending cookies", config.StoreCookie, nil, "DELETE", 200, `"scope":"this process"`},
 		{"a list without redis", config.StoreRedis, fmt.Errorf("%w: dial 10.0.0.7", session.ErrStoreDown), "GET", 503, "session_store_down"},
 		{"ending without redis", config.StoreRedis, fmt.Errorf("%w: dial 10.0.0.7", session.ErrStoreDown), "DELETE", 503, "may not have happened"},

@@ -28,41 +28,41 @@ func (p *Proxy) backchannelLogout(x *exchange) bool {
 	}
 	raw, err := logoutToken(x)
 	if err != nil {
-		return p.logoutRefused(x, codeLogoutRefused, "The request is no back-channel logout: "+err.Error()+".", err)
+		return p.refuseLogout(x, codeLogoutRefused, "The request is no back-channel logout: "+err.Error()+".", err)
 	}
 	// An issuer that hangs up has still said it.
-	ctx, done := context.WithTimeout(context.WithoutCancel(x.r.Context()), endWait)
-	defer done()
-	ended, err := p.issuer.ReadLogout(ctx, raw)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.r.Context()), revokeTimeout)
+	defer cancel()
+	logout, err := p.issuer.ReadLogout(ctx, raw)
 	var unreachable *identity.UnreachableError
 	switch {
 	case errors.As(err, &unreachable):
-		return p.logoutRefused(x, codeLogoutFailed, "The keys of the identity provider could not be fetched.", err)
+		return p.refuseLogout(x, codeLogoutFailed, "The keys of the identity provider could not be fetched.", err)
 	case err != nil:
-		return p.logoutRefused(x, codeLogoutRefused, "The logout token was not accepted.", err)
-	case ended.Issuer == "" || ended.Subject == "" && ended.Session == "": // or it would be everybody
-		return p.logoutRefused(x, codeLogoutRefused, "The logout token names nobody.", errors.New("neither sub nor sid"))
+		return p.refuseLogout(x, codeLogoutRefused, "The logout token was not accepted.", err)
+	case logout.Issuer == "" || logout.Subject == "" && logout.SessionID == "": // or it would be everybody
+		return p.refuseLogout(x, codeLogoutRefused, "The logout token names nobody.", errors.New("neither sub nor sid"))
 	}
-	x.session.Principal = identity.Principal{Issuer: ended.Issuer, Subject: ended.Subject} // for the record; nobody is signed in
-	n, err := p.sessions.Revoke(ctx, session.Which{Issuer: ended.Issuer, Subject: ended.Subject, IssuerSession: ended.Session})
-	p.endStreamsOf(ended)
+	x.session.Principal = identity.Principal{Issuer: logout.Issuer, Subject: logout.Subject} // for the record; nobody is signed in
+	n, err := p.sessions.Revoke(ctx, session.Filter{Issuer: logout.Issuer, Subject: logout.Subject, IssuerSession: logout.SessionID})
+	p.cutLoggedOutStreams(logout)
 	if err != nil {
-		return p.logoutRefused(x, codeLogoutFailed, "The sessions could not be ended.", err)
+		return p.refuseLogout(x, codeLogoutFailed, "The sessions could not be ended.", err)
 	}
-	p.log.Info("sessions ended by the issuer", "id", x.id, "request_id", x.requestID, "sub", ended.Subject, "sessions", n)
+	p.log.Info("sessions ended by the issuer", "id", x.id, "request_id", x.requestID, "sub", logout.Subject, "sessions", n)
 	x.event, x.outcome, x.reason = audit.Logout, audit.Allow, "backchannel"
 	x.w.WriteHeader(http.StatusOK) // 2.8: 200, not to be stored
 	return true
 }
 
-// logoutRefused says no in the words of Back-Channel Logout 1.0, 2.8, which knows
+// refuseLogout says no in the words of Back-Channel Logout 1.0, 2.8, which knows
 // no status but 400. The log has why: nobody looks at an issuer's answers.
-func (p *Proxy) logoutRefused(x *exchange, code, detail string, why error) bool {
+func (p *Proxy) refuseLogout(x *exchange, code, detail string, cause error) bool {
 	level := p.log.Warn
 	if code == codeLogoutFailed {
 		level = p.log.Error
 	}
-	level("back-channel logout refused", "id", x.id, "request_id", x.requestID, "code", code, "error", why)
+	level("back-channel logout refused", "id", x.id, "request_id", x.requestID, "code", code, "error", cause)
 	return x.refuse(http.StatusBadRequest, code, detail, nil)
 }
 
@@ -85,18 +85,18 @@ func logoutToken(x *exchange) (string, error) {
 	return tokens[0], nil
 }
 
-// endStreamsOf cuts at once what the next review would cut.
-func (p *Proxy) endStreamsOf(ended identity.Logout) {
+// cutLoggedOutStreams cuts at once what the next review would cut.
+func (p *Proxy) cutLoggedOutStreams(logout identity.Logout) {
 	st := p.state.Load()
-	for _, s := range p.streams.list(nil) {
+	for _, s := range p.streams.appendOpen(nil) {
 		x := s.x
-		if !x.signedIn() || x.incognito || s.kind == sized {
+		if !x.signedIn() || x.asAnonymous || s.kind == sized {
 			continue
 		}
-		who := x.session.Principal
-		if who.Issuer == ended.Issuer && (ended.Subject == "" || who.Subject == ended.Subject) &&
-			(ended.Session == "" || x.session.Session == ended.Session) {
-			p.cut(s, cutSignedOut, verdict{st, x.standing, policy.Decision{}})
+		principal := x.session.Principal
+		if principal.Issuer == logout.Issuer && (logout.Subject == "" || principal.Subject == logout.Subject) &&
+			(logout.SessionID == "" || x.session.SessionID == logout.SessionID) {
+			p.cut(s, cutSignedOut, reviewResult{st, x.resolvedRoles, policy.Decision{}})
 		}
 	}
 }

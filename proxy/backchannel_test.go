@@ -27,7 +27,7 @@ func (g *gate) tell(contentType, form string) *http.Response {
 func (g *gate) believes(tokens map[string]identity.Logout) {
 	g.issuer.logout = func(raw string) (identity.Logout, error) {
 		if raw == "unreachable" {
-			return identity.Logout{}, &identity.UnreachableError{At: "GET http://dex.internal/keys", Reason: "connection refused"}
+			return identity.Logout{}, &identity.UnreachableError{Request: "GET http://dex.internal/keys", Reason: "connection refused"}
 		}
 		l, ok := tokens[raw]
 		if !ok {

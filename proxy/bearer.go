@@ -12,8 +12,8 @@ import (
 	"github.com/example-org/authgate/session"
 )
 
-// bearers verifies tokens that come in requests: [identity.Bearers].
-type bearers interface {
+// bearerVerifier verifies tokens that come in requests: [identity.Bearers].
+type bearerVerifier interface {
 	Verify(ctx context.Context, raw string) (identity.Token, error)
 }
 
@@ -31,27 +31,27 @@ func (x *exchange) credential() credential {
 	h := x.r.Header
 	for _, name := range []string{"Proxy-Authorization", "Authorization"} {
 		if values := h[name]; len(values) > 0 {
-			return credential{name, bearerOf(values[0])}
+			return credential{name, parseBearer(values[0])}
 		}
 	}
-	if x.route == nil || x.route.kind.bearer == "" {
+	if x.route == nil || x.route.kind.bearerHeader == "" {
 		return credential{}
 	}
-	if values := h[x.route.kind.bearer]; len(values) > 0 {
-		return credential{x.route.kind.bearer, values[0]}
+	if values := h[x.route.kind.bearerHeader]; len(values) > 0 {
+		return credential{x.route.kind.bearerHeader, values[0]}
 	}
 	return credential{}
 }
 
-// bearerOf reads RFC 6750, 2.1; the scheme is compared without case (RFC 9110, 11.1).
-func bearerOf(value string) string {
-	const blank = " \t" // a tab is no separator here, and may be one to an upstream
-	value = strings.Trim(value, blank)
-	end := strings.IndexAny(value, blank)
+// parseBearer reads RFC 6750, 2.1; the scheme is compared without case (RFC 9110, 11.1).
+func parseBearer(value string) string {
+	const whitespace = " \t" // a tab is no separator here, and may be one to an upstream
+	value = strings.Trim(value, whitespace)
+	end := strings.IndexAny(value, whitespace)
 	if end < 0 || !strings.EqualFold(value[:end], "Bearer") {
 		return ""
 	}
-	return strings.Trim(value[end:], blank)
+	return strings.Trim(value[end:], whitespace)
 }
 
 // Why a credential is not accepted: audit reasons, and the member reason of a problem.
@@ -63,14 +63,14 @@ const (
 
 var errNotBearer = errors.New("not a bearer token")
 
-// identifyBearer is step 3 for a request that says itself who asks. It does not
+// authenticateBearer is step 3 for a request that says itself who asks. It does not
 // ride on anything that a browser sends unasked, so its origin is no matter; and
 // the session that may come along is left out of it.
-func (p *Proxy) identifyBearer(x *exchange, c credential) {
-	x.brought = c
+func (p *Proxy) authenticateBearer(x *exchange, c credential) {
+	x.presented = c
 	token, err := identity.Token{}, errNotBearer
-	if c.bearer != "" && p.bearers != nil {
-		token, err = p.bearers.Verify(x.r.Context(), c.bearer)
+	if c.bearer != "" && p.bearerVerifier != nil {
+		token, err = p.bearerVerifier.Verify(x.r.Context(), c.bearer)
 	}
 	if err == nil {
 		err = p.checkBearer(&token)
@@ -81,19 +81,19 @@ func (p *Proxy) identifyBearer(x *exchange, c credential) {
 		return
 	}
 	x.token = &token
-	x.session = sessionOfBearer(token.Principal, c.bearer, p.issuerURL())
-	x.standing = x.state.standingOf(x.session)
+	x.session = bearerSession(token.Principal, c.bearer, p.issuerURL())
+	x.resolvedRoles = x.state.resolveRoles(x.session)
 }
 
-// bringsForUpstream reports whether an Authorization that was not accepted may be the
+// isUpstreamCredential reports whether an Authorization that was not accepted may be the
 // upstream's own, to go on beside a session: not if it could be one of authgate's that
 // has ended, was taken back, or cannot be verified right now.
-func (x *exchange) bringsForUpstream() bool {
-	if x.credentialErr == nil || x.route == nil || !x.route.config.PassAuthorization || x.brought.header != "Authorization" {
+func (x *exchange) isUpstreamCredential() bool {
+	if x.credentialErr == nil || x.route == nil || !x.route.config.PassAuthorization || x.presented.header != "Authorization" {
 		return false
 	}
 	if refused, ok := errors.AsType[*identity.TokenRefusedError](x.credentialErr); ok {
-		return !refused.Known && !refused.OfLogin
+		return !refused.KnownIssuer && !refused.FromLogin
 	}
 	return errors.Is(x.credentialErr, errNotBearer)
 }
@@ -109,17 +109,17 @@ func (p *Proxy) checkBearer(t *identity.Token) error {
 
 func (p *Proxy) issuerURL() string { return p.config.Issuer.URL }
 
-// byBearer reports whether a token says who asks, and no session.
-func (x *exchange) byBearer() bool { return x.signedIn() && x.brought.header != "" }
+// usesBearer reports whether a token says who asks, and no session.
+func (x *exchange) usesBearer() bool { return x.signedIn() && x.presented.header != "" }
 
-// sessionOfBearer is a session of one request. It is kept nowhere; its id stands
+// bearerSession is a session of one request. It is kept nowhere; its id stands
 // for the token, so that roles are worked out once for it.
-func sessionOfBearer(who identity.Principal, raw, issuer string) session.Session {
+func bearerSession(principal identity.Principal, raw, issuer string) session.Session {
 	sum := sha256.Sum256([]byte(raw))
 	s := session.Session{
-		Grant: identity.Grant{Principal: who}, ID: "bearer " + base64.RawURLEncoding.EncodeToString(sum[:]), Expires: who.Expiry,
+		TokenSet: identity.TokenSet{Principal: principal}, ID: "bearer " + base64.RawURLEncoding.EncodeToString(sum[:]), Expires: principal.Expiry,
 	}
-	if who.Issuer == issuer {
+	if principal.Issuer == issuer {
 		s.IDToken = raw
 	}
 	return s
@@ -133,11 +133,11 @@ func (p *Proxy) refuseCredential(x *exchange) bool {
 	case errors.As(err, &unreachable):
 		return x.refuse(http.StatusServiceUnavailable, "issuer_unreachable",
 			"The token cannot be verified right now: the keys of its issuer are not to be had. Try again in a moment.", err)
-	case errors.As(err, &refused) && refused.OfLogin, errors.Is(err, session.ErrLoginToken):
+	case errors.As(err, &refused) && refused.FromLogin, errors.Is(err, session.ErrLoginToken):
 		return x.refuse(http.StatusUnauthorized, codeLoginToken,
 			"The token was not accepted: a browser login of authgate obtained it, and dashboards see it. "+
 				"It says who somebody is at a dashboard, and does not open authgate. Use a token of `authgate token`.", nil)
-	case errors.Is(err, session.ErrRevoked):
+	case errors.Is(err, session.ErrTokenRevoked):
 		return x.refuse(http.StatusUnauthorized, codeTokenRevoked,
 			"The token was not accepted: the sessions of its user were revoked after it was issued. Get a new token.", nil)
 	case errors.Is(err, session.ErrStoreDown):
@@ -147,6 +147,6 @@ func (p *Proxy) refuseCredential(x *exchange) bool {
 		return x.refuse(http.StatusUnauthorized, codeCredentialRefused, "The token was not accepted: "+refused.Reason+".", nil)
 	default:
 		return x.refuse(http.StatusUnauthorized, codeCredentialRefused,
-			"The request brings a credential of its own, in "+x.brought.header+", that is not accepted here. Send a token of the issuer as Bearer, or sign in with a browser.", nil)
+			"The request brings a credential of its own, in "+x.presented.header+", that is not accepted here. Send a token of the issuer as Bearer, or sign in with a browser.", nil)
 	}
 }

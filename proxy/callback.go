@@ -14,9 +14,9 @@ import (
 	"github.com/example-org/authgate/session"
 )
 
-// maxExchanges bounds the codes that are exchanged at a time: each holds connections
+// maxCodeExchanges bounds the codes that are exchanged at a time: each holds connections
 // of the browser and to the issuer, for as long as the issuer takes.
-const maxExchanges = 32
+const maxCodeExchanges = 32
 
 // callback finishes a login: the issuer has sent the browser back.
 func (p *Proxy) callback(x *exchange) bool {
@@ -24,121 +24,121 @@ func (p *Proxy) callback(x *exchange) bool {
 	if x.r.Method != http.MethodGet {
 		return x.refuse(http.StatusMethodNotAllowed, "bad_method", "Sign in with a browser.", nil)
 	}
-	answer := x.r.URL.Query()
-	begun, err := p.pendingOf(x, answer.Get("state"))
+	params := x.r.URL.Query()
+	pending, err := p.decodeState(x, params.Get("state"))
 	if err != nil {
-		return p.unknownLogin(x, begun.Return, err)
+		return p.staleCallback(x, pending.Return, err)
 	}
-	if s, ok := p.signedInHere(x); ok && p.replaces(s, begun) {
-		return p.signedInAlready(x, s, http.StatusSeeOther, begun.Return)
+	if s, ok := p.boundSession(x); ok && p.satisfies(s, pending) {
+		return p.alreadySignedIn(x, s, http.StatusSeeOther, pending.Return)
 	}
-	grant, err := p.exchangeCode(x.r.Context(), begun, answer)
+	grant, err := p.exchangeCode(x.r.Context(), pending, params)
 	if err != nil {
-		return p.notExchanged(x, begun, err)
+		return p.exchangeFailed(x, pending, err)
 	}
 	// Always a session with an id of its own, whatever cookie came along: none that
 	// somebody planted before the login is worth anything after it.
-	p.clearOthers(x)
-	s, err := p.sessions.Begin(x.r.Context(), x.w, x.r.Header, p.worthKeeping(grant), x.client.secure())
+	p.clearDuplicateCookies(x)
+	s, err := p.sessions.Create(x.r.Context(), x.w, x.r.Header, p.dropUnusedTokens(grant), x.client.secure())
 	if err != nil {
 		result, refusal := refusalOfSession(err)
 		p.log.Error("session not kept", "id", x.id, "request_id", x.requestID,
 			"sub", grant.Principal.Subject, "groups", len(grant.Principal.Groups), "result", result, "error", err)
-		return p.loginFailed(x, result, refusal, begun.Return)
+		return p.loginFailed(x, result, refusal, pending.Return)
 	}
-	if s.LeftOut > 0 {
+	if s.DroppedGroups > 0 {
 		p.log.Warn("groups that the policy does not name did not fit into the session", "id", x.id, "request_id", x.requestID,
-			"sub", s.Principal.Subject, "kept", len(s.Principal.Groups), "left_out", s.LeftOut, "mend", mendTooLarge)
+			"sub", s.Principal.Subject, "kept", len(s.Principal.Groups), "left_out", s.DroppedGroups, "mend", hintTooLarge)
 	}
-	p.countTry(x, begun, s)
-	x.session, x.standing = s, x.state.standingOf(s)
+	p.countAttempt(x, pending, s)
+	x.session, x.resolvedRoles = s, x.state.resolveRoles(s)
 	x.event, x.outcome = audit.Login, audit.Allow
 	p.metrics.logins.WithLabelValues("ok").Inc()
-	return p.comeBack(x, http.StatusFound, begun.Return)
+	return p.redirectBack(x, http.StatusFound, pending.Return)
 }
 
 var (
-	errBusy  = errors.New("as many codes are exchanged as may be at a time")
-	errSpent = errors.New("the login was finished already: a state is good for one callback")
+	errTooManyExchanges = errors.New("as many codes are exchanged as may be at a time")
+	errStateUsed        = errors.New("the login was finished already: a state is good for one callback")
 )
 
 // exchangeCode uses a state up and asks the issuer what its code is worth. Where
 // there is no room the state stays good.
-func (p *Proxy) exchangeCode(ctx context.Context, begun pending, answer url.Values) (identity.Grant, error) {
+func (p *Proxy) exchangeCode(ctx context.Context, pending pendingLogin, params url.Values) (identity.TokenSet, error) {
 	select {
-	case p.exchanges <- struct{}{}:
-		defer func() { <-p.exchanges }()
+	case p.codeExchanges <- struct{}{}:
+		defer func() { <-p.codeExchanges }()
 	default:
-		return identity.Grant{}, errBusy
+		return identity.TokenSet{}, errTooManyExchanges
 	}
-	first, err := p.spent.Spend(ctx, begun.Login.Verifier, begun.Begun, loginLifetime)
+	first, err := p.usedStates.Use(ctx, pending.Login.Verifier, pending.StartedAt, loginLifetime)
 	switch {
 	case err != nil:
-		return identity.Grant{}, fmt.Errorf("using a state up: %w", err)
+		return identity.TokenSet{}, fmt.Errorf("using a state up: %w", err)
 	case !first:
-		return identity.Grant{}, errSpent
+		return identity.TokenSet{}, errStateUsed
 	}
-	return p.issuer.Finish(ctx, begun.Login, answer)
+	return p.issuer.Finish(ctx, pending.Login, params)
 }
 
-// notExchanged answers a callback of this browser that brings no grant.
-func (p *Proxy) notExchanged(x *exchange, begun pending, why error) bool {
+// exchangeFailed answers a callback of this browser that brings no grant.
+func (p *Proxy) exchangeFailed(x *exchange, pending pendingLogin, cause error) bool {
 	switch {
-	case errors.Is(why, errBusy):
+	case errors.Is(cause, errTooManyExchanges):
 		return p.loginFailed(x, "busy", Refusal{
 			Status: http.StatusServiceUnavailable, Code: "logins_busy",
 			Detail: "Too many people are signing in right now. Load this page again in a moment.",
-		}, begun.Return)
-	case errors.Is(why, errSpent):
-		return p.unknownLogin(x, begun.Return, why)
-	case errors.Is(why, session.ErrStoreDown):
-		result, refusal := refusalOfSession(why)
-		return p.loginFailed(x, result, refusal, begun.Return)
+		}, pending.Return)
+	case errors.Is(cause, errStateUsed):
+		return p.staleCallback(x, pending.Return, cause)
+	case errors.Is(cause, session.ErrStoreDown):
+		result, refusal := refusalOfSession(cause)
+		return p.loginFailed(x, result, refusal, pending.Return)
 	}
-	if s, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.secure()); err == nil && p.replaces(s, begun) {
-		return p.signedInAlready(x, s, http.StatusSeeOther, begun.Return)
+	if s, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.secure()); err == nil && p.satisfies(s, pending) {
+		return p.alreadySignedIn(x, s, http.StatusSeeOther, pending.Return)
 	}
-	result, refusal := refusalOfLogin(why)
-	return p.loginFailed(x, result, refusal, begun.Return)
+	result, refusal := refusalOfLogin(cause)
+	return p.loginFailed(x, result, refusal, pending.Return)
 }
 
-// replaces reports whether a session is what a login was begun for: another tab has
+// satisfies reports whether a session is what a login was begun for: another tab has
 // made it meanwhile.
-func (p *Proxy) replaces(s session.Session, begun pending) bool {
-	return !begun.mustLogIn() && !s.Begun.Before(begun.Begun)
+func (p *Proxy) satisfies(s session.Session, pending pendingLogin) bool {
+	return !pending.forcesLogin() && !s.CreatedAt.Before(pending.StartedAt)
 }
 
-const mendTooLarge = "keep sessions in Redis (session.store: redis), or let the issuer send fewer groups (the teams filter of its connector)"
+const hintTooLarge = "keep sessions in Redis (session.store: redis), or let the issuer send fewer groups (the teams filter of its connector)"
 
-// unknownLogin answers a callback that finishes no login: the back button, a
+// staleCallback answers a callback that finishes no login: the back button, a
 // bookmark, another tab that was faster, or a login of somebody else's. Where the
 // browser has a session none of them is a reason to trouble anybody.
-func (p *Proxy) unknownLogin(x *exchange, to returnPath, why error) bool {
+func (p *Proxy) staleCallback(x *exchange, to returnPath, cause error) bool {
 	s, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.secure())
 	switch {
 	case err == nil:
-		return p.signedInAlready(x, s, http.StatusSeeOther, to)
-	case p.withheld(x, err):
-		x.event, x.outcome = audit.Request, audit.ToLogin
+		return p.alreadySignedIn(x, s, http.StatusSeeOther, to)
+	case p.cookieWithheld(x, err):
+		x.event, x.outcome = audit.Request, audit.LoginRequired
 		again := p.prefix + "/callback"
 		if to.URL != "" {
 			again += "?" + url.Values{"state": {x.r.URL.Query().Get("state")}}.Encode()
 		}
-		return p.goOn(x, again, "Looking whether you are signed in.")
+		return p.continueTo(x, again, "Looking whether you are signed in.")
 	default:
 		return p.loginFailed(x, "state", Refusal{
-			Status: http.StatusBadRequest, Code: "login_unknown", Cause: why,
+			Status: http.StatusBadRequest, Code: "login_unknown", Cause: cause,
 			Detail: "This login was begun in another browser, was finished already, or is too old. If it happens each time, your browser does not keep the cookies of this site.",
 		}, to)
 	}
 }
 
-// signedInAlready leads somebody back who has a session, of another tab perhaps.
-func (p *Proxy) signedInAlready(x *exchange, s session.Session, status int, to returnPath) bool {
-	x.session, x.standing = s, x.state.standingOf(s)
+// alreadySignedIn leads somebody back who has a session, of another tab perhaps.
+func (p *Proxy) alreadySignedIn(x *exchange, s session.Session, status int, to returnPath) bool {
+	x.session, x.resolvedRoles = s, x.state.resolveRoles(s)
 	x.event, x.outcome, x.reason = audit.Request, audit.Allow, "signed_in_already"
 	to.URL = cmp.Or(to.URL, "/")
-	return p.comeBack(x, status, to)
+	return p.redirectBack(x, status, to)
 }
 
 // loginFailed refuses a callback. The page offers to start again rather than
@@ -154,13 +154,13 @@ func (p *Proxy) loginFailed(x *exchange, result string, f Refusal, to returnPath
 
 // refusalOfLogin turns an error of the relying party into what a person is told.
 func refusalOfLogin(err error) (result string, f Refusal) {
-	var declined *identity.LoginRefusedError
+	var refused *identity.LoginRefusedError
 	var unreachable *identity.UnreachableError
 	switch {
-	case errors.As(err, &declined):
+	case errors.As(err, &refused):
 		return "denied", Refusal{
 			Status: http.StatusForbidden, Code: "login_denied", Cause: err,
-			Detail: "The identity provider did not let you sign in (" + declined.Code + ").",
+			Detail: "The identity provider did not let you sign in (" + refused.Code + ").",
 		}
 	case errors.Is(err, identity.ErrStateMismatch):
 		return "state", Refusal{
@@ -186,7 +186,7 @@ func refusalOfSession(err error) (result string, f Refusal) {
 	switch {
 	case errors.Is(err, session.ErrTooLarge):
 		return "too_large", Refusal{
-			Status: http.StatusInternalServerError, Code: "session_too_large", Cause: errors.New(mendTooLarge),
+			Status: http.StatusInternalServerError, Code: "session_too_large", Cause: errors.New(hintTooLarge),
 			Detail: "You are in more groups than a session in cookies can hold. Show the id below to whoever runs this service, who can keep sessions in Redis (session.store: redis) or have the identity provider send fewer groups.",
 		}
 	case errors.Is(err, session.ErrStoreDown):
@@ -194,9 +194,9 @@ func refusalOfSession(err error) (result string, f Refusal) {
 			Status: http.StatusServiceUnavailable, Code: "session_store_down", Cause: session.ErrStoreDown,
 			Detail: "You could not be signed in, because the session store does not answer. Try again in a moment; if it stays so, show the id below to whoever runs this service.",
 		}
-	case errors.Is(err, session.ErrOver):
+	case errors.Is(err, session.ErrExpired):
 		return "error", Refusal{
-			Status: http.StatusBadGateway, Code: "session_over", Cause: session.ErrOver,
+			Status: http.StatusBadGateway, Code: "session_over", Cause: session.ErrExpired,
 			Detail: "What the identity provider said of you had run out when it came here. Most likely its clock and that of this service differ: show the id below to whoever runs this service.",
 		}
 	default:

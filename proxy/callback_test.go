@@ -125,7 +125,7 @@ func TestLoginThatFailsShowsAnIDThatTheLogExplains(t *testing.T) {
 func TestASessionThatCookiesCannotHoldNamesTheStoreThatCan(t *testing.T) {
 	t.Parallel()
 	g := newGateTo(t, brokenUpstream(t), func(o *proxy.Options) {
-		o.Issuer = granting{&fakeIssuer{}, func() identity.Grant {
+		o.Issuer = granting{&fakeIssuer{}, func() identity.TokenSet {
 			g := granted(people["alice"])
 			for range 2000 { // random, or they compress to nothing
 				g.Principal.Groups = append(g.Principal.Groups, "example-org:"+session.NewKey())
@@ -175,13 +175,13 @@ func TestALoginWhoseSessionCannotBeKeptOffersToStartAgain(t *testing.T) {
 func TestNoTokenOfTheIssuerIsKeptThatNobodyNeeds(t *testing.T) {
 	t.Parallel()
 	grant := granted(people["alice"])
-	size := func(g identity.Grant) int {
-		gate := newGateTo(t, brokenUpstream(t), func(o *proxy.Options) { o.Issuer = granting{&fakeIssuer{}, func() identity.Grant { return g }} })
+	size := func(g identity.TokenSet) int {
+		gate := newGateTo(t, brokenUpstream(t), func(o *proxy.Options) { o.Issuer = granting{&fakeIssuer{}, func() identity.TokenSet { return g }} })
 		state, cookie := gate.begin("/")
 		return len(sessionOf(gate.callback("x", state, cookie))[1])
 	}
 	lean := size(grant)
-	grant.IDToken, grant.Access = session.NewKey()+session.NewKey(), session.NewKey()+session.NewKey()
+	grant.IDToken, grant.AccessToken = session.NewKey()+session.NewKey(), session.NewKey()+session.NewKey()
 	if got := size(grant); got > lean+20 {
 		t.Errorf("a session of %d bytes has %d with tokens", lean, got)
 	}
@@ -206,10 +206,10 @@ func TestWithoutARefreshTokenASessionEndsWithItsIDTokenAndTheNextIsSilent(t *tes
 // granting is an issuer that lets everybody in as one.
 type granting struct {
 	*fakeIssuer
-	grant func() identity.Grant
+	grant func() identity.TokenSet
 }
 
-func (g granting) Finish(context.Context, identity.Login, url.Values) (identity.Grant, error) {
+func (g granting) Finish(context.Context, identity.Login, url.Values) (identity.TokenSet, error) {
 	return g.grant(), nil
 }
 
@@ -218,8 +218,8 @@ func (g *gate) besideARedisThatIsDown() *gate {
 	g.t.Helper()
 	return newGateTo(g.t, brokenUpstream(g.t), func(o *proxy.Options) {
 		o.Config.Session.Store = config.StoreRedis
-		o.Keys = g.ring
-		store, err := session.NewRedis(session.RedisOptions{URL: "redis://127.0.0.1:1", Jar: proxy.NewJar(o.Config.Session.Cookie), Keys: g.ring, Now: o.Now})
+		o.Keyring = g.ring
+		store, err := session.NewRedis(session.RedisOptions{URL: "redis://127.0.0.1:1", Cookie: proxy.NewSessionCookie(o.Config.Session.Cookie), Keyring: g.ring, Now: o.Now})
 		if err != nil {
 			g.t.Fatal(err)
 		}

@@ -11,10 +11,10 @@ import (
 
 // client is the far end of a request as trusted proxies tell it.
 type client struct {
-	addr   netip.Addr // invalid where the peer has no address
-	scheme string     // http or https
-	host   string     // as sent, lower case, with a port that is not the scheme's own
-	name   string     // host without port: what picks the upstream
+	addr     netip.Addr // invalid where the peer has no address
+	scheme   string     // http or https
+	host     string     // as sent, lower case, with a port that is not the scheme's own
+	hostname string     // host without port: what picks the upstream
 }
 
 func (c client) secure() bool { return c.scheme == "https" }
@@ -41,7 +41,7 @@ func (c client) address() string {
 // an ALB passes on what the client wrote there.
 func (p *Proxy) clientOf(r *http.Request) client {
 	peer := peerOf(r.RemoteAddr)
-	trusted := p.trusts(peer)
+	trusted := p.isTrusted(peer)
 	c := client{addr: peer, scheme: "http"}
 	if r.TLS != nil {
 		c.scheme = "https"
@@ -55,8 +55,8 @@ func (p *Proxy) clientOf(r *http.Request) client {
 			c.scheme = "http"
 		}
 	}
-	c.name, c.host = splitHost(r.Host, c.scheme)
-	if !c.secure() && !p.plain.Load() && !p.plain.Swap(true) {
+	c.hostname, c.host = splitHost(r.Host, c.scheme)
+	if !c.secure() && !p.plainHTTPWarned.Load() && !p.plainHTTPWarned.Swap(true) {
 		p.log.Warn("serving plain http: session cookies are sent without Secure and __Host-",
 			"remote", peer, "forwarded_proto", lastElement(r.Header["X-Forwarded-Proto"]), "trusted_proxy", trusted,
 			"mend", "let a load balancer speak https to browsers, and list its addresses in trustedProxies so that its X-Forwarded-Proto counts")
@@ -64,9 +64,9 @@ func (p *Proxy) clientOf(r *http.Request) client {
 	return c
 }
 
-// trusts reports whether a peer's word counts. One without an address came over
+// isTrusted reports whether a peer's word counts. One without an address came over
 // a Unix socket, and is trusted where the word unix is in the list.
-func (p *Proxy) trusts(addr netip.Addr) bool {
+func (p *Proxy) isTrusted(addr netip.Addr) bool {
 	for _, prefix := range p.config.TrustedProxies {
 		if prefix.Contains(addr) || !addr.IsValid() && prefix == config.UnixPeers() {
 			return true
@@ -92,7 +92,7 @@ func (p *Proxy) forwardedFor(lines []string, peer netip.Addr) netip.Addr {
 			if !ok {
 				return client
 			}
-			if client = addr; !p.trusts(addr) {
+			if client = addr; !p.isTrusted(addr) {
 				return client
 			}
 		}
@@ -149,7 +149,7 @@ func splitHost(raw, scheme string) (name, host string) {
 	if !ok {
 		return "", ""
 	}
-	host = bracketed(name)
+	host = bracketIPv6(name)
 	if hasPort {
 		port, ok := portNumber(rawPort)
 		if !ok {
@@ -194,8 +194,8 @@ func portNumber(digits string) (string, bool) {
 	return strings.TrimLeft(digits, "0"), true
 }
 
-// bracketed is how a name stands in a URL: IPv6 addresses in brackets.
-func bracketed(name string) string {
+// bracketIPv6 is how a name stands in a URL: IPv6 addresses in brackets.
+func bracketIPv6(name string) string {
 	if strings.Contains(name, ":") {
 		return "[" + name + "]"
 	}

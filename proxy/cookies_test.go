@@ -191,12 +191,12 @@ func FuzzRequestHeaders(f *testing.F) {
 	f.Add("Accept", "text/html")
 	f.Fuzz(func(t *testing.T, name, value string) {
 		canonical := http.CanonicalHeaderKey(name)
-		if name == "" || !proxy.PlainName(canonical) {
+		if name == "" || !proxy.IsPlainHeaderName(canonical) {
 			return
 		}
 		// However a server folds the name, it is believed or not alike.
 		for _, folded := range []string{strings.ToLower(name), strings.ToUpper(name)} {
-			if proxy.Believed(http.CanonicalHeaderKey(folded)) != proxy.Believed(canonical) {
+			if proxy.IsSpoofable(http.CanonicalHeaderKey(folded)) != proxy.IsSpoofable(canonical) {
 				t.Errorf("%q and %q differ", name, folded)
 			}
 		}

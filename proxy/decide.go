@@ -10,10 +10,10 @@ import (
 
 // decide is step 4: the policy's answer, and what it means to whoever asks.
 func (p *Proxy) decide(x *exchange) bool {
-	begun := p.now()
-	x.decision, x.incognito = x.judge(x.route.name, x.path, x.r.Method)
-	p.metrics.decisionSeconds.Observe(p.now().Sub(begun).Seconds())
-	p.decideShadow(x)
+	start := p.now()
+	x.decision, x.asAnonymous = x.evaluate(x.route.name, x.path, x.r.Method)
+	p.metrics.decisionSeconds.Observe(p.now().Sub(start).Seconds())
+	p.evaluateShadow(x)
 	switch {
 	case x.decision.Allowed():
 		x.outcome = audit.Allow
@@ -26,19 +26,19 @@ func (p *Proxy) decide(x *exchange) bool {
 		}
 		return x.refuse(http.StatusForbidden, codeDenied, detail, nil)
 	default:
-		return p.refuseNobody(x)
+		return p.refuseUnauthenticated(x)
 	}
 }
 
-// decideShadow asks the candidate the same question, writes down what it says and
+// evaluateShadow asks the candidate the same question, writes down what it says and
 // counts where it differs. Nothing of it reaches the answer.
-func (p *Proxy) decideShadow(x *exchange) {
-	candidate := x.state.shadow
-	if candidate == nil {
+func (p *Proxy) evaluateShadow(x *exchange) {
+	shadow := x.state.shadow
+	if shadow == nil {
 		return
 	}
-	q := policy.Request{Roles: x.candidate, Upstream: x.route.name, Path: x.path, Method: x.r.Method}
-	d, _ := candidate.judge(q, x.signedIn())
+	q := policy.Request{Roles: x.shadowRoles, Upstream: x.route.name, Path: x.path, Method: x.r.Method}
+	d, _ := shadow.evaluate(q, x.signedIn())
 	x.shadow = d.Effect.String()
 	switch {
 	case d.Allowed() == x.decision.Allowed():
@@ -49,22 +49,22 @@ func (p *Proxy) decideShadow(x *exchange) {
 	}
 }
 
-// judge asks the policy in force about whoever is behind the exchange.
-func (x *exchange) judge(upstream string, path target.Path, method string) (d policy.Decision, incognito bool) {
-	return x.state.policy.judge(policy.Request{Roles: x.roles, Upstream: upstream, Path: path, Method: method}, x.signedIn())
+// evaluate asks the policy in force about whoever is behind the exchange.
+func (x *exchange) evaluate(upstream string, path target.Path, method string) (d policy.Decision, asAnonymous bool) {
+	return x.state.policy.evaluate(policy.Request{Roles: x.roles, Upstream: upstream, Path: path, Method: method}, x.signedIn())
 }
 
-// judge asks a policy. Where no row speaks of somebody who is signed in, and
+// evaluate asks a policy. Where no row speaks of somebody who is signed in, and
 // nobody in particular may go, the session is left out and they go as nobody,
 // incognito: signing in closes no door, such as the issuer's own pages behind
 // this host.
-func (e *edition) judge(q policy.Request, signedIn bool) (d policy.Decision, incognito bool) {
-	if d = e.Decide(q); !d.Silent() || !signedIn {
+func (e *loadedPolicy) evaluate(q policy.Request, signedIn bool) (d policy.Decision, asAnonymous bool) {
+	if d = e.Decide(q); !d.NoMatch() || !signedIn {
 		return d, false
 	}
 	q.Roles = e.anonymous
-	if open := e.Decide(q); open.Allowed() {
-		return open, true
+	if anonymous := e.Decide(q); anonymous.Allowed() {
+		return anonymous, true
 	}
 	return d, false
 }

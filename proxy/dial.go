@@ -18,14 +18,14 @@ type dialer struct {
 	dial  func(ctx context.Context, network, address string) (net.Conn, error)
 	limit time.Duration // for all of it
 
-	refusedFor  time.Duration // how long a refusal is not believed
-	secondAfter time.Duration // when another attempt begins beside one that is not answered
+	retryRefusedFor time.Duration // how long a refusal is not believed
+	fallbackDelay   time.Duration // when another attempt begins beside one that is not answered
 }
 
 func newDialer(c *config.Upstream, timeouts config.Timeouts, by net.Dialer) *dialer {
 	limit := c.Timeouts.Dial(timeouts)
 	by.Timeout = limit
-	d := &dialer{dial: by.DialContext, limit: limit, refusedFor: 2 * time.Second, secondAfter: time.Second}
+	d := &dialer{dial: by.DialContext, limit: limit, retryRefusedFor: 2 * time.Second, fallbackDelay: time.Second}
 	if c.URL.Scheme == config.SchemeUnix {
 		d.dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return by.DialContext(ctx, "unix", c.URL.Path)
@@ -38,10 +38,10 @@ func newDialer(c *config.Upstream, timeouts config.Timeouts, by net.Dialer) *dia
 func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.limit)
 	defer cancel()
-	giveUp := time.Now().Add(d.refusedFor)
+	deadline := time.Now().Add(d.retryRefusedFor)
 	for pause := 25 * time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
 		conn, err := d.race(ctx, network, address)
-		if err == nil || !isRefused(err) || time.Now().Add(pause).After(giveUp) {
+		if err == nil || !isRefused(err) || time.Now().Add(pause).After(deadline) {
 			return conn, err
 		}
 		wait := time.NewTimer(pause)
@@ -59,7 +59,7 @@ func isRefused(err error) bool {
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) // a Unix socket that is not there
 }
 
-type dialled struct {
+type dialResult struct {
 	conn net.Conn
 	err  error
 }
@@ -69,30 +69,30 @@ type dialled struct {
 func (d *dialer) race(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	results := make(chan dialled) // whoever comes late closes what it has
-	over := make(chan struct{})
-	defer close(over)
+	results := make(chan dialResult) // whoever comes late closes what it has
+	done := make(chan struct{})
+	defer close(done)
 	attempt := func() {
 		conn, err := d.dial(ctx, network, address)
 		select {
-		case results <- dialled{conn, err}:
-		case <-over:
+		case results <- dialResult{conn, err}:
+		case <-done:
 			if err == nil {
 				_ = conn.Close() // nobody has seen it
 			}
 		}
 	}
 	go attempt()
-	running := 1
-	second := time.NewTimer(d.secondAfter)
-	defer second.Stop()
+	attempts := 1
+	fallback := time.NewTimer(d.fallbackDelay)
+	defer fallback.Stop()
 	for {
 		select {
-		case <-second.C:
-			running++
+		case <-fallback.C:
+			attempts++
 			go attempt()
 		case r := <-results:
-			if running--; r.err == nil || running == 0 {
+			if attempts--; r.err == nil || attempts == 0 {
 				return r.conn, r.err
 			}
 		}

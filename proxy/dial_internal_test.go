@@ -17,7 +17,7 @@ func dialerBy(dial func(ctx context.Context, attempt int) (net.Conn, error)) *di
 	var attempts atomic.Int32
 	return &dialer{
 		dial:  func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, int(attempts.Add(1))) },
-		limit: 5 * time.Second, refusedFor: 2 * time.Second, secondAfter: time.Second,
+		limit: 5 * time.Second, retryRefusedFor: 2 * time.Second, fallbackDelay: time.Second,
 	}
 }
 

@@ -16,11 +16,11 @@ import (
 // exchange is one request and what the steps have learned of it so far, a field
 // for each.
 type exchange struct {
-	w     *recorder
-	r     *http.Request
-	state *state // pinned: one policy for the whole request
-	begun time.Time
-	id    string // authgate's own: nobody else can choose it
+	w         *recorder
+	r         *http.Request
+	state     *state // pinned: one policy for the whole request
+	startedAt time.Time
+	id        string // authgate's own: nobody else can choose it
 
 	requestID string // what the client calls it, or id
 
@@ -30,22 +30,22 @@ type exchange struct {
 
 	session    session.Session // zero: nobody
 	sessionErr error           // why nobody, for the log
-	again      bool            // there is a session, and only another login helps
+	forceLogin bool            // there is a session, and only another login helps
 
 	credentialErr error  // why what was brought is not accepted; nil: it is, or there is none
-	shown         string // the token that the upstream is shown; empty: none
+	upstreamToken string // the token that the upstream is shown; empty: none
 
-	token     *identity.Token // that was accepted; nil: a session, or nobody
-	brought   credential      // what came along to say who asks
-	standing                  // zero: not asked
-	decision  policy.Decision
-	incognito bool   // somebody, but let through as nobody
-	shadow    string // what the candidate would have decided
+	token         *identity.Token // that was accepted; nil: a session, or nobody
+	presented     credential      // what came along to say who asks
+	resolvedRoles                 // zero: not asked
+	decision      policy.Decision
+	asAnonymous   bool   // somebody, but let through as nobody
+	shadow        string // what the candidate would have decided
 
-	answered time.Time // when the upstream's header came
-	stream   *stream   // its answer, while somebody must look after it; nil: it is short
+	upstreamHeaderAt time.Time // when the upstream's header came
+	stream           *stream   // its answer, while somebody must look after it; nil: it is short
 
-	formsTo []string // origins besides this one to which a form of the page may lead
+	formTargets []string // origins besides this one to which a form of the page may lead
 
 	unrecorded bool // there is no room for its record: it was not served
 
@@ -60,12 +60,12 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	id := newID()
 	request := requestID(r.Header["X-Request-Id"], id)
 	x := &exchange{
-		w:      p.record(w, r, request),
-		r:      r,
-		state:  p.state.Load(),
-		begun:  p.now(),
-		id:     id,
-		client: p.clientOf(r),
+		w:         p.newRecorder(w, r, request),
+		r:         r,
+		state:     p.state.Load(),
+		startedAt: p.now(),
+		id:        id,
+		client:    p.clientOf(r),
 
 		requestID: request,
 
@@ -85,7 +85,7 @@ func (p *Proxy) canonicalise(x *exchange) bool {
 	}
 	path, err := target.Parse(x.r.RequestURI)
 	if err != nil && p.quirks != 0 {
-		path, err = target.ParseWith(x.r.RequestURI, HostQuirks(p.config.Upstreams, x.client.name))
+		path, err = target.ParseWith(x.r.RequestURI, HostQuirks(p.config.Upstreams, x.client.hostname))
 	}
 	if err != nil {
 		return x.refuseTarget(err)
@@ -94,8 +94,8 @@ func (p *Proxy) canonicalise(x *exchange) bool {
 	return true
 }
 
-func (x *exchange) refuseTarget(why error) bool {
-	return x.refuse(http.StatusBadRequest, "bad_target", "The request was refused: "+why.Error()+".", nil)
+func (x *exchange) refuseTarget(cause error) bool {
+	return x.refuse(http.StatusBadRequest, "bad_target", "The request was refused: "+cause.Error()+".", nil)
 }
 
 // knownMethod admits upper-case words (RFC 9110, 9.1: methods are case-sensitive,
@@ -114,10 +114,10 @@ func (x *exchange) signedIn() bool { return x.session.ID != "" }
 
 // rule names the row that decided, as file:line; empty where none did.
 func (x *exchange) rule() string {
-	if x.decision.Rule == nil {
+	if x.decision.Row == nil {
 		return ""
 	}
-	return x.decision.Rule.Where()
+	return x.decision.Row.Where()
 }
 
 // finish writes the audit record and the metrics of an exchange, also when an
@@ -125,17 +125,17 @@ func (x *exchange) rule() string {
 func (p *Proxy) finish(x *exchange) {
 	end := p.now()
 	upstream := x.upstreamName()
-	p.metrics.request(upstream, x.outcome, x.w.code(), x.sinceHeader(end))
-	if p.leavesOut(x) {
+	p.metrics.observeRequest(upstream, x.outcome, x.w.statusCode(), x.duration(end))
+	if p.excludedFromAudit(x) {
 		return
 	}
 	p.audit.Write(audit.Record{
-		Time: x.begun, Event: x.event, ID: x.id, RequestID: x.requestID,
+		Time: x.startedAt, Event: x.event, ID: x.id, RequestID: x.requestID,
 		Remote: x.client.address(), Host: x.client.host, Method: x.r.Method, Path: x.path.String(), Upstream: upstream,
 		Subject: x.session.Principal.Subject, Email: x.session.Principal.Email,
 		Roles: x.roles.Names(), Groups: x.roles.Subjects(),
-		Decision: x.outcome, Reason: x.reason, Rule: x.rule(), Policy: x.state.policy.Hash(), Generation: x.state.generation, Age: x.state.age(x.begun),
-		Status: x.w.code(), Bytes: x.w.bytes, Millis: float64(end.Sub(x.begun).Microseconds()) / 1000,
+		Decision: x.outcome, Reason: x.reason, Rule: x.rule(), Policy: x.state.policy.Hash(), Generation: x.state.generation, Age: x.state.age(x.startedAt),
+		Status: x.w.statusCode(), Bytes: x.w.bytes, Millis: float64(end.Sub(x.startedAt).Microseconds()) / 1000,
 		Shadow: x.shadow,
 	})
 }

@@ -8,16 +8,16 @@ import (
 
 // What is fuzzed by itself.
 var (
-	SplitHost       = splitHost
-	CanonicalOrigin = canonicalOrigin
-	Believed        = believed
-	PlainName       = plainName
-	HasParameter    = hasParameter
-	RequestID       = requestID
+	SplitHost         = splitHost
+	CanonicalOrigin   = canonicalOrigin
+	IsSpoofable       = isSpoofable
+	IsPlainHeaderName = isPlainHeaderName
+	HasParameter      = hasParameter
+	RequestID         = requestID
 )
 
-// ReturnTo reads rd under a path prefix.
-func ReturnTo(prefix, rd string) string { return (&Proxy{prefix: prefix}).returnTo(rd) }
+// SafeReturnPath reads rd under a path prefix.
+func SafeReturnPath(prefix, rd string) string { return (&Proxy{prefix: prefix}).safeReturnPath(rd) }
 
 // ForwardedFor walks X-Forwarded-For behind trusted proxies.
 func ForwardedFor(trusted []netip.Prefix, lines []string, peer netip.Addr) netip.Addr {

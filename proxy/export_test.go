@@ -10,16 +10,16 @@ import (
 // Deciding takes a request as far as step 4 and gives that step alone.
 func (p *Proxy) Deciding(w http.ResponseWriter, r *http.Request) (decide func() (allowed bool), ok bool) {
 	x := p.begin(w, r)
-	if !p.canonicalise(x) || !p.findHost(x) || !p.findUpstream(x) || !p.identify(x) {
+	if !p.canonicalise(x) || !p.findHost(x) || !p.findUpstream(x) || !p.authenticate(x) {
 		return nil, false
 	}
 	return func() bool { return p.decide(x) }, true
 }
 
-// Untaken counts the writes that wait for a client.
-func (p *Proxy) Untaken() (n int) {
-	for _, s := range p.streams.list(nil) {
-		if s.since.Load() != 0 {
+// Stalled counts the writes that wait for a client.
+func (p *Proxy) Stalled() (n int) {
+	for _, s := range p.streams.appendOpen(nil) {
+		if s.blockedSince.Load() != 0 {
 			n++
 		}
 	}
@@ -28,7 +28,7 @@ func (p *Proxy) Untaken() (n int) {
 
 // Uploads counts those that are watched.
 func (p *Proxy) Uploads() (n int) {
-	for _, s := range p.streams.list(nil) {
+	for _, s := range p.streams.appendOpen(nil) {
 		if s.kind == upload {
 			n++
 		}
@@ -36,19 +36,19 @@ func (p *Proxy) Uploads() (n int) {
 	return n
 }
 
-// ConfirmBy has somebody else than casbin confirm decisions.
-func (p *Proxy) ConfirmBy(c func(*policy.Snapshot, context.Context, func(policy.Disagreement))) {
-	p.confirming = c
+// SetCrossCheck has somebody else than casbin confirm decisions.
+func (p *Proxy) SetCrossCheck(c func(*policy.Snapshot, context.Context, func(policy.Disagreement))) {
+	p.crossCheck = c
 }
 
-// Alarm keeps a log from being flooded.
-type Alarm = alarm
+// LogLimiter keeps a log from being flooded.
+type LogLimiter = logLimiter
 
-// Ring rings it.
-var Ring = (*alarm).ring
+// AllowLog rings it.
+var AllowLog = (*logLimiter).allow
 
-// DropBelieved takes from a header what only a proxy may say.
-var DropBelieved = dropBelieved
+// StripSpoofable takes from a header what only a proxy may say.
+var StripSpoofable = stripSpoofable
 
-// SpendBy has something else remember which states were used.
-func SpendBy(p *Proxy, s spender) { p.spent = s }
+// SetReplayCache has something else remember which states were used.
+func SetReplayCache(p *Proxy, s replayCache) { p.usedStates = s }

@@ -18,7 +18,7 @@ func (p *Proxy) PingEvery(d, patience time.Duration) {
 }
 
 func (u *upstream) plainTransport() *http.Transport {
-	if http1, ok := u.transports.Load().plain.(repeating); ok {
+	if http1, ok := u.transports.Load().plain.(retryTransport); ok {
 		return http1.Transport
 	}
 	return u.transports.Load().plain.(*http.Transport)
@@ -34,11 +34,11 @@ func (p *Proxy) GRPCTransports() []*http.Transport {
 }
 
 func (u *upstream) grpcTransport() *http.Transport {
-	if plain, ok := u.transports.Load().grpc.(plainGRPC); ok {
+	if plain, ok := u.transports.Load().grpc.(grpcContentType); ok {
 		return plain.RoundTripper.(*http.Transport)
 	}
 	return u.transports.Load().grpc.(*http.Transport)
 }
 
-// AnswerGRPC answers a call.
-var AnswerGRPC = answerGRPC
+// WriteGRPCRefusal answers a call.
+var WriteGRPCRefusal = writeGRPCRefusal

@@ -19,29 +19,29 @@ import (
 	"github.com/example-org/authgate/target"
 )
 
-// buffers lends the copy buffers of responses, which otherwise are most of what
+// bufferPool lends the copy buffers of responses, which otherwise are most of what
 // a forwarded request allocates. It is safe for concurrent use.
-type buffers struct{ pool sync.Pool }
+type bufferPool struct{ pool sync.Pool }
 
-func (b *buffers) Get() []byte {
+func (b *bufferPool) Get() []byte {
 	if buffer, ok := b.pool.Get().(*[32 << 10]byte); ok {
 		return buffer[:]
 	}
 	return make([]byte, 32<<10)
 }
 
-func (b *buffers) Put(buffer []byte) { b.pool.Put((*[32 << 10]byte)(buffer)) }
+func (b *bufferPool) Put(buffer []byte) { b.pool.Put((*[32 << 10]byte)(buffer)) }
 
-// passage is one request on its way to the upstream and back.
-type passage struct {
-	p      *Proxy
-	x      *exchange
-	to     *url.URL
-	sent   time.Time
-	ctx    context.Context // of the request to the upstream; its cause says who ended it
-	cancel context.CancelCauseFunc
-	body   *clientBody // nil: there is none
-	by     *httputil.ReverseProxy
+// forwarding is one request on its way to the upstream and back.
+type forwarding struct {
+	p            *Proxy
+	x            *exchange
+	to           *url.URL
+	sentAt       time.Time
+	ctx          context.Context // of the request to the upstream; its cause says who ended it
+	cancel       context.CancelCauseFunc
+	body         *clientBody // nil: there is none
+	reverseProxy *httputil.ReverseProxy
 }
 
 // forward is step 6: the request goes to the upstream without anything that the
@@ -57,27 +57,27 @@ func (p *Proxy) forward(x *exchange) {
 	limit := p.config.Limits.BodyBytes
 	if limit > 0 && x.r.ContentLength > limit {
 		x.outcome = audit.Refuse // nothing of it went out
-		p.bodyTooLarge(x)
+		p.refuseBodyTooLarge(x)
 		return
 	}
 	ctx, cancel := context.WithCancelCause(x.r.Context())
 	defer cancel(nil)
 	x.w.cancel = cancel
 
-	f := &passage{p: p, x: x, to: to, sent: p.now(), ctx: ctx, cancel: cancel}
+	f := &forwarding{p: p, x: x, to: to, sentAt: p.now(), ctx: ctx, cancel: cancel}
 	in := x.r.WithContext(ctx)
 	if x.r.ContentLength != 0 {
-		f.body = f.newBody(limit)
-		defer f.body.end()
+		f.body = f.newClientBody(limit)
+		defer f.body.finish()
 		x.w.body, in.Body = f.body, f.body
 	}
 	switch {
 	case switchesProtocol(x):
-		f.tunnel(in)
-	case isGRPC(x.r) && !p.watch(x, grpcCall, cancel): // known before the upstream is asked
-		f.failed(nil, nil, errTooManyStreams)
+		f.serveWebSocket(in)
+	case isGRPC(x.r) && !p.trackStream(x, grpcCall, cancel): // known before the upstream is asked
+		f.handleError(nil, nil, errTooManyStreams)
 	default:
-		f.pass(in, x.route.tripper(x))
+		f.serve(in, x.route.roundTripper(x))
 	}
 }
 
@@ -110,17 +110,17 @@ func (x *exchange) upstreamURL() (*url.URL, error) {
 	return to, nil
 }
 
-// pass lets ReverseProxy carry the request over and the answer back.
-func (f *passage) pass(in *http.Request, by http.RoundTripper) {
+// serve lets ReverseProxy carry the request over and the answer back.
+func (f *forwarding) serve(in *http.Request, by http.RoundTripper) {
 	reverse := httputil.ReverseProxy{
 		Transport:      by,
 		BufferPool:     &f.p.buffers,
 		ErrorLog:       f.x.route.errorLog,
 		Rewrite:        f.rewrite,
-		ModifyResponse: f.received,
-		ErrorHandler:   f.failed,
+		ModifyResponse: f.modifyResponse,
+		ErrorHandler:   f.handleError,
 	}
-	f.by = &reverse
+	f.reverseProxy = &reverse
 	in.Header = nil // a copy of it would be thrown away: see header
 	reverse.ServeHTTP(f.x.w, in)
 }
@@ -128,84 +128,84 @@ func (f *passage) pass(in *http.Request, by http.RoundTripper) {
 // rewrite gives the outgoing request its header. An upgrade takes another way: any
 // protocol but WebSocket is not switched to; h2c above all would be a tunnel in
 // which no further request is judged.
-func (f *passage) rewrite(pr *httputil.ProxyRequest) {
-	pr.Out.Header = f.header()
-	f.address(pr.Out)
+func (f *forwarding) rewrite(pr *httputil.ProxyRequest) {
+	pr.Out.Header = f.outgoingHeader()
+	f.rewriteRequest(pr.Out)
 }
 
-// header is the client's without what is meant for the next hop alone, before
+// outgoingHeader is the client's without what is meant for the next hop alone, before
 // anything is added: no client has our own removed by naming it in Connection. It
 // has room for what dress adds, and shares the values, to which nobody writes.
-func (f *passage) header() http.Header {
+func (f *forwarding) outgoingHeader() http.Header {
 	const added = 14 // X-Forwarded-* and its kin, identity
 	in := f.x.r.Header
 	h := make(http.Header, len(in)+added)
 	maps.Copy(h, in)
 	dropHopByHop(h)
-	if lists(in["Te"], "trailers") { // gRPC asks for them at each hop (RFC 9110, 10.1.4)
+	if hasToken(in["Te"], "trailers") { // gRPC asks for them at each hop (RFC 9110, 10.1.4)
 		h["Te"] = []string{"trailers"}
 	}
 	return h
 }
 
-// address makes of a copy of the client's request, hop-by-hop headers removed,
+// rewriteRequest makes of a copy of the client's request, hop-by-hop headers removed,
 // what the upstream gets.
-func (f *passage) address(out *http.Request) {
+func (f *forwarding) rewriteRequest(out *http.Request) {
 	out.URL = f.to
 	out.Trailer = nil // names alone would go on, and values that nobody has looked at
 	out.Host = f.x.client.host
 	if f.x.route.hostHeader != "" {
 		out.Host = f.x.route.hostHeader
 	}
-	f.p.dress(f.x, out.Header)
+	f.p.setRequestHeaders(f.x, out.Header)
 }
 
-// received looks at a final response before anything of it goes on.
-func (f *passage) received(res *http.Response) error {
+// modifyResponse looks at a final response before anything of it goes on.
+func (f *forwarding) modifyResponse(res *http.Response) error {
 	x := f.x
 	if res.StatusCode < 200 || res.StatusCode > 999 { // net/http would panic; 101 nobody asked for
-		return &badAnswerError{redact.Words("its status is " + strconv.Itoa(res.StatusCode))}
+		return &badResponseError{redact.SafeError("its status is " + strconv.Itoa(res.StatusCode))}
 	}
-	f.answered()
+	f.observeHeaders()
 	if f.body.unread() {
-		f.by.FlushInterval = -1 // an early answer: its client may wait for it before it sends more
+		f.reverseProxy.FlushInterval = -1 // an early answer: its client may wait for it before it sends more
 	}
 	if res.StatusCode == http.StatusUnauthorized {
-		x.credentialRefused()
+		x.upstreamRejectedToken()
 	}
-	f.p.undress(x.route, res.Header)
+	f.p.stripResponseHeaders(x.route, res.Header)
 	x.restorePrefix(res.Header)
-	f.p.undress(x.route, res.Trailer)
+	f.p.stripResponseHeaders(x.route, res.Trailer)
 	if res.Header.Get("Content-Type") == "" {
 		x.w.Header()["Content-Type"] = nil // or net/http guesses, and text becomes HTML
 		x.w.Header().Set("X-Content-Type-Options", "nosniff")
 	}
 	if x.stream == nil {
-		kind, small := kindOfAnswer(res)
+		kind, small := classifyResponse(res)
 		if small {
 			return nil
 		}
-		if !f.p.watch(x, kind, f.cancel) {
+		if !f.p.trackStream(x, kind, f.cancel) {
 			return errTooManyStreams
 		}
 	}
 	if x.stream.kind != sized || mayHaveTrailers(res) {
 		res.Body = &streamBody{ReadCloser: res.Body, f: f, res: res}
 	}
-	return f.stillAllowed()
+	return f.reauthorize()
 }
 
-func (f *passage) answered() {
-	f.x.answered = f.p.now()
-	f.p.metrics.upstreamSeconds[f.x.route.name].Observe(f.x.answered.Sub(f.sent).Seconds())
+func (f *forwarding) observeHeaders() {
+	f.x.upstreamHeaderAt = f.p.now()
+	f.p.metrics.upstreamSeconds[f.x.route.name].Observe(f.x.upstreamHeaderAt.Sub(f.sentAt).Seconds())
 }
 
-// stillAllowed judges a stream once more when its answer has come: a policy that
+// reauthorize judges a stream once more when its answer has come: a policy that
 // came into force since the request began has perhaps not seen it registered.
-func (f *passage) stillAllowed() error {
+func (f *forwarding) reauthorize() error {
 	s := f.x.stream
 	f.p.review(s, f.p.state.Load())
-	if reason := s.wasCut(); reason != "" {
+	if reason := s.cutReason(); reason != "" {
 		return &cutError{reason}
 	}
 	return nil
@@ -214,7 +214,7 @@ func (f *passage) stillAllowed() error {
 // streamBody is the body of an answer that may be cut.
 type streamBody struct {
 	io.ReadCloser
-	f   *passage
+	f   *forwarding
 	res *http.Response
 }
 
@@ -224,11 +224,11 @@ func (b *streamBody) Read(to []byte) (int, error) {
 		return n, nil
 	}
 	if err == io.EOF {
-		b.f.p.undress(b.f.x.route, b.res.Trailer)
+		b.f.p.stripResponseHeaders(b.f.x.route, b.res.Trailer)
 		return n, err
 	}
 	s := b.f.x.stream
-	reason := s.wasCut()
+	reason := s.cutReason()
 	if reason == "" {
 		return n, err
 	}
@@ -247,12 +247,12 @@ func (b *streamBody) Read(to []byte) (int, error) {
 	}
 }
 
-// sinceHeader is how long a request took; for a stream, until it began.
-func (x *exchange) sinceHeader(end time.Time) time.Duration {
-	if x.stream != nil && x.stream.kind.lasting() && !x.answered.IsZero() {
-		end = x.answered
+// duration is how long a request took; for a stream, until it began.
+func (x *exchange) duration(end time.Time) time.Duration {
+	if x.stream != nil && x.stream.kind.longLived() && !x.upstreamHeaderAt.IsZero() {
+		end = x.upstreamHeaderAt
 	}
-	return end.Sub(x.begun)
+	return end.Sub(x.startedAt)
 }
 
 var errTooManyStreams = errors.New("limits.streamsPerPrincipal")

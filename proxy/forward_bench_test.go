@@ -50,14 +50,14 @@ func fileQueue(b *testing.B) *audit.Queue {
 	if err != nil {
 		b.Fatal(err)
 	}
-	q := audit.NewQueue(out, audit.QueueOptions{What: "audit records", Log: slog.New(slog.DiscardHandler)})
+	q := audit.NewQueue(out, audit.QueueOptions{Label: "audit records", Log: slog.New(slog.DiscardHandler)})
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { q.Run(ctx) })
 	b.Cleanup(func() {
 		stop()
 		running.Wait()
-		b.ReportMetric(float64(q.Numbers().Lost), "lost")
+		b.ReportMetric(float64(q.Stats().Lost), "lost")
 	})
 	return q
 }
@@ -129,19 +129,19 @@ func benchedGate(b *testing.B, upstream string, records *audit.Queue) (*proxy.Pr
 		out = records
 	}
 	p, err := proxy.New(proxy.Options{
-		Config: c, Issuer: &fakeIssuer{}, Keys: session.NewRing(keys), Policy: manyRows(b, 1000), Audit: audit.New(out, log), AuditQueue: records, Registry: prometheus.NewRegistry(), Log: log,
+		Config: c, Issuer: &fakeIssuer{}, Keyring: session.NewKeyring(keys), Policy: manyRows(b, 1000), Audit: audit.New(out, log), AuditQueue: records, Registry: prometheus.NewRegistry(), Log: log,
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	cookies := session.NewCookies(session.CookieOptions{Jar: proxy.NewJar(c.Session.Cookie), Keys: session.NewRing(keys)})
+	cookies := session.NewCookies(session.CookieOptions{Cookie: proxy.NewSessionCookie(c.Session.Cookie), Keyring: session.NewKeyring(keys)})
 	who := identity.Principal{Issuer: "https://dex.example.com", Subject: "CgcxMDAwMDAwEgZnaXRodWI", Email: "bob@example.com", EmailVerified: true, Username: "bob", Expiry: time.Now().Add(time.Hour)}
 	who.Groups = []string{"example-org:dev"}
 	for range 19 {
 		who.Groups = append(who.Groups, "example-org:platform-"+session.NewKey()[:2])
 	}
 	w := httptest.NewRecorder()
-	if _, err := cookies.Begin(b.Context(), w, nil, session.Begin(identity.Grant{Principal: who}, time.Now(), time.Hour), true); err != nil {
+	if _, err := cookies.Create(b.Context(), w, nil, session.New(identity.TokenSet{Principal: who}, time.Now(), time.Hour), true); err != nil {
 		b.Fatal(err)
 	}
 	cookie := w.Result().Cookies()[0]

@@ -18,72 +18,72 @@ import (
 // steps, so that the answer is the proxy's own and the audit tells of what people
 // did.
 func (p *Proxy) serveForwardAuth(x *exchange) bool {
-	if !p.isQuestion(x.r.RequestURI) {
+	if !p.isAuthRequest(x.r.RequestURI) {
 		return false
 	}
 	x.closeIfUnread() // the question has no body of its own
-	ownHeaders(x.w.Header())
+	setResponseHeaders(x.w.Header())
 	switch {
 	case !p.admit(x):
 	case !p.canonicalise(x): // the question
-	case !p.asksFor(x):
+	case !p.loadOriginal(x):
 	case !p.canonicalise(x): // what it is about
-	case !x.asksPlainly():
+	case !x.checkUnambiguous():
 	case !p.findHost(x):
-	case !p.staysOutside(x):
+	case !p.checkNotEndpoint(x):
 	case !p.findUpstream(x):
-	case !p.identify(x):
+	case !p.authenticate(x):
 	case !p.decide(x):
 	default:
-		p.vouch(x)
+		p.writeAllowed(x)
 		return true
 	}
-	p.turnAway(x)
+	p.writeDenied(x)
 	return true
 }
 
-func (p *Proxy) isQuestion(requestTarget string) bool {
+func (p *Proxy) isAuthRequest(requestTarget string) bool {
 	rest, own := strings.CutPrefix(requestTarget, p.prefix)
 	return own && (rest == "/auth" || strings.HasPrefix(rest, "/auth?"))
 }
 
-// asksFor puts the original request in place of the question.
-func (p *Proxy) asksFor(x *exchange) bool {
-	if !p.trusts(peerOf(x.r.RemoteAddr)) {
+// loadOriginal puts the original request in place of the question.
+func (p *Proxy) loadOriginal(x *exchange) bool {
+	if !p.isTrusted(peerOf(x.r.RemoteAddr)) {
 		return x.refuse(http.StatusForbidden, "untrusted_peer",
 			"Only a proxy that is listed in trustedProxies may ask on behalf of others.", nil)
 	}
-	asked, err := originalOf(x.r.Header, x.r.Host, x.client.scheme)
+	orig, err := originalOf(x.r.Header, x.r.Host, x.client.scheme)
 	if err != nil {
 		return x.refuse(http.StatusForbidden, "bad_forward_auth",
 			"The request was refused: the ingress did not say plainly what it asks about: "+err.Error()+".", nil)
 	}
-	if asked.scheme == "http" && p.holdsSecureCookie(x.r.Header) {
-		asked.scheme = "https"
+	if orig.scheme == "http" && p.hasSecureCookie(x.r.Header) {
+		orig.scheme = "https"
 	}
-	x.r, x.path = asked.request(x.r), target.Path{} // the question's path is no part of it
-	x.client.scheme = asked.scheme
-	x.client.name, x.client.host = splitHost(asked.host, asked.scheme)
+	x.r, x.path = orig.request(x.r), target.Path{} // the question's path is no part of it
+	x.client.scheme = orig.scheme
+	x.client.hostname, x.client.host = splitHost(orig.host, orig.scheme)
 	return true
 }
 
-// asksPlainly refuses what would not stay the request that is judged.
-func (x *exchange) asksPlainly() bool {
-	if why := misleads(x.r); why != "" {
-		return x.refuse(http.StatusForbidden, "misleading_header", "The request was refused: "+why+".", nil)
+// checkUnambiguous refuses what would not stay the request that is judged.
+func (x *exchange) checkUnambiguous() bool {
+	if reason := ambiguousHeader(x.r); reason != "" {
+		return x.refuse(http.StatusForbidden, "misleading_header", "The request was refused: "+reason+".", nil)
 	}
-	x.r = withUpgrade(x.r)
+	x.r = restoreUpgrade(x.r)
 	return true
 }
 
-// holdsSecureCookie finds a cookie that browsers send over https alone (RFC 6265bis,
+// hasSecureCookie finds a cookie that browsers send over https alone (RFC 6265bis,
 // 4.1.3): an ingress behind a balancer that ends TLS speaks of http.
-func (p *Proxy) holdsSecureCookie(h http.Header) bool {
-	secure := p.jar.Name(true)
-	if secure == p.jar.Name(false) {
+func (p *Proxy) hasSecureCookie(h http.Header) bool {
+	secure := p.sessionCookie.Name(true)
+	if secure == p.sessionCookie.Name(false) {
 		return false
 	}
-	for name := range session.Names(h) {
+	for name := range session.CookieNames(h) {
 		if name == secure {
 			return true
 		}
@@ -91,39 +91,39 @@ func (p *Proxy) holdsSecureCookie(h http.Header) bool {
 	return false
 }
 
-// staysOutside refuses authgate's own endpoints: the ingress would send them to a
+// checkNotEndpoint refuses authgate's own endpoints: the ingress would send them to a
 // dashboard, unjudged.
-func (p *Proxy) staysOutside(x *exchange) bool {
-	if !p.isOwn(x.path) {
+func (p *Proxy) checkNotEndpoint(x *exchange) bool {
+	if !p.isEndpoint(x.path) {
 		return true
 	}
 	return x.refuse(http.StatusForbidden, "own_endpoint",
 		"The request was refused: the ingress must send "+p.prefix+" to authgate itself, and not ask about it.", nil)
 }
 
-// vouch lets the ingress forward, and tells it who asks.
-func (p *Proxy) vouch(x *exchange) {
-	if x.signedIn() && !x.incognito {
-		x.told.of(x.route).set(x.w.Header())
+// writeAllowed lets the ingress forward, and tells it who asks.
+func (p *Proxy) writeAllowed(x *exchange) {
+	if x.signedIn() && !x.asAnonymous {
+		x.userHeaders.forUpstream(x.route).set(x.w.Header())
 	}
 	x.w.WriteHeader(http.StatusAccepted)
 }
 
-// turnAway answers a refusal. An ingress understands 401 and 403, and takes any
+// writeDenied answers a refusal. An ingress understands 401 and 403, and takes any
 // success for leave to forward: gRPC's refusals, which are a 200, among them. What
 // failed stays what it is. The code tells what the proxy would have answered.
-func (p *Proxy) turnAway(x *exchange) {
+func (p *Proxy) writeDenied(x *exchange) {
 	f := x.refusal
 	x.reason = f.Code
 	p.logRefusal(x)
 	if f.Status != http.StatusUnauthorized && f.Status < http.StatusInternalServerError {
 		f.Status = http.StatusForbidden
 	}
-	if f.Code == codeLoginRequired && navigates(x.r) {
+	if f.Code == codeLoginRequired && isNavigation(x.r) {
 		login := p.startURL(withQuery(x.path.String(), x.r.URL.RawQuery))
 		f.Next = page.Link{Text: "Sign in", URL: login} // Traefik shows the page
 		// Others make a redirect of it: nginx has no way to escape a query.
 		x.w.Header().Set("Location", x.client.origin()+login)
 	}
-	p.explain(x)
+	p.writeRefusal(x)
 }

@@ -32,19 +32,19 @@ func originalOf(h http.Header, host, scheme string) (original, error) {
 			return original{}, errors.New("X-Forwarded-Proto is neither http nor https")
 		}
 	}
-	byURL := present(h, "X-Original-Url", "X-Original-Method")
-	byParts := present(h, "X-Forwarded-Uri", "X-Forwarded-Method")
+	byURL := anyPresent(h, "X-Original-Url", "X-Original-Method")
+	byParts := anyPresent(h, "X-Forwarded-Uri", "X-Forwarded-Method")
 	switch {
 	case byURL && byParts:
-		one, err := originalByURL(h, host, scheme)
+		fromURL, err := originalByURL(h, host, scheme)
 		if err != nil {
-			return one, err
+			return fromURL, err
 		}
-		other, err := originalByParts(h, scheme)
+		fromParts, err := originalByParts(h, scheme)
 		if err != nil {
-			return other, err
+			return fromParts, err
 		}
-		return one, one.agrees(other)
+		return fromURL, fromURL.checkConsistent(fromParts)
 	case byURL:
 		return originalByURL(h, host, scheme)
 	case byParts:
@@ -54,25 +54,25 @@ func originalOf(h http.Header, host, scheme string) (original, error) {
 	}
 }
 
-func present(h http.Header, names ...string) bool {
+func anyPresent(h http.Header, names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { return len(h[name]) > 0 })
 }
 
 func originalByURL(h http.Header, host, scheme string) (o original, err error) {
-	if o.method, err = one(h, "X-Original-Method"); err != nil {
+	if o.method, err = singleHeader(h, "X-Original-Method"); err != nil {
 		return o, err
 	}
-	whole, err := one(h, "X-Original-Url")
+	rawURL, err := singleHeader(h, "X-Original-Url")
 	if err != nil {
 		return o, err
 	}
-	o.scheme, o.host, o.uri = scheme, host, whole
-	if whole[0] == '/' {
+	o.scheme, o.host, o.uri = scheme, host, rawURL
+	if rawURL[0] == '/' {
 		return o, nil
 	}
-	told, rest, found := strings.Cut(whole, "://")
-	told = strings.ToLower(told)
-	if !found || told != "http" && told != "https" {
+	urlScheme, rest, found := strings.Cut(rawURL, "://")
+	urlScheme = strings.ToLower(urlScheme)
+	if !found || urlScheme != "http" && urlScheme != "https" {
 		return o, errors.New("X-Original-URL is neither a path nor a URL of http or https")
 	}
 	end := strings.IndexAny(rest, "/?#\\")
@@ -81,28 +81,28 @@ func originalByURL(h http.Header, host, scheme string) (o original, err error) {
 	}
 	o.host, o.uri = rest[:end], rest[end:]
 	if len(h["X-Forwarded-Proto"]) == 0 { // which knows of a balancer that ended TLS
-		o.scheme = told
+		o.scheme = urlScheme
 	}
 	return o, nil
 }
 
 func originalByParts(h http.Header, scheme string) (o original, err error) {
 	o.scheme = scheme
-	if _, err = one(h, "X-Forwarded-Proto"); err != nil {
+	if _, err = singleHeader(h, "X-Forwarded-Proto"); err != nil {
 		return o, err
 	}
-	if o.method, err = one(h, "X-Forwarded-Method"); err != nil {
+	if o.method, err = singleHeader(h, "X-Forwarded-Method"); err != nil {
 		return o, err
 	}
-	if o.host, err = one(h, "X-Forwarded-Host"); err != nil {
+	if o.host, err = singleHeader(h, "X-Forwarded-Host"); err != nil {
 		return o, err
 	}
-	o.uri, err = one(h, "X-Forwarded-Uri")
+	o.uri, err = singleHeader(h, "X-Forwarded-Uri")
 	return o, err
 }
 
-// one gives the value of a header that must be there once.
-func one(h http.Header, name string) (string, error) {
+// singleHeader gives the value of a header that must be there once.
+func singleHeader(h http.Header, name string) (string, error) {
 	switch values := h[name]; {
 	case len(values) == 0 || len(values) == 1 && values[0] == "":
 		return "", errors.New(name + " is missing")
@@ -113,7 +113,7 @@ func one(h http.Header, name string) (string, error) {
 	}
 }
 
-func (o original) agrees(other original) error {
+func (o original) checkConsistent(other original) error {
 	name, _ := splitHost(o.host, o.scheme)
 	otherName, _ := splitHost(other.host, other.scheme)
 	if o.method != other.method || o.uri != other.uri || name != otherName {
@@ -124,8 +124,8 @@ func (o original) agrees(other original) error {
 
 // request is the original one: the question's header, which an ingress copies from
 // it, behind the original request line. There is no body to read.
-func (o original) request(question *http.Request) *http.Request {
-	r := question.WithContext(question.Context()) // a copy
+func (o original) request(authRequest *http.Request) *http.Request {
+	r := authRequest.WithContext(authRequest.Context()) // a copy
 	r.Method, r.RequestURI, r.Host = o.method, o.uri, o.host
 	path, query, _ := strings.Cut(o.uri, "?")
 	r.URL = &url.URL{Path: path, RawQuery: query}
@@ -133,32 +133,32 @@ func (o original) request(question *http.Request) *http.Request {
 	return r
 }
 
-// misleads says what in a request could make the dashboard do something else than
+// ambiguousHeader says what in a request could make the dashboard do something else than
 // what is judged. The proxy takes such headers out; an ingress passes them on.
-func misleads(r *http.Request) string {
+func ambiguousHeader(r *http.Request) string {
 	for name := range r.Header {
-		if ordinary(name) {
+		if isCommonHeader(name) {
 			continue
 		}
-		if overrides(name) {
+		if isOverrideHeader(name) {
 			return "it holds " + name + ", which can make a server run another request than the one that is judged"
 		}
 	}
 	upgrade := r.Header["Upgrade"]
 	tunnel := len(upgrade) > 1 || len(upgrade) == 1 && !strings.EqualFold(upgrade[0], "websocket")
-	if tunnel || r.Method != http.MethodGet && shakesHands(r.Header) {
+	if tunnel || r.Method != http.MethodGet && isWebSocketHandshake(r.Header) {
 		return "it asks to go on in a protocol in which nothing more would be judged"
 	}
 	return ""
 }
 
-// overrides finds the names of headers by which servers run another method, path or
+// isOverrideHeader finds the names of headers by which servers run another method, path or
 // host, in every spelling that a CGI, WSGI, PHP or Rack makes the same variable of.
-func overrides(name string) bool {
+func isOverrideHeader(name string) bool {
 	if name == "" || name[0]|0x20 != 'x' {
 		return false
 	}
-	folded := foldName(name)
+	folded := foldHeaderName(name)
 	switch strings.ToLower(folded) {
 	case "x-http-method-override", "x-http-method", "x-method-override", "x-method", "x-httpmethod-override", "x-http-verb", "x-verb-override",
 		"x-rewrite-url", "x-rewrite-uri", "x-http-path-override", "x-override-url", "x-http-host-override", "x-host-override":
@@ -175,17 +175,17 @@ func overrides(name string) bool {
 	return false
 }
 
-// shakesHands finds a WebSocket's opening handshake by what reaches the question
+// isWebSocketHandshake finds a WebSocket's opening handshake by what reaches the question
 // of it (RFC 6455, 4.1): it always has a key, and a browser says so in its mode.
-func shakesHands(h http.Header) bool {
+func isWebSocketHandshake(h http.Header) bool {
 	return len(h["Upgrade"]) > 0 || len(h["Sec-Websocket-Key"]) > 0 || len(h["Sec-Websocket-Version"]) > 0 ||
 		slices.Contains(h["Sec-Fetch-Mode"], "websocket")
 }
 
-// withUpgrade gives a handshake the headers of one hop that most ingresses leave
+// restoreUpgrade gives a handshake the headers of one hop that most ingresses leave
 // out of the question: what asks for a WebSocket is judged like a write.
-func withUpgrade(r *http.Request) *http.Request {
-	if !shakesHands(r.Header) {
+func restoreUpgrade(r *http.Request) *http.Request {
+	if !isWebSocketHandshake(r.Header) {
 		return r
 	}
 	r.Header = r.Header.Clone()

@@ -2,40 +2,40 @@ package proxy
 
 import "encoding/binary"
 
-// frames follows a WebSocket's frames (RFC 6455, 5.2) through the bytes that go
+// frameParser follows a WebSocket's frames (RFC 6455, 5.2) through the bytes that go
 // by, to know where one ends: only there may another be put in between. It keeps
 // no payload and trusts nobody; of what is no WebSocket it says nothing useful,
 // and at worst that a boundary is one. The zero value stands before the first.
-type frames struct {
-	header [14]byte // of the frame that is being read
-	have   int      // bytes of it
-	rest   uint64   // bytes of payload to come
-	broken bool     // a length that no frame can have: nothing is known any more
-	closed bool     // a Close frame has begun: no frame may follow it
+type frameParser struct {
+	header      [14]byte // of the frame that is being read
+	headerBytes int      // bytes of it
+	payloadLeft uint64   // bytes of payload to come
+	invalid     bool     // a length that no frame can have: nothing is known any more
+	closeSeen   bool     // a Close frame has begun: no frame may follow it
 }
 
 const opcodeClose = 0x8
 
-// follow takes note of the next bytes.
-func (f *frames) follow(b []byte) {
-	for len(b) > 0 && !f.broken {
-		if f.rest > 0 {
-			n := min(f.rest, uint64(len(b)))
-			f.rest -= n
+// observe takes note of the next bytes.
+func (f *frameParser) observe(b []byte) {
+	for len(b) > 0 && !f.invalid {
+		if f.payloadLeft > 0 {
+			n := min(f.payloadLeft, uint64(len(b)))
+			f.payloadLeft -= n
 			b = b[n:]
 			continue
 		}
-		f.header[f.have] = b[0]
-		f.have++
+		f.header[f.headerBytes] = b[0]
+		f.headerBytes++
 		b = b[1:]
-		if f.have >= 2 && f.have == f.headerLength() {
-			f.begin()
+		if f.headerBytes >= 2 && f.headerBytes == f.headerLength() {
+			f.parseHeader()
 		}
 	}
 }
 
 // headerLength is how long the header in hand is; its first two bytes say so.
-func (f *frames) headerLength() int {
+func (f *frameParser) headerLength() int {
 	n := 2
 	switch f.header[1] & 0x7f {
 	case 126:
@@ -49,23 +49,25 @@ func (f *frames) headerLength() int {
 	return n
 }
 
-// begin reads a header that is complete.
-func (f *frames) begin() {
+// parseHeader reads a header that is complete.
+func (f *frameParser) parseHeader() {
 	switch length := f.header[1] & 0x7f; length {
 	case 126:
-		f.rest = uint64(binary.BigEndian.Uint16(f.header[2:]))
+		f.payloadLeft = uint64(binary.BigEndian.Uint16(f.header[2:]))
 	case 127:
-		f.rest = binary.BigEndian.Uint64(f.header[2:])
-		f.broken = f.rest>>63 != 0 // "the most significant bit MUST be 0"
+		f.payloadLeft = binary.BigEndian.Uint64(f.header[2:])
+		f.invalid = f.payloadLeft>>63 != 0 // "the most significant bit MUST be 0"
 	default:
-		f.rest = uint64(length)
+		f.payloadLeft = uint64(length)
 	}
-	f.closed = f.closed || f.header[0]&0x0f == opcodeClose
-	f.have = 0
+	f.closeSeen = f.closeSeen || f.header[0]&0x0f == opcodeClose
+	f.headerBytes = 0
 }
 
-// mayEnd reports whether a Close frame may be put here.
-func (f *frames) mayEnd() bool { return f.have == 0 && f.rest == 0 && !f.broken && !f.closed }
+// canInsertClose reports whether a Close frame may be put here.
+func (f *frameParser) canInsertClose() bool {
+	return f.headerBytes == 0 && f.payloadLeft == 0 && !f.invalid && !f.closeSeen
+}
 
 // Close codes of RFC 6455, 7.4.1.
 const (

@@ -29,29 +29,29 @@ func frame(opcode byte, length int, masked bool) []byte {
 
 func TestAFrameMayFollowOnlyWhereOneHasEnded(t *testing.T) {
 	t.Parallel()
-	var f frames
-	if !f.mayEnd() {
+	var f frameParser
+	if !f.canInsertClose() {
 		t.Error("not before the first frame")
 	}
 	for _, length := range []int{0, 1, 125, 126, 127, 65535, 65536, 70000} {
 		for _, masked := range []bool{false, true} {
 			whole := frame(1, length, masked)
 			for i, b := range whole {
-				f.follow([]byte{b})
-				if last := i == len(whole)-1; f.mayEnd() != last {
-					t.Fatalf("length %d masked %t: byte %d of %d: %t", length, masked, i+1, len(whole), f.mayEnd())
+				f.observe([]byte{b})
+				if last := i == len(whole)-1; f.canInsertClose() != last {
+					t.Fatalf("length %d masked %t: byte %d of %d: %t", length, masked, i+1, len(whole), f.canInsertClose())
 				}
 			}
 		}
 	}
-	f.follow(frame(opcodeClose, 2, false))
-	if f.mayEnd() {
+	f.observe(frame(opcodeClose, 2, false))
+	if f.canInsertClose() {
 		t.Error("after a Close frame")
 	}
-	f = frames{}
-	f.follow([]byte{0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0})
-	f.follow([]byte{0x81, 0})
-	if f.mayEnd() {
+	f = frameParser{}
+	f.observe([]byte{0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0})
+	f.observe([]byte{0x81, 0})
+	if f.canInsertClose() {
 		t.Error("after a length that no frame has")
 	}
 }
@@ -64,26 +64,26 @@ func FuzzFrames(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte, cuts uint64) {
 		b = b[:min(len(b), 4096)]
-		var whole, pieces frames
-		whole.follow(b)
+		var whole, pieces frameParser
+		whole.observe(b)
 		random := rand.New(rand.NewPCG(cuts, 0))
 		for rest := b; len(rest) > 0; {
 			n := 1 + random.IntN(len(rest))
-			pieces.follow(rest[:n])
+			pieces.observe(rest[:n])
 			rest = rest[n:]
 		}
-		if whole.mayEnd() != pieces.mayEnd() || whole.rest != pieces.rest || whole.closed != pieces.closed {
+		if whole.canInsertClose() != pieces.canInsertClose() || whole.payloadLeft != pieces.payloadLeft || whole.closeSeen != pieces.closeSeen {
 			t.Fatalf("in one: %+v, in pieces: %+v", whole, pieces)
 		}
-		if !whole.mayEnd() {
+		if !whole.canInsertClose() {
 			return
 		}
-		whole.follow(frame(1, int(cuts%70000), cuts&1 == 1))
-		if !whole.mayEnd() {
+		whole.observe(frame(1, int(cuts%70000), cuts&1 == 1))
+		if !whole.canInsertClose() {
 			t.Fatal("one more frame, and it is not at its end")
 		}
-		whole.follow(closeFrame(closePolicy, cutDenied))
-		if whole.mayEnd() || whole.rest != 0 || whole.have != 0 {
+		whole.observe(closeFrame(closePolicy, cutDenied))
+		if whole.canInsertClose() || whole.payloadLeft != 0 || whole.headerBytes != 0 {
 			t.Fatalf("our own Close frame: %+v", whole)
 		}
 	})

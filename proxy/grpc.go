@@ -29,10 +29,10 @@ func isMedia(r *http.Request, media string) bool {
 	return len(value) == end || strings.IndexByte("+; \t", value[end]) >= 0
 }
 
-// answerGRPC is a trailers-only response (gRPC over HTTP/2, Responses; gRPC-web
+// writeGRPCRefusal is a trailers-only response (gRPC over HTTP/2, Responses; gRPC-web
 // has the same): HTTP 200 with the status in the header block and no body.
 // Clients make nothing of other statuses.
-func answerGRPC(w http.ResponseWriter, r *http.Request, f *Refusal) {
+func writeGRPCRefusal(w http.ResponseWriter, r *http.Request, f *Refusal) {
 	h := w.Header()
 	h.Set("Content-Type", "application/grpc")
 	if isGRPCWeb(r) {
@@ -46,7 +46,7 @@ func answerGRPC(w http.ResponseWriter, r *http.Request, f *Refusal) {
 // setGRPCStatus says in a header block or in trailers how a call ended.
 func setGRPCStatus(h http.Header, f *Refusal) {
 	h["Grpc-Status"] = []string{strconv.Itoa(grpcStatus(f.Status))}
-	h["Grpc-Message"] = []string{headerValue(f.Detail)}
+	h["Grpc-Message"] = []string{encodeHeaderValue(f.Detail)}
 }
 
 // grpcWebType is the content type that was asked in, which gRPC-web answers in.

@@ -17,14 +17,14 @@ func (p *Proxy) serveGRPCHealth(w http.ResponseWriter, r *http.Request, path str
 		return false
 	}
 	closeIfUnread(w, r)
-	boundHealth(w, r)
-	p.endsCrowded(w, r)
+	limitHealthWrite(w, r)
+	p.closeOverLimit(w, r)
 	if path == "/grpc.health.v1.Health/Watch" { // clients take that for a server without health checks
-		answerGRPC(w, r, &Refusal{Status: http.StatusNotFound, Detail: "Health is told by Check, not by Watch."})
+		writeGRPCRefusal(w, r, &Refusal{Status: http.StatusNotFound, Detail: "Health is told by Check, not by Watch."})
 		return true
 	}
-	if why, _ := p.unready(); why != "" {
-		answerGRPC(w, r, &Refusal{Status: http.StatusServiceUnavailable, Detail: "authgate is not ready: " + why})
+	if reason, _ := p.notReadyReason(); reason != "" {
+		writeGRPCRefusal(w, r, &Refusal{Status: http.StatusServiceUnavailable, Detail: "authgate is not ready: " + reason})
 		return true
 	}
 	message := emptyMessage

@@ -7,15 +7,15 @@ import (
 	"github.com/example-org/authgate/session"
 )
 
-// dress makes the header of a request that goes on, hop-by-hop already removed,
+// setRequestHeaders makes the header of a request that goes on, hop-by-hop already removed,
 // authgate's own word: what only a proxy may say is gone before it is said anew.
-func (p *Proxy) dress(x *exchange, h http.Header) {
-	dropBelieved(h)
-	for _, name := range x.route.drops {
+func (p *Proxy) setRequestHeaders(x *exchange, h http.Header) {
+	stripSpoofable(h)
+	for _, name := range x.route.stripHeaders {
 		delete(h, name)
 	}
-	p.jar.Strip(h)
-	x.credentials(h)
+	p.sessionCookie.Strip(h)
+	x.setCredentials(h)
 	if !isGRPC(x.r) && !isGRPCWeb(x.r) {
 		delete(h, "Grpc-Timeout") // grpc-gateway obeys it on REST calls
 	}
@@ -24,8 +24,8 @@ func (p *Proxy) dress(x *exchange, h http.Header) {
 	}
 	x.setExpect(h)
 	x.setForwarded(h)
-	if x.signedIn() && !x.incognito {
-		x.told.of(x.route).set(h)
+	if x.signedIn() && !x.asAnonymous {
+		x.userHeaders.forUpstream(x.route).set(h)
 	}
 }
 
@@ -37,19 +37,19 @@ func (x *exchange) setExpect(h http.Header) {
 	if !ok {
 		return
 	}
-	if x.r.ContentLength == 0 || !x.r.ProtoAtLeast(1, 1) || !lists(expected, "100-continue") {
+	if x.r.ContentLength == 0 || !x.r.ProtoAtLeast(1, 1) || !hasToken(expected, "100-continue") {
 		delete(h, "Expect")
 		return
 	}
 	h["Expect"] = []string{"100-continue"}
 }
 
-// undress keeps an upstream from speaking for authgate. It is for the headers of
+// stripResponseHeaders keeps an upstream from speaking for authgate. It is for the headers of
 // every response, interim ones and trailers included.
-func (p *Proxy) undress(u *upstream, h http.Header) {
+func (p *Proxy) stripResponseHeaders(u *upstream, h http.Header) {
 	if cookies := h["Set-Cookie"]; len(cookies) > 0 {
 		h["Set-Cookie"] = slices.DeleteFunc(cookies, func(cookie string) bool {
-			return p.jar.Owns(cookie) || slices.ContainsFunc(u.foreign, func(j *session.Jar) bool { return j.Owns(cookie) })
+			return p.sessionCookie.Owns(cookie) || slices.ContainsFunc(u.loginCookies, func(j *session.ChunkedCookie) bool { return j.Owns(cookie) })
 		})
 	}
 	delete(h, "Set-Cookie2")
@@ -73,14 +73,14 @@ func (x *exchange) setForwarded(h http.Header) {
 	set("X-Forwarded-Host", x.client.host)
 	set("X-Forwarded-Port", x.client.port())
 	set("X-Request-Id", x.requestID)
-	if prefix := x.route.stripped(); prefix != "" {
+	if prefix := x.route.strippedPrefix(); prefix != "" {
 		set("X-Forwarded-Prefix", prefix)
 	}
 }
 
-// headerValue percent-encodes what is not plain ASCII, and the comma and percent
+// encodeHeaderValue percent-encodes what is not plain ASCII, and the comma and percent
 // sign, so that no name can make two groups or two headers.
-func headerValue(s string) string {
+func encodeHeaderValue(s string) string {
 	const hex = "0123456789ABCDEF"
 	var b []byte
 	for i := range len(s) {

@@ -16,10 +16,10 @@ func (p *Proxy) serveHealth(w http.ResponseWriter, r *http.Request) bool {
 	path, _, _ := strings.Cut(r.RequestURI, "?")
 	switch path {
 	case "/healthz":
-		p.endsCrowded(w, r)
+		p.closeOverLimit(w, r)
 		p.healthz(w, r)
 	case "/readyz":
-		p.endsCrowded(w, r)
+		p.closeOverLimit(w, r)
 		p.readyz(w, r, false)
 	case "/AWS.ALB/healthcheck", "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch":
 		return p.serveGRPCHealth(w, r, path)
@@ -59,22 +59,22 @@ type health struct {
 
 // policyHealth is for whoever looks after the policy: on the admin port alone.
 type policyHealth struct {
-	Hash       string         `json:"hash"`
-	Generation uint64         `json:"generation,omitempty"` // of the policy in force
-	AgeSeconds float64        `json:"age_seconds"`
-	Demoted    bool           `json:"demoted"`           // casbin decides, for the index was wrong
-	Refused    *refusedHealth `json:"refused,omitempty"` // the files hold another one
+	Hash        string             `json:"hash"`
+	Generation  uint64             `json:"generation,omitempty"` // of the policy in force
+	AgeSeconds  float64            `json:"age_seconds"`
+	Demoted     bool               `json:"demoted"`           // casbin decides, for the index was wrong
+	ReloadError *reloadErrorHealth `json:"refused,omitempty"` // the files hold another one
 }
 
-type refusedHealth struct {
+type reloadErrorHealth struct {
 	Error string    `json:"error"` // of the last attempt
 	Since time.Time `json:"since"` // the first one
 }
 
-func (e *edition) health(now time.Time) *policyHealth {
-	h := &policyHealth{Hash: e.Hash(), AgeSeconds: now.Sub(e.loaded).Round(time.Millisecond).Seconds(), Demoted: e.Demoted()}
-	if e.refused != nil {
-		h.Refused = &refusedHealth{e.refused.why, e.refused.since.UTC()}
+func (e *loadedPolicy) health(now time.Time) *policyHealth {
+	h := &policyHealth{Hash: e.Hash(), AgeSeconds: now.Sub(e.loadedAt).Round(time.Millisecond).Seconds(), Demoted: e.Demoted()}
+	if e.reloadError != nil {
+		h.ReloadError = &reloadErrorHealth{e.reloadError.message, e.reloadError.since.UTC()}
 	}
 	return h
 }
@@ -89,11 +89,11 @@ func (p *Proxy) readyz(w http.ResponseWriter, r *http.Request, detailed bool) {
 	if p.sessions.Down() != nil {
 		body.Sessions = "down"
 	}
-	if p.records != nil && p.records.Full() {
+	if p.auditQueue != nil && p.auditQueue.Full() {
 		body.Audit = "full"
 	}
-	if why, err := p.unready(); why != "" {
-		status, body.Status, body.Reason = http.StatusServiceUnavailable, "not ready", why
+	if reason, err := p.notReadyReason(); reason != "" {
+		status, body.Status, body.Reason = http.StatusServiceUnavailable, "not ready", reason
 		if detailed && err != nil {
 			body.Reason = err.Error()
 		}
@@ -112,30 +112,30 @@ func (p *Proxy) readyz(w http.ResponseWriter, r *http.Request, detailed bool) {
 	writeHealth(w, r, status, body)
 }
 
-// unready says why no requests can be served; empty where they can. Once they
+// notReadyReason says why no requests can be served; empty where they can. Once they
 // could, that stays when the issuer or the session store goes away later: people
 // are still served as far as may be, and every target at once would leave the
 // balancer.
-func (p *Proxy) unready() (why string, err error) {
+func (p *Proxy) notReadyReason() (reason string, err error) {
 	if p.draining.Load() {
 		return "shutting down", nil
 	}
 	if err := p.issuer.Ready(); err != nil {
 		return "the issuer has not been reached yet", err
 	}
-	if err := p.sessions.Down(); err != nil && !p.stored.Load() {
+	if err := p.sessions.Down(); err != nil && !p.storeReached.Load() {
 		return "the session store has not been reached yet", err
 	}
-	p.stored.Store(true)
-	if p.refusesUnrecorded() {
+	p.storeReached.Store(true)
+	if p.auditBlocks() {
 		return "the audit queue is full", nil
 	}
 	return "", nil
 }
 
-// boundHealth gives a client of HTTP/2 little time for what is little to take. On
+// limitHealthWrite gives a client of HTTP/2 little time for what is little to take. On
 // HTTP/1 package listen looks after the connection.
-func boundHealth(w http.ResponseWriter, r *http.Request) {
+func limitHealthWrite(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 2 {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(5 * time.Second))
 	}
@@ -143,9 +143,9 @@ func boundHealth(w http.ResponseWriter, r *http.Request) {
 
 func writeHealth(w http.ResponseWriter, r *http.Request, status int, body health) {
 	closeIfUnread(w, r)
-	boundHealth(w, r)
+	limitHealthWrite(w, r)
 	h := w.Header()
-	if !reads(r.Method) {
+	if !isRead(r.Method) {
 		h.Set("Allow", "GET, HEAD")
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		return

@@ -65,7 +65,7 @@ func TestNewPolicyIsInForceForTheNextRequest(t *testing.T) {
 	expect(t, "after", g.do("POST", app, g.as("bob"), sameSite), http.StatusOK)
 
 	_, err := policy.Load([]policy.Source{{Name: "policy.csv", Data: []byte("p, x")}}, nil)
-	g.KeepPolicy(err)
+	g.RejectPolicy(err)
 	expect(t, "after a broken one", g.do("POST", app, g.as("bob"), sameSite), http.StatusOK)
 	if !strings.Contains(g.log.String(), "policy.csv:1:") {
 		t.Errorf("the log does not say where:\n%s", g.log)

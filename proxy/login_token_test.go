@@ -31,8 +31,8 @@ func TestATokenThatADashboardSeesOpensNothing(t *testing.T) {
 		taken[raw] = taken["alice.id.token"]
 	}
 	g, issuer := keptGate(t, upstreamSaying(t), shows("argocd", config.CredentialIDToken), shows("reports", config.CredentialAccessToken),
-		func(o *proxy.Options) { o.Bearers = taken })
-	issuer.first = identity.Grant{IDToken: "first.id.token", Access: "first.access.token"}
+		func(o *proxy.Options) { o.BearerVerifier = taken })
+	issuer.first = identity.TokenSet{IDToken: "first.id.token", AccessToken: "first.access.token"}
 	alice := g.signIn("alice")
 	for _, page := range []string{app, "https://argo-cd.example.com/reports/"} {
 		if got := echoed(t, g.do("GET", page, alice)).Header.Get("Authorization"); !strings.HasPrefix(got, "Bearer first.") {

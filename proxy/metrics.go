@@ -16,15 +16,15 @@ import (
 // metrics are authgate's numbers. Labels never hold paths, users or groups.
 type metrics struct {
 	requests        *prometheus.CounterVec
-	counters        atomic.Pointer[map[answerKind]prometheus.Counter] // those of requests; each map is never written again
-	learning        sync.Mutex                                        // one map at a time
-	requestSeconds  map[string]prometheus.Observer                    // :: upstream, empty for authgate itself → how long its requests took
+	counters        atomic.Pointer[map[requestLabels]prometheus.Counter] // those of requests; each map is never written again
+	countersMu      sync.Mutex                                           // one map at a time
+	requestSeconds  map[string]prometheus.Observer                       // :: upstream, empty for authgate itself → how long its requests took
 	decisionSeconds prometheus.Histogram
 	upstreamSeconds map[string]prometheus.Observer // :: upstream → how long its response headers took
 	logins          *prometheus.CounterVec
 	refreshes       map[string]prometheus.Counter // :: what a renewal came to → how often
 	reloads         *prometheus.CounterVec
-	inForce         *prometheus.GaugeVec
+	policyInfo      *prometheus.GaugeVec
 	cuts            map[string]prometheus.Counter // :: why a stream was cut → how often
 
 	disagreements    prometheus.Counter
@@ -58,7 +58,7 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 		reloads: register.NewCounterVec(prometheus.CounterOpts{
 			Name: "authgate_policy_reloads_total", Help: "Policies put in force (ok); changed ones, candidates among them, refused (error).",
 		}, []string{"result"}),
-		inForce: register.NewGaugeVec(prometheus.GaugeOpts{
+		policyInfo: register.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "authgate_policy_info", Help: "Always 1: the hash of the policy in force, to compare replicas.",
 		}, []string{"hash"}),
 		disagreements: register.NewCounter(prometheus.CounterOpts{
@@ -123,39 +123,39 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 	return m
 }
 
-// answerKind is what requests are counted by.
-type answerKind struct {
+// requestLabels is what requests are counted by.
+type requestLabels struct {
 	upstream string
 	decision audit.Decision
 	code     int // 0: none that HTTP knows
 }
 
-// request counts one finished request. Statuses come from upstreams and are
+// observeRequest counts one finished request. Statuses come from upstreams and are
 // bounded to what HTTP knows, or a label could take any value.
-func (m *metrics) request(upstream string, decision audit.Decision, code int, took time.Duration) {
+func (m *metrics) observeRequest(upstream string, decision audit.Decision, code int, elapsed time.Duration) {
 	if code < 100 || code >= 600 {
 		code = 0
 	}
-	m.counter(answerKind{upstream, decision, code}).Inc()
-	m.requestSeconds[upstream].Observe(took.Seconds())
+	m.requestCounter(requestLabels{upstream, decision, code}).Inc()
+	m.requestSeconds[upstream].Observe(elapsed.Seconds())
 }
 
-// counter finds the counter of a kind without joining and hashing its labels
+// requestCounter finds the counter of a kind without joining and hashing its labels
 // anew. There are as many as series, so that the map is soon complete.
-func (m *metrics) counter(kind answerKind) prometheus.Counter {
+func (m *metrics) requestCounter(kind requestLabels) prometheus.Counter {
 	if known := m.counters.Load(); known != nil {
 		if c, ok := (*known)[kind]; ok {
 			return c
 		}
 	}
-	m.learning.Lock()
-	defer m.learning.Unlock()
+	m.countersMu.Lock()
+	defer m.countersMu.Unlock()
 	label := "other"
 	if kind.code != 0 {
 		label = strconv.Itoa(kind.code)
 	}
 	c := m.requests.WithLabelValues(kind.upstream, string(kind.decision), label)
-	next := map[answerKind]prometheus.Counter{kind: c}
+	next := map[requestLabels]prometheus.Counter{kind: c}
 	if known := m.counters.Load(); known != nil {
 		maps.Copy(next, *known)
 	}

@@ -13,7 +13,7 @@ import (
 func TestADeniedUserLearnsThatTheIssuerLeftTheGroupsOut(t *testing.T) {
 	t.Parallel()
 	g := newGateTo(t, upstreamSaying(t), func(o *proxy.Options) {
-		o.Bearers = accepting{"too.many.groups": identity.Principal{
+		o.BearerVerifier = accepting{"too.many.groups": identity.Principal{
 			Issuer: "https://dex.example.com", Subject: "sub-carol", GroupsOverage: true, Expiry: time.Now().Add(time.Hour),
 		}}
 	})

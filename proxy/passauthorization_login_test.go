@@ -17,9 +17,9 @@ func TestATokenOfALoginIsNeverPassedOnAsTheDashboardsOwn(t *testing.T) {
 	for _, raw := range []string{"first.id.token", "first.access.token"} {
 		taken[raw] = taken["alice.id.token"]
 	}
-	g, issuer := keptGate(t, echoServer(t), passing, func(o *proxy.Options) { o.Bearers = taken },
+	g, issuer := keptGate(t, echoServer(t), passing, func(o *proxy.Options) { o.BearerVerifier = taken },
 		shows("reports", config.CredentialIDToken), showingOnly("reports"))
-	issuer.first = identity.Grant{IDToken: "first.id.token", Access: "opaque-access-token"}
+	issuer.first = identity.TokenSet{IDToken: "first.id.token", AccessToken: "opaque-access-token"}
 	alice := g.signIn("alice")
 	expect(t, "that shows the token", g.do("GET", "https://argo-cd.example.com/reports/", alice), http.StatusOK)
 	for name, value := range map[string]string{
@@ -46,7 +46,7 @@ func TestATokenOfALoginIsNeverPassedOnAsTheDashboardsOwn(t *testing.T) {
 func TestTheSessionsOwnAccessTokenIsNotPassedOn(t *testing.T) {
 	t.Parallel()
 	g, issuer := keptGate(t, echoServer(t), passing, shows("reports", config.CredentialAccessToken), showingOnly("reports"))
-	issuer.first = identity.Grant{IDToken: "first.id.token", Access: "opaque-access-token"}
+	issuer.first = identity.TokenSet{IDToken: "first.id.token", AccessToken: "opaque-access-token"}
 	alice := g.signIn("alice")
 	res := g.do("GET", app, alice, bearer("opaque-access-token"))
 	expect(t, "the access token of the session", res, http.StatusUnauthorized)

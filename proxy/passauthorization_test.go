@@ -13,7 +13,7 @@ import (
 
 func passing(o *proxy.Options) {
 	dashboards(func(u *config.Upstream) { u.PassAuthorization = true })(o)
-	o.Bearers = tokens()
+	o.BearerVerifier = tokens()
 }
 
 // The dashboard's own API token, or its basic auth, beside a session.
@@ -58,7 +58,7 @@ func TestAuthorizationThatAuthgateTakesGoesNowhere(t *testing.T) {
 	expect(t, "a wrong one for authgate", g.do("GET", app, g.as("alice"), []string{"Proxy-Authorization", "Bearer x", "Authorization", "Basic x"}), http.StatusUnauthorized)
 
 	ended := newGateTo(t, echoServer(t), passing, func(o *proxy.Options) {
-		o.Bearers = refusing{&identity.TokenRefusedError{Reason: "it has expired", Known: true}}
+		o.BearerVerifier = refusing{&identity.TokenRefusedError{Reason: "it has expired", KnownIssuer: true}}
 	})
 	expect(t, "one of authgate's that has ended", ended.do("GET", app, ended.as("alice"), bearer("x")), http.StatusUnauthorized)
 }

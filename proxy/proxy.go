@@ -32,32 +32,32 @@ type issuer interface {
 	Ready() error
 	Up() bool
 	Begin(redirectURI string, o identity.BeginOptions) (identity.Login, string, error)
-	Finish(ctx context.Context, login identity.Login, callback url.Values) (identity.Grant, error)
-	Refresh(ctx context.Context, g identity.Grant) (identity.Grant, error)
+	Finish(ctx context.Context, login identity.Login, callback url.Values) (identity.TokenSet, error)
+	Refresh(ctx context.Context, g identity.TokenSet) (identity.TokenSet, error)
 	ReadLogout(ctx context.Context, raw string) (identity.Logout, error)
-	SignOutURL(g identity.Grant, back string) string
+	SignOutURL(g identity.TokenSet, back string) string
 }
 
-// spender remembers what may be used once: [session.Spent] or [session.Redis].
-type spender interface {
-	Spend(ctx context.Context, secret string, made time.Time, keep time.Duration) (first bool, err error)
+// replayCache remembers what may be used once: [session.Spent] or [session.Redis].
+type replayCache interface {
+	Use(ctx context.Context, secret string, made time.Time, keep time.Duration) (first bool, err error)
 }
 
 // Options are the parts that a Proxy is made of.
 type Options struct {
-	Config *config.Config
-	Issuer issuer
-	Keys   *session.Ring
-	Redis  *session.Redis // nil: sessions are kept in cookies
-	Policy *policy.Snapshot
-	Shadow *policy.Snapshot // a candidate; nil: none
-	Audit  *audit.Writer
+	Config  *config.Config
+	Issuer  issuer
+	Keyring *session.Keyring
+	Redis   *session.Redis // nil: sessions are kept in cookies
+	Policy  *policy.Snapshot
+	Shadow  *policy.Snapshot // a candidate; nil: none
+	Audit   *audit.Writer
 
 	// AuditQueue is where records wait before they are written. Nil: they do not.
 	AuditQueue *audit.Queue
 
-	Bearers  bearers  // nil: no tokens are accepted
-	Accounts Accounts // those that the configuration names
+	BearerVerifier  bearerVerifier // nil: no tokens are accepted
+	ServiceAccounts TokenSources   // those that the configuration names
 
 	UpstreamCAs map[string]*x509.CertPool // upstream → CAs to believe; the others: the system's
 
@@ -74,24 +74,24 @@ type Options struct {
 
 // Proxy answers requests, or forwards them.
 type Proxy struct {
-	issuer   issuer
-	bearers  bearers
-	jar      *session.Jar
-	sessions *session.Keeper
-	logins   *session.Sealer // seals those under way, as states
-	spent    spender         // states
-	chains   *session.Box    // sign-outs on their way over the hosts
-	pages    *page.Set
-	audit    *audit.Writer
-	records  *audit.Queue // nil: records do not wait
-	metrics  *metrics
-	log      *slog.Logger
-	now      func() time.Time
+	issuer         issuer
+	bearerVerifier bearerVerifier
+	sessionCookie  *session.ChunkedCookie
+	sessions       *session.Refresher
+	stateCodec     *session.SecureCodec // seals those under way, as states
+	usedStates     replayCache          // states
+	chainAEAD      *session.AEAD        // sign-outs on their way over the hosts
+	pages          *page.Set
+	audit          *audit.Writer
+	auditQueue     *audit.Queue // nil: records do not wait
+	metrics        *metrics
+	log            *slog.Logger
+	now            func() time.Time
 
-	exchanges  chan struct{} // of codes, as many as may be at a time
-	confirming confirming
-	alarm      alarm
-	overloaded func(context.Context) bool // nil: never
+	codeExchanges   chan struct{} // of codes, as many as may be at a time
+	crossCheck      crossCheckFunc
+	disagreementLog logLimiter
+	overloaded      func(context.Context) bool // nil: never
 
 	config    *config.Config
 	prefix    string        // authgate's own endpoints, without a slash at the end
@@ -103,10 +103,10 @@ type Proxy struct {
 
 	adminToken atomic.Pointer[[sha256.Size]byte] // digest of the one in force
 
-	buffers  buffers
-	draining atomic.Bool
-	plain    atomic.Bool // the warning about plain http was given
-	stored   atomic.Bool // the session store has been reached
+	buffers         bufferPool
+	draining        atomic.Bool
+	plainHTTPWarned atomic.Bool // the warning about plain http was given
+	storeReached    atomic.Bool // the session store has been reached
 }
 
 // New builds a Proxy that serves under the given policy. It dials nothing.
@@ -119,27 +119,27 @@ func New(o Options) (*Proxy, error) {
 		return nil, err
 	}
 	p := &Proxy{
-		issuer: o.Issuer, bearers: o.Bearers, logins: o.Keys.SealerUpTo("login", maxState), chains: o.Keys.Box("sign-out"), pages: pages, audit: o.Audit, records: o.AuditQueue, log: o.Log, now: o.Now,
-		spent:      session.NewSpent(maxSpent, o.Now),
-		exchanges:  make(chan struct{}, maxExchanges),
-		confirming: (*policy.Snapshot).Confirm,
-		overloaded: o.Overloaded,
-		config:     o.Config, prefix: o.Config.PathPrefix,
+		issuer: o.Issuer, bearerVerifier: o.BearerVerifier, stateCodec: o.Keyring.SecureCodecUpTo("login", maxState), chainAEAD: o.Keyring.AEAD("sign-out"), pages: pages, audit: o.Audit, auditQueue: o.AuditQueue, log: o.Log, now: o.Now,
+		usedStates:    session.NewReplayCache(maxUsedStates, o.Now),
+		codeExchanges: make(chan struct{}, maxCodeExchanges),
+		crossCheck:    (*policy.Snapshot).CrossCheck,
+		overloaded:    o.Overloaded,
+		config:        o.Config, prefix: o.Config.PathPrefix,
 	}
 	if o.Redis != nil {
-		p.spent = o.Redis
+		p.usedStates = o.Redis
 	}
-	p.keepSessions(o)
+	p.newSessions(o)
 	for i := range o.Config.Upstreams {
 		u := &o.Config.Upstreams[i]
-		p.upstreams = append(p.upstreams, newUpstream(u, o.Config.Timeouts, trust{o.UpstreamCAs[u.Name], o.UpstreamCertificates[u.Name]}, o.Accounts, o.Log))
+		p.upstreams = append(p.upstreams, newUpstream(u, o.Config.Timeouts, tlsTrust{o.UpstreamCAs[u.Name], o.UpstreamCertificates[u.Name]}, o.ServiceAccounts, o.Log))
 		p.upstreams[i].index = i
 		p.quirks |= u.Quirks()
 	}
 	p.streams = newStreams(p.upstreams, o.Config.Limits.StreamsPerPrincipal)
 	p.metrics = newMetrics(o.Registry, p)
-	p.publish(&state{policy: p.newEdition(o.Policy), generation: 1})
-	p.policyInForce()
+	p.publish(&state{policy: p.newLoadedPolicy(o.Policy), generation: 1})
+	p.reportPolicy()
 	if o.Shadow != nil {
 		p.SetShadow(o.Shadow)
 	}
@@ -154,27 +154,27 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x := p.begin(w, r)
 	defer p.finish(x) // one audit record, one set of metrics, on every way out
-	defer p.unwatch(x)
-	p.walk(x)
-	x.w.deliver() // not when an upstream breaks off: that panics
+	defer p.untrackStream(x)
+	p.runSteps(x)
+	x.w.flushBody() // not when an upstream breaks off: that panics
 }
 
-func (p *Proxy) walk(x *exchange) {
+func (p *Proxy) runSteps(x *exchange) {
 	switch {
-	case !p.awaitRecord(x): // nothing is served that cannot be recorded: 503
+	case !p.awaitAuditRoom(x): // nothing is served that cannot be recorded: 503
 	case p.serveForwardAuth(x): // an ingress asks about another request, which takes the same steps
 		return
 	case !p.admit(x): // 503, 431, 400
 	case !p.canonicalise(x): // 1 target: 400
 	case !p.findHost(x): // 2 route: 421
-	case p.serveOwn(x): // authgate's endpoints: no upstream, no policy
+	case p.serveEndpoint(x): // authgate's endpoints: no upstream, no policy
 		return
 	case !p.findUpstream(x): // 2 route: 404, 400, 415
 	case p.serveLoginPage(x): // authgate's login in the place of the dashboard's own
 		return
-	case !p.identify(x): // 3 identity: who, or nobody
+	case !p.authenticate(x): // 3 identity: who, or nobody
 	case !p.decide(x): // 4 policy
-	case !p.credit(x): // 6 what the upstream is shown: 403, 502, 503
+	case !p.selectCredential(x): // 6 what the upstream is shown: 403, 502, 503
 	default:
 		p.forward(x) // 6
 		return

@@ -19,27 +19,27 @@ func hasParameter(query, name string) bool {
 			query = ""
 		}
 		key, _, _ := strings.Cut(part, "=")
-		if namesField(decodeLeniently(key), name) {
+		if setsField(decodeLeniently(key), name) {
 			return true
 		}
 	}
 	return false
 }
 
-// namesField reports whether a decoded key could set a field.
-func namesField(key, name string) bool {
+// setsField reports whether a decoded key could set a field.
+func setsField(key, name string) bool {
 	key, _, _ = strings.Cut(key, "[")
 	for field := range strings.SplitSeq(key, ".") {
-		if strings.EqualFold(fieldName.Replace(field), fieldName.Replace(name)) {
+		if strings.EqualFold(foldFieldName.Replace(field), foldFieldName.Replace(name)) {
 			return true
 		}
 	}
 	return false
 }
 
-// fieldName takes out what force_refresh has and forceRefresh has not, and blanks,
+// foldFieldName takes out what force_refresh has and forceRefresh has not, and blanks,
 // which some servers trim.
-var fieldName = strings.NewReplacer("_", "", "-", "", " ", "", "+", "", "\t", "")
+var foldFieldName = strings.NewReplacer("_", "", "-", "", " ", "", "+", "", "\t", "")
 
 // decodeLeniently decodes the escapes that are valid and leaves the others: one of
 // these must not hide the rest.

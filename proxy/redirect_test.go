@@ -169,14 +169,14 @@ func FuzzReturnTo(f *testing.F) {
 	}
 	f.Add("/applications?view=tiles&x=%2F")
 	f.Fuzz(func(t *testing.T, rd string) {
-		got := proxy.ReturnTo("/oauth2", rd)
+		got := proxy.SafeReturnPath("/oauth2", rd)
 		if where := leaves(got); where != "" {
 			t.Errorf("%q: %q: %s", rd, got, where)
 		}
 		if strings.HasPrefix(got, "/oauth2/") || got == "/oauth2" || len(got) > 2048+1+4096 {
 			t.Errorf("%q: %q", rd, got)
 		}
-		if again := proxy.ReturnTo("/oauth2", got); again != got {
+		if again := proxy.SafeReturnPath("/oauth2", got); again != got {
 			t.Errorf("%q: %q, and again %q", rd, got, again)
 		}
 		for i := range len(got) {

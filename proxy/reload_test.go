@@ -45,7 +45,7 @@ func TestReloadsUnderLoadGiveNoWrongAnswer(t *testing.T) {
 
 	ctx, end := context.WithCancel(t.Context())
 	var confirming sync.WaitGroup
-	confirming.Go(func() { g.ConfirmDecisions(ctx) })
+	confirming.Go(func() { g.RunCrossCheck(ctx) })
 	defer confirming.Wait()
 	defer end()
 
@@ -71,7 +71,7 @@ func TestReloadsUnderLoadGiveNoWrongAnswer(t *testing.T) {
 	for i := range 200 {
 		g.SetPolicy([]*policy.Snapshot{blue, red}[i%2])
 		g.SetShadow(candidates[(i+1)%2])
-		g.KeepPolicy(errTest("policy.csv: cut short"))
+		g.RejectPolicy(errTest("policy.csv: cut short"))
 		for range 8 {
 			<-answered
 		}
@@ -113,7 +113,7 @@ func TestThousandsOfFaultsAreToldInBrief(t *testing.T) {
 		if err == nil || len(err.Error()) < 20_000 {
 			t.Fatalf("%s: %v", name, err)
 		}
-		g.KeepPolicy(err)
+		g.RejectPolicy(err)
 		all := g.records()
 		reason := all[len(all)-1].Reason
 		if len(reason) > 10_000 || strings.ContainsRune(reason, utf8.RuneError) {
@@ -136,7 +136,7 @@ func TestThousandsOfFaultsAreToldInBrief(t *testing.T) {
 			t.Errorf("%s: %d bytes of log", name, len(g.log.String()))
 		}
 		g.SetShadow(load(t, candidate))
-		g.KeepShadow(err)
+		g.RejectShadow(err)
 		if len(g.log.String()) > 80_000 {
 			t.Errorf("%s: %d bytes of log with the candidate's", name, len(g.log.String()))
 		}

@@ -19,23 +19,23 @@ const (
 
 // returnPath is where somebody was on this host.
 type returnPath struct {
-	URL       string `json:"u"`           // path and query
-	Shortened bool   `json:"s,omitempty"` // they were longer
-	Fragment  bool   `json:"f,omitempty"` // the browser has kept one
+	URL          string `json:"u"`           // path and query
+	Shortened    bool   `json:"s,omitempty"` // they were longer
+	KeptFragment bool   `json:"f,omitempty"` // the browser has kept one
 }
 
-// returnTo reads rd, where a person was on this host. What is not a canonical
+// safeReturnPath reads rd, where a person was on this host. What is not a canonical
 // path, or leads back into authgate's own endpoints, becomes the start page; a
 // query that cannot be kept is left out. No value of it leads to another host.
-func (p *Proxy) returnTo(rd string) string {
-	to, _ := p.readReturn(rd)
+func (p *Proxy) safeReturnPath(rd string) string {
+	to, _ := p.parseReturnPath(rd)
 	return to
 }
 
-// readReturn is returnTo, and tells what was too long.
-func (p *Proxy) readReturn(rd string) (to string, shortened bool) {
+// parseReturnPath is safeReturnPath, and tells what was too long.
+func (p *Proxy) parseReturnPath(rd string) (to string, shortened bool) {
 	path, err := target.ParseWith(rd, p.quirks)
-	if err != nil || p.isOwn(path) || strings.HasPrefix(path.String(), "//") { // which begins another host
+	if err != nil || p.isEndpoint(path) || strings.HasPrefix(path.String(), "//") { // which begins another host
 		return "/", false
 	}
 	if len(path.String()) > maxReturnPath {
@@ -45,7 +45,7 @@ func (p *Proxy) readReturn(rd string) (to string, shortened bool) {
 	if len(query) > maxReturnQuery {
 		return path.String(), true
 	}
-	if !visible(query) {
+	if !isLocationSafe(query) {
 		query = ""
 	}
 	return withQuery(path.String(), query), false
@@ -58,8 +58,8 @@ func withQuery(path, query string) string {
 	return path + "?" + query
 }
 
-// visible reports whether a query may stand in a Location header as it is.
-func visible(query string) bool {
+// isLocationSafe reports whether a query may stand in a Location header as it is.
+func isLocationSafe(query string) bool {
 	for i := range len(query) {
 		if query[i] <= ' ' || query[i] > '~' || query[i] == '\\' || query[i] == '#' {
 			return false
@@ -82,30 +82,30 @@ func (p *Proxy) startURL(rd string) string {
 	}
 }
 
-// restartURL is [Proxy.startURL] where a session is no reason to leave the login out.
-func (p *Proxy) restartURL(rd string) string { return p.startURL(rd) + "&again=1" }
+// forceLoginURL is [Proxy.startURL] where a session is no reason to leave the login out.
+func (p *Proxy) forceLoginURL(rd string) string { return p.startURL(rd) + "&again=1" }
 
-// anotherURL is [Proxy.startURL] for somebody else: the issuer is to ask.
-func (p *Proxy) anotherURL(rd string) string { return p.startURL(rd) + "&prompt=login" }
+// switchUserURL is [Proxy.startURL] for somebody else: the issuer is to ask.
+func (p *Proxy) switchUserURL(rd string) string { return p.startURL(rd) + "&prompt=login" }
 
 func (p *Proxy) signOutURL(rd string) string {
-	to, _ := p.readReturn(rd)
+	to, _ := p.parseReturnPath(rd)
 	return p.prefix + "/sign_out?rd=" + url.QueryEscape(to)
 }
 
-// comeBack ends a login where it was begun.
-func (p *Proxy) comeBack(x *exchange, status int, to returnPath) bool {
+// redirectBack ends a login where it was begun.
+func (p *Proxy) redirectBack(x *exchange, status int, to returnPath) bool {
 	switch {
 	case to.Shortened:
-		return p.writeOnward(x, page.Onward{
+		return p.writeInterstitial(x, page.Interstitial{
 			Link: page.Link{URL: to.URL, Text: "You are signed in. The address that you opened was too long to be kept meanwhile, " +
 				"and is left out in part. If something is missing on the page, open your link again."},
-			Stay: true, Restore: to.Fragment,
+			Stay: true, Restore: to.KeptFragment,
 		})
-	case to.Fragment:
-		return p.writeOnward(x, page.Onward{Link: page.Link{URL: to.URL, Text: "You are signed in."}, Restore: true})
-	case p.strict() && x.event == audit.Login: // the cookie would not go with a redirect of a chain that the issuer began
-		return p.goOn(x, to.URL, "You are signed in.")
+	case to.KeptFragment:
+		return p.writeInterstitial(x, page.Interstitial{Link: page.Link{URL: to.URL, Text: "You are signed in."}, Restore: true})
+	case p.sameSiteStrict() && x.event == audit.Login: // the cookie would not go with a redirect of a chain that the issuer began
+		return p.continueTo(x, to.URL, "You are signed in.")
 	}
 	x.redirect(status, to.URL)
 	return true

@@ -23,17 +23,17 @@ import (
 // known tells whether the host has any. The host is lower case and has no port.
 func Route(upstreams []config.Upstream, host, path string) (index int, known bool) {
 	index = -1
-	owner := ownerOf(upstreams, host)
-	if owner == "" {
+	pattern := matchHost(upstreams, host)
+	if pattern == "" {
 		return index, false
 	}
 	for i := range upstreams {
 		u := &upstreams[i]
-		if !slices.Contains(u.Hosts, owner) {
+		if !slices.Contains(u.Hosts, pattern) {
 			continue
 		}
 		known = true
-		if hasPrefix(path, u.Path) && (index < 0 || len(u.Path) > len(upstreams[index].Path)) {
+		if hasPathPrefix(path, u.Path) && (index < 0 || len(u.Path) > len(upstreams[index].Path)) {
 			index = i
 		}
 	}
@@ -43,84 +43,84 @@ func Route(upstreams []config.Upstream, host, path string) (index int, known boo
 // HostQuirks gives what paths on a host may hold, because one of its upstreams needs
 // it. Whether that is the one that serves a path is known when it has been routed.
 func HostQuirks(upstreams []config.Upstream, host string) (all target.Quirks) {
-	owner := ownerOf(upstreams, host)
-	if owner == "" {
+	pattern := matchHost(upstreams, host)
+	if pattern == "" {
 		return 0
 	}
 	for i := range upstreams {
-		if u := &upstreams[i]; len(u.PathQuirks) > 0 && slices.Contains(u.Hosts, owner) {
+		if u := &upstreams[i]; len(u.PathQuirks) > 0 && slices.Contains(u.Hosts, pattern) {
 			all |= u.Quirks()
 		}
 	}
 	return all
 }
 
-// ownerOf gives the one form under which upstreams list a host: its name, which then
+// matchHost gives the one form under which upstreams list a host: its name, which then
 // owns all of its paths; or else *.example.com, any one label before a name; or else *.
 // It is empty where none has the host.
-func ownerOf(upstreams []config.Upstream, host string) string {
+func matchHost(upstreams []config.Upstream, host string) string {
 	if host == "" {
 		return ""
 	}
-	owner := ""
+	pattern := ""
 	label, parent, _ := strings.Cut(host, ".")
 	for i := range upstreams {
 		for _, listed := range upstreams[i].Hosts {
 			switch {
 			case listed == host:
 				return listed
-			case strings.HasPrefix(listed, "*.") && label != "" && listed[len("*."):] == parent, listed == "*" && owner == "":
-				owner = listed
+			case strings.HasPrefix(listed, "*.") && label != "" && listed[len("*."):] == parent, listed == "*" && pattern == "":
+				pattern = listed
 			}
 		}
 	}
-	return owner
+	return pattern
 }
 
-// hasPrefix tests for a prefix on a segment boundary.
-func hasPrefix(path, prefix string) bool {
+// hasPathPrefix tests for a prefix on a segment boundary.
+func hasPathPrefix(path, prefix string) bool {
 	rest, ok := strings.CutPrefix(path, prefix)
 	return ok && (rest == "" || rest[0] == '/' || strings.HasSuffix(prefix, "/"))
 }
 
 // upstream is a dashboard, and how to reach it.
 type upstream struct {
-	name           string
-	config         *config.Upstream
-	kind           kind
-	url            *url.URL
-	path           string // prefix of the paths that are its
-	stripPath      bool   // the prefix is authgate's, not the upstream's
-	hostHeader     string
-	index          int // in Proxy.upstreams
-	quirks         target.Quirks
-	drops          []string
-	teller         *teller
-	credential     config.Credential
-	accounts       []account
-	foreign        []*session.Jar // the cookies of its own login
-	allowedOrigins []string       // canonical
-	transports     atomic.Pointer[transports]
-	connect        func(*x509.CertPool) transports // to it, trusting these CAs
-	errorLog       *log.Logger                     // what ReverseProxy has to say
+	name            string
+	config          *config.Upstream
+	kind            upstreamKind
+	url             *url.URL
+	path            string // prefix of the paths that are its
+	stripPath       bool   // the prefix is authgate's, not the upstream's
+	hostHeader      string
+	index           int // in Proxy.upstreams
+	quirks          target.Quirks
+	stripHeaders    []string
+	headerBuilder   *headerBuilder
+	credential      config.Credential
+	serviceAccounts []serviceAccount
+	loginCookies    []*session.ChunkedCookie // the cookies of its own login
+	allowedOrigins  []string                 // canonical
+	transports      atomic.Pointer[transports]
+	newTransports   func(*x509.CertPool) transports // to it, trusting these CAs
+	errorLog        *log.Logger                     // what ReverseProxy has to say
 }
 
-func newUpstream(c *config.Upstream, timeouts config.Timeouts, handshakes trust, accounts Accounts, logger *slog.Logger) *upstream {
-	k := kindOf(c.Kind).under(c.Path)
+func newUpstream(c *config.Upstream, timeouts config.Timeouts, trust tlsTrust, accounts TokenSources, logger *slog.Logger) *upstream {
+	k := upstreamKindOf(c.Kind).under(c.Path)
 	u := &upstream{
 		name: c.Name, config: c, kind: k, url: c.URL, path: c.Path, stripPath: c.StripPath, hostHeader: c.HostHeader, credential: c.Identity.Credential,
-		drops: dropped(c), teller: newTeller(c), quirks: c.Quirks(),
-		connect: func(cas *x509.CertPool) transports {
-			return newTransports(c, k, timeouts, trust{cas, handshakes.shown})
+		stripHeaders: strippedHeaders(c), headerBuilder: newHeaderBuilder(c), quirks: c.Quirks(),
+		newTransports: func(cas *x509.CertPool) transports {
+			return newTransports(c, k, timeouts, tlsTrust{cas, trust.clientCertificate})
 		},
-		errorLog: log.New(said{logger.With("upstream", c.Name)}, "", 0),
+		errorLog: log.New(reverseProxyLog{logger.With("upstream", c.Name)}, "", 0),
 	}
-	u.trust(handshakes.cas)
+	u.setCAs(trust.cas)
 	for _, a := range c.Identity.ServiceAccounts {
-		u.accounts = append(u.accounts, account{a.Role, accounts[a]})
+		u.serviceAccounts = append(u.serviceAccounts, serviceAccount{a.Role, accounts[a]})
 	}
-	for _, name := range k.cookies {
-		u.foreign = append(u.foreign, session.NewJar(name, "", http.SameSiteLaxMode))
+	for _, name := range k.loginCookies {
+		u.loginCookies = append(u.loginCookies, session.NewChunkedCookie(name, "", http.SameSiteLaxMode))
 	}
 	for _, origin := range c.AllowedOrigins {
 		u.allowedOrigins = append(u.allowedOrigins, canonicalOrigin(origin))
@@ -128,35 +128,35 @@ func newUpstream(c *config.Upstream, timeouts config.Timeouts, handshakes trust,
 	return u
 }
 
-// said takes what ReverseProxy reports, in fixed words: it may repeat what an
+// reverseProxyLog takes what ReverseProxy reports, in fixed words: it may repeat what an
 // upstream sent.
-type said struct{ *slog.Logger }
+type reverseProxyLog struct{ *slog.Logger }
 
-func (s said) Write(line []byte) (int, error) {
-	s.Warn(redact.Said(string(line)))
+func (s reverseProxyLog) Write(line []byte) (int, error) {
+	s.Warn(redact.LogLine(string(line)))
 	return len(line), nil
 }
 
 // findHost is the first half of step 2: a host that no upstream has is refused.
 func (p *Proxy) findHost(x *exchange) bool {
-	index, known := Route(p.config.Upstreams, x.client.name, x.path.String())
+	index, known := Route(p.config.Upstreams, x.client.hostname, x.path.String())
 	if !known {
 		return x.refuse(http.StatusMisdirectedRequest, "unknown_host",
 			"No dashboard is served under this host name.", errors.New("no upstream has this host; add it to upstreams[].hosts"))
 	}
-	if index >= 0 && !p.isOwn(x.path) {
+	if index >= 0 && !p.isEndpoint(x.path) {
 		x.route = p.upstreams[index]
 	}
-	return x.isPlainEnough()
+	return x.checkQuirks()
 }
 
-// isPlainEnough refuses what only another upstream of this host may be sent.
-func (x *exchange) isPlainEnough() bool {
-	lacking := x.path.Quirks()
+// checkQuirks refuses what only another upstream of this host may be sent.
+func (x *exchange) checkQuirks() bool {
+	unsupported := x.path.Quirks()
 	if x.route != nil {
-		lacking &^= x.route.quirks
+		unsupported &^= x.route.quirks
 	}
-	return lacking == 0 || x.refuseTarget(lacking.Refusal())
+	return unsupported == 0 || x.refuseTarget(unsupported.Refusal())
 }
 
 // findUpstream is the second half, for what is not authgate's own.
@@ -164,9 +164,9 @@ func (p *Proxy) findUpstream(x *exchange) bool {
 	if x.route == nil {
 		return x.refuse(http.StatusNotFound, "no_upstream", "No dashboard is served under this path.", nil)
 	}
-	if x.path.HasCodedSlash() && !TakesCodedSlash(x.route.config, x.path) {
+	if x.path.HasEncodedSlash() && !AllowsEncodedSlash(x.route.config, x.path) {
 		return x.refuse(http.StatusBadRequest, "coded_slash",
 			"The request was refused: the path holds an encoded slash, which "+x.route.name+" does not take.", nil)
 	}
-	return x.takesForm()
+	return x.checkForm()
 }

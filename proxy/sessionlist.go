@@ -23,9 +23,9 @@ type ListedSession struct {
 	Issuer        string    `json:"issuer"`
 	Subject       string    `json:"sub"`
 	Groups        []string  `json:"groups"`
-	GroupsLeftOut int       `json:"groups_left_out"`
-	Begun         time.Time `json:"begun"`
-	Seen          time.Time `json:"seen"`
+	DroppedGroups int       `json:"groups_left_out"`
+	CreatedAt     time.Time `json:"begun"`
+	LastUsed      time.Time `json:"seen"`
 	Refreshed     time.Time `json:"refreshed"` // when the groups were read
 	Expires       time.Time `json:"expires"`
 }
@@ -34,11 +34,11 @@ type ListedSession struct {
 func ListSessions(found []session.Session) []ListedSession {
 	listed := make([]ListedSession, len(found))
 	for i, s := range found {
-		who := s.Principal
+		principal := s.Principal
 		listed[i] = ListedSession{
-			ID: s.ID, Email: who.Email, Username: who.Username, Issuer: who.Issuer, Subject: who.Subject,
-			Groups: append([]string{}, who.Groups...), GroupsLeftOut: s.LeftOut,
-			Begun: s.Begun.UTC(), Seen: s.Seen.UTC(), Refreshed: s.Read.UTC(), Expires: s.Expires.UTC(),
+			ID: s.ID, Email: principal.Email, Username: principal.Username, Issuer: principal.Issuer, Subject: principal.Subject,
+			Groups: append([]string{}, principal.Groups...), DroppedGroups: s.DroppedGroups,
+			CreatedAt: s.CreatedAt.UTC(), LastUsed: s.LastUsed.UTC(), Refreshed: s.FetchedAt.UTC(), Expires: s.Expires.UTC(),
 		}
 	}
 	slices.SortStableFunc(listed, func(a, b ListedSession) int {
@@ -48,7 +48,7 @@ func ListSessions(found []session.Session) []ListedSession {
 		if order := strings.Compare(a.Subject, b.Subject); order != 0 {
 			return order
 		}
-		return a.Begun.Compare(b.Begun)
+		return a.CreatedAt.Compare(b.CreatedAt)
 	})
 	return listed
 }

@@ -14,46 +14,46 @@ import (
 	"github.com/example-org/authgate/session"
 )
 
-// keepSessions builds what remembers people, as the configuration says.
-func (p *Proxy) keepSessions(o Options) {
+// newSessions builds what remembers people, as the configuration says.
+func (p *Proxy) newSessions(o Options) {
 	c := o.Config.Session
-	p.jar = NewJar(c.Cookie)
+	p.sessionCookie = NewSessionCookie(c.Cookie)
 	var store session.Store
 	if store = o.Redis; o.Redis == nil {
 		store = session.NewCookies(session.CookieOptions{
-			Jar: p.jar, Keys: o.Keys, IdleTimeout: time.Duration(c.IdleTimeout), Named: p.named, Now: o.Now,
+			Cookie: p.sessionCookie, Keyring: o.Keyring, IdleTimeout: time.Duration(c.IdleTimeout), PolicyNames: p.policyNames, Now: o.Now,
 		})
 	}
-	p.sessions = session.NewKeeper(session.KeeperOptions{
-		Store: store, Ask: p.refresh,
+	p.sessions = session.NewRefresher(session.RefresherOptions{
+		Store: store, Refresh: p.refresh,
 		Lifetime: time.Duration(c.Lifetime), IdleTimeout: time.Duration(c.IdleTimeout),
 		RefreshEvery: time.Duration(c.RefreshEvery), RefreshGrace: time.Duration(c.RefreshGrace),
 		Refreshed: p.refreshed, Log: o.Log, Now: o.Now,
 	})
 }
 
-// named reports whether a policy could make something of a group.
-func (p *Proxy) named(group string) bool {
+// policyNames reports whether a policy could make something of a group.
+func (p *Proxy) policyNames(group string) bool {
 	st := p.state.Load()
-	return st.policy.Names(group) || st.shadow != nil && st.shadow.Names(group)
+	return st.policy.MentionsGroup(group) || st.shadow != nil && st.shadow.MentionsGroup(group)
 }
 
 // refresh asks the issuer again who somebody is.
-func (p *Proxy) refresh(ctx context.Context, g identity.Grant) (identity.Grant, error) {
+func (p *Proxy) refresh(ctx context.Context, g identity.TokenSet) (identity.TokenSet, error) {
 	got, err := p.issuer.Refresh(ctx, g)
-	return p.worthKeeping(got), err
+	return p.dropUnusedTokens(got), err
 }
 
-// worthKeeping leaves out the tokens that no upstream is shown: a cookie has no
+// dropUnusedTokens leaves out the tokens that no upstream is shown: a cookie has no
 // room for them.
-func (p *Proxy) worthKeeping(g identity.Grant) identity.Grant {
+func (p *Proxy) dropUnusedTokens(g identity.TokenSet) identity.TokenSet {
 	id, access := false, false
 	for _, u := range p.upstreams {
 		id = id || u.credential == config.CredentialIDToken
 		access = access || u.credential == config.CredentialAccessToken
 	}
 	if !access {
-		g.Access = ""
+		g.AccessToken = ""
 		if !id {
 			g.IDToken = ""
 		}
@@ -61,64 +61,64 @@ func (p *Proxy) worthKeeping(g identity.Grant) identity.Grant {
 	return g // an access token is as fresh as the ID token beside it
 }
 
-// give hands the browser what has changed of its session, with the header of a
+// writeSessionCookie hands the browser what has changed of its session, with the header of a
 // final answer. To shared caches such an answer is private from then on (RFC 9111,
 // 5.2.2.7), or one person's cookie would be given to others.
-func (p *Proxy) give(x *exchange) {
-	if !x.signedIn() || x.byBearer() || x.incognito || x.event != audit.Request {
+func (p *Proxy) writeSessionCookie(x *exchange) {
+	if !x.signedIn() || x.usesBearer() || x.asAnonymous || x.event != audit.Request {
 		return // a login and a sign-out have told the browser themselves
 	}
 	h := x.w.Header()
 	before := len(h["Set-Cookie"])
-	p.sessions.Give(x.w.ResponseWriter, x.r.Header, x.session, x.client.secure())
+	p.sessions.WriteCookie(x.w.ResponseWriter, x.r.Header, x.session, x.client.secure())
 	if given := slices.Clone(h["Set-Cookie"][before:]); len(given) > 0 {
 		h["Set-Cookie"] = h["Set-Cookie"][:before:before]
-		p.clearOthers(x)
+		p.clearDuplicateCookies(x)
 		h["Set-Cookie"] = append(h["Set-Cookie"], given...)
-		h["Cache-Control"] = []string{privately(h["Cache-Control"])}
+		h["Cache-Control"] = []string{setPrivate(h["Cache-Control"])}
 	}
 }
 
-// privately takes from Cache-Control what lets others than the browser keep an
+// setPrivate takes from Cache-Control what lets others than the browser keep an
 // answer.
-func privately(lines []string) string {
+func setPrivate(lines []string) string {
 	all := strings.Join(lines, ",")
 	if strings.Contains(all, `"`) { // a list of fields: rare, and not to be taken apart at its commas
 		return "private, no-cache"
 	}
-	kept := []string{"private"}
+	remaining := []string{"private"}
 	for directive := range strings.SplitSeq(all, ",") {
 		directive = strings.TrimSpace(directive)
 		name, _, _ := strings.Cut(strings.ToLower(directive), "=")
 		switch name {
 		case "", "public", "private", "s-maxage":
 		default:
-			kept = append(kept, directive)
+			remaining = append(remaining, directive)
 		}
 	}
-	return strings.Join(kept, ", ")
+	return strings.Join(remaining, ", ")
 }
 
-// NewJar is where the browser keeps its session.
-func NewJar(c config.Cookie) *session.Jar {
-	return session.NewJar(c.Name, c.Domain, map[config.SameSite]http.SameSite{
+// NewSessionCookie is where the browser keeps its session.
+func NewSessionCookie(c config.Cookie) *session.ChunkedCookie {
+	return session.NewChunkedCookie(c.Name, c.Domain, map[config.SameSite]http.SameSite{
 		config.SameSiteLax: http.SameSiteLaxMode, config.SameSiteStrict: http.SameSiteStrictMode, config.SameSiteNone: http.SameSiteNoneMode,
 	}[c.SameSite])
 }
 
-// KeepSessions does what keeps sessions fresh beside requests, until ctx ends.
-func (p *Proxy) KeepSessions(ctx context.Context) { p.sessions.Run(ctx) }
+// RunSessions does what keeps sessions fresh beside requests, until ctx ends.
+func (p *Proxy) RunSessions(ctx context.Context) { p.sessions.Run(ctx) }
 
 // What a renewal came to.
 const (
-	refreshOK        = "ok"
-	refreshFailing   = "failing" // the old groups go on for a while
-	refreshRevoked   = "revoked" // the issuer ended it
-	refreshImpostor  = "impostor"
-	refreshStoreDown = "store_down"
+	refreshOK              = "ok"
+	refreshUnavailable     = "failing" // the old groups go on for a while
+	refreshRevoked         = "revoked" // the issuer ended it
+	refreshSubjectMismatch = "impostor"
+	refreshStoreDown       = "store_down"
 )
 
-var refreshResults = []string{refreshOK, refreshFailing, refreshRevoked, refreshImpostor, refreshStoreDown}
+var refreshResults = []string{refreshOK, refreshUnavailable, refreshRevoked, refreshSubjectMismatch, refreshStoreDown}
 
 // refreshed counts a renewal and writes it down.
 func (p *Proxy) refreshed(s session.Session, err error) {
@@ -128,27 +128,27 @@ func (p *Proxy) refreshed(s session.Session, err error) {
 	}
 	p.metrics.refreshes[result].Inc()
 	st, now := p.state.Load(), p.now()
-	who := st.standingOf(s)
+	resolved := st.resolveRoles(s)
 	p.audit.Write(audit.Record{
 		Time: now, Event: audit.Refresh, ID: newID(), Subject: s.Principal.Subject, Email: s.Principal.Email,
-		Roles: who.roles.Names(), Groups: who.roles.Subjects(), Decision: decision, Reason: result,
+		Roles: resolved.roles.Names(), Groups: resolved.roles.Subjects(), Decision: decision, Reason: result,
 		Policy: st.policy.Hash(), Generation: st.generation, Age: st.age(now),
 	})
 }
 
 func resultOfRefresh(err error) string {
 	var refused *identity.RefreshRefusedError
-	var impostor *identity.ImpostorError
+	var mismatch *identity.SubjectMismatchError
 	switch {
 	case err == nil:
 		return refreshOK
-	case errors.As(err, &impostor):
-		return refreshImpostor
+	case errors.As(err, &mismatch):
+		return refreshSubjectMismatch
 	case errors.As(err, &refused):
 		return refreshRevoked
 	case errors.Is(err, session.ErrStoreDown):
 		return refreshStoreDown
 	default:
-		return refreshFailing
+		return refreshUnavailable
 	}
 }

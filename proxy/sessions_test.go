@@ -31,28 +31,28 @@ const (
 type renewing struct {
 	*fakeIssuer
 	clock *clock
-	first identity.Grant // its tokens come with a login
+	first identity.TokenSet // its tokens come with a login
 
 	mu     sync.Mutex
 	groups []string
 	err    error
 }
 
-func (r *renewing) Finish(ctx context.Context, l identity.Login, callback url.Values) (identity.Grant, error) {
+func (r *renewing) Finish(ctx context.Context, l identity.Login, callback url.Values) (identity.TokenSet, error) {
 	g, err := r.fakeIssuer.Finish(ctx, l, callback)
-	g.Refresh, g.Read = session.NewKey(), r.clock.now()
-	g.IDToken, g.Access = r.first.IDToken, r.first.Access
+	g.RefreshToken, g.FetchedAt = session.NewKey(), r.clock.now()
+	g.IDToken, g.AccessToken = r.first.IDToken, r.first.AccessToken
 	return g, err
 }
 
-func (r *renewing) Refresh(_ context.Context, g identity.Grant) (identity.Grant, error) {
+func (r *renewing) Refresh(_ context.Context, g identity.TokenSet) (identity.TokenSet, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.err != nil {
-		return identity.Grant{}, r.err
+		return identity.TokenSet{}, r.err
 	}
-	g.Principal.Groups, g.Read, g.Refresh = r.groups, r.clock.now(), session.NewKey()
-	g.IDToken, g.Access, g.Principal.Expiry = "eyJ.not.shown", "not-shown", r.clock.now().Add(time.Hour)
+	g.Principal.Groups, g.FetchedAt, g.RefreshToken = r.groups, r.clock.now(), session.NewKey()
+	g.IDToken, g.AccessToken, g.Principal.Expiry = "eyJ.not.shown", "not-shown", r.clock.now().Add(time.Hour)
 	return g, nil
 }
 
@@ -85,11 +85,11 @@ func (g *gate) signIn(who string) []string {
 	return mine
 }
 
-// kept runs KeepSessions to the end of the test.
+// kept runs RunSessions to the end of the test.
 func (g *gate) kept() *gate {
 	ctx, stop := context.WithCancel(context.Background())
 	var keeping sync.WaitGroup
-	keeping.Go(func() { g.KeepSessions(ctx) })
+	keeping.Go(func() { g.RunSessions(ctx) })
 	g.t.Cleanup(func() { stop(); keeping.Wait() })
 	return g
 }
@@ -109,7 +109,7 @@ func serving(t testing.TB, upstream http.Handler) string {
 	return server.URL
 }
 
-var errFails = &identity.UnreachableError{At: "POST http://dex.inside:5556/token", Reason: "connection refused"}
+var errFails = &identity.UnreachableError{Request: "POST http://dex.inside:5556/token", Reason: "connection refused"}
 
 func TestNewGroupsCountAtOnceAndTheBrowserIsGivenThem(t *testing.T) {
 	t.Parallel()
@@ -319,7 +319,7 @@ func TestStreamsFollowTheGroupsOfTheirSession(t *testing.T) {
 		c := g.connect("GET /events/a HTTP/1.1\r\nHost: argo-cd.example.com\r\nX-Forwarded-Proto: https\r\nCookie: " + alice[1] + "\r\n\r\n")
 		c.head()
 		c.chunk()
-		eventually(t, "the write has ended, or it would seem to take as long as the clock jumps", func() bool { return g.Untaken() == 0 })
+		eventually(t, "the write has ended, or it would seem to take as long as the clock jumps", func() bool { return g.Stalled() == 0 })
 		issuer.says(says.err, says.groups...)
 		issuer.clock.forward(says.after)
 		g.kept().watched()
@@ -348,7 +348,7 @@ func TestGroupsThatDoNotFitAreLeftOutUnlessThePolicyNamesThem(t *testing.T) {
 		many = append(many, "example-org:"+session.NewKey()) // random, or they compress to nothing
 	}
 	g := newGateTo(t, upstreamSaying(t), func(o *proxy.Options) {
-		o.Issuer = granting{&fakeIssuer{}, func() identity.Grant {
+		o.Issuer = granting{&fakeIssuer{}, func() identity.TokenSet {
 			one := granted(people["alice"])
 			one.Principal.Groups = slices.Concat(many[:1000], []string{"example-org:argo"}, many[1000:])
 			return one

@@ -144,7 +144,7 @@ func TestCandidateIsReplacedForSessionsThatAreKnown(t *testing.T) {
 	got = append(got, ask())
 	g.SetPolicy(load(t, candidate))
 	got = append(got, ask())
-	g.KeepShadow(errors.New("policy-next.csv:1:2: broken"))
+	g.RejectShadow(errors.New("policy-next.csv:1:2: broken"))
 	got = append(got, ask())
 	if want := []string{"", "allow", "deny", "deny", "deny"}; !slices.Equal(got, want) {
 		t.Errorf("shadows %q, want %q", got, want)
@@ -210,10 +210,10 @@ func TestAdminHealthTellsOfRefusedFilesAndTheCandidate(t *testing.T) {
 		t.Errorf("at the start: %v", body)
 	}
 	g.SetShadow(load(t, candidate))
-	g.KeepPolicy(errors.New("policy.csv:3:1: the first"))
+	g.RejectPolicy(errors.New("policy.csv:3:1: the first"))
 	_, first := g.readiness()
-	g.KeepPolicy(errors.New("policy.csv:4:1: the second"))
-	g.KeepShadow(errors.New("policy-next.csv:1:1: the third"))
+	g.RejectPolicy(errors.New("policy.csv:4:1: the second"))
+	g.RejectShadow(errors.New("policy-next.csv:1:1: the third"))
 	status, detail := g.readiness()
 	since := func(detail map[string]map[string]any, of string) (why, since any) {
 		refused, _ := detail[of]["refused"].(map[string]any)

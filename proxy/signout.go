@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	maxForm  = 16 << 10        // bytes
-	formWait = 5 * time.Second // for it to come
-	endWait  = 5 * time.Second // for the store to end a session
+	maxFormBytes  = 16 << 10        // bytes
+	formTimeout   = 5 * time.Second // for it to come
+	revokeTimeout = 5 * time.Second // for the store to end a session
 )
 
 // readForm bounds the form of a POST to an endpoint of ours: nothing else says how
 // long it may take to come.
 func readForm(x *exchange) error {
-	x.r.Body = http.MaxBytesReader(x.w, x.r.Body, maxForm)
-	_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(formWait))
+	x.r.Body = http.MaxBytesReader(x.w, x.r.Body, maxFormBytes)
+	_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(formTimeout))
 	return x.r.ParseForm()
 }
 
@@ -30,8 +30,8 @@ func readForm(x *exchange) error {
 // another page must not sign anybody out.
 func (p *Proxy) signOut(x *exchange) bool {
 	switch {
-	case reads(x.r.Method):
-		return p.askToSignOut(x)
+	case isRead(x.r.Method):
+		return p.confirmSignOut(x)
 	case x.r.Method != http.MethodPost:
 		return x.refuse(http.StatusMethodNotAllowed, "bad_method", "Sign out with GET or POST.", nil)
 	case !x.sameOrigin():
@@ -44,42 +44,42 @@ func (p *Proxy) signOut(x *exchange) bool {
 	}
 }
 
-// whoSignsOut is the session of the cookie, whatever else the request brings:
+// loadSignOutSession is the session of the cookie, whatever else the request brings:
 // a credential beside it does not keep anybody signed in.
-func (p *Proxy) whoSignsOut(x *exchange) {
-	x.outcome, x.standing = audit.Allow, x.state.anonymous
+func (p *Proxy) loadSignOutSession(x *exchange) {
+	x.outcome, x.resolvedRoles = audit.Allow, x.state.anonymous
 	s, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.secure())
 	if err != nil {
 		x.sessionErr = err
 		return
 	}
-	x.session, x.standing = s, x.state.standingOf(s)
+	x.session, x.resolvedRoles = s, x.state.resolveRoles(s)
 }
 
-func (p *Proxy) askToSignOut(x *exchange) bool {
-	p.whoSignsOut(x)
+func (p *Proxy) confirmSignOut(x *exchange) bool {
+	p.loadSignOutSession(x)
 	switch {
 	case x.signedIn():
-	case p.withheld(x, x.sessionErr):
-		return p.goOn(x, withQuery(x.path.String(), x.r.URL.RawQuery), "Looking whether you are signed in.")
+	case p.cookieWithheld(x, x.sessionErr):
+		return p.continueTo(x, withQuery(x.path.String(), x.r.URL.RawQuery), "Looking whether you are signed in.")
 	case errors.Is(x.sessionErr, session.ErrStale), errors.Is(x.sessionErr, session.ErrStoreDown):
 		// Somebody may well be signed in: the button is for them, too.
 	default:
-		return p.signedOut(x, x.r.URL.Query().Get("rd"))
+		return p.writeSignedOut(x, x.r.URL.Query().Get("rd"))
 	}
 	rd := x.r.URL.Query().Get("rd")
 	if rd != "" {
-		rd = p.returnTo(rd)
+		rd = p.safeReturnPath(rd)
 	}
-	who := ""
+	displayed := ""
 	if x.signedIn() {
-		who = displayName(x.session.Principal)
+		displayed = displayName(x.session.Principal)
 	}
 	for _, host := range p.otherHosts(x) { // to which the answer to the form leads
-		x.formsTo = append(x.formsTo, x.client.originOf(host))
+		x.formTargets = append(x.formTargets, x.client.originOf(host))
 	}
 	html, err := p.pages.SignOut(page.SignOut{
-		Who: who, Action: p.prefix + "/sign_out", ReturnTo: rd, IssuerToo: p.issuerSignOut(x, x.session.Grant) != "",
+		Who: displayed, Action: p.prefix + "/sign_out", ReturnTo: rd, IssuerToo: p.issuerSignOutURL(x, x.session.TokenSet) != "",
 	})
 	p.writePage(x, http.StatusOK, html, err)
 	return true
@@ -87,62 +87,62 @@ func (p *Proxy) askToSignOut(x *exchange) bool {
 
 // endSession ends it here, in the browser and at the issuer.
 func (p *Proxy) endSession(x *exchange) bool {
-	p.whoSignsOut(x)
+	p.loadSignOutSession(x)
 	rd := ""
 	if err := readForm(x); err == nil { // where to go is a wish; to sign out is not
 		rd = x.r.Form.Get("rd")
 	}
-	was := x.session
+	old := x.session
 	x.event = audit.Logout
-	if x.client.secure() && (was.ID != "" || x.sessionErr != nil && !errors.Is(x.sessionErr, session.ErrNone)) {
+	if x.client.secure() && (old.ID != "" || x.sessionErr != nil && !errors.Is(x.sessionErr, session.ErrNoCookie)) {
 		x.w.Header().Set("Clear-Site-Data", `"cache"`) // or the back button shows what was seen
 	}
-	p.forgetTries(x)
-	err := p.endEverywhere(x, was)
-	p.endStreams(was.ID, cutSignedOut)
+	p.clearAttempts(x)
+	err := p.revokeSession(x, old)
+	p.cutSessionStreams(old.ID, cutSignedOut)
 	if err != nil {
-		return p.notEnded(x, was, err)
+		return p.refuseNotRevoked(x, old, err)
 	}
 	if rd != "" {
-		rd = p.returnTo(rd)
+		rd = p.safeReturnPath(rd)
 	}
-	if p.beginChain(x, was, rd) {
+	if p.beginChain(x, old, rd) {
 		return true
 	}
-	if was.ID != "" {
-		if to := p.issuerSignOut(x, was.Grant); to != "" {
-			return p.leave(x, to)
+	if old.ID != "" {
+		if to := p.issuerSignOutURL(x, old.TokenSet); to != "" {
+			return p.redirectToIssuer(x, to)
 		}
 	}
 	if rd != "" {
 		x.redirect(http.StatusSeeOther, rd)
 		return true
 	}
-	return p.signedOut(x, "/")
+	return p.writeSignedOut(x, "/")
 }
 
-// endEverywhere takes the session out of the store also when the browser does not
+// revokeSession takes the session out of the store also when the browser does not
 // wait for it. A session that could not be looked up could not be ended.
-func (p *Proxy) endEverywhere(x *exchange, was session.Session) error {
-	if p.clearOthers(x); errors.Is(x.sessionErr, session.ErrAmbiguous) {
-		p.clearAll(x)
+func (p *Proxy) revokeSession(x *exchange, old session.Session) error {
+	if p.clearDuplicateCookies(x); errors.Is(x.sessionErr, session.ErrAmbiguous) {
+		p.clearSessionCookies(x)
 	}
-	ctx, done := context.WithTimeout(context.WithoutCancel(x.r.Context()), endWait)
-	defer done()
-	err := p.sessions.End(ctx, x.w, x.r.Header, was, x.client.secure())
-	if err == nil && was.ID == "" && (errors.Is(x.sessionErr, session.ErrStale) || errors.Is(x.sessionErr, session.ErrStoreDown)) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.r.Context()), revokeTimeout)
+	defer cancel()
+	err := p.sessions.End(ctx, x.w, x.r.Header, old, x.client.secure())
+	if err == nil && old.ID == "" && (errors.Is(x.sessionErr, session.ErrStale) || errors.Is(x.sessionErr, session.ErrStoreDown)) {
 		return x.sessionErr
 	}
 	return err
 }
 
-// notEnded says what is true: this browser has lost the session, a copy of its
+// refuseNotRevoked says what is true: this browser has lost the session, a copy of its
 // cookie has not.
-func (p *Proxy) notEnded(x *exchange, was session.Session, err error) bool {
+func (p *Proxy) refuseNotRevoked(x *exchange, old session.Session, err error) bool {
 	x.outcome = audit.Refuse
-	until := was.Expires
-	if was.ID == "" {
-		until = x.begun.Add(time.Duration(p.config.Session.Lifetime))
+	until := old.Expires
+	if old.ID == "" {
+		until = x.startedAt.Add(time.Duration(p.config.Session.Lifetime))
 	}
 	x.refuse(http.StatusServiceUnavailable, "session_not_ended",
 		"This browser is signed out. The session itself could not be ended, because it could not be reached where sessions are kept. "+
@@ -152,29 +152,29 @@ func (p *Proxy) notEnded(x *exchange, was session.Session, err error) bool {
 	return false
 }
 
-// issuerSignOut is where the issuer ends its own session, and sends people back
+// issuerSignOutURL is where the issuer ends its own session, and sends people back
 // to a page that says so; empty where it has no such address. Issuers want this
 // very address registered, so that it has no query.
-func (p *Proxy) issuerSignOut(x *exchange, g identity.Grant) string {
+func (p *Proxy) issuerSignOutURL(x *exchange, g identity.TokenSet) string {
 	return p.issuer.SignOutURL(g, x.client.origin()+p.prefix+"/sign_out")
 }
 
-// leave sends a browser on to the issuer. Not by a redirect: browsers hold those of
+// redirectToIssuer sends a browser on to the issuer. Not by a redirect: browsers hold those of
 // a form to the form-action of the page it was on, the issuer's own included (CSP
 // Level 3, 6.4.1).
-func (p *Proxy) leave(x *exchange, to string) bool {
-	if wantsPage(x.r) {
-		return p.goOn(x, to, "Your session here has ended. The identity provider ends its own.")
+func (p *Proxy) redirectToIssuer(x *exchange, to string) bool {
+	if wantsHTML(x.r) {
+		return p.continueTo(x, to, "Your session here has ended. The identity provider ends its own.")
 	}
 	x.redirect(http.StatusSeeOther, to)
 	return true
 }
 
-// signedOut says so, and offers a login that comes back to rd.
-func (p *Proxy) signedOut(x *exchange, rd string) bool {
-	rd = p.returnTo(rd)
+// writeSignedOut says so, and offers a login that comes back to rd.
+func (p *Proxy) writeSignedOut(x *exchange, rd string) bool {
+	rd = p.safeReturnPath(rd)
 	html, err := p.pages.SignedOut(page.SignedOut{
-		Again: page.Link{Text: "Sign in again", URL: p.startURL(rd)}, Another: p.anotherURL(rd), IssuerToo: p.issuerSignOut(x, identity.Grant{}) != "",
+		Again: page.Link{Text: "Sign in again", URL: p.startURL(rd)}, Another: p.switchUserURL(rd), IssuerToo: p.issuerSignOutURL(x, identity.TokenSet{}) != "",
 	})
 	p.writePage(x, http.StatusOK, html, err)
 	return true

@@ -25,20 +25,20 @@ import (
 
 const (
 	chainLifetime = time.Minute
-	chainHops     = 15       // redirects in a row: browsers follow 20
-	maxChain      = 6 << 10  // bytes of a token: it travels in a URL
+	maxRedirects  = 15       // redirects in a row: browsers follow 20
+	maxChainBytes = 6 << 10  // bytes of a token: it travels in a URL
 	chainPurpose  = "chain"  // what a token is bound to
 	chainPath     = "/chain" // below sign_out
 )
 
-// chain is a sign-out on its way.
-type chain struct {
-	Issuer   string    `json:"i"`
-	Subject  string    `json:"s"`
-	Begun    time.Time `json:"b"`
-	Hosts    []string  `json:"h"` // in their order; it begins and ends at the first
-	Found    string    `json:"f"` // at each host so far
-	ReturnTo string    `json:"r,omitempty"`
+// signOutChain is a sign-out on its way.
+type signOutChain struct {
+	Issuer    string    `json:"i"`
+	Subject   string    `json:"s"`
+	StartedAt time.Time `json:"b"`
+	Hosts     []string  `json:"h"` // in their order; it begins and ends at the first
+	Results   string    `json:"f"` // at each host so far
+	ReturnTo  string    `json:"r,omitempty"`
 }
 
 // What was found at a host.
@@ -51,7 +51,7 @@ const (
 	chainUnknown = 'u' // the configuration no longer has the host
 )
 
-var chainWords = map[rune]string{
+var chainResultText = map[rune]string{
 	chainEnded: "session ended", chainNone: "no session", chainOther: "another user is signed in there, whose session goes on",
 	chainLater: "a session that began later goes on", chainFailed: "could not be ended: the session store does not answer",
 	chainUnknown: "no longer served here",
@@ -66,7 +66,7 @@ func (p *Proxy) otherHosts(x *exchange) []string {
 	var hosts []string
 	for i := range p.config.Upstreams {
 		for _, host := range p.config.Upstreams[i].Hosts {
-			if host != x.client.name && !strings.Contains(host, "*") && !slices.Contains(hosts, host) {
+			if host != x.client.hostname && !strings.Contains(host, "*") && !slices.Contains(hosts, host) {
 				hosts = append(hosts, host)
 			}
 		}
@@ -76,24 +76,24 @@ func (p *Proxy) otherHosts(x *exchange) []string {
 
 // beginChain leads the browser on to the other hosts, if there are any and it can
 // follow: a script of a page may not.
-func (p *Proxy) beginChain(x *exchange, was session.Session, rd string) (begun bool) {
+func (p *Proxy) beginChain(x *exchange, old session.Session, rd string) (started bool) {
 	others := p.otherHosts(x)
-	if mode := x.r.Header.Get("Sec-Fetch-Mode"); len(others) == 0 || was.ID == "" || mode != "" && mode != "navigate" {
+	if mode := x.r.Header.Get("Sec-Fetch-Mode"); len(others) == 0 || old.ID == "" || mode != "" && mode != "navigate" {
 		return false
 	}
-	who := was.Principal
-	c := chain{
-		Issuer: who.Issuer, Subject: who.Subject, Begun: x.begun,
-		Hosts: append([]string{x.client.name}, others...), Found: string(chainEnded), ReturnTo: rd,
+	principal := old.Principal
+	c := signOutChain{
+		Issuer: principal.Issuer, Subject: principal.Subject, StartedAt: x.startedAt,
+		Hosts: append([]string{x.client.hostname}, others...), Results: string(chainEnded), ReturnTo: rd,
 	}
-	for p.sealChain(c) == "" && len(c.Hosts) > 1 { // too large for a URL
+	for p.encryptChain(c) == "" && len(c.Hosts) > 1 { // too large for a URL
 		if c.ReturnTo != "" {
 			c.ReturnTo = ""
 			continue
 		}
 		c.Hosts = c.Hosts[:len(c.Hosts)-1]
 	}
-	return p.chainOn(x, c)
+	return p.nextHop(x, c)
 }
 
 // signOutChain is one host's part.
@@ -101,26 +101,26 @@ func (p *Proxy) signOutChain(x *exchange) bool {
 	if x.r.Method != http.MethodGet {
 		return x.refuse(http.StatusMethodNotAllowed, "bad_method", "Sign out with a browser.", nil)
 	}
-	c, err := p.openChain(x)
+	c, err := p.decryptChain(x)
 	if err != nil {
 		x.refuse(http.StatusBadRequest, "sign_out_link", "This link is one step of signing out, and is not valid any more, or not at this address. Nothing was done.", err)
 		x.refusal.Next = page.Link{Text: "Sign out here", URL: p.prefix + "/sign_out"}
 		return false
 	}
-	x.outcome, x.standing = audit.Allow, x.state.anonymous
-	if len(c.Found) == len(c.Hosts) {
-		return p.chainDone(x, c)
+	x.outcome, x.resolvedRoles = audit.Allow, x.state.anonymous
+	if len(c.Results) == len(c.Hosts) {
+		return p.finishChain(x, c)
 	}
 	s, err := p.sessions.Peek(x.r.Context(), x.r.Header, x.client.secure())
-	if p.withheld(x, err) {
-		return p.goOn(x, withQuery(x.path.String(), x.r.URL.RawQuery), "Signing out.")
+	if p.cookieWithheld(x, err) {
+		return p.continueTo(x, withQuery(x.path.String(), x.r.URL.RawQuery), "Signing out.")
 	}
-	c.Found += string(p.endLink(x, c, s, err))
-	return p.chainOn(x, c)
+	c.Results += string(p.endChainSession(x, c, s, err))
+	return p.nextHop(x, c)
 }
 
-// endLink ends the session of this host if it is one that the sign-out was about.
-func (p *Proxy) endLink(x *exchange, c chain, s session.Session, err error) rune {
+// endChainSession ends the session of this host if it is one that the sign-out was about.
+func (p *Proxy) endChainSession(x *exchange, c signOutChain, s session.Session, err error) rune {
 	switch {
 	case errors.Is(err, session.ErrStoreDown):
 		return chainFailed
@@ -128,20 +128,20 @@ func (p *Proxy) endLink(x *exchange, c chain, s session.Session, err error) rune
 		return chainNone
 	case s.Principal.Issuer != c.Issuer || s.Principal.Subject != c.Subject:
 		return chainOther
-	case s.Begun.After(c.Begun):
+	case s.CreatedAt.After(c.StartedAt):
 		return chainLater
 	}
 	x.event = audit.Logout
-	x.session, x.standing = s, x.state.standingOf(s)
+	x.session, x.resolvedRoles = s, x.state.resolveRoles(s)
 	if x.client.secure() {
 		x.w.Header().Set("Clear-Site-Data", `"cache"`)
 	}
-	p.forgetTries(x)
-	p.clearOthers(x)
-	ctx, done := context.WithTimeout(context.WithoutCancel(x.r.Context()), endWait)
-	defer done()
+	p.clearAttempts(x)
+	p.clearDuplicateCookies(x)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.r.Context()), revokeTimeout)
+	defer cancel()
 	err = p.sessions.End(ctx, x.w, x.r.Header, s, x.client.secure())
-	p.endStreams(s.ID, cutSignedOut)
+	p.cutSessionStreams(s.ID, cutSignedOut)
 	if err != nil {
 		p.log.Error("session not ended", "id", x.id, "request_id", x.requestID, "error", err)
 		return chainFailed
@@ -149,19 +149,19 @@ func (p *Proxy) endLink(x *exchange, c chain, s session.Session, err error) rune
 	return chainEnded
 }
 
-// chainOn sends the browser to the next host that the configuration has, and in the
+// nextHop sends the browser to the next host that the configuration has, and in the
 // end back to the first.
-func (p *Proxy) chainOn(x *exchange, c chain) bool {
-	for len(c.Found) < len(c.Hosts) && !p.servesHost(c.Hosts[len(c.Found)]) {
-		c.Found += string(chainUnknown)
+func (p *Proxy) nextHop(x *exchange, c signOutChain) bool {
+	for len(c.Results) < len(c.Hosts) && !p.servesHost(c.Hosts[len(c.Results)]) {
+		c.Results += string(chainUnknown)
 	}
 	next := c.Hosts[0]
-	if len(c.Found) < len(c.Hosts) {
-		next = c.Hosts[len(c.Found)]
+	if len(c.Results) < len(c.Hosts) {
+		next = c.Hosts[len(c.Results)]
 	}
-	to := x.client.originOf(next) + p.prefix + "/sign_out" + chainPath + "?t=" + p.sealChain(c)
-	if len(c.Found)%chainHops == 0 {
-		return p.goOn(x, to, "Signing out.")
+	to := x.client.originOf(next) + p.prefix + "/sign_out" + chainPath + "?t=" + p.encryptChain(c)
+	if len(c.Results)%maxRedirects == 0 {
+		return p.continueTo(x, to, "Signing out.")
 	}
 	x.redirect(http.StatusSeeOther, to)
 	return true
@@ -172,64 +172,64 @@ func (p *Proxy) servesHost(host string) bool {
 	return known
 }
 
-// chainDone says at the first host what was found at each, and goes on to the issuer.
-func (p *Proxy) chainDone(x *exchange, c chain) bool {
-	to := p.issuerSignOut(x, identity.Grant{})
-	if to != "" && !wantsPage(x.r) {
+// finishChain says at the first host what was found at each, and goes on to the issuer.
+func (p *Proxy) finishChain(x *exchange, c signOutChain) bool {
+	to := p.issuerSignOutURL(x, identity.TokenSet{})
+	if to != "" && !wantsHTML(x.r) {
 		x.redirect(http.StatusSeeOther, to)
 		return true
 	}
 	back := cmp.Or(c.ReturnTo, "/")
-	shown := page.SignedOut{
-		Again: page.Link{Text: "Sign in again", URL: p.startURL(back)}, Another: p.anotherURL(back), IssuerToo: to != "", Onward: to,
+	data := page.SignedOut{
+		Again: page.Link{Text: "Sign in again", URL: p.startURL(back)}, Another: p.switchUserURL(back), IssuerToo: to != "", Onward: to,
 	}
-	for i, found := range c.Found {
-		shown.Hosts = append(shown.Hosts, page.HostSession{Host: c.Hosts[i], State: chainWords[found]})
+	for i, found := range c.Results {
+		data.Hosts = append(data.Hosts, page.HostSession{Host: c.Hosts[i], State: chainResultText[found]})
 	}
 	if c.ReturnTo != "" {
-		shown.Return = page.Link{Text: "Back to where you were", URL: c.ReturnTo}
+		data.Return = page.Link{Text: "Back to where you were", URL: c.ReturnTo}
 	}
-	html, err := p.pages.SignedOut(shown)
+	html, err := p.pages.SignedOut(data)
 	p.writePage(x, http.StatusOK, html, err)
 	return true
 }
 
-// sealChain gives nothing where there is no key, or too much to say.
-func (p *Proxy) sealChain(c chain) string {
+// encryptChain gives nothing where there is no key, or too much to say.
+func (p *Proxy) encryptChain(c signOutChain) string {
 	plain, err := json.Marshal(c)
 	if err != nil {
 		return ""
 	}
-	sealed := base64.RawURLEncoding.EncodeToString(p.chains.Seal(plain, chainPurpose))
-	if len(sealed) > maxChain {
+	sealed := base64.RawURLEncoding.EncodeToString(p.chainAEAD.Seal(plain, chainPurpose))
+	if len(sealed) > maxChainBytes {
 		return ""
 	}
 	return sealed
 }
 
-// openChain reads the token of a request, which is good for a minute and at one host.
-func (p *Proxy) openChain(x *exchange) (chain, error) {
+// decryptChain reads the token of a request, which is good for a minute and at one host.
+func (p *Proxy) decryptChain(x *exchange) (signOutChain, error) {
 	query := x.r.URL.Query()["t"]
-	if len(query) != 1 || len(query[0]) > maxChain {
-		return chain{}, errors.New("it has no token, or several")
+	if len(query) != 1 || len(query[0]) > maxChainBytes {
+		return signOutChain{}, errors.New("it has no token, or several")
 	}
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(query[0])
 	if err != nil {
-		return chain{}, errors.New("the token is not base64")
+		return signOutChain{}, errors.New("the token is not base64")
 	}
-	plain, err := p.chains.Open(sealed, chainPurpose)
+	plain, err := p.chainAEAD.Open(sealed, chainPurpose)
 	if err != nil {
-		return chain{}, errors.New("the token does not open: it was changed, or sealed with other keys")
+		return signOutChain{}, errors.New("the token does not open: it was changed, or sealed with other keys")
 	}
-	var c chain
-	if err := json.Unmarshal(plain, &c); err != nil || len(c.Hosts) == 0 || c.Found == "" || len(c.Found) > len(c.Hosts) || c.Subject == "" {
-		return chain{}, errors.New("the token is of another version")
+	var c signOutChain
+	if err := json.Unmarshal(plain, &c); err != nil || len(c.Hosts) == 0 || c.Results == "" || len(c.Results) > len(c.Hosts) || c.Subject == "" {
+		return signOutChain{}, errors.New("the token is of another version")
 	}
-	if age := x.begun.Sub(c.Begun); age > chainLifetime || age < -time.Duration(p.config.Issuer.ClockSkew) {
-		return chain{}, errors.New("the token is too old")
+	if age := x.startedAt.Sub(c.StartedAt); age > chainLifetime || age < -time.Duration(p.config.Issuer.ClockSkew) {
+		return signOutChain{}, errors.New("the token is too old")
 	}
-	if here := c.Hosts[len(c.Found)%len(c.Hosts)]; here != x.client.name {
-		return chain{}, errors.New("the token is for another host")
+	if here := c.Hosts[len(c.Results)%len(c.Hosts)]; here != x.client.hostname {
+		return signOutChain{}, errors.New("the token is for another host")
 	}
 	return c, nil
 }

@@ -278,9 +278,9 @@ func TestASignOutStaysAtOneHostWhereItCanOrMust(t *testing.T) {
 	}
 	shared := newGateTo(t, brokenUpstream(t), func(o *proxy.Options) { o.Config.Session.Cookie.Domain = "example.com" })
 	w := httptest.NewRecorder()
-	jar := proxy.NewJar(config.Cookie{Name: "authgate", Domain: "example.com", SameSite: config.SameSiteLax})
-	cookies := session.NewCookies(session.CookieOptions{Jar: jar, Keys: shared.ring})
-	if _, err := cookies.Begin(t.Context(), w, nil, session.Begin(granted(people["alice"]), time.Now(), time.Hour), true); err != nil {
+	jar := proxy.NewSessionCookie(config.Cookie{Name: "authgate", Domain: "example.com", SameSite: config.SameSiteLax})
+	cookies := session.NewCookies(session.CookieOptions{Cookie: jar, Keyring: shared.ring})
+	if _, err := cookies.Create(t.Context(), w, nil, session.New(granted(people["alice"]), time.Now(), time.Hour), true); err != nil {
 		t.Fatal(err)
 	}
 	c := w.Result().Cookies()[0]

@@ -131,7 +131,7 @@ func TestSigningOutTellsWhatItDoesNotEnd(t *testing.T) {
 func inRedis(t *testing.T) []string {
 	t.Helper()
 	w := httptest.NewRecorder()
-	jar := session.NewJar("authgate", "", http.SameSiteLaxMode)
+	jar := session.NewChunkedCookie("authgate", "", http.SameSiteLaxMode)
 	if err := jar.Write(w, nil, strings.Repeat("A", 43), time.Now().Add(time.Hour), true); err != nil { // 256 bits
 		t.Fatal(err)
 	}

@@ -112,7 +112,7 @@ func TestOneClientHasFewAnswersThatItDoesNotTake(t *testing.T) {
 	cookie := g.as("bob")[1]
 	g.windowless(cookie, paths...)
 	g.windowless(cookie, paths...)
-	eventually(t, "all of them wait", func() bool { return g.Untaken() == most+more })
+	eventually(t, "all of them wait", func() bool { return g.Stalled() == most+more })
 	c.forward(15 * time.Second)
 	eventually(t, "the cuts", func() bool { return len(g.of(audit.StreamCut)) >= more })
 	g.wantRecords(more, func(_ int, r record) bool { return r.Reason == "stalled" })

@@ -54,11 +54,11 @@ func (g *gate) wantRecords(n int, right func(i int, r record) bool) {
 	}
 }
 
-// watched runs WatchStreams to the end of the test.
+// watched runs ReviewStreams to the end of the test.
 func (g *gate) watched() *gate {
 	ctx, stop := context.WithCancel(context.Background())
 	var watching sync.WaitGroup
-	watching.Go(func() { g.WatchStreams(ctx) })
+	watching.Go(func() { g.ReviewStreams(ctx) })
 	g.t.Cleanup(func() { stop(); watching.Wait() })
 	return g
 }
@@ -228,7 +228,7 @@ func TestAPolicyThatStillAllowsDisturbsNothing(t *testing.T) {
 	terminal, list := g.open("/ws/a", "alice"), g.open("/events/a", "bob")
 	for i := range 20 {
 		g.SetPolicy(load(t, rules+fmt.Sprintf("p, role:viewer, argocd, /n%d, POST, allow\n", i)))
-		g.KeepPolicy(errTest("policy.csv: cut short"))
+		g.RejectPolicy(errTest("policy.csv: cut short"))
 	}
 	g.SetPolicy(load(t, strings.Replace(rules, "g, example-org:argo, role:admin", "g, example-org:argo, role:viewer", 1))) // another row allows now
 	s.next <- "data: x\n\n"

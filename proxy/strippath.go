@@ -10,8 +10,8 @@ import (
 // it leads people to a path of its own the prefix comes back, so that they do not end up
 // at another upstream of the same host.
 
-// stripped is the prefix that is taken off, without a slash at its end; empty: none is.
-func (u *upstream) stripped() string {
+// strippedPrefix is the prefix that is taken off, without a slash at its end; empty: none is.
+func (u *upstream) strippedPrefix() string {
 	if !u.stripPath {
 		return ""
 	}
@@ -20,7 +20,7 @@ func (u *upstream) stripped() string {
 
 // restorePrefix gives the paths in an answer's header their prefix back.
 func (x *exchange) restorePrefix(h http.Header) {
-	prefix := x.route.stripped()
+	prefix := x.route.strippedPrefix()
 	if prefix == "" {
 		return
 	}
@@ -30,41 +30,41 @@ func (x *exchange) restorePrefix(h http.Header) {
 		}
 	}
 	for i, cookie := range h["Set-Cookie"] {
-		h["Set-Cookie"][i] = x.cookieWithin(prefix, cookie)
+		h["Set-Cookie"][i] = x.restrictCookiePath(prefix, cookie)
 	}
 }
 
 // withPrefix rewrites an address of the upstream's own. An upstream that knows its
 // prefix writes it itself, so that a path within it stays. What leads elsewhere stays.
 func (x *exchange) withPrefix(prefix, address string) string {
-	scheme, rest, whole := strings.Cut(address, "://")
+	scheme, rest, complete := strings.Cut(address, "://")
 	switch {
 	case address == "" || address[0] == '?' || address[0] == '#':
 		return address
 	case strings.HasPrefix(address, "//"):
-		return x.onHost(prefix, address, "//", x.client.scheme, address[2:])
+		return x.withPrefixOnHost(prefix, address, "//", x.client.scheme, address[2:])
 	case address[0] == '/':
-		return within(prefix, address)
-	case whole && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")):
-		return x.onHost(prefix, address, scheme+"://", strings.ToLower(scheme), rest)
+		return ensurePrefix(prefix, address)
+	case complete && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")):
+		return x.withPrefixOnHost(prefix, address, scheme+"://", strings.ToLower(scheme), rest)
 	case strings.ContainsRune(firstSegment(address), ':'): // of another scheme
 		return address
 	default:
-		return x.relative(prefix, address)
+		return x.withPrefixRelative(prefix, address)
 	}
 }
 
-// onHost is withPrefix for an address with a host in it. Under the name by which only
+// withPrefixOnHost is withPrefix for an address with a host in it. Under the name by which only
 // authgate reaches the upstream it would lead nowhere: the path alone is left of it.
-func (x *exchange) onHost(prefix, address, front, scheme, rest string) string {
+func (x *exchange) withPrefixOnHost(prefix, address, schemePrefix, scheme, rest string) string {
 	end := strings.IndexAny(rest, "/?#")
 	if end < 0 {
 		end = len(rest)
 	}
 	_, host := splitHost(rest[:end], scheme)
 	ownScheme, ownHost := x.route.base()
-	_, inside := splitHost(ownHost, ownScheme)
-	_, named := splitHost(x.route.hostHeader, scheme)
+	_, upstreamHost := splitHost(ownHost, ownScheme)
+	_, headerHost := splitHost(x.route.hostHeader, scheme)
 	path := rest[end:]
 	if path == "" || path[0] != '/' {
 		path = "/" + path
@@ -73,16 +73,16 @@ func (x *exchange) onHost(prefix, address, front, scheme, rest string) string {
 	case "":
 		return address
 	case x.client.host:
-		return front + rest[:end] + within(prefix, path)
-	case inside, named:
-		return within(prefix, path)
+		return schemePrefix + rest[:end] + ensurePrefix(prefix, path)
+	case upstreamHost, headerHost:
+		return ensurePrefix(prefix, path)
 	}
 	return address
 }
 
-// relative leaves an address that a browser resolves as the upstream would. One that
+// withPrefixRelative leaves an address that a browser resolves as the upstream would. One that
 // climbs, or that is relative to the prefix itself, would leave it.
-func (x *exchange) relative(prefix, address string) string {
+func (x *exchange) withPrefixRelative(prefix, address string) string {
 	path := strings.TrimPrefix(x.path.String(), prefix)
 	if path != "" && !strings.Contains(address, "..") {
 		return address
@@ -95,7 +95,7 @@ func (x *exchange) relative(prefix, address string) string {
 		path = "/"
 	}
 	base := &url.URL{Path: path}
-	return within(prefix, base.ResolveReference(ref).String())
+	return ensurePrefix(prefix, base.ResolveReference(ref).String())
 }
 
 func firstSegment(address string) string {
@@ -105,39 +105,39 @@ func firstSegment(address string) string {
 	return address
 }
 
-// within puts a prefix before a path that is not below it.
-func within(prefix, path string) string {
-	rest, below := strings.CutPrefix(path, prefix)
-	if below && (rest == "" || strings.IndexByte("/?#", rest[0]) >= 0) {
+// ensurePrefix puts a prefix before a path that is not below it.
+func ensurePrefix(prefix, path string) string {
+	rest, inside := strings.CutPrefix(path, prefix)
+	if inside && (rest == "" || strings.IndexByte("/?#", rest[0]) >= 0) {
 		return path
 	}
 	return prefix + path
 }
 
-// cookieWithin keeps a cookie to the paths of its upstream. The last Path of it counts
+// restrictCookiePath keeps a cookie to the paths of its upstream. The last Path of it counts
 // (RFC 6265, 5.3). One with __Host- has to have Path=/, or browsers drop it.
-func (x *exchange) cookieWithin(prefix, cookie string) string {
+func (x *exchange) restrictCookiePath(prefix, cookie string) string {
 	const hostPrefix = "__host-"
 	if len(cookie) >= len(hostPrefix) && strings.EqualFold(cookie[:len(hostPrefix)], hostPrefix) {
 		return cookie
 	}
 	parts := strings.Split(cookie, ";")
-	told := false
+	hasPath := false
 	for i, part := range parts[1:] {
 		name, value, _ := strings.Cut(part, "=")
 		if !strings.EqualFold(strings.TrimSpace(name), "path") {
 			continue
 		}
 		path := strings.TrimSpace(value)
-		told = strings.HasPrefix(path, "/")
+		hasPath = strings.HasPrefix(path, "/")
 		switch {
 		case path == "/":
 			parts[i+1] = name + "=" + prefix
-		case told:
-			parts[i+1] = name + "=" + within(prefix, path)
+		case hasPath:
+			parts[i+1] = name + "=" + ensurePrefix(prefix, path)
 		}
 	}
-	if !told && x.path.String() == prefix { // of which the default would be the whole host
+	if !hasPath && x.path.String() == prefix { // of which the default would be the whole host
 		parts = append(parts, " Path="+prefix)
 	}
 	return strings.Join(parts, ";")

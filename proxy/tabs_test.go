@@ -311,14 +311,14 @@ func TestAPlantedSessionIsNotTakenForThatOfAnotherTab(t *testing.T) {
 // unreachable is a store of used states that does not answer.
 type unreachable struct{}
 
-func (unreachable) Spend(context.Context, string, time.Time, time.Duration) (bool, error) {
+func (unreachable) Use(context.Context, string, time.Time, time.Duration) (bool, error) {
 	return false, session.ErrStoreDown
 }
 
 func TestAStateThatCannotBeUsedUpFinishesNoLogin(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)
-	proxy.SpendBy(g.Proxy, unreachable{})
+	proxy.SetReplayCache(g.Proxy, unreachable{})
 	state, cookie := g.begin("/applications")
 	res := g.callback("alice", state, cookie)
 	expect(t, "callback", res, http.StatusServiceUnavailable)

@@ -16,33 +16,33 @@ import (
 // connection that has carried gRPC never carries anything else: argocd-server
 // tells the two apart once a connection, by its first request.
 type transports struct {
-	plain   http.RoundTripper
-	quiet   http.RoundTripper // the same, for answers that may begin at any time
-	upgrade http.RoundTripper // HTTP/1.1, always: there is no Upgrade in HTTP/2
-	grpc    http.RoundTripper // HTTP/2, always
+	plain           http.RoundTripper
+	noHeaderTimeout http.RoundTripper // the same, for answers that may begin at any time
+	upgrade         http.RoundTripper // HTTP/1.1, always: there is no Upgrade in HTTP/2
+	grpc            http.RoundTripper // HTTP/2, always
 }
 
 // unixHost stands in URLs where a socket has no name.
 const unixHost = "unix"
 
-// tripper picks the way that a request goes: the seam behind which everything
+// roundTripper picks the way that a request goes: the seam behind which everything
 // about connections lies.
-func (u *upstream) tripper(x *exchange) http.RoundTripper {
-	ways := u.transports.Load()
+func (u *upstream) roundTripper(x *exchange) http.RoundTripper {
+	available := u.transports.Load()
 	switch {
-	case x.upgrade():
-		return ways.upgrade
+	case x.isWebSocketUpgrade():
+		return available.upgrade
 	case isGRPC(x.r):
-		return duplex{ways.grpc, x.r}
+		return duplex{available.grpc, x.r}
 	}
-	way := ways.plain
-	if u.asksForStream(x.r) {
-		way = ways.quiet
+	transport := available.plain
+	if u.requestsStream(x.r) {
+		transport = available.noHeaderTimeout
 	}
 	if u.url.Scheme == config.SchemeH2C {
-		return duplex{way, x.r}
+		return duplex{transport, x.r}
 	}
-	return way
+	return transport
 }
 
 // duplex lets the end of a call end the reading of what its client still has to
@@ -96,26 +96,26 @@ func (u *upstream) base() (scheme, host string) {
 	}
 }
 
-func newTransports(c *config.Upstream, k kind, timeouts config.Timeouts, trust trust) transports {
+func newTransports(c *config.Upstream, k upstreamKind, timeouts config.Timeouts, trust tlsTrust) transports {
 	http1 := newHTTP1(c, timeouts, trust)
 	t := transports{plain: http1, upgrade: http1, grpc: newGRPCTransport(c, k, timeouts, trust)}
-	patient := *c
-	patient.Timeouts.UpstreamHeader = 0
+	noTimeout := *c
+	noTimeout.Timeouts.UpstreamHeader = 0
 	if c.URL.Scheme == config.SchemeH2C {
-		t.plain, t.quiet = newHTTP2(c, timeouts, trust), newHTTP2(&patient, timeouts, trust)
+		t.plain, t.noHeaderTimeout = newHTTP2(c, timeouts, trust), newHTTP2(&noTimeout, timeouts, trust)
 	} else {
-		t.quiet = newHTTP1(&patient, timeouts, trust)
+		t.noHeaderTimeout = newHTTP1(&noTimeout, timeouts, trust)
 	}
 	return t
 }
 
-func newHTTP1(c *config.Upstream, timeouts config.Timeouts, trust trust) http.RoundTripper {
+func newHTTP1(c *config.Upstream, timeouts config.Timeouts, trust tlsTrust) http.RoundTripper {
 	t := newTransport(c, timeouts, trust)
 	t.Protocols.SetHTTP1(true)
-	return repeating{counting(t)}
+	return retryTransport{trackConns(t)}
 }
 
-func newHTTP2(c *config.Upstream, timeouts config.Timeouts, trust trust) *http.Transport {
+func newHTTP2(c *config.Upstream, timeouts config.Timeouts, trust tlsTrust) *http.Transport {
 	t := newTransport(c, timeouts, trust)
 	t.Protocols.SetUnencryptedHTTP2(true)
 	// Without it every request waits for a peer that is gone without a word, on
@@ -126,7 +126,7 @@ func newHTTP2(c *config.Upstream, timeouts config.Timeouts, trust trust) *http.T
 
 // newTransport sets all but the protocols. There is no Proxy: HTTP_PROXY would
 // receive the requests with the identity in them.
-func newTransport(c *config.Upstream, timeouts config.Timeouts, trust trust) *http.Transport {
+func newTransport(c *config.Upstream, timeouts config.Timeouts, trust tlsTrust) *http.Transport {
 	return &http.Transport{
 		DialContext:            newDialer(c, timeouts, net.Dialer{}).DialContext,
 		TLSHandshakeTimeout:    c.Timeouts.Dial(timeouts),
@@ -143,14 +143,14 @@ func newTransport(c *config.Upstream, timeouts config.Timeouts, trust trust) *ht
 
 // newGRPCTransport speaks HTTP/2 or not at all: by ALPN over TLS, else with prior
 // knowledge. No timeout for the response header: a stream may be silent for long.
-func newGRPCTransport(c *config.Upstream, k kind, timeouts config.Timeouts, trust trust) http.RoundTripper {
+func newGRPCTransport(c *config.Upstream, k upstreamKind, timeouts config.Timeouts, trust tlsTrust) http.RoundTripper {
 	t := newTransport(c, timeouts, trust)
 	t.ResponseHeaderTimeout = 0
 	t.Protocols.SetHTTP2(true)
 	t.Protocols.SetUnencryptedHTTP2(true)
 	t.TLSClientConfig.VerifyConnection = func(cs tls.ConnectionState) error {
 		if cs.NegotiatedProtocol != "h2" { // net/http would go on in HTTP/1.1
-			return redact.Words("the upstream does not offer HTTP/2 (ALPN h2), which gRPC needs")
+			return redact.SafeError("the upstream does not offer HTTP/2 (ALPN h2), which gRPC needs")
 		}
 		return nil
 	}
@@ -161,21 +161,21 @@ func newGRPCTransport(c *config.Upstream, k kind, timeouts config.Timeouts, trus
 	if c.URL.Scheme != config.SchemeUnix {
 		t.DialContext = newDialer(c, timeouts, net.Dialer{
 			KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
-			Control:         giveUpOnSilence(20 * time.Second),
+			Control:         setTCPUserTimeout(20 * time.Second),
 		}).DialContext
 	}
-	if k.plainGRPC {
-		return plainGRPC{t}
+	if k.exactGRPCType {
+		return grpcContentType{t}
 	}
 	return t
 }
 
-// plainGRPC is for servers that know gRPC by exactly application/grpc and reset
+// grpcContentType is for servers that know gRPC by exactly application/grpc and reset
 // the connection, with every call on it, at anything else. Nothing is lost: they
 // speak one codec, proto.
-type plainGRPC struct{ http.RoundTripper }
+type grpcContentType struct{ http.RoundTripper }
 
-func (t plainGRPC) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t grpcContentType) RoundTrip(r *http.Request) (*http.Response, error) {
 	sent := *r
 	sent.Header = r.Header.Clone()
 	sent.Header["Content-Type"] = []string{"application/grpc"}

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// giveUpOnSilence has the kernel end a connection whose segments nobody has
+// setTCPUserTimeout has the kernel end a connection whose segments nobody has
 // acknowledged for so long: without it, for a quarter of an hour (tcp_retries2).
-func giveUpOnSilence(after time.Duration) func(network, address string, conn syscall.RawConn) error {
+func setTCPUserTimeout(after time.Duration) func(network, address string, conn syscall.RawConn) error {
 	const tcpUserTimeout = 0x12 // TCP_USER_TIMEOUT (RFC 5482), in milliseconds
 	return func(_, _ string, conn syscall.RawConn) error {
 		return conn.Control(func(fd uintptr) {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// giveUpOnSilence leaves it to the system when a connection is dead: only Linux
+// setTCPUserTimeout leaves it to the system when a connection is dead: only Linux
 // is asked.
-func giveUpOnSilence(time.Duration) func(network, address string, conn syscall.RawConn) error {
+func setTCPUserTimeout(time.Duration) func(network, address string, conn syscall.RawConn) error {
 	return nil
 }

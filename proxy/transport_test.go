@@ -384,7 +384,7 @@ func TestCallEndsAlthoughItsClientHasMoreToSay(t *testing.T) {
 		if test.status == "" {
 			upstream.Close()
 		} else {
-			all.Go(func() { g.WatchStreams(ctx) })
+			all.Go(func() { g.ReviewStreams(ctx) })
 			g.SetPolicy(load(t, rules+"p, role:admin, argocd, /version.VersionService/Version, POST, deny\n"))
 		}
 		_, err = io.Copy(io.Discard, res.Body)
@@ -451,8 +451,8 @@ func TestAChangedCAOfAnUpstreamIsTrustedByTheNextConnection(t *testing.T) {
 	expect(t, "an unknown CA", g.do("GET", app, g.as("alice")), http.StatusBadGateway)
 	pool := x509.NewCertPool()
 	pool.AddCert(upstream.Certificate())
-	g.TrustUpstream("argocd", pool)
+	g.SetUpstreamCAs("argocd", pool)
 	expect(t, "the changed CA", g.do("GET", app, g.as("alice")), http.StatusOK)
-	g.TrustUpstream("argocd", x509.NewCertPool())
+	g.SetUpstreamCAs("argocd", x509.NewCertPool())
 	expect(t, "a CA that was taken back", g.do("GET", app, g.as("alice")), http.StatusBadGateway)
 }

@@ -50,11 +50,11 @@ func TestUpstreamIsShownACertificateAndAskedForItsName(t *testing.T) {
 	if got := seenBy(t, g.do("POST", version, g.as("alice"), grpcCall)); got.Proto != "HTTP/2.0" {
 		t.Errorf("gRPC: %+v", got)
 	}
-	// The certificate is looked for at each handshake; TrustUpstream ends idle connections.
+	// The certificate is looked for at each handshake; SetUpstreamCAs ends idle connections.
 	shown.Store(new(tls.Certificate))
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
-	g.TrustUpstream("argocd", roots)
+	g.SetUpstreamCAs("argocd", roots)
 	expect(t, "after it was taken away", g.do("GET", app, g.as("alice")), http.StatusBadGateway)
 	g = gate("", false)
 	expect(t, "without", g.do("GET", app, g.as("alice")), http.StatusBadGateway)

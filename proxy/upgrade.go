@@ -22,11 +22,11 @@ import (
 // switchesProtocol reports whether an exchange becomes a WebSocket if the
 // upstream agrees. Its Connection header must list the upgrade (RFC 9110, 7.8).
 func switchesProtocol(x *exchange) bool {
-	return x.upgrade() && lists(x.r.Header["Connection"], "upgrade")
+	return x.isWebSocketUpgrade() && hasToken(x.r.Header["Connection"], "upgrade")
 }
 
-// lists reports whether comma-separated values hold a token.
-func lists(values []string, token string) bool {
+// hasToken reports whether comma-separated values hold a token.
+func hasToken(values []string, token string) bool {
 	for _, line := range values {
 		for element := range strings.SplitSeq(line, ",") {
 			if strings.EqualFold(textproto.TrimString(element), token) {
@@ -37,74 +37,74 @@ func lists(values []string, token string) bool {
 	return false
 }
 
-// tunnel asks the upstream to switch. Any other answer than a proper 101 goes
+// serveWebSocket asks the upstream to switch. Any other answer than a proper 101 goes
 // back like that of any request.
-func (f *passage) tunnel(in *http.Request) {
+func (f *forwarding) serveWebSocket(in *http.Request) {
 	x := f.x
-	if !f.p.watch(x, webSocket, f.cancel) {
-		f.failed(nil, nil, errTooManyStreams)
+	if !f.p.trackStream(x, webSocket, f.cancel) {
+		f.handleError(nil, nil, errTooManyStreams)
 		return
 	}
 	out := in.Clone(f.ctx)
 	dropHopByHop(out.Header)
-	f.address(out)
+	f.rewriteRequest(out)
 	out.Body = nil
 	out.Header["Connection"] = []string{"Upgrade"}
 	out.Header["Upgrade"] = []string{"websocket"}
-	if _, told := out.Header["User-Agent"]; !told {
+	if _, hasUserAgent := out.Header["User-Agent"]; !hasUserAgent {
 		out.Header["User-Agent"] = []string{""} // or net/http names itself
 	}
-	spellWebSocket(out.Header)
+	canonicalWebSocketHeaders(out.Header)
 
-	res, err := x.route.tripper(x).RoundTrip(out) //nolint:bodyclose // each branch below hands it on or closes it
+	res, err := x.route.roundTripper(x).RoundTrip(out) //nolint:bodyclose // each branch below hands it on or closes it
 	switch {
 	case err != nil:
-		f.failed(nil, nil, err)
+		f.handleError(nil, nil, err)
 	case res.StatusCode != http.StatusSwitchingProtocols:
-		f.pass(in, answerOf{res})
+		f.serve(in, staticResponse{res})
 	default:
-		f.switched(res)
+		f.switchProtocols(res)
 	}
 }
 
-// answerOf is a response that has come already.
-type answerOf struct{ res *http.Response }
+// staticResponse is a response that has come already.
+type staticResponse struct{ res *http.Response }
 
-func (a answerOf) RoundTrip(*http.Request) (*http.Response, error) { return a.res, nil }
+func (a staticResponse) RoundTrip(*http.Request) (*http.Response, error) { return a.res, nil }
 
-// switched checks the 101, sends it on and keeps the tunnel until it ends. The
+// switchProtocols checks the 101, sends it on and keeps the tunnel until it ends. The
 // upstream's connection is closed on every way out.
-func (f *passage) switched(res *http.Response) {
+func (f *forwarding) switchProtocols(res *http.Response) {
 	defer res.Body.Close()
 	upstream, ok := res.Body.(io.ReadWriteCloser)
 	if protocol := res.Header["Upgrade"]; !ok || len(protocol) != 1 || !strings.EqualFold(protocol[0], "websocket") ||
-		!lists(res.Header["Connection"], "upgrade") {
-		f.failed(nil, nil, &badAnswerError{"it switches to another protocol than websocket alone"})
+		!hasToken(res.Header["Connection"], "upgrade") {
+		f.handleError(nil, nil, &badResponseError{"it switches to another protocol than websocket alone"})
 		return
 	}
-	f.answered()
-	if err := f.stillAllowed(); err != nil {
-		f.failed(nil, nil, err)
+	f.observeHeaders()
+	if err := f.reauthorize(); err != nil {
+		f.handleError(nil, nil, err)
 		return
 	}
 	dropHopByHop(res.Header)
-	f.p.undress(f.x.route, res.Header)
+	f.p.stripResponseHeaders(f.x.route, res.Header)
 	f.x.restorePrefix(res.Header)
 	head := res.Header
 	head["Connection"] = []string{"Upgrade"}
 	head["Upgrade"] = []string{"websocket"}
 	head["X-Request-Id"] = []string{f.x.requestID}
-	spellWebSocket(head)
+	canonicalWebSocketHeaders(head)
 
 	conn, buffered, err := http.NewResponseController(f.x.w).Hijack()
 	if err != nil {
-		f.failed(nil, nil, redact.Words("the client's connection cannot be taken over"))
+		f.handleError(nil, nil, redact.SafeError("the client's connection cannot be taken over"))
 		return
 	}
 	t := &tunnel{x: f.x, client: conn, upstream: upstream}
 	defer t.close()
-	t.patience = time.AfterFunc(math.MaxInt64, t.close)
-	defer t.patience.Stop()
+	t.closeTimer = time.AfterFunc(math.MaxInt64, t.close)
+	defer t.closeTimer.Stop()
 	t.run(head, buffered.Reader)
 }
 
@@ -124,9 +124,9 @@ func dropHopByHop(h http.Header) {
 	}
 }
 
-// spellWebSocket writes names as RFC 6455 does. They have no case, yet there are
+// canonicalWebSocketHeaders writes names as RFC 6455 does. They have no case, yet there are
 // servers that compare it.
-func spellWebSocket(h http.Header) {
+func canonicalWebSocketHeaders(h http.Header) {
 	for name, values := range h {
 		if rest, ok := strings.CutPrefix(name, "Sec-Websocket-"); ok {
 			delete(h, name)
@@ -135,17 +135,17 @@ func spellWebSocket(h http.Header) {
 	}
 }
 
-// halfOpen is how long one direction may go on when the other has ended: enough
+// halfCloseTimeout is how long one direction may go on when the other has ended: enough
 // for what was on its way. WebSockets say goodbye in frames.
-const halfOpen = 60 * time.Second
+const halfCloseTimeout = 60 * time.Second
 
 // tunnel is a WebSocket, as long as it is open.
 type tunnel struct {
-	x        *exchange
-	client   net.Conn
-	upstream io.ReadWriteCloser
-	frames   frames      // from the upstream
-	patience *time.Timer // closes both; runs when one direction has ended
+	x          *exchange
+	client     net.Conn
+	upstream   io.ReadWriteCloser
+	frames     frameParser // from the upstream
+	closeTimer *time.Timer // closes both; runs when one direction has ended
 }
 
 func (t *tunnel) close() {
@@ -155,11 +155,11 @@ func (t *tunnel) close() {
 
 // run sends the 101 and carries bytes both ways until both directions have
 // ended. early is what the client sent before it had its answer.
-func (t *tunnel) run(head http.Header, early *bufio.Reader) {
+func (t *tunnel) run(head http.Header, buffered *bufio.Reader) {
 	x := t.x
 	x.w.status = http.StatusSwitchingProtocols
-	if !x.stream.interruptedBy(func() {
-		_ = t.client.SetWriteDeadline(time.Now().Add(politeEnd))
+	if !x.stream.setInterrupt(func() {
+		_ = t.client.SetWriteDeadline(time.Now().Add(closeTimeout))
 		_ = t.upstream.Close()
 	}) {
 		_ = t.upstream.Close() // the copy below ends at once, and says goodbye
@@ -175,16 +175,16 @@ func (t *tunnel) run(head http.Header, early *bufio.Reader) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		t.toUpstream(early)
+		t.toUpstream(buffered)
 	}()
 	err := t.toClient()
 	switch {
-	case x.stream.wasCut() != "":
-		t.sayGoodbye()
+	case x.stream.cutReason() != "":
+		t.sendCloseFrame()
 	case err != nil:
 		t.close()
 	default:
-		t.end(t.client)
+		t.halfClose(t.client)
 	}
 	<-ended
 }
@@ -198,11 +198,11 @@ func (t *tunnel) toClient() error {
 	for {
 		n, err := t.upstream.Read(buffer)
 		if n > 0 {
-			t.x.stream.writes(true)
+			t.x.stream.markWriting(true)
 			written, failure := t.client.Write(buffer[:n])
-			t.x.stream.writes(false)
+			t.x.stream.markWriting(false)
 			t.x.w.bytes += int64(written)
-			t.frames.follow(buffer[:written])
+			t.frames.observe(buffer[:written])
 			if failure != nil {
 				return failure
 			}
@@ -219,44 +219,44 @@ func (t *tunnel) toClient() error {
 // toUpstream copies what the client sends. It goes on reading when the upstream
 // is gone, but not for long: an end that comes with bytes unread would be a
 // reset, and could reach the client before the goodbye.
-func (t *tunnel) toUpstream(early *bufio.Reader) {
-	if n := early.Buffered(); n > 0 {
-		b, _ := early.Peek(n)
+func (t *tunnel) toUpstream(buffered *bufio.Reader) {
+	if n := buffered.Buffered(); n > 0 {
+		b, _ := buffered.Peek(n)
 		if _, err := t.upstream.Write(b); err != nil {
 			return
 		}
 	}
 	_, err := io.CopyBuffer(onlyWriter{t.upstream}, onlyReader{t.client}, make([]byte, tunnelBuffer))
 	switch {
-	case t.x.stream.wasCut() != "":
+	case t.x.stream.cutReason() != "":
 		_, _ = io.CopyBuffer(io.Discard, onlyReader{t.client}, make([]byte, 512))
 	case err != nil:
 		t.close()
 	default:
-		t.end(t.upstream)
+		t.halfClose(t.upstream)
 	}
 }
 
-// end passes on that one direction has ended.
-func (t *tunnel) end(to any) {
-	t.patience.Reset(halfOpen)
+// halfClose passes on that one direction has ended.
+func (t *tunnel) halfClose(to any) {
+	t.closeTimer.Reset(halfCloseTimeout)
 	if closeWrite(to) != nil {
 		t.close()
 	}
 }
 
-// sayGoodbye ends a tunnel that was cut: with a Close frame where one may stand.
-func (t *tunnel) sayGoodbye() {
-	code, reason := uint16(closePolicy), t.x.stream.wasCut()
+// sendCloseFrame ends a tunnel that was cut: with a Close frame where one may stand.
+func (t *tunnel) sendCloseFrame() {
+	code, reason := uint16(closePolicy), t.x.stream.cutReason()
 	if reason == cutShutdown {
 		code = closeGoingAway
 	}
-	if t.frames.mayEnd() {
-		_ = t.client.SetWriteDeadline(time.Now().Add(politeEnd))
+	if t.frames.canInsertClose() {
+		_ = t.client.SetWriteDeadline(time.Now().Add(closeTimeout))
 		_, _ = t.client.Write(closeFrame(code, reason))
 	}
 	_ = closeWrite(t.client)
-	_ = t.client.SetReadDeadline(time.Now().Add(politeEnd))
+	_ = t.client.SetReadDeadline(time.Now().Add(closeTimeout))
 }
 
 // closeWrite ends one direction.

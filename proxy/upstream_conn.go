@@ -18,21 +18,21 @@ import (
 type upstreamConn struct {
 	net.Conn
 
-	written atomic.Int64
-	reading atomic.Bool // the transport waits for bytes, and has none left in its buffers
-	closed  atomic.Bool
-	spoilt  atomic.Bool // nothing is to be written any more
+	written  atomic.Int64
+	reading  atomic.Bool // the transport waits for bytes, and has none left in its buffers
+	closed   atomic.Bool
+	unusable atomic.Bool // nothing is to be written any more
 
-	raw   syscall.RawConn  // nil: it cannot be asked
-	look  func(fd uintptr) // made once: a request allocates nothing for it
-	ended bool             // what look found
+	raw        syscall.RawConn  // nil: it cannot be asked
+	peek       func(fd uintptr) // made once: a request allocates nothing for it
+	peerClosed bool             // what look found
 }
 
-// errSpoilt is of a write that has written nothing.
-const errSpoilt = redact.Words("the upstream had closed the kept connection")
+// errConnUnusable is of a write that has written nothing.
+const errConnUnusable = redact.SafeError("the upstream had closed the kept connection")
 
-// counting has a transport use such connections.
-func counting(t *http.Transport) *http.Transport {
+// trackConns has a transport use such connections.
+func trackConns(t *http.Transport) *http.Transport {
 	dial := t.DialContext
 	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
@@ -48,7 +48,7 @@ func newUpstreamConn(conn net.Conn) *upstreamConn {
 	c := &upstreamConn{Conn: conn}
 	if system, ok := conn.(syscall.Conn); ok {
 		c.raw, _ = system.SyscallConn()
-		c.look = func(fd uintptr) { c.ended = hasEnded(fd) }
+		c.peek = func(fd uintptr) { c.peerClosed = peerClosedOrSent(fd) }
 	}
 	return c
 }
@@ -61,8 +61,8 @@ func (c *upstreamConn) Read(b []byte) (int, error) {
 }
 
 func (c *upstreamConn) Write(b []byte) (int, error) {
-	if c.spoilt.Load() {
-		return 0, errSpoilt
+	if c.unusable.Load() {
+		return 0, errConnUnusable
 	}
 	n, err := c.Conn.Write(b)
 	c.written.Add(int64(n))
@@ -83,27 +83,27 @@ func (c *upstreamConn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// over reports that a kept connection cannot be used: its peer has closed it, or has
+// isStale reports that a kept connection cannot be used: its peer has closed it, or has
 // sent bytes that answer nothing. Only the goroutine that is about to write a request
 // may call it. The socket is asked first: bytes that are read after that show in quiet.
-func (c *upstreamConn) over() bool {
-	c.ended = false
-	if c.raw != nil && (c.raw.Control(c.look) != nil || c.ended) {
+func (c *upstreamConn) isStale() bool {
+	c.peerClosed = false
+	if c.raw != nil && (c.raw.Control(c.peek) != nil || c.peerClosed) {
 		return true
 	}
-	return !c.quiet()
+	return !c.hasNoBufferedBytes()
 }
 
-// mostYields is far more than a transport needs to get from the end of one response
+// maxYields is far more than a transport needs to get from the end of one response
 // to the read that waits for the next. To give up costs a new connection.
-const mostYields = 1000
+const maxYields = 1000
 
-// quiet reports that the transport has no bytes of this connection in its buffers.
+// hasNoBufferedBytes reports that the transport has no bytes of this connection in its buffers.
 // net/http offers a connection for the next request before it has looked at what
 // follows a response, so a second response in the same packet could answer that
 // request. Until the request is written it finds out and closes the connection.
-func (c *upstreamConn) quiet() bool {
-	for range mostYields {
+func (c *upstreamConn) hasNoBufferedBytes() bool {
+	for range maxYields {
 		switch {
 		case c.reading.Load():
 			return true
@@ -115,8 +115,8 @@ func (c *upstreamConn) quiet() bool {
 	return false
 }
 
-// behind finds it in what a transport uses.
-func behind(conn net.Conn) *upstreamConn {
+// unwrapConn finds it in what a transport uses.
+func unwrapConn(conn net.Conn) *upstreamConn {
 	for {
 		switch c := conn.(type) {
 		case *upstreamConn:

@@ -2,9 +2,9 @@ package proxy
 
 import "syscall"
 
-// hasEnded looks at what has arrived, and takes nothing: an end, an error, or
+// peerClosedOrSent looks at what has arrived, and takes nothing: an end, an error, or
 // bytes, which on a connection without a request are no answer to anything.
-func hasEnded(fd uintptr) bool {
+func peerClosedOrSent(fd uintptr) bool {
 	var one [1]byte
 	for {
 		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)

@@ -2,5 +2,5 @@
 
 package proxy
 
-// hasEnded is asked on Linux alone.
-func hasEnded(uintptr) bool { return false }
+// peerClosedOrSent is asked on Linux alone.
+func peerClosedOrSent(uintptr) bool { return false }

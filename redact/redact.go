@@ -10,19 +10,19 @@ import (
 	"unicode"
 )
 
-// maxLine is how many characters of foreign words are repeated.
-const maxLine = 200
+// maxLength is how many characters of foreign words are repeated.
+const maxLength = 200
 
-// Line makes foreign words fit for one line.
-func Line(s string) string { return Within(s, maxLine) }
+// Sanitize makes foreign words fit for one line.
+func Sanitize(s string) string { return SanitizeMax(s, maxLength) }
 
-// Within is Line for what may have most characters: an address that somebody has to
+// SanitizeMax is Line for what may have most characters: an address that somebody has to
 // open is of no use without its end.
-func Within(s string, most int) string {
+func SanitizeMax(s string, limit int) string {
 	var b strings.Builder
 	n := 0
 	for _, r := range s {
-		if n++; n > most {
+		if n++; n > limit {
 			b.WriteString("…")
 			break
 		}
@@ -35,7 +35,7 @@ func Within(s string, most int) string {
 }
 
 // Quoted is Line in quotation marks, for values of claims and metadata.
-func Quoted(s string) string { return strconv.Quote(Line(s)) }
+func Quoted(s string) string { return strconv.Quote(Sanitize(s)) }
 
 // UnknownError is what [ErrorCode] makes of anything else.
 const UnknownError = "unknown_error"
@@ -57,5 +57,5 @@ func Request(r *http.Request) string { return r.Method + " " + URL(r.URL) }
 
 // URL is of Request.
 func URL(u *url.URL) string {
-	return Line((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String())
+	return Sanitize((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String())
 }

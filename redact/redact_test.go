@@ -26,11 +26,11 @@ func TestForeignWordsStayInOneLine(t *testing.T) {
 		"bad\xffbyte":            "bad\ufffdbyte",
 		strings.Repeat("ü", 201): strings.Repeat("ü", 200) + "…",
 	} {
-		if got := redact.Line(in); got != want {
+		if got := redact.Sanitize(in); got != want {
 			t.Errorf("%q becomes %q, want %q", in, got, want)
 		}
 	}
-	if got := redact.Within(strings.Repeat("x", 250), 300); len(got) != 250 {
+	if got := redact.SanitizeMax(strings.Repeat("x", 250), 300); len(got) != 250 {
 		t.Errorf("within 300: %d", len(got))
 	}
 	if got := redact.Quoted("a\"\nb"); got != `"a\" b"` {
@@ -68,7 +68,7 @@ func TestFailuresAreQuotedWhereTheyHoldAddressesAlone(t *testing.T) {
 		"closed the connection": fmt.Errorf("secret: %w", io.EOF),
 		"not HTTP":              errors.New(`malformed HTTP response "secret"`),
 	} {
-		if got := redact.Failure(err); !strings.Contains(got, want) || strings.Contains(got, "secret") {
+		if got := redact.Error(err); !strings.Contains(got, want) || strings.Contains(got, "secret") {
 			t.Errorf("%v becomes %q, want %q", err, got, want)
 		}
 	}
@@ -90,9 +90,9 @@ func TestFailuresNeverRepeatWhatTheOtherSideSent(t *testing.T) {
 		"has expired":                     &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired, Detail: "current time 2026-01-01T00:00:00Z is after 2025-01-01T00:00:00Z"}},
 		"certificate cannot be used":      &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.CANotAuthorizedForThisName, Detail: "secret"}},
 		"the TLS handshake failed":        errors.New("tls: failed to parse certificate from server: secret"),
-		"our own words":                   fmt.Errorf("secret: %w", redact.Words("our own words")),
+		"our own words":                   fmt.Errorf("secret: %w", redact.SafeError("our own words")),
 	} {
-		if got := redact.Failure(err); !strings.Contains(got, want) || strings.Contains(got, "secret") {
+		if got := redact.Error(err); !strings.Contains(got, want) || strings.Contains(got, "secret") {
 			t.Errorf("%v becomes %q, want %q", err, got, want)
 		}
 	}
@@ -104,7 +104,7 @@ func TestFailuresNeverRepeatWhatTheOtherSideSent(t *testing.T) {
 		"protocol error: received DATA on a HEAD request secret":                               "rules of HTTP/2",
 		"anything else: secret": "a library reports",
 	} {
-		if got := redact.Said(line); !strings.Contains(got, want) || strings.Contains(got, "secret") {
+		if got := redact.LogLine(line); !strings.Contains(got, want) || strings.Contains(got, "secret") {
 			t.Errorf("%q becomes %q, want %q", line, got, want)
 		}
 	}

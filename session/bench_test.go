@@ -10,16 +10,16 @@ import (
 )
 
 // benched gives a browser with other cookies around its session.
-func benched(b *testing.B, g identity.Grant, now func() time.Time) (*session.Cookies, http.Header) {
+func benched(b *testing.B, g identity.TokenSet, now func() time.Time) (*session.Cookies, http.Header) {
 	b.Helper()
 	c := cookies(b, clocked(now), func(o *session.CookieOptions) { o.IdleTimeout = 10 * time.Hour })
-	h := save(b, c, session.Begin(g, noon, time.Hour), true)
+	h := save(b, c, session.New(g, noon, time.Hour), true)
 	h["Cookie"][0] = "theme=dark; " + h["Cookie"][0] + "; argocd.sidebar=narrow"
 	return c, h
 }
 
 func BenchmarkOpenASessionSeenBefore(b *testing.B) {
-	for name, g := range map[string]identity.Grant{"one-piece": alice(20), "three-pieces": incompressible(sizes[2])} {
+	for name, g := range map[string]identity.TokenSet{"one-piece": alice(20), "three-pieces": incompressible(sizes[2])} {
 		b.Run(name, func(b *testing.B) {
 			c, h := benched(b, g, at(noon))
 			b.ReportAllocs()
@@ -50,7 +50,7 @@ func BenchmarkGiveNothingNew(b *testing.B) {
 	w := browser{}
 	b.ReportAllocs()
 	for b.Loop() {
-		c.Give(w, h, s, true)
+		c.WriteCookie(w, h, s, true)
 	}
 	if len(w) > 0 {
 		b.Error("it gave something")
@@ -58,10 +58,10 @@ func BenchmarkGiveNothingNew(b *testing.B) {
 }
 
 func BenchmarkBeginASession(b *testing.B) {
-	c, s := cookies(b), session.Begin(alice(20), noon, time.Hour)
+	c, s := cookies(b), session.New(alice(20), noon, time.Hour)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := c.Begin(b.Context(), browser{}, nil, s, true); err != nil {
+		if _, err := c.Create(b.Context(), browser{}, nil, s, true); err != nil {
 			b.Fatal(err)
 		}
 	}

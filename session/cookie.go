@@ -22,42 +22,42 @@ import (
 // and so is what has ended, because a cookie that was copied would open for as long
 // as it lasts. This is known to one process alone: several need a [Redis].
 type Cookies struct {
-	*Jar
+	*ChunkedCookie
 
-	o     CookieOptions
-	box   *Box
-	pack  packer
-	lives *lives
-	seen  atomic.Pointer[seen]
+	o         CookieOptions
+	aead      *AEAD
+	codec     codec
+	states    *sessionStates
+	decrypted atomic.Pointer[decryptCache]
 
-	bearers bearers
+	denylist bearerDenylist
 }
 
 // CookieOptions say how sessions are kept in the browser.
 type CookieOptions struct {
-	Jar  *Jar
-	Keys *Ring
+	Cookie  *ChunkedCookie
+	Keyring *Keyring
 
 	IdleTimeout time.Duration // 0: none
 
-	// Named reports whether the policy names a group. Where a session is too large,
+	// PolicyNames reports whether the policy names a group. Where a session is too large,
 	// only those are kept. Nil: all are.
-	Named func(group string) bool
+	PolicyNames func(group string) bool
 
 	Now func() time.Time // nil: time.Now
 }
 
-// shown is how a session relates to the cookie that it was found by.
-type shown struct {
-	life    *life
+// cookieState is how a session relates to the cookie that it was found by.
+type cookieState struct {
+	state   *sessionState
 	version uint64 // of the session
 
-	browser uint64 // version that the browser has
-	seen    time.Time
-	key     keyID // what the cookie was sealed with
+	sentVersion  uint64 // version that the browser has
+	sentLastUsed time.Time
+	key          keyID // what the cookie was sealed with
 
-	conflict bool   // the browser has another cookie of that name, which has to go
-	value    string // of a session in Redis: likewise, and what the cookie is to hold
+	duplicate bool   // the browser has another cookie of that name, which has to go
+	value     string // of a session in Redis: likewise, and what the cookie is to hold
 }
 
 // maxID bounds the ID of a session.
@@ -70,310 +70,312 @@ func NewCookies(o CookieOptions) *Cookies {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Cookies{Jar: o.Jar, o: o, box: o.Keys.Box("session cookie"), lives: newLives()}
+	return &Cookies{ChunkedCookie: o.Cookie, o: o, aead: o.Keyring.AEAD("session cookie"), states: newSessionStates()}
 }
 
 // Open is of [Store]. Requests share what the Session points to: nobody may write
 // to its groups.
 func (c *Cookies) Open(_ context.Context, h http.Header, secure bool) (Session, error) {
-	p, err := c.pieces(h, secure)
+	p, err := c.readChunks(h, secure)
 	if errors.Is(err, ErrAmbiguous) {
-		return c.resolve(h, secure)
+		return c.resolveDuplicates(h, secure)
 	}
 	if err != nil {
 		return Session{}, err
 	}
-	now, name, seen := c.o.Now(), c.Name(secure), c.opened()
-	o := seen.find(name, &p)
-	if o == nil {
+	now, name, cache := c.o.Now(), c.Name(secure), c.decryptedCache()
+	entry := cache.get(name, &p)
+	if entry == nil {
 		s, err := c.decrypt(name, &p)
 		if err != nil {
 			return Session{}, err
 		}
-		if s.Over(now) {
-			return Session{}, ErrOver
+		if s.Expired(now) {
+			return Session{}, ErrExpired
 		}
-		o = seen.remember(name, &p, s, c.lives.of(&s, now))
+		entry = cache.put(name, &p, s, c.states.get(&s, now))
 	}
-	l := o.life.Load()
-	if l.gone.Load() {
-		l = c.lives.of(&o.session, now)
-		o.life.Store(l)
+	state := entry.state.Load()
+	if state.evicted.Load() {
+		state = c.states.get(&entry.session, now)
+		entry.state.Store(state)
 	}
-	if v := l.newest.Load(); v != nil && v.number <= o.session.shown.version && !l.confirmed.Load() {
-		c.lives.confirm(l, o.session.shown.version)
+	if v := state.newest.Load(); v != nil && v.number <= entry.session.cookie.version && !state.acked.Load() {
+		c.states.ack(state, entry.session.cookie.version)
 	}
-	s, err := c.newest(l, &o.session, now)
+	s, err := c.newestVersion(state, &entry.session, now)
 	if err != nil {
-		seen.drop(o)
+		cache.remove(entry)
 		return Session{}, err
 	}
 	if c.o.IdleTimeout > 0 {
-		if used := l.used.Load(); distance(now.UnixNano(), used) >= int64(time.Second) {
-			l.used.Store(now.UnixNano())
+		if lastUsed := state.lastUsed.Load(); absDiff(now.UnixNano(), lastUsed) >= int64(time.Second) {
+			state.lastUsed.Store(now.UnixNano())
 		}
-		s.Seen = now
+		s.LastUsed = now
 	}
 	return s, nil
 }
 
-// opened is what the keys in force have opened. It is looked for before anything
+// decryptedCache is what the keys in force have opened. It is looked for before anything
 // is opened: what an older key opened gets into nothing newer.
-func (c *Cookies) opened() *seen {
+func (c *Cookies) decryptedCache() *decryptCache {
 	for {
-		have, keys := c.seen.Load(), c.o.Keys.keys.Load()
-		if have != nil && have.keys == keys {
-			return have
+		cached, keys := c.decrypted.Load(), c.o.Keyring.keys.Load()
+		if cached != nil && cached.keys == keys {
+			return cached
 		}
-		if fresh := newSeen(keys); c.seen.CompareAndSwap(have, fresh) {
+		if fresh := newDecryptCache(keys); c.decrypted.CompareAndSwap(cached, fresh) {
 			return fresh
 		}
 	}
 }
 
-func (c *Cookies) decrypt(name string, p *pieces) (Session, error) {
+func (c *Cookies) decrypt(name string, p *chunks) (Session, error) {
 	text := p.join()
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || strings.ContainsAny(text, "\r\n") { // which the decoder skips
-		return Session{}, ErrBroken
+		return Session{}, ErrInvalid
 	}
-	small, key, err := c.box.open(sealed, name)
+	compressed, key, err := c.aead.open(sealed, name)
 	if err != nil {
 		return Session{}, err
 	}
-	version, s, err := c.pack.unpack(small)
+	version, s, err := c.codec.decode(compressed)
 	if err != nil || len(s.ID) > maxID {
-		return Session{}, ErrBroken
+		return Session{}, ErrInvalid
 	}
-	s.shown = shown{version: version, browser: version, seen: s.Seen, key: key}
+	s.cookie = cookieState{version: version, sentVersion: version, sentLastUsed: s.LastUsed, key: key}
 	return s, nil
 }
 
-// newest gives the latest version of a session, if it is not over.
-func (c *Cookies) newest(l *life, s *Session, now time.Time) (Session, error) {
+// newestVersion gives the latest version of a session, if it is not over.
+func (c *Cookies) newestVersion(state *sessionState, s *Session, now time.Time) (Session, error) {
 	got := *s
-	got.shown.life = l
-	if v := l.newest.Load(); v != nil && v.number > got.shown.version {
+	got.cookie.state = state
+	if v := state.newest.Load(); v != nil && v.number > got.cookie.version {
 		got = v.session
-		got.shown = s.shown
-		got.shown.life, got.shown.version, got.Seen = l, v.number, s.Seen
+		got.cookie = s.cookie
+		got.cookie.state, got.cookie.version, got.LastUsed = state, v.number, s.LastUsed
 	}
-	if got.shown.version <= l.ended.Load() || got.Over(now) || c.idle(l, now) {
-		return Session{}, ErrOver
+	if got.cookie.version <= state.endedVersion.Load() || got.Expired(now) || c.isIdle(state, now) {
+		return Session{}, ErrExpired
 	}
 	return got, nil
 }
 
-// idle reports whether a session was not used for too long. A use in the future
+// isIdle reports whether a session was not used for too long. A use in the future
 // was before a clock was set back: it counts from now on, once.
-func (c *Cookies) idle(l *life, now time.Time) bool {
+func (c *Cookies) isIdle(state *sessionState, now time.Time) bool {
 	if c.o.IdleTimeout == 0 {
 		return false
 	}
-	used := l.used.Load()
-	if used > now.Add(maxSkew).UnixNano() {
-		l.used.CompareAndSwap(used, now.UnixNano())
+	lastUsed := state.lastUsed.Load()
+	if lastUsed > now.Add(maxClockSkew).UnixNano() {
+		state.lastUsed.CompareAndSwap(lastUsed, now.UnixNano())
 		return false
 	}
-	return now.UnixNano()-used > int64(c.o.IdleTimeout)
+	return now.UnixNano()-lastUsed > int64(c.o.IdleTimeout)
 }
 
-func distance(a, b int64) int64 { return max(a-b, b-a) }
+func absDiff(a, b int64) int64 { return max(a-b, b-a) }
 
-// Begin is of [Store]. A session that the browser has already is not given to it
+// Create is of [Store]. A session that the browser has already is not given to it
 // again, by a response that comes late: it would take the place of the new one.
-func (c *Cookies) Begin(ctx context.Context, w http.ResponseWriter, h http.Header, s Session, secure bool) (Session, error) {
-	small, s, err := c.fit(first, s)
+func (c *Cookies) Create(ctx context.Context, w http.ResponseWriter, h http.Header, s Session, secure bool) (Session, error) {
+	compressed, s, err := c.encodeToFit(firstVersion, s)
 	if err != nil {
 		return Session{}, err
 	}
-	if err := c.give(w, h, small, s.Expires, secure); err != nil {
+	if err := c.setCookie(w, h, compressed, s.Expires, secure); err != nil {
 		return Session{}, err
 	}
 	if before, err := c.Open(ctx, h, secure); err == nil {
-		before.shown.life.replaced.Store(true)
+		before.cookie.state.replaced.Store(true)
 	}
 	return s, nil
 }
 
-// first is the version that a login makes.
-const first = 1
+// firstVersion is the version that a login makes.
+const firstVersion = 1
 
-// fit makes a session small enough for cookies, if need be without the groups that
+// encodeToFit makes a session small enough for cookies, if need be without the groups that
 // the policy does not name.
-func (c *Cookies) fit(version uint64, s Session) ([]byte, Session, error) {
-	small, err := c.pack.pack(version, s)
-	fits := err == nil && c.fits(base64.RawURLEncoding.EncodedLen(overhead+len(small)))
+func (c *Cookies) encodeToFit(version uint64, s Session) ([]byte, Session, error) {
+	compressed, err := c.codec.encode(version, s)
+	fits := err == nil && c.fits(base64.RawURLEncoding.EncodedLen(aeadOverhead+len(compressed)))
 	if fits || err != nil && !errors.Is(err, ErrTooLarge) {
-		return small, s, err
+		return compressed, s, err
 	}
-	if c.o.Named == nil {
+	if c.o.PolicyNames == nil {
 		return nil, s, ErrTooLarge
 	}
-	less := s
-	less.Principal.Groups = slices.DeleteFunc(slices.Clone(s.Principal.Groups), func(g string) bool { return !c.o.Named(g) })
-	less.LeftOut += len(s.Principal.Groups) - len(less.Principal.Groups)
-	if small, err = c.pack.pack(version, less); err != nil {
+	reduced := s
+	reduced.Principal.Groups = slices.DeleteFunc(slices.Clone(s.Principal.Groups), func(g string) bool { return !c.o.PolicyNames(g) })
+	reduced.DroppedGroups += len(s.Principal.Groups) - len(reduced.Principal.Groups)
+	if compressed, err = c.codec.encode(version, reduced); err != nil {
 		return nil, s, err
 	}
-	if !c.fits(base64.RawURLEncoding.EncodedLen(overhead + len(small))) {
+	if !c.fits(base64.RawURLEncoding.EncodedLen(aeadOverhead + len(compressed))) {
 		return nil, s, ErrTooLarge
 	}
-	return small, less, nil
+	return compressed, reduced, nil
 }
 
 var errNoKey = errors.New("there is no session key")
 
-func (c *Cookies) give(w http.ResponseWriter, h http.Header, small []byte, expires time.Time, secure bool) error {
-	sealed := c.box.Seal(small, c.Name(secure))
+func (c *Cookies) setCookie(w http.ResponseWriter, h http.Header, compressed []byte, expires time.Time, secure bool) error {
+	sealed := c.aead.Seal(compressed, c.Name(secure))
 	if len(sealed) == 0 {
 		return errNoKey
 	}
 	return c.Write(w, h, base64.RawURLEncoding.EncodeToString(sealed), expires, secure)
 }
 
-// giveEvery keeps responses that go out together from each giving the browser its
+// cookieWriteInterval keeps responses that go out together from each giving the browser its
 // cookie: pieces of two could be mixed.
-const giveEvery = 2 * time.Second
+const cookieWriteInterval = 2 * time.Second
 
-// Give is of [Store]. It also replaces cookies that are sealed with a key that will
+// WriteCookie is of [Store]. It also replaces cookies that are sealed with a key that will
 // go.
-func (c *Cookies) Give(w http.ResponseWriter, h http.Header, s Session, secure bool) {
-	l := s.shown.life
-	if l == nil || l.replaced.Load() { // begun with this response; or another was
+func (c *Cookies) WriteCookie(w http.ResponseWriter, h http.Header, s Session, secure bool) {
+	state := s.cookie.state
+	if state == nil || state.replaced.Load() { // begun with this response; or another was
 		return
 	}
 	now := c.o.Now()
-	due := c.o.IdleTimeout > 0 && distance(now.UnixNano(), s.shown.seen.UnixNano()) >= int64(touchEvery(c.o.IdleTimeout))
-	if v := l.newest.Load(); !due && !s.shown.conflict && c.box.seals(s.shown.key) && (v == nil || v.number <= s.shown.browser) && s.shown.version <= s.shown.browser {
+	due := c.o.IdleTimeout > 0 && absDiff(now.UnixNano(), s.cookie.sentLastUsed.UnixNano()) >= int64(lastUsedInterval(c.o.IdleTimeout))
+	if v := state.newest.Load(); !due && !s.cookie.duplicate && c.aead.isPrimary(s.cookie.key) && (v == nil || v.number <= s.cookie.sentVersion) && s.cookie.version <= s.cookie.sentVersion {
 		return
 	}
-	s, err := c.newest(l, &s, now)
-	if err != nil || !l.mayGive(s.shown.version, now) {
+	s, err := c.newestVersion(state, &s, now)
+	if err != nil || !state.mayWriteCookie(s.cookie.version, now) {
 		return
 	}
-	s.Seen = now
-	if small, s, err := c.fit(s.shown.version, s); err == nil {
-		_ = c.give(w, h, small, s.Expires, secure) // it goes on from memory
+	s.LastUsed = now
+	if compressed, s, err := c.encodeToFit(s.cookie.version, s); err == nil {
+		_ = c.setCookie(w, h, compressed, s.Expires, secure) // it goes on from memory
 	}
 }
 
-func (l *life) mayGive(version uint64, now time.Time) bool {
-	last := l.given.Load()
-	if l.givenVersion.Load() == version && distance(now.UnixNano(), last) < int64(giveEvery) {
+func (state *sessionState) mayWriteCookie(version uint64, now time.Time) bool {
+	last := state.writtenAt.Load()
+	if state.writtenVersion.Load() == version && absDiff(now.UnixNano(), last) < int64(cookieWriteInterval) {
 		return false
 	}
-	if !l.given.CompareAndSwap(last, now.UnixNano()) {
+	if !state.writtenAt.CompareAndSwap(last, now.UnixNano()) {
 		return false
 	}
-	l.givenVersion.Store(version)
+	state.writtenVersion.Store(version)
 	return true
 }
 
-// Forget is of [Store].
-func (c *Cookies) Forget(w http.ResponseWriter, h http.Header, secure bool) { c.Clear(w, h, secure) }
+// ClearCookie is of [Store].
+func (c *Cookies) ClearCookie(w http.ResponseWriter, h http.Header, secure bool) {
+	c.Clear(w, h, secure)
+}
 
 // Current is of [Store]. It is no use of the session: a stream that is merely open
 // does not keep its session from becoming idle.
 func (c *Cookies) Current(s Session) (Session, error) {
 	now := c.o.Now()
-	l := c.lifeOf(&s, now)
-	if s.shown.life != nil && !c.box.opens(s.shown.key) {
-		return Session{}, ErrOver // its cookie does not open any more either
+	state := c.stateOf(&s, now)
+	if s.cookie.state != nil && !c.aead.canDecrypt(s.cookie.key) {
+		return Session{}, ErrExpired // its cookie does not open any more either
 	}
-	return c.newest(l, &s, now)
+	return c.newestVersion(state, &s, now)
 }
 
-// lifeOf is for sessions that have opened before, or have just begun.
-func (c *Cookies) lifeOf(s *Session, now time.Time) *life {
-	s.shown.version = max(s.shown.version, first)
-	if l := s.shown.life; l != nil && !l.gone.Load() {
-		return l
+// stateOf is for sessions that have opened before, or have just begun.
+func (c *Cookies) stateOf(s *Session, now time.Time) *sessionState {
+	s.cookie.version = max(s.cookie.version, firstVersion)
+	if state := s.cookie.state; state != nil && !state.evicted.Load() {
+		return state
 	}
-	return c.lives.of(s, now)
+	return c.states.get(s, now)
 }
 
-// Renew is of [Store].
-func (c *Cookies) Renew(ctx context.Context, s Session, ask Ask) (Session, error) {
+// Refresh is of [Store].
+func (c *Cookies) Refresh(ctx context.Context, s Session, refresh RefreshFunc) (Session, error) {
 	now := c.o.Now()
-	s, err := c.newest(c.lifeOf(&s, now), &s, now)
+	s, err := c.newestVersion(c.stateOf(&s, now), &s, now)
 	if err != nil {
 		return Session{}, err
 	}
-	got, err := ask(ctx, s.Grant)
+	got, err := refresh(ctx, s.TokenSet)
 	var refused *identity.RefreshRefusedError
-	var impostor *identity.ImpostorError
+	var mismatch *identity.SubjectMismatchError
 	switch {
 	case err == nil:
-		s.LeftOut = 0
-		return c.remember(s, got)
-	case errors.As(err, &impostor):
-		c.lives.refuse(&s, allOfThem, now)
+		s.DroppedGroups = 0
+		return c.storeGrant(s, got)
+	case errors.As(err, &mismatch):
+		c.states.endVersions(&s, allVersions, now)
 		return s, err
 	case errors.As(err, &refused):
-		c.lives.refuse(&s, s.shown.version, now)
+		c.states.endVersions(&s, s.cookie.version, now)
 		return s, err
 	}
 	var unverified *identity.UnverifiedError
 	if errors.As(err, &unverified) { // the groups stay old; the refresh token before this one is used up
-		if s, failed := c.remember(s, unverified.Grant); failed != nil {
+		if s, failed := c.storeGrant(s, unverified.Tokens); failed != nil {
 			return s, failed
 		}
 	}
 	return s, err
 }
 
-// remember keeps what the issuer gave until the browser has it. What is too large
+// storeGrant keeps what the issuer gave until the browser has it. What is too large
 // for cookies lasts as long as it is remembered, and the next login says so.
-func (c *Cookies) remember(s Session, g identity.Grant) (Session, error) {
-	if g.Session == "" {
-		g.Session = s.Session
+func (c *Cookies) storeGrant(s Session, g identity.TokenSet) (Session, error) {
+	if g.SessionID == "" {
+		g.SessionID = s.SessionID
 	}
-	s.Grant = g
-	if g.Refresh == "" && g.Principal.Expiry.Before(s.Expires) { // as at a login
+	s.TokenSet = g
+	if g.RefreshToken == "" && g.Principal.Expiry.Before(s.Expires) { // as at a login
 		s.Expires = g.Principal.Expiry
 	}
-	found, now := s.shown, c.o.Now()
+	found, now := s.cookie, c.o.Now()
 	found.version++
-	if _, less, err := c.fit(found.version, s); err == nil {
-		s = less
+	if _, reduced, err := c.encodeToFit(found.version, s); err == nil {
+		s = reduced
 	}
-	s.shown = shown{}
-	l, ok := c.lives.renew(s, found.version, now)
+	s.cookie = cookieState{}
+	state, ok := c.states.setVersion(s, found.version, now)
 	if !ok {
-		return Session{}, ErrOver
+		return Session{}, ErrExpired
 	}
-	found.life = l
-	s.shown = found
+	found.state = state
+	s.cookie = found
 	return s, nil
 }
 
-// Owner is of [Store].
-func (c *Cookies) Owner(s Session) string { return s.ID }
+// RefreshKey is of [Store].
+func (c *Cookies) RefreshKey(s Session) string { return s.ID }
 
 // Revoke is of [Store]. It reaches the sessions that have begun by now, in this
 // process, and counts those that it knows.
-func (c *Cookies) Revoke(_ context.Context, which Which) (int, error) {
+func (c *Cookies) Revoke(_ context.Context, filter Filter) (int, error) {
 	now := c.o.Now()
-	for _, k := range tagsOf(which, c.lives.list(which)) { // first: nobody comes back meanwhile
-		c.bearers.revoke(k, now)
+	for _, k := range denyKeysOf(filter, c.states.list(filter)) { // first: nobody comes back meanwhile
+		c.denylist.revoke(k, now)
 	}
-	return c.lives.revoke(which, now), nil
+	return c.states.revoke(filter, now), nil
 }
 
 // CheckBearer is of [Store]: what this process was told.
-func (c *Cookies) CheckBearer(t *identity.Token) error { return c.bearers.check(t) }
+func (c *Cookies) CheckBearer(t *identity.Token) error { return c.denylist.check(t) }
 
-// RememberToken is of [Store].
-func (c *Cookies) RememberToken(_ context.Context, digest [sha256.Size]byte, until time.Time) error {
-	if !c.bearers.remember(digest, until, c.o.Now()) {
+// DenyBearer is of [Store].
+func (c *Cookies) DenyBearer(_ context.Context, digest [sha256.Size]byte, until time.Time) error {
+	if !c.denylist.denyToken(digest, until, c.o.Now()) {
 		return ErrTooManyTokens
 	}
 	return nil
 }
 
 // List is of [Store].
-func (c *Cookies) List(context.Context, Which) ([]Session, error) { return nil, ErrNoList }
+func (c *Cookies) List(context.Context, Filter) ([]Session, error) { return nil, ErrNotListable }
 
 // Down is of [Store].
 func (c *Cookies) Down() error { return nil }
@@ -387,8 +389,8 @@ func (c *Cookies) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			c.lives.prune(c.o.Now())
-			c.bearers.prune(c.o.Now())
+			c.states.prune(c.o.Now())
+			c.denylist.prune(c.o.Now())
 		}
 	}
 }

@@ -17,13 +17,13 @@ import (
 )
 
 // incompressible is alice with an access token of so many random bytes.
-func incompressible(n int) identity.Grant {
+func incompressible(n int) identity.TokenSet {
 	g := alice(1)
 	random, raw := rand.New(rand.NewPCG(1, 2)), make([]byte, n) //nolint:gosec // a test that repeats
 	for i := range raw {
 		raw[i] = byte(random.Uint32())
 	}
-	g.Access = base64.StdEncoding.EncodeToString(raw)
+	g.AccessToken = base64.StdEncoding.EncodeToString(raw)
 	return g
 }
 
@@ -36,7 +36,7 @@ func ofPieces(t testing.TB, c *session.Cookies, who string, n int) visitor {
 	b := visitor{}
 	w := httptest.NewRecorder()
 	g := called(who, incompressible(sizes[n-1]))
-	if _, err := c.Begin(t.Context(), w, nil, session.Begin(g, noon, time.Hour), true); err != nil {
+	if _, err := c.Create(t.Context(), w, nil, session.New(g, noon, time.Hour), true); err != nil {
 		t.Fatal(err)
 	}
 	b.take(w)
@@ -54,14 +54,14 @@ const (
 
 func TestPiecesThatAreTamperedWithAreRefusedAsOne(t *testing.T) {
 	t.Parallel()
-	ring := session.NewRing(keys(t, session.NewKey()))
+	ring := session.NewKeyring(keys(t, session.NewKey()))
 	c := cookies(t, under(ring))
 	mine, other, two := ofPieces(t, c, "alice", 3), ofPieces(t, c, "bob", 3), ofPieces(t, c, "carol", 2)
-	login, err := ring.Sealer("login").Seal(first, "x")
+	login, err := ring.SecureCodec("login").Encode(first, "x")
 	if err != nil {
 		t.Fatal(err)
 	}
-	boxed := base64.RawURLEncoding.EncodeToString(ring.Box("redis session").Seal([]byte("x"), first))
+	boxed := base64.RawURLEncoding.EncodeToString(ring.AEAD("redis session").Seal([]byte("x"), first))
 	flip := func(s string, at int) string {
 		b := []byte(s)
 		b[at] = "AB"[btoi(b[at] == 'A')]
@@ -103,7 +103,7 @@ func TestPiecesThatAreTamperedWithAreRefusedAsOne(t *testing.T) {
 			h = b.headers()
 		}
 		for range 2 {
-			if s, err := c.Open(t.Context(), h, true); !errors.Is(err, session.ErrBroken) {
+			if s, err := c.Open(t.Context(), h, true); !errors.Is(err, session.ErrInvalid) {
 				t.Errorf("%s: %+v, %v", name, s.Principal, err)
 			} else if strings.Contains(err.Error(), mine[first][:20]) {
 				t.Errorf("%s: the error shows the cookie: %v", name, err)
@@ -111,7 +111,7 @@ func TestPiecesThatAreTamperedWithAreRefusedAsOne(t *testing.T) {
 		}
 	}
 	under := http.Header{"Cookie": {"authgate=" + mine[first] + "; authgate-1=" + mine[second] + "; authgate-2=" + mine[third]}}
-	if _, err := c.Open(t.Context(), under, false); !errors.Is(err, session.ErrBroken) {
+	if _, err := c.Open(t.Context(), under, false); !errors.Is(err, session.ErrInvalid) {
 		t.Errorf("under the names of plain http: %v", err)
 	}
 	for _, b := range []visitor{mine, other, two} {
@@ -136,7 +136,7 @@ func TestCookieTellsNothing(t *testing.T) {
 	t.Parallel()
 	g := alice(3)
 	g.IDToken = "eyJhIjoxfQ.eyJiIjoyfQ.AAEC"
-	cookie := save(t, cookies(t), session.Begin(g, noon, time.Hour), true).Get("Cookie")
+	cookie := save(t, cookies(t), session.New(g, noon, time.Hour), true).Get("Cookie")
 	plain, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(cookie, first+"=1"))
 	if err != nil {
 		t.Fatal(err)
@@ -163,11 +163,11 @@ func TestPersonWithHundredsOfTeamsFitsWithTheirTokens(t *testing.T) {
 	t.Parallel()
 	c := cookies(t)
 	g := alice(500)
-	g.IDToken, g.Access = jwt(g.Principal.Groups), jwt(g.Principal.Groups[:490])
-	h := save(t, c, session.Begin(g, noon, time.Hour), true)
+	g.IDToken, g.AccessToken = jwt(g.Principal.Groups), jwt(g.Principal.Groups[:490])
+	h := save(t, c, session.New(g, noon, time.Hour), true)
 	t.Logf("500 teams, ID token of %d bytes: cookies of %d bytes", len(g.IDToken), len(h.Get("Cookie")))
 	got, err := c.Open(t.Context(), h, true)
-	if err != nil || got.IDToken != g.IDToken || got.Access != g.Access || !slices.Equal(got.Principal.Groups, g.Principal.Groups) || got.LeftOut != 0 {
+	if err != nil || got.IDToken != g.IDToken || got.AccessToken != g.AccessToken || !slices.Equal(got.Principal.Groups, g.Principal.Groups) || got.DroppedGroups != 0 {
 		t.Errorf("it came back otherwise: %v", err)
 	}
 }
@@ -179,10 +179,10 @@ func TestTokensComeBackByteForByteWhateverTheyAre(t *testing.T) {
 		"", ".", "..", "...", "a", "a.b.c", "YQ.YQ.YQ", "YQ.YQ", "YQ==.YQ.YQ", "YR.YQ.YQ", "Y\nQ.YQ.YQ", "YQ..YQ", "\x00.\xff", strings.Repeat("YQ.", 5),
 	} {
 		g := alice(1)
-		g.IDToken, g.Access = token, token+"x"
-		got, err := c.Open(t.Context(), save(t, c, session.Begin(g, noon, time.Hour), true), true)
-		if err != nil || got.IDToken != token || got.Access != token+"x" {
-			t.Errorf("%q came back as %q and %q, %v", token, got.IDToken, got.Access, err)
+		g.IDToken, g.AccessToken = token, token+"x"
+		got, err := c.Open(t.Context(), save(t, c, session.New(g, noon, time.Hour), true), true)
+		if err != nil || got.IDToken != token || got.AccessToken != token+"x" {
+			t.Errorf("%q came back as %q and %q, %v", token, got.IDToken, got.AccessToken, err)
 		}
 	}
 }
@@ -195,10 +195,10 @@ func TestGroupsThatThePolicyDoesNotNameAreLeftOutOfASessionThatDoesNotFit(t *tes
 		crowd.Principal.Groups = append(crowd.Principal.Groups, fmt.Sprintf("example-org:%016x", random.Uint64()))
 	}
 	heavy := crowd
-	heavy.Access = incompressible(8000).Access
+	heavy.AccessToken = incompressible(8000).AccessToken
 	named := func(g string) bool { return strings.HasPrefix(g, "example-org:platform") }
 	for name, test := range map[string]struct {
-		grant identity.Grant
+		grant identity.TokenSet
 		named func(string) bool
 		left  int
 		err   error
@@ -209,9 +209,9 @@ func TestGroupsThatThePolicyDoesNotNameAreLeftOutOfASessionThatDoesNotFit(t *tes
 		"nobody knows what is named": {crowd, nil, 0, session.ErrTooLarge},
 		"too large a token":          {heavy, named, 0, session.ErrTooLarge},
 	} {
-		c := cookies(t, func(o *session.CookieOptions) { o.Named = test.named })
+		c := cookies(t, func(o *session.CookieOptions) { o.PolicyNames = test.named })
 		w := httptest.NewRecorder()
-		_, err := c.Begin(t.Context(), w, nil, session.Begin(test.grant, noon, time.Hour), true)
+		_, err := c.Create(t.Context(), w, nil, session.New(test.grant, noon, time.Hour), true)
 		if !errors.Is(err, test.err) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -224,8 +224,8 @@ func TestGroupsThatThePolicyDoesNotNameAreLeftOutOfASessionThatDoesNotFit(t *tes
 		b := visitor{}
 		b.take(w)
 		got, err := c.Open(t.Context(), b.headers(), true)
-		if err != nil || got.LeftOut != test.left || len(got.Principal.Groups) != 3 {
-			t.Errorf("%s: %d left out, %d kept, %v", name, got.LeftOut, len(got.Principal.Groups), err)
+		if err != nil || got.DroppedGroups != test.left || len(got.Principal.Groups) != 3 {
+			t.Errorf("%s: %d left out, %d kept, %v", name, got.DroppedGroups, len(got.Principal.Groups), err)
 		}
 	}
 	if len(crowd.Principal.Groups) != 603 {

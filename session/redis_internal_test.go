@@ -13,74 +13,74 @@ import (
 
 func sample() (record, grantState) {
 	begun := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	rec := record{ID: newID(), Owner: ownerOf("https://dex.example.com", "alice"), Birth: 7, Begun: begun, Expires: begun.Add(time.Hour), Seen: begun}
-	g := grantState{grant: identity.Grant{Refresh: "token", Read: begun}, fence: 9, birth: 7}
+	rec := record{ID: newID(), User: userKeyOf("https://dex.example.com", "alice"), Generation: 7, CreatedAt: begun, Expires: begun.Add(time.Hour), LastUsed: begun}
+	g := grantState{grant: identity.TokenSet{RefreshToken: "token", FetchedAt: begun}, fence: 9, generation: 7}
 	g.grant.Principal.Issuer, g.grant.Principal.Subject = "https://dex.example.com", "alice"
 	return rec, g
 }
 
-func remember(m *memory, n int) *held {
+func remember(m *redisCache, n int) *cacheEntry {
 	rec, g := sample()
 	rec.ID = fmt.Sprint("session-", n)
-	_, d := newSecret()
-	return m.put(d, view{session: rec.join(g), record: rec, owner: rec.Owner, fence: g.fence, birth: g.birth}, m.mark(), 0)
+	_, d := newCookieValue()
+	return m.put(d, entrySnapshot{session: rec.join(g), record: rec, user: rec.User, fence: g.fence, generation: g.generation}, m.position(), 0)
 }
 
 func TestMemoryOfSessionsIsBounded(t *testing.T) {
 	t.Parallel()
-	m := newMemory()
-	for n := range mostOpened + 500 {
+	m := newRedisCache()
+	for n := range maxCacheEntries + 500 {
 		remember(m, n)
 	}
 	sharded := 0
 	for i := range m.shards {
-		sharded += len(m.shards[i].opened)
+		sharded += len(m.shards[i].entries)
 	}
 	owned := 0
-	for _, of := range m.owned {
+	for _, of := range m.byUser {
 		owned += len(of)
 	}
-	if len(m.byID) != mostOpened || sharded != mostOpened || owned != mostOpened {
-		t.Errorf("%d by id, %d by digest, %d by owner; at most %d are wanted", len(m.byID), sharded, owned, mostOpened)
+	if len(m.byID) != maxCacheEntries || sharded != maxCacheEntries || owned != maxCacheEntries {
+		t.Errorf("%d by id, %d by digest, %d by owner; at most %d are wanted", len(m.byID), sharded, owned, maxCacheEntries)
 	}
 }
 
 func TestWhatChangedWhileItWasReadIsNotBelieved(t *testing.T) {
 	t.Parallel()
-	m := newMemory()
+	m := newRedisCache()
 	rec, g := sample()
-	_, d := newSecret()
-	since := m.mark()
-	m.hear([]change{{id: rec.ID}})
-	o := m.put(d, view{session: rec.join(g), record: rec, owner: rec.Owner, fence: g.fence, birth: g.birth}, since, 0)
-	if o.view.Load().epoch == m.epoch.Load() {
+	_, d := newCookieValue()
+	since := m.position()
+	m.apply([]change{{id: rec.ID}})
+	o := m.put(d, entrySnapshot{session: rec.join(g), record: rec, user: rec.User, fence: g.fence, generation: g.generation}, since, 0)
+	if o.snapshot.Load().epoch == m.epoch.Load() {
 		t.Error("a session that ended while it was read is believed")
 	}
-	since = m.mark()
-	m.doubt(0)
-	if o = m.put(d, view{session: rec.join(g), record: rec, owner: rec.Owner, fence: g.fence, birth: g.birth}, since, 0); o.view.Load().epoch == m.epoch.Load() {
+	since = m.position()
+	m.invalidateAll(0)
+	if o = m.put(d, entrySnapshot{session: rec.join(g), record: rec, user: rec.User, fence: g.fence, generation: g.generation}, since, 0); o.snapshot.Load().epoch == m.epoch.Load() {
 		t.Error("a session that was read before changes were missed is believed")
 	}
 }
 
 func TestAnOlderStateNeverReplacesANewerOne(t *testing.T) {
 	t.Parallel()
-	m := newMemory()
+	m := newRedisCache()
 	o := remember(m, 1)
-	v := *o.view.Load()
-	m.renew(v.owner, grantState{grant: identity.Grant{Refresh: "newer"}, fence: 12, birth: 7})
-	m.renew(v.owner, grantState{grant: identity.Grant{Refresh: "older"}, fence: 11, birth: 7})
-	m.put(o.digest, v, m.mark(), 0)
-	if now := o.view.Load(); now.fence != 12 || now.session.Refresh != "newer" {
-		t.Errorf("fence %d, %q", now.fence, now.session.Refresh)
+	v := *o.snapshot.Load()
+	m.updateGrant(v.user, grantState{grant: identity.TokenSet{RefreshToken: "newer"}, fence: 12, generation: 7})
+	m.updateGrant(v.user, grantState{grant: identity.TokenSet{RefreshToken: "older"}, fence: 11, generation: 7})
+	m.put(o.digest, v, m.position(), 0)
+	if now := o.snapshot.Load(); now.fence != 12 || now.session.RefreshToken != "newer" {
+		t.Errorf("fence %d, %q", now.fence, now.session.RefreshToken)
 	}
-	m.hear([]change{{owner: v.owner, birth: 6}})
-	if o.view.Load().ended {
+	m.apply([]change{{user: v.user, generation: 6}})
+	if o.snapshot.Load().ended {
 		t.Error("the end of an earlier grant ended a session of a later one")
 	}
-	m.hear([]change{{owner: v.owner, birth: 7}})
-	m.put(o.digest, v, m.mark(), 0)
-	if now := o.view.Load(); !now.ended || now.session.Refresh != "" {
+	m.apply([]change{{user: v.user, generation: 7}})
+	m.put(o.digest, v, m.position(), 0)
+	if now := o.snapshot.Load(); !now.ended || now.session.RefreshToken != "" {
 		t.Errorf("a session that ended came back: %+v", now.ended)
 	}
 }
@@ -90,7 +90,7 @@ func FuzzWhatStandsInRedis(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	r := &Redis{box: NewRing(keys).Box("redis session")}
+	r := &Redis{aead: NewKeyring(keys).AEAD("redis session")}
 	rec, g := sample()
 	plain, err := json.Marshal(rec)
 	if err != nil {
@@ -100,22 +100,22 @@ func FuzzWhatStandsInRedis(f *testing.F) {
 	f.Add([]byte(`{"id":"x","w":"","n":-1,"b":"0001-01-01T00:00:00Z","e":null}`), "-1", "99999999999999999999")
 	f.Add([]byte("[]"), "", "x")
 	f.Fuzz(func(t *testing.T, text []byte, fence, birth string) {
-		if rec, err := readRecord(text); err == nil {
-			if rec.ID == "" || rec.Birth == 0 || !rec.Expires.After(rec.Begun) {
+		if rec, err := parseRecord(text); err == nil {
+			if rec.ID == "" || rec.Generation == 0 || !rec.Expires.After(rec.CreatedAt) {
 				t.Errorf("%q is taken for a record: %+v", text, rec)
 			}
 			if s := rec.join(g); s.Principal.Subject != "alice" {
 				t.Errorf("%q makes somebody else: %+v", text, s.Principal)
 			}
 		}
-		if g, err := r.openGrant(rec.Owner, []any{fence, birth, string(text)}); err == nil {
+		if g, err := r.openGrant(rec.User, []any{fence, birth, string(text)}); err == nil {
 			t.Errorf("%q opened as the grant %+v", text, g.grant.Principal)
 		}
 		if _, err := r.openRecord(digest{}, string(text)); err == nil {
 			t.Errorf("%q opened", text)
 		}
-		_, _ = readChange(map[string]any{"id": string(text), "owner": fence, "birth": birth, "fence": fence})
-		if d, ok := readSecret(string(text)); ok && (len(text) != 43 || strings.ContainsAny(string(text), "+/=\n") || bytes.Equal(d[:], make([]byte, 32))) {
+		_, _ = parseChange(map[string]any{"id": string(text), "owner": fence, "birth": birth, "fence": fence})
+		if d, ok := parseCookieValue(string(text)); ok && (len(text) != 43 || strings.ContainsAny(string(text), "+/=\n") || bytes.Equal(d[:], make([]byte, 32))) {
 			t.Errorf("%q is taken for a cookie", text)
 		}
 	})

@@ -10,23 +10,23 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// kept is a session as it stands in Redis.
-type kept struct {
+// storedSession is a session as it stands in Redis.
+type storedSession struct {
 	digest  digest
 	session Session
-	owner   owner
+	user    userKey
 	grant   grantState
 }
 
 // List is of [Store].
-func (r *Redis) List(ctx context.Context, which Which) ([]Session, error) {
-	found, err := r.selected(ctx, which)
+func (r *Redis) List(ctx context.Context, filter Filter) ([]Session, error) {
+	found, err := r.findStored(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
 	sessions := make([]Session, 0, len(found))
 	for _, k := range found {
-		k.session.Refresh, k.session.IDToken, k.session.Access = "", "", ""
+		k.session.RefreshToken, k.session.IDToken, k.session.AccessToken = "", "", ""
 		sessions = append(sessions, k.session)
 	}
 	return sessions, nil
@@ -34,34 +34,34 @@ func (r *Redis) List(ctx context.Context, which Which) ([]Session, error) {
 
 // Revoke is of [Store]. Whole users lose their grant, and with it every session
 // whether an index names it or not.
-func (r *Redis) Revoke(ctx context.Context, which Which) (int, error) {
-	found, err := r.selected(ctx, which)
-	tags := tagsOf(which, sessionsOf(found))
+func (r *Redis) Revoke(ctx context.Context, filter Filter) (int, error) {
+	found, err := r.findStored(ctx, filter)
+	tags := denyKeysOf(filter, sessionsOf(found))
 	now := r.o.Now()
 	for _, k := range tags { // here at once, whatever Redis answers
-		r.bearers.revoke(k, now)
+		r.denylist.revoke(k, now)
 	}
-	ended, err := r.endAll(ctx, which, found, err)
-	return ended, errors.Join(err, r.tellRevoked(ctx, tags, now))
+	ended, err := r.endAll(ctx, filter, found, err)
+	return ended, errors.Join(err, r.publishRevocations(ctx, tags, now))
 }
 
 // endAll ends the sessions that were found; failed is why they were not.
-func (r *Redis) endAll(ctx context.Context, which Which, found []kept, failed error) (int, error) {
+func (r *Redis) endAll(ctx context.Context, filter Filter, found []storedSession, failed error) (int, error) {
 	if failed != nil {
-		if which.ID != "" {
-			r.endLater(which.ID)
+		if filter.ID != "" {
+			r.endLater(filter.ID)
 		}
 		return 0, failed
 	}
-	if which.ID != "" && which == (Which{ID: which.ID}) && len(found) == 0 { // Redis has lost it, memory may not have
-		r.memory.hear([]change{{id: which.ID}})
-		return 0, r.spread(ctx, change{id: which.ID})
+	if filter.ID != "" && filter == (Filter{ID: filter.ID}) && len(found) == 0 { // Redis has lost it, memory may not have
+		r.cache.apply([]change{{id: filter.ID}})
+		return 0, r.publish(ctx, change{id: filter.ID})
 	}
-	users := map[owner]uint64{}
+	users := map[userKey]uint64{}
 	ended := 0
 	for _, k := range found {
-		if which.ID == "" && which.IssuerSession == "" {
-			users[k.owner] = max(users[k.owner], k.grant.birth)
+		if filter.ID == "" && filter.IssuerSession == "" {
+			users[k.user] = max(users[k.user], k.grant.generation)
 			ended++
 			continue
 		}
@@ -71,18 +71,18 @@ func (r *Redis) endAll(ctx context.Context, which Which, found []kept, failed er
 		}
 		ended++
 	}
-	if which.Issuer != "" && which.Subject != "" && which.ID == "" && which.IssuerSession == "" && which.Email == "" {
-		users[ownerOf(which.Issuer, which.Subject)] = 0 // also where the index has lost them
+	if filter.Issuer != "" && filter.Subject != "" && filter.ID == "" && filter.IssuerSession == "" && filter.Email == "" {
+		users[userKeyOf(filter.Issuer, filter.Subject)] = 0 // also where the index has lost them
 	}
-	for by, birth := range users {
-		if err := r.endUser(ctx, by, birth); err != nil {
+	for user, generation := range users {
+		if err := r.endUser(ctx, user, generation); err != nil {
 			return 0, err
 		}
 	}
 	return ended, nil
 }
 
-func sessionsOf(found []kept) []Session {
+func sessionsOf(found []storedSession) []Session {
 	sessions := make([]Session, len(found))
 	for i := range found {
 		sessions[i] = found[i].session
@@ -93,63 +93,63 @@ func sessionsOf(found []kept) []Session {
 // endLater ends a session in this replica, since Redis does not answer, and has it
 // deleted there once it does.
 func (r *Redis) endLater(id string) {
-	o := r.memory.findID(id)
-	if o == nil || o.digest == (digest{}) {
+	entry := r.cache.getByID(id)
+	if entry == nil || entry.digest == (digest{}) {
 		return
 	}
-	r.memory.forget(o)
-	r.owe("end "+id, func(ctx context.Context) error {
+	r.cache.markEnded(entry)
+	r.retryLater("end "+id, func(ctx context.Context) error {
 		pipe := r.client().Pipeline()
-		pipe.Del(ctx, o.digest.record())
+		pipe.Del(ctx, entry.digest.record())
 		pipe.Del(ctx, idKey(id))
 		if err := r.exec(ctx, pipe); err != nil {
 			return err
 		}
-		return r.spread(ctx, change{id: id})
+		return r.publish(ctx, change{id: id})
 	})
 }
 
 // endSession deletes one session, and the grant with the last of its user.
-func (r *Redis) endSession(ctx context.Context, k kept) error {
+func (r *Redis) endSession(ctx context.Context, k storedSession) error {
 	pipe := r.client().Pipeline()
 	pipe.Del(ctx, k.digest.record())
 	pipe.Del(ctx, idKey(k.session.ID))
-	pipe.ZRem(ctx, redisAll, k.digest.String())
-	pipe.ZRem(ctx, k.owner.sessions(), k.digest.String())
-	left := pipe.ZCard(ctx, k.owner.sessions())
+	pipe.ZRem(ctx, redisAllKey, k.digest.String())
+	pipe.ZRem(ctx, k.user.sessions(), k.digest.String())
+	left := pipe.ZCard(ctx, k.user.sessions())
 	if err := r.exec(ctx, pipe); err != nil {
 		return err
 	}
-	gone := change{id: k.session.ID}
-	r.memory.hear([]change{gone})
+	event := change{id: k.session.ID}
+	r.cache.apply([]change{event})
 	if left.Err() == nil && left.Val() == 0 { // a login since then has raised the fence
-		if err := r.answer(ctx, endScript.Run(ctx, r.client(), []string{k.owner.grant()}, k.grant.fence).Err()); err != nil {
+		if err := r.classify(ctx, endScript.Run(ctx, r.client(), []string{k.user.grant()}, k.grant.fence).Err()); err != nil {
 			r.o.Log.Debug("a grant that nobody uses stays in redis until it expires", "err", err)
 		}
 	}
-	return r.spread(ctx, gone)
+	return r.publish(ctx, event)
 }
 
 // endUser deletes a user's grant: all sessions that stand on it are over.
-func (r *Redis) endUser(ctx context.Context, by owner, birth uint64) error {
-	text, err := r.client().HGet(ctx, by.grant(), "n").Result()
-	if err := r.answer(ctx, err); err == nil {
+func (r *Redis) endUser(ctx context.Context, user userKey, generation uint64) error {
+	text, err := r.client().HGet(ctx, user.grant(), "n").Result()
+	if err := r.classify(ctx, err); err == nil {
 		var now uint64
 		if _, err := fmt.Sscan(text, &now); err == nil {
-			birth = max(birth, now)
+			generation = max(generation, now)
 		}
-	} else if !errors.Is(err, errGone) {
+	} else if !errors.Is(err, errNotInRedis) {
 		return err
 	}
-	if err := r.answer(ctx, r.client().Del(ctx, by.grant()).Err()); err != nil {
+	if err := r.classify(ctx, r.client().Del(ctx, user.grant()).Err()); err != nil {
 		return err
 	}
-	gone := change{owner: by, birth: birth}
-	r.memory.hear([]change{gone})
-	if err := r.spread(ctx, gone); err != nil {
+	event := change{user: user, generation: generation}
+	r.cache.apply([]change{event})
+	if err := r.publish(ctx, event); err != nil {
 		return err
 	}
-	if err := r.sweep(ctx, by, birth); err != nil {
+	if err := r.sweep(ctx, user, generation); err != nil {
 		r.o.Log.Debug("records of ended sessions stay in redis until they expire; none of them opens", "err", err)
 	}
 	return nil
@@ -157,24 +157,24 @@ func (r *Redis) endUser(ctx context.Context, by owner, birth uint64) error {
 
 // sweep deletes the records of sessions whose grant is gone. A session that began
 // since then stands on a later birth and stays.
-func (r *Redis) sweep(ctx context.Context, by owner, birth uint64) error {
-	members, err := r.client().ZRange(ctx, by.sessions(), 0, -1).Result()
-	if err := r.answer(ctx, err); err != nil {
+func (r *Redis) sweep(ctx context.Context, user userKey, generation uint64) error {
+	members, err := r.client().ZRange(ctx, user.sessions(), 0, -1).Result()
+	if err := r.classify(ctx, err); err != nil {
 		return err
 	}
-	records, err := r.records(ctx, members)
+	records, err := r.readRecords(ctx, members)
 	if err != nil {
 		return err
 	}
 	pipe := r.client().Pipeline()
 	for d, rec := range records {
-		if rec.Birth > birth {
+		if rec.Generation > generation {
 			continue
 		}
 		pipe.Del(ctx, d.record()) // one key a command: they may be on several nodes
 		pipe.Del(ctx, idKey(rec.ID))
-		pipe.ZRem(ctx, redisAll, d.String())
-		pipe.ZRem(ctx, by.sessions(), d.String())
+		pipe.ZRem(ctx, redisAllKey, d.String())
+		pipe.ZRem(ctx, user.sessions(), d.String())
 	}
 	return r.exec(ctx, pipe)
 }
@@ -182,34 +182,34 @@ func (r *Redis) sweep(ctx context.Context, by owner, birth uint64) error {
 // listPage bounds what is read at once.
 const listPage = 256
 
-// selected finds sessions, by the narrowest index there is.
-func (r *Redis) selected(ctx context.Context, which Which) ([]kept, error) {
+// findStored finds sessions, by the narrowest index there is.
+func (r *Redis) findStored(ctx context.Context, filter Filter) ([]storedSession, error) {
 	var members []string
 	var err error
 	switch {
-	case which == (Which{}), len(which.ID) > 64:
+	case filter == (Filter{}), len(filter.ID) > 64:
 		return nil, nil
-	case which.ID != "":
+	case filter.ID != "":
 		var d digest
-		if d, err = r.digestOf(ctx, which.ID); err == nil {
+		if d, err = r.digestOf(ctx, filter.ID); err == nil {
 			members = []string{d.String()}
-		} else if o := r.memory.findID(which.ID); errors.Is(err, errGone) && o != nil && o.digest != (digest{}) {
-			members = []string{o.digest.String()}
+		} else if entry := r.cache.getByID(filter.ID); errors.Is(err, errNotInRedis) && entry != nil && entry.digest != (digest{}) {
+			members = []string{entry.digest.String()}
 		}
-	case which.Issuer != "" && which.Subject != "":
-		members, err = r.client().ZRange(ctx, ownerOf(which.Issuer, which.Subject).sessions(), 0, -1).Result()
-		err = r.answer(ctx, err)
+	case filter.Issuer != "" && filter.Subject != "":
+		members, err = r.client().ZRange(ctx, userKeyOf(filter.Issuer, filter.Subject).sessions(), 0, -1).Result()
+		err = r.classify(ctx, err)
 	default:
-		members, err = r.everybody(ctx)
+		members, err = r.allDigests(ctx)
 	}
-	if err != nil && !errors.Is(err, errGone) {
+	if err != nil && !errors.Is(err, errNotInRedis) {
 		return nil, err
 	}
-	var found []kept
+	var found []storedSession
 	for len(members) > 0 {
 		page := members[:min(len(members), listPage)]
 		members = members[len(page):]
-		some, err := r.read(ctx, page, which)
+		some, err := r.readPage(ctx, page, filter)
 		if err != nil {
 			return nil, err
 		}
@@ -218,14 +218,14 @@ func (r *Redis) selected(ctx context.Context, which Which) ([]kept, error) {
 	return found, nil
 }
 
-// everybody gives the digests of all sessions, page by page: one long answer
+// allDigests gives the digests of all sessions, page by page: one long answer
 // would hold up Redis for everybody else.
-func (r *Redis) everybody(ctx context.Context) ([]string, error) {
+func (r *Redis) allDigests(ctx context.Context) ([]string, error) {
 	var all []string
 	from := fmt.Sprint(r.o.Now().UnixMilli())
 	for {
-		page, err := r.client().ZRangeByScore(ctx, redisAll, &redis.ZRangeBy{Min: from, Max: "+inf", Offset: int64(len(all)), Count: 1000}).Result()
-		if err := r.answer(ctx, err); err != nil {
+		page, err := r.client().ZRangeByScore(ctx, redisAllKey, &redis.ZRangeBy{Min: from, Max: "+inf", Offset: int64(len(all)), Count: 1000}).Result()
+		if err := r.classify(ctx, err); err != nil {
 			return all, err
 		}
 		all = append(all, page...)
@@ -235,24 +235,24 @@ func (r *Redis) everybody(ctx context.Context) ([]string, error) {
 	}
 }
 
-// read reads sessions and their users' grants, and keeps those that agree and
+// readPage reads sessions and their users' grants, and keeps those that agree and
 // have not ended.
-func (r *Redis) read(ctx context.Context, members []string, which Which) ([]kept, error) {
-	records, err := r.records(ctx, members)
+func (r *Redis) readPage(ctx context.Context, members []string, filter Filter) ([]storedSession, error) {
+	records, err := r.readRecords(ctx, members)
 	if err != nil {
 		return nil, err
 	}
 	pipe := r.client().Pipeline()
-	fields := map[owner]*redis.SliceCmd{}
+	fields := map[userKey]*redis.SliceCmd{}
 	for _, rec := range records {
-		if fields[rec.Owner] == nil {
-			fields[rec.Owner] = pipe.HMGet(ctx, rec.Owner.grant(), "f", "n", "g")
+		if fields[rec.User] == nil {
+			fields[rec.User] = pipe.HMGet(ctx, rec.User.grant(), "f", "n", "g")
 		}
 	}
 	if err := r.exec(ctx, pipe); err != nil {
 		return nil, err
 	}
-	var found []kept
+	var found []storedSession
 	now := r.o.Now()
 	for _, member := range members {
 		d, _ := parseDigest(member)
@@ -260,35 +260,35 @@ func (r *Redis) read(ctx context.Context, members []string, which Which) ([]kept
 		if !ok {
 			continue
 		}
-		g, err := r.openGrant(rec.Owner, fields[rec.Owner].Val())
-		if err != nil || g.birth != rec.Birth {
+		g, err := r.openGrant(rec.User, fields[rec.User].Val())
+		if err != nil || g.generation != rec.Generation {
 			continue
 		}
 		s := rec.join(g)
-		if o := r.memory.findID(s.ID); o != nil {
-			if used := time.Unix(0, o.seen.Load()).UTC(); used.After(s.Seen) {
-				s.Seen = used
+		if entry := r.cache.getByID(s.ID); entry != nil {
+			if lastUsed := time.Unix(0, entry.lastUsed.Load()).UTC(); lastUsed.After(s.LastUsed) {
+				s.LastUsed = lastUsed
 			}
 		}
-		if !s.Over(now) && !r.idle(s.Seen, now) && agrees(s, which) {
-			found = append(found, kept{d, s, rec.Owner, g})
+		if !s.Expired(now) && !r.isIdle(s.LastUsed, now) && matches(s, filter) {
+			found = append(found, storedSession{d, s, rec.User, g})
 		}
 	}
 	return found, nil
 }
 
-// agrees compares e-mail addresses without case: rather one session too many is
+// matches compares e-mail addresses without case: rather one session too many is
 // ended than one too few.
-func agrees(s Session, which Which) bool {
-	return (which.ID == "" || s.ID == which.ID) &&
-		(which.Email == "" || strings.EqualFold(s.Principal.Email, which.Email)) &&
-		(which.Issuer == "" || s.Principal.Issuer == which.Issuer) &&
-		(which.Subject == "" || s.Principal.Subject == which.Subject) &&
-		(which.IssuerSession == "" || s.Session == which.IssuerSession)
+func matches(s Session, filter Filter) bool {
+	return (filter.ID == "" || s.ID == filter.ID) &&
+		(filter.Email == "" || strings.EqualFold(s.Principal.Email, filter.Email)) &&
+		(filter.Issuer == "" || s.Principal.Issuer == filter.Issuer) &&
+		(filter.Subject == "" || s.Principal.Subject == filter.Subject) &&
+		(filter.IssuerSession == "" || s.SessionID == filter.IssuerSession)
 }
 
-// records reads the records that there are.
-func (r *Redis) records(ctx context.Context, members []string) (map[digest]record, error) {
+// readRecords reads the records that there are.
+func (r *Redis) readRecords(ctx context.Context, members []string) (map[digest]record, error) {
 	pipe := r.client().Pipeline()
 	sealed := map[digest]*redis.StringCmd{}
 	for _, member := range members {

@@ -12,38 +12,38 @@ import (
 )
 
 const (
-	// patience bounds what a request waits for Redis in all.
-	patience = 2 * time.Second
+	// redisTimeout bounds what a request waits for Redis in all.
+	redisTimeout = 2 * time.Second
 
-	// afterFailure is how long nobody asks after a failure, so that requests do not
+	// circuitOpenFor is how long nobody asks after a failure, so that requests do not
 	// queue for a server that is away. The poll, which goes on, ends it.
-	afterFailure = 2 * time.Second
+	circuitOpenFor = 2 * time.Second
 
-	// onTrust is how long sessions that this replica knows go on while Redis does not
+	// outageGrace is how long sessions that this replica knows go on while Redis does not
 	// answer.
-	onTrust = time.Minute
+	outageGrace = time.Minute
 
-	// aheadOf is how far another clock may be ahead before its times are not believed.
-	aheadOf = time.Minute
+	// maxClockAhead is how far another clock may be ahead before its times are not believed.
+	maxClockAhead = time.Minute
 )
 
-// errGone says that something is not in Redis.
-var errGone = errors.New("it is not in redis")
+// errNotInRedis says that something is not in Redis.
+var errNotInRedis = errors.New("it is not in redis")
 
-// answer sorts what a command came to: nil, errGone or ErrStoreDown.
-func (r *Redis) answer(ctx context.Context, err error) error {
+// classify sorts what a command came to: nil, errNotInRedis or ErrStoreDown.
+func (r *Redis) classify(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, redis.Nil), strings.Contains(err.Error(), "WRONGTYPE"):
-		return errGone
+		return errNotInRedis
 	case ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled): // who asked has gone: that says nothing of Redis
 		return fmt.Errorf("%w: %w", ErrStoreDown, context.Canceled)
 	default:
 		if reply := redis.Error(nil); !errors.As(err, &reply) { // an error that the server sends makes nobody wait
-			r.failedAt.Store(int64(r.since()))
+			r.failedAt.Store(int64(r.elapsed()))
 		}
-		return fmt.Errorf("%w: %s", ErrStoreDown, reason(err))
+		return fmt.Errorf("%w: %s", ErrStoreDown, shortError(err))
 	}
 }
 
@@ -55,19 +55,19 @@ func (r *Redis) exec(ctx context.Context, pipe redis.Pipeliner) error {
 	}
 	cmds, err := pipe.Exec(ctx)
 	for _, cmd := range cmds {
-		if err := r.answer(ctx, cmd.Err()); errors.Is(err, ErrStoreDown) {
+		if err := r.classify(ctx, cmd.Err()); errors.Is(err, ErrStoreDown) {
 			return err
 		}
 	}
 	if len(cmds) == 0 {
-		return r.answer(ctx, err)
+		return r.classify(ctx, err)
 	}
 	return nil
 }
 
-// reason keeps the words of the client and the server, on one short line. The
+// shortError keeps the words of the client and the server, on one short line. The
 // client never puts a password or a value into an error.
-func reason(err error) string {
+func shortError(err error) string {
 	var timeout net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
 		return "no answer in time"
@@ -79,131 +79,131 @@ func reason(err error) string {
 	return strings.ToValidUTF8(text, "")
 }
 
-// since is the time since the store was made. It does not jump with the clock.
-func (r *Redis) since() time.Duration { return r.o.Now().Sub(r.made) }
+// elapsed is the time since the store was made. It does not jump with the clock.
+func (r *Redis) elapsed() time.Duration { return r.o.Now().Sub(r.createdAt) }
 
-// failing reports whether Redis has just failed to answer.
-func (r *Redis) failing() bool {
+// circuitOpen reports whether Redis has just failed to answer.
+func (r *Redis) circuitOpen() bool {
 	at := time.Duration(r.failedAt.Load())
-	return at != never && r.since()-at < afterFailure
+	return at != neverHappened && r.elapsed()-at < circuitOpenFor
 }
 
-// load reads a session from Redis and remembers it. ErrOver, ErrStoreDown.
+// load reads a session from Redis and remembers it. ErrExpired, ErrStoreDown.
 func (r *Redis) load(ctx context.Context, d digest) (Session, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	since, asked := r.memory.mark(), r.since()
+	position, askedAt := r.cache.position(), r.elapsed()
 	sealed, err := r.client().Get(ctx, d.record()).Result()
-	if err := r.answer(ctx, err); err != nil {
-		return Session{}, r.over(d, err)
+	if err := r.classify(ctx, err); err != nil {
+		return Session{}, r.handleLoadError(d, err)
 	}
 	rec, err := r.openRecord(d, sealed)
 	if err != nil {
-		return Session{}, r.over(d, err)
+		return Session{}, r.handleLoadError(d, err)
 	}
-	fields, err := r.client().HMGet(ctx, rec.Owner.grant(), "f", "n", "g").Result()
-	if err := r.answer(ctx, err); err != nil {
-		return Session{}, r.over(d, err)
+	fields, err := r.client().HMGet(ctx, rec.User.grant(), "f", "n", "g").Result()
+	if err := r.classify(ctx, err); err != nil {
+		return Session{}, r.handleLoadError(d, err)
 	}
-	g, err := r.openGrant(rec.Owner, fields)
+	g, err := r.openGrant(rec.User, fields)
 	if err != nil {
-		return Session{}, r.over(d, err)
+		return Session{}, r.handleLoadError(d, err)
 	}
-	return r.take(d, rec, g, since, asked)
+	return r.cacheLoaded(d, rec, g, position, askedAt)
 }
 
-// take remembers what was read of a session, unless it is over.
-func (r *Redis) take(d digest, rec record, g grantState, since mark, asked time.Duration) (Session, error) {
+// cacheLoaded remembers what was read of a session, unless it is over.
+func (r *Redis) cacheLoaded(d digest, rec record, g grantState, position cachePosition, askedAt time.Duration) (Session, error) {
 	now := r.o.Now()
-	if rec.Seen.After(now.Add(aheadOf)) {
-		rec.Seen = now
+	if rec.LastUsed.After(now.Add(maxClockAhead)) {
+		rec.LastUsed = now
 	}
 	s := rec.join(g)
-	if o := r.memory.find(d); o != nil {
-		if used := time.Unix(0, o.seen.Load()).UTC(); used.After(s.Seen) {
-			s.Seen = used // here, and not told to Redis yet
+	if entry := r.cache.get(d); entry != nil {
+		if lastUsed := time.Unix(0, entry.lastUsed.Load()).UTC(); lastUsed.After(s.LastUsed) {
+			s.LastUsed = lastUsed // here, and not told to Redis yet
 		}
 	}
-	if g.birth != rec.Birth || s.Over(now) || r.idle(s.Seen, now) {
-		return Session{}, r.over(d, errGone)
+	if g.generation != rec.Generation || s.Expired(now) || r.isIdle(s.LastUsed, now) {
+		return Session{}, r.handleLoadError(d, errNotInRedis)
 	}
-	v := view{session: s, record: rec, owner: rec.Owner, fence: g.fence, birth: g.birth}
-	o := r.memory.put(d, v, since, asked)
-	if o.view.Load().ended {
-		return Session{}, ErrOver
+	v := entrySnapshot{session: s, record: rec, user: rec.User, fence: g.fence, generation: g.generation}
+	entry := r.cache.put(d, v, position, askedAt)
+	if entry.snapshot.Load().ended {
+		return Session{}, ErrExpired
 	}
-	o.written.Store(rec.Seen.UnixNano())
+	entry.storedLastUsed.Store(rec.LastUsed.UnixNano())
 	return s, nil
 }
 
-// over says what an error of reading makes of a session, and forgets it where it
+// handleLoadError says what an error of reading makes of a session, and forgets it where it
 // is over.
-func (r *Redis) over(d digest, err error) error {
+func (r *Redis) handleLoadError(d digest, err error) error {
 	if errors.Is(err, ErrStoreDown) {
 		return err
 	}
-	if !errors.Is(err, errGone) && r.mayWarn() {
+	if !errors.Is(err, errNotInRedis) && r.mayWarn() {
 		r.o.Log.Warn("what redis holds of a session does not open: it was changed, or sealed with other keys; the session is over", "err", err)
 	}
-	if o := r.memory.find(d); o != nil {
-		r.memory.forget(o)
+	if entry := r.cache.get(d); entry != nil {
+		r.cache.markEnded(entry)
 	}
-	return ErrOver
+	return ErrExpired
 }
 
 // mayWarn is true once a minute: keys that were replaced too early, or somebody
 // who writes into Redis, would fill the log.
 func (r *Redis) mayWarn() bool {
-	was, now := r.warnedAt.Load(), int64(r.since())
-	return (was == int64(never) || now-was >= int64(time.Minute)) && r.warnedAt.CompareAndSwap(was, now)
+	prev, now := r.warnedAt.Load(), int64(r.elapsed())
+	return (prev == int64(neverHappened) || now-prev >= int64(time.Minute)) && r.warnedAt.CompareAndSwap(prev, now)
 }
 
-func (r *Redis) idle(seen, now time.Time) bool {
-	return r.o.IdleTimeout > 0 && now.Sub(seen) > r.o.IdleTimeout
+func (r *Redis) isIdle(lastUsed, now time.Time) bool {
+	return r.o.IdleTimeout > 0 && now.Sub(lastUsed) > r.o.IdleTimeout
 }
 
-// remembered answers from memory, where that may be believed.
-func (r *Redis) remembered(o *held) (s Session, known bool, err error) {
-	v := o.view.Load()
+// fromCache answers from memory, where that may be believed.
+func (r *Redis) fromCache(entry *cacheEntry) (s Session, known bool, err error) {
+	v := entry.snapshot.Load()
 	if v.ended {
-		return Session{}, true, ErrOver
+		return Session{}, true, ErrExpired
 	}
-	if v.epoch != r.memory.epoch.Load() || r.since()-time.Duration(r.polled.Load()) >= believed {
+	if v.epoch != r.cache.epoch.Load() || r.elapsed()-time.Duration(r.polledAt.Load()) >= cacheTrustedFor {
 		return Session{}, false, nil
 	}
 	now := r.o.Now()
-	if v.session.Over(now) {
-		return Session{}, true, ErrOver
+	if v.session.Expired(now) {
+		return Session{}, true, ErrExpired
 	}
-	seen := o.seen.Load()
-	if r.o.IdleTimeout > 0 && now.UnixNano()-seen > int64(r.o.IdleTimeout) {
+	lastUsed := entry.lastUsed.Load()
+	if r.o.IdleTimeout > 0 && now.UnixNano()-lastUsed > int64(r.o.IdleTimeout) {
 		return Session{}, false, nil // another replica may have seen it since
 	}
 	s = v.session
-	s.Seen = time.Unix(0, seen).UTC()
+	s.LastUsed = time.Unix(0, lastUsed).UTC()
 	return s, true, nil
 }
 
-// trusted answers from memory while Redis does not answer, for a minute after it
+// fromCacheInOutage answers from memory while Redis does not answer, for a minute after it
 // last did.
-func (r *Redis) trusted(o *held, down error) (Session, error) {
-	if o == nil {
+func (r *Redis) fromCacheInOutage(entry *cacheEntry, down error) (Session, error) {
+	if entry == nil {
 		return Session{}, down
 	}
-	v := o.view.Load()
-	good := o.verified.Load()
-	if v.epoch == r.memory.epoch.Load() {
-		good = max(good, r.polled.Load())
+	v := entry.snapshot.Load()
+	good := entry.verified.Load()
+	if v.epoch == r.cache.epoch.Load() {
+		good = max(good, r.polledAt.Load())
 	}
 	now := r.o.Now()
-	seen := time.Unix(0, o.seen.Load()).UTC()
+	lastUsed := time.Unix(0, entry.lastUsed.Load()).UTC()
 	switch {
-	case v.ended, v.session.Over(now):
-		return Session{}, ErrOver
-	case good == int64(never), r.since()-time.Duration(good) >= onTrust, r.idle(seen, now):
+	case v.ended, v.session.Expired(now):
+		return Session{}, ErrExpired
+	case good == int64(neverHappened), r.elapsed()-time.Duration(good) >= outageGrace, r.isIdle(lastUsed, now):
 		return Session{}, down
 	}
 	s := v.session
-	s.Seen = seen
+	s.LastUsed = lastUsed
 	return s, nil
 }

@@ -68,7 +68,7 @@ func TestWhileRedisHangsKnownSessionsGoOnForAMinuteAndNobodyIsSentToLogIn(t *tes
 	}
 	quickly(t, "a login", func() {
 		w := httptest.NewRecorder()
-		_, err := at.Begin(t.Context(), w, nil, session.Begin(r.grant("carol", "carols"), r.clock.now(), time.Hour), true)
+		_, err := at.Create(t.Context(), w, nil, session.New(r.grant("carol", "carols"), r.clock.now(), time.Hour), true)
 		if !errors.Is(err, session.ErrStoreDown) || len(w.Result().Cookies()) != 0 {
 			t.Errorf("%v, cookies %v", err, w.Result().Cookies())
 		}
@@ -122,7 +122,7 @@ func TestAfterARestartSessionsAreWhatRedisKept(t *testing.T) {
 		want error
 	}{
 		"with an append-only file": {[]string{"--appendonly", "yes", "--appendfsync", "always"}, nil},
-		"without":                  {nil, session.ErrOver},
+		"without":                  {nil, session.ErrExpired},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -160,8 +160,8 @@ func TestAFlushedRedisEndsSessionsWithinTwoSeconds(t *testing.T) {
 	if err := redis.client.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, 2*time.Second, "it is over", wantsError(at, b, session.ErrOver))
-	if _, err := at.Current(s); !errors.Is(err, session.ErrOver) {
+	until(t, 2*time.Second, "it is over", wantsError(at, b, session.ErrExpired))
+	if _, err := at.Current(s); !errors.Is(err, session.ErrExpired) {
 		t.Errorf("a stream: %v", err)
 	}
 	b, _ = r.login(at, "alice", "second")
@@ -188,8 +188,8 @@ func TestWhatRedisEvictsIsOverAndNothingElseGoesWrong(t *testing.T) {
 	over := 0
 	for _, b := range people {
 		switch s, err := opens(fresh, b); {
-		case err == nil && s.Refresh == "refresh-first":
-		case errors.Is(err, session.ErrOver):
+		case err == nil && s.RefreshToken == "refresh-first":
+		case errors.Is(err, session.ErrExpired):
 			over++
 		default:
 			t.Errorf("neither there nor over: %v", err)
@@ -215,7 +215,7 @@ func TestASessionThatRedisEvictedIsNotedWhileItIsUsed(t *testing.T) {
 	}
 	r.clock.move(time.Minute)
 	redis.polled(t, 1) // memory is believed
-	until(t, 5*time.Second, "it is over", wantsError(at, b, session.ErrOver))
+	until(t, 5*time.Second, "it is over", wantsError(at, b, session.ErrExpired))
 }
 
 func TestAReplicaThatMissedChangesReadsEverythingAgain(t *testing.T) {
@@ -229,14 +229,14 @@ func TestAReplicaThatMissedChangesReadsEverythingAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	second, _ := r.login(here, "alice", "second")
-	if _, err := here.Revoke(t.Context(), session.Which{Email: "bob@example.com"}); err != nil {
+	if _, err := here.Revoke(t.Context(), session.Filter{Email: "bob@example.com"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := redis.client.XTrimMaxLen(t.Context(), "authgate:{feed}", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
 	until(t, 2*time.Second, "there has the new grant", wants(there, first, "second"))
-	until(t, 2*time.Second, "bob's is over", wantsError(there, bob, session.ErrOver))
+	until(t, 2*time.Second, "bob's is over", wantsError(there, bob, session.ErrExpired))
 	if err := wants(there, second, "second")(); err != nil {
 		t.Error(err)
 	}
@@ -251,10 +251,10 @@ func TestAReplicaThatHearsNothingBelievesItsMemoryNoLonger(t *testing.T) {
 	if err := wants(there, b, "first")(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := here.Revoke(t.Context(), session.Which{All: true}); err != nil {
+	if _, err := here.Revoke(t.Context(), session.Filter{All: true}); err != nil {
 		t.Fatal(err)
 	}
-	if err := wantsError(there, b, session.ErrOver)(); err != nil {
+	if err := wantsError(there, b, session.ErrExpired)(); err != nil {
 		t.Error(err)
 	}
 }
@@ -285,17 +285,17 @@ func TestARefreshTokenThatCameWithAnUnverifiedIDTokenIsNotLost(t *testing.T) {
 	r := newReplicas(t, startRedis(t).url())
 	here, there := r.add(), r.add()
 	b, s := r.login(here, "alice", "first")
-	rotated := s.Grant
-	rotated.Refresh = "refresh-rotated"
-	why := &identity.UnverifiedError{Grant: rotated}
-	got, err := here.Renew(t.Context(), s, func(context.Context, identity.Grant) (identity.Grant, error) { return identity.Grant{}, why })
-	if !errors.Is(err, why) || !got.Read.Equal(s.Read) {
-		t.Errorf("got %v", got.Read)
+	rotated := s.TokenSet
+	rotated.RefreshToken = "refresh-rotated"
+	why := &identity.UnverifiedError{Tokens: rotated}
+	got, err := here.Refresh(t.Context(), s, func(context.Context, identity.TokenSet) (identity.TokenSet, error) { return identity.TokenSet{}, why })
+	if !errors.Is(err, why) || !got.FetchedAt.Equal(s.FetchedAt) {
+		t.Errorf("got %v", got.FetchedAt)
 	}
 	until(t, 2*time.Second, "the token is everywhere", func() error {
 		return errors.Join(wants(here, b, "rotated")(), wants(there, b, "rotated")())
 	})
-	if now, err := opens(there, b); err != nil || !now.Read.Equal(s.Read) {
+	if now, err := opens(there, b); err != nil || !now.FetchedAt.Equal(s.FetchedAt) {
 		t.Errorf("its groups look fresh: %v", err)
 	}
 }
@@ -307,12 +307,12 @@ func TestARefreshTokenThatRedisDidNotTakeIsStoredWhenItAnswersAgain(t *testing.T
 	here, there := r.add(), r.add()
 	b, s := r.login(here, "alice", "first")
 	fresh := r.grant("alice", "rotated")
-	fresh.Read = r.clock.now().Add(time.Second)
-	got, err := here.Renew(t.Context(), s, func(context.Context, identity.Grant) (identity.Grant, error) {
+	fresh.FetchedAt = r.clock.now().Add(time.Second)
+	got, err := here.Refresh(t.Context(), s, func(context.Context, identity.TokenSet) (identity.TokenSet, error) {
 		redis.kill()
 		return fresh, nil
 	})
-	if err != nil || got.Refresh != "refresh-rotated" {
+	if err != nil || got.RefreshToken != "refresh-rotated" {
 		t.Fatalf("renewed to %v", err)
 	}
 	until(t, 10*time.Second, "it is down", isDown(here))
@@ -333,14 +333,14 @@ func TestASignOutWhileRedisIsAwayIsDoneWhenItAnswersAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	redis.kill()
-	if _, err := here.Revoke(t.Context(), session.Which{ID: s.ID}); !errors.Is(err, session.ErrStoreDown) {
+	if _, err := here.Revoke(t.Context(), session.Filter{ID: s.ID}); !errors.Is(err, session.ErrStoreDown) {
 		t.Errorf("signing out: %v", err)
 	}
-	if err := wantsError(here, b, session.ErrOver)(); err != nil {
+	if err := wantsError(here, b, session.ErrExpired)(); err != nil {
 		t.Error("here:", err)
 	}
 	redis.start(t)
-	until(t, 10*time.Second, "it is over there", wantsError(there, b, session.ErrOver))
+	until(t, 10*time.Second, "it is over there", wantsError(there, b, session.ErrExpired))
 	if left := redis.keys(t, "authgate:session:*"); len(left) != 0 {
 		t.Errorf("left %q", left)
 	}
@@ -352,13 +352,13 @@ func TestTheIssuersFailureIsNoEnd(t *testing.T) {
 	here, there := r.add(), r.add()
 	b, s := r.login(here, "alice", "first")
 	away := errors.New("the issuer is away")
-	if _, err := here.Renew(t.Context(), s, func(context.Context, identity.Grant) (identity.Grant, error) { return identity.Grant{}, away }); !errors.Is(err, away) {
+	if _, err := here.Refresh(t.Context(), s, func(context.Context, identity.TokenSet) (identity.TokenSet, error) { return identity.TokenSet{}, away }); !errors.Is(err, away) {
 		t.Errorf("got %v", err)
 	}
 	fresh := r.grant("alice", "later")
 	atOnce, cancel := context.WithTimeout(t.Context(), 5*time.Second) // far less than the lock would last
 	defer cancel()
-	if got, err := there.Renew(atOnce, s, answers(fresh)); err != nil || got.Refresh != "refresh-later" {
+	if got, err := there.Refresh(atOnce, s, answers(fresh)); err != nil || got.RefreshToken != "refresh-later" {
 		t.Errorf("renewed to %v", err)
 	}
 	until(t, 2*time.Second, "it goes on", wants(here, b, "later"))
@@ -370,17 +370,17 @@ func TestARenewalElsewhereIsWaitedForAsLongAsTheCallerMay(t *testing.T) {
 	here, there := r.add(), r.add()
 	_, s := r.login(here, "alice", "first")
 	done := make(chan struct{})
-	got, err := here.Renew(t.Context(), s, func(context.Context, identity.Grant) (identity.Grant, error) {
+	got, err := here.Refresh(t.Context(), s, func(context.Context, identity.TokenSet) (identity.TokenSet, error) {
 		defer close(done)
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
-		if _, err := there.Renew(ctx, s, answers(identity.Grant{})); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := there.Refresh(ctx, s, answers(identity.TokenSet{})); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("there: %v", err)
 		}
 		return r.grant("alice", "second"), nil
 	})
 	<-done
-	if err != nil || got.Refresh != "refresh-second" {
+	if err != nil || got.RefreshToken != "refresh-second" {
 		t.Errorf("here: %v", err)
 	}
 }
@@ -411,22 +411,22 @@ func TestWhatSomebodyWroteIntoRedisOpensNothing(t *testing.T) {
 			what := name + " in " + pattern
 			_, err := opens(there, b)
 			if strings.HasPrefix(pattern, "authgate:session:") || strings.HasPrefix(pattern, "authgate:grant:") {
-				if !errors.Is(err, session.ErrOver) {
+				if !errors.Is(err, session.ErrExpired) {
 					t.Errorf("%s: %v", what, err)
 				}
-				if _, err := there.Renew(t.Context(), s, answers(r.grant("alice", "x"))); err == nil {
+				if _, err := there.Refresh(t.Context(), s, answers(r.grant("alice", "x"))); err == nil {
 					t.Errorf("%s: renewed", what)
 				}
 			} else if err != nil {
 				t.Errorf("%s: %v", what, err)
 			}
-			if _, err := there.List(t.Context(), session.Which{All: true}); err != nil {
+			if _, err := there.List(t.Context(), session.Filter{All: true}); err != nil {
 				t.Errorf("%s: listing: %v", what, err)
 			}
-			if _, err := here.Revoke(t.Context(), session.Which{ID: s.ID}); err != nil {
+			if _, err := here.Revoke(t.Context(), session.Filter{ID: s.ID}); err != nil {
 				t.Errorf("%s: signing out: %v", what, err)
 			}
-			if err := wantsError(here, b, session.ErrOver)(); err != nil {
+			if err := wantsError(here, b, session.ErrExpired)(); err != nil {
 				t.Errorf("%s: after signing out: %v", what, err)
 			}
 			until(t, 5*time.Second, what+": a login mends it", func() error {
@@ -455,7 +455,7 @@ func TestRecordsThatWereSwappedOpenNothing(t *testing.T) {
 			}
 		}
 		for _, b := range []visitor{alice, bob} {
-			if err := wantsError(there, b, session.ErrOver)(); err != nil {
+			if err := wantsError(there, b, session.ErrExpired)(); err != nil {
 				t.Error(pattern, err)
 			}
 		}
@@ -478,7 +478,7 @@ func TestSessionsOfAKeyThatIsGoneAreOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.ring.Set(k)
-	until(t, 2*time.Second, "it is over", wantsError(at, b, session.ErrOver))
+	until(t, 2*time.Second, "it is over", wantsError(at, b, session.ErrExpired))
 	b, _ = r.login(at, "alice", "second")
 	if err := wants(at, b, "second")(); err != nil {
 		t.Error(err)
@@ -549,17 +549,17 @@ func TestAClusterServesAsOneServerDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	fresh := r.grant("alice", "third")
-	if _, err := here.Renew(t.Context(), s, answers(fresh)); err != nil {
+	if _, err := here.Refresh(t.Context(), s, answers(fresh)); err != nil {
 		t.Fatal(err)
 	}
 	until(t, 2*time.Second, "renewed", wants(there, first, "third"))
-	if list, err := there.List(t.Context(), session.Which{All: true}); err != nil || len(list) != 2 {
+	if list, err := there.List(t.Context(), session.Filter{All: true}); err != nil || len(list) != 2 {
 		t.Errorf("%d sessions %v", len(list), err)
 	}
-	if n, err := there.Revoke(t.Context(), session.Which{Email: "alice@example.com"}); n != 2 || err != nil {
+	if n, err := there.Revoke(t.Context(), session.Filter{Email: "alice@example.com"}); n != 2 || err != nil {
 		t.Errorf("ended %d, %v", n, err)
 	}
-	until(t, 2*time.Second, "it is over", wantsError(here, first, session.ErrOver))
+	until(t, 2*time.Second, "it is over", wantsError(here, first, session.ErrExpired))
 	if left := server.keys(t, "authgate:[gsi]*"); len(left) != 0 {
 		t.Errorf("left %q", left)
 	}
@@ -591,16 +591,16 @@ func TestTLSIsVerifiedAndAnACLUserNeedsNoMoreThanIsDocumented(t *testing.T) {
 	if err := wants(at, b, "first")(); err != nil {
 		t.Error(err)
 	}
-	if _, err := at.Renew(t.Context(), s, answers(r.grant("alice", "second"))); err != nil {
+	if _, err := at.Refresh(t.Context(), s, answers(r.grant("alice", "second"))); err != nil {
 		t.Error(err)
 	}
-	if _, err := at.List(t.Context(), session.Which{All: true}); err != nil {
+	if _, err := at.List(t.Context(), session.Filter{All: true}); err != nil {
 		t.Error(err)
 	}
-	if n, err := at.Revoke(t.Context(), session.Which{ID: s.ID}); n != 1 || err != nil {
+	if n, err := at.Revoke(t.Context(), session.Filter{ID: s.ID}); n != 1 || err != nil {
 		t.Errorf("ended %d, %v", n, err)
 	}
-	if n, err := at.Revoke(t.Context(), session.Which{Issuer: "https://dex.example.com", Subject: "alice"}); n != 0 || err != nil {
+	if n, err := at.Revoke(t.Context(), session.Filter{Issuer: "https://dex.example.com", Subject: "alice"}); n != 0 || err != nil {
 		t.Errorf("ended %d, %v", n, err)
 	}
 	for name, change := range map[string]func(*session.RedisOptions){
@@ -617,7 +617,7 @@ func TestTLSIsVerifiedAndAnACLUserNeedsNoMoreThanIsDocumented(t *testing.T) {
 		change(&o)
 		at := r.open(o)
 		r.run(at)
-		_, err := at.List(t.Context(), session.Which{All: true})
+		_, err := at.List(t.Context(), session.Filter{All: true})
 		if !errors.Is(err, session.ErrStoreDown) || strings.Contains(err.Error(), "pass-of") {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -15,8 +15,8 @@ import (
 
 // Names in Redis. Braces keep what belongs together on one node of a cluster.
 const (
-	redisFeed = "authgate:{feed}" // stream: what other replicas must hear of
-	redisAll  = "authgate:{all}"  // sorted set: the digests of all sessions, by when they expire
+	redisChangelogKey = "authgate:{feed}" // stream: what other replicas must hear of
+	redisAllKey       = "authgate:{all}"  // sorted set: the digests of all sessions, by when they expire
 )
 
 // digest is what Redis sees of the cookie's random value: who reads Redis cannot
@@ -25,15 +25,15 @@ type digest [sha256.Size]byte
 
 const secretSize = 32
 
-// newSecret makes the value of a cookie: 256 random bits.
-func newSecret() (value string, d digest) {
+// newCookieValue makes the value of a cookie: 256 random bits.
+func newCookieValue() (value string, d digest) {
 	secret := make([]byte, secretSize)
 	rand.Read(secret) // never fails (crypto/rand, Go 1.24)
 	return base64.RawURLEncoding.EncodeToString(secret), sha256.Sum256(secret)
 }
 
-// readSecret gives the digest of a cookie's value, in the one spelling of it.
-func readSecret(value string) (d digest, ok bool) {
+// parseCookieValue gives the digest of a cookie's value, in the one spelling of it.
+func parseCookieValue(value string) (d digest, ok bool) {
 	var secret [secretSize]byte
 	if len(value) != base64.RawURLEncoding.EncodedLen(secretSize) {
 		return d, false
@@ -60,64 +60,64 @@ func (d digest) record() string { return "authgate:session:{" + d.String() + "}"
 // idKey names what leads from a session's ID to its digest.
 func idKey(id string) string { return "authgate:id:{" + id + "}" }
 
-// spentKey names what was used up and can be used once.
-func spentKey(id spentID) string {
+// replayKey names what was used up and can be used once.
+func replayKey(id replayID) string {
 	return "authgate:spent:{" + base64.RawURLEncoding.EncodeToString(id[:]) + "}"
 }
 
-// owner names a user: all sessions of one subject at one issuer.
-type owner string
+// userKey names a user: all sessions of one subject at one issuer.
+type userKey string
 
-func ownerOf(issuer, subject string) owner {
+func userKeyOf(issuer, subject string) userKey {
 	sum := sha256.Sum256([]byte(issuer + "\x00" + subject)) // neither holds a NUL
-	return owner(base64.RawURLEncoding.EncodeToString(sum[:]))
+	return userKey(base64.RawURLEncoding.EncodeToString(sum[:]))
 }
 
-func (o owner) grant() string    { return "authgate:grant:{" + string(o) + "}" }
-func (o owner) sessions() string { return "authgate:sessions:{" + string(o) + "}" }
+func (o userKey) grant() string    { return "authgate:grant:{" + string(o) + "}" }
+func (o userKey) sessions() string { return "authgate:sessions:{" + string(o) + "}" }
 
 // record is what Redis keeps of one session, sealed. It holds no token.
 type record struct {
 	ID            string    `json:"id"`
-	Owner         owner     `json:"w"`
-	Birth         uint64    `json:"n"` // of the owner's grant
+	User          userKey   `json:"w"`
+	Generation    uint64    `json:"n"` // of the owner's grant
 	IssuerSession string    `json:"sid,omitempty"`
-	Begun         time.Time `json:"b"`
+	CreatedAt     time.Time `json:"b"`
 	Expires       time.Time `json:"e"`
-	Seen          time.Time `json:"u"`
+	LastUsed      time.Time `json:"u"`
 }
 
-var errRecord = errors.New("it is no record of a session")
+var errNotRecord = errors.New("it is no record of a session")
 
-// readRecord reads what a seal held. Whoever has the session keys wrote it; it
+// parseRecord reads what a seal held. Whoever has the session keys wrote it; it
 // may still be of another version.
-func readRecord(plain []byte) (record, error) {
+func parseRecord(plain []byte) (record, error) {
 	var r record
 	if err := json.Unmarshal(plain, &r); err != nil {
-		return record{}, errRecord
+		return record{}, errNotRecord
 	}
-	_, digested := parseDigest(string(r.Owner))
-	if r.ID == "" || len(r.ID) > 64 || !digested || r.Birth == 0 || r.Begun.IsZero() || !r.Expires.After(r.Begun) {
-		return record{}, errRecord
+	_, digested := parseDigest(string(r.User))
+	if r.ID == "" || len(r.ID) > 64 || !digested || r.Generation == 0 || r.CreatedAt.IsZero() || !r.Expires.After(r.CreatedAt) {
+		return record{}, errNotRecord
 	}
 	return r, nil
 }
 
 // grantState is a user's grant as it stands in Redis.
 type grantState struct {
-	grant        identity.Grant
-	fence, birth uint64
+	grant             identity.TokenSet
+	fence, generation uint64
 }
 
 // join makes a session of what Redis keeps apart.
 func (r record) join(g grantState) Session {
-	s := Session{Grant: g.grant, ID: r.ID, Begun: r.Begun, Expires: r.Expires, Seen: r.Seen}
+	s := Session{TokenSet: g.grant, ID: r.ID, CreatedAt: r.CreatedAt, Expires: r.Expires, LastUsed: r.LastUsed}
 	if r.IssuerSession != "" {
-		s.Session = r.IssuerSession
+		s.SessionID = r.IssuerSession
 	}
 	// A later login of the same user may have brought no refresh token: without
 	// one, groups are good for no longer than the ID token that named them.
-	if s.Refresh == "" && s.Principal.Expiry.Before(s.Expires) {
+	if s.RefreshToken == "" && s.Principal.Expiry.Before(s.Expires) {
 		s.Expires = s.Principal.Expiry
 	}
 	return s
@@ -128,60 +128,60 @@ func (r *Redis) sealRecord(d digest, rec record) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("writing a session: %w", err)
 	}
-	return r.box.Seal(plain, d.record()), nil
+	return r.aead.Seal(plain, d.record()), nil
 }
 
 // openRecord: bound to the name it stands under, a record put in the place of
 // another does not open.
 func (r *Redis) openRecord(d digest, sealed string) (record, error) {
-	plain, err := r.box.Open([]byte(sealed), d.record())
+	plain, err := r.aead.Open([]byte(sealed), d.record())
 	if err != nil {
 		return record{}, err
 	}
-	return readRecord(plain)
+	return parseRecord(plain)
 }
 
-func (r *Redis) sealGrant(o owner, g identity.Grant) ([]byte, error) {
+func (r *Redis) sealGrant(o userKey, g identity.TokenSet) ([]byte, error) {
 	plain, err := json.Marshal(g)
 	if err != nil {
 		return nil, fmt.Errorf("writing a grant: %w", err)
 	}
-	return r.box.Seal(plain, o.grant()), nil
+	return r.aead.Seal(plain, o.grant()), nil
 }
 
-var errGrant = errors.New("it is no grant of its owner")
+var errNotGrant = errors.New("it is no grant of its owner")
 
 // openGrant reads the fields f, n and g of a grant, as HMGET and the scripts give
 // them.
-func (r *Redis) openGrant(o owner, fields []any) (grantState, error) {
+func (r *Redis) openGrant(o userKey, fields []any) (grantState, error) {
 	if len(fields) < 3 || fields[0] == nil || fields[1] == nil || fields[2] == nil {
-		return grantState{}, errGone
+		return grantState{}, errNotInRedis
 	}
 	var text [3]string
 	for i := range text {
 		s, ok := fields[i].(string)
 		if !ok {
-			return grantState{}, errGrant
+			return grantState{}, errNotGrant
 		}
 		text[i] = s
 	}
 	var g grantState
 	var err error
 	if g.fence, err = strconv.ParseUint(text[0], 10, 63); err != nil {
-		return grantState{}, errGrant
+		return grantState{}, errNotGrant
 	}
-	if g.birth, err = strconv.ParseUint(text[1], 10, 63); err != nil {
-		return grantState{}, errGrant
+	if g.generation, err = strconv.ParseUint(text[1], 10, 63); err != nil {
+		return grantState{}, errNotGrant
 	}
-	plain, err := r.box.Open([]byte(text[2]), o.grant())
+	plain, err := r.aead.Open([]byte(text[2]), o.grant())
 	if err != nil {
 		return grantState{}, err
 	}
 	if err := json.Unmarshal(plain, &g.grant); err != nil {
-		return grantState{}, errGrant
+		return grantState{}, errNotGrant
 	}
-	if ownerOf(g.grant.Principal.Issuer, g.grant.Principal.Subject) != o {
-		return grantState{}, errGrant
+	if userKeyOf(g.grant.Principal.Issuer, g.grant.Principal.Subject) != o {
+		return grantState{}, errNotGrant
 	}
 	return g, nil
 }

@@ -9,11 +9,11 @@ import (
 
 // drainTime is how long a client that was replaced stays open: longer than the
 // commands that are under way may take.
-const drainTime = 5 * patience
+const drainTime = 5 * redisTimeout
 
 // client is the one in force. What takes several steps in one transaction or
 // pipeline takes it once.
-func (r *Redis) client() redis.UniversalClient { return *r.current.Load() }
+func (r *Redis) client() redis.UniversalClient { return *r.currentClient.Load() }
 
 // Replace goes on with the Redis of another URL, or with another password or CA for
 // the same. It dials nothing. An error says what is wrong with the URL, without the
@@ -21,11 +21,11 @@ func (r *Redis) client() redis.UniversalClient { return *r.current.Load() }
 //
 // Sessions that are not in the new one are over, as after a Redis that came back empty.
 func (r *Redis) Replace(address string, pool *x509.CertPool) error {
-	fresh, err := dialRedis(address, pool)
+	fresh, err := newRedisClient(address, pool)
 	if err != nil {
 		return err
 	}
-	old := *r.current.Swap(&fresh)
+	old := *r.currentClient.Swap(&fresh)
 	time.AfterFunc(drainTime, func() { _ = old.Close() })
 	return nil
 }

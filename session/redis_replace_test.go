@@ -35,7 +35,7 @@ func TestAnotherRedisKnowsNobodyUntilTheySignIn(t *testing.T) {
 	if err := at.Replace(two.url(), nil); err != nil {
 		t.Fatal(err)
 	}
-	until(t, 10*time.Second, "alice's session is over", wantsError(at, alice, session.ErrOver))
+	until(t, 10*time.Second, "alice's session is over", wantsError(at, alice, session.ErrExpired))
 	alice, _ = r.login(at, "alice", "two")
 	one.kill() // nothing asks it any more
 	until(t, 10*time.Second, "alice is signed in again", wants(at, alice, "two"))

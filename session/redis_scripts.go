@@ -52,10 +52,10 @@ redis.call('HSET', k, 'l', ARGV[1], 'u', string.format('%.0f', ms + ARGV[2]))
 return {'mine', now[1], now[2], now[3]}
 `)
 
-// keepScript stores what a renewal gave (ARGV 3), unless the fence has risen
+// storeScript stores what a renewal gave (ARGV 3), unless the fence has risen
 // above the one (ARGV 2) it began with. Who holds the lock does not matter: if it
 // ran out, this grant is still the one that the issuer will honour.
-var keepScript = redis.NewScript(`
+var storeScript = redis.NewScript(`
 local k = KEYS[1]
 if redis.call('HGET', k, 'f') ~= ARGV[2] then return {} end
 redis.call('HINCRBY', k, 'f', 1)
@@ -64,8 +64,8 @@ redis.call('HDEL', k, 'l', 'u')
 return redis.call('HMGET', k, 'f', 'n', 'g')
 `)
 
-// freeScript lets others renew.
-var freeScript = redis.NewScript(`
+// unlockScript lets others renew.
+var unlockScript = redis.NewScript(`
 if redis.call('HGET', KEYS[1], 'l') == ARGV[1] then return redis.call('HDEL', KEYS[1], 'l', 'u') end
 return 0
 `)

@@ -31,7 +31,7 @@ func (c *clock) move(by time.Duration) { c.ahead.Add(int64(by)) }
 // replicas are authgates that share a Redis and the session keys.
 type replicas struct {
 	t     testing.TB
-	ring  *session.Ring
+	ring  *session.Keyring
 	clock clock
 	log   log
 	idle  time.Duration
@@ -62,12 +62,12 @@ func newReplicas(t testing.TB, url string) *replicas {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &replicas{t: t, ring: session.NewRing(k), url: url}
+	return &replicas{t: t, ring: session.NewKeyring(k), url: url}
 }
 
 func (r *replicas) options() session.RedisOptions {
 	return session.RedisOptions{
-		URL: r.url, Jar: session.NewJar("authgate", "", http.SameSiteLaxMode), Keys: r.ring, IdleTimeout: r.idle,
+		URL: r.url, Cookie: session.NewChunkedCookie("authgate", "", http.SameSiteLaxMode), Keyring: r.ring, IdleTimeout: r.idle,
 		Log: slog.New(slog.NewTextHandler(&r.log, nil)), Now: r.clock.now,
 	}
 }
@@ -98,13 +98,13 @@ func (r *replicas) run(s *session.Redis) {
 	r.t.Cleanup(func() { cancel(); running.Wait() })
 }
 
-func (r *replicas) grant(who, token string) identity.Grant {
-	return identity.Grant{
+func (r *replicas) grant(who, token string) identity.TokenSet {
+	return identity.TokenSet{
 		Principal: identity.Principal{
 			Issuer: "https://dex.example.com", Subject: who, Email: who + "@example.com", Groups: []string{"example-org:" + token},
 			Expiry: r.clock.now().Add(10 * time.Minute),
 		},
-		Refresh: "refresh-" + token, IDToken: "idtoken-" + token, Access: "access-" + token, Session: "sid-" + token, Read: r.clock.now(),
+		RefreshToken: "refresh-" + token, IDToken: "idtoken-" + token, AccessToken: "access-" + token, SessionID: "sid-" + token, FetchedAt: r.clock.now(),
 	}
 }
 
@@ -132,9 +132,9 @@ func (b visitor) take(w *httptest.ResponseRecorder) {
 func (r *replicas) login(at *session.Redis, who, token string) (visitor, session.Session) {
 	r.t.Helper()
 	b := visitor{}
-	s := session.Begin(r.grant(who, token), r.clock.now(), 12*time.Hour)
+	s := session.New(r.grant(who, token), r.clock.now(), 12*time.Hour)
 	w := httptest.NewRecorder()
-	if _, err := at.Begin(r.t.Context(), w, b.headers(), s, true); err != nil {
+	if _, err := at.Create(r.t.Context(), w, b.headers(), s, true); err != nil {
 		r.t.Fatal(err)
 	}
 	b.take(w)
@@ -145,7 +145,7 @@ func (r *replicas) login(at *session.Redis, who, token string) (visitor, session
 func (r *replicas) stranger() visitor {
 	r.t.Helper()
 	b, w := visitor{}, httptest.NewRecorder()
-	if err := r.options().Jar.Write(w, http.Header{}, strings.Repeat("A", 43), r.clock.now().Add(time.Hour), true); err != nil {
+	if err := r.options().Cookie.Write(w, http.Header{}, strings.Repeat("A", 43), r.clock.now().Add(time.Hour), true); err != nil {
 		r.t.Fatal(err)
 	}
 	b.take(w)
@@ -160,8 +160,8 @@ func opens(at *session.Redis, b visitor) (session.Session, error) {
 func wants(at *session.Redis, b visitor, token string) func() error {
 	return func() error {
 		s, err := opens(at, b)
-		if err == nil && s.Refresh != "refresh-"+token {
-			err = fmt.Errorf("it has %s", s.Refresh)
+		if err == nil && s.RefreshToken != "refresh-"+token {
+			err = fmt.Errorf("it has %s", s.RefreshToken)
 		}
 		return err
 	}
@@ -176,8 +176,8 @@ func wantsError(at *session.Redis, b visitor, want error) func() error {
 	}
 }
 
-func answers(g identity.Grant) session.Ask {
-	return func(context.Context, identity.Grant) (identity.Grant, error) { return g, nil }
+func answers(g identity.TokenSet) session.RefreshFunc {
+	return func(context.Context, identity.TokenSet) (identity.TokenSet, error) { return g, nil }
 }
 
 func TestWhatIsSpentOnOneReplicaIsSpentOnAll(t *testing.T) {
@@ -186,16 +186,16 @@ func TestWhatIsSpentOnOneReplicaIsSpentOnAll(t *testing.T) {
 	r := newReplicas(t, server.url())
 	a, b := r.add(), r.add()
 	for n, s := range []*session.Redis{a, b, a} {
-		first, err := s.Spend(t.Context(), "secret", time.Now(), time.Minute)
+		first, err := s.Use(t.Context(), "secret", time.Now(), time.Minute)
 		if err != nil || first != (n == 0) {
 			t.Errorf("use %d: first %v, %v", n+1, first, err)
 		}
 	}
-	if first, err := b.Spend(t.Context(), "another", time.Now(), time.Minute); err != nil || !first {
+	if first, err := b.Use(t.Context(), "another", time.Now(), time.Minute); err != nil || !first {
 		t.Errorf("another: %v, %v", first, err)
 	}
 	server.kill()
-	if first, err := a.Spend(t.Context(), "a third", time.Now(), time.Minute); first || !errors.Is(err, session.ErrStoreDown) {
+	if first, err := a.Use(t.Context(), "a third", time.Now(), time.Minute); first || !errors.Is(err, session.ErrStoreDown) {
 		t.Errorf("without Redis: %v, %v", first, err)
 	}
 }
@@ -207,7 +207,7 @@ func TestASessionIsTheSameOnEveryReplica(t *testing.T) {
 	b, s := r.login(here, "alice", "first")
 	for _, at := range []*session.Redis{here, there, here, there} {
 		got, err := opens(at, b)
-		if err != nil || got.ID != s.ID || got.Principal.Subject != "alice" || got.Refresh != "refresh-first" || !got.Expires.Equal(s.Expires) || got.Grant.Session != "sid-first" {
+		if err != nil || got.ID != s.ID || got.Principal.Subject != "alice" || got.RefreshToken != "refresh-first" || !got.Expires.Equal(s.Expires) || got.TokenSet.SessionID != "sid-first" {
 			t.Errorf("got %v %+v, want %+v", err, got.Principal, s.Principal)
 		}
 	}
@@ -222,7 +222,7 @@ func TestRedisSeesNoTokenNoNameAndNothingThatACookieCouldBeMadeOf(t *testing.T) 
 	r := newReplicas(t, redis.url())
 	at := r.add()
 	b, s := r.login(at, "alice", "secret")
-	if _, err := at.Renew(t.Context(), s, answers(r.grant("alice", "secret-too"))); err != nil {
+	if _, err := at.Refresh(t.Context(), s, answers(r.grant("alice", "secret-too"))); err != nil {
 		t.Fatal(err)
 	}
 	var all strings.Builder
@@ -261,7 +261,7 @@ func TestASecondBrowsersLoginIsAdoptedByTheFirst(t *testing.T) {
 	}
 	second, _ := r.login(there, "alice", "second")
 	until(t, 2*time.Second, "the first browser has the second's grant", wants(here, first, "second"))
-	if now, err := here.Current(s); err != nil || now.Refresh != "refresh-second" || now.ID != s.ID {
+	if now, err := here.Current(s); err != nil || now.RefreshToken != "refresh-second" || now.ID != s.ID {
 		t.Errorf("a stream of the first goes on with %v", err)
 	}
 	for _, want := range []func() error{wants(there, second, "second"), wants(there, first, "second"), wants(here, bob, "bobs")} {
@@ -283,13 +283,13 @@ func TestAllReplicasAndBrowsersOfAPersonAskTheIssuerOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	fresh := r.grant("alice", "third")
-	fresh.Read = r.clock.now().Add(time.Second)
+	fresh.FetchedAt = r.clock.now().Add(time.Second)
 	var asked atomic.Int32
 	enough := make(chan struct{})
-	ask := func(ctx context.Context, g identity.Grant) (identity.Grant, error) {
+	ask := func(ctx context.Context, g identity.TokenSet) (identity.TokenSet, error) {
 		asked.Add(1)
-		if g.Refresh != "refresh-second" {
-			t.Errorf("asked with %s", g.Refresh)
+		if g.RefreshToken != "refresh-second" {
+			t.Errorf("asked with %s", g.RefreshToken)
 		}
 		<-enough
 		return fresh, nil
@@ -301,7 +301,7 @@ func TestAllReplicasAndBrowsersOfAPersonAskTheIssuerOnce(t *testing.T) {
 			if i%2 == 1 {
 				at, s = there, two
 			}
-			if got, err := at.Renew(t.Context(), s, ask); err != nil || got.Refresh != "refresh-third" || got.ID != s.ID {
+			if got, err := at.Refresh(t.Context(), s, ask); err != nil || got.RefreshToken != "refresh-third" || got.ID != s.ID {
 				t.Errorf("renewed to %v", err)
 			}
 		})
@@ -325,15 +325,15 @@ func TestGroupsThatAreNewerAlreadyAreAdoptedWithoutAsking(t *testing.T) {
 	here, there := r.add(), r.add()
 	_, s := r.login(here, "alice", "first")
 	fresh := r.grant("alice", "second")
-	if _, err := here.Renew(t.Context(), s, answers(fresh)); err != nil {
+	if _, err := here.Refresh(t.Context(), s, answers(fresh)); err != nil {
 		t.Fatal(err)
 	}
 	for _, at := range []*session.Redis{here, there} {
-		got, err := at.Renew(t.Context(), s, func(context.Context, identity.Grant) (identity.Grant, error) {
+		got, err := at.Refresh(t.Context(), s, func(context.Context, identity.TokenSet) (identity.TokenSet, error) {
 			t.Error("the issuer was asked again")
 			return fresh, nil
 		})
-		if err != nil || got.Refresh != "refresh-second" || got.ID != s.ID {
+		if err != nil || got.RefreshToken != "refresh-second" || got.ID != s.ID {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -342,7 +342,7 @@ func TestGroupsThatAreNewerAlreadyAreAdoptedWithoutAsking(t *testing.T) {
 func TestARenewalThatALoginOvertookIsDropped(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]error{
-		"it succeeds": nil, "it is refused": &identity.RefreshRefusedError{Status: 400, Code: "invalid_request"}, "it is an impostor's": &identity.ImpostorError{Reason: "sub"},
+		"it succeeds": nil, "it is refused": &identity.RefreshRefusedError{Status: 400, Code: "invalid_request"}, "it is an impostor's": &identity.SubjectMismatchError{Reason: "sub"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -350,11 +350,11 @@ func TestARenewalThatALoginOvertookIsDropped(t *testing.T) {
 			here, there := r.add(), r.add()
 			first, s := r.login(here, "alice", "first")
 			var second visitor
-			got, err := here.Renew(t.Context(), s, func(context.Context, identity.Grant) (identity.Grant, error) {
+			got, err := here.Refresh(t.Context(), s, func(context.Context, identity.TokenSet) (identity.TokenSet, error) {
 				second, _ = r.login(there, "alice", "second")
 				return r.grant("alice", "stale"), answer
 			})
-			if err != nil || got.Refresh != "refresh-second" || got.ID != s.ID {
+			if err != nil || got.RefreshToken != "refresh-second" || got.ID != s.ID {
 				t.Errorf("renewed to %v", err)
 			}
 			for _, want := range []func() error{wants(here, first, "second"), wants(here, second, "second"), wants(there, first, "second"), wants(there, second, "second")} {
@@ -369,7 +369,7 @@ func TestARenewalThatALoginOvertookIsDropped(t *testing.T) {
 func TestARefusedRefreshTokenEndsAllSessionsOfThatPerson(t *testing.T) {
 	t.Parallel()
 	redis := startRedis(t)
-	for _, why := range []error{&identity.RefreshRefusedError{Status: 400}, &identity.ImpostorError{Reason: "sub"}} {
+	for _, why := range []error{&identity.RefreshRefusedError{Status: 400}, &identity.SubjectMismatchError{Reason: "sub"}} {
 		r := newReplicas(t, redis.url())
 		here, there := r.add(), r.add()
 		first, _ := r.login(there, "alice", "first")
@@ -380,16 +380,16 @@ func TestARefusedRefreshTokenEndsAllSessionsOfThatPerson(t *testing.T) {
 		}
 		bob, _ := r.login(there, "bob", "bobs")
 		until(t, 2*time.Second, "there knows the grant", wants(there, first, "second"))
-		if _, err := here.Renew(t.Context(), s, func(context.Context, identity.Grant) (identity.Grant, error) { return identity.Grant{}, why }); !errors.Is(err, why) {
+		if _, err := here.Refresh(t.Context(), s, func(context.Context, identity.TokenSet) (identity.TokenSet, error) { return identity.TokenSet{}, why }); !errors.Is(err, why) {
 			t.Errorf("%v became %v", why, err)
 		}
 		for _, b := range []visitor{first, second} {
-			if err := wantsError(here, b, session.ErrOver)(); err != nil {
+			if err := wantsError(here, b, session.ErrExpired)(); err != nil {
 				t.Error("here:", err)
 			}
-			until(t, 2*time.Second, "it is over there", wantsError(there, b, session.ErrOver))
+			until(t, 2*time.Second, "it is over there", wantsError(there, b, session.ErrExpired))
 		}
-		if _, err := there.Current(other); !errors.Is(err, session.ErrOver) {
+		if _, err := there.Current(other); !errors.Is(err, session.ErrExpired) {
 			t.Errorf("a stream goes on: %v", err)
 		}
 		if err := wants(there, bob, "bobs")(); err != nil {
@@ -397,7 +397,7 @@ func TestARefusedRefreshTokenEndsAllSessionsOfThatPerson(t *testing.T) {
 		}
 		third, _ := r.login(here, "alice", "third")
 		until(t, 2*time.Second, "alice may sign in again", wants(there, third, "third"))
-		if err := wantsError(here, first, session.ErrOver)(); err != nil {
+		if err := wantsError(here, first, session.ErrExpired)(); err != nil {
 			t.Error("a session from before came back:", err)
 		}
 		if len(redis.keys(t, "authgate:session:*")) != 2 {
@@ -413,19 +413,19 @@ func TestWhatIsRevokedIsOverOnAllReplicasWithinTwoSeconds(t *testing.T) {
 	t.Parallel()
 	redis := startRedis(t)
 	for name, test := range map[string]struct {
-		which       func(first session.Session) session.Which
+		which       func(first session.Session) session.Filter
 		ended       int
 		second, bob bool // which others end
 	}{
-		"by id":     {func(s session.Session) session.Which { return session.Which{ID: s.ID} }, 1, false, false},
-		"by e-mail": {func(session.Session) session.Which { return session.Which{Email: "Alice@example.com"} }, 2, true, false},
-		"by subject": {func(session.Session) session.Which {
-			return session.Which{Issuer: "https://dex.example.com", Subject: "alice"}
+		"by id":     {func(s session.Session) session.Filter { return session.Filter{ID: s.ID} }, 1, false, false},
+		"by e-mail": {func(session.Session) session.Filter { return session.Filter{Email: "Alice@example.com"} }, 2, true, false},
+		"by subject": {func(session.Session) session.Filter {
+			return session.Filter{Issuer: "https://dex.example.com", Subject: "alice"}
 		}, 2, true, false},
-		"by issuer session": {func(session.Session) session.Which { return session.Which{IssuerSession: "sid-first"} }, 1, false, false},
-		"all":               {func(session.Session) session.Which { return session.Which{All: true} }, 3, true, true},
-		"nobody is named":   {func(session.Session) session.Which { return session.Which{} }, 0, false, false},
-		"id of another":     {func(s session.Session) session.Which { return session.Which{ID: s.ID, Email: "bob@example.com"} }, 0, false, false},
+		"by issuer session": {func(session.Session) session.Filter { return session.Filter{IssuerSession: "sid-first"} }, 1, false, false},
+		"all":               {func(session.Session) session.Filter { return session.Filter{All: true} }, 3, true, true},
+		"nobody is named":   {func(session.Session) session.Filter { return session.Filter{} }, 0, false, false},
+		"id of another":     {func(s session.Session) session.Filter { return session.Filter{ID: s.ID, Email: "bob@example.com"} }, 0, false, false},
 	} {
 		r := newReplicas(t, redis.url())
 		here, there := r.add(), r.add()
@@ -452,13 +452,13 @@ func TestWhatIsRevokedIsOverOnAllReplicasWithinTwoSeconds(t *testing.T) {
 				}
 				continue
 			}
-			until(t, 2*time.Second, name+": "+who+" is over", wantsError(there, b.visitor, session.ErrOver))
+			until(t, 2*time.Second, name+": "+who+" is over", wantsError(there, b.visitor, session.ErrExpired))
 			if took := time.Since(began); took > 2*time.Second {
 				t.Errorf("%s: took %s", name, took)
 			}
 		}
 		if n > 0 {
-			if _, err := there.Current(s); !errors.Is(err, session.ErrOver) {
+			if _, err := there.Current(s); !errors.Is(err, session.ErrExpired) {
 				t.Errorf("%s: a stream goes on: %v", name, err)
 			}
 		}
@@ -477,12 +477,12 @@ func TestASessionThatNoIndexNamesEndsWithItsUsersAllTheSame(t *testing.T) {
 	if err := redis.client.Del(t.Context(), append(redis.keys(t, "authgate:sessions:*"), "authgate:{all}")...).Err(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := at.Revoke(t.Context(), session.Which{Issuer: "https://dex.example.com", Subject: "alice"}); err != nil {
+	if _, err := at.Revoke(t.Context(), session.Filter{Issuer: "https://dex.example.com", Subject: "alice"}); err != nil {
 		t.Fatal(err)
 	}
 	later, _ := r.login(at, "alice", "second")
 	for _, at := range []*session.Redis{at, r.add()} {
-		if err := errors.Join(wantsError(at, lost, session.ErrOver)(), wants(at, later, "second")()); err != nil {
+		if err := errors.Join(wantsError(at, lost, session.ErrExpired)(), wants(at, later, "second")()); err != nil {
 			t.Error(err)
 		}
 	}
@@ -495,7 +495,7 @@ func TestAListShowsSessionsWithoutTokens(t *testing.T) {
 	_, s := r.login(at, "alice", "first")
 	r.login(at, "alice", "second")
 	r.login(at, "bob", "bobs")
-	for want, which := range map[int]session.Which{3: {All: true}, 2: {Email: "alice@example.com"}, 1: {ID: s.ID}, 0: {Email: "carol@example.com"}} {
+	for want, which := range map[int]session.Filter{3: {All: true}, 2: {Email: "alice@example.com"}, 1: {ID: s.ID}, 0: {Email: "carol@example.com"}} {
 		got, err := at.List(t.Context(), which)
 		if err != nil || len(got) != want {
 			t.Errorf("%+v: %d sessions, %v; want %d", which, len(got), err, want)
@@ -504,7 +504,7 @@ func TestAListShowsSessionsWithoutTokens(t *testing.T) {
 			if text, _ := json.Marshal(s); strings.Contains(string(text), "refresh-") || strings.Contains(string(text), "idtoken-") || strings.Contains(string(text), "access-") {
 				t.Errorf("a token is listed")
 			}
-			if s.ID == "" || s.Principal.Email == "" || s.Begun.IsZero() {
+			if s.ID == "" || s.Principal.Email == "" || s.CreatedAt.IsZero() {
 				t.Errorf("%+v", s)
 			}
 		}
@@ -518,7 +518,7 @@ func TestTheLastSignOutOfAPersonTakesTheTokenFromRedis(t *testing.T) {
 	at := r.add()
 	_, one := r.login(at, "alice", "first")
 	second, two := r.login(at, "alice", "second")
-	if _, err := at.Revoke(t.Context(), session.Which{ID: one.ID}); err != nil {
+	if _, err := at.Revoke(t.Context(), session.Filter{ID: one.ID}); err != nil {
 		t.Fatal(err)
 	}
 	if err := wants(at, second, "second")(); err != nil {
@@ -527,7 +527,7 @@ func TestTheLastSignOutOfAPersonTakesTheTokenFromRedis(t *testing.T) {
 	if n := len(redis.keys(t, "authgate:grant:*")); n != 1 {
 		t.Errorf("%d grants", n)
 	}
-	if _, err := at.Revoke(t.Context(), session.Which{ID: two.ID}); err != nil {
+	if _, err := at.Revoke(t.Context(), session.Filter{ID: two.ID}); err != nil {
 		t.Fatal(err)
 	}
 	if left := redis.keys(t, "authgate:[gsi]*"); len(left) != 0 {
@@ -541,8 +541,8 @@ func TestALoginWithoutARefreshTokenLetsNoOldGroupsLiveOn(t *testing.T) {
 	at := r.add()
 	first, _ := r.login(at, "alice", "first")
 	g := r.grant("alice", "second")
-	g.Refresh = ""
-	if _, err := at.Begin(t.Context(), httptest.NewRecorder(), http.Header{}, session.Begin(g, r.clock.now(), 12*time.Hour), true); err != nil {
+	g.RefreshToken = ""
+	if _, err := at.Create(t.Context(), httptest.NewRecorder(), http.Header{}, session.New(g, r.clock.now(), 12*time.Hour), true); err != nil {
 		t.Fatal(err)
 	}
 	s, err := opens(at, first)
@@ -569,8 +569,8 @@ func TestASessionEndsWhenItIsIdleOnAllReplicas(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, 5*time.Second, "redis knows of the use", func() error {
-		list, err := there.List(t.Context(), session.Which{ID: s.ID})
-		if err != nil || len(list) != 1 || r.clock.now().Sub(list[0].Seen) > time.Minute {
+		list, err := there.List(t.Context(), session.Filter{ID: s.ID})
+		if err != nil || len(list) != 1 || r.clock.now().Sub(list[0].LastUsed) > time.Minute {
 			return fmt.Errorf("%d sessions %w", len(list), err)
 		}
 		return nil
@@ -585,7 +585,7 @@ func TestASessionEndsWhenItIsIdleOnAllReplicas(t *testing.T) {
 	}
 	r.clock.move(10*time.Minute + time.Second)
 	for _, at := range []*session.Redis{here, there} {
-		if err := wantsError(at, b, session.ErrOver)(); err != nil {
+		if err := wantsError(at, b, session.ErrExpired)(); err != nil {
 			t.Error(err)
 		}
 	}
@@ -604,10 +604,10 @@ func TestASessionEndsWithItsLifetime(t *testing.T) {
 	}
 	r.clock.move(time.Minute)
 	for _, at := range []*session.Redis{here, there} {
-		if err := wantsError(at, b, session.ErrOver)(); err != nil {
+		if err := wantsError(at, b, session.ErrExpired)(); err != nil {
 			t.Error(err)
 		}
-		if _, err := at.Current(s); !errors.Is(err, session.ErrOver) {
+		if _, err := at.Current(s); !errors.Is(err, session.ErrExpired) {
 			t.Error(err)
 		}
 	}
@@ -620,13 +620,13 @@ func TestCookiesThatNobodyWasGivenOpenNothing(t *testing.T) {
 	b, s := r.login(at, "alice", "first")
 	value := b["__Host-authgate"]
 	for sent, want := range map[string]error{
-		"": session.ErrNone,
-		"__Host-authgate=" + r.stranger()["__Host-authgate"]: session.ErrOver,
-		"__Host-authgate=" + s.ID:                            session.ErrBroken,
-		"__Host-authgate=" + value + "A":                     session.ErrBroken,
-		"__Host-authgate=" + value[:42]:                      session.ErrBroken,
-		"__Host-authgate=" + value + "=":                     session.ErrBroken,
-		"authgate=" + value:                                  session.ErrNone,
+		"": session.ErrNoCookie,
+		"__Host-authgate=" + r.stranger()["__Host-authgate"]: session.ErrExpired,
+		"__Host-authgate=" + s.ID:                            session.ErrInvalid,
+		"__Host-authgate=" + value + "A":                     session.ErrInvalid,
+		"__Host-authgate=" + value[:42]:                      session.ErrInvalid,
+		"__Host-authgate=" + value + "=":                     session.ErrInvalid,
+		"authgate=" + value:                                  session.ErrNoCookie,
 		"__Host-authgate=x; __Host-authgate=" + value:        nil, // x was no session ever
 
 		"__Host-authgate=" + r.stranger()["__Host-authgate"] + "; __Host-authgate=" + value: session.ErrAmbiguous,

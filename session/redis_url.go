@@ -19,33 +19,33 @@ import (
 // How long one command may take, and how many may be under way. A request waits
 // for them, so they are short where the URL does not say otherwise.
 const (
-	redisDial     = time.Second
-	redisRead     = time.Second
-	redisPool     = 32
-	redisPoolWait = time.Second
-	redisRetries  = 1
+	redisDialTimeout = time.Second
+	redisReadTimeout = time.Second
+	redisPoolSize    = 32
+	redisPoolTimeout = time.Second
+	redisMaxRetries  = 1
 )
 
 // Faults of a URL. None quotes it: a password with unescaped characters ends up
 // in any part of it, and in the parser's own errors.
 var (
-	errNoURL    = errors.New("is no URL; write rediss://USER:PASSWORD@HOST:PORT/0, with @ / ? # % : in user and password percent-encoded")
-	errScheme   = errors.New("must begin with rediss://, redis:// or unix://")
-	errDatabase = errors.New("has a path that is no number of a database; write /0, or leave it out, and percent-encode / in the password")
-	errCluster  = errors.New("has a path and addr=, which makes it a cluster: those have no numbered databases; leave the path out")
-	errOption   = errors.New("has an option behind ? that the redis client does not know, or with a bad value; see the options of go-redis' ParseURL, ParseClusterURL and ParseFailoverURL")
-	errReplicas = errors.New("has an option that reads from replicas, which know of a revoked session too late; leave read_only, replica_only, use_disconnected_replicas and route_... out")
-	errVerify   = errors.New("has skip_verify, with which anybody could pose as redis; leave it out and name its CA in session.redis.caFile")
-	errCAs      = errors.New("has no TLS, and session.redis.caFile is set; write rediss://, or leave caFile out")
+	errNoURL           = errors.New("is no URL; write rediss://USER:PASSWORD@HOST:PORT/0, with @ / ? # % : in user and password percent-encoded")
+	errScheme          = errors.New("must begin with rediss://, redis:// or unix://")
+	errDatabase        = errors.New("has a path that is no number of a database; write /0, or leave it out, and percent-encode / in the password")
+	errClusterDatabase = errors.New("has a path and addr=, which makes it a cluster: those have no numbered databases; leave the path out")
+	errOption          = errors.New("has an option behind ? that the redis client does not know, or with a bad value; see the options of go-redis' ParseURL, ParseClusterURL and ParseFailoverURL")
+	errReplicas        = errors.New("has an option that reads from replicas, which know of a revoked session too late; leave read_only, replica_only, use_disconnected_replicas and route_... out")
+	errSkipVerify      = errors.New("has skip_verify, with which anybody could pose as redis; leave it out and name its CA in session.redis.caFile")
+	errCAWithoutTLS    = errors.New("has no TLS, and session.redis.caFile is set; write rediss://, or leave caFile out")
 )
 
-// silence ends what the client writes to stderr past slog; what matters comes back
+// muteClientLog ends what the client writes to stderr past slog; what matters comes back
 // as an error. Its logger is the whole process's, and not to be set while clients run.
-var silence = sync.OnceFunc(func() { redis.SetLogger(&logging.VoidLogger{}) })
+var muteClientLog = sync.OnceFunc(func() { redis.SetLogger(&logging.VoidLogger{}) })
 
-// dialRedis makes the client that a URL asks for, and dials nothing: one server;
+// newRedisClient makes the client that a URL asks for, and dials nothing: one server;
 // with addr=, a cluster; with master_name=, what sentinels name.
-func dialRedis(address string, pool *x509.CertPool) (redis.UniversalClient, error) {
+func newRedisClient(address string, pool *x509.CertPool) (redis.UniversalClient, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme == "" || u.Fragment != "" || u.Opaque != "" {
 		return nil, errNoURL
@@ -57,7 +57,7 @@ func dialRedis(address string, pool *x509.CertPool) (redis.UniversalClient, erro
 	if err := checkRedisURL(u, q, pool); err != nil {
 		return nil, err
 	}
-	silence()
+	muteClientLog()
 	maint := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	switch {
 	case q.Has("master_name"):
@@ -65,46 +65,46 @@ func dialRedis(address string, pool *x509.CertPool) (redis.UniversalClient, erro
 		if err != nil || o.MasterName == "" {
 			return nil, errOption
 		}
-		trust(o.TLSConfig, pool)
+		setTLS(o.TLSConfig, pool)
 		o.ContextTimeoutEnabled, o.DialerRetries = true, 1
-		defaults(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.PoolSize, &o.MaxRetries)
+		setDefaults(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.PoolSize, &o.MaxRetries)
 		return redis.NewFailoverClient(o), nil
 	case q.Has("addr"):
 		o, err := redis.ParseClusterURL(address)
 		if err != nil {
 			return nil, errOption
 		}
-		trust(o.TLSConfig, pool)
+		setTLS(o.TLSConfig, pool)
 		o.MaintNotificationsConfig = maint
 		o.ContextTimeoutEnabled, o.DialerRetries = true, 1
-		defaults(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.PoolSize, &o.MaxRetries)
+		setDefaults(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.PoolSize, &o.MaxRetries)
 		return redis.NewClusterClient(o), nil
 	default:
 		o, err := redis.ParseURL(address)
 		if err != nil {
 			return nil, errOption
 		}
-		trust(o.TLSConfig, pool)
+		setTLS(o.TLSConfig, pool)
 		o.MaintNotificationsConfig = maint
 		o.ContextTimeoutEnabled, o.DialerRetries = true, 1
-		defaults(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.PoolSize, &o.MaxRetries)
+		setDefaults(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.PoolSize, &o.MaxRetries)
 		return redis.NewClient(o), nil
 	}
 }
 
 func checkRedisURL(u *url.URL, q url.Values, pool *x509.CertPool) error {
-	many := q.Has("addr") || q.Has("master_name")
+	multiple := q.Has("addr") || q.Has("master_name")
 	switch u.Scheme {
 	case "rediss":
 	case "redis", "unix":
 		if pool != nil {
-			return errCAs
+			return errCAWithoutTLS
 		}
 	default:
 		return errScheme
 	}
 	if u.Scheme == "unix" {
-		if many {
+		if multiple {
 			return errOption
 		}
 	} else if path := strings.Trim(u.Path, "/"); path != "" {
@@ -112,11 +112,11 @@ func checkRedisURL(u *url.URL, q url.Values, pool *x509.CertPool) error {
 			return errDatabase
 		}
 		if q.Has("addr") && !q.Has("master_name") {
-			return errCluster
+			return errClusterDatabase
 		}
 	}
 	if q.Has("skip_verify") {
-		return errVerify
+		return errSkipVerify
 	}
 	stale := []string{"read_only", "replica_only", "use_disconnected_replicas", "route_by_latency", "route_by_latency_tolerance", "route_randomly"}
 	if slices.ContainsFunc(stale, q.Has) {
@@ -125,25 +125,25 @@ func checkRedisURL(u *url.URL, q url.Values, pool *x509.CertPool) error {
 	return nil
 }
 
-func trust(t *tls.Config, pool *x509.CertPool) {
+func setTLS(t *tls.Config, pool *x509.CertPool) {
 	if t != nil {
 		t.MinVersion, t.RootCAs = tls.VersionTLS12, pool
 	}
 }
 
-func defaults(dial, read, write, wait *time.Duration, size, retries *int) {
+func setDefaults(dial, read, write, wait *time.Duration, size, retries *int) {
 	for _, d := range []struct {
 		to *time.Duration
 		is time.Duration
-	}{{dial, redisDial}, {read, redisRead}, {write, redisRead}, {wait, redisPoolWait}} {
+	}{{dial, redisDialTimeout}, {read, redisReadTimeout}, {write, redisReadTimeout}, {wait, redisPoolTimeout}} {
 		if *d.to <= 0 { // negative would wait for ever
 			*d.to = d.is
 		}
 	}
 	if *size <= 0 {
-		*size = redisPool
+		*size = redisPoolSize
 	}
 	if *retries == 0 {
-		*retries = redisRetries
+		*retries = redisMaxRetries
 	}
 }

@@ -64,9 +64,9 @@ func TestRefreshTokenIsNotShownTwiceByARequestThatCameWithAnOlderCopy(t *testing
 			k := running(t, nil)
 			s, h := k.signIn("alice")
 			k.shelf.pinned[s.ID] = s // every request opened its cookie before the renewal ended
-			k.answer(func(_ context.Context, g identity.Grant) (identity.Grant, error) {
-				if g.Refresh != "r" {
-					t.Errorf("asked with %q", g.Refresh)
+			k.answer(func(_ context.Context, g identity.TokenSet) (identity.TokenSet, error) {
+				if g.RefreshToken != "r" {
+					t.Errorf("asked with %q", g.RefreshToken)
 				}
 				return k.anew(g), nil
 			})
@@ -86,7 +86,7 @@ func TestNoMoreThanSixteenRenewalsAtATime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		k := running(t, nil)
-		k.answer(func(_ context.Context, g identity.Grant) (identity.Grant, error) {
+		k.answer(func(_ context.Context, g identity.TokenSet) (identity.TokenSet, error) {
 			time.Sleep(time.Second) // of the bubble's clock
 			return k.anew(g), nil
 		})
@@ -146,9 +146,9 @@ func TestRequestThatFindsNoPlaceWaitsTenSecondsAtMost(t *testing.T) {
 
 // crowd has the issuer hang for sixteen people, so that there is no place for a
 // seventeenth; leave takes one of them away.
-func (k *kept) crowd(answer session.Ask) (leave func(), fill func()) {
+func (k *kept) crowd(answer session.RefreshFunc) (leave func(), fill func()) {
 	gate := make(chan struct{}, 16)
-	k.answer(func(ctx context.Context, g identity.Grant) (identity.Grant, error) {
+	k.answer(func(ctx context.Context, g identity.TokenSet) (identity.TokenSet, error) {
 		if !strings.HasPrefix(g.Principal.Subject, "crowd") {
 			return answer(ctx, g)
 		}
@@ -156,7 +156,7 @@ func (k *kept) crowd(answer session.Ask) (leave func(), fill func()) {
 		case <-gate:
 			return k.anew(g), nil
 		case <-ctx.Done():
-			return identity.Grant{}, ctx.Err()
+			return identity.TokenSet{}, ctx.Err()
 		}
 	})
 	var all []http.Header
@@ -177,9 +177,9 @@ func (k *kept) crowd(answer session.Ask) (leave func(), fill func()) {
 
 func TestRequestsOfOneOwnerThatWaitedForAPlaceAskOnce(t *testing.T) {
 	t.Parallel()
-	for name, answer := range map[string]func(k *kept, g identity.Grant) (identity.Grant, error){
-		"an answer":  func(k *kept, g identity.Grant) (identity.Grant, error) { return k.anew(g), nil },
-		"an error":   func(*kept, identity.Grant) (identity.Grant, error) { return identity.Grant{}, errGateway },
+	for name, answer := range map[string]func(k *kept, g identity.TokenSet) (identity.TokenSet, error){
+		"an answer":  func(k *kept, g identity.TokenSet) (identity.TokenSet, error) { return k.anew(g), nil },
+		"an error":   func(*kept, identity.TokenSet) (identity.TokenSet, error) { return identity.TokenSet{}, errGateway },
 		"later both": nil,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -189,7 +189,7 @@ func TestRequestsOfOneOwnerThatWaitedForAPlaceAskOnce(t *testing.T) {
 				var alices int32
 				_, h := k.signIn("alice")
 				later(grace)
-				leave, fill := k.crowd(func(_ context.Context, g identity.Grant) (identity.Grant, error) {
+				leave, fill := k.crowd(func(_ context.Context, g identity.TokenSet) (identity.TokenSet, error) {
 					alices++ // twice at a time would be a data race
 					if answer == nil {
 						time.Sleep(time.Second) // of the bubble's clock
@@ -226,7 +226,9 @@ func TestWhoNeedsNoPlaceDoesNotWaitForOne(t *testing.T) {
 		k := running(t, nil)
 		_, failed := k.signIn("alice")
 		later(grace)
-		_, fill := k.crowd(func(context.Context, identity.Grant) (identity.Grant, error) { return identity.Grant{}, errGateway })
+		_, fill := k.crowd(func(context.Context, identity.TokenSet) (identity.TokenSet, error) {
+			return identity.TokenSet{}, errGateway
+		})
 		later(every)
 		if _, err := k.groups(failed); !errors.Is(err, errGateway) {
 			t.Errorf("got %v; want why", err)
@@ -243,13 +245,13 @@ func TestWhoNeedsNoPlaceDoesNotWaitForOne(t *testing.T) {
 		_, bob := k.signIn("bob")
 		later(grace)
 		gate := make(chan struct{})
-		leave, fill := k.crowd(func(ctx context.Context, g identity.Grant) (identity.Grant, error) {
+		leave, fill := k.crowd(func(ctx context.Context, g identity.TokenSet) (identity.TokenSet, error) {
 			if g.Principal.Subject == "alice" {
 				<-gate
 				return k.anew(g), nil
 			}
 			<-ctx.Done()
-			return identity.Grant{}, ctx.Err()
+			return identity.TokenSet{}, ctx.Err()
 		})
 		later(every)
 		fill()
@@ -278,10 +280,10 @@ func TestNewestRefreshTokenIsShownEvenWhereTheGroupsAreOld(t *testing.T) {
 		k := running(t, nil)
 		s, h := k.signIn("alice")
 		k.shelf.pinned[s.ID] = s
-		k.shelf.change(s.ID, func(s *session.Session) { s.Refresh = "rotated" })
-		k.answer(func(_ context.Context, g identity.Grant) (identity.Grant, error) {
-			if g.Refresh != "rotated" {
-				t.Errorf("asked with %q", g.Refresh)
+		k.shelf.change(s.ID, func(s *session.Session) { s.RefreshToken = "rotated" })
+		k.answer(func(_ context.Context, g identity.TokenSet) (identity.TokenSet, error) {
+			if g.RefreshToken != "rotated" {
+				t.Errorf("asked with %q", g.RefreshToken)
 			}
 			return k.anew(g), nil
 		})

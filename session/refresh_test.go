@@ -94,9 +94,9 @@ func TestGroupsThatAreTooOldAreWaitedFor(t *testing.T) {
 	t.Parallel()
 	for _, grace := range []time.Duration{0, grace} {
 		synctest.Test(t, func(t *testing.T) {
-			k := running(t, func(o *session.KeeperOptions) { o.RefreshGrace = grace })
+			k := running(t, func(o *session.RefresherOptions) { o.RefreshGrace = grace })
 			_, h := k.signIn("alice")
-			k.answer(func(_ context.Context, g identity.Grant) (identity.Grant, error) {
+			k.answer(func(_ context.Context, g identity.TokenSet) (identity.TokenSet, error) {
 				time.Sleep(3 * time.Second) // of the bubble's clock
 				return k.anew(g), nil
 			})
@@ -112,27 +112,27 @@ func TestGroupsThatAreTooOldAreWaitedFor(t *testing.T) {
 
 func TestSessionIsOverWhenTheIssuerSaysSo(t *testing.T) {
 	t.Parallel()
-	another := func(_ context.Context, g identity.Grant) (identity.Grant, error) {
+	another := func(_ context.Context, g identity.TokenSet) (identity.TokenSet, error) {
 		g.Principal.Subject = "mallory"
 		return g, nil
 	}
-	elsewhere := func(_ context.Context, g identity.Grant) (identity.Grant, error) {
+	elsewhere := func(_ context.Context, g identity.TokenSet) (identity.TokenSet, error) {
 		g.Principal.Issuer = "https://evil.example.com"
 		return g, nil
 	}
-	fails := func(err error) session.Ask {
-		return func(context.Context, identity.Grant) (identity.Grant, error) { return identity.Grant{}, err }
+	fails := func(err error) session.RefreshFunc {
+		return func(context.Context, identity.TokenSet) (identity.TokenSet, error) { return identity.TokenSet{}, err }
 	}
 	for name, test := range map[string]struct {
-		answer session.Ask
+		answer session.RefreshFunc
 		attack bool
 	}{
 		"refresh token refused":      {answer: fails(&identity.RefreshRefusedError{Status: 400, Code: "invalid_grant"})},
-		"impostor":                   {answer: fails(fmt.Errorf("at dex: %w", &identity.ImpostorError{Reason: "aud"})), attack: true},
+		"impostor":                   {answer: fails(fmt.Errorf("at dex: %w", &identity.SubjectMismatchError{Reason: "aud"})), attack: true},
 		"another subject unnoticed":  {answer: another, attack: true},
 		"another issuer unnoticed":   {answer: elsewhere, attack: true},
 		"refused, and wrapped so":    {answer: fails(fmt.Errorf("at dex: %w", &identity.RefreshRefusedError{Status: 400}))},
-		"refused, already over here": {answer: fails(fmt.Errorf("%w: %w", session.ErrOver, &identity.RefreshRefusedError{Status: 400}))},
+		"refused, already over here": {answer: fails(fmt.Errorf("%w: %w", session.ErrExpired, &identity.RefreshRefusedError{Status: 400}))},
 	} {
 		for _, age := range []time.Duration{every, every + grace} {
 			t.Run(fmt.Sprint(name, " at ", age), func(t *testing.T) {
@@ -145,13 +145,13 @@ func TestSessionIsOverWhenTheIssuerSaysSo(t *testing.T) {
 					if age == every {
 						k.wants(h, "old") // it has been asked only beside this one
 						synctest.Wait()
-						if _, err := k.groups(h); !errors.Is(err, session.ErrOver) {
+						if _, err := k.groups(h); !errors.Is(err, session.ErrExpired) {
 							t.Errorf("the next request got %v; want ErrOver", err)
 						}
-					} else if _, err := k.groups(h); !errors.Is(err, session.ErrOver) || !ends(err) {
+					} else if _, err := k.groups(h); !errors.Is(err, session.ErrExpired) || !ends(err) {
 						t.Errorf("got %v; want ErrOver and why", err)
 					}
-					if _, err := k.Current(s); !errors.Is(err, session.ErrOver) {
+					if _, err := k.Current(s); !errors.Is(err, session.ErrExpired) {
 						t.Errorf("a stream got %v; want ErrOver", err)
 					}
 					k.wantsAsked(1)
@@ -160,10 +160,10 @@ func TestSessionIsOverWhenTheIssuerSaysSo(t *testing.T) {
 						strings.Contains(log, "sub=alice"); attack != test.attack {
 						t.Errorf("logged %s", log)
 					}
-					if told := k.told.all(); len(told) != 1 || !strings.HasPrefix(told[0], "alice the ") && !strings.HasPrefix(told[0], "alice at dex") && !strings.HasPrefix(told[0], "alice "+session.ErrOver.Error()) {
+					if told := k.told.all(); len(told) != 1 || !strings.HasPrefix(told[0], "alice the ") && !strings.HasPrefix(told[0], "alice at dex") && !strings.HasPrefix(told[0], "alice "+session.ErrExpired.Error()) {
 						t.Errorf("told %q", told)
 					}
-					if since, why := k.Trouble(s); why != nil {
+					if since, why := k.RefreshFailure(s); why != nil {
 						t.Errorf("trouble since %s: %v", since, why)
 					}
 				})
@@ -177,12 +177,12 @@ func TestSessionRevokedDuringItsRenewalIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := running(t, nil)
 		s, h := k.signIn("alice")
-		k.answer(func(ctx context.Context, g identity.Grant) (identity.Grant, error) {
-			_, err := k.Revoke(ctx, session.Which{ID: s.ID})
+		k.answer(func(ctx context.Context, g identity.TokenSet) (identity.TokenSet, error) {
+			_, err := k.Revoke(ctx, session.Filter{ID: s.ID})
 			return k.anew(g), err
 		})
 		later(every + grace)
-		if _, err := k.groups(h); !errors.Is(err, session.ErrOver) || errors.Is(err, session.ErrStale) {
+		if _, err := k.groups(h); !errors.Is(err, session.ErrExpired) || errors.Is(err, session.ErrStale) {
 			t.Errorf("got %v; want ErrOver", err)
 		}
 		if told, log := k.told.all(), k.log.all(); len(told)+len(log) != 0 {

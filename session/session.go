@@ -25,30 +25,30 @@ import (
 // Session is a principal who signed in, and until when that holds. The zero
 // Session is over. Its JSON is sealed before it is kept anywhere.
 type Session struct {
-	identity.Grant `json:"g"`
+	identity.TokenSet `json:"g"`
 
-	ID      string    `json:"id"`          // random; names the session in memory and in lists, opens nothing
-	Begun   time.Time `json:"b"`           // the login
-	Expires time.Time `json:"e"`           // whatever happens until then
-	Seen    time.Time `json:"u"`           // last use, to about a tenth of the idle timeout
-	LeftOut int       `json:"l,omitempty"` // groups that did not fit, none of which the policy names
+	ID            string    `json:"id"`          // random; names the session in memory and in lists, opens nothing
+	CreatedAt     time.Time `json:"b"`           // the login
+	Expires       time.Time `json:"e"`           // whatever happens until then
+	LastUsed      time.Time `json:"u"`           // last use, to about a tenth of the idle timeout
+	DroppedGroups int       `json:"l,omitempty"` // groups that did not fit, none of which the policy names
 
-	shown shown // of a session in cookies: what the browser has of it
+	cookie cookieState // of a session in cookies: what the browser has of it
 }
 
-// Begin makes the session of somebody who signed in now. It lasts for lifetime;
+// New makes the session of somebody who signed in now. It lasts for lifetime;
 // without a refresh token never longer than the ID token, for its groups are as
 // old as that.
-func Begin(g identity.Grant, now time.Time, lifetime time.Duration) Session {
+func New(g identity.TokenSet, now time.Time, lifetime time.Duration) Session {
 	expires := now.Add(lifetime)
-	if g.Refresh == "" && g.Principal.Expiry.Before(expires) {
+	if g.RefreshToken == "" && g.Principal.Expiry.Before(expires) {
 		expires = g.Principal.Expiry
 	}
-	return Session{Grant: g, ID: newID(), Begun: now, Expires: expires, Seen: now}
+	return Session{TokenSet: g, ID: newID(), CreatedAt: now, Expires: expires, LastUsed: now}
 }
 
-// Over reports whether the session has ended by now.
-func (s Session) Over(now time.Time) bool { return !now.Before(s.Expires) }
+// Expired reports whether the session has ended by now.
+func (s Session) Expired(now time.Time) bool { return !now.Before(s.Expires) }
 
 // newID begins with a letter or a digit: no command line takes it for a flag.
 func newID() string { return rand.Text() }

@@ -27,18 +27,18 @@ func keys(t testing.TB, lines ...string) session.Keys {
 // cookies keeps sessions under a key of its own, at noon; change what is not so.
 func cookies(t testing.TB, changes ...func(*session.CookieOptions)) *session.Cookies {
 	t.Helper()
-	o := session.CookieOptions{Jar: session.NewJar("authgate", "", http.SameSiteLaxMode), Now: at(noon)}
+	o := session.CookieOptions{Cookie: session.NewChunkedCookie("authgate", "", http.SameSiteLaxMode), Now: at(noon)}
 	for _, change := range changes {
 		change(&o)
 	}
-	if o.Keys == nil {
-		o.Keys = session.NewRing(keys(t, session.NewKey()))
+	if o.Keyring == nil {
+		o.Keyring = session.NewKeyring(keys(t, session.NewKey()))
 	}
 	return session.NewCookies(o)
 }
 
-func under(r *session.Ring) func(*session.CookieOptions) {
-	return func(o *session.CookieOptions) { o.Keys = r }
+func under(r *session.Keyring) func(*session.CookieOptions) {
+	return func(o *session.CookieOptions) { o.Keyring = r }
 }
 
 func clocked(now func() time.Time) func(*session.CookieOptions) {
@@ -52,15 +52,15 @@ func save(t testing.TB, c *session.Cookies, s session.Session, secure bool) http
 	t.Helper()
 	b := visitor{}
 	w := httptest.NewRecorder()
-	if _, err := c.Begin(t.Context(), w, nil, s, secure); err != nil {
+	if _, err := c.Create(t.Context(), w, nil, s, secure); err != nil {
 		t.Fatal(err)
 	}
 	b.take(w)
 	return b.headers()
 }
 
-func alice(groups int) identity.Grant {
-	g := identity.Grant{Refresh: "refresh-0", Read: noon, Principal: identity.Principal{
+func alice(groups int) identity.TokenSet {
+	g := identity.TokenSet{RefreshToken: "refresh-0", FetchedAt: noon, Principal: identity.Principal{
 		Issuer: "https://dex.example.com", Subject: "alice", Email: "alice@example.com", Expiry: noon.Add(24 * time.Hour),
 	}}
 	for i := range groups {
@@ -69,7 +69,7 @@ func alice(groups int) identity.Grant {
 	return g
 }
 
-func called(who string, g identity.Grant) identity.Grant {
+func called(who string, g identity.TokenSet) identity.TokenSet {
 	g.Principal.Subject, g.Principal.Email = who, who+"@example.com"
 	return g
 }
@@ -78,8 +78,8 @@ func TestSessionComesBackAsItWasSaved(t *testing.T) {
 	t.Parallel()
 	c := cookies(t)
 	g := alice(2)
-	g.IDToken, g.Access, g.Session = "eyJhIjoxfQ.eyJiIjoyfQ.AAEC", "no.jwt", "sid"
-	s := session.Begin(g, noon, time.Hour)
+	g.IDToken, g.AccessToken, g.SessionID = "eyJhIjoxfQ.eyJiIjoyfQ.AAEC", "no.jwt", "sid"
+	s := session.New(g, noon, time.Hour)
 	h := save(t, c, s, true)
 	for range 2 {
 		got, err := c.Open(t.Context(), h, true)
@@ -87,7 +87,7 @@ func TestSessionComesBackAsItWasSaved(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got.ID != s.ID || got.Principal.Subject != "alice" || len(got.Principal.Groups) != 2 || !got.Expires.Equal(noon.Add(time.Hour)) ||
-			got.IDToken != g.IDToken || got.Access != g.Access || got.Session != "sid" || got.Refresh != g.Refresh || !got.Read.Equal(noon) {
+			got.IDToken != g.IDToken || got.AccessToken != g.AccessToken || got.SessionID != "sid" || got.RefreshToken != g.RefreshToken || !got.FetchedAt.Equal(noon) {
 			t.Errorf("got %#v, want %#v", got.Principal, s.Principal)
 		}
 	}
@@ -95,15 +95,15 @@ func TestSessionComesBackAsItWasSaved(t *testing.T) {
 
 func TestSessionEndsWithItsLifetimeOrItsIDToken(t *testing.T) {
 	t.Parallel()
-	ring := session.NewRing(keys(t, session.NewKey()))
+	ring := session.NewKeyring(keys(t, session.NewKey()))
 	short := alice(1)
-	short.Principal.Expiry, short.Refresh = noon.Add(10*time.Minute), ""
+	short.Principal.Expiry, short.RefreshToken = noon.Add(10*time.Minute), ""
 	for name, s := range map[string]session.Session{
-		"lifetime": session.Begin(alice(1), noon, 10*time.Minute),
-		"ID token": session.Begin(short, noon, time.Hour),
+		"lifetime": session.New(alice(1), noon, 10*time.Minute),
+		"ID token": session.New(short, noon, time.Hour),
 	} {
 		h := save(t, cookies(t, under(ring)), s, true)
-		for when, want := range map[time.Duration]error{10*time.Minute - time.Second: nil, 10 * time.Minute: session.ErrOver} {
+		for when, want := range map[time.Duration]error{10*time.Minute - time.Second: nil, 10 * time.Minute: session.ErrExpired} {
 			if _, err := cookies(t, under(ring), clocked(at(noon.Add(when)))).Open(t.Context(), h, true); !errors.Is(err, want) {
 				t.Errorf("%s: after %s: %v", name, when, err)
 			}

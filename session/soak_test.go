@@ -45,8 +45,8 @@ func TestSoakOfManySessions(t *testing.T) {
 // soak is a town: its people, their browsers, their issuer.
 type soak struct {
 	t      *testing.T
-	keeper *session.Keeper
-	ring   *session.Ring
+	keeper *session.Refresher
+	ring   *session.Keyring
 	begun  time.Time
 	people []citizen
 
@@ -64,12 +64,12 @@ func soakOf(t *testing.T, people int) {
 	random := rand.New(rand.NewPCG(soakSeed, 1)) //nolint:gosec // a test that repeats
 	s := &soak{t: t, begun: time.Now(), people: make([]citizen, people)}
 	s.keys = []string{session.NewKey()}
-	s.ring = session.NewRing(keysOf(t, s.keys...))
+	s.ring = session.NewKeyring(keysOf(t, s.keys...))
 	store := session.NewCookies(session.CookieOptions{
-		Jar: session.NewJar("authgate", "", http.SameSiteLaxMode), Keys: s.ring, IdleTimeout: soakIdle,
+		Cookie: session.NewChunkedCookie("authgate", "", http.SameSiteLaxMode), Keyring: s.ring, IdleTimeout: soakIdle,
 	})
-	s.keeper = session.NewKeeper(session.KeeperOptions{
-		Store: store, Ask: s.ask, Lifetime: soakLifetime, IdleTimeout: soakIdle, RefreshEvery: soakEvery, RefreshGrace: soakGrace,
+	s.keeper = session.NewRefresher(session.RefresherOptions{
+		Store: store, Refresh: s.ask, Lifetime: soakLifetime, IdleTimeout: soakIdle, RefreshEvery: soakEvery, RefreshGrace: soakGrace,
 		Refreshed: func(one session.Session, err error) {
 			s.renewals.Add(1)
 			var refused *identity.RefreshRefusedError
@@ -193,7 +193,7 @@ func (s *soak) request(n int, dice uint64) {
 	if copied != nil {
 		if one, err := s.keeper.Find(ctx, copied, true); err == nil {
 			s.fault("%s: a cookie that was copied before sign-out lives on", one.Principal.Subject)
-		} else if errors.Is(err, session.ErrBroken) && s.rotations.Load()-copyOf < 3 {
+		} else if errors.Is(err, session.ErrInvalid) && s.rotations.Load()-copyOf < 3 {
 			s.fault("p%d: a copied cookie is broken: %v", n, err)
 		}
 	}
@@ -223,18 +223,18 @@ func (s *soak) request(n int, dice uint64) {
 		}
 		c.mu.Unlock()
 		return
-	case errors.Is(err, session.ErrOver):
+	case errors.Is(err, session.ErrExpired):
 		s.over.Add(1)
 		if _, told := s.refused.Load(id); !over && !c.over && !told && revoked.IsZero() &&
 			now.Sub(begun) < soakLifetime && now.Sub(c.used) < soakIdle-soakIdle/10 {
 			s.fault("p%d: lost its session, begun %s and used %s ago: %v", n, now.Sub(begun), now.Sub(c.used), err)
 		}
-	case errors.Is(err, session.ErrBroken):
+	case errors.Is(err, session.ErrInvalid):
 		s.broken.Add(1)
 		if s.rotations.Load()-sealed < 3 {
 			s.fault("p%d: broken after %d rotations", n, s.rotations.Load()-sealed)
 		}
-	case errors.Is(err, session.ErrNone) && (over || c.over):
+	case errors.Is(err, session.ErrNoCookie) && (over || c.over):
 	default:
 		s.fault("p%d: %v", n, err)
 	}
@@ -252,7 +252,7 @@ func (s *soak) respond(c *citizen, n int, h http.Header, sealed int64, one sessi
 		}
 		s.ended.Add(1)
 	} else {
-		s.keeper.Give(w, h, one, true)
+		s.keeper.WriteCookie(w, h, one, true)
 	}
 	c.mu.Lock()
 	if c.id == one.ID { // and has not signed in meanwhile

@@ -14,45 +14,45 @@ import (
 // for concurrent use.
 type Store interface {
 	// Open finds the session that a request's cookies name, as new as is known.
-	// The error is ErrNone, ErrAmbiguous, ErrBroken, ErrOver or ErrStoreDown.
+	// The error is ErrNoCookie, ErrAmbiguous, ErrInvalid, ErrExpired or ErrStoreDown.
 	Open(ctx context.Context, h http.Header, secure bool) (Session, error)
 
 	// Begin remembers a new session, gives the browser its cookie, and says what is
 	// remembered. h are the request's headers: pieces of an older session go.
 	// ErrTooLarge, ErrStoreDown.
-	Begin(ctx context.Context, w http.ResponseWriter, h http.Header, s Session, secure bool) (Session, error)
+	Create(ctx context.Context, w http.ResponseWriter, h http.Header, s Session, secure bool) (Session, error)
 
 	// Give hands the browser what has changed since it was last told, if anything.
 	// It is called once for a response, before its header is sent, and is cheap.
-	Give(w http.ResponseWriter, h http.Header, s Session, secure bool)
+	WriteCookie(w http.ResponseWriter, h http.Header, s Session, secure bool)
 
 	// Forget takes the cookie from the browser.
-	Forget(w http.ResponseWriter, h http.Header, secure bool)
+	ClearCookie(w http.ResponseWriter, h http.Header, secure bool)
 
 	// Current is the newest known copy of a session that was opened earlier, for
-	// what outlives a request. It waits for nothing. ErrOver, ErrStoreDown.
+	// what outlives a request. It waits for nothing. ErrExpired, ErrStoreDown.
 	Current(s Session) (Session, error)
 
 	// Renew has the issuer say again who somebody is, and remembers it.
-	Renew(ctx context.Context, s Session, ask Ask) (Session, error)
+	Refresh(ctx context.Context, s Session, ask RefreshFunc) (Session, error)
 
 	// Owner names what one renewal at a time is for.
-	Owner(s Session) string
+	RefreshKey(s Session) string
 
 	// Revoke ends sessions, and says how many it knew of.
-	Revoke(ctx context.Context, which Which) (int, error)
+	Revoke(ctx context.Context, which Filter) (int, error)
 
 	// CheckBearer is nil for a bearer token that may say who asks. ErrLoginToken,
-	// ErrRevoked; ErrStoreDown where the store has not said yet what was revoked.
+	// ErrTokenRevoked; ErrStoreDown where the store has not said yet what was revoked.
 	CheckBearer(t *identity.Token) error
 
-	// RememberToken has CheckBearer refuse a token from now on, until when it could
+	// DenyBearer has CheckBearer refuse a token from now on, until when it could
 	// be used. It comes before an upstream sees the token. ErrTooManyTokens,
 	// ErrStoreDown.
-	RememberToken(ctx context.Context, digest [sha256.Size]byte, until time.Time) error
+	DenyBearer(ctx context.Context, digest [sha256.Size]byte, until time.Time) error
 
-	// List gives sessions without their tokens. ErrNoList where there is no list.
-	List(ctx context.Context, which Which) ([]Session, error)
+	// List gives sessions without their tokens. ErrNotListable where there is no list.
+	List(ctx context.Context, which Filter) ([]Session, error)
 
 	// Down says why the store does not answer; nil: it does, or needs not to.
 	Down() error
@@ -61,12 +61,12 @@ type Store interface {
 	Run(ctx context.Context)
 }
 
-// Ask asks the issuer: [identity.RelyingParty.Refresh].
-type Ask func(ctx context.Context, g identity.Grant) (identity.Grant, error)
+// RefreshFunc asks the issuer: [identity.RelyingParty.Refresh].
+type RefreshFunc func(ctx context.Context, g identity.TokenSet) (identity.TokenSet, error)
 
-// Which selects sessions: those that agree with every field that is not empty,
+// Filter selects sessions: those that agree with every field that is not empty,
 // and none where all are, but for All.
-type Which struct {
+type Filter struct {
 	ID              string // as List shows it
 	Email           string
 	Issuer, Subject string
@@ -76,11 +76,11 @@ type Which struct {
 
 // Why there is no session in a request.
 var (
-	ErrNone      = errors.New("no session cookie")
-	ErrAmbiguous = errors.New("several session cookies that contradict each other: one of them may have been planted")
-	ErrBroken    = errors.New("the session cookie does not open: it was changed, or sealed with other keys")
-	ErrOver      = errors.New("the session is over")
-	ErrStale     = errors.New("the groups are too old, and the issuer does not tell them anew")
-	ErrStoreDown = errors.New("the session store does not answer")
-	ErrNoList    = errors.New("sessions in cookies are not listed anywhere: use session.store: redis")
+	ErrNoCookie    = errors.New("no session cookie")
+	ErrAmbiguous   = errors.New("several session cookies that contradict each other: one of them may have been planted")
+	ErrInvalid     = errors.New("the session cookie does not open: it was changed, or sealed with other keys")
+	ErrExpired     = errors.New("the session is over")
+	ErrStale       = errors.New("the groups are too old, and the issuer does not tell them anew")
+	ErrStoreDown   = errors.New("the session store does not answer")
+	ErrNotListable = errors.New("sessions in cookies are not listed anywhere: use session.store: redis")
 )

@@ -52,9 +52,9 @@ func looksLikeSemicolon(r rune) bool {
 
 func looksLikePercent(r rune) bool { return r == '\uff05' || r == '\ufe6a' || r == '\u066a' }
 
-// isDropped tells what some server takes out of a name: blanks, characters that are
+// isIgnorable tells what some server takes out of a name: blanks, characters that are
 // not shown, and marks that stand above or below another.
-func isDropped(r rune) bool {
+func isIgnorable(r rune) bool {
 	return r == ' ' || r > unicode.MaxASCII && unicode.In(r, unicode.Z, unicode.Cf, unicode.M, unicode.Other_Default_Ignorable_Code_Point)
 }
 
@@ -67,37 +67,37 @@ func checkLookAlikes(canonical string) error {
 	if strings.ContainsFunc(decoded, becomesSlash) {
 		return LookAlike
 	}
-	if escapesInOtherScript(decoded) {
+	if hasLookAlikeEscape(decoded) {
 		return DoubleEncoding
 	}
 	for part := range strings.FieldsFuncSeq(decoded, func(r rune) bool {
 		return r == '/' || r == '\\' || looksLikeSlash(r) || looksLikeSemicolon(r)
 	}) {
-		if climbs(part) {
+		if isDotSegment(part) {
 			return DotSegment
 		}
 	}
 	return nil
 }
 
-// climbs reports whether a decoded part of a path is . or .. to some server: of a
+// isDotSegment reports whether a decoded part of a path is . or .. to some server: of a
 // character that becomes several dots, some make one.
-func climbs(part string) bool {
+func isDotSegment(part string) bool {
 	dots := 0
 	for _, r := range part {
 		switch {
 		case looksLikeDot(r):
 			dots++
-		case !isDropped(r):
+		case !isIgnorable(r):
 			return false
 		}
 	}
 	return dots == 1 || dots == 2
 }
 
-// escapesInOtherScript finds a percent sign of another script before two hex digits,
+// hasLookAlikeEscape finds a percent sign of another script before two hex digits,
 // of whichever script.
-func escapesInOtherScript(decoded string) bool {
+func hasLookAlikeEscape(decoded string) bool {
 	const escape = 3
 	var last [escape]rune
 	for _, r := range decoded {

@@ -23,10 +23,10 @@ func MatchPattern(path, pattern string) bool {
 		if path == "" || pattern == "" {
 			return path == pattern
 		}
-		var segment, wanted string
+		var segment, segPattern string
 		segment, path = CutSegment(path)
-		wanted, pattern = CutSegment(pattern)
-		if !MatchSegment(segment, wanted) {
+		segPattern, pattern = CutSegment(pattern)
+		if !MatchSegment(segment, segPattern) {
 			return false
 		}
 	}
@@ -56,21 +56,21 @@ func MatchSegment(segment, pattern string) bool {
 		chunk, pattern, wild = strings.Cut(pattern, AnySegment)
 		if !wild { // the last chunk ends the segment
 			end := len(segment) - len(chunk)
-			return end >= 0 && segment[end:] == chunk && WholeCharacter(segment, end)
+			return end >= 0 && segment[end:] == chunk && AtCharacterBoundary(segment, end)
 		}
-		segment, ok = cutThrough(segment, chunk)
+		segment, ok = cutAfter(segment, chunk)
 	}
 	return false
 }
 
-// cutThrough gives what follows the first occurrence of chunk.
-func cutThrough(segment, chunk string) (rest string, found bool) {
+// cutAfter gives what follows the first occurrence of chunk.
+func cutAfter(segment, chunk string) (rest string, found bool) {
 	for at := 0; at <= len(segment); {
 		i := strings.Index(segment[at:], chunk)
 		if i < 0 {
 			break
 		}
-		if at += i; WholeCharacter(segment, at) {
+		if at += i; AtCharacterBoundary(segment, at) {
 			return segment[at+len(chunk):], true
 		}
 		at++
@@ -78,19 +78,19 @@ func cutThrough(segment, chunk string) (rest string, found bool) {
 	return "", false
 }
 
-// WholeCharacter reports whether s[at:] begins between two characters and not
+// AtCharacterBoundary reports whether s[at:] begins between two characters and not
 // inside an escape: *F matches Foo%2FF and not Foo%2F.
-func WholeCharacter(s string, at int) bool {
+func AtCharacterBoundary(s string, at int) bool {
 	return (at < 1 || s[at-1] != '%') && (at < 2 || s[at-2] != '%')
 }
 
 // CheckPattern holds a pattern to the form of the paths that it is to match; a
 // pattern in another form would match nothing. It gives two empty strings, or
 // what is wrong and how to mend it.
-func CheckPattern(pattern string) (what, mend string) { return CheckPatternWith(pattern, 0) }
+func CheckPattern(pattern string) (message, hint string) { return CheckPatternWith(pattern, 0) }
 
 // CheckPatternWith is [CheckPattern] for the paths of a server that needs some quirks.
-func CheckPatternWith(pattern string, allowed Quirks) (what, mend string) {
+func CheckPatternWith(pattern string, allowed Quirks) (message, hint string) {
 	switch {
 	case pattern == AnySegment || pattern == AnyRest:
 		return "path " + quote(pattern) + " does not begin with /", `write "/**" for every path`
@@ -100,7 +100,7 @@ func CheckPatternWith(pattern string, allowed Quirks) (what, mend string) {
 	canonical, err := ParseWith(pattern, allowed)
 	switch {
 	case err != nil:
-		return "no request comes with path " + quote(pattern) + ": " + err.Error(), mendFor(pattern, err)
+		return "no request comes with path " + quote(pattern) + ": " + err.Error(), hintFor(pattern, err)
 	case strings.Contains(pattern, "?"):
 		return "path " + quote(pattern) + " holds a query, and only paths are matched", "write " + quote(canonical.String())
 	case strings.ContainsAny(pattern, "{}"):
@@ -121,7 +121,7 @@ func CheckPatternWith(pattern string, allowed Quirks) (what, mend string) {
 	return "", ""
 }
 
-func mendFor(pattern string, refusal error) string {
+func hintFor(pattern string, refusal error) string {
 	switch {
 	case errors.Is(refusal, ControlByte):
 		return "write a blank as %20"
@@ -136,9 +136,9 @@ func mendFor(pattern string, refusal error) string {
 
 // quote shows a pattern, cut between two characters where it would fill the screen.
 func quote(s string) string {
-	const enough = 80
+	const limit = 80
 	for i := range s {
-		if i >= enough {
+		if i >= limit {
 			return strconv.Quote(s[:i] + "…")
 		}
 	}

@@ -68,8 +68,8 @@ func TestPatternsInAnotherFormAreRefused(t *testing.T) {
 		"/a/**/**":    `** is not the last segment`,
 		"/a/x**y/b/*": `** is only a part`,
 	} {
-		what, mend := target.CheckPattern(pattern)
-		if said := what + "; " + mend; !strings.Contains(said, want) || what == "" || mend == "" {
+		what, hint := target.CheckPattern(pattern)
+		if said := what + "; " + hint; !strings.Contains(said, want) || what == "" || hint == "" {
 			t.Errorf("CheckPattern(%q): %s; want: %s", pattern, said, want)
 		}
 	}
@@ -102,10 +102,10 @@ func FuzzMatchPattern(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, pattern, raw string) {
 		p, err := target.Parse(raw)
-		what, mend := target.CheckPattern(pattern)
+		what, hint := target.CheckPattern(pattern)
 		switch {
-		case (what == "") != (mend == ""):
-			t.Errorf("%q: %q, mended by %q", pattern, what, mend)
+		case (what == "") != (hint == ""):
+			t.Errorf("%q: %q, mended by %q", pattern, what, hint)
 		case what != "" || err != nil || len(pattern) > 40 || len(raw) > 80:
 			t.Skip()
 		}

@@ -23,7 +23,7 @@ func FuzzPlainPath(f *testing.F) {
 			if err := checkSegments(raw, allowed); err != nil {
 				t.Errorf("%q is plain, and refused: %v", raw, err)
 			}
-			if used(raw) != 0 || !decodesSafely(raw, allowed) {
+			if quirksUsed(raw) != 0 || !decodesSafely(raw, allowed) {
 				t.Errorf("%q is plain, and needs quirks", raw)
 			}
 		}

@@ -46,8 +46,8 @@ func (q Quirks) Refusal() Refusal {
 	}
 }
 
-// allowedBy reports whether a refusal is one that quirks could turn.
-func allowedBy(err error) bool {
+// isQuirkRefusal reports whether a refusal is one that quirks could turn.
+func isQuirkRefusal(err error) bool {
 	return errors.Is(err, EmptySegment) || errors.Is(err, Parameter) || errors.Is(err, DoubleEncoding)
 }
 
@@ -56,7 +56,7 @@ func allowedBy(err error) bool {
 // after it has decoded twice.
 func ParseWith(requestTarget string, allowed Quirks) (Path, error) {
 	path, err := Parse(requestTarget)
-	if err == nil || allowed == 0 || !allowedBy(err) {
+	if err == nil || allowed == 0 || !isQuirkRefusal(err) {
 		return path, err
 	}
 	return parse(requestTarget, allowed)
@@ -66,9 +66,9 @@ func ParseWith(requestTarget string, allowed Quirks) (Path, error) {
 // path, of the same segments, to a server that decodes once more than another, and
 // once more again.
 func decodesSafely(canonical string, allowed Quirks) bool {
-	for codedTwice(canonical) {
+	for isDoubleEncoded(canonical) {
 		decoded, ok := decodeOnce(canonical)
-		if !ok || strings.Count(strings.ToUpper(decoded), codedSlash) != strings.Count(canonical, codedSlash) {
+		if !ok || strings.Count(strings.ToUpper(decoded), encodedSlash) != strings.Count(canonical, encodedSlash) {
 			return false
 		}
 		next, err := parseOnce(decoded, allowed)
@@ -89,7 +89,7 @@ func decodeOnce(canonical string) (decoded string, ok bool) {
 		if !found {
 			return b.String(), true
 		}
-		if readsUTF16(after) {
+		if isUTF16Escape(after) {
 			return "", false
 		}
 		if _, twice := unhex(after, 0); twice {
@@ -112,16 +112,16 @@ func parseOnce(raw string, allowed Quirks) (canonical string, err error) {
 	return canonical, checkSegments(canonical, allowed)
 }
 
-// used gives the quirks that a path makes use of.
-func used(canonical string) Quirks {
+// quirksUsed gives the quirks that a path makes use of.
+func quirksUsed(canonical string) Quirks {
 	var q Quirks
 	if strings.Contains(canonical, "//") {
 		q |= EmptySegments
 	}
-	if strings.Contains(canonical, ";") || strings.Contains(canonical, codedSemicolon) {
+	if strings.Contains(canonical, ";") || strings.Contains(canonical, encodedSemicolon) {
 		q |= Semicolon
 	}
-	if codedTwice(canonical) {
+	if isDoubleEncoded(canonical) {
 		q |= Percent
 	}
 	return q

@@ -81,9 +81,9 @@ func TestPatternsHoldWhatTheirUpstreamNeeds(t *testing.T) {
 		if what, _ := target.CheckPatternWith(pattern, needs); what != "" {
 			t.Errorf("%s with %s: %s", pattern, needs, what)
 		}
-		what, mend := target.CheckPattern(pattern)
-		if what == "" || !strings.Contains(mend, "pathQuirks: ["+needs.String()+"]") {
-			t.Errorf("%s without: %q, %q", pattern, what, mend)
+		what, hint := target.CheckPattern(pattern)
+		if what == "" || !strings.Contains(hint, "pathQuirks: ["+needs.String()+"]") {
+			t.Errorf("%s without: %q, %q", pattern, what, hint)
 		}
 	}
 	for pattern, paths := range map[string]map[string]bool{
@@ -107,7 +107,7 @@ func TestPatternsHoldWhatTheirUpstreamNeeds(t *testing.T) {
 
 // climbing are ways to read a path that let somebody climb: decode, take parameters
 // off, merge slashes, in any order, again and again.
-func climbing(path string) bool {
+func hasDotSegment(path string) bool {
 	for range 6 {
 		for segment := range strings.FieldsFuncSeq(path, func(r rune) bool { return r == '/' || r == '\\' }) {
 			name, _, _ := strings.Cut(segment, ";")
@@ -154,10 +154,10 @@ func FuzzParseWith(f *testing.F) {
 		if got := sent.RequestURI(); got != p.String() {
 			t.Errorf("%q: judged %q, the request line would hold %q", raw, p, got)
 		}
-		if climbing(p.String()) {
+		if hasDotSegment(p.String()) {
 			t.Errorf("%q: %q climbs for some server", raw, p)
 		}
-		if !p.HasCodedSlash() && strings.Count(decoded(decoded(decoded(p.String()))), "/") != strings.Count(p.String(), "/") {
+		if !p.HasEncodedSlash() && strings.Count(decoded(decoded(decoded(p.String()))), "/") != strings.Count(p.String(), "/") {
 			t.Errorf("%q: %q has other segments once it is decoded", raw, p)
 		}
 		if errors.Is(strictErr, target.DotSegment) {

@@ -127,7 +127,7 @@ func FuzzParse(f *testing.F) {
 		if strings.IndexFunc(p.String(), func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\\;#?\"<>^`{|}", r) }) >= 0 {
 			t.Errorf("%q: %q holds a byte that some server mends", raw, p)
 		}
-		if !p.HasCodedSlash() {
+		if !p.HasEncodedSlash() {
 			readAlike(t, p)
 		} else if asSeparator := strings.ReplaceAll(p.String(), "%2F", "/"); !strings.Contains(asSeparator, "//") { // of a URL's scheme
 			q, err := target.Parse(asSeparator)

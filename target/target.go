@@ -23,9 +23,9 @@ import (
 // net/url/url.go), each escape is of a reserved or non-ASCII byte, and its hex
 // digits are upper case (RFC 3986, 6.2.2).
 type Path struct {
-	canonical  string
-	codedSlash bool
-	quirks     Quirks
+	canonical    string
+	encodedSlash bool
+	quirks       Quirks
 }
 
 // String gives the canonical form, escapes included.
@@ -34,10 +34,10 @@ func (p Path) String() string { return p.canonical }
 // IsZero reports whether p is no path at all.
 func (p Path) IsZero() bool { return p.canonical == "" }
 
-// HasCodedSlash reports whether a segment holds %2F: one character to some
+// HasEncodedSlash reports whether a segment holds %2F: one character to some
 // servers and a separator to others (RFC 3986, 2.2), so the route has to know
 // which of them it leads to.
-func (p Path) HasCodedSlash() bool { return p.codedSlash }
+func (p Path) HasEncodedSlash() bool { return p.encodedSlash }
 
 // Decoded gives the path with every escape decoded: what url.URL calls Path
 // where String is its RawPath. It is never matched against a rule.
@@ -72,11 +72,11 @@ const (
 )
 
 const (
-	codedSlash      = "%2F"
-	codedSemicolon  = "%3B"
-	schemeSeparator = "%3A"
-	escapeLen       = len(codedSlash)
-	upperHex        = "0123456789ABCDEF"
+	encodedSlash     = "%2F"
+	encodedSemicolon = "%3B"
+	schemeSeparator  = "%3A"
+	escapeLen        = len(encodedSlash)
+	upperHex         = "0123456789ABCDEF"
 )
 
 // Parse brings the path of a request target in origin form (RFC 9112, 3.2.1) to
@@ -105,9 +105,9 @@ func parse(requestTarget string, allowed Quirks) (Path, error) {
 	if err := checkSegments(canonical, allowed); err != nil {
 		return Path{}, err
 	}
-	path := Path{canonical: canonical, codedSlash: strings.Contains(canonical, codedSlash)}
+	path := Path{canonical: canonical, encodedSlash: strings.Contains(canonical, encodedSlash)}
 	if allowed != 0 {
-		path.quirks = used(canonical)
+		path.quirks = quirksUsed(canonical)
 		if !decodesSafely(canonical, allowed) {
 			return Path{}, DoubleEncoding
 		}
@@ -121,7 +121,7 @@ func isPlain(raw string) bool {
 	for i := range len(raw) {
 		c := raw[i]
 		switch {
-		case !unreserved(c) && !mayStand(c):
+		case !unreserved(c) && !isUnescapedPathByte(c):
 			return false
 		case c == '/' && i+1 < len(raw) && (raw[i+1] == '/' || raw[i+1] == '.'):
 			return false
@@ -135,7 +135,7 @@ func isPlain(raw string) bool {
 // digits in upper case. It refuses bytes that have no harmless form.
 func normalise(raw string, allowed Quirks) (string, error) {
 	var out []byte // nil while raw[:i] is canonical already
-	wide := false
+	nonASCII := false
 	for i := 0; i < len(raw); {
 		c, width := raw[i], 1
 		if c == '%' {
@@ -145,11 +145,11 @@ func normalise(raw string, allowed Quirks) (string, error) {
 			}
 			width = escapeLen
 		}
-		if err := refuseByte(c, width == 1); err != nil && !(c == ';' && allowed&Semicolon != 0) {
+		if err := checkByte(c, width == 1); err != nil && !(c == ';' && allowed&Semicolon != 0) {
 			return "", err
 		}
-		wide = wide || c >= utf8.RuneSelf
-		plain := unreserved(c) || width == 1 && (mayStand(c) || c == ';')
+		nonASCII = nonASCII || c >= utf8.RuneSelf
+		plain := unreserved(c) || width == 1 && (isUnescapedPathByte(c) || c == ';')
 		same := plain && width == 1 || !plain && width == escapeLen && isUpperHex(raw[i+1:i+escapeLen])
 		if !same && out == nil {
 			out = append(make([]byte, 0, len(raw)+2*escapeLen), raw[:i]...)
@@ -163,22 +163,22 @@ func normalise(raw string, allowed Quirks) (string, error) {
 	if out != nil {
 		canonical = string(out)
 	}
-	if wide && !decodesToUTF8(canonical) {
+	if nonASCII && !decodesToUTF8(canonical) {
 		return "", NotUTF8
 	}
-	if wide && holdsC1(canonical) {
+	if nonASCII && hasC1Control(canonical) {
 		return "", ControlByte
 	}
-	if allowed&Percent == 0 && codedTwice(canonical) {
+	if allowed&Percent == 0 && isDoubleEncoded(canonical) {
 		return "", DoubleEncoding
 	}
-	if wide {
+	if nonASCII {
 		return canonical, checkLookAlikes(canonical)
 	}
 	return canonical, nil
 }
 
-func refuseByte(c byte, bare bool) error {
+func checkByte(c byte, bare bool) error {
 	switch {
 	case c < ' ' || c == 0x7f || bare && c == ' ':
 		return ControlByte
@@ -219,19 +219,19 @@ func checkSegments(path string, allowed Quirks) error {
 // checkParameters refuses what is a dot segment, or an empty one, to a server that
 // takes parameters off.
 func checkParameters(segment string, more bool, allowed Quirks) error {
-	if !strings.Contains(segment, ";") && !strings.Contains(segment, codedSemicolon) {
+	if !strings.Contains(segment, ";") && !strings.Contains(segment, encodedSemicolon) {
 		return nil
 	}
 	rest, first, found := segment, true, true
 	for found {
-		var piece string
-		piece, rest, found = cutParameter(rest)
-		for part := range strings.SplitSeq(piece, codedSlash) {
-			if climbsInASCII(part) {
+		var parameter string
+		parameter, rest, found = cutParameter(rest)
+		for part := range strings.SplitSeq(parameter, encodedSlash) {
+			if isASCIIDotSegment(part) {
 				return DotSegment
 			}
 		}
-		if first && piece == "" && more && allowed&EmptySegments == 0 {
+		if first && parameter == "" && more && allowed&EmptySegments == 0 {
 			return EmptySegment
 		}
 		first = false
@@ -241,8 +241,8 @@ func checkParameters(segment string, more bool, allowed Quirks) error {
 
 // cutParameter cuts a segment at its first semicolon.
 func cutParameter(segment string) (before, after string, found bool) {
-	if coded, rest, is := strings.Cut(segment, codedSemicolon); is && !strings.Contains(coded, ";") {
-		return coded, rest, true
+	if encoded, rest, is := strings.Cut(segment, encodedSemicolon); is && !strings.Contains(encoded, ";") {
+		return encoded, rest, true
 	}
 	return strings.Cut(segment, ";")
 }
@@ -251,9 +251,9 @@ func checkParts(segment string) error {
 	rest, more := segment, true
 	for first, afterScheme := true, false; more; first = false {
 		var part string
-		part, rest, more = strings.Cut(rest, codedSlash)
+		part, rest, more = strings.Cut(rest, encodedSlash)
 		switch {
-		case climbsInASCII(part):
+		case isASCIIDotSegment(part):
 			return DotSegment
 		case part == "" && !(afterScheme && more):
 			return EmptySegment
@@ -264,9 +264,9 @@ func checkParts(segment string) error {
 	return nil
 }
 
-// climbsInASCII is climbs for a part that is not decoded: Windows takes blanks off
+// isASCIIDotSegment is climbs for a part that is not decoded: Windows takes blanks off
 // the end of a name. What lies beyond ASCII is for checkLookAlikes.
-func climbsInASCII(part string) bool {
+func isASCIIDotSegment(part string) bool {
 	dots := strings.Count(part, ".")
 	if dots != 1 && dots != 2 {
 		return false
@@ -286,8 +286,8 @@ func climbsInASCII(part string) bool {
 }
 
 func isScheme(part string) bool {
-	name, isCoded := strings.CutSuffix(part, schemeSeparator)
-	if !isCoded {
+	name, isEncoded := strings.CutSuffix(part, schemeSeparator)
+	if !isEncoded {
 		var isPlain bool
 		if name, isPlain = strings.CutSuffix(part, ":"); !isPlain {
 			return false
@@ -303,10 +303,10 @@ func isScheme(part string) bool {
 	return name != ""
 }
 
-// codedTwice finds %25 before what would make it an escape: a server that decodes
+// isDoubleEncoded finds %25 before what would make it an escape: a server that decodes
 // once and one that decodes twice see different paths. %uXXXX is an escape to IIS
 // and to ECMAScript's unescape.
-func codedTwice(canonical string) bool {
+func isDoubleEncoded(canonical string) bool {
 	for {
 		_, after, found := strings.Cut(canonical, "%25")
 		if !found {
@@ -315,15 +315,15 @@ func codedTwice(canonical string) bool {
 		if _, twice := unhex(after, 0); twice {
 			return true
 		}
-		if readsUTF16(after) {
+		if isUTF16Escape(after) {
 			return true
 		}
 		canonical = after
 	}
 }
 
-// readsUTF16 reports whether what stands behind a percent sign is uXXXX.
-func readsUTF16(after string) bool {
+// isUTF16Escape reports whether what stands behind a percent sign is uXXXX.
+func isUTF16Escape(after string) bool {
 	if after == "" || after[0]|0x20 != 'u' {
 		return false
 	}
@@ -337,9 +337,9 @@ func decodesToUTF8(canonical string) bool {
 	return err == nil && utf8.ValidString(decoded)
 }
 
-// holdsC1 finds U+0080 to U+009F, control characters of two bytes; U+0085 is a
+// hasC1Control finds U+0080 to U+009F, control characters of two bytes; U+0085 is a
 // blank or the end of a line to some readers.
-func holdsC1(canonical string) bool {
+func hasC1Control(canonical string) bool {
 	return strings.Contains(canonical, "%C2%8") || strings.Contains(canonical, "%C2%9")
 }
 
@@ -356,8 +356,8 @@ func unreserved(c byte) bool {
 		c == '-' || c == '.' || c == '_' || c == '~'
 }
 
-// mayStand tells the other bytes that a path holds unescaped.
-func mayStand(c byte) bool {
+// isUnescapedPathByte tells the other bytes that a path holds unescaped.
+func isUnescapedPathByte(c byte) bool {
 	switch c {
 	case '/', '!', '$', '&', '\'', '(', ')', '*', '+', ',', '=', ':', '@', '[', ']':
 		return true

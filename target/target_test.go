@@ -41,8 +41,8 @@ func TestOneCanonicalForm(t *testing.T) {
 		if got.String() != want {
 			t.Errorf("Parse(%q) = %q, want %q", raw, got, want)
 		}
-		if coded := strings.Contains(want, "%2F"); got.HasCodedSlash() != coded {
-			t.Errorf("Parse(%q).HasCodedSlash() = %v, want %v", raw, got.HasCodedSlash(), coded)
+		if coded := strings.Contains(want, "%2F"); got.HasEncodedSlash() != coded {
+			t.Errorf("Parse(%q).HasCodedSlash() = %v, want %v", raw, got.HasEncodedSlash(), coded)
 		}
 	}
 }

@@ -17,17 +17,17 @@ import (
 	"time"
 )
 
-// record is what is kept of a login. It is a file of mode 0600, as those of kubectl
+// cachedToken is what is kept of a login. It is a file of mode 0600, as those of kubectl
 // and the argocd command are. A keyring would need D-Bus or a desktop session, which
 // neither CI nor ssh has, and would still give the token to every program of this
 // person: the same people can read it.
-type record struct {
-	Issuer   string    `json:"issuer"`
-	ClientID string    `json:"client_id"`
-	Scopes   []string  `json:"scopes"`
-	IDToken  string    `json:"id_token,omitempty"`
-	Expiry   time.Time `json:"expiry"`
-	Refresh  string    `json:"refresh_token,omitempty"`
+type cachedToken struct {
+	Issuer       string    `json:"issuer"`
+	ClientID     string    `json:"client_id"`
+	Scopes       []string  `json:"scopes"`
+	IDToken      string    `json:"id_token,omitempty"`
+	Expiry       time.Time `json:"expiry"`
+	RefreshToken string    `json:"refresh_token,omitempty"`
 
 	// What a refreshed ID token must repeat: OpenID Connect Core 1.0, 12.2.
 	Subject  string   `json:"subject"`
@@ -35,28 +35,28 @@ type record struct {
 	Nonce    string   `json:"nonce,omitempty"`
 }
 
-func (r record) token() Token { return Token{Raw: r.IDToken, Expiry: r.Expiry} }
+func (r cachedToken) token() Token { return Token{Raw: r.IDToken, Expiry: r.Expiry} }
 
 // String and GoString keep a record out of messages.
-func (record) String() string   { return "[redacted]" }
-func (record) GoString() string { return "[redacted]" }
+func (cachedToken) String() string   { return "[redacted]" }
+func (cachedToken) GoString() string { return "[redacted]" }
 
-// maxRecord is some ten times the token of somebody in a thousand teams.
-const maxRecord = 1 << 20
+// maxCacheFile is some ten times the token of somebody in a thousand teams.
+const maxCacheFile = 1 << 20
 
 // cache is one file for each issuer, client and scopes: a token must not be handed
 // out for an audience that nobody asked for. The lock is that of issuer and client,
 // for which Dex keeps a single refresh token.
 type cache struct {
-	dir    string
-	client string // begins the names of all files of this issuer and client
-	want   record // whose file it is
+	dir        string
+	filePrefix string      // begins the names of all files of this issuer and client
+	key        cachedToken // whose file it is
 }
 
 func newCache(cfg Config) cache {
 	return cache{
-		dir: cfg.Dir, client: digest(cfg.Issuer, cfg.ClientID),
-		want: record{Issuer: cfg.Issuer, ClientID: cfg.ClientID, Scopes: cfg.Scopes},
+		dir: cfg.Dir, filePrefix: digest(cfg.Issuer, cfg.ClientID),
+		key: cachedToken{Issuer: cfg.Issuer, ClientID: cfg.ClientID, Scopes: cfg.Scopes},
 	}
 }
 
@@ -66,7 +66,7 @@ func digest(parts ...string) string {
 }
 
 func (c cache) file() string {
-	return filepath.Join(c.dir, c.client+"-"+digest(c.want.Scopes...)+".json")
+	return filepath.Join(c.dir, c.filePrefix+"-"+digest(c.key.Scopes...)+".json")
 }
 
 func (c cache) exists() bool {
@@ -76,52 +76,52 @@ func (c cache) exists() bool {
 
 // read gives what is kept, and nothing where nothing is. An error says why what is
 // there is not believed.
-func (c cache) read() (record, error) {
+func (c cache) read() (cachedToken, error) {
 	file, err := os.Open(c.file())
 	if errors.Is(err, fs.ErrNotExist) {
-		return record{}, nil
+		return cachedToken{}, nil
 	}
 	if err != nil {
-		return record{}, err
+		return cachedToken{}, err
 	}
 	defer file.Close() // only read
 	info, err := file.Stat()
 	if err != nil {
-		return record{}, err
+		return cachedToken{}, err
 	}
 	// Who could write it could have this person act in another's name.
 	if mode := info.Mode(); !mode.IsRegular() || runtime.GOOS != "windows" && mode.Perm()&0o077 != 0 {
-		return record{}, fmt.Errorf("%s has mode %v and is open to others", c.file(), mode)
+		return cachedToken{}, fmt.Errorf("%s has mode %v and is open to others", c.file(), mode)
 	}
-	data, err := io.ReadAll(io.LimitReader(file, maxRecord))
+	data, err := io.ReadAll(io.LimitReader(file, maxCacheFile))
 	if err != nil {
-		return record{}, fmt.Errorf("reading %s: %w", c.file(), err)
+		return cachedToken{}, fmt.Errorf("reading %s: %w", c.file(), err)
 	}
-	r, err := readRecord(data)
+	r, err := parseCachedToken(data)
 	if err != nil {
-		return record{}, fmt.Errorf("%s %w", c.file(), err)
+		return cachedToken{}, fmt.Errorf("%s %w", c.file(), err)
 	}
-	if r.Issuer != c.want.Issuer || r.ClientID != c.want.ClientID || !slices.Equal(r.Scopes, c.want.Scopes) {
-		return record{}, fmt.Errorf("%s is of another issuer or client", c.file())
+	if r.Issuer != c.key.Issuer || r.ClientID != c.key.ClientID || !slices.Equal(r.Scopes, c.key.Scopes) {
+		return cachedToken{}, fmt.Errorf("%s is of another issuer or client", c.file())
 	}
 	return r, nil
 }
 
-// readRecord repeats nothing of what it reads.
-func readRecord(data []byte) (record, error) {
-	var r record
+// parseCachedToken repeats nothing of what it reads.
+func parseCachedToken(data []byte) (cachedToken, error) {
+	var r cachedToken
 	if json.Unmarshal(data, &r) != nil {
-		return record{}, errors.New("is not what authgate writes")
+		return cachedToken{}, errors.New("is not what authgate writes")
 	}
 	// It goes to standard output, into a header or a script.
 	if strings.ContainsFunc(r.IDToken, func(c rune) bool { return c <= ' ' || c > '~' }) {
-		return record{}, errors.New("holds something else than an ID token")
+		return cachedToken{}, errors.New("holds something else than an ID token")
 	}
 	return r, nil
 }
 
 // write replaces the file whole: whoever reads meanwhile sees the old or the new.
-func (c cache) write(r record) (err error) {
+func (c cache) write(r cachedToken) (err error) {
 	data, err := json.Marshal(r)
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ func (c cache) write(r record) (err error) {
 
 // clear also removes what a write that was killed has left.
 func (c cache) clear() (int, error) {
-	files, err := filepath.Glob(filepath.Join(escapeGlob(c.dir), c.client+"-*"))
+	files, err := filepath.Glob(filepath.Join(escapeGlob(c.dir), c.filePrefix+"-*"))
 	if err != nil {
 		return 0, err
 	}
@@ -168,16 +168,16 @@ func escapeGlob(dir string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
 }
 
-// lockEvery is how often a lock that somebody else has is tried again.
-const lockEvery = 100 * time.Millisecond
+// lockRetryInterval is how often a lock that somebody else has is tried again.
+const lockRetryInterval = 100 * time.Millisecond
 
 // lock waits until it is this process's turn. The file stays: one that is removed
 // could be locked by two. The system unlocks it when the process ends, however.
-func (c cache) lock(ctx context.Context, say func(string, ...any)) (unlock func(), err error) {
-	if err := c.prepare(); err != nil {
+func (c cache) lock(ctx context.Context, printf func(string, ...any)) (unlock func(), err error) {
+	if err := c.ensureDir(); err != nil {
 		return nil, fmt.Errorf("keeping tokens: %w; XDG_CONFIG_HOME names another folder on Linux, HOME elsewhere", err)
 	}
-	name := filepath.Join(c.dir, c.client+".lock")
+	name := filepath.Join(c.dir, c.filePrefix+".lock")
 	for waited := false; ; waited = true {
 		unlock, err := tryLock(name)
 		if err == nil {
@@ -187,9 +187,9 @@ func (c cache) lock(ctx context.Context, say func(string, ...any)) (unlock func(
 			return nil, fmt.Errorf("locking %s: %w", name, err)
 		}
 		if !waited {
-			say("another `authgate token` is logging in; waiting for it")
+			printf("another `authgate token` is logging in; waiting for it")
 		}
-		timer := time.NewTimer(lockEvery)
+		timer := time.NewTimer(lockRetryInterval)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -201,8 +201,8 @@ func (c cache) lock(ctx context.Context, say func(string, ...any)) (unlock func(
 
 var errLocked = errors.New("locked")
 
-// prepare makes the folder, and takes it from others if it was theirs to see.
-func (c cache) prepare() error {
+// ensureDir makes the folder, and takes it from others if it was theirs to see.
+func (c cache) ensureDir() error {
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return err
 	}

@@ -181,7 +181,7 @@ func TestWhoeverWaitsForAnotherLoginIsToldAndMayGiveUp(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	inside := make(chan struct{})
 	held := d.cfg
-	held.Open = func(string) error { close(inside); return nil } // and nobody answers
+	held.OpenURL = func(string) error { close(inside); return nil } // and nobody answers
 	holder, err := terminal.New(held)
 	if err != nil {
 		t.Fatal(err)
@@ -195,7 +195,7 @@ func TestWhoeverWaitsForAnotherLoginIsToldAndMayGiveUp(t *testing.T) {
 
 	patience := errors.New("no patience")
 	waiting := d.cfg
-	waiting.Say = func(format string, args ...any) {
+	waiting.Printf = func(format string, args ...any) {
 		d.say(format, args...)
 		cancel(patience)
 	}
@@ -291,7 +291,7 @@ func TestForgettingRemovesEveryTokenOfTheClientAndNoOther(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	c := must(terminal.New(d.cfg))
-	if n, err := c.Forget(t.Context()); n != 0 || err != nil {
+	if n, err := c.Logout(t.Context()); n != 0 || err != nil {
 		t.Errorf("nothing was kept: %d, %v", n, err)
 	}
 	if _, err := os.Stat(d.cfg.Dir); err == nil {
@@ -301,7 +301,7 @@ func TestForgettingRemovesEveryTokenOfTheClientAndNoOther(t *testing.T) {
 	d.mustToken(func(c *terminal.Config) { c.Scopes = nil })
 	d.issuer.bend(func() { d.issuer.claims = func(m map[string]any) { m["aud"] = "another" } })
 	d.mustToken(func(c *terminal.Config) { c.ClientID = "another" })
-	if n, err := c.Forget(t.Context()); n != 2 || err != nil {
+	if n, err := c.Logout(t.Context()); n != 2 || err != nil {
 		t.Errorf("%d removed, %v; want 2", n, err)
 	}
 	if left := d.files(); len(left) != 1 {
@@ -312,8 +312,8 @@ func TestForgettingRemovesEveryTokenOfTheClientAndNoOther(t *testing.T) {
 func TestATokenIsGivenEvenIfItCannotBeKept(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	open := d.cfg.Open
-	d.cfg.Open = func(there string) error {
+	open := d.cfg.OpenURL
+	d.cfg.OpenURL = func(there string) error {
 		if err := os.RemoveAll(d.cfg.Dir); err != nil {
 			return err
 		}

@@ -43,8 +43,8 @@ type Config struct {
 	Listen string // host:port on loopback where the browser comes back to; empty: 127.0.0.1 and any port
 	Force  bool   // log in anew, whatever is kept
 
-	Open      func(address string) error       // opens a browser; nil: only the address is told
-	Say       func(format string, args ...any) // tells the person a line
+	OpenURL   func(address string) error       // opens a browser; nil: only the address is told
+	Printf    func(format string, args ...any) // tells the person a line
 	Now       func() time.Time                 // nil: time.Now
 	Transport http.RoundTripper                // nil: the network
 }
@@ -59,9 +59,9 @@ type Token struct {
 func (Token) String() string   { return "[redacted]" }
 func (Token) GoString() string { return "[redacted]" }
 
-// enough is how long a token that is handed out is good for at least: the request
+// minValidity is how long a token that is handed out is good for at least: the request
 // that it is for has still to be sent.
-const enough = time.Minute
+const minValidity = time.Minute
 
 // Client gets tokens from one issuer, for one person.
 type Client struct {
@@ -72,9 +72,9 @@ type Client struct {
 
 // New checks what it is given; it asks the network nothing.
 func New(cfg Config) (*Client, error) {
-	cfg.Now = cmpFunc(cfg.Now, time.Now)
-	if cfg.Say == nil {
-		cfg.Say = func(string, ...any) {}
+	cfg.Now = clockOr(cfg.Now, time.Now)
+	if cfg.Printf == nil {
+		cfg.Printf = func(string, ...any) {}
 	}
 	if err := checkURL(cfg.Issuer); err != nil {
 		return nil, fmt.Errorf("the issuer %s %w", redact.Quoted(cfg.Issuer), err)
@@ -106,9 +106,9 @@ func New(cfg Config) (*Client, error) {
 	return &Client{cfg: cfg, http: newHTTPClient(cfg), cache: newCache(cfg)}, nil
 }
 
-func cmpFunc(f, otherwise func() time.Time) func() time.Time {
+func clockOr(f, fallback func() time.Time) func() time.Time {
 	if f == nil {
-		return otherwise
+		return fallback
 	}
 	return f
 }
@@ -137,64 +137,64 @@ func checkLoopback(address string) error {
 // or a refreshed one, or that of a new login.
 func (c *Client) Token(ctx context.Context) (Token, error) {
 	if !c.cfg.Force {
-		if kept, _ := c.cache.read(); c.fresh(kept) { // without the lock: files are replaced whole
-			return kept.token(), nil
+		if cached, _ := c.cache.read(); c.fresh(cached) { // without the lock: files are replaced whole
+			return cached.token(), nil
 		}
 	}
 	// From here on alone: a refresh token is good once, and a person at one login.
-	unlock, err := c.cache.lock(ctx, c.cfg.Say)
+	unlock, err := c.cache.lock(ctx, c.cfg.Printf)
 	if err != nil {
 		return Token{}, err
 	}
 	defer unlock()
-	kept, problem := c.cache.read()
+	cached, problem := c.cache.read()
 	if problem != nil {
-		c.cfg.Say("not using what was kept: %v", problem)
+		c.cfg.Printf("not using what was kept: %v", problem)
 	}
-	if !c.cfg.Force && c.fresh(kept) { // whoever had the lock has done it
-		return kept.token(), nil
+	if !c.cfg.Force && c.fresh(cached) { // whoever had the lock has done it
+		return cached.token(), nil
 	}
-	got, err := c.renew(ctx, kept)
+	token, err := c.refreshOrLogin(ctx, cached)
 	if err != nil {
 		return Token{}, err
 	}
-	if err := c.cache.write(got); err != nil { // the token is as good as any
-		c.cfg.Say("the token is not kept for the next time: %v", err)
+	if err := c.cache.write(token); err != nil { // the token is as good as any
+		c.cfg.Printf("the token is not kept for the next time: %v", err)
 	}
-	return got.token(), nil
+	return token.token(), nil
 }
 
-func (c *Client) fresh(r record) bool {
-	return r.IDToken != "" && r.Expiry.Sub(c.cfg.Now()) >= enough
+func (c *Client) fresh(r cachedToken) bool {
+	return r.IDToken != "" && r.Expiry.Sub(c.cfg.Now()) >= minValidity
 }
 
-// renew refreshes what is kept, or logs in.
-func (c *Client) renew(ctx context.Context, kept record) (record, error) {
+// refreshOrLogin refreshes what is kept, or logs in.
+func (c *Client) refreshOrLogin(ctx context.Context, cached cachedToken) (cachedToken, error) {
 	i, err := c.discover(ctx)
 	if err != nil {
-		return record{}, err
+		return cachedToken{}, err
 	}
-	if kept.Refresh != "" && !c.cfg.Force {
-		got, err := c.refresh(ctx, i, kept)
-		var over *loginOverError
-		if !errors.As(err, &over) {
-			return got, err
+	if cached.RefreshToken != "" && !c.cfg.Force {
+		token, err := c.refresh(ctx, i, cached)
+		var expired *loginExpiredError
+		if !errors.As(err, &expired) {
+			return token, err
 		}
-		c.cfg.Say("%v; logging in anew", over)
+		c.cfg.Printf("%v; logging in anew", expired)
 	}
 	if c.cfg.Device {
-		return c.byDevice(ctx, i)
+		return c.deviceLogin(ctx, i)
 	}
-	return c.byBrowser(ctx, i)
+	return c.browserLogin(ctx, i)
 }
 
-// Forget removes every token of the issuer and the client, whatever its scopes, and
+// Logout removes every token of the issuer and the client, whatever its scopes, and
 // says how many there were.
-func (c *Client) Forget(ctx context.Context) (int, error) {
+func (c *Client) Logout(ctx context.Context) (int, error) {
 	if !c.cache.exists() {
 		return 0, nil
 	}
-	unlock, err := c.cache.lock(ctx, c.cfg.Say)
+	unlock, err := c.cache.lock(ctx, c.cfg.Printf)
 	if err != nil {
 		return 0, err
 	}

@@ -15,10 +15,10 @@ import (
 	"github.com/example-org/authgate/redact"
 )
 
-// loginOverError says that a refresh token is of no use any more.
-type loginOverError struct{ reason string }
+// loginExpiredError says that a refresh token is of no use any more.
+type loginExpiredError struct{ reason string }
 
-func (e *loginOverError) Error() string { return e.reason }
+func (e *loginExpiredError) Error() string { return e.reason }
 
 func refused(format string, args ...any) error {
 	return fmt.Errorf("ID token refused: "+format, args...)
@@ -48,51 +48,51 @@ func verificationError(ctx context.Context, err error, now time.Time) error {
 	case errors.As(err, &unreachable):
 		return unreachable
 	case errors.As(err, &expired):
-		return refused("it expired at %s, and this machine's clock says %s: do the clocks differ?", stamp(expired.Expiry), stamp(now))
+		return refused("it expired at %s, and this machine's clock says %s: do the clocks differ?", formatTime(expired.Expiry), formatTime(now))
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	default: // issuer, audience, signature: go-oidc's words, which quote claims and no token
-		return refused("%s", redact.Line(strings.TrimPrefix(err.Error(), "oidc: ")))
+		return refused("%s", redact.Sanitize(strings.TrimPrefix(err.Error(), "oidc: ")))
 	}
 }
 
-// answerError puts a refusal of the token endpoint, or of that of devices, into
+// tokenEndpointError puts a refusal of the token endpoint, or of that of devices, into
 // words. An oauth2.RetrieveError has the whole answer in it, and may hold a token.
-func answerError(ctx context.Context, what string, err error) error {
+func tokenEndpointError(ctx context.Context, operation string, err error) error {
 	var unreachable *unreachableError
-	var answer *oauth2.RetrieveError
+	var response *oauth2.RetrieveError
 	switch {
 	case errors.As(err, &unreachable):
 		return unreachable
-	case errors.As(err, &answer):
-		return fmt.Errorf("the issuer refused %s: %s", what, mend(answer))
+	case errors.As(err, &response):
+		return fmt.Errorf("the issuer refused %s: %s", operation, describeTokenError(response))
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	default: // x/oauth2's words may repeat the answer
-		return fmt.Errorf("the issuer's answer to %s could not be read: cut off, too large or not JSON", what)
+		return fmt.Errorf("the issuer's answer to %s could not be read: cut off, too large or not JSON", operation)
 	}
 }
 
-// mend says what the answer was, and what to do about it. 401 is for client
+// describeTokenError says what the answer was, and what to do about it. 401 is for client
 // authentication alone (RFC 6749, 5.2); Dex also says access_denied with it.
-func mend(answer *oauth2.RetrieveError) string {
-	code := redact.ErrorCode(answer.ErrorCode)
-	said := strings.TrimSpace(strconv.Itoa(answer.Response.StatusCode) + " " + code)
+func describeTokenError(response *oauth2.RetrieveError) string {
+	code := redact.ErrorCode(response.ErrorCode)
+	description := strings.TrimSpace(strconv.Itoa(response.Response.StatusCode) + " " + code)
 	switch {
 	case code == "access_denied":
-		return said + ": somebody said no, or may not log in"
+		return description + ": somebody said no, or may not log in"
 	case code == "expired_token":
-		return said + ": the code was not entered in time; run the command again"
-	case code == "invalid_client" || answer.Response.StatusCode == http.StatusUnauthorized:
-		return said + ": check the client id and its secret; a client without a secret must be public (in Dex: public: true)"
+		return description + ": the code was not entered in time; run the command again"
+	case code == "invalid_client" || response.Response.StatusCode == http.StatusUnauthorized:
+		return description + ": check the client id and its secret; a client without a secret must be public (in Dex: public: true)"
 	case code == "invalid_scope":
-		return said + ": a scope that it does not know, or an audience whose client does not trust this one (in Dex: trustedPeers)"
+		return description + ": a scope that it does not know, or an audience whose client does not trust this one (in Dex: trustedPeers)"
 	case code == "invalid_grant":
-		return said + ": the code is used up or too old; run the command again"
-	case answer.Response.StatusCode >= http.StatusInternalServerError:
-		return said + ": its log says why; try again later"
+		return description + ": the code is used up or too old; run the command again"
+	case response.Response.StatusCode >= http.StatusInternalServerError:
+		return description + ": its log says why; try again later"
 	default:
-		return said
+		return description
 	}
 }
 
@@ -100,18 +100,18 @@ func mend(answer *oauth2.RetrieveError) string {
 // says invalid_request where others say invalid_grant (RFC 6749, 5.2), and 500 both
 // when GitHub is down and when somebody may not log in any more.
 func refreshError(ctx context.Context, err error) error {
-	var answer *oauth2.RetrieveError
-	if errors.As(err, &answer) {
-		code := redact.ErrorCode(answer.ErrorCode)
+	var response *oauth2.RetrieveError
+	if errors.As(err, &response) {
+		code := redact.ErrorCode(response.ErrorCode)
 		switch {
-		case answer.Response.StatusCode >= http.StatusInternalServerError:
+		case response.Response.StatusCode >= http.StatusInternalServerError:
 			return fmt.Errorf("the issuer could not refresh the login (it answered %d): it or what stands behind it is in trouble, "+
-				"or you may not log in any more; try again, or log in anew with --force", answer.Response.StatusCode)
-		case answer.Response.StatusCode == http.StatusBadRequest && (code == "invalid_grant" || code == "invalid_request" || code == ""):
-			return &loginOverError{"the kept login is over (the issuer answered 400 " + code + ")"}
+				"or you may not log in any more; try again, or log in anew with --force", response.Response.StatusCode)
+		case response.Response.StatusCode == http.StatusBadRequest && (code == "invalid_grant" || code == "invalid_request" || code == ""):
+			return &loginExpiredError{"the kept login is over (the issuer answered 400 " + code + ")"}
 		}
 	}
-	return answerError(ctx, "to refresh the login", err)
+	return tokenEndpointError(ctx, "to refresh the login", err)
 }
 
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -20,9 +20,9 @@ const clockSkew = 30 * time.Second
 
 // issuer is what discovery said.
 type issuer struct {
-	oauth       oauth2.Config // without a redirect URI
-	verifier    *oidc.IDTokenVerifier
-	namesItself bool // RFC 9207, section 3
+	oauth             oauth2.Config // without a redirect URI
+	verifier          *oidc.IDTokenVerifier
+	sendsIssParameter bool // RFC 9207, section 3
 }
 
 // discover asks the issuer where its endpoints are.
@@ -31,29 +31,29 @@ func (c *Client) discover(ctx context.Context) (*issuer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("discovering the issuer %s: %w", c.cfg.Issuer, discoveryError(ctx, err))
 	}
-	var more struct {
-		AuthMethods []string `json:"token_endpoint_auth_methods_supported"`
-		NamesItself bool     `json:"authorization_response_iss_parameter_supported"`
-		Keys        string   `json:"jwks_uri"`
+	var metadata struct {
+		AuthMethods       []string `json:"token_endpoint_auth_methods_supported"`
+		SendsIssParameter bool     `json:"authorization_response_iss_parameter_supported"`
+		Keys              string   `json:"jwks_uri"`
 	}
-	if document.Claims(&more) != nil {
+	if document.Claims(&metadata) != nil {
 		return nil, fmt.Errorf("the discovery document of %s has members of the wrong type (OpenID Connect Discovery 1.0, section 3)", c.cfg.Issuer)
 	}
 	endpoint := document.Endpoint()
 	for name, address := range map[string]string{
-		"authorization_endpoint": endpoint.AuthURL, "token_endpoint": endpoint.TokenURL, "jwks_uri": more.Keys,
+		"authorization_endpoint": endpoint.AuthURL, "token_endpoint": endpoint.TokenURL, "jwks_uri": metadata.Keys,
 	} {
 		if err := c.checkEndpoint(address); err != nil {
 			return nil, fmt.Errorf("the issuer's %s %s %w", name, redact.Quoted(address), err)
 		}
 	}
-	endpoint.AuthStyle = c.authStyle(more.AuthMethods)
+	endpoint.AuthStyle = c.authStyle(metadata.AuthMethods)
 	return &issuer{
 		oauth: oauth2.Config{ClientID: c.cfg.ClientID, ClientSecret: c.cfg.ClientSecret, Endpoint: endpoint, Scopes: c.cfg.Scopes},
 		// go-oidc gives no leeway on exp; for algorithms it takes the announced ones
 		// that are asymmetric.
-		verifier:    document.Verifier(&oidc.Config{ClientID: c.cfg.ClientID, Now: func() time.Time { return c.cfg.Now().Add(-clockSkew) }}),
-		namesItself: more.NamesItself,
+		verifier:          document.Verifier(&oidc.Config{ClientID: c.cfg.ClientID, Now: func() time.Time { return c.cfg.Now().Add(-clockSkew) }}),
+		sendsIssParameter: metadata.SendsIssParameter,
 	}, nil
 }
 
@@ -98,69 +98,69 @@ func checkURL(address string) error {
 	return nil
 }
 
-// accept turns an answer of the token endpoint into what is kept. nonce is what the
+// verifyResponse turns an answer of the token endpoint into what is kept. nonce is what the
 // login sent along; empty where it could send none (RFC 8628).
-func (c *Client) accept(ctx context.Context, i *issuer, tokens *oauth2.Token, nonce string) (record, error) {
+func (c *Client) verifyResponse(ctx context.Context, i *issuer, tokens *oauth2.Token, nonce string) (cachedToken, error) {
 	raw, _ := tokens.Extra("id_token").(string)
 	if raw == "" {
-		return record{}, errors.New("the issuer sent no ID token")
+		return cachedToken{}, errors.New("the issuer sent no ID token")
 	}
 	id, err := i.verifier.Verify(oidc.ClientContext(ctx, c.http), raw)
 	if err != nil {
-		return record{}, verificationError(ctx, err, c.cfg.Now())
+		return cachedToken{}, verificationError(ctx, err, c.cfg.Now())
 	}
 	var party struct {
 		AZP string `json:"azp"`
 	}
 	if id.Claims(&party) != nil {
-		return record{}, refused("its azp is not a string")
+		return cachedToken{}, refused("its azp is not a string")
 	}
 	switch {
 	case id.Subject == "":
-		return record{}, refused("it does not say who it is about (no sub)")
+		return cachedToken{}, refused("it does not say who it is about (no sub)")
 	case id.AccessTokenHash != "" && id.VerifyAccessToken(tokens.AccessToken) != nil:
-		return record{}, refused("its at_hash belongs to another access token")
+		return cachedToken{}, refused("its at_hash belongs to another access token")
 	case party.AZP != "" && party.AZP != c.cfg.ClientID, party.AZP == "" && len(id.Audience) > 1: // Core 1.0, 3.1.3.7
-		return record{}, refused("it was asked for by another client (azp)")
+		return cachedToken{}, refused("it was asked for by another client (azp)")
 	case nonce != "" && id.Nonce != nonce:
-		return record{}, refused("its nonce is not the one of this login")
+		return cachedToken{}, refused("its nonce is not the one of this login")
 	}
 	for _, audience := range c.cfg.Audiences {
 		if !slices.Contains(id.Audience, audience) {
-			return record{}, fmt.Errorf("the issuer gave an ID token that is not for %s; "+
+			return cachedToken{}, fmt.Errorf("the issuer gave an ID token that is not for %s; "+
 				"in Dex, that client has to name %s in its trustedPeers", redact.Quoted(audience), redact.Quoted(c.cfg.ClientID))
 		}
 	}
 	audience := slices.Sorted(slices.Values(id.Audience)) // it is a set
-	return record{
+	return cachedToken{
 		Issuer: c.cfg.Issuer, ClientID: c.cfg.ClientID, Scopes: c.cfg.Scopes,
-		IDToken: raw, Expiry: id.Expiry.UTC(), Refresh: tokens.RefreshToken,
+		IDToken: raw, Expiry: id.Expiry.UTC(), RefreshToken: tokens.RefreshToken,
 		Subject: id.Subject, Audience: audience, Nonce: id.Nonce,
 	}, nil
 }
 
-// refresh asks for a new ID token. A loginOverError says that only a login helps.
-func (c *Client) refresh(ctx context.Context, i *issuer, kept record) (record, error) {
-	tokens, err := i.oauth.TokenSource(oidc.ClientContext(ctx, c.http), &oauth2.Token{RefreshToken: kept.Refresh}).Token()
+// refresh asks for a new ID token. A loginExpiredError says that only a login helps.
+func (c *Client) refresh(ctx context.Context, i *issuer, cached cachedToken) (cachedToken, error) {
+	tokens, err := i.oauth.TokenSource(oidc.ClientContext(ctx, c.http), &oauth2.Token{RefreshToken: cached.RefreshToken}).Token()
 	if err != nil {
-		return record{}, refreshError(ctx, err)
+		return cachedToken{}, refreshError(ctx, err)
 	}
 	// Rotation: the old one is spent by now, whatever comes of the ID token. RFC
 	// 6749, section 6: without a new one the old one stays good.
 	if tokens.RefreshToken == "" {
-		tokens.RefreshToken = kept.Refresh
+		tokens.RefreshToken = cached.RefreshToken
 	}
 	if raw, _ := tokens.Extra("id_token").(string); raw == "" { // Core 1.0, 12.2, allows that
-		return record{}, &loginOverError{"the issuer refreshed the login without giving an ID token"}
+		return cachedToken{}, &loginExpiredError{"the issuer refreshed the login without giving an ID token"}
 	}
-	got, err := c.accept(ctx, i, tokens, "")
+	token, err := c.verifyResponse(ctx, i, tokens, "")
 	if err != nil {
-		kept.Refresh, kept.IDToken = tokens.RefreshToken, ""
-		return record{}, errors.Join(err, c.cache.write(kept))
+		cached.RefreshToken, cached.IDToken = tokens.RefreshToken, ""
+		return cachedToken{}, errors.Join(err, c.cache.write(cached))
 	}
-	if got.Subject != kept.Subject || !slices.Equal(got.Audience, kept.Audience) || got.Nonce != "" && got.Nonce != kept.Nonce {
-		return record{}, refused("it is of another person, or for another client, than the one before; `authgate token --force` logs in anew")
+	if token.Subject != cached.Subject || !slices.Equal(token.Audience, cached.Audience) || token.Nonce != "" && token.Nonce != cached.Nonce {
+		return cachedToken{}, refused("it is of another person, or for another client, than the one before; `authgate token --force` logs in anew")
 	}
-	got.Nonce = kept.Nonce
-	return got, nil
+	token.Nonce = cached.Nonce
+	return token, nil
 }

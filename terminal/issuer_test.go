@@ -228,8 +228,8 @@ func newDesk(t *testing.T) *desk {
 	d.issuer = newIssuer(d.now)
 	d.cfg = terminal.Config{
 		Issuer: issuerURL, ClientID: clientID, Scopes: []string{"groups", "offline_access"}, Dir: t.TempDir() + "/authgate/tokens",
-		Now: d.now, Transport: d.issuer, Say: d.say,
-		Open: func(there string) error { return d.visit(d.issuer.approve(there)) },
+		Now: d.now, Transport: d.issuer, Printf: d.say,
+		OpenURL: func(there string) error { return d.visit(d.issuer.approve(there)) },
 	}
 	return d
 }

@@ -19,8 +19,8 @@ func TestABrowserLoginIsThatOfANativeProgram(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	var there *url.URL
-	open := d.cfg.Open
-	d.cfg.Open = func(address string) error {
+	open := d.cfg.OpenURL
+	d.cfg.OpenURL = func(address string) error {
 		there = must(url.Parse(address))
 		return open(address)
 	}
@@ -57,7 +57,7 @@ func TestABrowserLoginIsThatOfANativeProgram(t *testing.T) {
 func TestWhatDoesNotBelongToALoginNeitherEndsNorSpoilsIt(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	d.cfg.Open = func(there string) error {
+	d.cfg.OpenURL = func(there string) error {
 		back := d.issuer.approve(there)
 		u := must(url.Parse(back))
 		with := func(change func(url.Values)) string {
@@ -93,7 +93,7 @@ func TestABrowserMayAnswerOnce(t *testing.T) {
 	d := newDesk(t)
 	d.issuer.instead["/token"] = nil
 	second := make(chan int, 1)
-	d.cfg.Open = func(there string) error {
+	d.cfg.OpenURL = func(there string) error {
 		back := d.issuer.approve(there)
 		d.issuer.bend(func() {
 			d.issuer.tokens = func(map[string]any) { // the first one is on its way
@@ -131,7 +131,7 @@ func TestARefusedLoginIsToldInTheTerminalAndInTheBrowser(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			d := newDesk(t)
-			d.cfg.Open = func(there string) error {
+			d.cfg.OpenURL = func(there string) error {
 				u := must(url.Parse(d.issuer.approve(there)))
 				q := u.Query()
 				c.change(q)
@@ -313,7 +313,7 @@ func TestAnIssuerThatIsNoneSaysWhatIsWrong(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			d := newDesk(t)
-			d.cfg.Open = func(there string) error { t.Errorf("the browser is to open %s", there); return nil }
+			d.cfg.OpenURL = func(there string) error { t.Errorf("the browser is to open %s", there); return nil }
 			c.bend(d.issuer)
 			_, err := d.token()
 			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "s3cret") {
@@ -328,7 +328,7 @@ func TestALoginThatNobodyFinishesEnds(t *testing.T) {
 	d := newDesk(t)
 	patience := errors.New("no patience")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	d.cfg.Open = func(string) error {
+	d.cfg.OpenURL = func(string) error {
 		cancel(patience)
 		return errors.New("no such program")
 	}

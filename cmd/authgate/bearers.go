@@ -10,22 +10,22 @@ import (
 	"github.com/example-org/authgate/identity"
 )
 
-// bearersOf says in the words of identity, which knows no configuration, whose
+// identityBearers says in the words of identity, which knows no configuration, whose
 // tokens are accepted.
-func bearersOf(c *config.Config, trusted map[string]*x509.CertPool) []identity.Bearer {
+func identityBearers(c *config.Config, trusted map[string]*x509.CertPool) []identity.Bearer {
 	var bearers []identity.Bearer
 	for _, b := range c.Bearer {
-		accepted := identity.Bearer{
+		bearer := identity.Bearer{
 			Issuer: b.Issuer, Audience: b.Audience, Require: b.Require, SubjectClaim: b.SubjectClaim, RootCAs: trusted[b.Issuer],
 		}
 		for _, t := range b.Groups {
-			var template identity.Template
+			var template identity.GroupTemplate
 			for _, p := range t {
-				template = append(template, identity.Piece(p))
+				template = append(template, identity.TemplatePart(p))
 			}
-			accepted.Groups = append(accepted.Groups, template)
+			bearer.Groups = append(bearer.Groups, template)
 		}
-		bearers = append(bearers, accepted)
+		bearers = append(bearers, bearer)
 	}
 	return bearers
 }
@@ -47,12 +47,12 @@ func bearerCAsOf(c *config.Config) (all []bearerCAs) {
 	return all
 }
 
-func (p *parts) readBearers(absent absent) error {
+func (p *deps) readBearers(absent missingHandler) error {
 	var errs []error
 	p.bearers = make(map[string]*x509.CertPool)
 	for _, b := range bearerCAsOf(p.config) {
 		pool, err := p.readCAs(b.key, b.file)
-		errs = append(errs, absent.or(err))
+		errs = append(errs, absent.handle(err))
 		if pool != nil {
 			p.bearers[b.issuer] = pool
 		}
@@ -61,7 +61,7 @@ func (p *parts) readBearers(absent absent) error {
 }
 
 // bearerChecks look at each further issuer once.
-func (p *parts) bearerChecks() []doctor.Check {
+func (p *deps) bearerChecks() []doctor.Check {
 	missing := make(map[string]string)
 	for _, b := range bearerCAsOf(p.config) {
 		if p.bearers[b.issuer] == nil {

@@ -29,14 +29,14 @@ upstreams: [{name: a, hosts: [a.example.com], url: "http://a"}]
 		{
 			Issuer: "https://ci.example.com", Audience: "authgate", SubjectClaim: "repository",
 			Require: map[string][]string{"ref": {"main", "next"}},
-			Groups: []identity.Template{
+			Groups: []identity.GroupTemplate{
 				{{Text: "ci:", Claim: "repository"}, {Text: ":", Claim: "ref"}, {Text: "!"}},
 				{{Text: "ci"}},
 			},
 		},
 		{Issuer: "https://other.example.com", Audience: "b", SubjectClaim: "sub"},
 	}
-	if got := bearersOf(c, nil); !reflect.DeepEqual(got, want) {
+	if got := identityBearers(c, nil); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
 }

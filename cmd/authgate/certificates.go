@@ -28,7 +28,7 @@ func readCertificate(key, certFile, keyFile string) (*certificate, error) {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
 	read := &certificate{new(listen.Certificate), contents}
-	if err := read.Take(contents[0], contents[1]); err != nil {
+	if err := read.Set(contents[0], contents[1]); err != nil {
 		return nil, fmt.Errorf("%s: %s and %s are no pair: %w", key, certFile, keyFile, err)
 	}
 	return read, nil
@@ -46,33 +46,33 @@ func readPair(files ...string) ([][]byte, error) {
 	return contents, errors.Join(errs...)
 }
 
-// followCertificate shows a changed pair, on the port or to an upstream. The two files may change one
+// watchCertificate shows a changed pair, on the port or to an upstream. The two files may change one
 // after the other: the moment between, in which they are no pair, passes mostly
 // unseen, and otherwise with a complaint that the next look makes good.
-func (w *fileWatch) followCertificate(what, certFile, keyFile string, shown *certificate) {
-	if shown == nil {
+func (w *fileWatcher) watchCertificate(what, certFile, keyFile string, cert *certificate) {
+	if cert == nil {
 		return
 	}
-	shown.tell(w.log, what)
-	w.follow(&followed{
-		what: "certificate", files: []string{certFile, keyFile}, read: readPair, judged: sum(shown.contents, nil),
-		take: func(contents [][]byte) error {
-			if err := shown.Take(contents[0], contents[1]); err != nil {
+	cert.logTo(w.log, what)
+	w.add(&watchedFiles{
+		what: "certificate", files: []string{certFile, keyFile}, read: readPair, processed: contentHash(cert.contents, nil),
+		apply: func(contents [][]byte) error {
+			if err := cert.Set(contents[0], contents[1]); err != nil {
 				return err
 			}
-			shown.tell(w.log, "a changed certificate is in use")
+			cert.logTo(w.log, "a changed certificate is in use")
 			return nil
 		},
-		keep: func(err error) {
+		onError: func(err error) {
 			w.log.Error("the changed certificate is not used, the last good one stays", "files", []string{certFile, keyFile}, "error", err)
 		},
 	})
 }
 
-func (c *certificate) tell(log *slog.Logger, what string) {
+func (c *certificate) logTo(log *slog.Logger, message string) {
 	if warning := c.Warning(time.Now()); warning != "" {
 		log.Warn(warning, "certificate", c.String())
 		return
 	}
-	log.Info(what, "certificate", c.String())
+	log.Info(message, "certificate", c.String())
 }

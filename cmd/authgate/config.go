@@ -25,7 +25,7 @@ func newConfigSchema() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			schema, err := config.Schema()
 			if err != nil {
-				return failed{err}
+				return runError{err}
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", bytes.TrimSpace(schema))
 			return err
@@ -46,18 +46,18 @@ func newConfigCheck() *cobra.Command {
 		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var missing []error
-			note := func(err error) error {
+			onMissing := func(err error) error {
 				missing = append(missing, err)
 				return nil
 			}
 			if strict {
-				note = needed
+				onMissing = failOnMissing
 			}
-			parts, err := loadParts(file, note)
+			deps, err := loadDeps(file, onMissing)
 			if err != nil {
-				return notLoaded{err}
+				return loadError{err}
 			}
-			return describe(cmd.OutOrStdout(), file, parts, missing)
+			return printSummary(cmd.OutOrStdout(), file, deps, missing)
 		},
 	}
 	addConfigFlag(cmd, &file)
@@ -65,21 +65,21 @@ func newConfigCheck() *cobra.Command {
 	return cmd
 }
 
-func describe(w io.Writer, file string, parts *parts, missing []error) error {
-	summary := fmt.Sprintf("%s: ok: %d upstreams", file, len(parts.config.Upstreams))
-	if parts.policy != nil {
-		summary += fmt.Sprintf(", %d policy rows (%s)", parts.policy.Rows(), parts.policy.Hash())
+func printSummary(w io.Writer, file string, deps *deps, missing []error) error {
+	summary := fmt.Sprintf("%s: ok: %d upstreams", file, len(deps.config.Upstreams))
+	if deps.policy != nil {
+		summary += fmt.Sprintf(", %d policy rows (%s)", deps.policy.Rows(), deps.policy.Hash())
 	}
-	if parts.shadow != nil {
-		summary += fmt.Sprintf(", %d of the candidate in policy.shadow (%s)", parts.shadow.Rows(), parts.shadow.Hash())
+	if deps.shadow != nil {
+		summary += fmt.Sprintf(", %d of the candidate in policy.shadow (%s)", deps.shadow.Rows(), deps.shadow.Hash())
 	}
 	for _, err := range missing {
 		for line := range strings.Lines(err.Error()) { // several policy files are one error
 			summary += "\n  not here, so not looked at: " + strings.TrimSuffix(line, "\n")
 		}
 	}
-	for _, advice := range parts.advice() {
-		summary += "\n  note: " + advice
+	for _, warning := range deps.warnings() {
+		summary += "\n  note: " + warning
 	}
 	_, err := fmt.Fprintln(w, summary)
 	return err

@@ -43,22 +43,22 @@ func newDoctor() *cobra.Command {
 			if err := out.check(); err != nil {
 				return err
 			}
-			at, err := parseOrigins(origins)
+			requestedOrigins, err := parseOrigins(origins)
 			if err != nil {
 				return err
 			}
 			var missing []error
-			p, err := loadParts(file, func(err error) error {
+			p, err := loadDeps(file, func(err error) error {
 				missing = append(missing, err)
 				return nil
 			})
 			if err != nil {
-				return notLoaded{err}
+				return loadError{err}
 			}
-			if err := unserved(p.config, at); err != nil {
+			if err := checkOriginsServed(p.config, requestedOrigins); err != nil {
 				return err
 			}
-			return report(cmd, &out, doctor.Run(cmd.Context(), p.checks(missing, groups, at)))
+			return printFindings(cmd, &out, doctor.Run(cmd.Context(), p.checks(missing, groups, requestedOrigins)))
 		},
 	}
 	addConfigFlag(cmd, &file)
@@ -69,21 +69,21 @@ func newDoctor() *cobra.Command {
 	return cmd
 }
 
-func report(cmd *cobra.Command, out *output, found []doctor.Finding) error {
+func printFindings(cmd *cobra.Command, out *output, found []doctor.Finding) error {
 	failures := 0
 	for _, f := range found {
 		if f.State == doctor.Fail {
 			failures++
 		}
 	}
-	err := out.answer(cmd, map[string]any{"findings": found, "failed": failures}, func(s *sheet) {
+	err := out.render(cmd, map[string]any{"findings": found, "failed": failures}, func(s *printer) {
 		for _, f := range found {
 			state := map[doctor.State]string{
-				doctor.OK: s.good("ok     "), doctor.Warn: s.warn("warn   "), doctor.Fail: s.bad("FAIL   "), doctor.Skipped: s.faint("skipped"),
+				doctor.OK: s.success("ok     "), doctor.Warn: s.warn("warn   "), doctor.Fail: s.failure("FAIL   "), doctor.Skipped: s.dim("skipped"),
 			}[f.State]
-			line := state + "  " + f.Check + ": " + f.Said
-			if f.Mend != "" {
-				line += "; " + f.Mend
+			line := state + "  " + f.Check + ": " + f.Message
+			if f.Hint != "" {
+				line += "; " + f.Hint
 			}
 			s.line("%s", line)
 		}
@@ -95,90 +95,90 @@ func report(cmd *cobra.Command, out *output, found []doctor.Finding) error {
 }
 
 // checks are all that there is to look at.
-func (p *parts) checks(missing []error, groups int, origins []*url.URL) []doctor.Check {
+func (p *deps) checks(missing []error, groups int, origins []*url.URL) []doctor.Check {
 	c := p.config
-	callbacks, wildcards := callbackSet(c, origins)
+	callbacks, wildcards := callbackCandidates(c, origins)
 	issuer := doctor.Issuer{
 		URL: c.Issuer.URL, Backchannel: c.Issuer.BackchannelURL, ClientID: p.issuer.ClientID, Secret: p.issuer.ClientSecret,
-		Scopes: c.Issuer.Scopes, RootCAs: p.issuer.RootCAs, Skew: time.Duration(c.Issuer.ClockSkew), Callbacks: callbacks, Wildcards: wildcards, Now: time.Now,
+		Scopes: c.Issuer.Scopes, RootCAs: p.issuer.RootCAs, ClockSkew: time.Duration(c.Issuer.ClockSkew), Callbacks: callbacks, Wildcards: wildcards, Now: time.Now,
 	}
-	all := slices.Concat([]doctor.Check{{Name: "configuration", Look: p.lookAtFile(missing)}, {Name: "policy", Look: p.lookAtPolicy}},
+	all := slices.Concat([]doctor.Check{{Name: "configuration", Run: p.checkConfigFile(missing)}, {Name: "policy", Run: p.checkPolicy}},
 		issuer.Checks(), p.bearerChecks(),
-		[]doctor.Check{{Name: "sessions", Look: p.lookAtSessions(groups)}, {Name: "certificate", Look: p.lookAtCertificate}})
+		[]doctor.Check{{Name: "sessions", Run: p.checkSessions(groups)}, {Name: "certificate", Run: p.checkCertificate}})
 	for _, set := range callbacks {
-		all = append(all, front(c, set, len(origins) > 0).Check())
+		all = append(all, loadBalancer(c, set, len(origins) > 0).Check())
 	}
 	for _, u := range c.Upstreams {
 		upstream := doctor.Upstream{
-			Name: u.Name, URL: u.URL, RootCAs: p.upstreams[u.Name], ServerName: u.TLS.ServerName, ClientID: p.issuer.ClientID,
+			Name: u.Name, URL: u.URL, RootCAs: p.upstreamCAs[u.Name], ServerName: u.TLS.ServerName, ClientID: p.issuer.ClientID,
 			ArgoCD: u.Kind == config.KindArgoCD && u.Identity.Credential == config.CredentialIDToken,
 		}
-		if shown := p.shown[u.Name]; shown != nil {
-			upstream.Certificate = shown.Show
+		if cert := p.clientCerts[u.Name]; cert != nil {
+			upstream.Certificate = cert.ClientCertificate
 		}
 		all = append(all, upstream.Check())
 	}
-	return append(all, p.lookAtAccounts()...)
+	return append(all, p.serviceAccountChecks()...)
 }
 
-func (p *parts) lookAtFile(missing []error) func(context.Context) []doctor.Finding {
+func (p *deps) checkConfigFile(missing []error) func(context.Context) []doctor.Finding {
 	return func(context.Context) []doctor.Finding {
-		found := []doctor.Finding{{State: doctor.OK, Said: fmt.Sprintf("it loads, with %d upstreams", len(p.config.Upstreams))}}
+		found := []doctor.Finding{{State: doctor.OK, Message: fmt.Sprintf("it loads, with %d upstreams", len(p.config.Upstreams))}}
 		for _, err := range missing {
 			for line := range strings.Lines(err.Error()) {
-				found = append(found, doctor.Finding{State: doctor.Skipped, Said: "not here: " + strings.TrimSpace(line)})
+				found = append(found, doctor.Finding{State: doctor.Skipped, Message: "not here: " + strings.TrimSpace(line)})
 			}
 		}
-		for _, advice := range p.advice() {
-			what, mend, _ := strings.Cut(advice, "; ")
-			found = append(found, doctor.Finding{State: doctor.Warn, Said: what, Mend: mend})
+		for _, warning := range p.warnings() {
+			message, hint, _ := strings.Cut(warning, "; ")
+			found = append(found, doctor.Finding{State: doctor.Warn, Message: message, Hint: hint})
 		}
-		if len(p.config.TrustedProxies) == 0 && !p.config.TLS.On() {
+		if len(p.config.TrustedProxies) == 0 && !p.config.TLS.Enabled() {
 			found = append(found, doctor.Finding{
-				State: doctor.Warn, Said: "no TLS here and no trustedProxies: an ALB's X-Forwarded-Proto is not believed, and logins go back to http",
-				Mend: "list the ALB's subnets in trustedProxies",
+				State: doctor.Warn, Message: "no TLS here and no trustedProxies: an ALB's X-Forwarded-Proto is not believed, and logins go back to http",
+				Hint: "list the ALB's subnets in trustedProxies",
 			})
 		}
 		return found
 	}
 }
 
-func (p *parts) lookAtPolicy(context.Context) []doctor.Finding {
+func (p *deps) checkPolicy(context.Context) []doctor.Finding {
 	if p.policy == nil {
-		return []doctor.Finding{{State: doctor.Skipped, Said: "it is not here"}}
+		return []doctor.Finding{{State: doctor.Skipped, Message: "it is not here"}}
 	}
-	lint := policy.Lint(p.sources, policy.Surroundings{Upstreams: p.config.UpstreamNames(), Quirks: p.config.Quirks()})
+	lint := policy.Lint(p.sources, policy.Environment{Upstreams: p.config.UpstreamNames(), Quirks: p.config.Quirks()})
 	warnings := 0
 	for _, f := range lint.Findings {
-		if f.Mend != "" {
+		if f.Hint != "" {
 			warnings++
 		}
 	}
 	if warnings > 0 {
-		return []doctor.Finding{{State: doctor.Warn, Said: fmt.Sprintf("%d of %d rows may do something else than was meant", warnings, p.policy.Rows()), Mend: "see authgate policy lint --config"}}
+		return []doctor.Finding{{State: doctor.Warn, Message: fmt.Sprintf("%d of %d rows may do something else than was meant", warnings, p.policy.Rows()), Hint: "see authgate policy lint --config"}}
 	}
-	return []doctor.Finding{{State: doctor.OK, Said: fmt.Sprintf("%d rows", p.policy.Rows())}}
+	return []doctor.Finding{{State: doctor.OK, Message: fmt.Sprintf("%d rows", p.policy.Rows())}}
 }
 
-// lookAtSessions tries what somebody with many groups would get.
-func (p *parts) lookAtSessions(groups int) func(context.Context) []doctor.Finding {
+// checkSessions tries what somebody with many groups would get.
+func (p *deps) checkSessions(groups int) func(context.Context) []doctor.Finding {
 	return func(ctx context.Context) []doctor.Finding {
-		found := p.lookAtKeys()
+		found := p.checkKeys()
 		if p.config.Session.Store == config.StoreRedis {
-			return append(found, p.lookAtRedis(ctx)...)
+			return append(found, p.checkRedis(ctx)...)
 		}
-		if fits(p.config, groups) {
-			return append(found, doctor.Finding{State: doctor.OK, Said: fmt.Sprintf("people in %d groups fit into cookies", groups)})
+		if fitsCookies(p.config, groups) {
+			return append(found, doctor.Finding{State: doctor.OK, Message: fmt.Sprintf("people in %d groups fit into cookies", groups)})
 		}
-		most := sort.Search(groups, func(n int) bool { return !fits(p.config, n) }) - 1
+		fitting := sort.Search(groups, func(n int) bool { return !fitsCookies(p.config, n) }) - 1
 		return append(found, doctor.Finding{
-			State: doctor.Warn, Said: fmt.Sprintf("people in more than %d groups do not fit into cookies: groups that the policy does not name are left out", most),
-			Mend: "keep sessions in Redis (session.store: redis), or have the issuer send fewer groups",
+			State: doctor.Warn, Message: fmt.Sprintf("people in more than %d groups do not fit into cookies: groups that the policy does not name are left out", fitting),
+			Hint: "keep sessions in Redis (session.store: redis), or have the issuer send fewer groups",
 		})
 	}
 }
 
-func (p *parts) lookAtKeys() []doctor.Finding {
+func (p *deps) checkKeys() []doctor.Finding {
 	if p.keysText == "" {
 		return nil
 	}
@@ -188,23 +188,23 @@ func (p *parts) lookAtKeys() []doctor.Finding {
 			count++
 		}
 	}
-	found := []doctor.Finding{{State: doctor.OK, Said: fmt.Sprintf("%d keys; the first seals", count)}}
+	found := []doctor.Finding{{State: doctor.OK, Message: fmt.Sprintf("%d keys; the first seals", count)}}
 	if path := p.config.Session.Keys.File(); path != "" {
 		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o007 != 0 {
-			found = append(found, doctor.Finding{State: doctor.Warn, Said: "everybody on this machine may read the keys", Mend: "chmod o= " + path})
+			found = append(found, doctor.Finding{State: doctor.Warn, Message: "everybody on this machine may read the keys", Hint: "chmod o= " + path})
 		}
 	}
 	return found
 }
 
-// fits seals a session of somebody whose groups are named as teams are: random
+// fitsCookies seals a session of somebody whose groups are named as teams are: random
 // words, since what repeats would be compressed away.
-func fits(c *config.Config, groups int) bool {
+func fitsCookies(c *config.Config, groups int) bool {
 	keys, err := session.ParseKeys(session.NewKey())
 	if err != nil {
 		return false
 	}
-	grant := identity.Grant{Refresh: rand.Text() + rand.Text() + rand.Text(), Read: time.Now()}
+	grant := identity.TokenSet{RefreshToken: rand.Text() + rand.Text() + rand.Text(), FetchedAt: time.Now()}
 	grant.Principal = identity.Principal{Issuer: c.Issuer.URL, Subject: rand.Text(), Email: "somebody@example.com", Name: "Some Body", Expiry: time.Now().Add(time.Hour)}
 	for range groups {
 		grant.Principal.Groups = append(grant.Principal.Groups, "example-org:"+rand.Text()[:12])
@@ -212,67 +212,67 @@ func fits(c *config.Config, groups int) bool {
 	if slices.ContainsFunc(c.Upstreams, func(u config.Upstream) bool { return u.Identity.Credential == config.CredentialIDToken }) {
 		grant.IDToken = rand.Text() + "." + strings.Join(grant.Principal.Groups, "") + "." + strings.Repeat(rand.Text(), 14)
 	}
-	store := session.NewCookies(session.CookieOptions{Jar: proxy.NewJar(c.Session.Cookie), Keys: session.NewRing(keys)})
-	_, err = store.Begin(context.Background(), unwritten{}, nil, session.Begin(grant, time.Now(), time.Hour), true)
+	store := session.NewCookies(session.CookieOptions{Cookie: proxy.NewSessionCookie(c.Session.Cookie), Keyring: session.NewKeyring(keys)})
+	_, err = store.Create(context.Background(), discardResponse{}, nil, session.New(grant, time.Now(), time.Hour), true)
 	return err == nil
 }
 
-// unwritten is an answer that goes nowhere.
-type unwritten http.Header
+// discardResponse is an answer that goes nowhere.
+type discardResponse http.Header
 
-func (u unwritten) Header() http.Header       { return http.Header(u) }
-func (unwritten) Write(p []byte) (int, error) { return len(p), nil }
-func (unwritten) WriteHeader(int)             {}
+func (u discardResponse) Header() http.Header       { return http.Header(u) }
+func (discardResponse) Write(p []byte) (int, error) { return len(p), nil }
+func (discardResponse) WriteHeader(int)             {}
 
-func (p *parts) lookAtRedis(ctx context.Context) []doctor.Finding {
+func (p *deps) checkRedis(ctx context.Context) []doctor.Finding {
 	if p.redis.URL == "" {
-		return []doctor.Finding{{State: doctor.Skipped, Said: "session.redis.url is not here"}}
+		return []doctor.Finding{{State: doctor.Skipped, Message: "session.redis.url is not here"}}
 	}
-	redis, err := p.openRedis(session.NewRing(p.keys), slog.New(slog.DiscardHandler))
+	redis, err := p.openRedis(session.NewKeyring(p.keys), slog.New(slog.DiscardHandler))
 	if err != nil {
-		return []doctor.Finding{{State: doctor.Fail, Said: err.Error(), Mend: "see docs/configuration.md, session.redis"}}
+		return []doctor.Finding{{State: doctor.Fail, Message: err.Error(), Hint: "see docs/configuration.md, session.redis"}}
 	}
 	defer redis.Close()
-	if _, err := redis.List(ctx, session.Which{ID: "doctor"}); err != nil {
-		return []doctor.Finding{{State: doctor.Fail, Said: "Redis does not answer as it should: " + err.Error(), Mend: "look at session.redis.url, its user's rights (docs/operations.md) and caFile"}}
+	if _, err := redis.List(ctx, session.Filter{ID: "doctor"}); err != nil {
+		return []doctor.Finding{{State: doctor.Fail, Message: "Redis does not answer as it should: " + err.Error(), Hint: "look at session.redis.url, its user's rights (docs/operations.md) and caFile"}}
 	}
-	return []doctor.Finding{{State: doctor.OK, Said: "Redis answers"}}
+	return []doctor.Finding{{State: doctor.OK, Message: "Redis answers"}}
 }
 
-func (p *parts) lookAtCertificate(context.Context) []doctor.Finding {
+func (p *deps) checkCertificate(context.Context) []doctor.Finding {
 	if p.tls == nil {
 		return nil
 	}
 	pair, err := tls.X509KeyPair(p.tls.contents[0], p.tls.contents[1])
 	if err != nil {
-		return []doctor.Finding{{State: doctor.Fail, Said: err.Error(), Mend: "look at tls.certFile"}}
+		return []doctor.Finding{{State: doctor.Fail, Message: err.Error(), Hint: "look at tls.certFile"}}
 	}
 	var hosts []string
 	for _, u := range p.config.Upstreams {
 		hosts = append(hosts, u.Hosts...)
 	}
-	return doctor.Names(pair.Leaf, hosts)
+	return doctor.CheckHostNames(pair.Leaf, hosts)
 }
 
-func (p *parts) lookAtAccounts() []doctor.Check {
-	all := newAccounts(p.config, slog.New(slog.DiscardHandler))
+func (p *deps) serviceAccountChecks() []doctor.Check {
+	all := newServiceAccounts(p.config, slog.New(slog.DiscardHandler))
 	var checks []doctor.Check
 	for account, source := range all.sources {
 		name := account.Namespace + "/" + account.Name
 		if account.TokenFile != "" {
 			name = account.TokenFile
 		}
-		checks = append(checks, doctor.Check{Name: "ServiceAccount " + name, Look: func(ctx context.Context) []doctor.Finding {
+		checks = append(checks, doctor.Check{Name: "ServiceAccount " + name, Run: func(ctx context.Context) []doctor.Finding {
 			_, err := source.Token(ctx)
 			if err == nil {
-				return []doctor.Finding{{State: doctor.OK, Said: "its token can be had"}}
+				return []doctor.Finding{{State: doctor.OK, Message: "its token can be had"}}
 			}
-			said := doctor.Finding{State: doctor.Fail, Said: err.Error()}
-			var mend interface{ Mend() string }
-			if errors.As(err, &mend) {
-				said.Mend = mend.Mend()
+			finding := doctor.Finding{State: doctor.Fail, Message: err.Error()}
+			var hinter interface{ Hint() string }
+			if errors.As(err, &hinter) {
+				finding.Hint = hinter.Hint()
 			}
-			return []doctor.Finding{said}
+			return []doctor.Finding{finding}
 		}})
 	}
 	slices.SortFunc(checks, func(a, b doctor.Check) int { return strings.Compare(a.Name, b.Name) })

@@ -36,7 +36,7 @@ func TestTheDoctorAsksForTheCallbacksThatServeMaySend(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if sets, _ := callbackSet(c, origins); len(sets) != 1 || !slices.Equal([]string(sets[0]), row.want) {
+		if sets, _ := callbackCandidates(c, origins); len(sets) != 1 || !slices.Equal([]string(sets[0]), row.want) {
 			t.Errorf("%s: %q", name, sets)
 		}
 	}

@@ -14,7 +14,7 @@ func newHelp() *cobra.Command {
 		Example: "  authgate help policy can",
 		Args:    cobra.ArbitraryArgs, // helpOn says which of them is not a command
 		RunE:    func(cmd *cobra.Command, args []string) error { return helpOn(cmd.Root(), args) },
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 			at, rest, err := cmd.Root().Find(args)
 			if err != nil || len(rest) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp
@@ -25,7 +25,7 @@ func newHelp() *cobra.Command {
 					names = append(names, c.Name())
 				}
 			}
-			return beginning(begun, names), cobra.ShellCompDirectiveNoFileComp
+			return withPrefix(toComplete, names), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
 }
@@ -60,7 +60,7 @@ func newCompletion() *cobra.Command {
 			Example: load,
 			Args:    arguments(),
 			RunE: func(cmd *cobra.Command, _ []string) error {
-				return written(write(cmd.Root(), cmd.OutOrStdout(), !plain))
+				return asWriteError(write(cmd.Root(), cmd.OutOrStdout(), !plain))
 			},
 		}
 		cmd.Flags().BoolVar(&plain, "no-descriptions", false, "leave out the descriptions of what is offered")

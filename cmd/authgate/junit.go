@@ -94,7 +94,7 @@ func (c caseReport) junit() junitCase {
 	}
 	if !c.Passed {
 		var text strings.Builder
-		c.print(newSheet(&text))
+		c.print(newPrinter(&text))
 		j.Failure = &junitFailure{Message: c.Case + ": " + c.Failure, Type: "decision", Text: text.String()}
 	}
 	return j
@@ -102,7 +102,7 @@ func (c caseReport) junit() junitCase {
 
 func (c coverageReport) junit() junitCase {
 	j := junitCase{Name: "at least " + c.minimum + " % of the rows decide a case", ClassName: "coverage"}
-	if !c.short {
+	if !c.belowMinimum {
 		return j
 	}
 	var text strings.Builder

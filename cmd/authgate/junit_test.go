@@ -15,7 +15,7 @@ func TestJUnitIsXMLWhateverTheCasesHold(t *testing.T) {
 			{Case: odd + ":2", Who: []string{"role:a", "role:b"}, Method: "GET", Target: "a:/", Expect: "deny", Passed: true, file: odd, line: 2},
 			{Case: "b.csv:2", Who: []string{"role:a"}, Method: "GET", Target: "a:/", Expect: "deny", Passed: true, file: "b.csv", line: 2},
 		},
-		Coverage: coverageReport{Rows: 3, Covered: 2, minimum: "66.7", short: true, Untested: []untestedRow{{odd, odd}}},
+		Coverage: coverageReport{Rows: 3, Covered: 2, minimum: "66.7", belowMinimum: true, Untested: []untestedRow{{odd, odd}}},
 	}
 	var out strings.Builder
 	if err := writeJUnit(&out, report); err != nil {
@@ -72,7 +72,7 @@ func TestAWordForTheShellIsOneWord(t *testing.T) {
 		"team\u00a0ä":       "'team\u00a0ä'",
 		"argocd:/~user/a&b": "'argocd:/~user/a&b'",
 	} {
-		if got := shellWord(word); got != want {
+		if got := shellQuote(word); got != want {
 			t.Errorf("%q becomes %s, want %s", word, got, want)
 		}
 	}

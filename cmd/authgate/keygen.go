@@ -55,7 +55,7 @@ func newKeygen() *cobra.Command {
 				return errors.New("--keep belongs to --rotate or --promote")
 			}
 			_, err := fmt.Fprintln(out, session.NewKey())
-			return written(err)
+			return asWriteError(err)
 		},
 	}
 	cmd.Flags().StringVar(&rotate, "rotate", "", "put a new key first in this `FILE`")
@@ -106,17 +106,17 @@ func (k *keyFile) promote(keep int) (done string, err error) {
 	for i, at := range k.keys {
 		k.lines[at] = values[i]
 	}
-	gone := max(0, last-keep)
-	for _, at := range slices.Backward(k.keys[len(k.keys)-gone:]) {
+	removed := max(0, last-keep)
+	for _, at := range slices.Backward(k.keys[len(k.keys)-removed:]) {
 		k.lines = slices.Delete(k.lines, at, at+1)
 	}
-	k.keys = k.keys[:len(k.keys)-gone]
-	done = "the new key seals; " + plural(last-gone, "older key") + " still open"
-	if last-gone == 1 {
+	k.keys = k.keys[:len(k.keys)-removed]
+	done = "the new key seals; " + plural(last-removed, "older key") + " still open"
+	if last-removed == 1 {
 		done += "s"
 	}
-	if gone > 0 {
-		done += ", " + plural(gone, "key") + " went: what only that could open is over"
+	if removed > 0 {
+		done += ", " + plural(removed, "key") + " went: what only that could open is over"
 	}
 	return done, nil
 }
@@ -132,10 +132,10 @@ func stageKey(k *keyFile) (string, error) {
 func changeKeys(out io.Writer, file string, change func(*keyFile) (string, error)) error {
 	done, err := rewriteKeys(file, change)
 	if err != nil {
-		return notLoaded{fmt.Errorf("%s: %w", file, err)}
+		return loadError{fmt.Errorf("%s: %w", file, err)}
 	}
 	_, err = fmt.Fprintf(out, "%s: %s\n", file, done)
-	return written(err)
+	return asWriteError(err)
 }
 
 func rewriteKeys(file string, change func(*keyFile) (string, error)) (done string, err error) {
@@ -144,11 +144,11 @@ func rewriteKeys(file string, change func(*keyFile) (string, error)) (done strin
 	}
 	name, err := filepath.EvalSymlinks(file)
 	if err != nil {
-		return "", fmt.Errorf("%w; `authgate keygen > %s` begins one", pathless(err), file)
+		return "", fmt.Errorf("%w; `authgate keygen > %s` begins one", withoutPath(err), file)
 	}
 	text, err := os.ReadFile(name)
 	if err != nil {
-		return "", pathless(err)
+		return "", withoutPath(err)
 	}
 	if _, err := session.ParseKeys(string(text)); err != nil {
 		return "", err
@@ -160,22 +160,22 @@ func rewriteKeys(file string, change func(*keyFile) (string, error)) (done strin
 	if _, err := session.ParseKeys(k.text()); err != nil { // else the next start would fail
 		return "", err
 	}
-	with, err := writeBeside(name, []byte(k.text()))
+	temp, err := writeTempFile(name, []byte(k.text()))
 	if err != nil {
 		return "", err
 	}
-	defer os.Remove(with) // what became the file is not there any more
-	if err := keepOwner(with, name); err != nil {
-		return "", fmt.Errorf("the owner of the file cannot be kept: %w; run this as that owner, or as root", pathless(err))
+	defer os.Remove(temp) // what became the file is not there any more
+	if err := copyOwner(temp, name); err != nil {
+		return "", fmt.Errorf("the owner of the file cannot be kept: %w; run this as that owner, or as root", withoutPath(err))
 	}
-	if err := os.Rename(with, name); err != nil {
+	if err := os.Rename(temp, name); err != nil {
 		return "", err
 	}
 	return done, nil
 }
 
-// pathless keeps "no such file or directory" of an error whose path is told already.
-func pathless(err error) error {
+// withoutPath keeps "no such file or directory" of an error whose path is told already.
+func withoutPath(err error) error {
 	var path *os.PathError
 	if errors.As(err, &path) {
 		return path.Err

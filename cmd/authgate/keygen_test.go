@@ -39,7 +39,7 @@ func TestRotationOutlivesALoginOnlyAsLongAsItsKeyIsKept(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys")
 	write(t, file, session.NewKey()+"\n")
 	seal := func() string {
-		sealed, err := ring(t, file).Sealer("test").Seal("n", 1)
+		sealed, err := ring(t, file).SecureCodec("test").Encode("n", 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,7 +47,7 @@ func TestRotationOutlivesALoginOnlyAsLongAsItsKeyIsKept(t *testing.T) {
 	}
 	opens := func(sealed string) bool {
 		var v int
-		return ring(t, file).Sealer("test").Open("n", sealed, &v) == nil
+		return ring(t, file).SecureCodec("test").Decode("n", sealed, &v) == nil
 	}
 	first := seal()
 	for i := range 4 {
@@ -65,7 +65,7 @@ func TestRotationOutlivesALoginOnlyAsLongAsItsKeyIsKept(t *testing.T) {
 	}
 }
 
-func ring(t *testing.T, file string) *session.Ring {
+func ring(t *testing.T, file string) *session.Keyring {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -75,7 +75,7 @@ func ring(t *testing.T, file string) *session.Ring {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return session.NewRing(keys)
+	return session.NewKeyring(keys)
 }
 
 func TestRotatedFileIsStillItsOwners(t *testing.T) {

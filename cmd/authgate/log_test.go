@@ -15,18 +15,18 @@ import (
 
 func TestSignalSwitchesTheLogToDebugAndBackAndIsAlwaysAnswered(t *testing.T) {
 	t.Parallel()
-	for _, given := range levelWords() {
+	for _, given := range levelNames() {
 		synctest.Test(t, func(t *testing.T) {
 			var written bytes.Buffer
-			log := (&logFlags{format: textForm, level: given}).open(&written)
+			log := (&logFlags{format: textFormat, level: given}).open(&written)
 			signals := make(chan os.Signal)
 			ctx, stop := context.WithCancel(t.Context())
-			go log.switchAt(ctx, signals)
-			for i, want := range []slog.Level{slog.LevelDebug, log.given, slog.LevelDebug} {
+			go log.toggleDebugOn(ctx, signals)
+			for i, want := range []slog.Level{slog.LevelDebug, log.configured, slog.LevelDebug} {
 				written.Reset()
 				signals <- os.Interrupt
 				synctest.Wait()
-				if got := log.now.Level(); got != want {
+				if got := log.current.Level(); got != want {
 					t.Errorf("%s, signal %d: the level is %s", given, i+1, got)
 				}
 				if says := written.String(); says == "" || strings.Contains(says, "stays at debug") != (given == "debug") {
@@ -67,7 +67,7 @@ func TestLogHasTheFormAndTheLevelAskedFor(t *testing.T) {
 		if !strings.Contains(written.String(), c.says) || (written.Len() == 0) != (c.says == "") {
 			t.Errorf("%+v: %s", c.flags, &written)
 		}
-		if c.flags.format == jsonForm && !json.Valid(written.Bytes()) {
+		if c.flags.format == jsonFormat && !json.Valid(written.Bytes()) {
 			t.Errorf("no JSON: %s", &written)
 		}
 	}
@@ -91,7 +91,7 @@ func TestScannersAreNoWarning(t *testing.T) {
 		"http2: server: error reading preface from client a: bogus greeting \"secret\"": "WARN",
 	} {
 		var written bytes.Buffer
-		(&logFlags{format: textForm, level: "debug"}).open(&written).forServer().Print(said)
+		(&logFlags{format: textFormat, level: "debug"}).open(&written).serverLogger().Print(said)
 		if !strings.Contains(written.String(), "level="+want) || strings.Count(written.String(), "\n") != 1 || strings.Contains(written.String(), "secret") {
 			t.Errorf("%q: %s", said, &written)
 		}
@@ -114,12 +114,12 @@ func TestFewDescriptorsAreToldBeforeTheyRunOut(t *testing.T) {
 		{math.MaxUint64, math.MaxInt, false},
 	} {
 		var written bytes.Buffer
-		warnOfFewDescriptors(c.most, c.connections, slog.New(slog.NewTextHandler(&written, nil)))
+		warnLowFDLimit(c.most, c.connections, slog.New(slog.NewTextHandler(&written, nil)))
 		if warned := strings.Contains(written.String(), "level=WARN"); warned != c.warns {
 			t.Errorf("%d descriptors for %d connections: %s", c.most, c.connections, &written)
 		}
 	}
-	if mostDescriptors() < 64 {
-		t.Errorf("this process runs with %d", mostDescriptors())
+	if fdLimit() < 64 {
+		t.Errorf("this process runs with %d", fdLimit())
 	}
 }

@@ -16,13 +16,13 @@ func main() {
 	// A reader that has gone is a failed write and not the end of the process. Notify,
 	// unlike Ignore, changes nothing for programs that a command starts.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	collectSeldom(os.Args[1:])
+	tuneGC(os.Args[1:])
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// collectSeldom lets policy commands, which end soon, take more memory for less garbage
+// tuneGC lets policy commands, which end soon, take more memory for less garbage
 // collection, up to a limit. GOGC and GOMEMLIMIT go first.
-func collectSeldom(args []string) {
+func tuneGC(args []string) {
 	const percent, limit = 400, 2 << 30
 	if len(args) == 0 || args[0] != "policy" || os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return
@@ -34,7 +34,7 @@ func collectSeldom(args []string) {
 // run executes one command line and returns its exit code (exit.go). It touches
 // no global.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	out, diagnostics := &stream{w: stdout}, &stream{w: stderr}
+	out, diagnostics := &outputStream{w: stdout}, &outputStream{w: stderr}
 	root := newRoot(out, diagnostics)
 	root.SetArgs(args)
 	root.SetOut(out)
@@ -46,5 +46,5 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil && !errors.Is(err, errNo) && !errors.Is(err, out.err) {
 		exitCode(diagnostics, cmd, err) // what else went wrong
 	}
-	return exitCode(diagnostics, cmd, notLoaded{lostOutput{out.err}})
+	return exitCode(diagnostics, cmd, loadError{writeError{out.err}})
 }

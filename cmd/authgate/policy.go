@@ -64,7 +64,7 @@ func (f *policyFlags) read(cmd *cobra.Command) ([]policy.Source, *config.Config,
 	if name != "" {
 		var err error
 		if c, err = config.Load(name); err != nil {
-			return nil, nil, notLoaded{err}
+			return nil, nil, loadError{err}
 		}
 		if len(files) == 0 {
 			files = c.Policy.Files
@@ -82,7 +82,7 @@ func readPolicyFiles(stdin io.Reader, files []string) ([]policy.Source, error) {
 	if piped < 0 {
 		sources, err := policy.ReadFiles(files...)
 		if err != nil {
-			return nil, notLoaded{err}
+			return nil, loadError{err}
 		}
 		return sources, nil
 	}
@@ -92,7 +92,7 @@ func readPolicyFiles(stdin io.Reader, files []string) ([]policy.Source, error) {
 	data, failed := io.ReadAll(stdin)
 	sources, err := policy.ReadFiles(slices.Delete(slices.Clone(files), piped, piped+1)...)
 	if err := errors.Join(failed, err); err != nil {
-		return nil, notLoaded{err}
+		return nil, loadError{err}
 	}
 	return slices.Insert(sources, piped, policy.Source{Name: stdinName, Data: data}), nil
 }
@@ -112,7 +112,7 @@ func (f *policyFlags) load(cmd *cobra.Command) (*loadedPolicy, error) {
 	}
 	snapshot, err := policy.Load(sources, upstreams, quirks)
 	if err != nil {
-		return nil, notLoaded{err}
+		return nil, loadError{err}
 	}
 	return &loadedPolicy{snapshot, c}, nil
 }

@@ -32,7 +32,7 @@ func newPolicyCan() *cobra.Command {
 			"  authgate policy can --policy policy.csv --group example-org:dev --user eve@example.com --all\n" +
 			"  authgate policy can --policy policy.csv --group example-org:dev - < requests.txt",
 		Args:              c.arguments,
-		ValidArgsFunction: offerQuestion,
+		ValidArgsFunction: completeMethodTarget,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.out.check(); err != nil {
 				return err
@@ -40,7 +40,7 @@ func newPolicyCan() *cobra.Command {
 			if c.batch {
 				return c.runBatch(cmd)
 			}
-			if err := c.who.check(); err != nil {
+			if err := c.identity.check(); err != nil {
 				return err
 			}
 			if c.all {
@@ -48,13 +48,13 @@ func newPolicyCan() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return canAll(cmd, loaded, &c.who, &c.out, c.quiet)
+				return listPermissions(cmd, loaded, &c.identity, &c.out, c.quiet)
 			}
 			return c.run(cmd, args[0], args[1])
 		},
 	}
 	c.flags.add(cmd)
-	c.who.add(cmd)
+	c.identity.add(cmd)
 	c.out.add(cmd)
 	cmd.Flags().BoolVarP(&c.quiet, "quiet", "q", false, "print nothing, answer by the exit code alone")
 	cmd.Flags().BoolVar(&c.all, "all", false, "list all that WHO may do")
@@ -63,12 +63,12 @@ func newPolicyCan() *cobra.Command {
 
 // policyCan is one command line of `policy can`.
 type policyCan struct {
-	flags policyFlags
-	who   whoFlags
-	out   output
-	quiet bool
-	all   bool
-	batch bool // requests come from standard input
+	flags    policyFlags
+	identity identityFlags
+	out      output
+	quiet    bool
+	all      bool
+	batch    bool // requests come from standard input
 }
 
 func (c *policyCan) arguments(cmd *cobra.Command, args []string) error {
@@ -85,30 +85,30 @@ func (c *policyCan) arguments(cmd *cobra.Command, args []string) error {
 }
 
 func (c *policyCan) run(cmd *cobra.Command, method, target string) error {
-	q, err := c.flags.question(cmd, method, target)
+	q, err := c.flags.newQuery(cmd, method, target)
 	if err != nil {
 		return err
 	}
 	if !c.quiet {
-		q.warnUnknown(cmd.ErrOrStderr(), c.who.subjects()...)
+		q.warnUnknown(cmd.ErrOrStderr(), c.identity.subjects()...)
 	}
-	verdict, err := ask(q, c.who.who)
+	answer, err := decide(q, c.identity.identity)
 	if err != nil {
 		return err
 	}
 	if !c.quiet {
-		if err := c.out.answer(cmd, verdict, verdict.print); err != nil {
+		if err := c.out.render(cmd, answer, answer.print); err != nil {
 			return err
 		}
 	}
-	if !verdict.yes() {
+	if !answer.allowed() {
 		return errNo
 	}
 	return nil
 }
 
-// verdict is the answer of `policy can`.
-type verdict struct {
+// canAnswer is the answer of `policy can`.
+type canAnswer struct {
 	Decision string `json:"decision"` // allow or deny
 	Method   string `json:"method"`
 	Upstream string `json:"upstream"`
@@ -120,39 +120,39 @@ type verdict struct {
 	Raw      string `json:"raw,omitempty"` // the path as it was written, where the canonical one differs
 }
 
-func ask(on *question, who policy.Who) (verdict, error) {
-	v := verdict{Decision: policy.Deny.String(), Method: on.method, Upstream: on.at.upstream, Path: on.at.shown, Policy: on.Hash()}
-	if on.at.raw != on.at.shown {
-		v.Raw = on.at.raw
+func decide(query *query, identity policy.Identity) (canAnswer, error) {
+	v := canAnswer{Decision: policy.Deny.String(), Method: query.method, Upstream: query.target.upstream, Path: query.target.display, Policy: query.Hash()}
+	if query.target.raw != query.target.display {
+		v.Raw = query.target.raw
 	}
-	if on.at.refused != nil { // the answer is no, and the policy has no part in it
-		v.Reason = on.at.refused.Error()
+	if query.target.refused != nil { // the answer is no, and the policy has no part in it
+		v.Reason = query.target.refused.Error()
 		return v, nil
 	}
-	q := policy.Request{Roles: on.Resolve(who), Upstream: on.at.upstream, Path: on.at.path, Method: on.method}
-	d := on.Decide(q)
-	if err := on.Verify(q); err != nil {
-		return verdict{}, failed{err}
+	q := policy.Request{Roles: query.Resolve(identity), Upstream: query.target.upstream, Path: query.target.path, Method: query.method}
+	d := query.Decide(q)
+	if err := query.Verify(q); err != nil {
+		return canAnswer{}, runError{err}
 	}
 	v.Decision = d.Effect.String()
-	if d.Rule == nil {
+	if d.Row == nil {
 		v.Reason = noRowMatches
-		q.Roles = on.Resolve(policy.Who{Anonymous: true})
-		if open := on.Decide(q); open.Allowed() {
-			v.Reason += ", but " + open.Rule.Where() + " lets anybody through without a login"
+		q.Roles = query.Resolve(policy.Identity{Anonymous: true})
+		if open := query.Decide(q); open.Allowed() {
+			v.Reason += ", but " + open.Row.Where() + " lets anybody through without a login"
 		}
 		return v, nil
 	}
-	v.Rule, v.Row = d.Rule.Where(), d.Rule.String()
+	v.Rule, v.Row = d.Row.Where(), d.Row.String()
 	return v, nil
 }
 
-func (v verdict) yes() bool { return v.Decision == policy.Allow.String() }
+func (v canAnswer) allowed() bool { return v.Decision == policy.Allow.String() }
 
-func (v verdict) print(s *sheet) {
-	word := s.bad("no")
-	if v.yes() {
-		word = s.good("yes")
+func (v canAnswer) print(s *printer) {
+	word := s.failure("no")
+	if v.allowed() {
+		word = s.success("yes")
 	}
 	why := v.Reason
 	if v.Rule != "" {
@@ -160,6 +160,6 @@ func (v verdict) print(s *sheet) {
 	}
 	s.line("%s  %s %s:%s  %s", word, v.Method, v.Upstream, v.Path, why)
 	if v.Raw != "" {
-		s.line("%s", s.faint("     "+v.Raw+" is judged as "+v.Path))
+		s.line("%s", s.dim("     "+v.Raw+" is judged as "+v.Path))
 	}
 }

@@ -25,27 +25,27 @@ type permittingRow struct {
 	Chain    []chainLink `json:"chain"`   // g rows that lead to it
 }
 
-// canAll lists all that somebody may do. Exit code 1 says that there is nothing.
-func canAll(cmd *cobra.Command, loaded *loadedPolicy, who *whoFlags, out *output, quiet bool) error {
+// listPermissions lists all that somebody may do. Exit code 1 says that there is nothing.
+func listPermissions(cmd *cobra.Command, loaded *loadedPolicy, idFlags *identityFlags, out *output, quiet bool) error {
 	if !quiet {
-		loaded.warnUnknown(cmd.ErrOrStderr(), who.subjects()...)
+		loaded.warnUnknown(cmd.ErrOrStderr(), idFlags.subjects()...)
 	}
-	may, err := loaded.Permissions(who.who)
+	allowed, err := loaded.Permissions(idFlags.identity)
 	if err != nil {
-		return failed{err}
+		return runError{err}
 	}
-	answer := permissions{Who: append([]string{}, who.subjects()...), Rows: permitting(may.Rows), Denied: permitting(may.Denied), Policy: loaded.Hash()}
-	if who.who.Anonymous {
-		answer.Who, answer.Anonymous = []string{notSignedIn}, permitting(nil)
+	answer := permissions{Who: append([]string{}, idFlags.subjects()...), Rows: permitting(allowed.Rows), Denied: permitting(allowed.Denied), Policy: loaded.Hash()}
+	if idFlags.identity.Anonymous {
+		answer.Who, answer.Anonymous = []string{anonymousSubject}, permitting(nil)
 	} else {
-		open, err := loaded.Permissions(policy.Who{Anonymous: true})
+		open, err := loaded.Permissions(policy.Identity{Anonymous: true})
 		if err != nil {
-			return failed{err}
+			return runError{err}
 		}
 		answer.Anonymous = permitting(open.Rows)
 	}
 	if !quiet {
-		if err := out.answer(cmd, answer, answer.print); err != nil {
+		if err := out.render(cmd, answer, answer.print); err != nil {
 			return err
 		}
 	}
@@ -66,14 +66,14 @@ func permitting(found []policy.Permission) []permittingRow {
 	return rows
 }
 
-func (p permissions) print(s *sheet) {
+func (p permissions) print(s *printer) {
 	if len(p.Rows) > 0 {
 		printPermitting(s, p.Rows)
 	} else {
-		s.line("%s  no row allows them anything", s.bad("nothing"))
+		s.line("%s  no row allows them anything", s.failure("nothing"))
 	}
 	if len(p.Denied) > 0 {
-		s.line("%s", s.bad("except what these rows deny"))
+		s.line("%s", s.failure("except what these rows deny"))
 		printPermitting(s, p.Denied)
 	}
 	if len(p.Anonymous) > 0 {
@@ -82,14 +82,14 @@ func (p permissions) print(s *sheet) {
 	}
 }
 
-func printPermitting(s *sheet, rows []permittingRow) {
+func printPermitting(s *printer, rows []permittingRow) {
 	var table [][]string
 	for _, row := range rows {
 		how := "as " + row.Subject
 		if len(row.Chain) > 0 {
-			how = "as " + heldSubject{Chain: row.Chain}.how(s)
+			how = "as " + matchedSubject{Chain: row.Chain}.describeChain(s)
 		}
-		table = append(table, []string{row.Upstream, row.Methods, row.Path, s.faint(row.Rule), s.faint(how)})
+		table = append(table, []string{row.Upstream, row.Methods, row.Path, s.dim(row.Rule), s.dim(how)})
 	}
 	s.table(table)
 }

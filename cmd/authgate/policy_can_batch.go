@@ -16,17 +16,17 @@ import (
 // maxBatchLine is far above what a request and a few groups take.
 const maxBatchLine = 1 << 20
 
-// batchLine is one request of standard input.
-type batchLine struct {
-	*question
-	who *whoFlags
+// batchRequest is one request of standard input.
+type batchRequest struct {
+	*query
+	identity *identityFlags
 }
 
 // runBatch answers requests of standard input. A line that is wrong is a mistake in the
 // use of the command, and then none is answered.
 func (c *policyCan) runBatch(cmd *cobra.Command) error {
-	if c.who.given() {
-		if err := c.who.check(); err != nil {
+	if c.identity.isSet() {
+		if err := c.identity.check(); err != nil {
 			return err
 		}
 	}
@@ -40,15 +40,15 @@ func (c *policyCan) runBatch(cmd *cobra.Command) error {
 	}
 	no := false
 	for _, line := range lines {
-		verdict, err := ask(line.question, line.who.who)
+		answer, err := decide(line.query, line.identity.identity)
 		if err != nil {
 			return err
 		}
-		no = no || !verdict.yes()
+		no = no || !answer.allowed()
 		if c.quiet {
 			continue
 		}
-		if err := c.out.answer(cmd, verdict, verdict.print); err != nil {
+		if err := c.out.render(cmd, answer, answer.print); err != nil {
 			return err
 		}
 	}
@@ -58,8 +58,8 @@ func (c *policyCan) runBatch(cmd *cobra.Command) error {
 	return nil
 }
 
-func (c *policyCan) readBatch(cmd *cobra.Command, loaded *loadedPolicy) ([]batchLine, error) {
-	var lines []batchLine
+func (c *policyCan) readBatch(cmd *cobra.Command, loaded *loadedPolicy) ([]batchRequest, error) {
+	var lines []batchRequest
 	var faults fault.List
 	warned := map[string]bool{}
 	scanner := bufio.NewScanner(cmd.InOrStdin())
@@ -76,7 +76,7 @@ func (c *policyCan) readBatch(cmd *cobra.Command, loaded *loadedPolicy) ([]batch
 			faults.Add(at, err.Error(), "")
 			continue
 		}
-		for _, name := range loaded.Unknown(line.who.subjects()...) {
+		for _, name := range loaded.Unknown(line.identity.subjects()...) {
 			if !c.quiet && !warned[name.Name] {
 				warned[name.Name] = true
 				warn(cmd.ErrOrStderr(), at.String()+": "+name.String())
@@ -85,10 +85,10 @@ func (c *policyCan) readBatch(cmd *cobra.Command, loaded *loadedPolicy) ([]batch
 		lines = append(lines, line)
 	}
 	if err := scanner.Err(); err != nil {
-		return nil, notLoaded{fmt.Errorf("reading standard input: %w", err)}
+		return nil, loadError{fmt.Errorf("reading standard input: %w", err)}
 	}
 	if err := faults.Err(); err != nil {
-		return nil, misused{err}
+		return nil, usageError{err}
 	}
 	if len(lines) == 0 {
 		return nil, errors.New("standard input holds no request; write METHOD TARGET on each line")
@@ -96,27 +96,27 @@ func (c *policyCan) readBatch(cmd *cobra.Command, loaded *loadedPolicy) ([]batch
 	return lines, nil
 }
 
-func (c *policyCan) readLine(cmd *cobra.Command, loaded *loadedPolicy, text string) (batchLine, error) {
-	who, words := &c.who, strings.Fields(text)
-	if !c.who.given() {
-		var own whoFlags
+func (c *policyCan) readLine(cmd *cobra.Command, loaded *loadedPolicy, text string) (batchRequest, error) {
+	idFlags, words := &c.identity, strings.Fields(text)
+	if !c.identity.isSet() {
+		var lineFlags identityFlags
 		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 		flags.SetOutput(io.Discard)
-		own.addTo(flags)
+		lineFlags.addTo(flags)
 		if err := flags.Parse(words); err != nil {
-			return batchLine{}, errors.New("WHO cannot be read; write --group GROUP, --user EMAIL, --role ROLE or --anonymous, then METHOD TARGET")
+			return batchRequest{}, errors.New("WHO cannot be read; write --group GROUP, --user EMAIL, --role ROLE or --anonymous, then METHOD TARGET")
 		}
-		if err := own.check(); err != nil {
-			return batchLine{}, err
+		if err := lineFlags.check(); err != nil {
+			return batchRequest{}, err
 		}
-		if own.who.Anonymous && (len(own.who.Groups)+len(own.who.Roles) > 0 || own.who.Email != "") {
-			return batchLine{}, errors.New("--anonymous cannot be combined with other flags of WHO")
+		if lineFlags.identity.Anonymous && (len(lineFlags.identity.Groups)+len(lineFlags.identity.Roles) > 0 || lineFlags.identity.Email != "") {
+			return batchRequest{}, errors.New("--anonymous cannot be combined with other flags of WHO")
 		}
-		who, words = &own, flags.Args()
+		idFlags, words = &lineFlags, flags.Args()
 	}
 	if len(words) != 2 {
-		return batchLine{}, fmt.Errorf("%q is not METHOD TARGET; write such as GET argocd:/api/v1/applications", strings.Join(words, " "))
+		return batchRequest{}, fmt.Errorf("%q is not METHOD TARGET; write such as GET argocd:/api/v1/applications", strings.Join(words, " "))
 	}
-	q, err := loaded.ask(cmd.ErrOrStderr(), words[0], words[1])
-	return batchLine{q, who}, err
+	q, err := loaded.newQuery(cmd.ErrOrStderr(), words[0], words[1])
+	return batchRequest{q, idFlags}, err
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/example-org/authgate/target"
 )
 
-const markdownForm = "md"
+const markdownFormat = "md"
 
 func newPolicyDiff() *cobra.Command {
 	var configFile, failOn string
@@ -54,11 +54,11 @@ func newPolicyDiff() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if out.form == markdownForm {
+			if out.format == markdownFormat {
 				_, err = io.WriteString(cmd.OutOrStdout(), c.markdown())
-				err = written(err)
+				err = asWriteError(err)
 			} else {
-				err = out.answerBy(cmd, func() any { return newPolicyChanges(c) }, c.print)
+				err = out.renderLazy(cmd, func() any { return newPolicyChanges(c) }, c.print)
 			}
 			if err != nil {
 				return err
@@ -73,7 +73,7 @@ func newPolicyDiff() *cobra.Command {
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
 	cmd.Flags().StringVar(&failOn, "fail-on", failOnAny, "`KIND` of change that ends in exit code 1: granted, revoked or any")
 	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions(failOnWords, cobra.ShellCompDirectiveNoFileComp))
-	out.add(cmd, markdownForm)
+	out.add(cmd, markdownFormat)
 	return cmd
 }
 
@@ -81,41 +81,41 @@ const failOnAny = "any"
 
 var failOnWords = []string{"granted", "revoked", failOnAny}
 
-// compared is a diff and the two policies that it tells apart.
-type compared struct {
+// comparison is a diff and the two policies that it tells apart.
+type comparison struct {
 	policy.Diff
-	old, fresh *policy.Snapshot
+	old, updated *policy.Snapshot
 }
 
-func (c compared) fails(on string) bool {
+func (c comparison) fails(on string) bool {
 	return c.GrantedN > 0 && on != "revoked" || c.RevokedN > 0 && on != "granted"
 }
 
 // compare reads both policies before it fails: a person sees the faults of both.
-func compare(stdin io.Reader, oldName, newName, configFile string) (compared, error) {
+func compare(stdin io.Reader, oldName, newName, configFile string) (comparison, error) {
 	var upstreams []string
 	var quirks map[string]target.Quirks
 	if configFile != "" {
 		c, err := config.Load(configFile)
 		if err != nil {
-			return compared{}, notLoaded{err}
+			return comparison{}, loadError{err}
 		}
 		upstreams, quirks = c.UpstreamNames(), c.Quirks()
 	}
-	var old, fresh *policy.Snapshot
+	var old, updated *policy.Snapshot
 	var oldErr, newErr error
 	var loading sync.WaitGroup
 	loading.Go(func() { old, oldErr = loadOne(stdin, oldName, upstreams, quirks) })
-	fresh, newErr = loadOne(stdin, newName, upstreams, quirks)
+	updated, newErr = loadOne(stdin, newName, upstreams, quirks)
 	loading.Wait()
 	if err := errors.Join(oldErr, newErr); err != nil {
-		return compared{}, notLoaded{err}
+		return comparison{}, loadError{err}
 	}
-	diff, err := policy.Compare(old, fresh, upstreams)
+	diff, err := policy.Compare(old, updated, upstreams)
 	if err != nil {
-		return compared{}, failed{fmt.Errorf("comparing %s with %s: %w", oldName, newName, err)}
+		return comparison{}, runError{fmt.Errorf("comparing %s with %s: %w", oldName, newName, err)}
 	}
-	return compared{diff, old, fresh}, nil
+	return comparison{diff, old, updated}, nil
 }
 
 func loadOne(stdin io.Reader, name string, upstreams []string, quirks map[string]target.Quirks) (*policy.Snapshot, error) {
@@ -145,39 +145,39 @@ type policyChanges struct {
 }
 
 type policyChange struct {
-	Subject  string      `json:"subject"`
-	With     []string    `json:"with"`     // empty, or: only for whoever is also one of these
-	Upstream string      `json:"upstream"` // * for every upstream that no row names
-	Path     string      `json:"path"`     // a pattern for people; a path that a closer one fits is not meant
-	Methods  []string    `json:"methods"`  // GET covers HEAD, and * is every method, but those in except
-	Except   []string    `json:"except"`
-	Witness  string      `json:"witness"`   // a path for which the answer turns
-	Rule     string      `json:"rule"`      // file:line of the row that lets them in: a new one where granted, an old one where revoked
-	Row      string      `json:"row"`       // its text
-	Chain    []chainLink `json:"chain"`     // g rows by which the subject, or else the first of with, comes to that of the row
-	DeniedBy string      `json:"denied_by"` // file:line of the row that denies on the other side; empty where no row lets them in there
+	Subject     string      `json:"subject"`
+	AlsoIn      []string    `json:"with"`     // empty, or: only for whoever is also one of these
+	Upstream    string      `json:"upstream"` // * for every upstream that no row names
+	Path        string      `json:"path"`     // a pattern for people; a path that a closer one fits is not meant
+	Methods     []string    `json:"methods"`  // GET covers HEAD, and * is every method, but those in except
+	Except      []string    `json:"except"`
+	ExamplePath string      `json:"witness"`   // a path for which the answer turns
+	Rule        string      `json:"rule"`      // file:line of the row that lets them in: a new one where granted, an old one where revoked
+	Row         string      `json:"row"`       // its text
+	Chain       []chainLink `json:"chain"`     // g rows by which the subject, or else the first of with, comes to that of the row
+	DeniedBy    string      `json:"denied_by"` // file:line of the row that denies on the other side; empty where no row lets them in there
 }
 
-func newPolicyChanges(c compared) policyChanges {
+func newPolicyChanges(c comparison) policyChanges {
 	return policyChanges{
-		Granted: shownChanges(c.Granted), GrantedCount: c.GrantedN,
-		Revoked: shownChanges(c.Revoked), RevokedCount: c.RevokedN,
-		Old: c.old.Hash(), New: c.fresh.Hash(),
+		Granted: toPolicyChanges(c.Granted), GrantedCount: c.GrantedN,
+		Revoked: toPolicyChanges(c.Revoked), RevokedCount: c.RevokedN,
+		Old: c.old.Hash(), New: c.updated.Hash(),
 	}
 }
 
-func shownChanges(changes []policy.Change) []policyChange {
-	shown := make([]policyChange, 0, len(changes))
+func toPolicyChanges(changes []policy.Change) []policyChange {
+	list := make([]policyChange, 0, len(changes))
 	for _, c := range changes {
 		one := policyChange{
-			Subject: c.Subject, With: append([]string{}, c.With...), Upstream: c.Upstream, Path: c.Path,
-			Methods: c.Methods.Named(), Except: c.Methods.Except(), Witness: c.Witness,
+			Subject: c.Subject, AlsoIn: append([]string{}, c.AlsoIn...), Upstream: c.Upstream, Path: c.Path,
+			Methods: c.Methods.Named(), Except: c.Methods.Except(), ExamplePath: c.ExamplePath,
 			Rule: c.Allowing.Where(), Row: c.Allowing.String(), Chain: newChain(c.Chain),
 		}
 		if c.Denying != nil {
 			one.DeniedBy = c.Denying.Where()
 		}
-		shown = append(shown, one)
+		list = append(list, one)
 	}
-	return shown
+	return list
 }

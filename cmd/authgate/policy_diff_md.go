@@ -9,17 +9,17 @@ import (
 )
 
 const (
-	// mostComment is how long a comment on GitHub may be; the rest is for what a
+	// maxCommentLength is how long a comment on GitHub may be; the rest is for what a
 	// workflow puts around it.
-	mostComment = 65_536 - 1_536
+	maxCommentLength = 65_536 - 1_536
 
-	// mostOpenRows is how many rows of a table are shown before one has to unfold it.
-	mostOpenRows = 20
+	// maxVisibleRows is how many rows of a table are shown before one has to unfold it.
+	maxVisibleRows = 20
 )
 
 // markdown tells a diff in a comment on a pull request.
-func (c compared) markdown() string {
-	hashes := fmt.Sprintf("%s → %s", c.old.Hash(), c.fresh.Hash())
+func (c comparison) markdown() string {
+	hashes := fmt.Sprintf("%s → %s", c.old.Hash(), c.updated.Hash())
 	if c.GrantedN+c.RevokedN == 0 {
 		return "**Policy: no change** to what anybody may do (" + hashes + ")\n"
 	}
@@ -55,11 +55,11 @@ func table(b *strings.Builder, title string, groups []*changeGroup) (left int) {
 	folded := false
 	for i, g := range groups {
 		row := g.row()
-		if b.Len()+len(row)+reserve > mostComment {
+		if b.Len()+len(row)+reserve > maxCommentLength {
 			left = len(groups) - i
 			break
 		}
-		if i == mostOpenRows {
+		if i == maxVisibleRows {
 			folded = true
 			fmt.Fprintf(b, "\n<details><summary>%s</summary>\n\n%s", plural(len(groups)-i, "further row"), head)
 		}
@@ -72,54 +72,54 @@ func table(b *strings.Builder, title string, groups []*changeGroup) (left int) {
 }
 
 func (g *changeGroup) row() string {
-	const places, names, rows = 6, 6, 3
-	var sites, because []string
-	for i, place := range g.places {
-		if i == places && len(g.places) > places+1 {
-			sites = append(sites, fmt.Sprintf("and %d more", len(g.places)-i))
+	const maxTargets, names, rows = 6, 6, 3
+	var targets, because []string
+	for i, target := range g.targets {
+		if i == maxTargets && len(g.targets) > maxTargets+1 {
+			targets = append(targets, fmt.Sprintf("and %d more", len(g.targets)-i))
 			break
 		}
-		sites = append(sites, code(place.Methods.String())+" "+code(place.Path))
+		targets = append(targets, inlineCode(target.Methods.String())+" "+inlineCode(target.Path))
 	}
-	who := codes(g.subjects, names)
-	if len(g.With) > 0 {
-		who += "<br>for whoever is also " + codes(g.With, names)
+	subjects := inlineCodes(g.subjects, names)
+	if len(g.AlsoIn) > 0 {
+		subjects += "<br>for whoever is also " + inlineCodes(g.AlsoIn, names)
 	}
 	for _, row := range g.rows(rows) {
-		because = append(because, code(row.Where()+": "+row.String()))
+		because = append(because, inlineCode(row.Where()+": "+row.String()))
 	}
-	if !g.granted && slices.ContainsFunc(g.places, func(c policy.Change) bool { return c.Denying == nil }) {
+	if !g.granted && slices.ContainsFunc(g.targets, func(c policy.Change) bool { return c.Denying == nil }) {
 		because = append(because, "which is gone, or no longer theirs")
 	}
-	for _, way := range g.ways(&sheet{}) {
-		because = append(because, code(way))
+	for _, chain := range g.chains(&printer{}) {
+		because = append(because, inlineCode(chain))
 	}
-	return "| " + strings.Join([]string{upstreamCell(g.Upstream), who, strings.Join(sites, "<br>"), strings.Join(because, "<br>")}, " | ") + " |\n"
+	return "| " + strings.Join([]string{upstreamCell(g.Upstream), subjects, strings.Join(targets, "<br>"), strings.Join(because, "<br>")}, " | ") + " |\n"
 }
 
 func upstreamCell(name string) string {
 	if name == "*" {
 		return upstreamName(name)
 	}
-	return code(name)
+	return inlineCode(name)
 }
 
-func codes(names []string, most int) string {
+func inlineCodes(names []string, limit int) string {
 	var list []string
 	for i, name := range names {
-		if i == most && len(names) > most+1 {
+		if i == limit && len(names) > limit+1 {
 			list = append(list, fmt.Sprintf("%d more", len(names)-i))
 			break
 		}
-		list = append(list, code(name))
+		list = append(list, inlineCode(name))
 	}
 	return strings.Join(list, ", ")
 }
 
-// code shows a text as it is. In a code span nothing is Markdown, a mention or an
+// inlineCode shows a text as it is. In a code span nothing is Markdown, a mention or an
 // emoji; but the bar ends the cell even there (GFM, 4.10), and quotes in the text
 // want longer ones around it.
-func code(text string) string {
+func inlineCode(text string) string {
 	text = strings.ReplaceAll(text, "|", `\|`)
 	quotes := "`"
 	for strings.Contains(text, quotes) {

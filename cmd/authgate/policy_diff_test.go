@@ -69,8 +69,8 @@ func TestAnAnswerThatCannotBeWrittenIsNoMistakeOnTheCommandLine(t *testing.T) {
 		var stderr strings.Builder
 		args := append([]string{"policy"}, strings.Fields(strings.ReplaceAll(line, "FILE", file))...)
 		code := run(t.Context(), args, fullDisk{}, &stderr)
-		if want := "authgate: writing the answer: no room\n"; code != exitNotLoaded || stderr.String() != want {
-			t.Errorf("%s: exit code %d and %q, want %d and %q", line, code, stderr.String(), exitNotLoaded, want)
+		if want := "authgate: writing the answer: no room\n"; code != exitLoadError || stderr.String() != want {
+			t.Errorf("%s: exit code %d and %q, want %d and %q", line, code, stderr.String(), exitLoadError, want)
 		}
 	}
 }
@@ -79,7 +79,7 @@ type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no room") }
 
-func comparedTexts(t *testing.T, before, after string) compared {
+func comparedTexts(t *testing.T, before, after string) comparison {
 	t.Helper()
 	var loaded [2]*policy.Snapshot
 	for i, text := range []string{before, after} {
@@ -92,5 +92,5 @@ func comparedTexts(t *testing.T, before, after string) compared {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return compared{diff, loaded[0], loaded[1]}
+	return comparison{diff, loaded[0], loaded[1]}
 }

@@ -14,43 +14,43 @@ type changeGroup struct {
 	granted  bool
 	subjects []string // roles first
 	policy.Change
-	places []policy.Change // one for each path and methods
+	targets []policy.Change // one for each path and methods
 }
 
 // groupChanges joins changes in the order in which they come: first the subjects of
 // one place, then the places of the same subjects.
 func groupChanges(changes []policy.Change, granted bool) []*changeGroup {
-	type site struct {
+	type targetKey struct {
 		upstream, path, witness, methods, with string
 		allowing, denying                      *policy.Row
 	}
-	var sites []*changeGroup
-	atSite := map[site]*changeGroup{}
+	var byTarget []*changeGroup
+	groupAt := map[targetKey]*changeGroup{}
 	for _, c := range changes {
-		key := site{c.Upstream, c.Path, c.Witness, c.Methods.String(), strings.Join(c.With, "\n"), c.Allowing, c.Denying}
-		if atSite[key] == nil {
-			atSite[key] = &changeGroup{granted: granted, Change: c, places: []policy.Change{c}}
-			sites = append(sites, atSite[key])
+		key := targetKey{c.Upstream, c.Path, c.ExamplePath, c.Methods.String(), strings.Join(c.AlsoIn, "\n"), c.Allowing, c.Denying}
+		if groupAt[key] == nil {
+			groupAt[key] = &changeGroup{granted: granted, Change: c, targets: []policy.Change{c}}
+			byTarget = append(byTarget, groupAt[key])
 		}
-		atSite[key].subjects = append(atSite[key].subjects, c.Subject)
+		groupAt[key].subjects = append(groupAt[key].subjects, c.Subject)
 	}
-	type people struct{ upstream, with, subjects string }
+	type subjectsKey struct{ upstream, with, subjects string }
 	var groups []*changeGroup
-	of := map[people]*changeGroup{}
-	for _, g := range sites {
-		key := people{g.Upstream, strings.Join(g.With, "\n"), strings.Join(g.subjects, "\n")}
-		if of[key] == nil {
-			of[key] = g
+	groupOf := map[subjectsKey]*changeGroup{}
+	for _, g := range byTarget {
+		key := subjectsKey{g.Upstream, strings.Join(g.AlsoIn, "\n"), strings.Join(g.subjects, "\n")}
+		if groupOf[key] == nil {
+			groupOf[key] = g
 			groups = append(groups, g)
 			continue
 		}
-		of[key].places = append(of[key].places, g.places...)
+		groupOf[key].targets = append(groupOf[key].targets, g.targets...)
 	}
 	return groups
 }
 
 // groupsByUpstream gives what a diff tells, upstream by upstream.
-func (c compared) groupsByUpstream() (upstreams []string, groups map[string][]*changeGroup) {
+func (c comparison) groupsByUpstream() (upstreams []string, groups map[string][]*changeGroup) {
 	groups = map[string][]*changeGroup{}
 	all := append(groupChanges(c.Granted, true), groupChanges(c.Revoked, false)...)
 	for _, g := range all {
@@ -62,25 +62,25 @@ func (c compared) groupsByUpstream() (upstreams []string, groups map[string][]*c
 	return upstreams, groups
 }
 
-func (c compared) summary() string {
+func (c comparison) summary() string {
 	if c.GrantedN+c.RevokedN == 0 {
 		return "no change"
 	}
 	return fmt.Sprintf("%d granted, %d revoked", c.GrantedN, c.RevokedN)
 }
 
-// mostNames, mostPlaces, mostRows and mostWays bound what is read of one change.
+// maxNames, maxTargets, maxRows and maxChains bound what is read of one change.
 const (
-	mostNames  = 8
-	mostPlaces = 12
-	mostRows   = 2
-	mostWays   = 4
+	maxNames   = 8
+	maxTargets = 12
+	maxRows    = 2
+	maxChains  = 4
 )
 
-func (c compared) print(s *sheet) {
+func (c comparison) print(s *printer) {
 	upstreams, groups := c.groupsByUpstream()
 	for _, upstream := range upstreams {
-		s.line("%s", s.strong(upstreamName(upstream)))
+		s.line("%s", s.bold(upstreamName(upstream)))
 		for _, g := range groups[upstream] {
 			g.print(s)
 		}
@@ -91,27 +91,27 @@ func (c compared) print(s *sheet) {
 	s.line("%s", c.summary())
 }
 
-func (g *changeGroup) print(s *sheet) {
-	sign := s.bad("-")
+func (g *changeGroup) print(s *printer) {
+	sign := s.failure("-")
 	if g.granted {
-		sign = s.good("+")
+		sign = s.success("+")
 	}
-	s.line("  %s %s", sign, g.who())
-	for _, way := range g.ways(s) {
-		s.line("      %s %s", s.faint("as"), way)
+	s.line("  %s %s", sign, g.subjectText())
+	for _, chain := range g.chains(s) {
+		s.line("      %s %s", s.dim("as"), chain)
 	}
 	var rows [][]string
-	for i, place := range g.places {
-		if i == mostPlaces && len(g.places) > mostPlaces+1 {
-			rows = append(rows, []string{s.faint(fmt.Sprintf("      and %d more, which -o json lists", len(g.places)-i))})
+	for i, target := range g.targets {
+		if i == maxTargets && len(g.targets) > maxTargets+1 {
+			rows = append(rows, []string{s.dim(fmt.Sprintf("      and %d more, which -o json lists", len(g.targets)-i))})
 			break
 		}
-		rows = append(rows, []string{"      " + place.Methods.String(), place.Path, g.why(place), s.faint("e.g. " + place.Witness)})
+		rows = append(rows, []string{"      " + target.Methods.String(), target.Path, g.why(target), s.dim("e.g. " + target.ExamplePath)})
 	}
 	s.table(rows)
-	if rows := g.rows(mostRows + 1); len(rows) <= mostRows { // else why says enough
+	if rows := g.rows(maxRows + 1); len(rows) <= maxRows { // else why says enough
 		for _, row := range rows {
-			s.line("      %s", s.faint(row.Where()+": "+row.String()))
+			s.line("      %s", s.dim(row.Where()+": "+row.String()))
 		}
 	}
 }
@@ -130,11 +130,11 @@ func (g *changeGroup) why(c policy.Change) string {
 }
 
 // rows gives the first rows that a group rests on, each once.
-func (g *changeGroup) rows(most int) []*policy.Row {
+func (g *changeGroup) rows(limit int) []*policy.Row {
 	var rows []*policy.Row
-	for _, place := range g.places {
-		for _, row := range []*policy.Row{place.Allowing, place.Denying} {
-			if row != nil && len(rows) < most && !slices.Contains(rows, row) {
+	for _, target := range g.targets {
+		for _, row := range []*policy.Row{target.Allowing, target.Denying} {
+			if row != nil && len(rows) < limit && !slices.Contains(rows, row) {
 				rows = append(rows, row)
 			}
 		}
@@ -142,52 +142,52 @@ func (g *changeGroup) rows(most int) []*policy.Row {
 	return rows
 }
 
-// ways tells how the first of a group comes to the rows that let it in, where it is
+// chains tells how the first of a group comes to the rows that let it in, where it is
 // not the row's own subject and those who come with it: each way once.
-func (g *changeGroup) ways(s *sheet) []string {
-	var ways []string
-	for _, place := range g.places {
-		if len(place.Chain) == 0 || slices.Contains(g.subjects, place.Allowing.Subject) || len(g.With) > 0 {
+func (g *changeGroup) chains(s *printer) []string {
+	var chains []string
+	for _, target := range g.targets {
+		if len(target.Chain) == 0 || slices.Contains(g.subjects, target.Allowing.Subject) || len(g.AlsoIn) > 0 {
 			continue
 		}
-		way := heldSubject{Chain: newChain(place.Chain)}.how(s)
+		chain := matchedSubject{Chain: newChain(target.Chain)}.describeChain(s)
 		switch {
-		case slices.Contains(ways, way):
-		case len(ways) == mostWays:
-			return append(ways, "and in other ways, which -o json lists")
+		case slices.Contains(chains, chain):
+		case len(chains) == maxChains:
+			return append(chains, "and in other ways, which -o json lists")
 		default:
-			ways = append(ways, way)
+			chains = append(chains, chain)
 		}
 	}
-	return ways
+	return chains
 }
 
-// who tells of roles, then of those whom they reach, then of what else a person
+// subjectText tells of roles, then of those whom they reach, then of what else a person
 // has to be.
-func (g *changeGroup) who() string {
+func (g *changeGroup) subjectText() string {
 	var roles, others []string
 	for _, subject := range g.subjects {
 		switch {
 		case strings.HasPrefix(subject, "role:"):
 			roles = append(roles, subject)
-		case subject == everySignedIn:
+		case subject == authenticatedSubject:
 			others = append([]string{"everybody who is signed in (" + subject + ")"}, others...)
-		case subject == notSignedIn:
+		case subject == anonymousSubject:
 			others = append(others, "whoever is not signed in ("+subject+"), and people of whom no row speaks")
 		default:
 			others = append(others, subject)
 		}
 	}
-	who := fewOf(roles, mostNames)
+	who := joinFirst(roles, maxNames)
 	if len(roles) > 0 && len(others) > 0 {
 		who += ", and so "
 	}
-	who += fewOf(others, mostNames)
-	switch len(g.With) {
+	who += joinFirst(others, maxNames)
+	switch len(g.AlsoIn) {
 	case 0:
 		return who
 	case 1:
-		return who + ", for whoever is also " + g.With[0]
+		return who + ", for whoever is also " + g.AlsoIn[0]
 	}
-	return who + ", for whoever is also one of " + fewOf(g.With, mostNames)
+	return who + ", for whoever is also one of " + joinFirst(g.AlsoIn, maxNames)
 }

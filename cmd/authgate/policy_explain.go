@@ -14,7 +14,7 @@ import (
 func newPolicyExplain() *cobra.Command {
 	var flags policyFlags
 	var out output
-	var who whoFlags
+	var idFlags identityFlags
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "explain WHO METHOD TARGET",
@@ -26,31 +26,31 @@ func newPolicyExplain() *cobra.Command {
 		Example: "  authgate policy explain --policy policy.csv --group example-org:dev POST argocd:/api/v1/applications/web/sync\n" +
 			"  authgate policy explain --config authgate.yaml --user eve@example.com GET https://argo-cd.example.com/terminal",
 		Args:              arguments("METHOD", "TARGET"),
-		ValidArgsFunction: offerQuestion,
+		ValidArgsFunction: completeMethodTarget,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := cmp.Or(who.check(), out.check()); err != nil {
+			if err := cmp.Or(idFlags.check(), out.check()); err != nil {
 				return err
 			}
-			q, err := flags.question(cmd, args[0], args[1])
+			q, err := flags.newQuery(cmd, args[0], args[1])
 			if err != nil {
 				return err
 			}
-			q.warnUnknown(cmd.ErrOrStderr(), who.subjects()...)
-			e, err := explain(q, who.who, all)
+			q.warnUnknown(cmd.ErrOrStderr(), idFlags.subjects()...)
+			e, err := explain(q, idFlags.identity, all)
 			if err != nil {
 				return err
 			}
-			if err := out.answer(cmd, e, e.print); err != nil {
+			if err := out.render(cmd, e, e.print); err != nil {
 				return err
 			}
-			if !e.yes() {
+			if !e.allowed() {
 				return errNo
 			}
 			return nil
 		},
 	}
 	flags.add(cmd)
-	who.add(cmd)
+	idFlags.add(cmd)
 	out.add(cmd)
 	cmd.Flags().BoolVar(&all, "all", false, "list every row, those too that have little in common with the request")
 	return cmd
@@ -58,18 +58,18 @@ func newPolicyExplain() *cobra.Command {
 
 // explanation is the answer of `policy explain`.
 type explanation struct {
-	verdict
-	Who        []heldSubject   `json:"who"`         // what the person is, nearest first
-	Unknown    []string        `json:"unknown"`     // groups and roles of the person that the policy does not name
-	Rows       []consideredRow `json:"rows"`        // what decides first, then what matches, then what nearly does
-	Others     int             `json:"others"`      // rows that are not listed
-	NearMisses []nearMiss      `json:"near_misses"` // edits, each of which turns the answer; the smallest first
-	Anybody    string          `json:"anybody"`     // file:line of the row that lets anybody do this without a login, or empty
+	canAnswer
+	Who           []matchedSubject `json:"who"`         // what the person is, nearest first
+	Unknown       []string         `json:"unknown"`     // groups and roles of the person that the policy does not name
+	Rows          []consideredRow  `json:"rows"`        // what decides first, then what matches, then what nearly does
+	Others        int              `json:"others"`      // rows that are not listed
+	NearMisses    []nearMiss       `json:"near_misses"` // edits, each of which turns the answer; the smallest first
+	AnonymousRule string           `json:"anybody"`     // file:line of the row that lets anybody do this without a login, or empty
 
 	groups []string // of the person, as they were given
 }
 
-type heldSubject struct {
+type matchedSubject struct {
 	Subject string      `json:"subject"`
 	Chain   []chainLink `json:"chain"` // g rows that lead to it; empty where the person is it as such
 }
@@ -105,36 +105,36 @@ type removal struct {
 	Row   string `json:"row"`
 }
 
-// mostNear is how many rows that nearly match are listed without --all.
-const mostNear = 12
+// maxNear is how many rows that nearly match are listed without --all.
+const maxNear = 12
 
-func explain(on *question, who policy.Who, all bool) (explanation, error) {
-	v, err := ask(on, who)
+func explain(query *query, identity policy.Identity, all bool) (explanation, error) {
+	v, err := decide(query, identity)
 	if err != nil {
 		return explanation{}, err
 	}
-	if on.at.refused != nil {
+	if query.target.refused != nil {
 		v.Reason = "refused with 400 before any policy is asked: " + v.Reason
 	}
-	e := explanation{verdict: v, Who: []heldSubject{}, Unknown: []string{}, Rows: []consideredRow{}, NearMisses: []nearMiss{}, groups: who.Groups}
-	if on.at.refused != nil {
+	e := explanation{canAnswer: v, Who: []matchedSubject{}, Unknown: []string{}, Rows: []consideredRow{}, NearMisses: []nearMiss{}, groups: identity.Groups}
+	if query.target.refused != nil {
 		return e, nil
 	}
-	x := on.Explain(who, on.at.upstream, on.at.path, on.method)
-	for _, held := range x.Subjects {
-		e.Who = append(e.Who, heldSubject{held.Subject, newChain(held.Chain)})
+	x := query.Explain(identity, query.target.upstream, query.target.path, query.method)
+	for _, matched := range x.Subjects {
+		e.Who = append(e.Who, matchedSubject{matched.Subject, newChain(matched.Chain)})
 	}
-	e.Unknown = append(e.Unknown, x.Strange...)
-	near := 0
+	e.Unknown = append(e.Unknown, x.Unknown...)
+	nearCount := 0
 	for _, c := range x.Rows {
-		if c.Near {
-			near++
+		if c.NearMiss {
+			nearCount++
 		}
-		if !all && !c.Matches && (!c.Near || near > mostNear) {
+		if !all && !c.Matches && (!c.NearMiss || nearCount > maxNear) {
 			e.Others++
 			continue
 		}
-		e.Rows = append(e.Rows, consideredRow{c.Row.Where(), c.Row.String(), c.Matches, c.Near, c.Why()})
+		e.Rows = append(e.Rows, consideredRow{c.Row.Where(), c.Row.String(), c.Matches, c.NearMiss, c.Why()})
 	}
 	for _, edit := range x.Edits {
 		m := nearMiss{
@@ -144,37 +144,37 @@ func explain(on *question, who policy.Who, all bool) (explanation, error) {
 		for _, r := range edit.Remove {
 			m.Remove = append(m.Remove, removal{r.Where, r.Row})
 		}
-		if edit.Decision.Rule != nil {
-			m.Rule = edit.Decision.Rule.Where()
+		if edit.Decision.Row != nil {
+			m.Rule = edit.Decision.Row.Where()
 		}
 		e.NearMisses = append(e.NearMisses, m)
 	}
-	if x.Anybody != nil {
-		e.Anybody = x.Anybody.Where()
+	if x.AnonymousRow != nil {
+		e.AnonymousRule = x.AnonymousRow.Where()
 	}
 	return e, nil
 }
 
-func (e explanation) print(s *sheet) {
-	e.verdict.print(s)
+func (e explanation) print(s *printer) {
+	e.canAnswer.print(s)
 	if e.Upstream == "" || len(e.Who)+len(e.Unknown)+len(e.Rows)+e.Others == 0 {
 		return // refused before any policy
 	}
 	s.line("")
-	s.line("%s", s.strong("WHO"))
+	s.line("%s", s.bold("WHO"))
 	e.printWho(s)
 	s.line("")
-	s.line("%s", s.strong("ROWS"))
+	s.line("%s", s.bold("ROWS"))
 	e.printRows(s)
 	s.line("")
-	s.line("%s%s", s.strong("NEAR MISSES"), s.faint("  each of these alone turns the answer"))
+	s.line("%s%s", s.bold("NEAR MISSES"), s.dim("  each of these alone turns the answer"))
 	e.printNearMisses(s)
 }
 
-func (e explanation) printWho(s *sheet) {
+func (e explanation) printWho(s *printer) {
 	var table [][]string
-	for _, held := range e.Who {
-		table = append(table, []string{"  " + held.Subject, held.how(s)})
+	for _, matched := range e.Who {
+		table = append(table, []string{"  " + matched.Subject, matched.describeChain(s)})
 	}
 	for _, name := range e.Unknown {
 		why := "the policy does not name it"
@@ -189,14 +189,14 @@ func (e explanation) printWho(s *sheet) {
 	s.table(table)
 }
 
-// how tells of the way to a subject.
-func (h heldSubject) how(s *sheet) string {
+// describeChain tells of the way to a subject.
+func (h matchedSubject) describeChain(s *printer) string {
 	if len(h.Chain) > 0 {
-		how := h.Chain[0].Member
+		text := h.Chain[0].Member
 		for _, link := range h.Chain {
-			how += " -> " + link.Role + s.faint(" ("+link.Where+")")
+			text += " -> " + link.Role + s.dim(" ("+link.Where+")")
 		}
-		return how
+		return text
 	}
 	org, everyGroup := strings.CutSuffix(h.Subject, ":*")
 	domain, everyAddress := strings.CutPrefix(h.Subject, "user:*@")
@@ -217,13 +217,13 @@ func (h heldSubject) how(s *sheet) string {
 	return "by --group"
 }
 
-func (e explanation) printRows(s *sheet) {
+func (e explanation) printRows(s *printer) {
 	var table [][]string
 	for _, row := range e.Rows {
 		why := row.Why
 		switch {
 		case row.Where == e.Rule:
-			why = s.strong("decides")
+			why = s.bold("decides")
 		case row.Matches:
 			why = "matches"
 		}
@@ -234,11 +234,11 @@ func (e explanation) printRows(s *sheet) {
 		s.line("  none matches or nearly does")
 	}
 	if e.Others > 0 {
-		s.line("%s", s.faint(fmt.Sprintf("  and %d more (--all lists them)", e.Others)))
+		s.line("%s", s.dim(fmt.Sprintf("  and %d more (--all lists them)", e.Others)))
 	}
 }
 
-func (e explanation) printNearMisses(s *sheet) {
+func (e explanation) printNearMisses(s *printer) {
 	const mostJoins = 5
 	var table [][]string
 	joins := 0
@@ -248,7 +248,7 @@ func (e explanation) printNearMisses(s *sheet) {
 				continue
 			}
 		}
-		table = append(table, []string{"  " + m.Text, e.then(s, m)})
+		table = append(table, []string{"  " + m.Text, e.outcome(s, m)})
 	}
 	if joins > mostJoins {
 		last := slices.IndexFunc(e.NearMisses, func(m nearMiss) bool { return m.Kind == string(policy.EditJoin) }) + mostJoins
@@ -260,20 +260,20 @@ func (e explanation) printNearMisses(s *sheet) {
 	s.table(table)
 }
 
-// then tells of the decision after an edit.
-func (e explanation) then(s *sheet, m nearMiss) string {
+// outcome tells of the decision after an edit.
+func (e explanation) outcome(s *printer, m nearMiss) string {
 	allowed := m.Decision == policy.Allow.String()
 	switch {
 	case allowed && m.Rule != "":
-		return s.good("allowed") + " by " + m.Rule
+		return s.success("allowed") + " by " + m.Rule
 	case allowed:
-		return s.good("allowed") + " by the new row"
+		return s.success("allowed") + " by the new row"
 	case m.Rule != "":
-		return s.bad("denied") + " by " + m.Rule
+		return s.failure("denied") + " by " + m.Rule
 	case len(m.Add) > 0:
-		return s.bad("denied") + " by the new row"
-	case e.Anybody != "":
-		return s.bad("denied") + ", but " + e.Anybody + " lets anybody through without a login"
+		return s.failure("denied") + " by the new row"
+	case e.AnonymousRule != "":
+		return s.failure("denied") + ", but " + e.AnonymousRule + " lets anybody through without a login"
 	}
-	return s.bad("denied") + ": no row matches"
+	return s.failure("denied") + ": no row matches"
 }

@@ -37,7 +37,7 @@ func newPolicyFmt() *cobra.Command {
 			"  authgate policy fmt --check examples/*.csv\n" +
 			"  authgate policy fmt - < policy.csv",
 		Args: arguments("FILE..."),
-		RunE: out.annotating(func(cmd *cobra.Command, args []string) error {
+		RunE: out.withAnnotations(func(cmd *cobra.Command, args []string) error {
 			if err := out.check(); err != nil {
 				return err
 			}
@@ -46,36 +46,36 @@ func newPolicyFmt() *cobra.Command {
 			}
 			sources, err := formatSources(cmd.InOrStdin(), args)
 			if err != nil {
-				return notLoaded{err}
+				return loadError{err}
 			}
-			done, err := format(sources)
+			answer, err := format(sources)
 			if err != nil {
-				return notLoaded{err}
+				return loadError{err}
 			}
 			switch piped := args[0] == fromStdin; {
-			case diff && out.form == textForm:
-				done.print = func(s *sheet) { done.printDiff(s, sources) }
-			case check || diff || out.form == githubForm:
-				done.print = done.printCheck
-			case piped && out.form == textForm:
-				_, err := cmd.OutOrStdout().Write(done.texts[0])
-				return written(err)
+			case diff && out.format == textFormat:
+				answer.print = func(s *printer) { answer.printDiff(s, sources) }
+			case check || diff || out.format == githubFormat:
+				answer.print = answer.printCheck
+			case piped && out.format == textFormat:
+				_, err := cmd.OutOrStdout().Write(answer.texts[0])
+				return asWriteError(err)
 			case piped:
-				done.Files[0].Text = string(done.texts[0])
+				answer.Files[0].Text = string(answer.texts[0])
 			default:
-				if err := done.write(); err != nil {
-					return failed{err}
+				if err := answer.write(); err != nil {
+					return runError{err}
 				}
 			}
-			if out.form == githubForm {
-				err = written(writeAnnotations(cmd.OutOrStdout(), done.annotations()))
+			if out.format == githubFormat {
+				err = asWriteError(writeAnnotations(cmd.OutOrStdout(), answer.annotations()))
 			} else {
-				err = out.answer(cmd, done, done.print)
+				err = out.render(cmd, answer, answer.print)
 			}
 			if err != nil {
 				return err
 			}
-			if (check || diff || out.form == githubForm) && done.Changed > 0 {
+			if (check || diff || out.format == githubFormat) && answer.Changed > 0 {
 				return errNo
 			}
 			return nil
@@ -86,7 +86,7 @@ func newPolicyFmt() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&check, "check", false, "write nothing; exit code 1 where a file would change")
 	cmd.Flags().BoolVar(&diff, "diff", false, "write nothing; print a unified diff, and exit code 1 where a file would change")
-	out.add(cmd, githubForm)
+	out.add(cmd, githubFormat)
 	return cmd
 }
 
@@ -98,13 +98,13 @@ func formatSources(stdin io.Reader, names []string) ([]policy.Source, error) {
 	return []policy.Source{{Name: stdinName, Data: data}}, err
 }
 
-// formatting is the answer of `policy fmt`.
-type formatting struct {
+// fmtAnswer is the answer of `policy fmt`.
+type fmtAnswer struct {
 	Files   []formattedFile `json:"files"`   // in the order of the command line
 	Changed int             `json:"changed"` // how many of them change
 
 	texts [][]byte // of each file
-	print func(*sheet)
+	print func(*printer)
 }
 
 // formattedFile is one of the files.
@@ -117,9 +117,9 @@ type formattedFile struct {
 
 // format reads all of the sources before it fails: a person sees every fault, and
 // nothing is written.
-func format(sources []policy.Source) (*formatting, error) {
-	done := &formatting{Files: []formattedFile{}}
-	done.print = done.printWritten
+func format(sources []policy.Source) (*fmtAnswer, error) {
+	answer := &fmtAnswer{Files: []formattedFile{}}
+	answer.print = answer.printWritten
 	var faults []error
 	for _, src := range sources {
 		text, lines, err := policy.Format(src)
@@ -129,26 +129,26 @@ func format(sources []policy.Source) (*formatting, error) {
 		}
 		file := formattedFile{File: src.Name, Changed: len(lines) > 0, Lines: append([]int{}, lines...)}
 		if file.Changed {
-			done.Changed++
+			answer.Changed++
 		}
-		done.Files, done.texts = append(done.Files, file), append(done.texts, text)
+		answer.Files, answer.texts = append(answer.Files, file), append(answer.texts, text)
 	}
-	return done, errors.Join(faults...)
+	return answer, errors.Join(faults...)
 }
 
 // annotations tell of the files that would change.
-func (f *formatting) annotations() []annotation {
+func (f *fmtAnswer) annotations() []annotation {
 	var all []annotation
 	for _, file := range f.Files {
 		if file.Changed {
-			text := countLines(file.Lines, "would change", "is", file.File) + "; run authgate policy fmt " + shellWord(file.File)
+			text := countLines(file.Lines, "would change", "is", file.File) + "; run authgate policy fmt " + shellQuote(file.File)
 			all = append(all, annotation{"error", file.File, file.Lines[0], 0, "not in canonical form", text})
 		}
 	}
 	return all
 }
 
-func (f *formatting) printWritten(s *sheet) {
+func (f *fmtAnswer) printWritten(s *printer) {
 	var rows [][]string
 	for _, file := range f.Files {
 		if file.Changed {
@@ -158,7 +158,7 @@ func (f *formatting) printWritten(s *sheet) {
 	s.table(rows)
 }
 
-func (f *formatting) printCheck(s *sheet) {
+func (f *fmtAnswer) printCheck(s *printer) {
 	var rows [][]string
 	var names []string
 	for _, file := range f.Files {
@@ -169,7 +169,7 @@ func (f *formatting) printCheck(s *sheet) {
 	}
 	s.table(rows)
 	if len(names) > 0 && !slices.Equal(names, []string{stdinName}) {
-		s.line("%s", s.faint("to change them: authgate policy fmt "+strings.Join(names, " ")))
+		s.line("%s", s.dim("to change them: authgate policy fmt "+strings.Join(names, " ")))
 	}
 }
 
@@ -182,12 +182,12 @@ func countLines(lines []int, verb, tense, name string) string {
 
 // write replaces the files that change. All of the texts are on the disk before
 // the first file is replaced, and a reader sees a file whole, before or after.
-func (f *formatting) write() error {
-	type replacement struct{ name, with string }
+func (f *fmtAnswer) write() error {
+	type replacement struct{ name, temp string }
 	var ready []replacement
 	defer func() {
 		for _, r := range ready {
-			_ = os.Remove(r.with) // what became a file is not there any more
+			_ = os.Remove(r.temp) // what became a file is not there any more
 		}
 	}()
 	for i, file := range f.Files {
@@ -198,14 +198,14 @@ func (f *formatting) write() error {
 		if err != nil {
 			return fmt.Errorf("formatting %s: %w", file.File, err)
 		}
-		with, err := writeBeside(name, f.texts[i])
+		temp, err := writeTempFile(name, f.texts[i])
 		if err != nil {
 			return fmt.Errorf("formatting %s: %w", file.File, err)
 		}
-		ready = append(ready, replacement{name, with})
+		ready = append(ready, replacement{name, temp})
 	}
 	for len(ready) > 0 {
-		if err := os.Rename(ready[0].with, ready[0].name); err != nil {
+		if err := os.Rename(ready[0].temp, ready[0].name); err != nil {
 			return fmt.Errorf("formatting %s: %w", ready[0].name, err)
 		}
 		ready = ready[1:]
@@ -213,14 +213,14 @@ func (f *formatting) write() error {
 	return nil
 }
 
-// writeBeside writes a text to a new file in the folder of another one, with the
+// writeTempFile writes a text to a new file in the folder of another one, with the
 // mode of that one.
-func writeBeside(name string, text []byte) (with string, err error) {
-	was, err := os.Stat(name)
+func writeTempFile(name string, text []byte) (temp string, err error) {
+	original, err := os.Stat(name)
 	if err != nil {
 		return "", err
 	}
-	if !was.Mode().IsRegular() { // a pipe or a device would be gone
+	if !original.Mode().IsRegular() { // a pipe or a device would be gone
 		return "", errors.New("it is not a regular file")
 	}
 	file, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
@@ -235,7 +235,7 @@ func writeBeside(name string, text []byte) (with string, err error) {
 	if _, err = file.Write(text); err != nil {
 		return "", err
 	}
-	if err = file.Chmod(was.Mode().Perm()); err != nil {
+	if err = file.Chmod(original.Mode().Perm()); err != nil {
 		return "", err
 	}
 	return file.Name(), file.Sync()

@@ -43,14 +43,14 @@ func newImportArgoCD() *cobra.Command {
 			"  kubectl -n argocd get configmap,appproject -o yaml | authgate policy import argocd - > policy.csv\n" +
 			"  helm template argo-cd argo/argo-cd -f values.yaml | authgate policy import argocd - > policy.csv",
 		Args: arguments("FILE..."),
-		RunE: out.annotating(func(cmd *cobra.Command, args []string) error {
+		RunE: out.withAnnotations(func(cmd *cobra.Command, args []string) error {
 			return importWith(cmd, &out, args, options, policyimport.ArgoCD)
 		}),
-		ValidArgsFunction: offerYAML,
+		ValidArgsFunction: completeYAML,
 	}
 	cmd.Flags().StringVar(&options.Upstream, "upstream", "argocd", "`NAME` that the configuration gives Argo CD")
 	addRolePrefix(cmd, &options.RolePrefix, "argocd-")
-	out.add(cmd, githubForm)
+	out.add(cmd, githubFormat)
 	return cmd
 }
 
@@ -70,25 +70,25 @@ func newImportWorkflows() *cobra.Command {
 		Example: "  kubectl -n argo get serviceaccounts -o yaml > sa.yaml\n" +
 			"  authgate policy import workflows sa.yaml > policy.csv",
 		Args: arguments("FILE..."),
-		RunE: out.annotating(func(cmd *cobra.Command, args []string) error {
+		RunE: out.withAnnotations(func(cmd *cobra.Command, args []string) error {
 			return importWith(cmd, &out, args, options, policyimport.Workflows)
 		}),
-		ValidArgsFunction: offerYAML,
+		ValidArgsFunction: completeYAML,
 	}
 	cmd.Flags().StringVar(&options.Upstream, "upstream", "workflows", "`NAME` that the configuration gives Argo Workflows")
 	addRolePrefix(cmd, &options.RolePrefix, "workflows-")
 	cmd.Flags().StringVarP(&options.Namespace, "namespace", "n", "", "`NAMESPACE` in which argo-server looks for the account of a login")
-	out.add(cmd, githubForm)
+	out.add(cmd, githubFormat)
 	return cmd
 }
 
-func offerYAML(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+func completeYAML(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 }
 
 // addRolePrefix keeps the roles of two imports apart that are joined to one policy.
-func addRolePrefix(cmd *cobra.Command, prefix *string, usual string) {
-	cmd.Flags().StringVar(prefix, "role-prefix", usual, "`PREFIX` of the names of roles: role:PREFIXNAME; \"\" for none")
+func addRolePrefix(cmd *cobra.Command, prefix *string, defaultPrefix string) {
+	cmd.Flags().StringVar(prefix, "role-prefix", defaultPrefix, "`PREFIX` of the names of roles: role:PREFIXNAME; \"\" for none")
 }
 
 func importWith(cmd *cobra.Command, out *output, files []string, options policyimport.Options,
@@ -103,7 +103,7 @@ func importWith(cmd *cobra.Command, out *output, files []string, options policyi
 	}
 	sources, err := importSources(cmd.InOrStdin(), files)
 	if err != nil {
-		return notLoaded{err}
+		return loadError{err}
 	}
 	result, err := read(sources, options)
 	var namespaces *policyimport.NamespacesError
@@ -112,15 +112,15 @@ func importWith(cmd *cobra.Command, out *output, files []string, options policyi
 	case errors.As(err, &namespaces):
 		return err
 	case errors.As(err, &faults):
-		return notLoaded{err}
+		return loadError{err}
 	case err != nil:
-		return failed{err}
+		return runError{err}
 	}
-	answer := newImported(result)
+	answer := newImportAnswer(result)
 	if err := answer.write(cmd, out, result.Policy); err != nil {
 		return err
 	}
-	if len(result.Left) > 0 {
+	if len(result.Skipped) > 0 {
 		return errNo
 	}
 	return nil
@@ -185,11 +185,11 @@ func importSource(stdin io.Reader, name string) (policyimport.Source, error) {
 	return policyimport.Source{Name: name, Data: data, Sibling: sibling}, nil
 }
 
-// imported is the answer of `policy import`.
-type imported struct {
+// importAnswer is the answer of `policy import`.
+type importAnswer struct {
 	Policy          string            `json:"policy"`           // text of a policy.csv
 	Rows            int               `json:"rows"`             // in it
-	Left            []importRemark    `json:"left"`             // what was not carried over
+	Skipped         []importRemark    `json:"left"`             // what was not carried over
 	Notes           []importRemark    `json:"notes"`            // what was, and means something else now
 	ServiceAccounts []importedAccount `json:"service_accounts"` // of the upstream's identity, in their order
 }
@@ -199,7 +199,7 @@ type importRemark struct {
 	Line    int    `json:"line"`
 	Column  int    `json:"column"` // in bytes
 	Message string `json:"message"`
-	Mend    string `json:"mend"`
+	Hint    string `json:"mend"`
 }
 
 type importedAccount struct {
@@ -208,52 +208,52 @@ type importedAccount struct {
 	Name      string `json:"name"`
 }
 
-func newImported(r *policyimport.Result) imported {
-	answer := imported{Policy: r.Policy, Rows: r.Rows, Left: remarks(r.Left), Notes: remarks(r.Notes), ServiceAccounts: []importedAccount{}}
+func newImportAnswer(r *policyimport.Result) importAnswer {
+	answer := importAnswer{Policy: r.Policy, Rows: r.Rows, Skipped: newRemarks(r.Skipped), Notes: newRemarks(r.Notes), ServiceAccounts: []importedAccount{}}
 	for _, a := range r.ServiceAccounts {
 		answer.ServiceAccounts = append(answer.ServiceAccounts, importedAccount(a))
 	}
 	return answer
 }
 
-func remarks(faults fault.Faults) []importRemark {
+func newRemarks(faults fault.Faults) []importRemark {
 	list := []importRemark{}
 	for _, f := range faults {
-		list = append(list, importRemark{f.File, f.Line, f.Column, f.What, f.Mend})
+		list = append(list, importRemark{f.File, f.Line, f.Column, f.Message, f.Hint})
 	}
 	return list
 }
 
 // write keeps the policy apart from what is said about it, which goes to standard
 // error.
-func (a imported) write(cmd *cobra.Command, out *output, text string) error {
-	if out.form == jsonForm {
-		return out.answer(cmd, a, nil)
+func (a importAnswer) write(cmd *cobra.Command, out *output, text string) error {
+	if out.format == jsonFormat {
+		return out.render(cmd, a, nil)
 	}
-	if out.form == githubForm { // the rows would hide them, and GitHub reads this stream, too
+	if out.format == githubFormat { // the rows would hide them, and GitHub reads this stream, too
 		if err := writeAnnotations(cmd.ErrOrStderr(), a.annotations()); err != nil {
-			return written(err)
+			return asWriteError(err)
 		}
 		_, err := io.WriteString(cmd.OutOrStdout(), text)
-		return written(err)
+		return asWriteError(err)
 	}
-	said := newSheet(cmd.ErrOrStderr())
-	for _, r := range a.Left {
-		said.line("%s", r.sentence())
+	printer := newPrinter(cmd.ErrOrStderr())
+	for _, r := range a.Skipped {
+		printer.line("%s", r.sentence())
 	}
 	for _, r := range a.Notes {
-		said.line("%s %s", said.warn("note:"), r.sentence())
+		printer.line("%s %s", printer.warn("note:"), r.sentence())
 	}
-	if len(a.Left) > 0 {
-		said.line("%s", said.bad(plural(a.Rows, "row")+" written; not carried over: "+fmt.Sprint(len(a.Left))))
+	if len(a.Skipped) > 0 {
+		printer.line("%s", printer.failure(plural(a.Rows, "row")+" written; not carried over: "+fmt.Sprint(len(a.Skipped))))
 	}
 	_, err := io.WriteString(cmd.OutOrStdout(), text)
-	return written(err)
+	return asWriteError(err)
 }
 
-func (a imported) annotations() []annotation {
+func (a importAnswer) annotations() []annotation {
 	var all []annotation
-	for _, r := range a.Left {
+	for _, r := range a.Skipped {
 		all = append(all, r.annotation("error", "not carried over"))
 	}
 	for _, r := range a.Notes {
@@ -263,9 +263,9 @@ func (a imported) annotations() []annotation {
 }
 
 func (r importRemark) annotation(level, title string) annotation {
-	return annotation{level, r.File, r.Line, r.Column, title, strings.TrimSuffix(r.Message+"; "+r.Mend, "; ")}
+	return annotation{level, r.File, r.Line, r.Column, title, strings.TrimSuffix(r.Message+"; "+r.Hint, "; ")}
 }
 
 func (r importRemark) sentence() string {
-	return fault.Fault{Position: fault.Position{File: r.File, Line: r.Line, Column: r.Column}, What: r.Message, Mend: r.Mend}.Error()
+	return fault.Fault{Position: fault.Position{File: r.File, Line: r.Line, Column: r.Column}, Message: r.Message, Hint: r.Hint}.Error()
 }

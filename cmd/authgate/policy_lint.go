@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	sarifForm = "sarif"
-	lintPage  = "https://github.com/example-org/authgate/blob/main/docs/lint.md"
+	sarifFormat = "sarif"
+	lintDocURL  = "https://github.com/example-org/authgate/blob/main/docs/lint.md"
 )
 
 func newPolicyLint() *cobra.Command {
@@ -30,7 +30,7 @@ func newPolicyLint() *cobra.Command {
 		Long: "Point out rows that do something else than they seem to: a deny that locks out\n" +
 			"who inherits it, rows that change nothing, names that look like a slip, doors that\n" +
 			"stand open. With --config, paths that no request can have, too. Every finding has\n" +
-			"a code, which " + lintPage + " explains.\n\n" +
+			"a code, which " + lintDocURL + " explains.\n\n" +
 			"A comment right above a row silences a code, and says why:\n\n" +
 			"  # authgate:ignore AG105 here until the page is back\n\n" +
 			"Exit code 0: nothing at or above --fail-on; 1: something; 3: the policy does not\n" +
@@ -39,7 +39,7 @@ func newPolicyLint() *cobra.Command {
 			"  authgate policy lint --config authgate.yaml --fail-on info\n" +
 			"  authgate policy lint --policy policy.csv -o sarif > policy.sarif",
 		Args: arguments(),
-		RunE: out.annotating(func(cmd *cobra.Command, _ []string) error {
+		RunE: out.withAnnotations(func(cmd *cobra.Command, _ []string) error {
 			limit, err := severity(failOn)
 			if err := cmp.Or(err, out.check()); err != nil {
 				return err
@@ -48,21 +48,21 @@ func newPolicyLint() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			report := policy.Lint(sources, surroundings(c))
-			switch out.form {
-			case sarifForm:
-				err = written(writeSARIF(cmd.OutOrStdout(), report.Findings))
-			case githubForm:
-				err = written(writeAnnotations(cmd.OutOrStdout(), lintAnnotations(report.Findings)))
+			report := policy.Lint(sources, lintEnvironment(c))
+			switch out.format {
+			case sarifFormat:
+				err = asWriteError(writeSARIF(cmd.OutOrStdout(), report.Findings))
+			case githubFormat:
+				err = asWriteError(writeAnnotations(cmd.OutOrStdout(), lintAnnotations(report.Findings)))
 			default:
 				answer := newLintAnswer(report)
-				err = out.answer(cmd, answer, answer.print)
+				err = out.render(cmd, answer, answer.print)
 			}
 			switch {
 			case err != nil:
 				return err
 			case report.Faults != nil:
-				return notLoaded{errors.New("the policy does not load")}
+				return loadError{errors.New("the policy does not load")}
 			case slices.ContainsFunc(report.Findings, func(f policy.Finding) bool { return f.Severity >= limit }):
 				return errNo
 			}
@@ -72,7 +72,7 @@ func newPolicyLint() *cobra.Command {
 	flags.add(cmd)
 	cmd.Flags().StringVar(&failOn, "fail-on", policy.Warning.String(), "least `SEVERITY` that makes exit code 1: error, warning or info")
 	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions([]string{"error", "warning", "info"}, cobra.ShellCompDirectiveNoFileComp))
-	out.add(cmd, sarifForm, githubForm)
+	out.add(cmd, sarifFormat, githubFormat)
 	return cmd
 }
 
@@ -83,7 +83,7 @@ func lintAnnotations(findings []policy.Finding) []annotation {
 		if f.Severity == policy.Info {
 			level = "notice"
 		}
-		all = append(all, annotation{level, f.At.File, f.At.Line, f.At.Column, f.Code, strings.TrimSuffix(f.What+"; "+f.Mend, "; ")})
+		all = append(all, annotation{level, f.At.File, f.At.Line, f.At.Column, f.Code, strings.TrimSuffix(f.Message+"; "+f.Hint, "; ")})
 	}
 	return all
 }
@@ -97,56 +97,56 @@ func severity(word string) (policy.Severity, error) {
 	return 0, fmt.Errorf("--fail-on is %q; %w", word, oneOf(word, []string{"error", "warning", "info"}))
 }
 
-// surroundings says which requests come to which upstream, as proxy.Route does it.
-func surroundings(c *config.Config) policy.Surroundings {
+// lintEnvironment says which requests come to which upstream, as proxy.Route does it.
+func lintEnvironment(c *config.Config) policy.Environment {
 	if c == nil {
-		return policy.Surroundings{Own: []string{"/healthz", "/readyz"}}
+		return policy.Environment{Endpoints: []string{"/healthz", "/readyz"}}
 	}
-	around := policy.Surroundings{
-		Upstreams: c.UpstreamNames(),
-		Quirks:    c.Quirks(),
-		Own:       []string{"/healthz", "/readyz", below(c.PathPrefix)},
-		Served:    map[string][]string{},
-		Elsewhere: map[string][]string{},
-		Stripped:  map[string]string{},
+	env := policy.Environment{
+		Upstreams:       c.UpstreamNames(),
+		Quirks:          c.Quirks(),
+		Endpoints:       []string{"/healthz", "/readyz", subtreePattern(c.PathPrefix)},
+		Routed:          map[string][]string{},
+		RoutedElsewhere: map[string][]string{},
+		StripPrefix:     map[string]string{},
 
-		CodedSlash: map[string][]string{},
+		EncodedSlash: map[string][]string{},
 	}
 	for _, u := range c.Upstreams {
-		around.Served[u.Name] = []string{below(u.Path)}
-		around.CodedSlash[u.Name] = proxy.CodedSlashPatterns(&u)
+		env.Routed[u.Name] = []string{subtreePattern(u.Path)}
+		env.EncodedSlash[u.Name] = proxy.EncodedSlashPatterns(&u)
 		if u.StripPath {
-			around.Stripped[u.Name] = strings.TrimSuffix(u.Path, "/")
+			env.StripPrefix[u.Name] = strings.TrimSuffix(u.Path, "/")
 		}
 		for _, other := range c.Upstreams {
-			if len(other.Path) > len(u.Path) && !slices.ContainsFunc(u.Hosts, func(host string) bool { return keeps(c, u, host, other.Path) }) {
-				around.Elsewhere[u.Name] = append(around.Elsewhere[u.Name], below(other.Path))
+			if len(other.Path) > len(u.Path) && !slices.ContainsFunc(u.Hosts, func(host string) bool { return ownsPath(c, u, host, other.Path) }) {
+				env.RoutedElsewhere[u.Name] = append(env.RoutedElsewhere[u.Name], subtreePattern(other.Path))
 			}
 		}
 	}
-	return around
+	return env
 }
 
-// keeps reports whether no other upstream gets what is asked of one of its hosts.
-func keeps(c *config.Config, u config.Upstream, host, path string) bool {
+// ownsPath reports whether no other upstream gets what is asked of one of its hosts.
+func ownsPath(c *config.Config, u config.Upstream, host, path string) bool {
 	index, _ := proxy.Route(c.Upstreams, host, path)
 	return index < 0 || c.Upstreams[index].Name == u.Name
 }
 
-// below gives the pattern of a prefix and all that lies below it.
-func below(prefix string) string { return strings.TrimSuffix(prefix, "/") + "/**" }
+// subtreePattern gives the pattern of a prefix and all that lies below it.
+func subtreePattern(prefix string) string { return strings.TrimSuffix(prefix, "/") + "/**" }
 
 // lintAnswer is the answer of `policy lint`.
 type lintAnswer struct {
-	Findings []finding `json:"findings"`
-	Errors   int       `json:"errors"` // how many findings have this severity
-	Warnings int       `json:"warnings"`
-	Infos    int       `json:"infos"`
-	Silenced int       `json:"silenced"` // by authgate:ignore comments
-	Policy   string    `json:"policy"`   // hash; empty where the policy does not load
+	Findings []lintFinding `json:"findings"`
+	Errors   int           `json:"errors"` // how many findings have this severity
+	Warnings int           `json:"warnings"`
+	Infos    int           `json:"infos"`
+	Silenced int           `json:"silenced"` // by authgate:ignore comments
+	Policy   string        `json:"policy"`   // hash; empty where the policy does not load
 }
 
-type finding struct {
+type lintFinding struct {
 	Code     string `json:"code"`     // AG104
 	Name     string `json:"name"`     // dead-allow
 	Severity string `json:"severity"` // error, warning or info
@@ -154,22 +154,22 @@ type finding struct {
 	Line     int    `json:"line"`   // 0 where it is about the whole file
 	Column   int    `json:"column"` // in bytes
 	Message  string `json:"message"`
-	Mend     string `json:"mend"` // empty where nothing needs to be done
+	Hint     string `json:"mend"` // empty where nothing needs to be done
 	Text     string `json:"text"` // of the line
 	Page     string `json:"page"` // that explains the code
 }
 
 func newLintAnswer(report policy.Report) lintAnswer {
-	answer := lintAnswer{Findings: []finding{}, Silenced: report.Silenced, Policy: report.Hash}
+	answer := lintAnswer{Findings: []lintFinding{}, Silenced: report.Ignored, Policy: report.Hash}
 	names := map[string]string{}
 	for _, check := range policy.Checks() {
 		names[check.Code] = check.Name
 	}
 	for _, f := range report.Findings {
-		answer.Findings = append(answer.Findings, finding{
+		answer.Findings = append(answer.Findings, lintFinding{
 			Code: f.Code, Name: names[f.Code], Severity: f.Severity.String(),
 			File: f.At.File, Line: f.At.Line, Column: f.At.Column,
-			Message: f.What, Mend: f.Mend, Text: strings.TrimSpace(f.Line), Page: pageOf(f.Code),
+			Message: f.Message, Hint: f.Hint, Text: strings.TrimSpace(f.Line), Page: docURL(f.Code),
 		})
 		switch f.Severity {
 		case policy.Error:
@@ -183,27 +183,27 @@ func newLintAnswer(report policy.Report) lintAnswer {
 	return answer
 }
 
-func pageOf(code string) string { return lintPage + "#" + strings.ToLower(code) }
+func docURL(code string) string { return lintDocURL + "#" + strings.ToLower(code) }
 
-func (a lintAnswer) print(s *sheet) {
+func (a lintAnswer) print(s *printer) {
 	for _, f := range a.Findings {
 		where := f.File
 		if f.Line > 0 {
 			where += fmt.Sprintf(":%d:%d", f.Line, f.Column)
 		}
-		tone := s.faint
+		tone := s.dim
 		switch f.Severity {
 		case policy.Error.String():
-			tone = s.bad
+			tone = s.failure
 		case policy.Warning.String():
 			tone = s.warn
 		}
-		s.line("%s: %s %s: %s", s.strong(where), tone(f.Severity), f.Code, f.Message)
+		s.line("%s: %s %s: %s", s.bold(where), tone(f.Severity), f.Code, f.Message)
 		if f.Text != "" {
-			s.line("    %s", s.faint(harmless(f.Text)))
+			s.line("    %s", s.dim(sanitizeCell(f.Text)))
 		}
-		if f.Mend != "" {
-			s.line("    %s %s", s.good("->"), f.Mend)
+		if f.Hint != "" {
+			s.line("    %s %s", s.success("->"), f.Hint)
 		}
 	}
 	summary := plural(a.Errors, "error") + ", " + plural(a.Warnings, "warning") + ", " + plural(a.Infos, "info")
@@ -211,16 +211,16 @@ func (a lintAnswer) print(s *sheet) {
 		summary += fmt.Sprintf(", %d silenced", a.Silenced)
 	}
 	if len(a.Findings) > 0 {
-		summary += "; the codes: " + lintPage
+		summary += "; the codes: " + lintDocURL
 	}
 	s.line("%s", summary)
 }
 
-// harmless is a line of a file that may not even load, as a terminal can show it.
-func harmless(text string) string {
-	const most = 200
-	if runes := []rune(text); len(runes) > most {
-		text = string(runes[:most]) + "…"
+// sanitizeCell is a line of a file that may not even load, as a terminal can show it.
+func sanitizeCell(text string) string {
+	const limit = 200
+	if runes := []rune(text); len(runes) > limit {
+		text = string(runes[:limit]) + "…"
 	}
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) || r == '\t' {

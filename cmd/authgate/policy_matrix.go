@@ -58,28 +58,28 @@ func newPolicyMatrix() *cobra.Command {
 			}
 			found, err := loaded.Matrix(upstreams, subjects)
 			if err != nil {
-				return failed{err}
+				return runError{err}
 			}
-			found, answered := loaded.withoutOwn(found)
-			if len(answered) > 0 {
-				warn(cmd.ErrOrStderr(), "left out, because authgate answers these itself and no row applies: "+fewOf(answered, 4))
+			found, endpoints := loaded.withoutEndpoints(found)
+			if len(endpoints) > 0 {
+				warn(cmd.ErrOrStderr(), "left out, because authgate answers these itself and no row applies: "+joinFirst(endpoints, 4))
 			}
-			switch out.form {
-			case csvForm:
-				return written(writeMatrixCSV(cmd.OutOrStdout(), found))
-			case markdownForm:
+			switch out.format {
+			case csvFormat:
+				return asWriteError(writeMatrixCSV(cmd.OutOrStdout(), found))
+			case markdownFormat:
 				_, err := io.WriteString(cmd.OutOrStdout(), matrixMarkdown(found))
-				return written(err)
+				return asWriteError(err)
 			}
-			return out.answerBy(cmd, func() any { return newMatrix(found, loaded.Hash()) }, func(s *sheet) { printMatrix(s, found, len(subjects) > 0) })
+			return out.renderLazy(cmd, func() any { return newMatrix(found, loaded.Hash()) }, func(s *printer) { printMatrix(s, found, len(subjects) > 0) })
 		},
 	}
 	flags.add(cmd)
-	out.add(cmd, csvForm, markdownForm)
+	out.add(cmd, csvFormat, markdownFormat)
 	cmd.Flags().StringArrayVar(&upstreams, "upstream", nil, "only this `UPSTREAM`; may be repeated")
 	cmd.Flags().StringArrayVar(&subjects, "subject", nil, "only this `SUBJECT`, as it stands in rows; may be repeated")
-	_ = cmd.RegisterFlagCompletionFunc("upstream", offerUpstreams())
-	_ = cmd.RegisterFlagCompletionFunc("subject", offer(func(l *loadedPolicy) []string { return l.Subjects() }))
+	_ = cmd.RegisterFlagCompletionFunc("upstream", completeUpstreams())
+	_ = cmd.RegisterFlagCompletionFunc("subject", completeFromPolicy(func(l *loadedPolicy) []string { return l.Subjects() }))
 	return cmd
 }
 
@@ -104,15 +104,15 @@ func (l *loadedPolicy) checkSubjects(names []string) error {
 			ours = append(ours, name)
 		}
 	}
-	return checkKnown(ours, append(l.Subjects(), everySignedIn, notSignedIn), "the policy has no %q")
+	return checkKnown(ours, append(l.Subjects(), authenticatedSubject, anonymousSubject), "the policy has no %q")
 }
 
-func checkKnown(names, known []string, complaint string) error {
+func checkKnown(names, known []string, format string) error {
 	for _, name := range names {
 		if slices.Contains(known, name) {
 			continue
 		}
-		what := fmt.Sprintf(complaint, name)
+		what := fmt.Sprintf(format, name)
 		if hint := fault.DidYouMean(name, known); hint != "" {
 			what += "; " + hint
 		}
@@ -141,11 +141,11 @@ type matrixTable struct {
 // matrixLine is the paths of one class, and methods on them, that no row tells
 // apart.
 type matrixLine struct {
-	Path    string       `json:"path"`    // a pattern for people; a path that a closer one fits is not meant
-	Witness string       `json:"witness"` // a path of the class
-	Methods []string     `json:"methods"` // GET covers HEAD, and * is every method, but those in except
-	Except  []string     `json:"except"`
-	Cells   []matrixCell `json:"cells"` // without the subjects of whom no row speaks
+	Path        string       `json:"path"`    // a pattern for people; a path that a closer one fits is not meant
+	ExamplePath string       `json:"witness"` // a path of the class
+	Methods     []string     `json:"methods"` // GET covers HEAD, and * is every method, but those in except
+	Except      []string     `json:"except"`
+	Cells       []matrixCell `json:"cells"` // without the subjects of whom no row speaks
 }
 
 type matrixCell struct {
@@ -162,9 +162,9 @@ func newMatrix(found policy.Matrix, hash string) matrix {
 	for _, t := range found.Tables {
 		table := matrixTable{t.Upstream, []matrixLine{}}
 		for _, l := range t.Lines {
-			line := matrixLine{l.Path, l.Witness, l.Methods.Named(), l.Methods.Except(), []matrixCell{}}
+			line := matrixLine{l.Path, l.ExamplePath, l.Methods.Named(), l.Methods.Except(), []matrixCell{}}
 			for _, c := range l.Cells {
-				line.Cells = append(line.Cells, matrixCell{c.Subject, c.Effect.String(), c.Rule.Where()})
+				line.Cells = append(line.Cells, matrixCell{c.Subject, c.Effect.String(), c.Row.Where()})
 			}
 			table.Lines = append(table.Lines, line)
 		}
@@ -173,20 +173,20 @@ func newMatrix(found policy.Matrix, hash string) matrix {
 	return m
 }
 
-// widestMatrix is how many characters the names of columns may take before the
+// maxMatrixWidth is how many characters the names of columns may take before the
 // cells are lists instead.
-const widestMatrix = 100
+const maxMatrixWidth = 100
 
 // printMatrix leaves out who has no say on an upstream, unless they were asked for.
-func printMatrix(s *sheet, m policy.Matrix, asked bool) {
+func printMatrix(s *printer, m policy.Matrix, asked bool) {
 	for _, t := range m.Tables {
-		s.line("%s", s.strong(upstreamName(t.Upstream)))
+		s.line("%s", s.bold(upstreamName(t.Upstream)))
 		lines := mergeMethods(t.Lines)
 		columns, width := columnsOf(m, t, asked)
 		switch {
 		case len(lines) == 0:
 			s.line("  everything is refused to all of these")
-		case width > widestMatrix:
+		case width > maxMatrixWidth:
 			printLists(s, lines)
 		default:
 			printColumns(s, lines, columns)
@@ -196,15 +196,15 @@ func printMatrix(s *sheet, m policy.Matrix, asked bool) {
 	var members [][]string
 	for _, c := range m.Columns {
 		if len(c.Members) > 0 {
-			members = append(members, []string{"  " + c.Subject, fewOf(c.Members, 8)})
+			members = append(members, []string{"  " + c.Subject, joinFirst(c.Members, 8)})
 		}
 	}
 	if len(members) > 0 {
-		s.line("%s", s.strong("who holds what"))
+		s.line("%s", s.bold("who holds what"))
 		s.table(members)
 		s.line("")
 	}
-	s.line("%s", s.faint("A path belongs to the line that fits it best. · is refused, as no row speaks of it; what fits no line is refused to all."))
+	s.line("%s", s.dim("A path belongs to the line that fits it best. · is refused, as no row speaks of it; what fits no line is refused to all."))
 }
 
 func upstreamName(name string) string {
@@ -220,7 +220,7 @@ func mergeMethods(lines []policy.Line) []policy.Line {
 	merged := make([]policy.Line, 0, len(lines))
 	first := 0 // line of the path at hand
 	for i, l := range lines {
-		if i > 0 && lines[i-1].Witness != l.Witness {
+		if i > 0 && lines[i-1].ExamplePath != l.ExamplePath {
 			first = len(merged)
 		}
 		at := slices.IndexFunc(merged[first:], func(other policy.Line) bool {
@@ -230,7 +230,7 @@ func mergeMethods(lines []policy.Line) []policy.Line {
 			merged = append(merged, l)
 			continue
 		}
-		merged[first+at].Methods = merged[first+at].Methods.And(l.Methods)
+		merged[first+at].Methods = merged[first+at].Methods.Union(l.Methods)
 	}
 	return merged
 }
@@ -238,14 +238,14 @@ func mergeMethods(lines []policy.Line) []policy.Line {
 // columnsOf gives those of whom some line of a table speaks, or all, and their
 // width.
 func columnsOf(m policy.Matrix, t policy.Table, all bool) (columns []string, width int) {
-	spoken := map[string]bool{}
+	used := map[string]bool{}
 	for _, l := range t.Lines {
 		for _, c := range l.Cells {
-			spoken[c.Subject] = true
+			used[c.Subject] = true
 		}
 	}
 	for _, c := range m.Columns {
-		if all || spoken[c.Subject] {
+		if all || used[c.Subject] {
 			columns = append(columns, c.Subject)
 			width += utf8.RuneCountInString(c.Subject) + 2
 		}
@@ -253,10 +253,10 @@ func columnsOf(m policy.Matrix, t policy.Table, all bool) (columns []string, wid
 	return columns, width
 }
 
-func printColumns(s *sheet, lines []policy.Line, columns []string) {
+func printColumns(s *printer, lines []policy.Line, columns []string) {
 	head := []string{"  path", "methods"}
 	for _, c := range columns {
-		head = append(head, s.strong(c))
+		head = append(head, s.bold(c))
 	}
 	rows := append(make([][]string, 0, 1+len(lines)), head)
 	for _, l := range lines {
@@ -264,7 +264,7 @@ func printColumns(s *sheet, lines []policy.Line, columns []string) {
 		rest := l.Cells
 		for _, c := range columns {
 			if len(rest) == 0 || rest[0].Subject != c {
-				row = append(row, s.faint("·"))
+				row = append(row, s.dim("·"))
 				continue
 			}
 			row = append(row, effect(s, rest[0]))
@@ -275,14 +275,14 @@ func printColumns(s *sheet, lines []policy.Line, columns []string) {
 	s.table(rows)
 }
 
-func effect(s *sheet, c policy.Cell) string {
+func effect(s *printer, c policy.Cell) string {
 	if c.Allowed() {
-		return s.good(c.Effect.String())
+		return s.success(c.Effect.String())
 	}
-	return s.bad(c.Effect.String())
+	return s.failure(c.Effect.String())
 }
 
-func printLists(s *sheet, lines []policy.Line) {
+func printLists(s *printer, lines []policy.Line) {
 	var rows [][]string
 	for _, l := range lines {
 		of := map[policy.Effect][]string{}
@@ -291,20 +291,20 @@ func printLists(s *sheet, lines []policy.Line) {
 		}
 		row := []string{"  " + l.Path, l.Methods.String()}
 		if may := of[policy.Allow]; len(may) > 0 {
-			row = append(row, s.good("allow")+" "+fewOf(may, 8))
+			row = append(row, s.success("allow")+" "+joinFirst(may, 8))
 		}
 		if not := of[policy.Deny]; len(not) > 0 {
-			row = append(row, s.bad("deny")+" "+fewOf(not, 8))
+			row = append(row, s.failure("deny")+" "+joinFirst(not, 8))
 		}
 		rows = append(rows, row)
 	}
 	s.table(rows)
 }
 
-// fewOf lists names, the first of them if there are many.
-func fewOf(names []string, most int) string {
-	if len(names) <= most+1 {
+// joinFirst lists names, the first of them if there are many.
+func joinFirst(names []string, limit int) string {
+	if len(names) <= limit+1 {
 		return strings.Join(names, ", ")
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:limit], ", "), len(names)-limit)
 }

@@ -12,19 +12,19 @@ import (
 	"github.com/example-org/authgate/target"
 )
 
-// withoutOwn leaves out what authgate answers itself, and names it.
-func (l *loadedPolicy) withoutOwn(m policy.Matrix) (policy.Matrix, []string) {
-	var answered []string
+// withoutEndpoints leaves out what authgate answers itself, and names it.
+func (l *loadedPolicy) withoutEndpoints(m policy.Matrix) (policy.Matrix, []string) {
+	var endpoints []string
 	for i, t := range m.Tables {
 		m.Tables[i].Lines = slices.DeleteFunc(t.Lines, func(line policy.Line) bool {
-			own := l.isOwn(line.Witness)
-			if own && !slices.Contains(answered, line.Path) {
-				answered = append(answered, line.Path)
+			isEndpoint := l.isOwn(line.ExamplePath)
+			if isEndpoint && !slices.Contains(endpoints, line.Path) {
+				endpoints = append(endpoints, line.Path)
 			}
-			return own
+			return isEndpoint
 		})
 	}
-	return m, answered
+	return m, endpoints
 }
 
 // isOwn reports whether authgate answers a path itself. Where its endpoints are, only a
@@ -37,7 +37,7 @@ func (l *loadedPolicy) isOwn(raw string) bool {
 		return false
 	}
 	path, err := target.ParseWith(raw, target.AllQuirks)
-	return err == nil && proxy.IsOwnEndpoint(l.config.PathPrefix, path)
+	return err == nil && proxy.IsEndpoint(l.config.PathPrefix, path)
 }
 
 // writeMatrixCSV writes one table for spreadsheets: a line for each path and methods, a
@@ -84,11 +84,11 @@ func matrixMarkdown(m policy.Matrix) string {
 		b.WriteString("### " + upstreamCell(t.Upstream) + "\n\n")
 		head := []string{"path", "methods"}
 		for _, c := range m.Columns {
-			head = append(head, code(c.Subject))
+			head = append(head, inlineCode(c.Subject))
 		}
 		table(head...)
 		for _, l := range mergeMethods(t.Lines) {
-			row(append([]string{code(l.Path), code(l.Methods.String())}, cellsOf(m, l)...))
+			row(append([]string{inlineCode(l.Path), inlineCode(l.Methods.String())}, cellsOf(m, l)...))
 		}
 		b.WriteString("\n")
 	}
@@ -100,9 +100,9 @@ func matrixMarkdown(m policy.Matrix) string {
 		}
 		members := make([]string, len(c.Members))
 		for i, member := range c.Members {
-			members[i] = code(member)
+			members[i] = inlineCode(member)
 		}
-		row([]string{code(c.Subject), strings.Join(members, ", ")})
+		row([]string{inlineCode(c.Subject), strings.Join(members, ", ")})
 	}
 	b.WriteString("\nAn empty cell is denied, because no row is about it. Requests that fit no line are denied to everyone.\n")
 	return b.String()

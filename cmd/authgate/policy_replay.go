@@ -54,10 +54,10 @@ func newPolicyReplay() *cobra.Command {
 			}
 			report, err := replay.Report()
 			if err != nil {
-				return failed{err}
+				return runError{err}
 			}
-			answer := replayed{loaded.Hash(), counts, report}
-			if err := out.answer(cmd, answer, answer.print); err != nil {
+			answer := replayAnswer{loaded.Hash(), counts, report}
+			if err := out.render(cmd, answer, answer.print); err != nil {
 				return err
 			}
 			if answer.fails(failOn) {
@@ -75,25 +75,25 @@ func newPolicyReplay() *cobra.Command {
 }
 
 // fails reports whether the differences are of the kind that is a no.
-func (r replayed) fails(kind string) bool {
+func (r replayAnswer) fails(kind string) bool {
 	return kind != policy.Revoked && r.Replay.Granted > 0 || kind != policy.Granted && r.Replay.Revoked > 0
 }
 
-// replayed is the answer of `policy replay`.
-type replayed struct {
+// replayAnswer is the answer of `policy replay`.
+type replayAnswer struct {
 	Policy string              `json:"policy"` // hash
 	Log    auditCounts         `json:"log"`
 	Replay policy.ReplayReport `json:"replay"`
 }
 
-func (r replayed) print(s *sheet) {
+func (r replayAnswer) print(s *printer) {
 	switch report := r.Replay; {
 	case report.Granted+report.Revoked > 0:
-		s.line("%s of %s would be decided differently: %s, %s; %s affected", s.strong(fmt.Sprint(report.Granted+report.Revoked)),
-			plural(report.Requests, "request"), s.warn(fmt.Sprintf("%d granted", report.Granted)), s.bad(fmt.Sprintf("%d revoked", report.Revoked)),
+		s.line("%s of %s would be decided differently: %s, %s; %s affected", s.bold(fmt.Sprint(report.Granted+report.Revoked)),
+			plural(report.Requests, "request"), s.warn(fmt.Sprintf("%d granted", report.Granted)), s.failure(fmt.Sprintf("%d revoked", report.Revoked)),
 			countedPeople(report.People, report.PeopleMore))
 	case report.Requests > 0:
-		s.line("%s: %s would be decided as before", s.good("no change"), plural(report.Requests, "request"))
+		s.line("%s: %s would be decided as before", s.success("no change"), plural(report.Requests, "request"))
 	default:
 		s.line("%s", s.warn("no request to judge"))
 	}
@@ -102,15 +102,15 @@ func (r replayed) print(s *sheet) {
 		s.line("")
 		printDifference(s, d)
 	}
-	r.caveats(s)
+	r.printNotes(s)
 }
 
-func printDifference(s *sheet, d policy.Difference) {
+func printDifference(s *printer, d policy.Difference) {
 	change := s.warn(d.Change)
 	if d.Change == policy.Revoked {
-		change = s.bad(d.Change)
+		change = s.failure(d.Change)
 	}
-	s.line("%s  %s  %s, %s", change, legible(d.Method+" "+d.Upstream+":"+d.Path), plural(d.Requests, "request"), countedPeople(d.People, d.PeopleMore))
+	s.line("%s  %s  %s, %s", change, sanitize(d.Method+" "+d.Upstream+":"+d.Path), plural(d.Requests, "request"), countedPeople(d.People, d.PeopleMore))
 	now, before := "no row matches", "no row matched"
 	if d.Rule != "" {
 		now = d.Rule + ": " + d.Row
@@ -128,10 +128,10 @@ func printDifference(s *sheet, d policy.Difference) {
 	}
 	s.table([][]string{
 		{"  now", now},
-		{"  before", legible(before)},
-		{"  who", legible(shortened(d.Subjects))},
+		{"  before", sanitize(before)},
+		{"  who", sanitize(joinFirstTen(d.Subjects))},
 		{"  when", when},
-		{"  such as", fmt.Sprintf("%s by %s at %s", legible(d.Example.Path), legible(person), d.Example.Time.UTC().Format(time.DateTime))},
+		{"  such as", fmt.Sprintf("%s by %s at %s", sanitize(d.Example.Path), sanitize(person), d.Example.Time.UTC().Format(time.DateTime))},
 	})
 }
 
@@ -147,32 +147,32 @@ func countedPeople(n int, more bool) string {
 	return fmt.Sprintf("%d people", n)
 }
 
-// caveats say what this replay could not see.
-func (r replayed) caveats(s *sheet) {
-	var said []string
+// printNotes say what this replay could not see.
+func (r replayAnswer) printNotes(s *printer) {
+	var notes []string
 	report := r.Replay
 	if report.Ungrouped > 0 {
-		said = append(said, plural(report.Ungrouped, "more request")+" would be decided differently, in more ways than are told apart here")
+		notes = append(notes, plural(report.Ungrouped, "more request")+" would be decided differently, in more ways than are told apart here")
 	}
 	if report.ByRoles > 0 {
-		said = append(said, plural(report.ByRoles, "request")+" judged by roles, since the lines name no groups: changed g rows cannot be seen")
+		notes = append(notes, plural(report.ByRoles, "request")+" judged by roles, since the lines name no groups: changed g rows cannot be seen")
 	}
 	if len(report.UnseenSubjects) > 0 && report.ByRoles < report.Requests {
-		said = append(said, "the policy names what no line does, so whoever is in it may have been judged without: "+shortened(report.UnseenSubjects))
+		notes = append(notes, "the policy names what no line does, so whoever is in it may have been judged without: "+joinFirstTen(report.UnseenSubjects))
 	}
-	if len(said) > 0 {
+	if len(notes) > 0 {
 		s.line("")
 	}
-	for _, text := range said {
+	for _, text := range notes {
 		s.line("%s %s", s.warn("note:"), text)
 	}
 }
 
-// shortened names the first few of many.
-func shortened(names []string) string {
-	const most = 10
-	if len(names) <= most {
+// joinFirstTen names the first few of many.
+func joinFirstTen(names []string) string {
+	const limit = 10
+	if len(names) <= limit {
 		return strings.Join(names, ", ")
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:limit], ", "), len(names)-limit)
 }

@@ -51,24 +51,24 @@ func newPolicySuggest() *cobra.Command {
 			if err := cmp.Or(flags.check(cmd), logs.check(), out.check(), checkSuggest(options, check, compared)); err != nil {
 				return err
 			}
-			answer := suggested{Compared: compared}
+			answer := suggestAnswer{Compared: compared}
 			if compared {
 				loaded, err := flags.load(cmd)
 				if err != nil {
 					return err
 				}
-				options.Present, answer.Policy = loaded.Snapshot, loaded.Hash()
+				options.Current, answer.Policy = loaded.Snapshot, loaded.Hash()
 				if loaded.config != nil {
 					options.Upstreams, options.Quirks = loaded.config.UpstreamNames(), loaded.config.Quirks()
 				}
 			}
-			suggest := policy.NewSuggest(options)
+			suggest := policy.NewSuggester(options)
 			var err error
 			if answer.Log, err = logs.read(cmd.Context(), cmd, suggest.Add); err != nil {
 				return err
 			}
 			if answer.Suggestion, err = suggest.Report(); err != nil {
-				return failed{err}
+				return runError{err}
 			}
 			if err := answer.write(cmd, &out); err != nil {
 				return err
@@ -86,12 +86,12 @@ func newPolicySuggest() *cobra.Command {
 	cmd.Flags().IntVar(&options.Distinct, "min-distinct", 3, "different values that make a segment *; at least 2")
 	cmd.Flags().Int64Var(&options.MinCount, "min-count", 1, "leave out rows that stand for fewer requests")
 	cmd.Flags().BoolVar(&check, "check", false, "exit code 1 if the policy would have to change")
-	out.add(cmd, csvForm)
+	out.add(cmd, csvFormat)
 	return cmd
 }
 
-// csvForm is the text of a whole policy.
-const csvForm = "csv"
+// csvFormat is the text of a whole policy.
+const csvFormat = "csv"
 
 func checkSuggest(options policy.SuggestOptions, check, compared bool) error {
 	switch {
@@ -105,8 +105,8 @@ func checkSuggest(options policy.SuggestOptions, check, compared bool) error {
 	return nil
 }
 
-// suggested is the answer of `policy suggest`.
-type suggested struct {
+// suggestAnswer is the answer of `policy suggest`.
+type suggestAnswer struct {
 	Policy     string               `json:"policy"`   // hash of the policy that it is compared with
 	Compared   bool                 `json:"compared"` // there is one
 	Log        auditCounts          `json:"log"`
@@ -115,16 +115,16 @@ type suggested struct {
 
 // write keeps the text of a policy apart from what is said about it, which goes to
 // standard error.
-func (a suggested) write(cmd *cobra.Command, out *output) error {
-	if out.form == csvForm || out.form == textForm && !a.Compared {
-		a.notes(newSheet(cmd.ErrOrStderr()))
+func (a suggestAnswer) write(cmd *cobra.Command, out *output) error {
+	if out.format == csvFormat || out.format == textFormat && !a.Compared {
+		a.printNotes(newPrinter(cmd.ErrOrStderr()))
 		_, err := io.WriteString(cmd.OutOrStdout(), a.Suggestion.Policy())
-		return written(err)
+		return asWriteError(err)
 	}
-	return out.answer(cmd, a, a.print)
+	return out.render(cmd, a, a.print)
 }
 
-func (a suggested) print(s *sheet) {
+func (a suggestAnswer) print(s *printer) {
 	report := a.Suggestion
 	var add []policy.SuggestedRow
 	for _, row := range report.Rows {
@@ -133,17 +133,17 @@ func (a suggested) print(s *sheet) {
 		}
 	}
 	if report.Differs() {
-		s.line("%s, %s, = %d kept", s.good(fmt.Sprintf("+ %d to add", len(add))), s.bad(fmt.Sprintf("- %d to take out", len(report.Remove))), report.Kept)
+		s.line("%s, %s, = %d kept", s.success(fmt.Sprintf("+ %d to add", len(add))), s.failure(fmt.Sprintf("- %d to take out", len(report.Remove))), report.Kept)
 	} else {
-		s.line("%s: = %d kept", s.good("no change"), report.Kept)
+		s.line("%s: = %d kept", s.success("no change"), report.Kept)
 	}
-	a.notes(s)
+	a.printNotes(s)
 	var rows [][]string
 	for _, row := range report.Remove {
-		rows = append(rows, []string{s.bad("- " + row.Row), s.faint(row.Rule), s.faint(removedBecause(row))})
+		rows = append(rows, []string{s.failure("- " + row.Row), s.dim(row.Rule), s.dim(removedBecause(row))})
 	}
 	for _, row := range add {
-		rows = append(rows, []string{s.good("+ " + row.Row), "", s.faint(row.StandsFor())})
+		rows = append(rows, []string{s.success("+ " + row.Row), "", s.dim(row.Summary())})
 	}
 	if len(rows) > 0 {
 		s.line("")
@@ -165,16 +165,16 @@ func removedBecause(row policy.RemovedRow) string {
 func rolesWithoutMembers(report policy.SuggestReport) []string {
 	var roles []string
 	for _, row := range report.Rows {
-		granted := slices.ContainsFunc(report.Members, func(m policy.SuggestedMember) bool { return m.Role == row.Subject })
-		if strings.HasPrefix(row.Subject, "role:") && !granted && !slices.Contains(roles, row.Subject) {
+		hasMember := slices.ContainsFunc(report.Members, func(m policy.SuggestedMember) bool { return m.Role == row.Subject })
+		if strings.HasPrefix(row.Subject, "role:") && !hasMember && !slices.Contains(roles, row.Subject) {
 			roles = append(roles, row.Subject)
 		}
 	}
 	return roles
 }
 
-// notes say what the suggestion was made from, and what is not in it.
-func (a suggested) notes(s *sheet) {
+// printNotes say what the suggestion was made from, and what is not in it.
+func (a suggestAnswer) printNotes(s *printer) {
 	a.Log.print(s)
 	report := a.Suggestion
 	if report.Requests == 0 {
@@ -193,20 +193,20 @@ func (a suggested) notes(s *sheet) {
 		switch {
 		case n.Granted+n.Revoked == 0 && a.Compared: // "no change", or rows that change nothing that was seen
 		case n.Granted+n.Revoked == 0:
-			s.line("%s", s.faint("replayed: the suggestion decides all of "+plural(n.Requests, "request")+" as the log shows"))
+			s.line("%s", s.dim("replayed: the suggestion decides all of "+plural(n.Requests, "request")+" as the log shows"))
 		default:
 			s.line("%s replayed: the suggestion decides %d of %s differently: %d granted, %d revoked; such as %s", s.warn("note:"),
-				n.Granted+n.Revoked, plural(n.Requests, "request"), n.Granted, n.Revoked, legible(strings.Join(n.Examples, ", ")))
+				n.Granted+n.Revoked, plural(n.Requests, "request"), n.Granted, n.Revoked, sanitize(strings.Join(n.Examples, ", ")))
 		}
 	}
 	if without := rolesWithoutMembers(report); !a.Compared && len(without) > 0 {
-		s.line("%s the lines name no groups of the users with %s: add g rows, or no one holds it", s.warn("note:"), fewOf(without, 3))
+		s.line("%s the lines name no groups of the users with %s: add g rows, or no one holds it", s.warn("note:"), joinFirst(without, 3))
 	}
 	for _, left := range report.LeftOut {
 		reason := left.Reason
 		if left.Rule != "" {
 			reason += " (" + left.Rule + ")"
 		}
-		s.line("%s %s without a row: %s; such as %s", s.warn("note:"), plural(left.Requests, "request"), reason, legible(strings.TrimSpace(left.Example)))
+		s.line("%s %s without a row: %s; such as %s", s.warn("note:"), plural(left.Requests, "request"), reason, sanitize(strings.TrimSpace(left.Example)))
 	}
 }

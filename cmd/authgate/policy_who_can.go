@@ -23,20 +23,20 @@ func newPolicyWhoCan() *cobra.Command {
 		Example: "  authgate policy who-can --policy policy.csv POST argocd:/api/v1/applications/web/sync\n" +
 			"  authgate policy who-can --config authgate.yaml GET https://argo-cd.example.com/terminal",
 		Args:              arguments("METHOD", "TARGET"),
-		ValidArgsFunction: offerQuestion,
+		ValidArgsFunction: completeMethodTarget,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := out.check(); err != nil {
 				return err
 			}
-			q, err := flags.question(cmd, args[0], args[1])
+			q, err := flags.newQuery(cmd, args[0], args[1])
 			if err != nil {
 				return err
 			}
 			who, err := findWhoCan(q)
 			if err != nil {
-				return failed{err}
+				return runError{err}
 			}
-			if err := out.answer(cmd, who, who.print); err != nil {
+			if err := out.render(cmd, who, who.print); err != nil {
 				return err
 			}
 			if len(who.May) == 0 {
@@ -52,40 +52,40 @@ func newPolicyWhoCan() *cobra.Command {
 
 // whoCan is the answer of `policy who-can`.
 type whoCan struct {
-	Method   string   `json:"method"`
-	Upstream string   `json:"upstream"`
-	Path     string   `json:"path"`      // canonical
-	Reason   string   `json:"reason"`    // why nobody may, where no row says so
-	SignedIn bool     `json:"signed_in"` // everybody who is signed in may, but for the refused
-	Anybody  bool     `json:"anybody"`   // nobody needs to sign in; whoever did, and is spoken of by no row, goes as nobody
-	May      []access `json:"may"`       // every subject that may; roles first
-	Refused  []access `json:"refused"`   // whoever is one of these is refused, whatever else they are
-	Policy   string   `json:"policy"`    // hash
+	Method    string   `json:"method"`
+	Upstream  string   `json:"upstream"`
+	Path      string   `json:"path"`      // canonical
+	Reason    string   `json:"reason"`    // why nobody may, where no row says so
+	SignedIn  bool     `json:"signed_in"` // everybody who is signed in may, but for the refused
+	Anonymous bool     `json:"anybody"`   // nobody needs to sign in; whoever did, and is spoken of by no row, goes as nobody
+	May       []access `json:"may"`       // every subject that may; roles first
+	Refused   []access `json:"refused"`   // whoever is one of these is refused, whatever else they are
+	Policy    string   `json:"policy"`    // hash
 }
 
 type access struct {
-	Subject string      `json:"subject"`
-	Rule    string      `json:"rule"` // file:line of the row that decides
-	Row     string      `json:"row"`
-	Chain   []chainLink `json:"chain"`   // g rows by which the subject comes to that of the row; empty where it needs none
-	Instead string      `json:"instead"` // of the refused: file:line of the row that would let them in, or empty
+	Subject        string      `json:"subject"`
+	Rule           string      `json:"rule"` // file:line of the row that decides
+	Row            string      `json:"row"`
+	Chain          []chainLink `json:"chain"`   // g rows by which the subject comes to that of the row; empty where it needs none
+	OverriddenRule string      `json:"instead"` // of the refused: file:line of the row that would let them in, or empty
 
-	withAll bool // it comes in as everybody who is signed in does
+	viaAuthenticated bool // it comes in as everybody who is signed in does
 }
 
-func findWhoCan(on *question) (whoCan, error) {
-	answer := whoCan{Method: on.method, Upstream: on.at.upstream, Path: on.at.shown, May: []access{}, Refused: []access{}, Policy: on.Hash()}
-	if on.at.refused != nil {
-		answer.Reason = on.at.refused.Error()
+func findWhoCan(query *query) (whoCan, error) {
+	answer := whoCan{Method: query.method, Upstream: query.target.upstream, Path: query.target.display, May: []access{}, Refused: []access{}, Policy: query.Hash()}
+	if query.target.refused != nil {
+		answer.Reason = query.target.refused.Error()
 		return answer, nil
 	}
-	who, err := on.WhoCan(on.at.upstream, on.at.path, on.method)
+	who, err := query.WhoCan(query.target.upstream, query.target.path, query.method)
 	if err != nil {
 		return whoCan{}, err
 	}
 	for _, a := range who.May {
-		answer.SignedIn = answer.SignedIn || a.Subject == everySignedIn
-		answer.Anybody = answer.Anybody || a.Subject == notSignedIn
+		answer.SignedIn = answer.SignedIn || a.Subject == authenticatedSubject
+		answer.Anonymous = answer.Anonymous || a.Subject == anonymousSubject
 		answer.May = append(answer.May, newAccess(a))
 	}
 	for _, a := range who.Refused {
@@ -98,21 +98,21 @@ func findWhoCan(on *question) (whoCan, error) {
 }
 
 const (
-	everySignedIn = "system:authenticated"
-	notSignedIn   = "system:anonymous"
+	authenticatedSubject = "system:authenticated"
+	anonymousSubject     = "system:anonymous"
 )
 
 func newAccess(a policy.Access) access {
-	shown := access{Subject: a.Subject, Rule: a.Rule.Where(), Row: a.Rule.String(), Chain: newChain(a.Chain)}
-	first := a.Rule.Subject
+	answer := access{Subject: a.Subject, Rule: a.Row.Where(), Row: a.Row.String(), Chain: newChain(a.Chain)}
+	first := a.Row.Subject
 	if len(a.Chain) > 0 {
 		first = a.Chain[0].Member
 	}
-	shown.withAll = first == everySignedIn && a.Subject != everySignedIn
-	if a.Instead != nil {
-		shown.Instead = a.Instead.Where()
+	answer.viaAuthenticated = first == authenticatedSubject && a.Subject != authenticatedSubject
+	if a.OverriddenRow != nil {
+		answer.OverriddenRule = a.OverriddenRow.Where()
 	}
-	return shown
+	return answer
 }
 
 func newChain(links []policy.Link) []chainLink {
@@ -123,65 +123,65 @@ func newChain(links []policy.Link) []chainLink {
 	return chain
 }
 
-func (w whoCan) print(s *sheet) {
+func (w whoCan) print(s *printer) {
 	request := w.Method + " " + w.Upstream + ":" + w.Path
 	switch {
 	case w.Reason != "":
-		s.line("%s  %s  %s", s.bad("nobody may"), request, w.Reason)
+		s.line("%s  %s  %s", s.failure("nobody may"), request, w.Reason)
 	case len(w.May) == 0:
-		s.line("%s  %s", s.bad("nobody may"), request)
-	case w.Anybody:
-		s.line("%s  %s  without signing in; who is signed in and in no row for this goes as nobody", s.good("anybody may"), request)
+		s.line("%s  %s", s.failure("nobody may"), request)
+	case w.Anonymous:
+		s.line("%s  %s  without signing in; who is signed in and in no row for this goes as nobody", s.success("anybody may"), request)
 	case w.SignedIn:
-		s.line("%s  %s", s.good("everybody who is signed in may"), request)
+		s.line("%s  %s", s.success("everybody who is signed in may"), request)
 	default:
-		s.line("%s  %s", s.good(plural(len(w.May), "subject")+" may"), request)
+		s.line("%s  %s", s.success(plural(len(w.May), "subject")+" may"), request)
 	}
-	w.printMay(s)
+	w.printAllowed(s)
 	if len(w.Refused) > 0 {
-		s.line("%s", s.bad("refused is whoever is one of these, whatever else they are"))
+		s.line("%s", s.failure("refused is whoever is one of these, whatever else they are"))
 		printAccess(s, w.Refused)
 	}
 }
 
-// printMay leaves out who comes in with everybody else.
-func (w whoCan) printMay(s *sheet) {
+// printAllowed leaves out who comes in with everybody else.
+func (w whoCan) printAllowed(s *printer) {
 	listed := w.May
 	if w.SignedIn {
-		listed = slices.DeleteFunc(slices.Clone(listed), func(a access) bool { return a.withAll })
+		listed = slices.DeleteFunc(slices.Clone(listed), func(a access) bool { return a.viaAuthenticated })
 	}
 	printAccess(s, listed)
 	if implied := len(w.May) - len(listed); implied > 0 {
-		s.line("%s", s.faint("and "+plural(implied, "subject")+" for being signed in, which -o json lists"))
+		s.line("%s", s.dim("and "+plural(implied, "subject")+" for being signed in, which -o json lists"))
 	}
 }
 
 // printAccess tells of each row, and beneath it of those for whom it decides.
-func printAccess(s *sheet, list []access) {
-	told := map[string]bool{}
+func printAccess(s *printer, list []access) {
+	printed := map[string]bool{}
 	for _, first := range list {
-		if told[first.Rule] {
+		if printed[first.Rule] {
 			continue
 		}
-		told[first.Rule] = true
-		s.line("  %s: %s", s.strong(first.Rule), first.Row)
+		printed[first.Rule] = true
+		s.line("  %s: %s", s.bold(first.Rule), first.Row)
 		var rows [][]string
 		for _, a := range list {
 			if a.Rule == first.Rule {
-				rows = append(rows, []string{"    " + a.Subject, a.way(s)})
+				rows = append(rows, []string{"    " + a.Subject, a.describeChain(s)})
 			}
 		}
 		s.table(rows)
 	}
 }
 
-func (a access) way(s *sheet) string {
-	way := ""
+func (a access) describeChain(s *printer) string {
+	text := ""
 	if len(a.Chain) > 0 {
-		way = strings.TrimPrefix(heldSubject{Chain: a.Chain}.how(s), a.Subject+" ")
+		text = strings.TrimPrefix(matchedSubject{Chain: a.Chain}.describeChain(s), a.Subject+" ")
 	}
-	if a.Instead != "" {
-		way = strings.TrimLeft(way+"  "+s.faint("although "+a.Instead+" allows it"), " ")
+	if a.OverriddenRule != "" {
+		text = strings.TrimLeft(text+"  "+s.dim("although "+a.OverriddenRule+" allows it"), " ")
 	}
-	return way
+	return text
 }

@@ -10,18 +10,18 @@ import (
 // progress tells a person at a terminal how far a long reading has come; any
 // other reader of standard error is told nothing.
 type progress struct {
-	w     io.Writer // nil: nobody is watching
-	total int64     // bytes; 0 if not known
-	done  int64
-	begun time.Time
-	shown time.Time
+	w         io.Writer // nil: nobody is watching
+	total     int64     // bytes; 0 if not known
+	done      int64
+	started   time.Time
+	lastDrawn time.Time
 }
 
 func newProgress(stderr io.Writer, files []string) *progress {
 	if !isTerminal(stderr) {
 		return &progress{}
 	}
-	p := &progress{w: stderr, begun: time.Now(), shown: time.Now()}
+	p := &progress{w: stderr, started: time.Now(), lastDrawn: time.Now()}
 	for _, name := range files {
 		info, err := os.Stat(name)
 		if err != nil || !info.Mode().IsRegular() { // such as a pipe: nobody knows how long
@@ -33,37 +33,37 @@ func newProgress(stderr io.Writer, files []string) *progress {
 	return p
 }
 
-// counting counts what is read from r.
-func (p *progress) counting(r io.Reader) io.Reader { return io.TeeReader(r, (*progressBytes)(p)) }
+// countReads counts what is read from r.
+func (p *progress) countReads(r io.Reader) io.Reader { return io.TeeReader(r, (*progressWriter)(p)) }
 
-type progressBytes progress
+type progressWriter progress
 
-func (p *progressBytes) Write(b []byte) (int, error) {
+func (p *progressWriter) Write(b []byte) (int, error) {
 	p.done += int64(len(b))
 	return len(b), nil
 }
 
-// show draws the bar anew, a few times a second.
-func (p *progress) show(lines int64) {
-	const often = 200 * time.Millisecond
-	if p.w == nil || time.Since(p.shown) < often {
+// draw draws the bar anew, a few times a second.
+func (p *progress) draw(lines int64) {
+	const interval = 200 * time.Millisecond
+	if p.w == nil || time.Since(p.lastDrawn) < interval {
 		return
 	}
-	p.shown = time.Now()
-	rate := float64(lines) / time.Since(p.begun).Seconds()
-	far := fmt.Sprintf("%d MiB", p.done>>20)
+	p.lastDrawn = time.Now()
+	rate := float64(lines) / time.Since(p.started).Seconds()
+	position := fmt.Sprintf("%d MiB", p.done>>20)
 	if p.total > 0 {
 		const width = 24
 		filled := int(min(width, width*p.done/p.total))
-		far = fmt.Sprintf("[%-*s] %3d %%  %d of %d MiB", width, bar[:filled], 100*p.done/p.total, p.done>>20, p.total>>20)
+		position = fmt.Sprintf("[%-*s] %3d %%  %d of %d MiB", width, bar[:filled], 100*p.done/p.total, p.done>>20, p.total>>20)
 	}
-	fmt.Fprintf(p.w, "\r\x1b[K%s  %d lines, %.0f a second", far, lines, rate)
+	fmt.Fprintf(p.w, "\r\x1b[K%s  %d lines, %.0f a second", position, lines, rate)
 }
 
 const bar = "########################"
 
-// end clears the line.
-func (p *progress) end() {
+// clear clears the line.
+func (p *progress) clear() {
 	if p.w != nil {
 		fmt.Fprint(p.w, "\r\x1b[K")
 	}

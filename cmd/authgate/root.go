@@ -10,7 +10,7 @@ import (
 	"github.com/example-org/authgate/fault"
 )
 
-func newRoot(streams ...*stream) *cobra.Command {
+func newRoot(streams ...*outputStream) *cobra.Command {
 	root := group("authgate", "One login and one policy file in front of your dashboards",
 		newServe(), newConfig(), newPolicy(), newDoctor(), newSession(), newToken(), newKeygen(), newVersion(), newCompletion())
 	root.SilenceUsage, root.SilenceErrors = true, true // exit.go speaks

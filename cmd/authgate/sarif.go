@@ -101,7 +101,7 @@ func writeSARIF(w io.Writer, findings []policy.Finding) error {
 		index[check.Code] = i
 		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{
 			ID: check.Code, Name: check.Name, Short: sarifText{check.Title}, Full: sarifText{check.Title + "."},
-			Help: sarifText{"See " + pageOf(check.Code)}, HelpURI: pageOf(check.Code),
+			Help: sarifText{"See " + docURL(check.Code)}, HelpURI: docURL(check.Code),
 			Default: sarifLevel{levelOf(check.Severity)}, Labels: sarifTags{[]string{"security", "access-control"}},
 		})
 	}
@@ -112,11 +112,11 @@ func writeSARIF(w io.Writer, findings []policy.Finding) error {
 	seen := map[string]int{} // fingerprint → how often so far
 	for _, f := range findings {
 		at := artifact(root, f.At.File)
-		id := identify(f, at.URI)
+		id := fingerprintOf(f, at.URI)
 		seen[id]++
-		message := f.What
-		if f.Mend != "" {
-			message += "; " + f.Mend
+		message := f.Message
+		if f.Hint != "" {
+			message += "; " + f.Hint
 		}
 		run.Results = append(run.Results, sarifResult{
 			RuleID: f.Code, RuleIndex: index[f.Code], Level: levelOf(f.Severity), Message: sarifText{message},
@@ -137,9 +137,9 @@ func levelOf(s policy.Severity) string {
 	return s.String()
 }
 
-// identify names a finding as long as its line says the same, wherever the line
+// fingerprintOf names a finding as long as its line says the same, wherever the line
 // moves. The message is no part of it: it names other lines.
-func identify(f policy.Finding, uri string) string {
+func fingerprintOf(f policy.Finding, uri string) string {
 	sum := sha256.Sum256([]byte(f.Code + "\x00" + uri + "\x00" + strings.TrimSpace(f.Line)))
 	return hex.EncodeToString(sum[:8])
 }

@@ -41,11 +41,11 @@ func newServe() *cobra.Command {
 			if err := logging.check(); err != nil {
 				return err
 			}
-			stdout, stderr := direct(cmd.OutOrStdout()), direct(cmd.ErrOrStderr())
-			log, lines := logging.openLog(stderr)
-			end := writeBehind(lines)
-			err := serve(cmd.Context(), file, log, lines, stdout, stderr)
-			end() // what was logged comes before what is printed
+			stdout, stderr := unwrapWriter(cmd.OutOrStdout()), unwrapWriter(cmd.ErrOrStderr())
+			log, logQueue := logging.openLog(stderr)
+			endLog := startQueue(logQueue)
+			err := serve(cmd.Context(), file, log, logQueue, stdout, stderr)
+			endLog() // what was logged comes before what is printed
 			return logging.startFailure(logging.open(stderr), err)
 		},
 	}
@@ -55,10 +55,10 @@ func newServe() *cobra.Command {
 }
 
 // serve is the one recipe that wires everything: load, build, listen, wait, drain.
-func serve(ctx context.Context, file string, log leveled, lines *audit.Queue, stdout, stderr io.Writer) error {
+func serve(ctx context.Context, file string, log levelLogger, logQueue *audit.Queue, stdout, stderr io.Writer) error {
 	started := time.Now()
 	slog.SetDefault(log.Logger)
-	log.takeLibraries()
+	log.redirectStandardLog()
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
@@ -67,34 +67,34 @@ func serve(ctx context.Context, file string, log leveled, lines *audit.Queue, st
 	defer signal.Stop(reload)
 	signal.Notify(rotated, syscall.SIGHUP)
 	defer signal.Stop(rotated)
-	notifyLevel(level)
+	notifyLogLevel(level)
 	defer signal.Stop(level)
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(200) // a twentieth of the CPU that a request takes, for 6 MiB: what lives long is small
 	}
 	signal.Ignore(syscall.SIGPIPE) // whoever read the audit or the log may go: requests do not stop for that
 
-	parts, err := loadParts(file, needed)
+	deps, err := loadDeps(file, failOnMissing)
 	if err != nil {
-		return notLoaded{err}
+		return loadError{err}
 	}
-	c := parts.config
-	for _, advice := range parts.advice() {
-		log.Warn(advice)
+	c := deps.config
+	for _, warning := range deps.warnings() {
+		log.Warn(warning)
 	}
-	warnOfFewDescriptors(mostDescriptors(), c.Limits.Connections, log.Logger)
+	warnLowFDLimit(fdLimit(), c.Limits.Connections, log.Logger)
 	records, err := openAudit(c.Audit, stdout, stderr, log.Logger)
 	if err != nil {
-		return notLoaded{err}
+		return loadError{err}
 	}
 	if records != nil {
-		defer writeBehind(records)() // ends last, when nothing writes to it any more
+		defer startQueue(records)() // ends last, when nothing writes to it any more
 	}
 
-	keys := session.NewRing(parts.keys)
-	redis, err := parts.openRedis(keys, log.Logger)
+	keys := session.NewKeyring(deps.keys)
+	redis, err := deps.openRedis(keys, log.Logger)
 	if err != nil {
-		return notLoaded{err}
+		return loadError{err}
 	}
 	if redis != nil {
 		defer redis.Close()
@@ -102,61 +102,61 @@ func serve(ctx context.Context, file string, log leveled, lines *audit.Queue, st
 
 	var running sync.WaitGroup
 	defer running.Wait()
-	ports, err := openPorts(ctx, c)
+	listeners, err := openListeners(ctx, c)
 	if err != nil {
-		return notLoaded{err}
+		return loadError{err}
 	}
-	defer ports.close()
+	defer listeners.close()
 
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	build := readBuildInfo()
 	build.register(registry)
-	countQueues(registry, records, lines)
-	issuer := newRelyingParty(parts.issuer, registry, log.Logger)
-	bearers := identity.NewBearers(issuer, bearersOf(c, parts.bearers), log.Logger)
-	accounts := newAccounts(c, log.Logger)
-	gate, err := proxy.New(proxy.Options{
-		Config: c, Issuer: issuer, Bearers: bearers, Accounts: accounts.proxy, Keys: keys, Redis: redis, Policy: parts.policy, Shadow: parts.shadow, UpstreamCAs: parts.upstreams,
-		UpstreamCertificates: parts.certificates(),
+	registerQueueMetrics(registry, records, logQueue)
+	issuer := newRelyingParty(deps.issuer, registry, log.Logger)
+	bearers := identity.NewBearers(issuer, identityBearers(c, deps.bearers), log.Logger)
+	accounts := newServiceAccounts(c, log.Logger)
+	reverseProxy, err := proxy.New(proxy.Options{
+		Config: c, Issuer: issuer, BearerVerifier: bearers, ServiceAccounts: accounts.proxy, Keyring: keys, Redis: redis, Policy: deps.policy, Shadow: deps.shadow, UpstreamCAs: deps.upstreamCAs,
+		UpstreamCertificates: deps.clientCertificates(),
 		Audit:                auditWriter(records, log.Logger), AuditQueue: records, Overloaded: listen.Overloaded, Registry: registry, Log: log.Logger,
 	})
 	if err != nil {
-		return notLoaded{err}
+		return loadError{err}
 	}
-	changes := newFileWatch(log.Logger)
-	changes.followPolicies(parts, gate)
-	changes.countSecrets(registry)
-	changes.followKeys(c.Session.Keys, parts.keysText, keys)
-	changes.followSecrets(parts, inUse{issuer, bearers, gate, redis})
-	changes.followCertificate("TLS", c.TLS.CertFile, c.TLS.KeyFile, parts.tls)
+	watcher := newFileWatcher(log.Logger)
+	watcher.watchPolicies(deps, reverseProxy)
+	watcher.registerReloadMetrics(registry)
+	watcher.watchKeys(c.Session.Keys, deps.keysText, keys)
+	watcher.watchSecrets(deps, reloadTargets{issuer, bearers, reverseProxy, redis})
+	watcher.watchCertificate("TLS", c.TLS.CertFile, c.TLS.KeyFile, deps.tls)
 	for _, u := range c.Upstreams {
-		changes.followCertificate("client certificate for upstream "+u.Name, u.TLS.CertFile, u.TLS.KeyFile, parts.shown[u.Name])
+		watcher.watchCertificate("client certificate for upstream "+u.Name, u.TLS.CertFile, u.TLS.KeyFile, deps.clientCerts[u.Name])
 	}
 
 	background, stop := context.WithCancel(ctx)
 	defer stop()
-	running.Go(func() { log.switchAt(background, level) })
-	running.Go(func() { reopenAt(background, rotated, records) })
+	running.Go(func() { log.toggleDebugOn(background, level) })
+	running.Go(func() { reopenOn(background, rotated, records) })
 	running.Go(func() { issuer.Run(background) })
 	running.Go(func() { bearers.Run(background) })
 	running.Go(func() { accounts.run(background) })
-	running.Go(func() { changes.run(background, reload) })
-	running.Go(func() { gate.ConfirmDecisions(background) })
-	running.Go(func() { gate.WatchStreams(background) })
-	running.Go(func() { gate.KeepSessions(background) })
-	running.Go(func() { sayWhenReady(background, issuer, started, log.Logger) })
+	running.Go(func() { watcher.run(background, reload) })
+	running.Go(func() { reverseProxy.RunCrossCheck(background) })
+	running.Go(func() { reverseProxy.ReviewStreams(background) })
+	running.Go(func() { reverseProxy.RunSessions(background) })
+	running.Go(func() { logWhenReady(background, issuer, started, log.Logger) })
 
-	ports.answer(c, gate, gate.AdminSessions(parts.adminToken, gate.Admin(registry)), parts.tls, log)
-	broken := make(chan error, 2)
-	running.Go(func() { broken <- ports.serveTraffic() })
-	running.Go(func() { broken <- ports.serveAdmin() })
-	log.Info("listening", "listen", ports.trafficOpen.Addr().String(), "admin", ports.adminOpen.Addr().String(), "version", build.version, "revision", build.revision)
+	listeners.setHandlers(c, reverseProxy, reverseProxy.AdminSessions(deps.adminToken, reverseProxy.Admin(registry)), deps.tls, log)
+	serveErr := make(chan error, 2)
+	running.Go(func() { serveErr <- listeners.serveTraffic() })
+	running.Go(func() { serveErr <- listeners.serveAdmin() })
+	log.Info("listening", "listen", listeners.trafficListener.Addr().String(), "admin", listeners.adminListener.Addr().String(), "version", build.version, "revision", build.revision)
 
 	delay := time.Duration(c.Timeouts.ShutdownDelay)
 	select {
-	case err := <-broken:
-		return failed{fmt.Errorf("serving: %w", err)}
+	case err := <-serveErr:
+		return runError{fmt.Errorf("serving: %w", err)}
 	case <-ctx.Done():
 		delay = 0
 	case s := <-signals:
@@ -165,7 +165,7 @@ func serve(ctx context.Context, file string, log leveled, lines *audit.Queue, st
 		}
 	}
 	signal.Stop(signals) // from here on a signal ends the process
-	ports.drain(context.WithoutCancel(ctx), gate, delay, time.Duration(c.Timeouts.Shutdown), log.Logger)
+	listeners.shutDown(context.WithoutCancel(ctx), reverseProxy, delay, time.Duration(c.Timeouts.Shutdown), log.Logger)
 	return nil
 }
 
@@ -181,7 +181,7 @@ func newRelyingParty(c identity.Config, registry prometheus.Registerer, log *slo
 		Name: "authgate_jwks_keys_skipped_total", Help: "Keys of issuers that cannot be used, once for each change of their key sets.",
 	}, []string{"reason"})
 	registry.MustRegister(skipped)
-	for _, reason := range identity.KeySkipReasons() {
+	for _, reason := range identity.SkippedKeyReasons() {
 		skipped.WithLabelValues(reason)
 	}
 	c.KeySkipped = func(reason string) { skipped.WithLabelValues(reason).Inc() }
@@ -189,7 +189,7 @@ func newRelyingParty(c identity.Config, registry prometheus.Registerer, log *slo
 	return identity.New(c, log)
 }
 
-func sayWhenReady(ctx context.Context, issuer *identity.RelyingParty, started time.Time, log *slog.Logger) {
+func logWhenReady(ctx context.Context, issuer *identity.RelyingParty, started time.Time, log *slog.Logger) {
 	select {
 	case <-ctx.Done():
 	case <-issuer.Discovered():

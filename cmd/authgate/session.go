@@ -15,8 +15,8 @@ import (
 	"github.com/example-org/authgate/session"
 )
 
-// storePatience bounds how long the session store may take to answer.
-const storePatience = 15 * time.Second
+// storeTimeout bounds how long the session store may take to answer.
+const storeTimeout = 15 * time.Second
 
 func newSession() *cobra.Command {
 	return group("session", "List and end sessions, where session.store is redis", newSessionList(), newSessionShow(), newSessionRevoke())
@@ -35,26 +35,26 @@ func (f *sessionFlags) add(cmd *cobra.Command) {
 	f.output.add(cmd)
 }
 
-func (f *sessionFlags) addWhich(cmd *cobra.Command) {
+func (f *sessionFlags) addFilter(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.user, "user", "", "sessions of the person with this `EMAIL`")
 	cmd.Flags().BoolVar(&f.all, "all", false, "everybody's sessions")
 	exclusive(cmd, "user", "all")
 }
 
-// which gives what is selected; nothing is, where nothing is said.
-func (f *sessionFlags) which(cmd *cobra.Command, args []string) (session.Which, error) {
+// filter gives what is selected; nothing is, where nothing is said.
+func (f *sessionFlags) filter(cmd *cobra.Command, args []string) (session.Filter, error) {
 	user := cmd.Flags().Changed("user")
 	switch {
 	case user && f.user == "":
-		return session.Which{}, errors.New("--user is empty; name an e-mail address, or leave the flag out")
+		return session.Filter{}, errors.New("--user is empty; name an e-mail address, or leave the flag out")
 	case len(args) == 1 && args[0] == "":
-		return session.Which{}, errors.New("the id is empty; `authgate session list` shows the ids")
+		return session.Filter{}, errors.New("the id is empty; `authgate session list` shows the ids")
 	case len(args) == 1 && (user || f.all):
-		return session.Which{}, errors.New("a session is named, and --user or --all; write one of them")
+		return session.Filter{}, errors.New("a session is named, and --user or --all; write one of them")
 	case len(args) == 1:
-		return session.Which{ID: args[0]}, nil
+		return session.Filter{ID: args[0]}, nil
 	default:
-		return session.Which{Email: f.user, All: f.all}, nil
+		return session.Filter{Email: f.user, All: f.all}, nil
 	}
 }
 
@@ -68,20 +68,20 @@ func newSessionList() *cobra.Command {
 		Example: "  authgate session list --config authgate.yaml --user alice@example.com",
 		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			which, err := flags.which(cmd, args)
+			filter, err := flags.filter(cmd, args)
 			if err != nil {
 				return err
 			}
-			which.All = which.Email == ""
-			found, err := flags.find(cmd, which)
+			filter.All = filter.Email == ""
+			found, err := flags.find(cmd, filter)
 			if err != nil {
 				return err
 			}
-			return flags.tell(cmd, proxy.SessionList{Sessions: found}, len(found), func(s *sheet) { printSessions(s, found) })
+			return flags.render(cmd, proxy.SessionList{Sessions: found}, len(found), func(s *printer) { printSessions(s, found) })
 		},
 	}
 	flags.add(cmd)
-	flags.addWhich(cmd)
+	flags.addFilter(cmd)
 	return cmd
 }
 
@@ -94,18 +94,18 @@ func newSessionShow() *cobra.Command {
 		Example: "  authgate session show --config authgate.yaml 7bVn0hPq3mXkZcY2",
 		Args:    arguments("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			which, err := flags.which(cmd, args)
+			filter, err := flags.filter(cmd, args)
 			if err != nil {
 				return err
 			}
-			found, err := flags.find(cmd, which)
+			found, err := flags.find(cmd, filter)
 			if err != nil {
 				return err
 			}
 			if len(found) == 0 {
-				return flags.tell(cmd, nil, 0, noSession)
+				return flags.render(cmd, nil, 0, printNoSession)
 			}
-			return flags.tell(cmd, found[0], 1, func(s *sheet) { printSession(s, found[0]) })
+			return flags.render(cmd, found[0], 1, func(s *printer) { printSession(s, found[0]) })
 		},
 	}
 	flags.add(cmd)
@@ -123,34 +123,34 @@ func newSessionRevoke() *cobra.Command {
 		Example: "  authgate session revoke --config authgate.yaml --user alice@example.com",
 		Args:    arguments("[ID]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			which, err := flags.which(cmd, args)
+			filter, err := flags.filter(cmd, args)
 			if err != nil {
 				return err
 			}
-			if which == (session.Which{}) {
+			if filter == (session.Filter{}) {
 				return errors.New("no session is named; write its id, --user EMAIL, or --all")
 			}
-			var ended int
-			err = flags.ask(cmd, func(ctx context.Context, store *session.Redis) (err error) {
-				ended, err = store.Revoke(ctx, which)
+			var revoked int
+			err = flags.withStore(cmd, func(ctx context.Context, store *session.Redis) (err error) {
+				revoked, err = store.Revoke(ctx, filter)
 				return err
 			})
 			if err != nil {
 				return err
 			}
-			return flags.tell(cmd, proxy.Revocation{Revoked: ended, Scope: "everywhere"}, ended, func(s *sheet) {
-				s.line("%s ended", plural(ended, "session"))
+			return flags.render(cmd, proxy.Revocation{Revoked: revoked, Scope: "everywhere"}, revoked, func(s *printer) {
+				s.line("%s ended", plural(revoked, "session"))
 			})
 		},
 	}
 	flags.add(cmd)
-	flags.addWhich(cmd)
+	flags.addFilter(cmd)
 	return cmd
 }
 
-// tell answers, with exit code 1 where nothing was found.
-func (f *sessionFlags) tell(cmd *cobra.Command, object any, found int, print func(*sheet)) error {
-	if err := f.output.answer(cmd, object, print); err != nil {
+// render answers, with exit code 1 where nothing was found.
+func (f *sessionFlags) render(cmd *cobra.Command, object any, found int, print func(*printer)) error {
+	if err := f.output.render(cmd, object, print); err != nil {
 		return err
 	}
 	if found == 0 {
@@ -159,88 +159,88 @@ func (f *sessionFlags) tell(cmd *cobra.Command, object any, found int, print fun
 	return nil
 }
 
-func (f *sessionFlags) find(cmd *cobra.Command, which session.Which) ([]proxy.ListedSession, error) {
+func (f *sessionFlags) find(cmd *cobra.Command, filter session.Filter) ([]proxy.ListedSession, error) {
 	var found []session.Session
-	err := f.ask(cmd, func(ctx context.Context, store *session.Redis) (err error) {
-		found, err = store.List(ctx, which)
+	err := f.withStore(cmd, func(ctx context.Context, store *session.Redis) (err error) {
+		found, err = store.List(ctx, filter)
 		return err
 	})
 	return proxy.ListSessions(found), err
 }
 
-// ask opens the store that the configuration names, as little of which is read as
+// withStore opens the store that the configuration names, as little of which is read as
 // is needed, and asks it once.
-func (f *sessionFlags) ask(cmd *cobra.Command, question func(context.Context, *session.Redis) error) error {
+func (f *sessionFlags) withStore(cmd *cobra.Command, do func(context.Context, *session.Redis) error) error {
 	if err := f.output.check(); err != nil {
 		return err
 	}
 	c, err := config.Load(f.config)
 	if err != nil {
-		return notLoaded{err}
+		return loadError{err}
 	}
 	if c.Session.Store != config.StoreRedis {
-		return notLoaded{fmt.Errorf("%s: session.store is cookie: sessions are in the browsers, and nothing lists them or ends one of them everywhere; "+
+		return loadError{fmt.Errorf("%s: session.store is cookie: sessions are in the browsers, and nothing lists them or ends one of them everywhere; "+
 			"to end all of them, put a new key alone into %s; to list them and end some, use session.store: redis", f.config, c.Session.Keys.Source())}
 	}
-	p := &parts{config: c}
-	if err := errors.Join(p.readKeys(needed), p.readRedis(needed)); err != nil {
-		return notLoaded{err}
+	p := &deps{config: c}
+	if err := errors.Join(p.readKeys(failOnMissing), p.readRedis(failOnMissing)); err != nil {
+		return loadError{err}
 	}
-	store, err := p.openRedis(session.NewRing(p.keys), slog.New(slog.DiscardHandler))
+	store, err := p.openRedis(session.NewKeyring(p.keys), slog.New(slog.DiscardHandler))
 	if err != nil {
-		return notLoaded{err}
+		return loadError{err}
 	}
 	defer store.Close()
-	ctx, stop := context.WithTimeout(cmd.Context(), storePatience)
+	ctx, stop := context.WithTimeout(cmd.Context(), storeTimeout)
 	defer stop()
-	if err := question(ctx, store); err != nil {
-		return notLoaded{fmt.Errorf("session.redis.url: %s: %w", c.Session.Redis.URL.Source(), err)}
+	if err := do(ctx, store); err != nil {
+		return loadError{fmt.Errorf("session.redis.url: %s: %w", c.Session.Redis.URL.Source(), err)}
 	}
 	return nil
 }
 
-func noSession(s *sheet) { s.line("there is no such session; it may have ended") }
+func printNoSession(s *printer) { s.line("there is no such session; it may have ended") }
 
-func printSessions(s *sheet, found []proxy.ListedSession) {
+func printSessions(s *printer, found []proxy.ListedSession) {
 	if len(found) == 0 {
 		s.line("there are no sessions")
 		return
 	}
-	rows := [][]string{{s.faint("ID"), s.faint("USER"), s.faint("BEGUN"), s.faint("SEEN"), s.faint("EXPIRES"), s.faint("GROUPS")}}
+	rows := [][]string{{s.dim("ID"), s.dim("USER"), s.dim("BEGUN"), s.dim("SEEN"), s.dim("EXPIRES"), s.dim("GROUPS")}}
 	for _, one := range found {
 		rows = append(rows, []string{
-			one.ID, legible(whose(one)), onDay(one.Begun), onDay(one.Seen), onDay(one.Expires), strconv.Itoa(len(one.Groups)),
+			one.ID, sanitize(displayName(one)), formatTime(one.CreatedAt), formatTime(one.LastUsed), formatTime(one.Expires), strconv.Itoa(len(one.Groups)),
 		})
 	}
 	s.table(rows)
 }
 
-func printSession(s *sheet, one proxy.ListedSession) {
+func printSession(s *printer, one proxy.ListedSession) {
 	rows := [][]string{
 		{"id", one.ID},
-		{"user", legible(whose(one))},
-		{"subject", legible(one.Subject)},
-		{"issuer", legible(one.Issuer)},
-		{"begun", onDay(one.Begun)},
-		{"seen", onDay(one.Seen)},
-		{"expires", onDay(one.Expires)},
-		{"groups read", onDay(one.Refreshed)},
+		{"user", sanitize(displayName(one))},
+		{"subject", sanitize(one.Subject)},
+		{"issuer", sanitize(one.Issuer)},
+		{"begun", formatTime(one.CreatedAt)},
+		{"seen", formatTime(one.LastUsed)},
+		{"expires", formatTime(one.Expires)},
+		{"groups read", formatTime(one.Refreshed)},
 	}
 	for i, group := range one.Groups {
 		label := ""
 		if i == 0 {
 			label = "groups"
 		}
-		rows = append(rows, []string{label, legible(group)})
+		rows = append(rows, []string{label, sanitize(group)})
 	}
-	if one.GroupsLeftOut > 0 {
-		rows = append(rows, []string{"left out", plural(one.GroupsLeftOut, "group") + " that the policy does not name"})
+	if one.DroppedGroups > 0 {
+		rows = append(rows, []string{"left out", plural(one.DroppedGroups, "group") + " that the policy does not name"})
 	}
 	s.table(rows)
 }
 
-// whose is the best name that there is of a person.
-func whose(one proxy.ListedSession) string {
+// displayName is the best name that there is of a person.
+func displayName(one proxy.ListedSession) string {
 	for _, name := range []string{one.Email, one.Username} {
 		if name != "" {
 			return name
@@ -249,5 +249,5 @@ func whose(one proxy.ListedSession) string {
 	return one.Subject
 }
 
-// onDay writes a time to the second, in UTC: nobody compares sessions more closely.
-func onDay(t time.Time) string { return t.UTC().Format(time.DateTime) + "Z" }
+// formatTime writes a time to the second, in UTC: nobody compares sessions more closely.
+func formatTime(t time.Time) string { return t.UTC().Format(time.DateTime) + "Z" }

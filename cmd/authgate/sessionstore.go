@@ -13,18 +13,18 @@ import (
 	"github.com/example-org/authgate/session"
 )
 
-// leastAdminToken is how short a token may be: it is sent to a port that does not
+// minAdminTokenLength is how short a token may be: it is sent to a port that does not
 // count how often somebody tries.
-const leastAdminToken = 16
+const minAdminTokenLength = 16
 
-func (p *parts) readAdminToken(absent absent) error {
+func (p *deps) readAdminToken(onMissing missingHandler) error {
 	secret := p.config.AdminToken
 	if secret.IsZero() {
 		return nil
 	}
 	token, err := secret.Reveal()
 	if err != nil {
-		return absent.or(err)
+		return onMissing.handle(err)
 	}
 	if err := checkAdminToken(secret, token); err != nil {
 		return err
@@ -37,44 +37,44 @@ func checkAdminToken(secret config.Secret, token string) error {
 	if token != strings.TrimSpace(token) || strings.ContainsAny(token, "\r\n") {
 		return fmt.Errorf("adminToken: %s has blanks around it or several lines; write one line, such as that of `authgate keygen`", secret.Source())
 	}
-	if len(token) < leastAdminToken {
-		return fmt.Errorf("adminToken: %s holds %d characters, at least %d are needed; write what `authgate keygen` prints", secret.Source(), len(token), leastAdminToken)
+	if len(token) < minAdminTokenLength {
+		return fmt.Errorf("adminToken: %s holds %d characters, at least %d are needed; write what `authgate keygen` prints", secret.Source(), len(token), minAdminTokenLength)
 	}
 	return nil
 }
 
 // readRedis reads where sessions are kept, and has the client judge it.
-func (p *parts) readRedis(absent absent) error {
+func (p *deps) readRedis(onMissing missingHandler) error {
 	r := p.config.Session.Redis
 	if p.config.Session.Store != config.StoreRedis {
 		return nil
 	}
 	address, noURL := r.URL.Reveal()
 	pool, noPool := p.readCAs("session.redis.caFile", r.CAFile)
-	if err := errors.Join(absent.or(noURL), absent.or(noPool)); err != nil || noURL != nil {
+	if err := errors.Join(onMissing.handle(noURL), onMissing.handle(noPool)); err != nil || noURL != nil {
 		return err
 	}
 	p.redis = session.RedisOptions{URL: strings.TrimSpace(address), RootCAs: pool}
-	unused, err := session.ParseKeys(session.NewKey())
+	throwawayKeys, err := session.ParseKeys(session.NewKey())
 	if err != nil {
 		return err
 	}
-	tried, err := p.openRedis(session.NewRing(unused), slog.New(slog.DiscardHandler))
+	store, err := p.openRedis(session.NewKeyring(throwawayKeys), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
-	return tried.Close()
+	return store.Close()
 }
 
 // openRedis builds the store and dials nothing. It gives nil where sessions are
 // kept in cookies.
-func (p *parts) openRedis(keys *session.Ring, log *slog.Logger) (*session.Redis, error) {
+func (p *deps) openRedis(keys *session.Keyring, log *slog.Logger) (*session.Redis, error) {
 	c := p.config.Session
 	if c.Store != config.StoreRedis {
 		return nil, nil
 	}
 	o := p.redis
-	o.Jar, o.Keys, o.IdleTimeout, o.Log = proxy.NewJar(c.Cookie), keys, time.Duration(c.IdleTimeout), log
+	o.Cookie, o.Keyring, o.IdleTimeout, o.Log = proxy.NewSessionCookie(c.Cookie), keys, time.Duration(c.IdleTimeout), log
 	store, err := session.NewRedis(o)
 	if err != nil {
 		return nil, fmt.Errorf("session.redis.url: %s: %w", c.Redis.URL.Source(), err)
@@ -82,17 +82,17 @@ func (p *parts) openRedis(keys *session.Ring, log *slog.Logger) (*session.Redis,
 	return store, nil
 }
 
-// advice adds what only the values of secrets tell.
-func (p *parts) advice() []string {
-	advice := p.config.Advice()
-	if u, err := url.Parse(p.redis.URL); err == nil && u.Scheme == "redis" && !config.IsLocal(withPort(u)) {
-		advice = append(advice, "session.redis.url begins with redis://, without TLS, and redis is on another host: who may sign in as whom passes the network "+
+// warnings adds what only the values of secrets tell.
+func (p *deps) warnings() []string {
+	warnings := p.config.Warnings()
+	if u, err := url.Parse(p.redis.URL); err == nil && u.Scheme == "redis" && !config.IsLocal(hostPort(u)) {
+		warnings = append(warnings, "session.redis.url begins with redis://, without TLS, and redis is on another host: who may sign in as whom passes the network "+
 			"sealed, but the password of redis in clear; write rediss://")
 	}
-	return advice
+	return warnings
 }
 
-func withPort(u *url.URL) string {
+func hostPort(u *url.URL) string {
 	if u.Port() == "" {
 		return u.Host + ":6379"
 	}

@@ -35,7 +35,7 @@ func newToken() *cobra.Command {
 			}
 			version, err := execVersion(os.Getenv)
 			if err != nil && flags.execCredential { // before anybody logs in for it
-				return failed{err}
+				return runError{err}
 			}
 			client, err := flags.client(cmd)
 			if err != nil {
@@ -46,16 +46,16 @@ func newToken() *cobra.Command {
 			ctx, cancel := context.WithTimeoutCause(ctx, flags.timeout, fmt.Errorf("nobody finished it within %s (--timeout)", flags.timeout))
 			defer cancel()
 			if flags.logout {
-				return forget(ctx, cmd, client)
+				return removeTokens(ctx, cmd, client)
 			}
 			token, err := client.Token(ctx)
 			switch {
 			case err == nil:
 				return flags.print(cmd, version, token)
 			case errors.Is(ctx.Err(), context.Canceled):
-				return failed{errors.New("interrupted; nobody is logged in")}
+				return runError{errors.New("interrupted; nobody is logged in")}
 			default:
-				return failed{err}
+				return runError{err}
 			}
 		},
 	}
@@ -63,18 +63,18 @@ func newToken() *cobra.Command {
 	return cmd
 }
 
-// forget says what a logout here does not end, because people take it for more.
-func forget(ctx context.Context, cmd *cobra.Command, client *terminal.Client) error {
-	n, err := client.Forget(ctx)
+// removeTokens says what a logout here does not end, because people take it for more.
+func removeTokens(ctx context.Context, cmd *cobra.Command, client *terminal.Client) error {
+	n, err := client.Logout(ctx)
 	if err != nil {
-		return failed{fmt.Errorf("removing kept tokens: %w", err)}
+		return runError{fmt.Errorf("removing kept tokens: %w", err)}
 	}
-	said := "no token of this issuer and client was kept"
+	message := "no token of this issuer and client was kept"
 	if n > 0 {
-		said = plural(n, "kept token") + " removed; an ID token that a program has already is good until it expires"
+		message = plural(n, "kept token") + " removed; an ID token that a program has already is good until it expires"
 	}
-	_, err = fmt.Fprintln(cmd.ErrOrStderr(), "authgate: "+said)
-	return written(err)
+	_, err = fmt.Fprintln(cmd.ErrOrStderr(), "authgate: "+message)
+	return asWriteError(err)
 }
 
 // print writes the token and nothing else: this output is put into headers.
@@ -83,27 +83,27 @@ func (f *tokenFlags) print(cmd *cobra.Command, version string, token terminal.To
 		return printExecCredential(cmd.OutOrStdout(), version, token)
 	}
 	_, err := fmt.Fprintln(cmd.OutOrStdout(), token.Raw)
-	return written(err)
+	return asWriteError(err)
 }
 
 // client is everything that the flags say, read and checked.
 func (f *tokenFlags) client(cmd *cobra.Command) (*terminal.Client, error) {
-	cfg, err := f.issuerAndClient()
+	cfg, err := f.clientConfig()
 	if err != nil {
-		return nil, notLoaded{err}
+		return nil, loadError{err}
 	}
-	if cfg.Dir, err = tokenFolder(); err != nil {
-		return nil, notLoaded{err}
+	if cfg.Dir, err = tokenDir(); err != nil {
+		return nil, loadError{err}
 	}
 	stderr := cmd.ErrOrStderr()
-	cfg.Say = func(format string, args ...any) { fmt.Fprintf(stderr, "authgate: "+format+"\n", args...) }
+	cfg.Printf = func(format string, args ...any) { fmt.Fprintf(stderr, "authgate: "+format+"\n", args...) }
 	cfg.Force, cfg.Listen, cfg.Now = f.force, f.listen, time.Now
 	display := terminal.HasDisplay(runtime.GOOS, os.Getenv)
 	// Whoever says where the browser comes back wants one; a client with a secret
 	// cannot do without.
 	cfg.Device = f.device || !display && !f.noBrowser && f.listen == "" && cfg.ClientSecret == ""
 	if display && !f.noBrowser {
-		cfg.Open = func(address string) error { return terminal.OpenBrowser(runtime.GOOS, address) }
+		cfg.OpenURL = func(address string) error { return terminal.OpenBrowser(runtime.GOOS, address) }
 	}
 	return terminal.New(cfg)
 }

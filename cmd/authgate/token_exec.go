@@ -43,13 +43,13 @@ func execVersion(getenv func(string) string) (string, error) {
 		return "", errors.New("KUBERNETES_EXEC_INFO is not the JSON that kubectl sets; unset it")
 	}
 	if request.APIVersion != execV1 && request.APIVersion != execV1beta1 {
-		return "", fmt.Errorf("the kubeconfig asks for user.exec.apiVersion %q; write %s there", legible(request.APIVersion), execV1)
+		return "", fmt.Errorf("the kubeconfig asks for user.exec.apiVersion %q; write %s there", sanitize(request.APIVersion), execV1)
 	}
 	return request.APIVersion, nil
 }
 
 func printExecCredential(w io.Writer, version string, token terminal.Token) error {
-	return written(json.NewEncoder(w).Encode(execCredential{
+	return asWriteError(json.NewEncoder(w).Encode(execCredential{
 		APIVersion: version, Kind: "ExecCredential",
 		Status: execCredentialStatus{ExpirationTimestamp: token.Expiry.UTC(), Token: token.Raw},
 	}))

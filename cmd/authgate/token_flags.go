@@ -81,9 +81,9 @@ func (f *tokenFlags) check(cmd *cobra.Command) (err error) {
 	return nil
 }
 
-// issuerAndClient reads what the flags name. Of a configuration it takes what a
+// clientConfig reads what the flags name. Of a configuration it takes what a
 // person outside needs: backchannelURL is an address within the cluster.
-func (f *tokenFlags) issuerAndClient() (cfg terminal.Config, err error) {
+func (f *tokenFlags) clientConfig() (cfg terminal.Config, err error) {
 	cfg = terminal.Config{Issuer: f.issuer, ClientID: f.clientID, Scopes: config.Default().Issuer.Scopes, Audiences: f.audiences}
 	key, caFile := "--ca-file", f.caFile
 	if f.config != "" {
@@ -97,7 +97,7 @@ func (f *tokenFlags) issuerAndClient() (cfg terminal.Config, err error) {
 		}
 		if f.clientID == "" {
 			cfg.Audiences = append(slices.Clone(c.Issuer.Audiences), f.audiences...)
-			if err := f.ownClient(&cfg, c.Issuer); err != nil {
+			if err := f.useOwnClient(&cfg, c.Issuer); err != nil {
 				return cfg, err
 			}
 		}
@@ -117,18 +117,18 @@ func (f *tokenFlags) issuerAndClient() (cfg terminal.Config, err error) {
 	return cfg, err
 }
 
-// ownClient is the client that authgate itself is, whose secret is mostly not where
+// useOwnClient is the client that authgate itself is, whose secret is mostly not where
 // people are.
-func (f *tokenFlags) ownClient(cfg *terminal.Config, c config.Issuer) (err error) {
-	const instead = "; a person needs no secret: make a public client at the issuer, and name it with --client-id"
+func (f *tokenFlags) useOwnClient(cfg *terminal.Config, c config.Issuer) (err error) {
+	const hint = "; a person needs no secret: make a public client at the issuer, and name it with --client-id"
 	if cfg.ClientID, err = c.ClientID.Reveal(); err != nil {
-		return fmt.Errorf("%w%s", err, instead)
+		return fmt.Errorf("%w%s", err, hint)
 	}
 	if f.logout {
 		return nil
 	}
 	if cfg.ClientSecret, err = c.ClientSecret.Reveal(); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w%s", err, instead)
+		return fmt.Errorf("%w%s", err, hint)
 	}
 	return err
 }
@@ -140,7 +140,7 @@ func (f *tokenFlags) secret() (secret string, err error) {
 		flag, from = "--client-secret-file", "file "+f.secretFile
 		data, err := os.ReadFile(f.secretFile)
 		if err != nil {
-			return "", fmt.Errorf("%s: %s: %w", flag, from, pathless(err))
+			return "", fmt.Errorf("%s: %s: %w", flag, from, withoutPath(err))
 		}
 		secret = strings.TrimRight(string(data), "\r\n")
 	} else {
@@ -152,8 +152,8 @@ func (f *tokenFlags) secret() (secret string, err error) {
 	return secret, nil
 }
 
-// tokenFolder is where tokens are kept, for this person alone.
-func tokenFolder() (string, error) {
+// tokenDir is where tokens are kept, for this person alone.
+func tokenDir() (string, error) {
 	dir, err := os.UserConfigDir()
 	if err != nil {
 		return "", fmt.Errorf("where to keep tokens is not known: %w; set HOME to a folder of yours", err)

@@ -20,14 +20,14 @@ import (
 // arguments says which arguments a command takes: NAME, NAME... (one or more) or
 // [NAME]. Only the last one may be of the latter two.
 func arguments(names ...string) cobra.PositionalArgs {
-	least, most := len(names), len(names)
+	minArgs, maxArgs := len(names), len(names)
 	files := false // the arguments are files themselves
 	for _, name := range names {
 		switch {
 		case strings.HasSuffix(name, "..."):
-			most = -1
+			maxArgs = -1
 		case strings.HasPrefix(name, "["):
-			least--
+			minArgs--
 		}
 		files = files || slices.Contains(fileArguments, strings.TrimSuffix(name, "..."))
 	}
@@ -36,15 +36,15 @@ func arguments(names ...string) cobra.PositionalArgs {
 			return err
 		}
 		if !files {
-			if err := misplacedFile(cmd, args, most == 0); err != nil {
+			if err := misplacedFile(cmd, args, maxArgs == 0); err != nil {
 				return err
 			}
 		}
 		switch {
-		case len(args) < least:
-			return missingArguments(cmd, names[len(args):least])
-		case most >= 0 && len(args) > most:
-			return tooManyArguments(cmd, args, most)
+		case len(args) < minArgs:
+			return missingArguments(cmd, names[len(args):minArgs])
+		case maxArgs >= 0 && len(args) > maxArgs:
+			return tooManyArguments(cmd, args, maxArgs)
 		}
 		return nil
 	}
@@ -64,29 +64,29 @@ func missingArguments(cmd *cobra.Command, names []string) error {
 	return errors.New(strings.Join(names, " and ") + verb + "; write " + usageLine(cmd))
 }
 
-func tooManyArguments(cmd *cobra.Command, args []string, most int) error {
-	if most == 0 {
+func tooManyArguments(cmd *cobra.Command, args []string, maxArgs int) error {
+	if maxArgs == 0 {
 		return fmt.Errorf("%s takes no argument, and %q is one; write %s", cmd.CommandPath(), args[0], usageLine(cmd))
 	}
 	if strings.Contains(cmd.Use, " WHO ") { // WHO is flags, and reads like an argument
-		return fmt.Errorf("%q is one argument too many; write WHO as flags, such as %s", args[0], whoFlag(args[0]))
+		return fmt.Errorf("%q is one argument too many; write WHO as flags, such as %s", args[0], identityFlag(args[0]))
 	}
-	return fmt.Errorf("%q is one argument too many; write %s", args[most], usageLine(cmd))
+	return fmt.Errorf("%q is one argument too many; write %s", args[maxArgs], usageLine(cmd))
 }
 
-// whoFlag writes a subject as the flags of WHO do.
-func whoFlag(subject string) string {
+// identityFlag writes a subject as the flags of WHO do.
+func identityFlag(subject string) string {
 	switch {
 	case strings.HasPrefix(subject, "role:"):
-		return "--role " + shellWord(subject)
-	case subject == notSignedIn:
+		return "--role " + shellQuote(subject)
+	case subject == anonymousSubject:
 		return "--anonymous"
 	case strings.HasPrefix(subject, "user:"):
-		return "--user " + shellWord(strings.TrimPrefix(subject, "user:"))
+		return "--user " + shellQuote(strings.TrimPrefix(subject, "user:"))
 	case strings.Contains(subject, "@"):
-		return "--user " + shellWord(subject)
+		return "--user " + shellQuote(subject)
 	}
-	return "--group " + shellWord(subject)
+	return "--group " + shellQuote(subject)
 }
 
 // usageLine is how a command is written, as its help has it.
@@ -118,7 +118,7 @@ func misplacedFile(cmd *cobra.Command, args []string, noArguments bool) error {
 		if strings.Contains(arg, ":/") || cmd.Flags().Lookup(flag) == nil || cmd.Flags().Changed(flag) {
 			continue
 		}
-		return fmt.Errorf("%q is not expected here; %s is named by a flag: write --%s %s", arg, what, flag, shellWord(arg))
+		return fmt.Errorf("%q is not expected here; %s is named by a flag: write --%s %s", arg, what, flag, shellQuote(arg))
 	}
 	return nil
 }
@@ -188,7 +188,7 @@ func flagError(cmd *cobra.Command, err error) error {
 		return errors.New(needsValue(missing.GetFlag()))
 	case errors.As(err, &invalid):
 		f := invalid.GetFlag()
-		return fmt.Errorf("--%s is %q; %s", f.Name, invalid.GetValue(), valueForm(f, invalid.Unwrap()))
+		return fmt.Errorf("--%s is %q; %s", f.Name, invalid.GetValue(), valueHint(f, invalid.Unwrap()))
 	case errors.As(err, &syntax):
 		return fmt.Errorf("%q is not a flag; a flag begins with --, and a letter", syntax.GetSpecifiedFlag())
 	}
@@ -220,8 +220,8 @@ func needsValue(f *pflag.Flag) string {
 	return fmt.Sprintf("--%s needs a value; write --%s %s", f.Name, f.Name, strings.ToUpper(name))
 }
 
-// valueForm says what a flag takes. Flags with a type of their own say so themselves.
-func valueForm(f *pflag.Flag, own error) string {
+// valueHint says what a flag takes. Flags with a type of their own say so themselves.
+func valueHint(f *pflag.Flag, own error) string {
 	switch f.Value.Type() {
 	case "int", "int64":
 		return "write a whole number, such as " + f.DefValue

@@ -138,7 +138,7 @@ func TestLostOutputIsExitCode3(t *testing.T) {
 	} {
 		var stderr strings.Builder
 		code := run(t.Context(), strings.Split(line, " "), fullDisk{}, &stderr)
-		if code != exitNotLoaded || strings.Count(stderr.String(), "authgate: writing the answer: no room\n") != 1 {
+		if code != exitLoadError || strings.Count(stderr.String(), "authgate: writing the answer: no room\n") != 1 {
 			t.Errorf("authgate %s: exit code %d and %q", line, code, stderr.String())
 		}
 	}
@@ -159,5 +159,5 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 			visit(c)
 		}
 	}
-	visit(newRoot(&stream{}, &stream{}))
+	visit(newRoot(&outputStream{}, &outputStream{}))
 }

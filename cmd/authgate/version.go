@@ -17,7 +17,7 @@ func newVersion() *cobra.Command {
 		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), readBuildInfo())
-			return written(err)
+			return asWriteError(err)
 		},
 	}
 }

@@ -8,46 +8,46 @@ import (
 	"github.com/example-org/authgate/session"
 )
 
-// followKeys puts changed session keys in force. Only a file can change: what an
+// watchKeys puts changed session keys in force. Only a file can change: what an
 // environment variable holds stays what it was.
-func (w *fileWatch) followKeys(secret config.Secret, read string, ring *session.Ring) {
+func (w *fileWatcher) watchKeys(secret config.Secret, initial string, keyring *session.Keyring) {
 	file := secret.File()
 	if file == "" {
 		return
 	}
-	inForce := keyLines(read)
-	w.follow(w.counted("session.keys", &followed{
-		what: "session keys", files: []string{file}, judged: sum([][]byte{[]byte(read)}, nil),
+	activeKeys := keyLines(initial)
+	w.add(w.countReloads("session.keys", &watchedFiles{
+		what: "session keys", files: []string{file}, processed: contentHash([][]byte{[]byte(initial)}, nil),
 		read: func(...string) ([][]byte, error) {
 			text, err := secret.Reveal()
 			return [][]byte{[]byte(text)}, err
 		},
-		take: func(contents [][]byte) error {
+		apply: func(contents [][]byte) error {
 			text := string(contents[0])
 			keys, err := session.ParseKeys(text)
 			if err != nil {
 				return err
 			}
-			ring.Set(keys)
-			w.tellOfKeys(file, inForce, keyLines(text))
-			inForce = keyLines(text)
+			keyring.Set(keys)
+			w.logKeyChange(file, activeKeys, keyLines(text))
+			activeKeys = keyLines(text)
 			return nil
 		},
-		keep: func(err error) {
+		onError: func(err error) {
 			w.log.Error("the changed session keys are not used, the last good ones stay", "file", file, "error", err)
 		},
 	}))
 }
 
-// tellOfKeys says what became of the keys, and never one of them.
-func (w *fileWatch) tellOfKeys(file string, had, has []string) {
+// logKeyChange says what became of the keys, and never one of them.
+func (w *fileWatcher) logKeyChange(file string, before, after []string) {
 	kept := 0
-	for _, key := range had {
-		if slices.Contains(has, key) {
+	for _, key := range before {
+		if slices.Contains(after, key) {
 			kept++
 		}
 	}
-	log := w.log.With("file", file, "keys", len(has), "new", len(has)-kept, "gone", len(had)-kept, "another_seals", had[0] != has[0])
+	log := w.log.With("file", file, "keys", len(after), "new", len(after)-kept, "gone", len(before)-kept, "another_seals", before[0] != after[0])
 	if kept == 0 {
 		log.Warn("changed session keys are in use, and none of the former ones is among them: everybody has to sign in again")
 		return

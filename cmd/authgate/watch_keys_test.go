@@ -14,8 +14,8 @@ import (
 
 // keyring is a keys file that is followed, and what of it is in force.
 type keyring struct {
-	*fileWatch
-	*session.Ring
+	*fileWatcher
+	*session.Keyring
 
 	file   string
 	log    bytes.Buffer
@@ -30,21 +30,21 @@ func newKeyring(t *testing.T, text string) *keyring {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.Ring = session.NewRing(keys)
-	k.fileWatch = newFileWatch(slog.New(slog.NewTextHandler(&k.log, nil)))
+	k.Keyring = session.NewKeyring(keys)
+	k.fileWatcher = newFileWatcher(slog.New(slog.NewTextHandler(&k.log, nil)))
 	c, err := config.Parse(filepath.Join(filepath.Dir(k.file), "authgate.yaml"), []byte(
 		"issuer: {url: https://dex.example.com, clientID: a, clientSecret: b}\nsession: {keys: {file: session-keys}}\nupstreams: [{name: a, hosts: [a.example.com], url: http://a}]\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.followKeys(c.Session.Keys, strings.TrimRight(text, "\n"), k.Ring)
+	k.watchKeys(c.Session.Keys, strings.TrimRight(text, "\n"), k.Keyring)
 	k.sealed = k.seal(t)
 	return k
 }
 
 func (k *keyring) seal(t *testing.T) string {
 	t.Helper()
-	sealed, err := k.Sealer("test").Seal("name", "value")
+	sealed, err := k.SecureCodec("test").Encode("name", "value")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,14 +53,14 @@ func (k *keyring) seal(t *testing.T) string {
 
 func (k *keyring) opens(sealed string) bool {
 	var value string
-	return k.Sealer("test").Open("name", sealed, &value) == nil && value == "value"
+	return k.SecureCodec("test").Decode("name", sealed, &value) == nil && value == "value"
 }
 
 // settle looks as often as it takes to judge a change.
 func (k *keyring) settle(t *testing.T) {
 	t.Helper()
-	for range patience {
-		if !k.look() {
+	for range maxUnsettled {
+		if !k.check() {
 			return
 		}
 	}

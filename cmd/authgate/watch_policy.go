@@ -7,27 +7,27 @@ import (
 	"github.com/example-org/authgate/proxy"
 )
 
-// followPolicies puts changed policy files in force, and changed candidates beside
+// watchPolicies puts changed policy files in force, and changed candidates beside
 // them.
-func (w *fileWatch) followPolicies(p *parts, gate *proxy.Proxy) {
-	inForce := p.policy.Rows()
-	w.follow(&followed{
-		what: "policy", files: p.config.Policy.Files, read: readPolicies, judged: sum(contentsOf(p.sources), nil),
-		take: p.takePolicy(p.config.Policy.Files, func(s *policy.Snapshot) error {
-			if err := shrunk(inForce, s.Rows()); err != nil && !p.config.Policy.AllowShrink {
+func (w *fileWatcher) watchPolicies(p *deps, reverseProxy *proxy.Proxy) {
+	activeRows := p.policy.Rows()
+	w.add(&watchedFiles{
+		what: "policy", files: p.config.Policy.Files, read: readPolicies, processed: contentHash(contentsOf(p.sources), nil),
+		apply: p.applyPolicy(p.config.Policy.Files, func(s *policy.Snapshot) error {
+			if err := checkShrink(activeRows, s.Rows()); err != nil && !p.config.Policy.AllowShrink {
 				return err
 			}
-			inForce = s.Rows()
-			gate.SetPolicy(s)
+			activeRows = s.Rows()
+			reverseProxy.SetPolicy(s)
 			return nil
 		}),
-		keep: gate.KeepPolicy,
+		onError: reverseProxy.RejectPolicy,
 	})
 	if len(p.config.Policy.Shadow) > 0 {
-		w.follow(&followed{
-			what: "candidate policy", files: p.config.Policy.Shadow, read: readPolicies, judged: sum(contentsOf(p.shadowSources), nil),
-			take: p.takePolicy(p.config.Policy.Shadow, func(s *policy.Snapshot) error { gate.SetShadow(s); return nil }),
-			keep: gate.KeepShadow,
+		w.add(&watchedFiles{
+			what: "candidate policy", files: p.config.Policy.Shadow, read: readPolicies, processed: contentHash(contentsOf(p.shadowSources), nil),
+			apply:   p.applyPolicy(p.config.Policy.Shadow, func(s *policy.Snapshot) error { reverseProxy.SetShadow(s); return nil }),
+			onError: reverseProxy.RejectShadow,
 		})
 	}
 }
@@ -45,8 +45,8 @@ func contentsOf(sources []policy.Source) [][]byte {
 	return contents
 }
 
-// takePolicy loads what the files held and hands it over.
-func (p *parts) takePolicy(files []string, take func(*policy.Snapshot) error) func([][]byte) error {
+// applyPolicy loads what the files held and hands it over.
+func (p *deps) applyPolicy(files []string, apply func(*policy.Snapshot) error) func([][]byte) error {
 	return func(contents [][]byte) error {
 		sources := make([]policy.Source, len(files))
 		for i, file := range files {
@@ -56,16 +56,16 @@ func (p *parts) takePolicy(files []string, take func(*policy.Snapshot) error) fu
 		if err != nil {
 			return err
 		}
-		return take(snapshot)
+		return apply(snapshot)
 	}
 }
 
-// shrunk complains about a policy that lost more than half of its rows: a file
+// checkShrink complains about a policy that lost more than half of its rows: a file
 // that was cut between two rows loads well, and a deny may be what is missing.
-func shrunk(had, has int) error {
-	if 2*has >= had {
+func checkShrink(before, after int) error {
+	if 2*after >= before {
 		return nil
 	}
 	return fmt.Errorf("only %d of %d rows would be left; "+
-		"if that is meant, restart authgate, or set policy.allowShrink: true in its configuration beforehand", has, had)
+		"if that is meant, restart authgate, or set policy.allowShrink: true in its configuration beforehand", after, before)
 }

@@ -16,7 +16,7 @@ import (
 
 // secretWatch follows one secret in a file, and notes what is put in force.
 type secretWatch struct {
-	*fileWatch
+	*fileWatcher
 	registry *prometheus.Registry
 
 	file  string
@@ -27,9 +27,9 @@ type secretWatch struct {
 func newSecretWatch(t *testing.T, first string) *secretWatch {
 	t.Helper()
 	w := &secretWatch{file: filepath.Join(t.TempDir(), "client-secret")}
-	w.fileWatch = newFileWatch(slog.New(slog.NewJSONHandler(&w.log, nil)))
+	w.fileWatcher = newFileWatcher(slog.New(slog.NewJSONHandler(&w.log, nil)))
 	w.registry = prometheus.NewRegistry()
-	w.countSecrets(w.registry)
+	w.registerReloadMetrics(w.registry)
 	write(t, w.file, first+"\n")
 	c, err := config.Parse("authgate.yaml", []byte(`
 issuer: {url: https://dex.example.com, clientID: authgate, clientSecret: {file: `+w.file+`}}
@@ -39,8 +39,8 @@ upstreams: [{name: a, hosts: [a.example.com], url: "http://a"}]
 	if err != nil {
 		t.Fatal(err)
 	}
-	values := []value{secretValue(c.Issuer.ClientID, "authgate"), secretValue(c.Issuer.ClientSecret, first)}
-	w.followValues("issuer.clientSecret", values, func(now []string) error {
+	values := []watchedValue{secretValue(c.Issuer.ClientID, "authgate"), secretValue(c.Issuer.ClientSecret, first)}
+	w.watchValues("issuer.clientSecret", values, func(now []string) error {
 		w.taken = append(w.taken, strings.Join(now, "/"))
 		return nil
 	})
@@ -50,8 +50,8 @@ upstreams: [{name: a, hosts: [a.example.com], url: "http://a"}]
 func (w *secretWatch) change(t *testing.T, text string) {
 	t.Helper()
 	write(t, w.file, text)
-	w.look()
-	w.look()
+	w.check()
+	w.check()
 }
 
 // counts gives how many changes were refused, and how many put in force.
@@ -67,7 +67,7 @@ func (w *secretWatch) counts(t *testing.T) (failed, ok float64) {
 func TestAChangedSecretIsPutInForceAndABadOneIsNot(t *testing.T) {
 	t.Parallel()
 	w := newSecretWatch(t, "one-hunter2")
-	w.look()
+	w.check()
 	w.change(t, "one-hunter2\r\n\n") // no change
 	if len(w.taken) > 0 || w.log.Len() > 0 {
 		t.Errorf("%q: %s", w.taken, &w.log)
@@ -75,7 +75,7 @@ func TestAChangedSecretIsPutInForceAndABadOneIsNot(t *testing.T) {
 	w.change(t, "two-hunter2\n")
 	for _, bad := range []string{"", " \n", "three\nhunter2\n", "hunter2\x00", "\x1bhunter2"} {
 		w.change(t, bad)
-		w.look() // complains once of each reason
+		w.check() // complains once of each reason
 	}
 	w.change(t, "four-hunter2")
 	if got := strings.Join(w.taken, " "); got != "authgate/two-hunter2 authgate/four-hunter2" {
@@ -92,9 +92,9 @@ func TestAChangedSecretIsPutInForceAndABadOneIsNot(t *testing.T) {
 
 func TestAVariableIsNotFollowed(t *testing.T) {
 	t.Parallel()
-	w := newFileWatch(slog.New(slog.DiscardHandler))
-	w.followValues("adminToken", []value{secretValue(config.Secret{}, "")}, nil)
-	if len(w.follows) != 0 {
+	w := newFileWatcher(slog.New(slog.DiscardHandler))
+	w.watchValues("adminToken", []watchedValue{secretValue(config.Secret{}, "")}, nil)
+	if len(w.watched) != 0 {
 		t.Error("it is followed")
 	}
 }
@@ -104,19 +104,19 @@ func TestCAsThatDoNotLoadAreNotTaken(t *testing.T) {
 	srv := httptest.NewTLSServer(nil)
 	t.Cleanup(srv.Close)
 	var log bytes.Buffer
-	w := newFileWatch(slog.New(slog.NewTextHandler(&log, nil)))
+	w := newFileWatcher(slog.New(slog.NewTextHandler(&log, nil)))
 	file := filepath.Join(t.TempDir(), "ca.crt")
 	write(t, file, "-----BEGIN CERTIFICATE-----\n")
 	taken := 0
-	w.followValues("issuer.caFile", []value{fileValue(file, nil)}, func(now []string) error {
+	w.watchValues("issuer.caFile", []watchedValue{fileValue(file, nil)}, func(now []string) error {
 		_, err := parseCAs("issuer.caFile", file, []byte(now[0]))
 		if err == nil {
 			taken++
 		}
 		return err
 	})
-	w.look()
-	w.look()
+	w.check()
+	w.check()
 	if taken != 0 || !strings.Contains(log.String(), "holds no certificate in PEM") {
 		t.Errorf("%d: %s", taken, &log)
 	}
@@ -126,23 +126,23 @@ func TestCAsThatDoNotLoadAreNotTaken(t *testing.T) {
 func TestWhatChangedWithoutAnEventIsSeenByThePoll(t *testing.T) {
 	t.Parallel()
 	w := newSecretWatch(t, "one")
-	if w.poll > time.Second {
-		t.Errorf("polled every %s", w.poll)
+	if w.pollInterval > time.Second {
+		t.Errorf("polled every %s", w.pollInterval)
 	}
-	w.moved()
-	if w.moved() {
+	w.statChanged()
+	if w.statChanged() {
 		t.Error("nothing has changed")
 	}
 	write(t, w.file, "another")
-	if !w.moved() || w.moved() {
+	if !w.statChanged() || w.statChanged() {
 		t.Error("one change is one look")
 	}
 	replaceLink(t, w.file+"-2", w.file)
-	if !w.moved() || w.moved() {
+	if !w.statChanged() || w.statChanged() {
 		t.Error("a file that is gone is a change")
 	}
 	write(t, w.file+"-2", "another")
-	if !w.moved() {
+	if !w.statChanged() {
 		t.Error("a link that leads somewhere again is a change")
 	}
 }

@@ -24,8 +24,8 @@ const (
 
 // follower is a policy file, a watch on it, and what the watch made of it.
 type follower struct {
-	*fileWatch
-	*followed
+	*fileWatcher
+	*watchedFiles
 	file     string
 	log      bytes.Buffer
 	again    chan os.Signal
@@ -48,13 +48,13 @@ func follow(t *testing.T, file string) *follower {
 	}
 	f := &follower{file: file, taken: make(chan string, 16), refusals: make(chan error, 16), again: make(chan os.Signal)}
 	known := &config.Config{Upstreams: []config.Upstream{{Name: "argocd"}}}
-	f.followed = &followed{
-		what: "policy", files: []string{file}, read: readPolicies, judged: sum(contentsOf(sources), nil),
-		take: (&parts{config: known}).takePolicy([]string{file}, func(*policy.Snapshot) error { f.taken <- firstRole(t, file); return nil }),
-		keep: func(err error) { f.refusals <- err },
+	f.watchedFiles = &watchedFiles{
+		what: "policy", files: []string{file}, read: readPolicies, processed: contentHash(contentsOf(sources), nil),
+		apply:   (&deps{config: known}).applyPolicy([]string{file}, func(*policy.Snapshot) error { f.taken <- firstRole(t, file); return nil }),
+		onError: func(err error) { f.refusals <- err },
 	}
-	f.fileWatch = &fileWatch{settle: 5 * time.Millisecond, poll: time.Hour, log: slog.New(slog.NewTextHandler(&f.log, nil))}
-	f.follow(f.followed)
+	f.fileWatcher = &fileWatcher{settleDelay: 5 * time.Millisecond, pollInterval: time.Hour, log: slog.New(slog.NewTextHandler(&f.log, nil))}
+	f.add(f.watchedFiles)
 	return f
 }
 
@@ -115,29 +115,29 @@ func (f *follower) nothing(t *testing.T, when string) {
 func TestFileThatIsBeingWrittenIsNotTakenBeforeItsEnd(t *testing.T) {
 	t.Parallel()
 	f := newFollower(t, filepath.Join(t.TempDir(), "policy.csv"))
-	if f.fileWatch.look() {
+	if f.fileWatcher.check() {
 		t.Error("an unchanged file is looked at again")
 	}
 	for _, part := range []string{"", "p, role:viewer, ar", otherRow[:40], otherRow} {
 		write(t, f.file, part)
-		if !f.fileWatch.look() {
+		if !f.fileWatcher.check() {
 			t.Errorf("%q is not looked at again", part)
 		}
 		f.nothing(t, "after "+part)
 	}
-	if f.fileWatch.look() {
+	if f.fileWatcher.check() {
 		t.Error("what was found twice is looked at again")
 	}
 	if got := soon(t, "the whole file", f.taken); got != "role:viewer" {
 		t.Errorf("the policy of %s", got)
 	}
-	f.fileWatch.look()
+	f.fileWatcher.check()
 	f.nothing(t, "a further look")
-	for i := range 2 * patience { // and so it is after any number of changes
+	for i := range 2 * maxUnsettled { // and so it is after any number of changes
 		write(t, f.file, oneRow+strings.Repeat("#", i+1))
-		f.fileWatch.look()
+		f.fileWatcher.check()
 		f.nothing(t, "at the first sight of a further change")
-		f.fileWatch.look()
+		f.fileWatcher.check()
 		soon(t, "the further change", f.taken)
 	}
 }
@@ -145,10 +145,10 @@ func TestFileThatIsBeingWrittenIsNotTakenBeforeItsEnd(t *testing.T) {
 func TestFileThatNeverRestsIsJudgedAllTheSame(t *testing.T) {
 	t.Parallel()
 	f := newFollower(t, filepath.Join(t.TempDir(), "policy.csv"))
-	for i := range patience {
+	for i := range maxUnsettled {
 		f.nothing(t, "while there is patience")
 		write(t, f.file, otherRow+strings.Repeat("#", i+1)+"\n")
-		f.fileWatch.look()
+		f.fileWatcher.check()
 	}
 	soon(t, "the judgement", f.taken)
 }
@@ -159,21 +159,21 @@ func TestFileThatIsGoneForAMomentIsNoComplaint(t *testing.T) {
 	if err := os.Rename(f.file, f.file+"~"); err != nil {
 		t.Fatal(err)
 	}
-	if !f.fileWatch.look() {
+	if !f.fileWatcher.check() {
 		t.Error("it is not looked at again")
 	}
 	write(t, f.file, oneRow)
-	f.fileWatch.look()
+	f.fileWatcher.check()
 	f.nothing(t, "the same file came back")
 	if err := os.Remove(f.file); err != nil {
 		t.Fatal(err)
 	}
-	f.fileWatch.look()
-	f.fileWatch.look()
+	f.fileWatcher.check()
+	f.fileWatcher.check()
 	if err := soon(t, "the complaint", f.refusals); !strings.Contains(err.Error(), f.file) {
 		t.Errorf("the file is not named: %v", err)
 	}
-	f.fileWatch.look()
+	f.fileWatcher.check()
 	f.nothing(t, "complained of already")
 }
 
@@ -182,8 +182,8 @@ func TestEmptyFilesAreRefused(t *testing.T) {
 	for _, text := range []string{"", "\n\n", "# all of it commented out\n#p, role:admin, argocd, /**, *, allow\n"} {
 		f := newFollower(t, filepath.Join(t.TempDir(), "policy.csv"))
 		write(t, f.file, text)
-		f.fileWatch.look()
-		f.fileWatch.look()
+		f.fileWatcher.check()
+		f.fileWatcher.check()
 		if err := soon(t, "the complaint", f.refusals); !strings.Contains(err.Error(), "policy.csv") {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -194,9 +194,9 @@ func TestWhoeverAsksIsAnswered(t *testing.T) {
 	t.Parallel()
 	f := newFollower(t, filepath.Join(t.TempDir(), "policy.csv"))
 	ask := func(looks int) {
-		f.ask()
+		f.requestReload()
 		for i := range looks {
-			if again := f.fileWatch.look(); again != (i+1 < looks) {
+			if again := f.fileWatcher.check(); again != (i+1 < looks) {
 				t.Errorf("look %d of %d: to look again is %t", i+1, looks, again)
 			}
 		}
@@ -214,7 +214,7 @@ func TestWhoeverAsksIsAnswered(t *testing.T) {
 		ask(looks)
 		soon(t, "a complaint each time", f.refusals)
 	}
-	f.fileWatch.look()
+	f.fileWatcher.check()
 	f.nothing(t, "nobody asked")
 	write(t, f.file, otherRow)
 	ask(2)
@@ -231,11 +231,11 @@ func TestFileThatIsBeingWrittenIsNotTakenForWhoeverAsks(t *testing.T) {
 	whole := oneRow + "p, role:admin, argocd, /secret/**, *, deny\n"
 	for _, part := range []string{"", oneRow[:38], whole} {
 		write(t, f.file, part)
-		f.ask()
-		f.fileWatch.look()
+		f.requestReload()
+		f.fileWatcher.check()
 		f.nothing(t, "after "+part)
 	}
-	f.fileWatch.look()
+	f.fileWatcher.check()
 	soon(t, "the whole file", f.taken)
 }
 
@@ -332,7 +332,7 @@ func TestOnlyFoldersThatMatterAreWatched(t *testing.T) {
 	defer watcher.Close()
 	for _, tree := range []string{"1", "2"} {
 		replaceLink(t, tree, link)
-		if err := f.watchFolders(watcher); err != nil {
+		if err := f.watchDirs(watcher); err != nil {
 			t.Fatal(err)
 		}
 		got, want := watcher.WatchList(), []string{root, filepath.Join(root, tree)}
@@ -388,7 +388,7 @@ func TestWhatNoEventTellsIsFoundByThePoll(t *testing.T) {
 	root := t.TempDir()
 	f := newFollower(t, filepath.Join(root, "a", "b", "policy.csv"))
 	write(t, filepath.Join(root, "z", "b", "policy.csv"), otherRow)
-	f.poll = 20 * time.Millisecond
+	f.pollInterval = 20 * time.Millisecond
 	f.start(t)
 	// The folder that is watched stays as it is, only somewhere else.
 	if err := os.Rename(filepath.Join(root, "a"), filepath.Join(root, "y")); err != nil {
@@ -408,12 +408,12 @@ func TestPolicyThatLostMoreThanHalfOfItsRowsIsSuspect(t *testing.T) {
 	}{
 		{10, 10, false}, {10, 20, false}, {10, 5, false}, {10, 4, true}, {3, 1, true}, {2, 1, false}, {1, 1, false}, {11, 5, true},
 	} {
-		err := shrunk(c.had, c.has)
+		err := checkShrink(c.had, c.has)
 		if (err != nil) != c.suspect {
 			t.Errorf("%d of %d rows: %v", c.has, c.had, err)
 		}
 	}
-	if err := shrunk(10, 4); !strings.Contains(err.Error(), "4 of 10 rows") || !strings.Contains(err.Error(), "policy.allowShrink: true") {
+	if err := checkShrink(10, 4); !strings.Contains(err.Error(), "4 of 10 rows") || !strings.Contains(err.Error(), "policy.allowShrink: true") {
 		t.Error(err)
 	}
 }

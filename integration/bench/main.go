@@ -37,7 +37,7 @@ type options struct {
 
 func main() {
 	if len(os.Args) == 4 && os.Args[1] == "be" { // what the bench starts itself as
-		if err := be(os.Args[2], os.Args[3]); err != nil {
+		if err := runRole(os.Args[2], os.Args[3]); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)
 		}

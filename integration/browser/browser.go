@@ -15,8 +15,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience is for one action, on a machine that is busy with other tests.
-const patience = 60 * time.Second
+// timeout is for one action, on a machine that is busy with other tests.
+const timeout = 60 * time.Second
 
 // Tab is one tab of a browser.
 type Tab struct {
@@ -33,7 +33,7 @@ func Start(t testing.TB) *Tab {
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:len(chromedp.DefaultExecAllocatorOptions):len(chromedp.DefaultExecAllocatorOptions)],
 		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-component-update", true), chromedp.WSURLReadTimeout(patience),
+		chromedp.Flag("disable-component-update", true), chromedp.WSURLReadTimeout(timeout),
 	)
 	process, end := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(end)
@@ -49,8 +49,8 @@ func Start(t testing.TB) *Tab {
 	return tab
 }
 
-// Another opens one more tab of the same browser.
-func (b *Tab) Another() *Tab {
+// NewTab opens one more tab of the same browser.
+func (b *Tab) NewTab() *Tab {
 	b.t.Helper()
 	ctx, closed := chromedp.NewContext(b.ctx)
 	b.t.Cleanup(closed)
@@ -62,7 +62,7 @@ func (b *Tab) Another() *Tab {
 
 func run[T any](b *Tab, what string, action chromedp.Action[T]) T {
 	b.t.Helper()
-	ctx, done := context.WithTimeout(b.ctx, patience)
+	ctx, done := context.WithTimeout(b.ctx, timeout)
 	defer done()
 	value, err := chromedp.Run(ctx, action)
 	if err != nil {
@@ -100,8 +100,8 @@ func (b *Tab) Follow(address string) {
 	}`))
 }
 
-// WithoutScripts has pages run none from now on.
-func (b *Tab) WithoutScripts() {
+// DisableScripts has pages run none from now on.
+func (b *Tab) DisableScripts() {
 	b.t.Helper()
 	off := emulation.SetScriptExecutionDisabledParams{Value: true}
 	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, off); err != nil {
@@ -111,7 +111,7 @@ func (b *Tab) WithoutScripts() {
 
 // Address is what the address bar shows.
 func (b *Tab) Address() string {
-	ctx, done := context.WithTimeout(b.ctx, patience)
+	ctx, done := context.WithTimeout(b.ctx, timeout)
 	defer done()
 	history, err := chromedp.Run(ctx, chromedp.NavigationEntries())
 	if at := history.CurrentIndex; err == nil && at >= 0 && at < int64(len(history.Entries)) {

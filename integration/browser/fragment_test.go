@@ -67,7 +67,7 @@ func TestTabsKeepTheirOwnFragments(t *testing.T) {
 	s := newSite(t)
 	s.ask(true)
 	first := browser.Start(t)
-	second, third := first.Another(), first.Another()
+	second, third := first.NewTab(), first.NewTab()
 	first.Open(s.at("keeps", "/app#/1"))
 	second.Open(s.at("keeps", "/app#/2"))
 	third.Open(s.at("keeps", "/app"))
@@ -89,7 +89,7 @@ func TestWithoutScriptsALoginThatKeepsFragmentsStillWorks(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	tab := browser.Start(t)
-	tab.WithoutScripts()
+	tab.DisableScripts()
 	tab.Open(s.at("keeps", "/app?x=1"+fragment))
 	tab.Await("#dashboard")
 	if got := tab.Address(); !strings.HasPrefix(got, s.at("keeps", "/app?x=1")) {

@@ -75,7 +75,7 @@ func newSite(t *testing.T, changes ...string) *site {
 	}
 	t.Cleanup(people.Close)
 	s := &site{issuer: people}
-	people.Show(s.signIn)
+	people.SetLoginPage(s.signIn)
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = w.Write([]byte(dashboard)) // the browser may have gone
@@ -156,7 +156,7 @@ func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
 	s.told = append(s.told, r.URL.String(), r.Referer())
 	asks := s.asks
 	s.mu.Unlock()
-	back := issuer.Back(r, "alice")
+	back := issuer.CallbackURL(r, "alice")
 	if !asks {
 		http.Redirect(w, r, back, http.StatusFound)
 		return

@@ -176,7 +176,7 @@ func TestTheArgoCommandIsToldWhyItMayNot(t *testing.T) {
 			carol.refused("PermissionDenied desc = No rule", "list")
 		})
 	}
-	if err := s.Leaks(t.Context()); err != nil {
+	if err := s.FindLeaks(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

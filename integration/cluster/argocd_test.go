@@ -78,7 +78,7 @@ func behindCD(t *testing.T, rows string) (s *stage.Stage, argocd func(login stri
 			t.Error(err)
 		}
 	})
-	around := argo.Around{Kubeconfig: filepath.Join(s.Files.Dir, "argocd.kubeconfig"), Dex: s.DexAddress(), Redis: hostOf(t, cache.URL)}
+	around := argo.Dependencies{Kubeconfig: filepath.Join(s.Files.Dir, "argocd.kubeconfig"), Dex: s.DexAddress(), Redis: hostOf(t, cache.URL)}
 	if err := enter(t.Context(), around.Kubeconfig, "argocd", "argocd-server"); err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestTheRealArgoCDCommandWorksThroughAuthgate(t *testing.T) {
 			}
 		})
 	}
-	if err := s.Leaks(t.Context()); err != nil {
+	if err := s.FindLeaks(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

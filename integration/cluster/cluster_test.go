@@ -159,8 +159,8 @@ func set(t *testing.T, o stage.Options) *stage.Stage {
 		t.Fatal(err)
 	}
 	o.Env = []string{"KUBECONFIG=" + kubeconfig}
-	o.Accounts = dashboards.Client(func(ctx context.Context, token string) (string, error) {
-		name, err := cluster.WhoIs(ctx, token)
+	o.Accounts = dashboards.ClientAuth(func(ctx context.Context, token string) (string, error) {
+		name, err := cluster.TokenReview(ctx, token)
 		return strings.TrimPrefix(name, "system:serviceaccount:argo:"), err
 	})
 	config := o.Config
@@ -173,12 +173,12 @@ func set(t *testing.T, o stage.Options) *stage.Stage {
 		}
 		return yaml
 	}
-	s, err := stage.Set(t.Context(), slog.New(slog.DiscardHandler), o)
+	s, err := stage.Start(t.Context(), slog.New(slog.DiscardHandler), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.Leaks(context.Background()); err != nil { // the test's own context has ended
+		if err := s.FindLeaks(context.Background()); err != nil { // the test's own context has ended
 			t.Error(err)
 		}
 		if err := s.Close(); err != nil {

@@ -198,7 +198,7 @@ func onlyJSONWrites(h http.Handler) http.Handler {
 }
 
 func (d *argoCD) page(w http.ResponseWriter, r *http.Request) {
-	renderPage(w, "argocd.html", map[string]any{"Told": whoWasTold(r), "As": d.check.as(r), "Links": d.links})
+	renderPage(w, "argocd.html", map[string]any{"Told": readIdentityHeaders(r), "As": d.check.as(r), "Links": d.links})
 }
 
 func (d *argoCD) loginPage(w http.ResponseWriter, r *http.Request) {
@@ -208,7 +208,7 @@ func (d *argoCD) loginPage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *argoCD) userinfo(w http.ResponseWriter, r *http.Request, _ map[string]string) {
-	t := whoWasTold(r)
+	t := readIdentityHeaders(r)
 	writeJSON(w, http.StatusOK, map[string]any{
 		"loggedIn": t.User != "", "username": t.Name(), "iss": "", "groups": t.Groups,
 	})
@@ -313,7 +313,7 @@ func (d *argoCD) terminal(w http.ResponseWriter, r *http.Request) {
 	say := func(text string) error {
 		return wsjson.Write(ctx, c, frame{Operation: "stdout", Data: text})
 	}
-	if say("sample terminal of "+whoWasTold(r).Name()+": it repeats what you type\r\n") != nil {
+	if say("sample terminal of "+readIdentityHeaders(r).Name()+": it repeats what you type\r\n") != nil {
 		return
 	}
 	for {

@@ -8,21 +8,21 @@ import (
 )
 
 // Credential says as whom a request runs. A refusal has a status and words.
-type Credential func(r *http.Request) (as string, refused *Refused)
+type Credential func(r *http.Request) (as string, refused *Rejection)
 
-// Refused is how a server turns somebody away.
-type Refused struct {
-	Status int
-	Words  string
+// Rejection is how a server turns somebody away.
+type Rejection struct {
+	Status  int
+	Message string
 }
 
-// OwnToken is how argocd-server looks for a token, and where it does: in gRPC's
+// IDToken is how argocd-server looks for a token, and where it does: in gRPC's
 // metadata, which is the header token, or Grpc-Metadata-Token where a gateway makes
 // metadata of headers, even an empty one; in Authorization, where it has three parts;
 // in the cookie (server/server.go, getToken). The terminal and extensions read
 // nothing but the cookie (util/session/sessionmanager.go, WithAuthMiddleware).
-func OwnToken(verify func(ctx context.Context, raw string) (name string, err error)) Credential {
-	return func(r *http.Request) (string, *Refused) {
+func IDToken(verify func(ctx context.Context, raw string) (name string, err error)) Credential {
+	return func(r *http.Request) (string, *Rejection) {
 		raw := ""
 		if c, err := r.Cookie("argocd.token"); err == nil {
 			raw = c.Value
@@ -33,7 +33,7 @@ func OwnToken(verify func(ctx context.Context, raw string) (name string, err err
 		}
 		if r.URL.Path == "/terminal" || strings.HasPrefix(r.URL.Path, "/extensions/") {
 			if raw == "" {
-				return "", &Refused{http.StatusBadRequest, "Auth cookie not found"}
+				return "", &Rejection{http.StatusBadRequest, "Auth cookie not found"}
 			}
 		} else if token, ok := r.Header[metadata]; ok {
 			raw = token[0]
@@ -41,11 +41,11 @@ func OwnToken(verify func(ctx context.Context, raw string) (name string, err err
 			raw = bearer
 		}
 		if raw == "" {
-			return "", &Refused{http.StatusUnauthorized, "no session information"}
+			return "", &Rejection{http.StatusUnauthorized, "no session information"}
 		}
 		name, err := verify(r.Context(), raw)
 		if err != nil {
-			return "", &Refused{http.StatusUnauthorized, "invalid session: " + err.Error()}
+			return "", &Rejection{http.StatusUnauthorized, "invalid session: " + err.Error()}
 		}
 		return name + ", by their own ID token", nil
 	}
@@ -55,7 +55,7 @@ func OwnToken(verify func(ctx context.Context, raw string) (name string, err err
 // cookie, and whoever a token is of (server/auth/gatekeeper.go). tokens maps them to
 // accounts.
 func ServiceAccounts(tokens map[string]string) Credential {
-	return Client(func(_ context.Context, token string) (string, error) {
+	return ClientAuth(func(_ context.Context, token string) (string, error) {
 		if account, ok := tokens[token]; ok {
 			return account, nil
 		}
@@ -63,17 +63,17 @@ func ServiceAccounts(tokens map[string]string) Credential {
 	})
 }
 
-// Client is ServiceAccounts where somebody else is asked whose token it is, as the
+// ClientAuth is ServiceAccounts where somebody else is asked whose token it is, as the
 // real one leaves that to the API server.
-func Client(whose func(ctx context.Context, token string) (account string, err error)) Credential {
-	return func(r *http.Request) (string, *Refused) {
+func ClientAuth(accountOf func(ctx context.Context, token string) (account string, err error)) Credential {
+	return func(r *http.Request) (string, *Rejection) {
 		bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if !ok {
-			return "", &Refused{http.StatusUnauthorized, "token not valid"}
+			return "", &Rejection{http.StatusUnauthorized, "token not valid"}
 		}
-		account, err := whose(r.Context(), bearer)
+		account, err := accountOf(r.Context(), bearer)
 		if err != nil {
-			return "", &Refused{http.StatusUnauthorized, err.Error()}
+			return "", &Rejection{http.StatusUnauthorized, err.Error()}
 		}
 		return "role " + strings.TrimPrefix(account, "argo-") + ", by ServiceAccount " + account, nil
 	}
@@ -90,7 +90,7 @@ func guarded(check Credential, h http.Handler, paths ...string) http.Handler {
 				continue
 			}
 			if _, refused := check(r); refused != nil {
-				refuse(w, refused.Status, 16, refused.Words)
+				refuse(w, refused.Status, 16, refused.Message)
 				return
 			}
 		}

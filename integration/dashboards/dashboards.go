@@ -49,11 +49,11 @@ type Dashboard struct {
 
 // Running is a dashboard that listens.
 type Running struct {
-	listener net.Listener
-	http     *http.Server
-	rpc      *grpc.Server
-	done     chan error
-	saw      atomic.Pointer[http.Header]
+	listener   net.Listener
+	http       *http.Server
+	rpc        *grpc.Server
+	done       chan error
+	lastHeader atomic.Pointer[http.Header]
 }
 
 // Serve runs a dashboard on a free port of 127.0.0.1 until Close.
@@ -73,7 +73,7 @@ func Serve(ctx context.Context, log *slog.Logger, d Dashboard) (*Running, error)
 	}
 	r.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		header := req.Header.Clone()
-		r.saw.Store(&header)
+		r.lastHeader.Store(&header)
 		d.HTTP.ServeHTTP(w, req)
 	})
 	if r.rpc == nil {
@@ -94,10 +94,10 @@ func Serve(ctx context.Context, log *slog.Logger, d Dashboard) (*Running, error)
 // URL is where the dashboard is reached without anything in front of it.
 func (r *Running) URL() string { return "http://" + r.listener.Addr().String() }
 
-// Saw is the header of the request that came last: what is left of a client's
+// LastHeader is the header of the request that came last: what is left of a client's
 // header behind whatever stands in front.
-func (r *Running) Saw() http.Header {
-	if header := r.saw.Load(); header != nil {
+func (r *Running) LastHeader() http.Header {
+	if header := r.lastHeader.Load(); header != nil {
 		return *header
 	}
 	return nil

@@ -73,7 +73,7 @@ func (d *argoCD) mayCall(ctx context.Context) error {
 		}
 	}
 	if _, refused := d.check(r.WithContext(ctx)); refused != nil {
-		return status.Error(codes.Unauthenticated, refused.Words)
+		return status.Error(codes.Unauthenticated, refused.Message)
 	}
 	return nil
 }

@@ -82,11 +82,11 @@ func (d *workflows) add(name, namespace, phase, creator string) *workflow {
 }
 
 func (d *workflows) page(w http.ResponseWriter, r *http.Request) {
-	renderPage(w, "workflows.html", map[string]any{"Told": whoWasTold(r), "As": d.check.as(r), "Links": d.links})
+	renderPage(w, "workflows.html", map[string]any{"Told": readIdentityHeaders(r), "As": d.check.as(r), "Links": d.links})
 }
 
 func (d *workflows) userinfo(w http.ResponseWriter, r *http.Request, _ map[string]string) {
-	t := whoWasTold(r)
+	t := readIdentityHeaders(r)
 	writeJSON(w, http.StatusOK, map[string]any{"subject": t.User, "email": t.Email, "groups": t.Groups})
 }
 
@@ -139,7 +139,7 @@ func (d *workflows) submit(w http.ResponseWriter, r *http.Request, parameters ma
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	name := fmt.Sprintf("%s-%05d", asked.ResourceName, len(d.list)+1)
-	wf := d.add(name, parameters["namespace"], "Running", whoWasTold(r).Name())
+	wf := d.add(name, parameters["namespace"], "Running", readIdentityHeaders(r).Name())
 	wf.Status.Progress = "0/1"
 	d.feed.publish("ADDED", "object", wf)
 	writeJSON(w, http.StatusOK, wf)

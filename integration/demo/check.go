@@ -12,9 +12,9 @@ import (
 	"github.com/example-org/authgate/integration/visitor"
 )
 
-// patience is how long a step may take, and how long an edited policy may take
+// stepTimeout is how long a step may take, and how long an edited policy may take
 // to be in force: the contract says 2 s, a busy machine says otherwise.
-const patience = 15 * time.Second
+const stepTimeout = 15 * time.Second
 
 // walk is the walk through the demo: people, and what came of each step so far.
 type walk struct {
@@ -39,7 +39,7 @@ func runChecks(ctx context.Context, s *stage.Stage, out io.Writer) error {
 		*p.who = v
 	}
 	w.line("step", "expected", "got", "")
-	for _, part := range []func(context.Context){w.nobody, w.admin, w.viewer, w.stranger, w.rules, w.goodbye} {
+	for _, part := range []func(context.Context){w.unauthenticated, w.admin, w.viewer, w.unauthorized, w.rules, w.signOut} {
 		part(ctx)
 	}
 	if w.failed > 0 {
@@ -55,7 +55,7 @@ func (w *walk) line(step, want, got, verdict string) {
 
 // step holds what came out to what was expected.
 func (w *walk) step(ctx context.Context, name, want string, do func(context.Context) (string, error)) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	got, err := do(ctx)
 	if err != nil {

@@ -90,7 +90,7 @@ func demo(ctx context.Context, check bool, port int, out io.Writer) (err error) 
 		return err
 	}
 	_, _ = fmt.Fprintln(out, "starting fake GitHub, Dex, two dashboards and authgate")
-	s, err := stage.Set(ctx, slog.New(slog.DiscardHandler), stage.Options{
+	s, err := stage.Start(ctx, slog.New(slog.DiscardHandler), stage.Options{
 		Dir: dir, Dex: binaries.Dex, Authgate: binaries.Authgate, Port: port, Links: true,
 	})
 	if err != nil {

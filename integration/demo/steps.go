@@ -16,7 +16,7 @@ import (
 
 const guestbook = "/api/v1/applications/guestbook"
 
-func (w *walk) nobody(ctx context.Context) {
+func (w *walk) unauthenticated(ctx context.Context) {
 	w.step(ctx, "curl without a session", "401 problem+json", func(ctx context.Context) (string, error) {
 		a, err := visitor.Curl(ctx, http.MethodGet, w.ArgoCD+"/api/v1/applications")
 		return summary(a), err
@@ -39,11 +39,11 @@ func (w *walk) nobody(ctx context.Context) {
 func (w *walk) admin(ctx context.Context) {
 	w.step(ctx, "alice opens Argo CD, GitHub asks who it is", "200 asked: true, Dex: true", func(ctx context.Context) (string, error) {
 		a, err := w.alice.Open(ctx, w.ArgoCD+"/")
-		return fmt.Sprintf("%d asked: %t, Dex: %t", a.Status, a.Asked, a.Via("/api/dex/auth") && a.Via("/oauth2/callback")), err
+		return fmt.Sprintf("%d asked: %t, Dex: %t", a.Status, a.GitHubPrompted, a.Via("/api/dex/auth") && a.Via("/oauth2/callback")), err
 	})
 	w.step(ctx, "alice opens Workflows, nobody asks", "200 asked: false, Dex: true", func(ctx context.Context) (string, error) {
 		a, err := w.alice.Open(ctx, w.Workflows+"/")
-		return fmt.Sprintf("%d asked: %t, Dex: %t", a.Status, a.Asked, a.Via("/oauth2/callback")), err
+		return fmt.Sprintf("%d asked: %t, Dex: %t", a.Status, a.GitHubPrompted, a.Via("/oauth2/callback")), err
 	})
 	w.step(ctx, "the dashboard is told who she is", "alice, example-org:argo", func(ctx context.Context) (string, error) {
 		a, err := w.alice.Open(ctx, w.ArgoCD+"/applications")
@@ -107,7 +107,7 @@ func (w *walk) viewer(ctx context.Context) {
 	})
 	w.step(ctx, "bob opens Workflows, nobody asks", "200 asked: false", func(ctx context.Context) (string, error) {
 		a, err := w.bob.Open(ctx, w.Workflows+"/")
-		return fmt.Sprintf("%d asked: %t", a.Status, a.Asked), err
+		return fmt.Sprintf("%d asked: %t", a.Status, a.GitHubPrompted), err
 	})
 	w.fetch(ctx, "bob lists applications", "200", w.bob, http.MethodGet, w.ArgoCD+"/api/v1/applications")
 	w.fetch(ctx, "bob syncs an application", "403 problem+json", w.bob, http.MethodPost, w.ArgoCD+guestbook+"/sync")
@@ -116,7 +116,7 @@ func (w *walk) viewer(ctx context.Context) {
 	})
 }
 
-func (w *walk) stranger(ctx context.Context) {
+func (w *walk) unauthorized(ctx context.Context) {
 	w.step(ctx, "carol opens Argo CD", "403 html", func(ctx context.Context) (string, error) {
 		a, err := w.carol.Open(ctx, w.ArgoCD+"/")
 		return summary(a), err
@@ -133,8 +133,8 @@ func (w *walk) stranger(ctx context.Context) {
 
 const bobMaySync = "\np, role:viewer, argocd, /api/v1/applications/*/sync, POST, allow\n"
 
-// place is a fault's position in the log; the fault is on the last line.
-var place = regexp.MustCompile(`policy\.csv:(\d+):(\d+)`)
+// faultPosition is a fault's position in the log; the fault is on the last line.
+var faultPosition = regexp.MustCompile(`policy\.csv:(\d+):(\d+)`)
 
 func (w *walk) rules(ctx context.Context) {
 	before, err := w.Files.ReadPolicy()
@@ -175,7 +175,7 @@ func (w *walk) rules(ctx context.Context) {
 	w.step(ctx, "authgate's log says where", want+":COLUMN", func(ctx context.Context) (string, error) {
 		return until(ctx, want+":COLUMN", func() (string, error) {
 			log, err := w.Files.ReadLog()
-			all := place.FindAllStringSubmatch(log, -1)
+			all := faultPosition.FindAllStringSubmatch(log, -1)
 			if len(all) == 0 {
 				return "nothing", err
 			}
@@ -195,7 +195,7 @@ func (w *walk) rules(ctx context.Context) {
 	})
 }
 
-func (w *walk) goodbye(ctx context.Context) {
+func (w *walk) signOut(ctx context.Context) {
 	w.step(ctx, "alice signs out, then fetches", "401 problem+json", func(ctx context.Context) (string, error) {
 		if err := signOut(ctx, w.alice, w.ArgoCD); err != nil {
 			return "", err

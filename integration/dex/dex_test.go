@@ -226,8 +226,8 @@ func TestWhatGitHubRefusesNeverReachesTheRelyingParty(t *testing.T) {
 	}{
 		{"cancel was pressed", "", nil},
 		{"not in the organisation", "carol", func(gh *fakegithub.Server) error { return gh.LeaveOrg("carol", "example-org") }},
-		{"rate limit", "alice", func(gh *fakegithub.Server) error { gh.SetWeather(fakegithub.RateLimited); return nil }},
-		{"outage", "alice", func(gh *fakegithub.Server) error { gh.SetWeather(fakegithub.Outage); return nil }},
+		{"rate limit", "alice", func(gh *fakegithub.Server) error { gh.SetAPIState(fakegithub.RateLimited); return nil }},
+		{"outage", "alice", func(gh *fakegithub.Server) error { gh.SetAPIState(fakegithub.Outage); return nil }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

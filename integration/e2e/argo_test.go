@@ -37,8 +37,8 @@ func TestADashboardsOwnLoginBringsPeopleBackToWhereTheyWere(t *testing.T) {
 	}
 	wantPage(t, a, http.StatusOK, "logged in as alice")
 	a = open(t, alice, s.Workflows+"/login?redirect="+s.Workflows+"/workflows/argo")
-	if a.URL.Path != "/workflows/argo" || a.Asked {
-		t.Errorf("ended at %s, asked %v", a.URL, a.Asked)
+	if a.URL.Path != "/workflows/argo" || a.GitHubPrompted {
+		t.Errorf("ended at %s, asked %v", a.URL, a.GitHubPrompted)
 	}
 	wantPage(t, open(t, alice, s.ArgoCD+"/auth/logout"), http.StatusOK, "<form")
 }
@@ -49,13 +49,13 @@ func TestArgoCDIsNeverShownAnIDTokenThatHasEnded(t *testing.T) {
 	t.Parallel()
 	s := set(t, stage.Options{DexIDTokens: "3s"})
 	alice := signedIn(t, s, "alice")
-	asked := s.Line.Asked()
+	asked := s.Backchannel.TokenRequests()
 	eventually(t, "the ID token to have ended, and some requests after it", func() bool {
 		a := fetch(t, alice, http.MethodGet, s.ArgoCD+"/api/v1/applications")
 		if a.Status != http.StatusOK {
 			t.Fatalf("Argo CD answers %d: %s", a.Status, a.Body)
 		}
-		return s.Line.Asked() >= asked+3
+		return s.Backchannel.TokenRequests() >= asked+3
 	})
 }
 
@@ -89,13 +89,13 @@ func TestATokenThatADashboardWasShownOpensNothing(t *testing.T) {
 	t.Parallel()
 	s := set(t, stage.Options{DexIDTokens: "3s"})
 	alice := signedIn(t, s, "alice")
-	asked := s.Line.Asked()
+	asked := s.Backchannel.TokenRequests()
 	eventually(t, "the token to be renewed", func() bool {
 		fetch(t, alice, http.MethodGet, s.ArgoCD+"/api/v1/applications")
-		return s.Line.Asked() >= asked+2
+		return s.Backchannel.TokenRequests() >= asked+2
 	})
 	seen := 0
-	for _, token := range s.Line.Secrets() {
+	for _, token := range s.Backchannel.Secrets() {
 		if strings.Count(token, ".") != 2 {
 			continue
 		}

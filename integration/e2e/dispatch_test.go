@@ -93,7 +93,7 @@ func TestAFormRunsNoOtherMethodThanWasJudged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, behind := s.Behind()
+	_, behind := s.DashboardURLs()
 	form := sent{
 		http.MethodPost, "/api/v1/workflows/argo/build-image-x7k2p",
 		map[string]string{"Content-Type": "application/x-www-form-urlencoded", "X-HTTP-Method-Override": "DELETE"},
@@ -123,7 +123,7 @@ func TestACodedSlashIsWhereTheServerSplitsOrNowhere(t *testing.T) {
 	t.Parallel()
 	s := set(t, stage.Options{})
 	alice := signedIn(t, s, "alice")
-	_, behind := s.Behind()
+	_, behind := s.DashboardURLs()
 	one := sent{http.MethodGet, "/api/v1/workflows/argo%2Fbuild-image-x7k2p", map[string]string{"Authorization": account(t, s)}, ""}
 	if a := send(t, behind, "", one); a.Status != http.StatusOK || strings.Contains(a.Body, "items") {
 		t.Fatalf("without authgate it is no single workflow: %d %s", a.Status, a.Body)
@@ -169,7 +169,7 @@ func TestNoHeaderNamesAnotherPerson(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	behind, _ := s.Behind()
+	behind, _ := s.DashboardURLs()
 	list := sent{http.MethodGet, "/api/v1/applications", map[string]string{"Authorization": "Bearer " + token}, ""}
 	for name, value := range map[string]string{
 		"Grpc-Metadata-Token": "another", "Grpc-Metadata-Authorization": "Bearer another", "Cookie": "argocd.token=another; argocd.token-1=another",
@@ -178,7 +178,7 @@ func TestNoHeaderNamesAnotherPerson(t *testing.T) {
 		if a := send(t, s.ArgoCD, stage.ArgoCDHost, list.with(name, value)); a.Status != http.StatusOK {
 			t.Errorf("%s: %d %s", name, a.Status, a.Body)
 		}
-		if saw := s.ArgoCDSaw(); strings.Contains(saw.Get(name), "another") || strings.HasPrefix(name, "Argocd-") && saw.Get(name) != "" {
+		if saw := s.LastArgoCDHeader(); strings.Contains(saw.Get(name), "another") || strings.HasPrefix(name, "Argocd-") && saw.Get(name) != "" {
 			t.Errorf("Argo CD saw %s: %s", name, saw.Get(name))
 		}
 	}
@@ -211,7 +211,7 @@ func TestAWebhookOfNobodyPassesUntouchedAndWithoutACredential(t *testing.T) {
 	if a := send(t, s.ArgoCD, stage.ArgoCDHost, hook); a.Body != hook.body {
 		t.Errorf("the body arrives as %q", a.Body)
 	}
-	saw := s.ArgoCDSaw()
+	saw := s.LastArgoCDHeader()
 	for name, value := range hook.header {
 		if saw.Get(name) != value {
 			t.Errorf("%s arrives as %q", name, saw.Get(name))

@@ -19,7 +19,7 @@ func TestTheDoctorFindsAStageThatWorksWellAndSaysWhatIsWrongWithAnother(t *testi
 			t.Errorf("%q is missing in\n%s", want, out)
 		}
 	}
-	for _, secret := range s.Line.Secrets() {
+	for _, secret := range s.Backchannel.Secrets() {
 		if strings.Contains(out, secret) {
 			t.Error("it prints a token")
 		}

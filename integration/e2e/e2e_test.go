@@ -43,12 +43,12 @@ func TestMain(m *testing.M) {
 func set(t *testing.T, o stage.Options) *stage.Stage {
 	t.Helper()
 	o.Dir, o.Dex, o.Authgate = t.TempDir(), binaries.Dex, binaries.Authgate
-	s, err := stage.Set(t.Context(), slog.New(slog.DiscardHandler), o)
+	s, err := stage.Start(t.Context(), slog.New(slog.DiscardHandler), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.Leaks(context.Background()); err != nil { // the test's own context has ended
+		if err := s.FindLeaks(context.Background()); err != nil { // the test's own context has ended
 			t.Error(err)
 		}
 		if err := s.Close(); err != nil {

@@ -18,7 +18,7 @@ func TestOneLoginOpensBothDashboards(t *testing.T) {
 
 	a := open(t, alice, s.ArgoCD+"/applications?view=tiles")
 	wantPage(t, a, http.StatusOK, "alice", "example-org:argo")
-	if !a.Asked || !a.Via("/oauth2/start") || !a.Via("/api/dex/auth") || !a.Via("/oauth2/callback") {
+	if !a.GitHubPrompted || !a.Via("/oauth2/start") || !a.Via("/api/dex/auth") || !a.Via("/oauth2/callback") {
 		t.Errorf("the login took another way: %v", a.Hops)
 	}
 	if got := a.URL.RequestURI(); got != "/applications?view=tiles" {
@@ -26,7 +26,7 @@ func TestOneLoginOpensBothDashboards(t *testing.T) {
 	}
 	a = open(t, alice, s.Workflows+"/")
 	wantPage(t, a, http.StatusOK, "alice")
-	if a.Asked {
+	if a.GitHubPrompted {
 		t.Error("the second dashboard asked at GitHub again")
 	}
 	if a = open(t, alice, s.ArgoCD+"/"); len(a.Hops) != 1 {
@@ -193,7 +193,7 @@ func TestDashboardSeesNothingThatTheClientSaidAboutItself(t *testing.T) {
 		"nobody": func() { curl(t, s.ArgoCD+"/assets/dashboard.css", lies...) },
 	} {
 		ask()
-		saw := s.ArgoCDSaw()
+		saw := s.LastArgoCDHeader()
 		for name, values := range saw {
 			if strings.Contains(strings.Join(values, ","), "mallory") {
 				t.Errorf("asked by %s, the dashboard sees %s: %q", who, name, values)

@@ -84,8 +84,8 @@ func wantSilentLogin(t *testing.T, s *stage.Stage, v *visitor.Visitor, reason st
 		t.Errorf("a script is not told what to do: %s", a.Body)
 	}
 	a = open(t, v, s.ArgoCD+"/applications?view=tiles")
-	if a.Asked || !a.Via("/oauth2/callback") || a.URL.RequestURI() != "/applications?view=tiles" {
-		t.Errorf("the login was not silent, or ended elsewhere: asked %v, at %s", a.Asked, a.URL)
+	if a.GitHubPrompted || !a.Via("/oauth2/callback") || a.URL.RequestURI() != "/applications?view=tiles" {
+		t.Errorf("the login was not silent, or ended elsewhere: asked %v, at %s", a.GitHubPrompted, a.URL)
 	}
 	wantPage(t, a, http.StatusOK, v.Login)
 }
@@ -145,27 +145,27 @@ func TestWhoLostTheLastTeamIsOutAfterTheGrace(t *testing.T) {
 func TestTroubleAtGitHubIsSeenByNobodyWithinTheGrace(t *testing.T) {
 	t.Parallel()
 	for name, trouble := range map[string]struct{ begin, end func(*stage.Stage) }{
-		"rate limited": {func(s *stage.Stage) { s.GitHub.SetWeather(fakegithub.RateLimited) }, func(s *stage.Stage) { s.GitHub.SetWeather(fakegithub.Fair) }},
-		"down":         {func(s *stage.Stage) { s.GitHub.SetWeather(fakegithub.Outage) }, func(s *stage.Stage) { s.GitHub.SetWeather(fakegithub.Fair) }},
+		"rate limited": {func(s *stage.Stage) { s.GitHub.SetAPIState(fakegithub.RateLimited) }, func(s *stage.Stage) { s.GitHub.SetAPIState(fakegithub.Healthy) }},
+		"down":         {func(s *stage.Stage) { s.GitHub.SetAPIState(fakegithub.Outage) }, func(s *stage.Stage) { s.GitHub.SetAPIState(fakegithub.Healthy) }},
 		"Dex answers garbage": {func(s *stage.Stage) {
-			s.Line.Meet(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>Welcome to nginx!</html>") })
-		}, func(s *stage.Stage) { s.Line.Meet(nil) }},
+			s.Backchannel.InjectFault(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>Welcome to nginx!</html>") })
+		}, func(s *stage.Stage) { s.Backchannel.InjectFault(nil) }},
 		"Dex never answers": {func(s *stage.Stage) {
-			s.Line.Meet(func(_ http.ResponseWriter, r *http.Request) {
+			s.Backchannel.InjectFault(func(_ http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body) // only then it is known that the client goes
 				<-r.Context().Done()
 			})
-		}, func(s *stage.Stage) { s.Line.Meet(nil); s.Line.Cut() }},
+		}, func(s *stage.Stage) { s.Backchannel.InjectFault(nil); s.Backchannel.CloseConnections() }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := set(t, stage.Options{Config: renewing("10m")})
 			alice := signedIn(t, s, "alice")
 			trouble.begin(s)
-			asked := s.Line.Asked()
+			asked := s.Backchannel.TokenRequests()
 			eventually(t, "a refresh to be tried", func() bool {
 				wantPage(t, open(t, alice, s.ArgoCD+"/"), http.StatusOK, "alice")
-				return s.Line.Asked() > asked
+				return s.Backchannel.TokenRequests() > asked
 			})
 			if name != "Dex never answers" { // that one is still waited for
 				awaitStale(t, s, alice)
@@ -244,7 +244,7 @@ func TestWithoutOfflineAccessASessionLastsAsLongAsItsIDToken(t *testing.T) {
 	}, DexIDTokens: "4s"})
 	alice := signedIn(t, s, "alice")
 	wantSilentLogin(t, s, alice, "no_session") // the browser knows how long it lasts
-	if asked := s.Line.Asked(); asked != 2 {
+	if asked := s.Backchannel.TokenRequests(); asked != 2 {
 		t.Errorf("%d token requests; want those of two logins", asked)
 	}
 }

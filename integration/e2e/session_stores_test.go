@@ -88,13 +88,13 @@ func TestNobodyIsLoggedOutWhenAReplicaIsKilled(t *testing.T) {
 			})
 			alice, bob := signedIn(t, s, "alice"), signedIn(t, s, "bob")
 			loads := []*load{startLoad(t, s, alice), startReading(t, s, bob)}
-			asked := s.Line.Asked()
+			asked := s.Backchannel.TokenRequests()
 			awaitRenewals := func() {
-				eventually(t, "groups to be read again", func() bool { return s.Line.Asked() >= asked+2 })
+				eventually(t, "groups to be read again", func() bool { return s.Backchannel.TokenRequests() >= asked+2 })
 				for _, l := range loads {
 					l.awaitMore(t, 100)
 				}
-				asked = s.Line.Asked()
+				asked = s.Backchannel.TokenRequests()
 			}
 			awaitRenewals()
 			if err := replicas[0].process.Signal(syscall.SIGKILL); err != nil {
@@ -204,7 +204,7 @@ func TestSessionsAreListedAndEndedOnAllReplicas(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &listed); err != nil || code != 0 || len(listed.Sessions) != 3 {
 		t.Fatalf("exit %d, %v: %s", code, err, out)
 	}
-	for _, secret := range append(alice.Secrets(), s.Line.Secrets()...) {
+	for _, secret := range append(alice.Secrets(), s.Backchannel.Secrets()...) {
 		if strings.Contains(out, secret) {
 			t.Error("the list holds a cookie or a token")
 		}

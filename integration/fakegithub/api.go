@@ -15,7 +15,7 @@ const pageSize = 30
 // api lets a call through to h with the account whose token it carries.
 func (s *Server) api(h func(http.ResponseWriter, *http.Request, Account)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		switch s.weather() {
+		switch s.apiState() {
 		case RateLimited:
 			w.Header().Set("X-RateLimit-Limit", "5000")
 			w.Header().Set("X-RateLimit-Remaining", "0")
@@ -24,7 +24,7 @@ func (s *Server) api(h func(http.ResponseWriter, *http.Request, Account)) http.H
 		case Outage:
 			message(w, http.StatusServiceUnavailable, "No server is currently available to service your request.")
 			return
-		case Fair:
+		case Healthy:
 		}
 		login, ok := s.logins.look(s.logins.tokens, token(r))
 		if !ok {

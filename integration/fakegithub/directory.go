@@ -21,13 +21,13 @@ type Team struct{ Org, Name, Slug string }
 
 func (t Team) String() string { return t.Org + ":" + t.Slug }
 
-// Weather is what the API does to everybody, whoever asks.
-type Weather int
+// APIState is what the API does to everybody, whoever asks.
+type APIState int
 
 const (
-	Fair        Weather = iota
-	RateLimited         // 403 with the headers of GitHub's primary rate limit
-	Outage              // 503 on every API call
+	Healthy     APIState = iota
+	RateLimited          // 403 with the headers of GitHub's primary rate limit
+	Outage               // 503 on every API call
 )
 
 // directory is who exists and who belongs where.
@@ -35,7 +35,7 @@ type directory struct {
 	mu       sync.Mutex
 	accounts map[string]*Account // :: login → account
 	order    []string            // logins, in the order of the page
-	weather  Weather
+	apiState APIState
 }
 
 func newDirectory(accounts []Account) *directory {
@@ -95,17 +95,17 @@ func (s *Server) LeaveOrg(login, org string) error {
 	})
 }
 
-// SetWeather changes what every API call meets from now on.
-func (s *Server) SetWeather(w Weather) {
+// SetAPIState changes what every API call meets from now on.
+func (s *Server) SetAPIState(w APIState) {
 	s.directory.mu.Lock()
 	defer s.directory.mu.Unlock()
-	s.directory.weather = w
+	s.directory.apiState = w
 }
 
-func (s *Server) weather() Weather {
+func (s *Server) apiState() APIState {
 	s.directory.mu.Lock()
 	defer s.directory.mu.Unlock()
-	return s.directory.weather
+	return s.directory.apiState
 }
 
 func (s *Server) change(login string, edit func(*Account)) error {

@@ -184,11 +184,11 @@ func TestAPIAnswersAsGitHubDoes(t *testing.T) {
 	if res, _ := get(t, c, gh.URL()+"/api/v3/user", "gho_unknown"); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("an unknown token: %d", res.StatusCode)
 	}
-	gh.SetWeather(fakegithub.RateLimited)
+	gh.SetAPIState(fakegithub.RateLimited)
 	if got := status("/user"); got != http.StatusForbidden {
 		t.Errorf("rate limit: %d", got)
 	}
-	gh.SetWeather(fakegithub.Fair)
+	gh.SetAPIState(fakegithub.Healthy)
 	gh.Revoke("alice")
 	if got := status("/user"); got != http.StatusUnauthorized {
 		t.Errorf("revoked grant: %d", got)

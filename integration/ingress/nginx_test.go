@@ -68,7 +68,7 @@ func openBy(t *testing.T, start func(*door)) *door {
 	t.Cleanup(func() { _ = spare.Release() })
 	spareAddress := fmt.Sprintf("127.0.0.1:%d", spare.Number)
 	d := &door{t: t, authgate: "http://" + spareAddress}
-	d.Stage, err = stage.Set(t.Context(), slog.New(slog.DiscardHandler), stage.Options{
+	d.Stage, err = stage.Start(t.Context(), slog.New(slog.DiscardHandler), stage.Options{
 		Dir: t.TempDir(), Dex: binaries.Dex, Authgate: binaries.Authgate, HeadersOnly: true,
 		Config: func(yaml string, _ stage.Files) string {
 			d.behind = newBehind(t, find(t, yaml, `name: argocd\n.*\n +url: (\S+)`))

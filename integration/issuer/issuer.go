@@ -67,11 +67,11 @@ func Start(groups ...string) (*Server, error) {
 // URL is the issuer's name.
 func (s *Server) URL() string { return s.http.URL }
 
-// Show answers the authorization requests of browsers from now on.
-func (s *Server) Show(page http.HandlerFunc) { s.page.Store(&page) }
+// SetLoginPage answers the authorization requests of browsers from now on.
+func (s *Server) SetLoginPage(page http.HandlerFunc) { s.page.Store(&page) }
 
-// Back is where an authorization request is answered, with the code of who signs in.
-func Back(asked *http.Request, who string) string {
+// CallbackURL is where an authorization request is answered, with the code of who signs in.
+func CallbackURL(asked *http.Request, who string) string {
 	q := asked.URL.Query()
 	return q.Get("redirect_uri") + "?" + url.Values{"state": {q.Get("state")}, "code": {q.Get("nonce") + " " + who}}.Encode()
 }

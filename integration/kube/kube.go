@@ -63,8 +63,8 @@ type Server struct {
 	kinds     *discovery.DiscoveryClient
 }
 
-// patience bounds how long each of the two may take to answer.
-const patience = time.Minute
+// startTimeout bounds how long each of the two may take to answer.
+const startTimeout = time.Minute
 
 // Start runs an API server without any object of its own, its files in dir.
 func Start(ctx context.Context, binary, dir string) (_ *Server, err error) {
@@ -106,7 +106,7 @@ func Start(ctx context.Context, binary, dir string) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	return s, s.processes[1].Await(ctx, s.ready)
 }

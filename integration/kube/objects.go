@@ -98,8 +98,8 @@ func (s *Server) Token(ctx context.Context, namespace, account string, audiences
 	return t.Status.Token, nil
 }
 
-// WhoIs asks the server whose token it is, as every request that carries one does.
-func (s *Server) WhoIs(ctx context.Context, token string) (string, error) {
+// TokenReview asks the server whose token it is, as every request that carries one does.
+func (s *Server) TokenReview(ctx context.Context, token string) (string, error) {
 	client, err := kubernetes.NewForConfig(s.config(token))
 	if err != nil {
 		return "", err

@@ -52,8 +52,8 @@ type Server struct {
 	options Options
 }
 
-// startPatience bounds how long a Redis may take to listen.
-const startPatience = 15 * time.Second
+// startTimeout bounds how long a Redis may take to listen.
+const startTimeout = 15 * time.Second
 
 // Start starts a Redis with its files in dir, and waits until it listens.
 func Start(ctx context.Context, dir string, o Options) (*Server, error) {
@@ -119,15 +119,15 @@ func (s *Server) arguments(dir string) ([]string, error) {
 	return append(args, o.Args...), nil
 }
 
-// Rules are what a user of authgate's may do in Redis, as an ACL has it.
-const Rules = "~authgate:* -@all +@connection +get +set +del +type +hget +hset +hdel +hmget +hincrby +pexpire +pttl +time " +
+// ACLRules are what a user of authgate's may do in Redis, as an ACL has it.
+const ACLRules = "~authgate:* -@all +@connection +get +set +del +type +hget +hset +hdel +hmget +hincrby +pexpire +pttl +time " +
 	"+zadd +zrem +zcard +zrange +zrangebyscore +zremrangebyscore +xadd +xrange +xrevrange +eval +evalsha"
 
 func (o Options) users() string {
 	if o.User == "" {
 		return "user default on >" + o.Password + " ~* &* +@all\n"
 	}
-	return "user default off\nuser " + o.User + " on >" + o.Password + " " + Rules + "\n"
+	return "user default off\nuser " + o.User + " on >" + o.Password + " " + ACLRules + "\n"
 }
 
 func (s *Server) run(ctx context.Context) error {
@@ -135,7 +135,7 @@ func (s *Server) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if err := process.Await(ctx, s.listens); err != nil {
 		return errors.Join(err, process.Stop())

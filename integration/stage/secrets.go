@@ -12,12 +12,12 @@ import (
 // token finds what begins as every signed JSON Web Token does (RFC 7515, 7.1).
 var token = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}`)
 
-// Leaks looks through everything that authgate has written down (its log, its
+// FindLeaks looks through everything that authgate has written down (its log, its
 // audit, its metrics) for what must stay secret: its keys and client secret, the
 // cookies and login parameters of every browser, what GitHub and Dex handed out,
 // and any token. It names each kind that it found and repeats none. Call it while
 // authgate runs, and before the stage is closed.
-func (s *Stage) Leaks(ctx context.Context) error {
+func (s *Stage) FindLeaks(ctx context.Context) error {
 	secrets := map[string]string{DexSecret: "the client secret"} // :: value → what it is
 	keys, err := os.ReadFile(s.Files.Keys)
 	if err != nil {
@@ -39,8 +39,8 @@ func (s *Stage) Leaks(ctx context.Context) error {
 	for token := range s.Files.accounts {
 		secrets[token] = "a token of a ServiceAccount"
 	}
-	if s.Line != nil {
-		for _, value := range s.Line.Secrets() {
+	if s.Backchannel != nil {
+		for _, value := range s.Backchannel.Secrets() {
 			secrets[value] = "a token of Dex's"
 		}
 	}

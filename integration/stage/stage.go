@@ -32,8 +32,8 @@ const (
 	WorkflowsHost = "argo-workflows.localhost"
 )
 
-// Cast is who exists at fake GitHub.
-func Cast() []fakegithub.Account {
+// Users is who exists at fake GitHub.
+func Users() []fakegithub.Account {
 	return []fakegithub.Account{
 		{
 			ID: 1001, Login: "alice", Name: "Alice Arnold", Email: "alice@example.com",
@@ -71,10 +71,10 @@ type Options struct {
 
 // Stage is all of it, running.
 type Stage struct {
-	GitHub   *fakegithub.Server
-	Dex      *program.Process // nil while there is none
-	Line     *Line            // from authgate to Dex
-	Authgate *program.Process // nil while there is none
+	GitHub      *fakegithub.Server
+	Dex         *program.Process // nil while there is none
+	Backchannel *Backchannel     // from authgate to Dex
+	Authgate    *program.Process // nil while there is none
 
 	ArgoCD    string // what one types into a browser, no trailing slash
 	Workflows string
@@ -95,8 +95,8 @@ const (
 	DexSecret = "demo-client-secret-for-loopback-only"
 )
 
-// Set sets the stage. On an error nothing is left running.
-func Set(ctx context.Context, log *slog.Logger, o Options) (_ *Stage, err error) {
+// Start sets the stage. On an error nothing is left running.
+func Start(ctx context.Context, log *slog.Logger, o Options) (_ *Stage, err error) {
 	s := &Stage{binary: o.Authgate, env: o.Env, Files: newFiles(o.Dir)}
 	defer func() {
 		if err != nil {
@@ -114,7 +114,7 @@ func Set(ctx context.Context, log *slog.Logger, o Options) (_ *Stage, err error)
 	dexListen := "127.0.0.1:" + strconv.Itoa(p.dex)
 
 	app := fakegithub.App{ClientID: "dex-at-fake-github", ClientSecret: "dex-secret-at-fake-github", Callback: dex.Callback(issuer)}
-	if s.GitHub, err = fakegithub.Start(ctx, log, app, Cast()...); err != nil {
+	if s.GitHub, err = fakegithub.Start(ctx, log, app, Users()...); err != nil {
 		return nil, err
 	}
 	if err := s.openDashboards(ctx, log, "http://"+dexListen, o); err != nil {
@@ -138,8 +138,8 @@ func Set(ctx context.Context, log *slog.Logger, o Options) (_ *Stage, err error)
 		}
 	}
 
-	s.Line = newLine(dexListen)
-	if err := s.Files.write(ctx, o, p, issuer, s.Line.server.URL+"/api/dex", s.dashboards); err != nil {
+	s.Backchannel = newBackchannel(dexListen)
+	if err := s.Files.write(ctx, o, p, issuer, s.Backchannel.server.URL+"/api/dex", s.dashboards); err != nil {
 		return nil, fmt.Errorf("writing authgate's files: %w", err)
 	}
 	if !o.NoAuthgate {
@@ -162,7 +162,7 @@ func (s *Stage) openDashboards(ctx context.Context, log *slog.Logger, dexURL str
 		argoLinks.Others = []dashboards.Link{{Name: "workflows", URL: s.Workflows}}
 		workflowsLinks.Others = []dashboards.Link{{Name: "Argo CD", URL: s.ArgoCD}}
 	}
-	ownToken, accounts := dashboards.OwnToken(s.verifier(dexURL)), dashboards.ServiceAccounts(s.Files.accounts)
+	ownToken, accounts := dashboards.IDToken(s.verifier(dexURL)), dashboards.ServiceAccounts(s.Files.accounts)
 	if o.Accounts != nil {
 		accounts = o.Accounts
 	}
@@ -235,8 +235,8 @@ func (s *Stage) Close() error {
 		errs = append(errs, s.Authgate.Stop())
 	}
 	errs = append(errs, s.CloseDashboards())
-	if s.Line != nil {
-		s.Line.close()
+	if s.Backchannel != nil {
+		s.Backchannel.close()
 	}
 	if s.Dex != nil {
 		errs = append(errs, s.Dex.Stop())
@@ -252,14 +252,14 @@ func (s *Stage) Close() error {
 	return errors.Join(errs...)
 }
 
-// ArgoCDSaw is the header of the request that reached Argo CD last.
-func (s *Stage) ArgoCDSaw() http.Header { return s.dashboards[0].Saw() }
+// LastArgoCDHeader is the header of the request that reached Argo CD last.
+func (s *Stage) LastArgoCDHeader() http.Header { return s.dashboards[0].LastHeader() }
 
 // DexAddress is where Dex is inside the cluster, without path.
 func (s *Stage) DexAddress() string { return "http://" + s.dexOptions.Listen }
 
-// Behind is where both dashboards are without authgate.
-func (s *Stage) Behind() (argoCD, workflows string) {
+// DashboardURLs is where both dashboards are without authgate.
+func (s *Stage) DashboardURLs() (argoCD, workflows string) {
 	return s.dashboards[0].URL(), s.dashboards[1].URL()
 }
 

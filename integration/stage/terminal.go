@@ -21,7 +21,7 @@ func (s *Stage) Token(ctx context.Context, login string) (token string, err erro
 		"--audience", dexClient, "--no-browser")
 	home := filepath.Join(s.Files.Dir, "home-of-"+login)
 	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+filepath.Join(home, ".config"),
-		"HTTP_PROXY="+s.Line.server.URL) // where names below .localhost are known
+		"HTTP_PROXY="+s.Backchannel.server.URL) // where names below .localhost are known
 	var printed strings.Builder
 	cmd.Stdout = &printed
 	said, err := cmd.StderrPipe()

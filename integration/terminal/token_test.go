@@ -68,7 +68,7 @@ func TestALoginByCodePrintsAnIDTokenAndIsWhatHappensWithoutADisplay(t *testing.T
 	check(t, err)
 	a, err := h.alice(t).Submit(t.Context(), h.issuer+"/device/auth/verify_code", url.Values{"user_code": {there.Query().Get("user_code")}})
 	check(t, err)
-	if a.Status != http.StatusOK || !a.Asked {
+	if a.Status != http.StatusOK || !a.GitHubPrompted {
 		t.Fatalf("the browser ends at %s with %d: %s", a.URL, a.Status, a.Body)
 	}
 	token, _ := r.end(0)

@@ -89,12 +89,12 @@ type Hop struct {
 
 // Answer is what the person ends up with.
 type Answer struct {
-	Status int
-	Header http.Header
-	Body   string
-	URL    *url.URL // in the address bar
-	Hops   []Hop    // every request of the chain, the last one included
-	Asked  bool     // GitHub asked who it is
+	Status         int
+	Header         http.Header
+	Body           string
+	URL            *url.URL // in the address bar
+	Hops           []Hop    // every request of the chain, the last one included
+	GitHubPrompted bool     // GitHub asked who it is
 }
 
 // Via reports whether a request of the chain had this path.
@@ -143,7 +143,7 @@ func (v *Visitor) navigate(ctx context.Context, method, address string, form url
 				return a, nil
 			}
 		case v.askedByGitHub(a):
-			a.Asked = true
+			a.GitHubPrompted = true
 			method, address, site = http.MethodPost, v.github+"/login/oauth/authorize", "same-origin"
 			form = url.Values{"query": {req.URL.RawQuery}}
 			if v.Login == "" {

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/example-org/authgate/policy"
+)
+
+// identityFlags say who asks.
+type identityFlags struct{ identity policy.Identity }
+
+func (f *identityFlags) add(cmd *cobra.Command) {
+	f.addTo(cmd.Flags())
+	for _, named := range []string{"group", "user", "role"} {
+		exclusive(cmd, "anonymous", named)
+	}
+	_ = cmd.RegisterFlagCompletionFunc("group", completeGroups())
+	_ = cmd.RegisterFlagCompletionFunc("user", completeUsers())
+	_ = cmd.RegisterFlagCompletionFunc("role", completeRoles())
+}
+
+func (f *identityFlags) addTo(flags *pflag.FlagSet) {
+	flags.StringArrayVar(&f.identity.Groups, "group", nil, "`GROUP` of the user, as the issuer sends it; may be repeated")
+	flags.StringVar(&f.identity.Email, "user", "", "verified `EMAIL` of the user")
+	flags.StringArrayVar(&f.identity.Roles, "role", nil, "`ROLE` held, such as role:admin; may be repeated")
+	flags.BoolVar(&f.identity.Anonymous, "anonymous", false, "a client that is not signed in")
+}
+
+// isSet reports whether anything says who asks.
+func (f *identityFlags) isSet() bool {
+	return f.identity.Email != "" || len(f.identity.Groups) > 0 || len(f.identity.Roles) > 0 || f.identity.Anonymous
+}
+
+// subjects gives who asks as rows would name it.
+func (f *identityFlags) subjects() []string {
+	subjects := slices.Concat(f.identity.Groups, f.identity.Roles)
+	if f.identity.Email != "" {
+		subjects = append(subjects, "user:"+f.identity.Email)
+	}
+	return subjects
+}
+
+func (f *identityFlags) check() error {
+	if !f.isSet() {
+		return errors.New("nobody is named; write --group, --user, --role or --anonymous")
+	}
+	for _, role := range f.identity.Roles {
+		if !strings.HasPrefix(role, "role:") {
+			return fmt.Errorf("--role is %q; a role begins with role:, so write --role role:%s", role, role)
+		}
+	}
+	if slices.Contains(f.identity.Groups, "") { // a variable that is not set makes another person
+		return errors.New("--group is empty; name a group, or leave the flag out")
+	}
+	name, domain, _ := strings.Cut(f.identity.Email, "@")
+	if f.identity.Email != "" && (name == "" || domain == "" || strings.HasPrefix(name, "user:")) {
+		return fmt.Errorf("--user is %q; write the e-mail address alone, such as eve@example.com", f.identity.Email)
+	}
+	return nil
+}

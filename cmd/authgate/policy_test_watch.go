@@ -1,0 +1,153 @@
+package main
+
+import (
+	"crypto/sha256"
+	"errors"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/spf13/cobra"
+
+	"github.com/example-org/authgate/config"
+)
+
+const recheckInterval = 2 * time.Second // what no event tells: a network file system, a folder that came back
+
+// watch runs the cases whenever a file that they depend on changes, until Ctrl-C.
+// What does not load is shown, and waited out. The exit code is that of the last
+// run.
+func (t *policyTest) watch(cmd *cobra.Command) error {
+	if t.flags.usesStdin() {
+		return errors.New("--watch reads the policy again, and standard input can be read once; name a file")
+	}
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		return runError{err}
+	}
+	defer watcher.Close()
+	ticker := time.NewTicker(recheckInterval)
+	defer ticker.Stop()
+
+	var seen map[string]string
+	var last error
+	for {
+		files := t.watchedFiles()
+		for _, file := range files { // a folder that is not there is found by the glance
+			for _, folder := range dirsOnPath(file) {
+				_ = watcher.Add(folder)
+			}
+		}
+		now := hashFiles(files)
+		if changed := changedFiles(files, seen, now); seen == nil || len(changed) > 0 {
+			last = t.runAgain(cmd, changed, seen != nil)
+			if seen = now; !isRetryable(last) {
+				return last
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return finalError(last)
+		case <-watcher.Errors: // events were lost
+		case <-ticker.C:
+		case <-watcher.Events:
+			settleTimer := time.NewTimer(settleDelay)
+			for waiting := true; waiting; {
+				select {
+				case <-ctx.Done():
+					waiting = false
+				case <-watcher.Events: // of the same change; no event puts the look off
+				case <-settleTimer.C:
+					waiting = false
+				}
+			}
+			settleTimer.Stop()
+		}
+	}
+}
+
+func (t *policyTest) runAgain(cmd *cobra.Command, changed []string, again bool) error {
+	out := newPrinter(cmd.OutOrStdout())
+	if t.out.format == textFormat && again {
+		if isTerminal(out.w) {
+			out.line("\x1b[2J\x1b[3J\x1b[H")
+		}
+		out.line("%s", out.bold("--- "+strings.Join(changed, ", ")+" changed ---"))
+	}
+	err := t.run(cmd)
+	if err != nil && isRetryable(err) {
+		exitCode(cmd.ErrOrStderr(), cmd, err) // for what it says
+	}
+	if t.out.format == textFormat && isRetryable(err) {
+		out.line("%s", out.dim("watching; Ctrl-C ends"))
+	}
+	return err
+}
+
+// watchedFiles names the files on which the next run depends.
+func (t *policyTest) watchedFiles() []string {
+	files := append(append([]string{}, t.flags.policies...), t.files...)
+	name := t.flags.config
+	if name == "" && len(t.flags.policies) > 0 {
+		return files
+	}
+	name, err := findConfig(name)
+	if err != nil {
+		return files
+	}
+	files = append(files, name)
+	if c, err := config.Load(name); err == nil && len(t.flags.policies) == 0 {
+		files = append(files, c.Policy.Files...)
+	}
+	return files
+}
+
+// hashFiles tells apart what the files hold, and why they cannot be read.
+func hashFiles(files []string) map[string]string {
+	hashes := map[string]string{}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			hashes[file] = err.Error()
+			continue
+		}
+		sum := sha256.Sum256(data)
+		hashes[file] = string(sum[:])
+	}
+	return hashes
+}
+
+func changedFiles(files []string, before, now map[string]string) []string {
+	var changed []string
+	for _, file := range files {
+		if before[file] != now[file] {
+			changed = append(changed, file)
+		}
+	}
+	return changed
+}
+
+// isRetryable reports whether another content of the files may end otherwise, which
+// no other command line is needed for.
+func isRetryable(err error) bool {
+	var loading loadError
+	return err == nil || errors.Is(err, errNo) || errors.As(err, &loading)
+}
+
+// finalError is how the last run ended, without saying it a second time.
+func finalError(err error) error {
+	if err == nil || errors.Is(err, errNo) {
+		return err
+	}
+	return loadError{reportedError{err}}
+}
+
+// reportedError is an error that has nothing more to say.
+type reportedError struct{ error }
+
+func (reportedError) Unwrap() []error { return nil }

@@ -1,0 +1,67 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// albIdleTimeout is after how long a load balancer of AWS closes a silent connection,
+// unless it was told otherwise.
+const albIdleTimeout = Duration(60 * time.Second)
+
+// Warnings says what in a file that loads will probably not do what was meant. It
+// is no fault: what stands in front of authgate is not written here.
+func (c *Config) Warnings() []string {
+	return slices.Concat(c.peerWarnings(), c.hostWarnings(), c.timeoutWarnings(), c.adminWarnings(), c.bearerWarnings(), c.sessionWarnings(), c.credentialWarnings(), c.auditWarnings())
+}
+
+func (c *Config) peerWarnings() (warnings []string) {
+	_, isSocket := socketPath(c.Listen)
+	trusted := slices.Contains(c.TrustedProxies, UnixPeers())
+	switch {
+	case isSocket && !trusted:
+		warnings = append(warnings, "listen is a Unix socket and trustedProxies has no unix: "+
+			"X-Forwarded-For and -Proto of the proxy in front are not believed, so that clients have no address and https counts as http; "+
+			"add unix if only that proxy can open the socket")
+	case !isSocket && trusted:
+		warnings = append(warnings, "trustedProxies has unix, and listen is no Unix socket: nobody comes from there; "+
+			"name the addresses of the proxies, or write listen: unix:/path/to.sock")
+	}
+	return warnings
+}
+
+// hostWarnings is about callbacks, of which issuers take no patterns.
+func (c *Config) hostWarnings() (warnings []string) {
+	for _, u := range c.Upstreams {
+		for _, host := range u.Hosts {
+			if strings.HasPrefix(host, "*.") {
+				warnings = append(warnings, "upstream "+quote(u.Name)+" has the host "+quote(host)+": each concrete host needs its callback, https://HOST"+c.PathPrefix+"/callback, "+
+					"registered at the issuer; register each host that people use")
+			}
+		}
+	}
+	return warnings
+}
+
+// timeoutWarnings knows the two inequalities that a balancer has to fit between:
+// authgate answers before it loses patience, and never closes a connection that
+// it is just about to use again.
+func (c *Config) timeoutWarnings() (warnings []string) {
+	if len(c.TrustedProxies) == 0 {
+		return nil // nothing stands in front
+	}
+	t := c.Timeouts
+	if longest := t.UpstreamDial + t.UpstreamHeader; longest >= t.Idle {
+		warnings = append(warnings, fmt.Sprintf("timeouts.upstreamDial and upstreamHeader make %s together, and timeouts.idle is %s: "+
+			"no idle timeout of a load balancer lies between, so it answers for authgate with a bare 502 or 504; "+
+			"raise idle above the balancer's, and that above %s", longest, t.Idle, longest))
+	}
+	if t.Idle <= albIdleTimeout {
+		warnings = append(warnings, fmt.Sprintf("timeouts.idle is %s: a load balancer of AWS keeps connections for %s unless it was told otherwise, "+
+			"and answers 502 for a request on one that authgate has just closed; write 75s, or more than the balancer's own",
+			t.Idle, albIdleTimeout))
+	}
+	return warnings
+}

@@ -1,0 +1,54 @@
+package doctor
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"net/url"
+	"strings"
+)
+
+// LoadBalancer is a host as browsers reach it, with the load balancer that stands there.
+type LoadBalancer struct {
+	Callback string // where logins on this host have to come back to
+	// Alternatives are callbacks to try in turn where nothing answers at the first.
+	Alternatives Callbacks
+	RootCAs      *x509.CertPool
+}
+
+// Check begins a login there, and stops: where that would lead back to is what
+// authgate made of the headers that the load balancer sent.
+func (f LoadBalancer) Check() Check {
+	host := f.Callback
+	if at, err := url.Parse(f.Callback); err == nil {
+		host = at.Host
+	}
+	return Check{"host " + host, f.checkLogin}
+}
+
+func (f LoadBalancer) checkLogin(ctx context.Context) []Finding {
+	res, _, err := get(ctx, client(f.RootCAs), strings.TrimSuffix(f.Callback, "/callback")+"/start?rd=/")
+	var name x509.HostnameError
+	switch {
+	case errors.As(err, &name):
+		return []Finding{fail("add the host to the load balancer's certificate", "the certificate there does not name it")}
+	case err != nil && len(f.Alternatives) > 0:
+		return LoadBalancer{Callback: f.Alternatives[0], Alternatives: f.Alternatives[1:], RootCAs: f.RootCAs}.checkLogin(ctx)
+	case err != nil:
+		return []Finding{skipped("it cannot be reached from here: %v", err)}
+	}
+	to, err := url.Parse(res.Header.Get("Location"))
+	if err != nil || res.StatusCode < 300 || res.StatusCode > 399 || to.Query().Get("redirect_uri") == "" {
+		return []Finding{warn("have the load balancer send everything on this host to authgate; 502 and 503 are also what it says while authgate is not ready",
+			"no login begins there: status %d", res.StatusCode)}
+	}
+	switch redirectURI := to.Query().Get("redirect_uri"); redirectURI {
+	case f.Callback:
+		return []Finding{ok("logins begin there, and come back to %s", redirectURI)}
+	case strings.Replace(f.Callback, "https://", "http://", 1):
+		return []Finding{fail("list the addresses of what stands in front (an ALB's subnets) in trustedProxies: the X-Forwarded-Proto of nobody else is believed",
+			"logins would come back to %s, without TLS", redirectURI)}
+	default:
+		return []Finding{fail("have the load balancer pass the client's Host on as it is", "logins would come back to %s", redirectURI)}
+	}
+}

@@ -1,0 +1,60 @@
+package identity
+
+import (
+	"crypto/x509"
+	"net/http"
+	"sync/atomic"
+)
+
+// What a relying party was given as files may change while it is in use. Requests
+// that are under way go on with what they began with.
+
+// credentials are those of authgate's client at the issuer. They are replaced whole.
+type credentials struct{ id, secret string }
+
+// SetCredentials has all further requests to the issuer use another client id and
+// secret: those of logins that are under way, too.
+func (rp *RelyingParty) SetCredentials(id, secret string) {
+	rp.credentials.Store(&credentials{id, secret})
+}
+
+func (rp *RelyingParty) clientID() string { return rp.credentials.Load().id }
+
+// SetRootCAs has further connections to the issuer trust other authorities; nil: the
+// system's.
+func (rp *RelyingParty) SetRootCAs(pool *x509.CertPool) {
+	cfg := rp.cfg
+	cfg.RootCAs = pool
+	rp.transport.swap(newTransport(cfg))
+}
+
+// SetRootCAs has further connections to a further issuer trust other authorities;
+// nil: the system's. Its keys are fetched again at once, since a request that needs
+// them would wait for the end of a pause. Those at hand stay until that succeeds.
+func (b *Bearers) SetRootCAs(issuer string, pool *x509.CertPool) {
+	i := b.issuers[issuer]
+	if i == nil || i.keySet.rp == b.relyingParty {
+		return
+	}
+	i.keySet.rp.SetRootCAs(pool)
+	i.keySet.again()
+}
+
+// swappableTransport is a transport that can be replaced while requests use it.
+type swappableTransport struct {
+	current atomic.Pointer[http.Transport]
+}
+
+func newSwappableTransport(t *http.Transport) *swappableTransport {
+	r := new(swappableTransport)
+	r.current.Store(t)
+	return r
+}
+
+func (r *swappableTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	return r.current.Load().RoundTrip(req)
+}
+
+func (r *swappableTransport) swap(t *http.Transport) {
+	r.current.Swap(t).CloseIdleConnections()
+}

@@ -1,0 +1,101 @@
+package listen
+
+import (
+	"context"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// headroom is how many connections beyond the limit are still accepted: only to be
+// told that there are too many, and to let a balancer ask whether authgate lives.
+// A limit that is a closed door looks like a dead process.
+const headroom = 64
+
+// limitListener counts the connections of a port from Accept to Close, whoever has them
+// by then: a WebSocket counts until it ends.
+type limitListener struct {
+	net.Listener
+	maxConns int64
+	open     atomic.Int64
+
+	mu        sync.Mutex
+	overLimit []*conn // those beyond the limit, the oldest first
+}
+
+func newLimitListener(l net.Listener, maxConns int) net.Listener {
+	return &limitListener{Listener: l, maxConns: int64(maxConns)}
+}
+
+// Accept waits for a connection. When the reserve is full, another one of it has
+// to go: left in the queue of the kernel this one would wait with nobody to tell
+// it, and connections that say nothing would keep the balancer out.
+func (l *limitListener) Accept() (net.Conn, error) {
+	accepted, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c, ok := accepted.(*conn)
+	if !ok {
+		return accepted, nil
+	}
+	c.limit = l
+	if now := l.open.Add(1); now > l.maxConns {
+		c.overLimit = true
+		if evicted := l.admitOverLimit(c, now > l.maxConns+headroom); evicted != nil {
+			_ = evicted.Close() // nothing was promised to it
+		}
+	}
+	return c, nil
+}
+
+// admitOverLimit enters a connection beyond the limit, and gives the one that makes room
+// for it: the oldest of those that have said nothing, or of all.
+func (l *limitListener) admitOverLimit(c *conn, full bool) (evicted *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if full && len(l.overLimit) > 0 {
+		i := max(0, slices.IndexFunc(l.overLimit, func(c *conn) bool { return !c.hasRead.Load() }))
+		evicted = l.overLimit[i]
+		l.overLimit = slices.Delete(l.overLimit, i, i+1)
+	}
+	l.overLimit = append(l.overLimit, c)
+	return evicted
+}
+
+func (l *limitListener) release(c *conn) {
+	l.open.Add(-1)
+	if !c.overLimit {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i := slices.Index(l.overLimit, c); i >= 0 {
+		l.overLimit = slices.Delete(l.overLimit, i, i+1)
+	}
+}
+
+type overLimitKey struct{}
+
+// ConnContext is for [net/http.Server.ConnContext]: it notes which connection a
+// request comes on, where [Overloaded] looks.
+func ConnContext(ctx context.Context, conn net.Conn) context.Context {
+	for {
+		switch c := conn.(type) {
+		case interface{ overloaded() bool }:
+			if c.overloaded() {
+				return context.WithValue(ctx, overLimitKey{}, true)
+			}
+			return ctx
+		case interface{ NetConn() net.Conn }: // TLS
+			conn = c.NetConn()
+		default:
+			return ctx
+		}
+	}
+}
+
+// Overloaded reports whether a request, by its context, came on a connection
+// beyond the limit of its port.
+func Overloaded(ctx context.Context) bool { return ctx.Value(overLimitKey{}) != nil }

@@ -1,0 +1,85 @@
+package policy
+
+import "strings"
+
+// domainWildcard begins a subject that stands for every verified e-mail address of a
+// domain: user:*@example.com.
+const domainWildcard = userPrefix + "*@"
+
+// domainOf gives the domain of an e-mail address, exactly as it is written. It is empty
+// for an address with a second @: two programs may cut it at different places.
+func domainOf(address string) string {
+	local, domain, _ := strings.Cut(address, "@")
+	if local == "" || strings.Contains(domain, "@") {
+		return ""
+	}
+	return domain
+}
+
+// domainSubject gives the subject user:*@DOMAIN that stands for a user, or nothing.
+func domainSubject(user string) string {
+	address, isUser := strings.CutPrefix(user, userPrefix)
+	domain := domainOf(address)
+	if !isUser || domain == "" {
+		return ""
+	}
+	return domainWildcard + domain
+}
+
+// isWildcardSubject reports whether a subject stands for all groups of an organisation or for
+// all addresses of a domain.
+func isWildcardSubject(subject string) bool {
+	if strings.HasPrefix(subject, domainWildcard) {
+		return true
+	}
+	return !reserved(subject) && strings.HasSuffix(subject, teamWildcard)
+}
+
+const domainHint = "write user:*@DOMAIN for every verified address of one domain"
+
+// checkUser judges what stands behind user: in a subject.
+func checkUser(name string) (message, hint string) {
+	address := name[len(userPrefix):]
+	domain, isWildcard := strings.CutPrefix(name, domainWildcard)
+	switch {
+	case isWildcard:
+		return checkDomain(name, domain)
+	case address == "*":
+		return quote(name) + " names no domain", domainHint + ", or system:authenticated for all who logged in"
+	case strings.Contains(address, "*"):
+		return "a * in " + quote(name) + " stands for nothing", domainHint + ", or name each user"
+	case !isEmail(address) || strings.ContainsAny(address, whitespace):
+		return quote(name) + " names no e-mail address", "write user:NAME@DOMAIN for one person, or else a group"
+	}
+	return "", ""
+}
+
+// checkDomain judges the domain of user:*@DOMAIN.
+func checkDomain(name, domain string) (message, hint string) {
+	switch {
+	case domain == "":
+		return quote(name) + " names no domain", domainHint
+	case strings.Contains(domain, "*"):
+		return "a * in the domain of " + quote(name) + " stands for nothing",
+			"write a row for each domain; subdomains are domains of their own"
+	case strings.Contains(domain, "@"):
+		return quote(name) + " holds a second @", domainHint
+	case strings.Contains("."+domain+".", ".."):
+		trimmed := strings.Trim(domain, ".")
+		if trimmed == "" || strings.Contains(trimmed, "..") {
+			return quote(name) + " has a dot too many in its domain", domainHint
+		}
+		return quote(name) + " has a dot too many in its domain", "write " + quote(domainWildcard+trimmed)
+	}
+	if at := strings.IndexFunc(domain, isInvalidDomainRune); at >= 0 {
+		return "the domain of " + quote(name) + " holds " + quote(domain[at:at+1]), domainHint + ", and a row for each domain"
+	}
+	return "", ""
+}
+
+// isInvalidDomainRune reports whether no domain holds a character. Those beyond ASCII pass: an
+// issuer may send the name of a domain in its own script.
+func isInvalidDomainRune(r rune) bool {
+	const known = "-_.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	return r < 0x80 && !strings.ContainsRune(known, r)
+}

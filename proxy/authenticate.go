@@ -1,0 +1,129 @@
+package proxy
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/target"
+)
+
+// authenticate is step 3: who is asking, or nobody. It refuses only what a browser
+// was made to send by another site; being nobody is for the policy to judge.
+func (p *Proxy) authenticate(x *exchange) bool {
+	x.resolvedRoles = x.state.anonymous
+	if c := x.credential(); c.header != "" {
+		p.authenticateBearer(x, c)
+		if !x.isUpstreamCredential() {
+			return true
+		}
+	}
+	s, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.secure())
+	if err != nil {
+		x.sessionErr = err
+		return true
+	}
+	if t := x.presented.bearer; t != "" && (t == s.IDToken || t == s.AccessToken) {
+		x.credentialErr = session.ErrLoginToken // opaque, so that nothing else tells it from the upstream's own
+		return true
+	}
+	x.session, x.resolvedRoles = s, x.state.resolveRoles(s)
+	x.presented, x.credentialErr = credential{}, nil // what the session goes beside is the upstream's to judge
+	if !x.sameOrigin() {
+		return x.refuse(http.StatusForbidden, "cross_origin",
+			"The request was refused: it came from another site, and would have acted with your session.", nil)
+	}
+	return true
+}
+
+// sameOrigin reports whether a request that rides on a session cookie may have
+// effects. A write, an upgrade or a GET with effects must come from the very
+// origin it goes to: a sibling dashboard is the same site, so that SameSite
+// cookies do not stop it. Sec-Fetch-Site is the browser's own word, which no page
+// can change; browsers leave it out on plain http.
+func (x *exchange) sameOrigin() bool {
+	site, origin := x.r.Header["Sec-Fetch-Site"], x.r.Header["Origin"]
+	if len(site) == 1 && site[0] == "same-origin" {
+		return true
+	}
+	upgrade, effect := x.isWebSocketUpgrade(), x.hasSideEffect()
+	if !upgrade && !effect && isSafeMethod(x.r.Method) {
+		return true
+	}
+	if len(origin) == 1 && x.allowedOrigin(origin[0]) {
+		return true
+	}
+	switch {
+	case len(site) > 0: // none: typed or bookmarked by a person. No browser says that beside an Origin.
+		return len(site) == 1 && site[0] == "none" && len(origin) == 0
+	case len(origin) > 0:
+		return len(origin) == 1 && canonicalOrigin(origin[0]) == x.client.origin()
+	case upgrade: // browsers always send an Origin with it
+		return false
+	case effect: // another site's image or link comes without an Origin as well
+		return x.isSameOriginReferer()
+	default: // no browser writes without either header
+		return true
+	}
+}
+
+// isSameOriginReferer reports whether a page of this very origin asks. A page of another
+// one can leave its Referer out, but not send ours.
+func (x *exchange) isSameOriginReferer() bool {
+	referer := x.r.Header["Referer"]
+	if len(referer) != 1 {
+		return false
+	}
+	scheme, rest, _ := strings.Cut(referer[0], "://")
+	host, _, _ := strings.Cut(rest, "/")
+	return canonicalOrigin(scheme+"://"+host) == x.client.origin()
+}
+
+// hasSideEffect reports whether a GET is known to change something.
+func (x *exchange) hasSideEffect() bool {
+	if x.route == nil {
+		return false
+	}
+	if len(x.route.kind.effects) > 0 && x.path.Quirks() != 0 { // no pattern below would find it
+		return true
+	}
+	for _, e := range x.route.kind.effects {
+		if target.MatchPattern(x.path.String(), e.path) && (e.query == "" || hasParameter(x.r.URL.RawQuery, e.query)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (x *exchange) allowedOrigin(origin string) bool {
+	canonical := canonicalOrigin(origin)
+	return canonical != "" && x.route != nil && slices.Contains(x.route.allowedOrigins, canonical)
+}
+
+// canonicalOrigin brings an origin to lower case without its scheme's own port.
+// What is no origin of a page on the web, such as null, becomes empty.
+func canonicalOrigin(origin string) string {
+	scheme, rest, _ := strings.Cut(strings.ToLower(origin), "://")
+	if scheme != "http" && scheme != "https" {
+		return ""
+	}
+	_, host := splitHost(rest, scheme)
+	if host == "" {
+		return ""
+	}
+	return scheme + "://" + host
+}
+
+func isSafeMethod(method string) bool {
+	return isRead(method) || method == http.MethodOptions
+}
+
+// isWebSocketUpgrade reports whether the request asks for a WebSocket, the one protocol
+// that is switched to: any other, h2c above all, would be a tunnel in which no
+// further request is judged.
+func (x *exchange) isWebSocketUpgrade() bool {
+	values := x.r.Header["Upgrade"]
+	return len(values) == 1 && strings.EqualFold(values[0], "websocket") &&
+		x.r.Method == http.MethodGet && x.r.ProtoMajor == 1 && x.r.ProtoMinor == 1 && x.r.ContentLength == 0
+}

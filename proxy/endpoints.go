@@ -1,0 +1,189 @@
+package proxy
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/identity"
+	"github.com/example-org/authgate/page"
+	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/target"
+)
+
+// isEndpoint reports whether a path is one of authgate's own endpoints.
+func (p *Proxy) isEndpoint(path target.Path) bool {
+	return hasPathPrefix(path.String(), p.prefix)
+}
+
+// serveEndpoint answers authgate's own endpoints. It reports whether it did: they have
+// no upstream and no policy, so that signing in never depends on a rule.
+func (p *Proxy) serveEndpoint(x *exchange) bool {
+	if !p.isEndpoint(x.path) {
+		return false
+	}
+	x.closeIfUnread() // a form that is read has as long
+	setResponseHeaders(x.w.Header())
+	if !p.routeEndpoint(x) {
+		p.answer(x)
+	}
+	return true
+}
+
+func (p *Proxy) routeEndpoint(x *exchange) bool {
+	switch strings.TrimPrefix(x.path.String(), p.prefix) {
+	case "", "/":
+		return p.portal(x)
+	case "/start":
+		return p.start(x)
+	case "/callback":
+		return p.callback(x)
+	case "/sign_out":
+		return p.signOut(x)
+	case "/sign_out" + chainPath:
+		return p.signOutChain(x)
+	case "/backchannel_logout":
+		return p.backchannelLogout(x)
+	case "/userinfo":
+		return p.userinfo(x)
+	default:
+		if index, _ := Route(p.config.Upstreams, x.client.hostname, x.path.String()); index >= 0 {
+			if matched, ok := x.matchLoginPage(p.upstreams[index]); ok { // Argo Workflows has some below /oauth2, too
+				return p.interceptLoginPage(x, matched, p.upstreams[index])
+			}
+		}
+		return x.refuse(http.StatusNotFound, "no_endpoint", "There is nothing under this path.", nil)
+	}
+}
+
+// requireSession is step 3 for endpoints that only show something to somebody.
+func (p *Proxy) requireSession(x *exchange) bool {
+	if !isRead(x.r.Method) {
+		return x.refuse(http.StatusMethodNotAllowed, "bad_method", "This can only be read.", nil)
+	}
+	if !p.authenticate(x) {
+		return false
+	}
+	if !x.signedIn() {
+		return p.refuseUnauthenticated(x)
+	}
+	x.outcome = audit.Allow
+	return true
+}
+
+func isRead(method string) bool { return method == http.MethodGet || method == http.MethodHead }
+
+// userinfo tells a signed-in person what authgate knows of them.
+type userinfo struct {
+	Issuer        string    `json:"issuer"`
+	Subject       string    `json:"subject"`
+	Email         string    `json:"email"`
+	EmailVerified bool      `json:"email_verified"`
+	Name          string    `json:"name"`
+	Username      string    `json:"preferred_username"`
+	Groups        []string  `json:"groups"`
+	Roles         []string  `json:"roles"`
+	Expires       time.Time `json:"expires"`
+	Refreshed     time.Time `json:"refreshed,omitzero"` // when the groups were read; of a bearer token, nothing is known
+
+	// Where the groups could not be read again, and go on for session.refreshGrace.
+	StaleSince  *time.Time `json:"stale_since,omitempty"`
+	StaleReason string     `json:"stale_reason,omitempty"`
+
+	DroppedGroups int `json:"groups_left_out,omitempty"` // did not fit into the session; the policy names none of them
+}
+
+func (p *Proxy) userinfo(x *exchange) bool {
+	if !p.requireSession(x) {
+		return false
+	}
+	principal := x.session.Principal
+	known := userinfo{
+		Issuer: principal.Issuer, Subject: principal.Subject, Email: principal.Email, EmailVerified: principal.EmailVerified,
+		Name: principal.Name, Username: principal.Username, Groups: orEmpty(principal.Groups), Roles: orEmpty(x.roles.Names()),
+		Expires: x.session.Expires.UTC(), Refreshed: x.session.FetchedAt.UTC(), DroppedGroups: x.session.DroppedGroups,
+	}
+	if since, cause := p.sessions.RefreshFailure(x.session); cause != nil {
+		since = since.UTC()
+		known.StaleSince, known.StaleReason = &since, staleReason(cause)
+	}
+	x.w.Header().Set("Content-Type", "application/json")
+	text, _ := json.Marshal(known) // of strings, numbers and times
+	x.w.send(http.StatusOK, append(text, '\n'))
+	return true
+}
+
+// staleReason says it without addresses of the inside: those are in the log.
+func staleReason(cause error) string {
+	var unreachable *identity.UnreachableError
+	switch {
+	case errors.Is(cause, session.ErrStoreDown):
+		return "the session store does not answer"
+	case errors.As(cause, &unreachable):
+		return "the identity provider gives no usable answer"
+	default:
+		return "the identity provider's answer could not be used"
+	}
+}
+
+// portal lists the upstreams whose start page this person may open.
+func (p *Proxy) portal(x *exchange) bool {
+	if !p.requireSession(x) {
+		return false
+	}
+	data := page.Portal{
+		Who: displayName(x.session.Principal), Groups: x.session.Principal.Groups, SignOut: p.prefix + "/sign_out",
+	}
+	for i := range p.config.Upstreams {
+		u := &p.config.Upstreams[i]
+		home, err := target.Parse(strings.TrimSuffix(u.Path, "/") + "/")
+		if err != nil { // config has checked it
+			continue
+		}
+		if d, _ := x.evaluate(u.Name, home, http.MethodGet); !d.Allowed() {
+			continue
+		}
+		for _, host := range u.Hosts {
+			if strings.HasPrefix(host, "*.") {
+				if matchHost(p.config.Upstreams, x.client.hostname) != host { // which of its hosts there are is not known
+					continue
+				}
+				host = x.client.hostname
+			}
+			data.Upstreams = append(data.Upstreams, page.Link{Text: u.Name, URL: x.client.originOf(host) + home.String()})
+		}
+	}
+	html, err := p.pages.Portal(data)
+	p.writePage(x, http.StatusOK, html, err)
+	return true
+}
+
+// originOf is the origin of another host behind the same authgate: same scheme,
+// same port.
+func (c client) originOf(host string) string {
+	if host == "*" {
+		return c.origin()
+	}
+	port := strings.TrimPrefix(c.host, bracketIPv6(c.hostname))
+	return c.scheme + "://" + bracketIPv6(host) + port
+}
+
+// displayName is what a person calls themselves by.
+func displayName(principal identity.Principal) string {
+	for _, name := range []string{principal.Email, principal.Username, principal.Name} {
+		if name != "" {
+			return name
+		}
+	}
+	return principal.Subject
+}
+
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}

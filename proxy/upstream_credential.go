@@ -1,0 +1,186 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/config"
+	"github.com/example-org/authgate/identity"
+	"github.com/example-org/authgate/page"
+	"github.com/example-org/authgate/session"
+)
+
+// TokenSources gives the tokens of ServiceAccounts, by how the configuration names them.
+type TokenSources map[config.ServiceAccount]TokenSource
+
+// TokenSource is a ServiceAccount whose token upstreams are shown (package credential).
+// It is safe for concurrent use.
+type TokenSource interface {
+	// Token is one that has not expired. Once it is warm it waits for nothing. An
+	// error that has a method Mend() string says to the operator what is missing.
+	Token(ctx context.Context) (string, error)
+
+	// Refused says that an upstream rejected a token. Another one is asked for in
+	// the background; Token gives this one until then.
+	TokenRejected(token string)
+}
+
+// serviceAccount is whose token is shown for a role.
+type serviceAccount struct {
+	role string
+	TokenSource
+}
+
+const codeNoCredential = "no_credential"
+
+// selectCredential finds what the upstream is shown. Nobody is never shown as somebody: a
+// server that checks signatures only of requests without a credential would take
+// theirs for checked.
+func (p *Proxy) selectCredential(x *exchange) bool {
+	if !x.signedIn() || x.asAnonymous {
+		return true
+	}
+	switch x.route.credential {
+	case config.CredentialIDToken, config.CredentialAccessToken:
+		return p.useUserToken(x)
+	case config.CredentialServiceAccount:
+		return p.useServiceAccountToken(x)
+	default:
+		return true
+	}
+}
+
+// useUserToken is the person's own token, as fresh as the upstream needs it.
+func (p *Proxy) useUserToken(x *exchange) bool {
+	if !x.usesBearer() {
+		s, err := p.sessions.WithValidIDToken(x.r.Context(), x.session)
+		if err != nil {
+			return p.missingUserToken(x, err)
+		}
+		if !s.FetchedAt.Equal(x.session.FetchedAt) {
+			x.session, x.resolvedRoles = s, x.state.resolveRoles(s)
+			if !p.decide(x) { // by the groups that came with it
+				return false
+			}
+			if x.asAnonymous {
+				return true
+			}
+		}
+	}
+	x.upstreamToken = x.session.IDToken
+	if x.route.credential == config.CredentialAccessToken {
+		x.upstreamToken = x.session.AccessToken
+	}
+	switch {
+	case x.upstreamToken != "" && !x.usesBearer():
+		return p.denyUpstreamToken(x)
+	case x.upstreamToken != "":
+		return true
+	case x.usesBearer():
+		x.outcome = audit.Refuse
+		return x.refuse(http.StatusForbidden, codeNoCredential,
+			x.route.name+" wants a token of its own issuer, and yours is of another: this upstream is not for it.", nil)
+	default: // a session of the time before this upstream was shown tokens
+		return p.missingUserToken(x, session.ErrExpired)
+	}
+}
+
+// denyUpstreamToken makes sure that authgate will not take for a bearer token what the
+// upstream is about to see. Most tokens say so themselves.
+func (p *Proxy) denyUpstreamToken(x *exchange) bool {
+	marked, until := x.session.IDTokenMarked, x.session.Principal.Expiry
+	if x.route.credential == config.CredentialAccessToken {
+		marked = x.session.AccessTokenMarked
+		if expiry, ok := identity.ExpiryOf(x.upstreamToken); ok && !marked {
+			until = expiry
+		}
+	}
+	if marked {
+		return true
+	}
+	until = until.Add(time.Duration(p.config.Issuer.ClockSkew)) // for so long it would be accepted
+	err := p.sessions.DenyBearer(x.r.Context(), identity.TokenDigest(x.upstreamToken), until)
+	if err == nil {
+		return true
+	}
+	x.outcome, x.upstreamToken = audit.Refuse, ""
+	return x.refuse(http.StatusServiceUnavailable, "session_store_down",
+		"Your token cannot be shown to "+x.route.name+" right now: where it is noted that it does not open authgate does not answer. Nothing was done. Try again in a moment.", err)
+}
+
+func (p *Proxy) missingUserToken(x *exchange, cause error) bool {
+	x.sessionErr, x.outcome, x.forceLogin = cause, audit.Refuse, true
+	x.session = session.Session{} // or the page would call somebody by name whose session is over
+	return p.refuseUnauthenticated(x)
+}
+
+// useServiceAccountToken is the token of the first account whose role somebody has.
+func (p *Proxy) useServiceAccountToken(x *exchange) bool {
+	roles := x.roles.Names()
+	i := slices.IndexFunc(x.route.serviceAccounts, func(a serviceAccount) bool { return slices.Contains(roles, a.role) })
+	if i < 0 {
+		x.outcome = audit.Refuse
+		return x.refuse(http.StatusForbidden, codeNoCredential,
+			"You may do this, but none of your roles has an account at "+x.route.name+" (identity.serviceAccounts). Ask whoever runs this service for one.", nil)
+	}
+	a := x.route.serviceAccounts[i]
+	token, err := a.Token(x.r.Context())
+	if err == nil && token != "" {
+		x.upstreamToken = token
+		return true
+	}
+	if err == nil {
+		err = errors.New("the token is empty")
+	}
+	detail := "The account that stands for " + a.role + " at " + x.route.name + " has no token right now. Nothing was done."
+	var hint interface{ Hint() string }
+	if errors.As(err, &hint) {
+		detail += " " + hint.Hint()
+	}
+	x.outcome = audit.Refuse
+	x.refuse(http.StatusBadGateway, "no_account_token", detail, err)
+	x.refusal.Next = page.Link{Text: "Try again", URL: p.safeReturnPath(x.path.String())}
+	return false
+}
+
+// setCredentials takes from a request that goes on whatever could say that somebody
+// else asks, and adds what the upstream is shown.
+func (x *exchange) setCredentials(h http.Header) {
+	for _, jar := range x.route.loginCookies {
+		jar.Strip(h)
+	}
+	if name := x.route.kind.bearerHeader; name != "" {
+		delete(h, name)
+	}
+	if x.usesBearer() && x.presented.header == "Authorization" { // spent: it opens authgate, which is not the server's to do
+		delete(h, "Authorization")
+	}
+	if x.upstreamToken == "" {
+		return
+	}
+	h["Authorization"] = []string{"Bearer " + x.upstreamToken}
+	if name := x.route.kind.tokenCookie; name != "" {
+		cookie := name + "=" + x.upstreamToken
+		if others := h["Cookie"]; len(others) > 0 {
+			cookie = others[0] + "; " + cookie
+			h["Cookie"] = append([]string{cookie}, others[1:]...)
+			return
+		}
+		h["Cookie"] = []string{cookie}
+	}
+}
+
+// upstreamRejectedToken has the account's next token asked for anew, where the server
+// behind says that it does not know this one.
+func (x *exchange) upstreamRejectedToken() {
+	if x.upstreamToken == "" || x.route.credential != config.CredentialServiceAccount {
+		return
+	}
+	for _, a := range x.route.serviceAccounts {
+		a.TokenRejected(x.upstreamToken)
+	}
+}

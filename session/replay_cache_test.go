@@ -1,0 +1,116 @@
+package session_test
+
+import (
+	"errors"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/example-org/authgate/session"
+)
+
+const keepSpent = 15 * time.Minute
+
+func TestWhatIsSpentOnceIsNotSpentAgain(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s := session.NewReplayCache(10, func() time.Time { return now })
+	spend := func(secret string, made time.Time) bool {
+		t.Helper()
+		first, err := s.Use(t.Context(), secret, made, keepSpent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return first
+	}
+	if !spend("a", now) || spend("a", now) || !spend("b", now) || spend("b", now) {
+		t.Error("each may be spent exactly once")
+	}
+	now = now.Add(keepSpent - 1)
+	if spend("a", now.Add(-keepSpent)) {
+		t.Error("it was forgotten before it had expired")
+	}
+}
+
+func TestOfManyUsesAtATimeOneIsTheFirst(t *testing.T) {
+	t.Parallel()
+	s := session.NewReplayCache(10, nil)
+	var first atomic.Int32
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() {
+			if ok, err := s.Use(t.Context(), "the same", time.Now(), keepSpent); ok && err == nil {
+				first.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if first.Load() != 1 {
+		t.Errorf("%d were the first", first.Load())
+	}
+}
+
+func TestAFullMemoryOfWhatIsSpentRefusesInDoubt(t *testing.T) {
+	t.Parallel()
+	begun := time.Now()
+	now := begun
+	s := session.NewReplayCache(100, func() time.Time { return now })
+	made := func(n int) time.Time { return begun.Add(time.Duration(n) * time.Second) }
+	spend := func(n int) bool {
+		first, _ := s.Use(t.Context(), strconv.Itoa(n), made(n), keepSpent)
+		return first
+	}
+	for n := range 500 {
+		now = made(n)
+		if !spend(n) {
+			t.Fatalf("%d: refused although it was never spent", n)
+		}
+	}
+	for n := range 500 {
+		if spend(n) {
+			t.Errorf("%d is spent a second time", n)
+		}
+	}
+	if first, _ := s.Use(t.Context(), "old", made(300), keepSpent); first {
+		t.Error("what is as old as what was forgotten may have been spent")
+	}
+	if first, _ := s.Use(t.Context(), "young", made(450), keepSpent); !first {
+		t.Error("what is younger than all that was forgotten is refused")
+	}
+	now = now.Add(keepSpent)
+	for n := 1000; n < 1100; n++ {
+		if !spend(n) {
+			t.Fatalf("%d: there is room again", n)
+		}
+	}
+}
+
+func TestASealedValueMayBeLongerOutsideOfACookie(t *testing.T) {
+	t.Parallel()
+	keys, err := session.ParseKeys(session.NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring := session.NewKeyring(keys)
+	random := "" // does not compress
+	for len(random) < 6000 {
+		random += session.NewKey()
+	}
+	long := ring.SecureCodecUpTo("login", 16<<10)
+	sealed, err := long.Encode("state", random)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var opened string
+	if err := long.Decode("state", sealed, &opened); err != nil || opened != random {
+		t.Errorf("%d of %d bytes, %v", len(opened), len(random), err)
+	}
+	if _, err := ring.SecureCodec("login").Encode("state", random); !errors.Is(err, session.ErrTooLarge) {
+		t.Errorf("in a cookie: %v", err)
+	}
+	if err := ring.SecureCodec("login").Decode("state", sealed, &opened); err == nil {
+		t.Error("what no cookie can hold came out of one")
+	}
+}
