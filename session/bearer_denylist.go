@@ -43,7 +43,8 @@ var allUsers denyKey
 
 // What revocations are found by. Not every issuer says in a token to which of its
 // sessions it belongs: such a token may belong to any.
-func userDenyKey(issuer, subject string) denyKey      { return denyKeyOf("user", issuer, subject) }
+func userDenyKey(issuer, subject string) denyKey { return denyKeyOf("user", issuer, subject) }
+
 func emailDenyKey(email string) denyKey               { return denyKeyOf("email", strings.ToLower(email)) }
 func issuerSessionDenyKey(issuer, sid string) denyKey { return denyKeyOf("sid", issuer, sid) }
 func anySessionDenyKey(issuer, subject string) denyKey {
