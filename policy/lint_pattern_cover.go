@@ -27,10 +27,6 @@ func covers(wide, narrow string) bool {
 	return target.MatchPattern(prefix, wide)
 }
 
-func endsWith(s, end string) bool {
-	return strings.HasSuffix(s, end) && target.AtCharacterBoundary(s, len(s)-len(end))
-}
-
 // coversUpstream, coversMethods and coversRow ask the same of the other fields,
 // and of whole rows, subjects and effects aside.
 func coversUpstream(wide, narrow string) bool { return wide == anyUpstream || wide == narrow }

@@ -426,3 +426,7 @@ func overlaps(a, b string) bool {
 	}
 	return true
 }
+
+func endsWith(s, end string) bool {
+	return strings.HasSuffix(s, end) && target.AtCharacterBoundary(s, len(s)-len(end))
+}

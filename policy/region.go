@@ -126,17 +126,6 @@ func (r *region) rowsFor(policy int, method string) []*Row {
 	return rows
 }
 
-// rowsOn gives the rows that concern an upstream, or any that no row names.
-func rowsOn(upstream string, rows []*Row) []*Row {
-	var on []*Row
-	for _, row := range rows {
-		if row.Upstream == upstream || row.Upstream == anyUpstream {
-			on = append(on, row)
-		}
-	}
-	return on
-}
-
 // upstreamsOf gives the upstreams that are told apart: the given ones or, where
 // their names are not known, those that rows name and, for all the others
 // together, *.

@@ -59,3 +59,14 @@ func csvLine(fields ...string) string {
 func needsQuotes(f string) bool {
 	return f == "" || strings.ContainsAny(f, "\",\t") || strings.Trim(f, whitespace) != f || commentStart(f) >= 0
 }
+
+// rowsOn gives the rows that concern an upstream, or any that no row names.
+func rowsOn(upstream string, rows []*Row) []*Row {
+	var on []*Row
+	for _, row := range rows {
+		if row.Upstream == upstream || row.Upstream == anyUpstream {
+			on = append(on, row)
+		}
+	}
+	return on
+}
