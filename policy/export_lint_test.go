@@ -7,3 +7,6 @@ var (
 	OverlapsMethods = overlapsMethods
 	MatchMethod     = matchMethod
 )
+
+// Overlaps is what two patterns have in common.
+func Overlaps(a, b string) bool { return overlaps(a, b) }

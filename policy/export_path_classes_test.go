@@ -43,6 +43,3 @@ func MethodsOf(told, among []string) Methods { return Methods{told, among} }
 func BranchOverlaps(patterns []string, pattern string) bool {
 	return newPatternTree(patterns).overlaps(pattern)
 }
-
-// Overlaps is what a pair of patterns has in common.
-var Overlaps = overlaps

@@ -12,52 +12,6 @@ import (
 	"github.com/example-org/authgate/target"
 )
 
-// subjects gives all that somebody is.
-func (n *naively) subjects(identity policy.Identity) map[string]bool {
-	is := map[string]bool{"system:authenticated": true, "user:" + naiveLower(identity.Email): identity.Email != ""}
-	if parts := strings.Split(naiveLower(identity.Email), "@"); len(parts) == 2 && parts[0] != "" {
-		is["user:*@"+parts[1]] = true
-	}
-	for _, group := range identity.Groups {
-		is[group] = true
-		for i, c := range group {
-			if c == ':' && i+1 < len(group) {
-				is[group[:i]+":*"] = true
-			}
-		}
-	}
-	if identity.Anonymous {
-		is = map[string]bool{"system:anonymous": true}
-	}
-	for range n.g { // as often as there could be anything new
-		for _, row := range n.g {
-			is[row[1]] = is[row[1]] || is[row[0]]
-		}
-	}
-	return is
-}
-
-func (n *naively) decide(is map[string]bool, upstream, path, method string) string {
-	matching, seen := n.seen[path]
-	if !seen {
-		for _, pattern := range n.paths {
-			matching = append(matching, pattern.MatchString(path))
-		}
-		n.seen[path] = matching
-	}
-	answer := "deny"
-	for i, row := range n.p {
-		matches := matching[i] && is[row[0]] && (row[1] == upstream || row[1] == "*") && naiveMethod(row[3], method)
-		if matches && row[4] == "deny" {
-			return "deny " + n.where[i]
-		}
-		if matches && answer == "deny" {
-			answer = "allow " + n.where[i]
-		}
-	}
-	return answer
-}
-
 // pathsOfTwo gives every path of up to two segments that randomPath may come to.
 func pathsOfTwo(t *testing.T) []target.Path {
 	t.Helper()
