@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/policytest"
 )
 
 // admitted leaves out how many more there are.
@@ -23,8 +24,8 @@ func TestTheListOfAdmittedGroupsIsShort(t *testing.T) {
 		}
 	}
 	csv.WriteString("p, org:02x, u, /r, GET, allow\n")
-	s := load(t, csv.String())
-	groups, more := s.Admitted("u", path(t, "/r"), "GET")
+	s := policytest.Load(t, csv.String())
+	groups, more := s.Admitted("u", policytest.Path(t, "/r"), "GET")
 	want := strings.Fields("org:01 org:02 org:02x org:03 org:04 org:06 org:07 org:08 org:09 org:11")
 	if !slices.Equal(groups, want) || more != 31 {
 		t.Errorf("%q and %d more, want %q and 31", groups, more, want)
@@ -33,8 +34,8 @@ func TestTheListOfAdmittedGroupsIsShort(t *testing.T) {
 
 // A person who is refused chooses how often to ask.
 func TestARefusalCostsLittleHoweverManyGroupsThereAre(t *testing.T) {
-	s := load(t, manyGroups(10_000))
-	p := path(t, "/r")
+	s := policytest.Load(t, manyGroups(10_000))
+	p := policytest.Path(t, "/r")
 	groups, more := s.Admitted("u", p, "GET")
 	if len(groups) != 10 || more != 9990 {
 		t.Errorf("%d and %d more", len(groups), more)
@@ -42,14 +43,14 @@ func TestARefusalCostsLittleHoweverManyGroupsThereAre(t *testing.T) {
 	if n := testing.AllocsPerRun(10, func() { s.Admitted("u", p, "GET") }); n > 20 {
 		t.Errorf("%v allocations", n)
 	}
-	every := load(t, everyGroupItsOwn(10_000))
+	every := policytest.Load(t, everyGroupItsOwn(10_000))
 	if groups, _ := every.Admitted("u", p, "GET"); !slices.Equal(groups[:2], []string{"org:team-00000", "org:team-00001"}) {
 		t.Errorf("%q", groups)
 	}
 	if n := testing.AllocsPerRun(10, func() { every.Admitted("u", p, "GET") }); n > 200 {
 		t.Errorf("groups of which each has a row of its own: %v allocations", n)
 	}
-	if groups, more := s.Admitted("u", path(t, "/nowhere"), "GET"); groups != nil || more != 0 {
+	if groups, more := s.Admitted("u", policytest.Path(t, "/nowhere"), "GET"); groups != nil || more != 0 {
 		t.Errorf("%q and %d more", groups, more)
 	}
 }
@@ -79,7 +80,7 @@ func BenchmarkAdmitted(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			p := path(b, "/r")
+			p := policytest.Path(b, "/r")
 			b.ReportAllocs()
 			for b.Loop() {
 				s.Admitted("u", p, "GET")

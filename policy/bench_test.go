@@ -15,6 +15,8 @@ import (
 	fileadapter "github.com/casbin/casbin/v2/persist/file-adapter"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/compare"
+	"github.com/example-org/authgate/policy/policytest"
 )
 
 // The sizes of what is measured. A policy has rowsAnUpstream rows an upstream, as
@@ -66,7 +68,7 @@ func benchGroupsOf(n int) []string {
 func benchRequests(b *testing.B, s *policy.Snapshot, groups []string) []policy.Request {
 	var requests []policy.Request
 	roles := s.Resolve(policy.Identity{Groups: groups})
-	rows := s.AllRows()
+	rows := s.Rows
 	for i := range 4096 {
 		row := rows[i*7919%len(rows)]
 		raw, method := row.ExampleRequest()
@@ -74,7 +76,7 @@ func benchRequests(b *testing.B, s *policy.Snapshot, groups []string) []policy.R
 		if i%4 == 3 {
 			raw += "/no/such/path"
 		}
-		requests = append(requests, policy.Request{Roles: roles, Upstream: upstream, Path: path(b, raw), Method: method})
+		requests = append(requests, policy.Request{Roles: roles, Upstream: upstream, Path: policytest.Path(b, raw), Method: method})
 	}
 	return requests
 }
@@ -86,7 +88,7 @@ func benchRequests(b *testing.B, s *policy.Snapshot, groups []string) []policy.R
 func BenchmarkDecide(b *testing.B) {
 	for _, rows := range benchRows {
 		text := benchPolicy(rows)
-		s := load(b, text)
+		s := policytest.Load(b, text)
 		plain := plainCasbin(b, text)
 		for _, groups := range benchGroups {
 			b.Run(fmt.Sprintf("rows=%d/groups=%d", rows, groups), func(b *testing.B) {
@@ -136,7 +138,7 @@ func perCall(call func(i int)) float64 {
 }
 
 func BenchmarkResolve(b *testing.B) {
-	s := load(b, benchPolicy(10_000))
+	s := policytest.Load(b, benchPolicy(10_000))
 	for _, groups := range benchGroups {
 		b.Run(fmt.Sprintf("groups=%d", groups), func(b *testing.B) {
 			identity := policy.Identity{Groups: benchGroupsOf(groups)}
@@ -158,9 +160,9 @@ func BenchmarkLoad(b *testing.B) {
 			load func() any
 		}{
 			{"casbin", func() any { return plainCasbin(b, text) }},
-			{"load", func() any { return load(b, text) }},
+			{"load", func() any { return policytest.Load(b, text) }},
 			{"prepare", func() any {
-				s := load(b, text)
+				s := policytest.Load(b, text)
 				if err := s.Prepare(); err != nil {
 					b.Fatal(err)
 				}
@@ -192,7 +194,7 @@ func BenchmarkMatrix(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := load(b, c.text).Matrix(nil, nil); err != nil {
+				if _, err := compare.NewMatrix(policytest.Load(b, c.text), nil, nil); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 )
@@ -50,7 +51,7 @@ func (c *crossCheck) enqueue(q *Request, v indexDecision) {
 // fingerprint is a fingerprint of a question as far as its answer depends on it. It is
 // never 0, which is a free place.
 func (d indexDecision) fingerprint(q *Request) uint64 {
-	return mixHash(d.matchHash, q.Roles.fingerprint) | 1
+	return MixHash(d.matchHash, q.Roles.fingerprint) | 1
 }
 
 // CrossCheck asks casbin, until ctx ends, what Decide answered to questions of a kind
@@ -95,4 +96,55 @@ func (s *Snapshot) decideStrict(q *Request, fromIndex Decision) Decision {
 		return Decision{disputed: true}
 	}
 	return fromIndex
+}
+
+// Verify holds the answer that Decide gives to one question against casbin's, and
+// fails where the two differ, which is a bug. It asks an enforcer of the rows that
+// match, found one by one, and a role manager of the g rows that concern these
+// roles, so that a dry run need not build those of the whole policy.
+func (s *Snapshot) Verify(q Request) error {
+	if !s.CanDecide(q) {
+		return nil
+	}
+	if err := s.verifyRoles(q.Roles); err != nil {
+		return err
+	}
+	e, err := newUpstreamEnforcer(q.Upstream, s.MatchingRows(q.Upstream, q.Path.String(), q.Method))
+	if err != nil {
+		return err
+	}
+	fromCasbin, err := e.decide(q.Roles, q.Path.String(), q.Method)
+	if err != nil {
+		return err
+	}
+	if fromIndex := s.Decide(q); fromIndex != fromCasbin {
+		return fmt.Errorf("authgate says %s and casbin %s to %s %s:%s; please report this", fromIndex, fromCasbin, q.Method, q.Upstream, q.Path)
+	}
+	return nil
+}
+
+// verifyRoles asks casbin whether a set of roles leads to any that it lacks.
+func (s *Snapshot) verifyRoles(r Roles) error {
+	var grants []Grant
+	for _, g := range s.Grants {
+		if r.Has(g.Member) {
+			grants = append(grants, g)
+		}
+	}
+	manager, err := newRoleManager(grants)
+	if err != nil {
+		return err
+	}
+	for _, g := range grants {
+		roles, err := manager.implicitRoles(g.Member)
+		if err != nil {
+			return err
+		}
+		for _, role := range roles {
+			if !r.Has(role) {
+				return fmt.Errorf("to casbin %s leads to %s, and to authgate it does not; please report this", g.Member, role)
+			}
+		}
+	}
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/policytest"
 )
 
 const crossChecked = `
@@ -48,17 +49,17 @@ func enableCrossCheck(s *policy.Snapshot) func(context.Context, func(policy.Disa
 
 func TestADisagreementIsReportedAndDeniesFromThenOn(t *testing.T) {
 	t.Parallel()
-	s := load(t, crossChecked)
+	s := policytest.Load(t, crossChecked)
 	s.LoseDenials()
 	dev := policy.Identity{Groups: []string{"example-org:dev"}}
 	reports := inBackground(t, s)
-	if !ask(t, s, dev, "GET argocd:/secret/x").Allowed() || s.Demoted() {
+	if !policytest.Ask(t, s, dev, "GET argocd:/secret/x").Allowed() || s.Demoted() {
 		t.Fatal("the index was not made to err, or casbin has told already")
 	}
 	d := <-reports
 	if d.Request.Upstream != "argocd" || d.Request.Path.String() != "/secret/x" || d.Request.Method != "GET" ||
 		strings.Join(d.Request.Roles.Names(), " ") != "role:dev" ||
-		decisionText(d.Index) != "allow policy.csv:2" || decisionText(d.Casbin) != "deny policy.csv:3" || d.Err != nil {
+		policytest.DecisionText(d.Index) != "allow policy.csv:2" || policytest.DecisionText(d.Casbin) != "deny policy.csv:3" || d.Err != nil {
 		t.Errorf("reported: %+v", d)
 	}
 	if !s.Demoted() {
@@ -71,14 +72,14 @@ func TestADisagreementIsReportedAndDeniesFromThenOn(t *testing.T) {
 		"GET argocd:/else":      "allow policy.csv:2",
 		"GET other:/else":       "deny",
 	} {
-		if got := decisionText(ask(t, s, dev, question)); got != want {
+		if got := policytest.DecisionText(policytest.Ask(t, s, dev, question)); got != want {
 			t.Errorf("demoted: %s: %s, want %s", question, got, want)
 		}
 	}
-	if ask(t, s, dev, "GET argocd:/secret/x").NoMatch() || ask(t, s, dev, "GET argocd:/else").NoMatch() || !ask(t, s, dev, "GET other:/else").NoMatch() {
+	if policytest.Ask(t, s, dev, "GET argocd:/secret/x").NoMatch() || policytest.Ask(t, s, dev, "GET argocd:/else").NoMatch() || !policytest.Ask(t, s, dev, "GET other:/else").NoMatch() {
 		t.Error("a no for want of agreement passes for one for want of a row, or the reverse")
 	}
-	if got := admitted(s.Admitted("argocd", path(t, "/else"), "GET")); got != nil {
+	if got := admitted(s.Admitted("argocd", policytest.Path(t, "/else"), "GET")); got != nil {
 		t.Errorf("demoted, and yet admits %q", got)
 	}
 }
@@ -88,18 +89,18 @@ func TestWhereCasbinFailsTheAnswerIsNo(t *testing.T) {
 	for _, panics := range []bool{false, true} {
 		t.Run(fmt.Sprintf("panics=%t", panics), func(t *testing.T) {
 			t.Parallel()
-			s := load(t, crossChecked)
+			s := policytest.Load(t, crossChecked)
 			s.BreakCasbin("argocd", panics)
 			dev := policy.Identity{Groups: []string{"example-org:dev"}}
 			reports := inBackground(t, s)
-			if !ask(t, s, dev, "GET argocd:/").Allowed() {
+			if !policytest.Ask(t, s, dev, "GET argocd:/").Allowed() {
 				t.Fatal("denied before casbin was asked")
 			}
 			if d := <-reports; d.Err == nil || !s.Demoted() {
 				t.Errorf("reported %+v, demoted %t", d, s.Demoted())
 			}
 			for _, question := range []string{"GET argocd:/", "GET argocd:/secret/x"} {
-				if d := ask(t, s, dev, question); d.Allowed() || d.NoMatch() {
+				if d := policytest.Ask(t, s, dev, question); d.Allowed() || d.NoMatch() {
 					t.Errorf("though casbin fails: %+v", d)
 				}
 			}
@@ -109,7 +110,7 @@ func TestWhereCasbinFailsTheAnswerIsNo(t *testing.T) {
 
 func TestCasbinIsAskedOnceForEachKindOfQuestion(t *testing.T) {
 	t.Parallel()
-	s := load(t, crossChecked)
+	s := policytest.Load(t, crossChecked)
 	enableCrossCheck(s)
 	dev, also, none := policy.Identity{Groups: []string{"example-org:dev"}}, policy.Identity{Groups: []string{"example-org:also-dev", "x:y"}}, policy.Identity{}
 	for _, c := range []struct {
@@ -131,7 +132,7 @@ func TestCasbinIsAskedOnceForEachKindOfQuestion(t *testing.T) {
 		{dev, "GET other:/b/y/c", 7},
 		{dev, "GET argocd:/secret/a", 8},
 	} {
-		ask(t, s, c.who, c.question)
+		policytest.Ask(t, s, c.who, c.question)
 		if got := s.PendingChecks(); got != c.waiting {
 			t.Errorf("%+v: %s: %d questions wait, want %d", c.who, c.question, got, c.waiting)
 		}
@@ -143,7 +144,7 @@ func manyKinds(t *testing.T, s *policy.Snapshot, n int) {
 	t.Helper()
 	roles := s.Resolve(policy.Identity{Groups: []string{"a"}})
 	for i := range n {
-		q := policy.Request{Roles: roles, Upstream: "u", Path: path(t, fmt.Sprintf("/%d", i)), Method: "GET"}
+		q := policy.Request{Roles: roles, Upstream: "u", Path: policytest.Path(t, fmt.Sprintf("/%d", i)), Method: "GET"}
 		if !s.Decide(q).Allowed() {
 			t.Fatalf("%d is denied", i)
 		}
@@ -160,7 +161,7 @@ func policyOfKinds(n int) string {
 
 func TestRequestsDoNotWaitForCasbin(t *testing.T) {
 	t.Parallel()
-	s := load(t, policyOfKinds(1000))
+	s := policytest.Load(t, policyOfKinds(1000))
 	enableCrossCheck(s)
 	manyKinds(t, s, 1000)
 	full := s.PendingChecks()
@@ -172,7 +173,7 @@ func TestRequestsDoNotWaitForCasbin(t *testing.T) {
 func TestCrossCheckingTakesAFifthOfTheTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := load(t, policyOfKinds(10))
+		s := policytest.Load(t, policyOfKinds(10))
 		if err := s.Prepare(); err != nil {
 			t.Fatal(err)
 		}
@@ -199,7 +200,7 @@ func TestPrepareFindsAnIndexThatErrs(t *testing.T) {
 		"a grant lost":  (*policy.Snapshot).ForgetGrants,
 		"casbin broken": func(s *policy.Snapshot) { s.BreakCasbin("argocd", false) },
 	} {
-		s := load(t, crossChecked)
+		s := policytest.Load(t, crossChecked)
 		if err := s.Prepare(); err != nil {
 			t.Errorf("sound: %v", err)
 		}
@@ -212,13 +213,13 @@ func TestPrepareFindsAnIndexThatErrs(t *testing.T) {
 
 func TestVerifyHoldsOneAnswerAgainstCasbin(t *testing.T) {
 	t.Parallel()
-	s := load(t, crossChecked)
+	s := policytest.Load(t, crossChecked)
 	dev := s.Resolve(policy.Identity{Groups: []string{"example-org:dev"}})
 	questions := []policy.Request{
-		{Roles: dev, Upstream: "argocd", Path: path(t, "/secret/x"), Method: "GET"},
-		{Roles: dev, Upstream: "argocd", Path: path(t, "/"), Method: "PUT"},
-		{Roles: dev, Upstream: "other", Path: path(t, "/"), Method: "PUT"},
-		{Roles: dev, Upstream: "*", Path: path(t, "/"), Method: "PUT"},
+		{Roles: dev, Upstream: "argocd", Path: policytest.Path(t, "/secret/x"), Method: "GET"},
+		{Roles: dev, Upstream: "argocd", Path: policytest.Path(t, "/"), Method: "PUT"},
+		{Roles: dev, Upstream: "other", Path: policytest.Path(t, "/"), Method: "PUT"},
+		{Roles: dev, Upstream: "*", Path: policytest.Path(t, "/"), Method: "PUT"},
 		{},
 	}
 	for _, q := range questions {

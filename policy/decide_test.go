@@ -8,14 +8,15 @@ import (
 	"testing"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/policytest"
 	"github.com/example-org/authgate/target"
 )
 
 func TestTheDocumentedPolicyDecidesAsDocumented(t *testing.T) {
 	t.Parallel()
-	s := load(t, example)
-	if s.Rows() != 7 {
-		t.Errorf("%d rows, want 7", s.Rows())
+	s := policytest.Load(t, policytest.Example)
+	if s.RowCount() != 7 {
+		t.Errorf("%d rows, want 7", s.RowCount())
 	}
 	argo := policy.Identity{Groups: []string{"example-org:argo"}, Email: "alice@example.com"}
 	dev := policy.Identity{Groups: []string{"example-org:dev"}}
@@ -36,7 +37,7 @@ func TestTheDocumentedPolicyDecidesAsDocumented(t *testing.T) {
 		{nobody, "GET argocd:/api/v1/applications", "deny"},
 		{policy.Identity{Roles: []string{"role:frozen"}}, "POST argocd:/api/v1/applications/shop/sync", "deny policy.csv:4"},
 	} {
-		if got := decisionText(ask(t, s, c.who, c.question)); got != c.want {
+		if got := policytest.DecisionText(policytest.Ask(t, s, c.who, c.question)); got != c.want {
 			t.Errorf("%+v: %s: %s, want %s", c.who, c.question, got, c.want)
 		}
 	}
@@ -69,14 +70,14 @@ func TestPatterns(t *testing.T) {
 		{"/c++", "/c++", "/c /cc"},
 		{"/a.b", "/a.b", "/axb"},
 	} {
-		s := load(t, "p, a, u, "+c.pattern+", GET, allow")
+		s := policytest.Load(t, "p, a, u, "+c.pattern+", GET, allow")
 		for raw := range strings.FieldsSeq(c.matches) {
-			if !ask(t, s, policy.Identity{Groups: []string{"a"}}, "GET u:"+raw).Allowed() {
+			if !policytest.Ask(t, s, policy.Identity{Groups: []string{"a"}}, "GET u:"+raw).Allowed() {
 				t.Errorf("%s does not match %s", c.pattern, raw)
 			}
 		}
 		for raw := range strings.FieldsSeq(c.misses) {
-			if ask(t, s, policy.Identity{Groups: []string{"a"}}, "GET u:"+raw).Allowed() {
+			if policytest.Ask(t, s, policy.Identity{Groups: []string{"a"}}, "GET u:"+raw).Allowed() {
 				t.Errorf("%s matches %s", c.pattern, raw)
 			}
 		}
@@ -92,14 +93,14 @@ func TestMethods(t *testing.T) {
 		{"PUT|GET|PATCH", "PUT GET HEAD PATCH", "POST PUT|GET DELETE"},
 		{"*", "GET HEAD get * GET|POST M-SEARCH $$PUT", ""},
 	} {
-		s := load(t, "p, a, u, /, "+c.methods+", allow")
+		s := policytest.Load(t, "p, a, u, /, "+c.methods+", allow")
 		for method := range strings.FieldsSeq(c.covered) {
-			if !ask(t, s, policy.Identity{Groups: []string{"a"}}, method+" u:/").Allowed() {
+			if !policytest.Ask(t, s, policy.Identity{Groups: []string{"a"}}, method+" u:/").Allowed() {
 				t.Errorf("%s does not cover %s", c.methods, method)
 			}
 		}
 		for method := range strings.FieldsSeq(c.others) {
-			if ask(t, s, policy.Identity{Groups: []string{"a"}}, method+" u:/").Allowed() {
+			if policytest.Ask(t, s, policy.Identity{Groups: []string{"a"}}, method+" u:/").Allowed() {
 				t.Errorf("%s covers %s", c.methods, method)
 			}
 		}
@@ -108,7 +109,7 @@ func TestMethods(t *testing.T) {
 
 func TestDenyWinsWhereverItStands(t *testing.T) {
 	t.Parallel()
-	s := load(t, `
+	s := policytest.Load(t, `
 p, example-org:ops, argocd, /**, *, allow
 p, role:late, argocd, /x/**, *, allow
 p, example-org:frozen, argocd, /x, GET, deny
@@ -129,7 +130,7 @@ g, example-org:dev, role:late
 		for group := range strings.FieldsSeq(c.groups) {
 			identity.Groups = append(identity.Groups, "example-org:"+group)
 		}
-		if got := decisionText(ask(t, s, identity, c.question)); got != c.want {
+		if got := policytest.DecisionText(policytest.Ask(t, s, identity, c.question)); got != c.want {
 			t.Errorf("%s: %s: %s, want %s", c.groups, c.question, got, c.want)
 		}
 	}
@@ -147,10 +148,10 @@ p, system:authenticated, *, /**, GET, allow
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := decisionText(ask(t, s, policy.Identity{Groups: []string{"a"}}, "GET u:/x,u,/y")); got != "deny policy.csv:2" {
+	if got := policytest.DecisionText(policytest.Ask(t, s, policy.Identity{Groups: []string{"a"}}, "GET u:/x,u,/y")); got != "deny policy.csv:2" {
 		t.Errorf("first row: %s", got)
 	}
-	if got := decisionText(ask(t, s, policy.Identity{Groups: []string{"a,u,/x"}}, "GET u:/y")); got != "deny policy.csv:3" {
+	if got := policytest.DecisionText(policytest.Ask(t, s, policy.Identity{Groups: []string{"a,u,/x"}}, "GET u:/y")); got != "deny policy.csv:3" {
 		t.Errorf("second row: %s", got)
 	}
 }
@@ -163,7 +164,7 @@ func TestUpstreamsOfTheConfigurationAreTheOnlyOnes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	open := load(t, string(text))
+	open := policytest.Load(t, string(text))
 	for _, c := range []struct {
 		s              *policy.Snapshot
 		question, want string
@@ -175,7 +176,7 @@ func TestUpstreamsOfTheConfigurationAreTheOnlyOnes(t *testing.T) {
 		{open, "GET *:/", "deny"},
 		{open, "GET :/", "deny"},
 	} {
-		if got := decisionText(ask(t, c.s, identity, c.question)); got != c.want {
+		if got := policytest.DecisionText(policytest.Ask(t, c.s, identity, c.question)); got != c.want {
 			t.Errorf("%s: %s, want %s", c.question, got, c.want)
 		}
 	}
@@ -183,9 +184,9 @@ func TestUpstreamsOfTheConfigurationAreTheOnlyOnes(t *testing.T) {
 
 func TestInDoubtTheAnswerIsNo(t *testing.T) {
 	t.Parallel()
-	s := load(t, "p, system:authenticated, *, /**, *, allow\np, system:anonymous, *, /**, *, allow\n")
+	s := policytest.Load(t, "p, system:authenticated, *, /**, *, allow\np, system:anonymous, *, /**, *, allow\n")
 	roles := s.Resolve(policy.Identity{})
-	sure := policy.Request{Roles: roles, Upstream: "u", Path: path(t, "/"), Method: "GET"}
+	sure := policy.Request{Roles: roles, Upstream: "u", Path: policytest.Path(t, "/"), Method: "GET"}
 	if !s.Decide(sure).Allowed() {
 		t.Fatal("the sound question is denied")
 	}
@@ -194,12 +195,12 @@ func TestInDoubtTheAnswerIsNo(t *testing.T) {
 		"no upstream":               func(q *policy.Request) { q.Upstream = "" },
 		"no path":                   func(q *policy.Request) { q.Path = target.Path{} },
 		"no method":                 func(q *policy.Request) { q.Method = "" },
-		"roles of another snapshot": func(q *policy.Request) { q.Roles = load(t, example).Resolve(policy.Identity{}) },
+		"roles of another snapshot": func(q *policy.Request) { q.Roles = policytest.Load(t, policytest.Example).Resolve(policy.Identity{}) },
 	} {
 		q := sure
 		change(&q)
 		if d := s.Decide(q); d != (policy.Decision{}) {
-			t.Errorf("%s: %s", name, decisionText(d))
+			t.Errorf("%s: %s", name, policytest.DecisionText(d))
 		}
 	}
 	if (policy.Decision{}).Allowed() {
@@ -209,7 +210,7 @@ func TestInDoubtTheAnswerIsNo(t *testing.T) {
 
 func TestDeniedPersonLearnsWhichGroupsWouldDo(t *testing.T) {
 	t.Parallel()
-	s := load(t, `
+	s := policytest.Load(t, `
 p, role:sync, argocd, /sync, POST, allow
 p, example-org:release, *, /sync, POST, allow
 p, example-org:frozen, argocd, /sync, POST, deny
@@ -233,30 +234,30 @@ p, role:root, argocd, /, *, allow
 	} {
 		method, rest, _ := strings.Cut(c.question, " ")
 		upstream, raw, _ := strings.Cut(rest, ":")
-		if got := strings.Join(admitted(s.Admitted(upstream, path(t, raw), method)), " "); got != c.want {
+		if got := strings.Join(admitted(s.Admitted(upstream, policytest.Path(t, raw), method)), " "); got != c.want {
 			t.Errorf("%s: %q, want %q", c.question, got, c.want)
 		}
 	}
 	if got := admitted(s.Admitted("argocd", target.Path{}, "GET")); got != nil {
 		t.Errorf("no path: %q", got)
 	}
-	if got := admitted(s.Admitted("*", path(t, "/sync"), "POST")); got != nil {
+	if got := admitted(s.Admitted("*", policytest.Path(t, "/sync"), "POST")); got != nil {
 		t.Errorf("no upstream: %q", got)
 	}
 }
 
 func TestADenialForAllAdmitsNoGroup(t *testing.T) {
 	t.Parallel()
-	s := load(t, "p, example-org:dev, argocd, /**, *, allow\np, system:authenticated, argocd, /closed, *, deny\n")
-	if got := admitted(s.Admitted("argocd", path(t, "/closed"), "GET")); got != nil {
+	s := policytest.Load(t, "p, example-org:dev, argocd, /**, *, allow\np, system:authenticated, argocd, /closed, *, deny\n")
+	if got := admitted(s.Admitted("argocd", policytest.Path(t, "/closed"), "GET")); got != nil {
 		t.Errorf("admitted %q", got)
 	}
 }
 
 func TestOneSnapshotServesManyAtOnce(t *testing.T) {
 	t.Parallel()
-	s := load(t, example)
-	p := path(t, "/api/v1/applications/shop/sync")
+	s := policytest.Load(t, policytest.Example)
+	p := policytest.Path(t, "/api/v1/applications/shop/sync")
 	var wg sync.WaitGroup
 	for n := range 8 {
 		wg.Go(func() {
@@ -269,7 +270,7 @@ func TestOneSnapshotServesManyAtOnce(t *testing.T) {
 				}
 				for roles, want := range map[*policy.Roles]bool{&argo: true, &dev: false} {
 					if got := s.Decide(policy.Request{Roles: *roles, Upstream: "argocd", Path: p, Method: "POST"}); got.Allowed() != want {
-						t.Errorf("%q: %s", roles.Names(), decisionText(got))
+						t.Errorf("%q: %s", roles.Names(), policytest.DecisionText(got))
 					}
 				}
 				if got := admitted(s.Admitted("argocd", p, "POST")); !slices.Equal(got, []string{"example-org:argo"}) {

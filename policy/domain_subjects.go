@@ -2,9 +2,9 @@ package policy
 
 import "strings"
 
-// domainWildcard begins a subject that stands for every verified e-mail address of a
+// DomainWildcard begins a subject that stands for every verified e-mail address of a
 // domain: user:*@example.com.
-const domainWildcard = userPrefix + "*@"
+const DomainWildcard = UserPrefix + "*@"
 
 // domainOf gives the domain of an e-mail address, exactly as it is written. It is empty
 // for an address with a second @: two programs may cut it at different places.
@@ -16,40 +16,40 @@ func domainOf(address string) string {
 	return domain
 }
 
-// domainSubject gives the subject user:*@DOMAIN that stands for a user, or nothing.
-func domainSubject(user string) string {
-	address, isUser := strings.CutPrefix(user, userPrefix)
+// DomainSubject gives the subject user:*@DOMAIN that stands for a user, or nothing.
+func DomainSubject(user string) string {
+	address, isUser := strings.CutPrefix(user, UserPrefix)
 	domain := domainOf(address)
 	if !isUser || domain == "" {
 		return ""
 	}
-	return domainWildcard + domain
+	return DomainWildcard + domain
 }
 
-// isWildcardSubject reports whether a subject stands for all groups of an organisation or for
+// IsWildcardSubject reports whether a subject stands for all groups of an organisation or for
 // all addresses of a domain.
-func isWildcardSubject(subject string) bool {
-	if strings.HasPrefix(subject, domainWildcard) {
+func IsWildcardSubject(subject string) bool {
+	if strings.HasPrefix(subject, DomainWildcard) {
 		return true
 	}
-	return !reserved(subject) && strings.HasSuffix(subject, teamWildcard)
+	return !IsReserved(subject) && strings.HasSuffix(subject, TeamWildcard)
 }
 
 const domainHint = "write user:*@DOMAIN for every verified address of one domain"
 
 // checkUser judges what stands behind user: in a subject.
 func checkUser(name string) (message, hint string) {
-	address := name[len(userPrefix):]
-	domain, isWildcard := strings.CutPrefix(name, domainWildcard)
+	address := name[len(UserPrefix):]
+	domain, isWildcard := strings.CutPrefix(name, DomainWildcard)
 	switch {
 	case isWildcard:
 		return checkDomain(name, domain)
 	case address == "*":
-		return quote(name) + " names no domain", domainHint + ", or system:authenticated for all who logged in"
+		return Quote(name) + " names no domain", domainHint + ", or system:authenticated for all who logged in"
 	case strings.Contains(address, "*"):
-		return "a * in " + quote(name) + " stands for nothing", domainHint + ", or name each user"
-	case !isEmail(address) || strings.ContainsAny(address, whitespace):
-		return quote(name) + " names no e-mail address", "write user:NAME@DOMAIN for one person, or else a group"
+		return "a * in " + Quote(name) + " stands for nothing", domainHint + ", or name each user"
+	case !IsEmail(address) || strings.ContainsAny(address, Whitespace):
+		return Quote(name) + " names no e-mail address", "write user:NAME@DOMAIN for one person, or else a group"
 	}
 	return "", ""
 }
@@ -58,21 +58,21 @@ func checkUser(name string) (message, hint string) {
 func checkDomain(name, domain string) (message, hint string) {
 	switch {
 	case domain == "":
-		return quote(name) + " names no domain", domainHint
+		return Quote(name) + " names no domain", domainHint
 	case strings.Contains(domain, "*"):
-		return "a * in the domain of " + quote(name) + " stands for nothing",
+		return "a * in the domain of " + Quote(name) + " stands for nothing",
 			"write a row for each domain; subdomains are domains of their own"
 	case strings.Contains(domain, "@"):
-		return quote(name) + " holds a second @", domainHint
+		return Quote(name) + " holds a second @", domainHint
 	case strings.Contains("."+domain+".", ".."):
 		trimmed := strings.Trim(domain, ".")
 		if trimmed == "" || strings.Contains(trimmed, "..") {
-			return quote(name) + " has a dot too many in its domain", domainHint
+			return Quote(name) + " has a dot too many in its domain", domainHint
 		}
-		return quote(name) + " has a dot too many in its domain", "write " + quote(domainWildcard+trimmed)
+		return Quote(name) + " has a dot too many in its domain", "write " + Quote(DomainWildcard+trimmed)
 	}
 	if at := strings.IndexFunc(domain, isInvalidDomainRune); at >= 0 {
-		return "the domain of " + quote(name) + " holds " + quote(domain[at:at+1]), domainHint + ", and a row for each domain"
+		return "the domain of " + Quote(name) + " holds " + Quote(domain[at:at+1]), domainHint + ", and a row for each domain"
 	}
 	return "", ""
 }

@@ -10,15 +10,12 @@ import (
 // What casbin is given to call.
 var (
 	PathMatch   = matcherFunc(target.MatchPattern)
-	MethodMatch = matcherFunc(matchMethod)
+	MethodMatch = matcherFunc(MatchMethod)
 )
-
-// AllRows gives the p rows in the order of the files.
-func (s *Snapshot) AllRows() []*Row { return s.rows }
 
 // Holding is somebody who is one subject and nothing else.
 func (s *Snapshot) Holding(subject string) Roles {
-	return newRoles(s.ids, []setWord{wordOf(s.ids.byName[subject])})
+	return newRoles(s.Ids, []setWord{wordOf(s.Ids.byName[subject])})
 }
 
 // DecideWithFingerprint gives the answer of the index, and what kind of question this is.
@@ -59,7 +56,7 @@ func (s *Snapshot) SlowCasbin(upstream string, d time.Duration) {
 }
 
 // ForgetGrants makes the index forget which role leads to which.
-func (s *Snapshot) ForgetGrants() { clear(s.ids.closure) }
+func (s *Snapshot) ForgetGrants() { clear(s.Ids.closure) }
 
 // PendingChecks counts the questions that casbin was not asked yet, if somebody confirms.
 func (s *Snapshot) PendingChecks() int { return len(s.crossCheck.Load().queue) }

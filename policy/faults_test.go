@@ -359,7 +359,7 @@ func faultsOf(t *testing.T, text string) string {
 	t.Helper()
 	s, err := policy.Load([]policy.Source{{Name: "policy.csv", Data: []byte(text)}}, []string{"argocd", "workflows"})
 	if err == nil {
-		return fmt.Sprintf("loaded with %d rows", s.Rows())
+		return fmt.Sprintf("loaded with %d rows", s.RowCount())
 	}
 	if s != nil {
 		t.Error("a faulty policy came with a snapshot")

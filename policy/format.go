@@ -37,7 +37,7 @@ func Format(src Source) (text []byte, changed []int, err error) {
 		}
 		formatted := rows[i+1]
 		if formatted == "" {
-			formatted = strings.Trim(trimLine(line, i), whitespace)
+			formatted = strings.Trim(trimLine(line, i), Whitespace)
 		}
 		if formatted == "" {
 			blank = append(blank, i+1)
@@ -67,25 +67,25 @@ func readRows(name string, lines [][]byte) ([]string, error) {
 		fixed.WriteString(fixCommaSpacing(trimLine(line, i)))
 		fixed.WriteByte('\n')
 	}
-	p := newParser(nil)
-	p.read(Source{name, fixed.Bytes()})
+	p := NewParser(nil)
+	p.Read(Source{name, fixed.Bytes()})
 	rows := make([]string, 1+len(lines))
 	write := func(at fault.Position, row string) {
 		switch {
-		case len(row) > maxLine:
-			p.faults.Add(at, fmt.Sprintf("the line would be longer than %d bytes", maxLine), "make several rows of it")
+		case len(row) > MaxLine:
+			p.Faults.Add(at, fmt.Sprintf("the line would be longer than %d bytes", MaxLine), "make several rows of it")
 		case strings.Contains(row, "\t"): // inside quotes, where nobody sees it
-			p.faults.Add(at, "a name holds a tab", "take it out")
+			p.Faults.Add(at, "a name holds a tab", "take it out")
 		}
 		rows[at.Line] = row
 	}
-	for _, row := range p.rows {
-		write(row.at, row.String())
+	for _, row := range p.Rows {
+		write(row.At, row.String())
 	}
 	for _, g := range p.grants {
-		write(g.memberAt, csvLine(gType, g.member, g.role))
+		write(g.MemberAt, FormatRow(TypeG, g.Member, g.Role))
 	}
-	return rows, p.faults.Err()
+	return rows, p.Faults.Err()
 }
 
 // trimLine is the text of a line without its end, and of the first one without
@@ -111,7 +111,7 @@ func fixCommaSpacing(text string) string {
 		case c == '"': // two of them stand for one, and change nothing here
 			quoted = !quoted
 		case c == ',' && !quoted:
-			end := len(bytes.TrimRight(out[:i], whitespace))
+			end := len(bytes.TrimRight(out[:i], Whitespace))
 			if end > 0 && out[end-1] != ',' { // else the field is empty, and that is a fault
 				copy(out[end+1:i+1], out[end:i])
 				out[end] = ','

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/policytest"
 )
 
 func TestTheCanonicalForm(t *testing.T) {
@@ -118,10 +119,10 @@ func TestAFaultThatFormattingCannotFixIsReported(t *testing.T) {
 func FuzzFormat(f *testing.F) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for _, seed := range []string{
-		example, everybody, "\ufeff" + strings.ReplaceAll(example, "\n", "\r\n"), strings.ReplaceAll(example, ",", "\t, "),
+		policytest.Example, policytest.Everybody, "\ufeff" + strings.ReplaceAll(policytest.Example, "\n", "\r\n"), strings.ReplaceAll(policytest.Example, ",", "\t, "),
 		"\n\n# a\n\n\np,\"a \",u , \"/\" , GET,deny \n\n#b", "p, \"a,\"\"b\"\" ,#c\" , *, \"/x,y\", GET|PUT, deny\n",
 		"p,user:A@b,*,/,GET,allow\r\ng,user:A@B,role:x\r\n\r\n\t\r\n#\r", "p, \" \"\"\", u, /, GET, deny", ", ,", "p, a\t,",
-		randomPolicy(r), randomPolicy(r),
+		policytest.RandomPolicy(r), policytest.RandomPolicy(r),
 	} {
 		f.Add([]byte(seed))
 	}
@@ -151,7 +152,7 @@ func FuzzFormat(f *testing.F) {
 		if loading != nil {
 			return
 		}
-		if was, is := spelled(before), spelled(load(t, string(text))); was != is {
+		if was, is := spelled(before), spelled(policytest.Load(t, string(text))); was != is {
 			t.Errorf("rows were\n%s\nand are\n%s", was, is)
 		}
 	})
@@ -172,7 +173,7 @@ func commentsOf(data []byte) []string {
 // spelled is all that a policy says: its rows, field by field, and who holds what.
 func spelled(s *policy.Snapshot) string {
 	var b strings.Builder
-	for _, r := range s.AllRows() {
+	for _, r := range s.Rows {
 		fmt.Fprintf(&b, "%q %q %q %q %v\n", r.Subject, r.Upstream, r.Path, r.Methods, r.Effect)
 	}
 	for _, g := range s.AllGrants() {

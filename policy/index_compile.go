@@ -15,7 +15,7 @@ func compile(rows []*Row, ids *subjectIDs, upstreams []string, faults *fault.Lis
 	x := &index{trie: newTrie(2 * len(rows)), roots: make(map[string]uint32), acceptUnknown: upstreams == nil, rows: rows}
 	x.wildcardRoot = x.newNode(0, "")
 	for _, upstream := range upstreams {
-		if upstream != anyUpstream && x.roots[upstream] == 0 {
+		if upstream != AnyUpstream && x.roots[upstream] == 0 {
 			x.roots[upstream] = x.newNode(0, "")
 		}
 	}
@@ -44,7 +44,7 @@ func compile(rows []*Row, ids *subjectIDs, upstreams []string, faults *fault.Lis
 }
 
 func (x *index) rootFor(upstream string) uint32 {
-	if upstream == anyUpstream {
+	if upstream == AnyUpstream {
 		return x.wildcardRoot
 	}
 	if x.roots[upstream] == 0 {
@@ -112,18 +112,18 @@ func (x *index) clip() {
 // assignMethodBits gives each method that rows name a bit, and HEAD one in any case.
 func assignMethodBits(rows []*Row, faults *fault.List) map[string]uint8 {
 	methods := map[string]uint8{"HEAD": otherMethod + 1}
-	seen := map[string]bool{anyMethod: true}
+	seen := map[string]bool{AnyMethod: true}
 	for _, row := range rows {
 		if seen[row.Methods] {
 			continue
 		}
 		seen[row.Methods] = true
-		for m := range strings.SplitSeq(row.Methods, methodSeparator) {
+		for m := range strings.SplitSeq(row.Methods, MethodSeparator) {
 			if _, known := methods[m]; known {
 				continue
 			}
 			if len(methods) == maxMethods {
-				faults.Add(row.at, fmt.Sprintf("method %s is one more than the %d that a policy can tell apart (HEAD is one of them)", quote(m), maxMethods),
+				faults.Add(row.At, fmt.Sprintf("method %s is one more than the %d that a policy can tell apart (HEAD is one of them)", Quote(m), maxMethods),
 					"write * where every method is meant")
 				return nil
 			}
@@ -135,12 +135,12 @@ func assignMethodBits(rows []*Row, faults *fault.List) map[string]uint8 {
 
 // methodMask gives the bits of the methods that a row covers.
 func (x *index) methodMask(methods string) uint64 {
-	if matchMethod("", methods) { // no method, so *
+	if MatchMethod("", methods) { // no method, so *
 		return ^uint64(0)
 	}
 	var mask uint64
 	for m, bit := range x.methodBits {
-		if matchMethod(m, methods) {
+		if MatchMethod(m, methods) {
 			mask |= 1 << bit
 		}
 	}

@@ -11,10 +11,10 @@ import (
 	"github.com/example-org/authgate/target"
 )
 
-// maxVisits bounds how many nodes and groups of rows any one path may make the
+// MaxVisits bounds how many nodes and groups of rows any one path may make the
 // index look at, so that no request takes long, whatever it asks for. Patterns
 // that part at a star again and again would otherwise double it at each segment.
-const maxVisits = 1000
+const MaxVisits = 1000
 
 // lookupCost says what the worst path makes the index look at from each node on.
 type lookupCost struct {
@@ -72,11 +72,11 @@ func (x *index) checkCost(faults *fault.List) {
 	for _, root := range roots {
 		visits += b.visits[root]
 	}
-	if visits <= maxVisits {
+	if visits <= MaxVisits {
 		return
 	}
 	for _, row := range x.costliestRows(b, roots) {
-		faults.Add(row.at, fmt.Sprintf("path %s overlaps with too many others: one request may have to be held against %d parts of patterns, and %d are allowed", quote(row.Path), visits, maxVisits),
+		faults.Add(row.At, fmt.Sprintf("path %s overlaps with too many others: one request may have to be held against %d parts of patterns, and %d are allowed", Quote(row.Path), visits, MaxVisits),
 			"end more of them with /**, or have fewer that differ in a * at the same segment")
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/policytest"
 )
 
 func TestADecisionAllocatesNothing(t *testing.T) {
@@ -15,11 +16,11 @@ func TestADecisionAllocatesNothing(t *testing.T) {
 	for i := range 300 {
 		fmt.Fprintf(&many, "p, o:%d, u, /a/*/**, GET, allow\np, o:%d, *, /a/b*/%d, POST, deny\n", i, i, i)
 	}
-	s := load(t, many.String())
+	s := policytest.Load(t, many.String())
 	enableCrossCheck(s)
 	for _, identity := range []policy.Identity{{}, {Groups: []string{"o:1"}}, {Groups: []string{"o:1", "o:100", "o:200", "o:299", "x:y"}}} {
 		for _, raw := range []string{"/", "/a/bc/7", "/a/" + strings.Repeat("very-long-segment-", 20) + "/x", strings.Repeat("/a", 2000)} {
-			q := policy.Request{Roles: s.Resolve(identity), Upstream: "u", Path: path(t, raw), Method: "POST"}
+			q := policy.Request{Roles: s.Resolve(identity), Upstream: "u", Path: policytest.Path(t, raw), Method: "POST"}
 			if n := testing.AllocsPerRun(100, func() { s.Decide(q) }); n != 0 {
 				t.Errorf("%+v: %.20s: %v allocations", identity, raw, n)
 			}
@@ -45,7 +46,7 @@ func parting(depth int) string {
 
 func TestPatternsThatPartTooOftenAreRefused(t *testing.T) {
 	t.Parallel()
-	load(t, parting(7))
+	policytest.Load(t, parting(7))
 	_, err := policy.Load([]policy.Source{{Name: "policy.csv", Data: []byte(parting(9))}}, nil)
 	var faults fault.Faults
 	if !errors.As(err, &faults) || len(faults) < 2 || len(faults) > 10 {
@@ -64,8 +65,8 @@ func TestPatternsThatDoNotMeetMayBeMany(t *testing.T) {
 	for i := range 3000 {
 		fmt.Fprintf(&text, "p, x, u, /%d/*/b*/**, GET, allow\np, x, *, /a/%d, GET, allow\n", i, i)
 	}
-	s := load(t, text.String())
-	if got := decisionText(ask(t, s, policy.Identity{Groups: []string{"x"}}, "GET u:/2999/x/bcd/y")); got != "allow policy.csv:5999" {
+	s := policytest.Load(t, text.String())
+	if got := policytest.DecisionText(policytest.Ask(t, s, policy.Identity{Groups: []string{"x"}}, "GET u:/2999/x/bcd/y")); got != "allow policy.csv:5999" {
 		t.Error(got)
 	}
 }
@@ -73,13 +74,13 @@ func TestPatternsThatDoNotMeetMayBeMany(t *testing.T) {
 func TestRowsOfEveryUpstreamCountToTheBound(t *testing.T) {
 	t.Parallel()
 	half := parting(8)
-	load(t, half)
+	policytest.Load(t, half)
 	both := half + "\n" + strings.ReplaceAll(half, ", u,", ", *,")
 	if _, err := policy.Load([]policy.Source{{Name: "policy.csv", Data: []byte(both)}}, nil); err == nil {
 		t.Error("twice as many patterns are not refused")
 	}
 	apart := half + "\n" + strings.ReplaceAll(half, ", u,", ", v,")
-	load(t, apart)
+	policytest.Load(t, apart)
 }
 
 func TestGlobsOfOneSegmentCountToTheBound(t *testing.T) {
@@ -102,11 +103,11 @@ func TestMoreMethodsThanCanBeToldApartAreRefused(t *testing.T) {
 		}
 		return text.String()
 	}
-	s := load(t, methods(62)) // and HEAD
+	s := policytest.Load(t, methods(62)) // and HEAD
 	for _, method := range []string{"M0", "M61"} {
 		for i := range 62 {
 			want := method == fmt.Sprintf("M%d", i)
-			if got := ask(t, s, policy.Identity{Groups: []string{"x"}}, fmt.Sprintf("%s u:/%d", method, i)).Allowed(); got != want {
+			if got := policytest.Ask(t, s, policy.Identity{Groups: []string{"x"}}, fmt.Sprintf("%s u:/%d", method, i)).Allowed(); got != want {
 				t.Errorf("%s /%d: %t", method, i, got)
 			}
 		}
@@ -128,7 +129,7 @@ func TestManySubjectsOnOnePattern(t *testing.T) {
 		}
 		fmt.Fprintf(&text, "p, o:%d, u, /a, GET, %s\n", i, effect)
 	}
-	s := load(t, text.String())
+	s := policytest.Load(t, text.String())
 	for i := range n {
 		for _, other := range []int{(i + 1) % n, (i + 64) % n, (i * 31) % n, n - 1 - i} {
 			identity := policy.Identity{Groups: []string{fmt.Sprintf("o:%d", i), fmt.Sprintf("o:%d", other)}}
@@ -141,7 +142,7 @@ func TestManySubjectsOnOnePattern(t *testing.T) {
 			default:
 				want = fmt.Sprintf("allow policy.csv:%d", low+1)
 			}
-			if got := decisionText(ask(t, s, identity, "GET u:/a")); got != want {
+			if got := policytest.DecisionText(policytest.Ask(t, s, identity, "GET u:/a")); got != want {
 				t.Fatalf("%v: %s, want %s", identity.Groups, got, want)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/policytest"
 )
 
 func TestRowsAreReadAsPeopleWriteThem(t *testing.T) {
@@ -28,13 +29,13 @@ func TestRowsAreReadAsPeopleWriteThem(t *testing.T) {
 		`p, "team #1", a, /, *, allow`:                       `p, "team #1", a, /, *, allow`,
 		"p, team#1, a, /, *, allow":                          "p, team#1, a, /, *, allow",
 	} {
-		s := load(t, text)
-		rows := s.AllRows()
+		s := policytest.Load(t, text)
+		rows := s.Rows
 		if len(rows) != 1 || rows[0].String() != want {
 			t.Errorf("%q is read as %v, want %s", text, rows, want)
 			continue
 		}
-		if again := load(t, rows[0].String()).AllRows(); again[0].String() != want {
+		if again := policytest.Load(t, rows[0].String()).Rows; again[0].String() != want {
 			t.Errorf("%s is read back as %v", want, again[0])
 		}
 	}
@@ -55,7 +56,7 @@ func TestADecisionNamesFileAndLine(t *testing.T) {
 		"GET argocd:/y": "allow team.csv:2",
 		"GET argocd:/z": "deny",
 	} {
-		if got := decisionText(ask(t, s, identity, question)); got != want {
+		if got := policytest.DecisionText(policytest.Ask(t, s, identity, question)); got != want {
 			t.Errorf("%s: %s, want %s", question, got, want)
 		}
 	}

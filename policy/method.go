@@ -6,18 +6,18 @@ import (
 )
 
 const (
-	anyMethod       = "*"
-	methodSeparator = "|"
+	AnyMethod       = "*"
+	MethodSeparator = "|"
 )
 
-// matchMethod reports whether the methods of a row cover a request's method. Who
+// MatchMethod reports whether the methods of a row cover a request's method. Who
 // may GET may HEAD (RFC 9110, 9.3.2: the same without the content), and who may
 // not, may not.
-func matchMethod(method, methods string) bool {
-	if methods == anyMethod {
+func MatchMethod(method, methods string) bool {
+	if methods == AnyMethod {
 		return true
 	}
-	for m := range strings.SplitSeq(methods, methodSeparator) {
+	for m := range strings.SplitSeq(methods, MethodSeparator) {
 		if m == method || m == "GET" && method == "HEAD" {
 			return true
 		}
@@ -25,36 +25,36 @@ func matchMethod(method, methods string) bool {
 	return false
 }
 
-// checkMethods holds the methods of a row to those that requests come with.
-func checkMethods(methods string) (message, hint string) {
-	if methods == anyMethod {
+// CheckMethods holds the methods of a row to those that requests come with.
+func CheckMethods(methods string) (message, hint string) {
+	if methods == AnyMethod {
 		return "", ""
 	}
 	var seen []string
-	for m := range strings.SplitSeq(methods, methodSeparator) {
-		switch trimmed := strings.Trim(m, whitespace); {
+	for m := range strings.SplitSeq(methods, MethodSeparator) {
+		switch trimmed := strings.Trim(m, Whitespace); {
 		case m == "":
-			return "method " + quote(methods) + " has an empty part", "write GET, or GET|POST, or * for all"
+			return "method " + Quote(methods) + " has an empty part", "write GET, or GET|POST, or * for all"
 		case trimmed != m:
-			return "method " + quote(methods) + " holds a blank", "write GET|POST without blanks"
-		case m == anyMethod:
-			return "method " + quote(methods) + " has * beside others", `write "*" alone`
+			return "method " + Quote(methods) + " holds a blank", "write GET|POST without blanks"
+		case m == AnyMethod:
+			return "method " + Quote(methods) + " has * beside others", `write "*" alone`
 		case slices.Contains(seen, m):
-			return "method " + quote(methods) + " names " + m + " twice", "name it once"
-		case isMethod(m):
+			return "method " + Quote(methods) + " names " + m + " twice", "name it once"
+		case IsMethod(m):
 			seen = append(seen, m)
-		case isMethod(strings.ToUpper(m)):
-			return "method " + quote(m) + " is not in upper case", "write " + strings.ToUpper(m)
+		case IsMethod(strings.ToUpper(m)):
+			return "method " + Quote(m) + " is not in upper case", "write " + strings.ToUpper(m)
 		default:
-			return "method " + quote(m) + " is not a method", "write GET, or GET|POST, or * for all"
+			return "method " + Quote(m) + " is not a method", "write GET, or GET|POST, or * for all"
 		}
 	}
 	return "", ""
 }
 
-// isMethod is stricter than RFC 9110, 5.6.2, where a method may hold * and | or
+// IsMethod is stricter than RFC 9110, 5.6.2, where a method may hold * and | or
 // be in lower case: no method in use does, and a slip often does.
-func isMethod(m string) bool {
+func IsMethod(m string) bool {
 	for i := range len(m) {
 		c := m[i]
 		switch {
@@ -67,7 +67,7 @@ func isMethod(m string) bool {
 	return m != ""
 }
 
-// registeredMethods are those of IANA's HTTP Method Registry.
-const registeredMethods = " ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT CONNECT COPY DELETE GET HEAD LABEL LINK LOCK MERGE" +
+// RegisteredMethods are those of IANA's HTTP Method Registry.
+const RegisteredMethods = " ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT CONNECT COPY DELETE GET HEAD LABEL LINK LOCK MERGE" +
 	" MKACTIVITY MKCALENDAR MKCOL MKREDIRECTREF MKWORKSPACE MOVE OPTIONS ORDERPATCH PATCH POST PRI PROPFIND PROPPATCH PUT" +
 	" QUERY REBIND REPORT SEARCH TRACE UNBIND UNCHECKOUT UNLINK UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL "

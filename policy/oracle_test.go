@@ -9,17 +9,18 @@ import (
 	"testing"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/policytest"
 	"github.com/example-org/authgate/target"
 )
 
 // pathsOfTwo gives every path of up to two segments that randomPath may come to.
 func pathsOfTwo(t *testing.T) []target.Path {
 	t.Helper()
-	paths := []target.Path{path(t, "/")}
-	for _, one := range someSegments {
-		paths = append(paths, path(t, "/"+one), path(t, "/"+one+"/"))
-		for _, two := range someSegments {
-			paths = append(paths, path(t, "/"+one+"/"+two), path(t, "/"+one+"/"+two+"/"))
+	paths := []target.Path{policytest.Path(t, "/")}
+	for _, one := range policytest.SomeSegments {
+		paths = append(paths, policytest.Path(t, "/"+one), policytest.Path(t, "/"+one+"/"))
+		for _, two := range policytest.SomeSegments {
+			paths = append(paths, policytest.Path(t, "/"+one+"/"+two), policytest.Path(t, "/"+one+"/"+two+"/"))
 		}
 	}
 	return paths
@@ -30,21 +31,21 @@ func TestDecisionsAreThoseOfANaiveReading(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	counts := map[string]int{}
 	for range 400 {
-		text := randomPolicy(r)
-		s := load(t, text)
-		reading := readNaively(policy.Source{Name: "policy.csv", Data: []byte(text)})
+		text := policytest.RandomPolicy(r)
+		s := policytest.Load(t, text)
+		reading := policytest.ReadNaively(policy.Source{Name: "policy.csv", Data: []byte(text)})
 		for range 50 {
-			identity, upstream, raw, method := randomIdentity(r), pick(r, []string{"u", "v", "w"}), randomPath(r), pick(r, []string{"GET", "HEAD", "POST", "PUT", "X"})
+			identity, upstream, raw, method := policytest.RandomIdentity(r), policytest.Pick(r, []string{"u", "v", "w"}), policytest.RandomPath(r), policytest.Pick(r, []string{"GET", "HEAD", "POST", "PUT", "X"})
 			p, err := target.Parse(raw)
 			if err != nil {
 				continue // the empty path
 			}
-			want := reading.decide(reading.subjects(identity), upstream, p.String(), method)
-			got := decisionText(s.Decide(policy.Request{Roles: s.Resolve(identity), Upstream: upstream, Path: p, Method: method}))
+			want := reading.Decide(reading.Subjects(identity), upstream, p.String(), method)
+			got := policytest.DecisionText(s.Decide(policy.Request{Roles: s.Resolve(identity), Upstream: upstream, Path: p, Method: method}))
 			if got != want {
 				t.Fatalf("%+v: %s %s:%s: %s, naively %s, in\n%s", identity, method, upstream, p, got, want, text)
 			}
-			if group := pick(r, someGroups); strings.Contains(text, ", "+group+",") {
+			if group := policytest.Pick(r, policytest.SomeGroups); strings.Contains(text, ", "+group+",") {
 				alone := policy.Identity{Groups: []string{group}}
 				want := s.Decide(policy.Request{Roles: s.Resolve(alone), Upstream: upstream, Path: p, Method: method}).Allowed()
 				if got := admitted(s.Admitted(upstream, p, method)); slices.Contains(got, group) != want {
@@ -65,15 +66,15 @@ func TestDecisionsAreThoseOfANaiveReading(t *testing.T) {
 	}
 }
 
-// cachedDecider adds rows for many groups, some on one pattern, some of one path each.
+// CachedDecider adds rows for many groups, some on one pattern, some of one path each.
 func addManyRows(r *rand.Rand, text string) string {
 	rows := strings.Split(text, "\n")
 	for i := range 400 {
-		group, path := fmt.Sprintf("o:%d", r.IntN(200)), fmt.Sprintf("/%d/%s", i, somePiece(r))
+		group, path := fmt.Sprintf("o:%d", r.IntN(200)), fmt.Sprintf("/%d/%s", i, policytest.SomePiece(r))
 		if i%2 == 0 {
-			path = pick(r, []string{"/a", "/a/*", "/**", "/*/"})
+			path = policytest.Pick(r, []string{"/a", "/a/*", "/**", "/*/"})
 		}
-		row := fmt.Sprintf("p, %s, %s, %s, %s, %s", group, pick(r, someUpstreams), path, pick(r, someMethods), pick(r, []string{"allow", "allow", "allow", "deny"}))
+		row := fmt.Sprintf("p, %s, %s, %s, %s, %s", group, policytest.Pick(r, policytest.SomeUpstreams), path, policytest.Pick(r, policytest.SomeMethods), policytest.Pick(r, []string{"allow", "allow", "allow", "deny"}))
 		if !slices.Contains(rows, row) {
 			rows = append(rows, row)
 		}
@@ -84,7 +85,7 @@ func addManyRows(r *rand.Rand, text string) string {
 
 // member is somebody in some of the groups of a crowd.
 func member(r *rand.Rand) policy.Identity {
-	identity := randomIdentity(r)
+	identity := policytest.RandomIdentity(r)
 	for range r.IntN(20) {
 		identity.Groups = append(identity.Groups, fmt.Sprintf("o:%d", r.IntN(250)))
 	}
@@ -117,7 +118,7 @@ func TestAMillionDecisionsAreThoseOfCasbin(t *testing.T) {
 				t.Parallel()
 				r := rand.New(rand.NewPCG(part, 7))
 				for i := range policies {
-					text := randomPolicy(r)
+					text := policytest.RandomPolicy(r)
 					if i%5 == 0 {
 						text = addManyRows(r, text)
 					}
@@ -143,7 +144,7 @@ func TestAMillionDecisionsAreThoseOfCasbin(t *testing.T) {
 type oracle struct {
 	t         *testing.T
 	s         *policy.Snapshot
-	naive     *naively
+	naive     *policytest.Naively
 	decisions map[uint64]string // kind of question → what casbin said
 
 	all, byCasbin, allowed, denied int
@@ -155,20 +156,20 @@ func newOracle(t *testing.T, sources []policy.Source) *oracle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &oracle{t: t, s: s, naive: readNaively(sources...), decisions: map[uint64]string{}}
+	return &oracle{t: t, s: s, naive: policytest.ReadNaively(sources...), decisions: map[uint64]string{}}
 }
 
 // interview asks everything that one person could ask.
 func (o *oracle) interview(identity policy.Identity) {
 	o.t.Helper()
-	roles, subjects := o.s.Resolve(identity), o.naive.subjects(identity)
+	roles, subjects := o.s.Resolve(identity), o.naive.Subjects(identity)
 	for _, p := range pathsOfTwo(o.t) {
 		for _, upstream := range []string{"u", "v", "w"} {
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "X", "M-SEARCH"} {
 				q := policy.Request{Roles: roles, Upstream: upstream, Path: p, Method: method}
 				got, kind := o.s.DecideWithFingerprint(q)
-				told := decisionText(got)
-				if want := o.naive.decide(subjects, upstream, p.String(), method); told != want {
+				told := policytest.DecisionText(got)
+				if want := o.naive.Decide(subjects, upstream, p.String(), method); told != want {
 					o.t.Fatalf("%+v: %s %s:%s: %s, naively %s", identity, method, upstream, p, told, want)
 				}
 				if _, asked := o.decisions[kind]; !asked {
@@ -194,20 +195,20 @@ func (o *oracle) enforce(q policy.Request) string {
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	return decisionText(d)
+	return policytest.DecisionText(d)
 }
 
 // FuzzDecide is the same for policies and questions that the fuzzer finds.
 func FuzzDecide(f *testing.F) {
-	f.Add(example, "example-org:argo", "alice@example.com", "argocd", "/api/v1/applications", "GET", false)
-	f.Add(everybody, "example-org:argo:x", "Bob@example.com", "u", "/sub", "HEAD", true)
-	f.Add(everybody, "", "eve@corp.example", "u", "/corp", "GET", false)
-	f.Add(everybody, "*@corp.example", "a@evil.example@corp.example", "u", "/corp", "GET", false)
-	f.Add(everybody, "", "*@corp.example", "u", "/viewer", "GET", false)
+	f.Add(policytest.Example, "example-org:argo", "alice@example.com", "argocd", "/api/v1/applications", "GET", false)
+	f.Add(policytest.Everybody, "example-org:argo:x", "Bob@example.com", "u", "/sub", "HEAD", true)
+	f.Add(policytest.Everybody, "", "eve@corp.example", "u", "/corp", "GET", false)
+	f.Add(policytest.Everybody, "*@corp.example", "a@evil.example@corp.example", "u", "/corp", "GET", false)
+	f.Add(policytest.Everybody, "", "*@corp.example", "u", "/viewer", "GET", false)
 	f.Add("p, user:*@X, u, /**, *, allow\np, user:a@x, u, /b, *, deny", "a", "A@x", "u", "/b", "GET", false)
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 20 {
-		f.Add(randomPolicy(r), pick(r, someGroups), "me@x", "u", randomPath(r), "GET", false)
+		f.Add(policytest.RandomPolicy(r), policytest.Pick(r, policytest.SomeGroups), "me@x", "u", policytest.RandomPath(r), "GET", false)
 	}
 	f.Fuzz(func(t *testing.T, text, group, email, upstream, raw, method string, anonymous bool) {
 		s, err := policy.Load([]policy.Source{{Name: "policy.csv", Data: []byte(text)}}, nil)
@@ -227,13 +228,13 @@ func FuzzDecide(f *testing.F) {
 			return
 		}
 		identity := policy.Identity{Groups: []string{group}, Email: email, Anonymous: anonymous}
-		want := naive(text, identity, upstream, p.String(), method)
+		want := policytest.Naive(text, identity, upstream, p.String(), method)
 		q := policy.Request{Roles: s.Resolve(identity), Upstream: upstream, Path: p, Method: method}
-		if got := decisionText(s.Decide(q)); got != want {
+		if got := policytest.DecisionText(s.Decide(q)); got != want {
 			t.Errorf("%+v: %s %s:%s: %s, naively %s, in\n%s", identity, method, upstream, p, got, want, text)
 		}
-		if got, err := s.Enforce(q); err != nil || decisionText(got) != want {
-			t.Errorf("%+v: %s %s:%s: casbin says %s (%v), naively %s, in\n%s", identity, method, upstream, p, decisionText(got), err, want, text)
+		if got, err := s.Enforce(q); err != nil || policytest.DecisionText(got) != want {
+			t.Errorf("%+v: %s %s:%s: casbin says %s (%v), naively %s, in\n%s", identity, method, upstream, p, policytest.DecisionText(got), err, want, text)
 		}
 	})
 }
@@ -242,7 +243,7 @@ func FuzzDecide(f *testing.F) {
 // row is lost on the way to casbin, and each row is written as it is read.
 func FuzzLoad(f *testing.F) {
 	for _, seed := range []string{
-		example, everybody, sound + chainOf(10), sound + chainOf(11),
+		policytest.Example, policytest.Everybody, sound + chainOf(10), sound + chainOf(11),
 		"p, \"a,\"\"b\"\" #c\", *, \"/x,y\", GET|PUT, deny\n",
 		"p, a, u, \"/x,u,/y\", GET, deny\np, \"a,u,/x\", u, /y, GET, deny\n",
 		"\xef\xbb\xbfp, a, u, /, GET, allow\r\n", ", a", "\"", "p, a, u, //, A, allow", "p, user:*@x.com, u, /, GET, allow", "p, user:*@, u, /, GET, allow", "g, role:a, role:b\ng, role:b, role:a",
@@ -266,10 +267,10 @@ func FuzzLoad(f *testing.F) {
 				rows++
 			}
 		}
-		if s.Rows() != rows {
-			t.Errorf("%d rows of %d lines", s.Rows(), rows)
+		if s.RowCount() != rows {
+			t.Errorf("%d rows of %d lines", s.RowCount(), rows)
 		}
-		for _, row := range s.AllRows() {
+		for _, row := range s.Rows {
 			raw, method := row.ExampleRequest()
 			p, err := target.ParseWith(raw, target.AllQuirks) // without a configuration, rows may hold any of them
 			if err != nil {
@@ -279,9 +280,9 @@ func FuzzLoad(f *testing.F) {
 			upstream := strings.Replace(row.Upstream, "*", "any", 1)
 			d := s.Decide(policy.Request{Roles: s.Holding(row.Subject), Upstream: upstream, Path: p, Method: method})
 			if d.Row == nil || row.Effect == policy.Deny && d.Allowed() {
-				t.Errorf("%s is not in force: %s", row, decisionText(d))
+				t.Errorf("%s is not in force: %s", row, policytest.DecisionText(d))
 			}
-			again := load(t, row.String()).AllRows()
+			again := policytest.Load(t, row.String()).Rows
 			if len(again) != 1 || again[0].String() != row.String() {
 				t.Errorf("%s is read back as %v", row, again)
 			}

@@ -11,20 +11,20 @@ import (
 	"github.com/example-org/authgate/target"
 )
 
-// field is one field of a row, and where it begins.
-type field struct {
-	text   string
+// Field is one field of a row, and where it begins.
+type Field struct {
+	Text   string
 	quoted bool
-	at     fault.Position
+	At     fault.Position
 }
 
 // quotedFields gives the fields of a row, of which there is always a first one, or nil
 // where a comment stands behind them.
-func (p *parser) quotedFields(start fault.Position, line string, record []string) []field {
-	fields := make([]field, len(record))
+func (p *Parser) quotedFields(start fault.Position, line string, record []string) []Field {
+	fields := make([]Field, len(record))
 	for i, text := range record {
 		_, column := p.csv.FieldPos(i)
-		f := field{text, strings.HasPrefix(line[column-1:], `"`), offsetBy(start, column-1)}
+		f := Field{text, strings.HasPrefix(line[column-1:], `"`), OffsetBy(start, column-1)}
 		if !f.quoted && !p.checkField(&f) {
 			return nil
 		}
@@ -35,14 +35,14 @@ func (p *parser) quotedFields(start fault.Position, line string, record []string
 
 // plainFields is fields for a line without quotes, which needs no CSV reader. What it
 // gives is good until it is called again.
-func (p *parser) plainFields(start fault.Position, line string) []field {
+func (p *Parser) plainFields(start fault.Position, line string) []Field {
 	fields := p.plain[:0]
 	column := 0
 	for rest, more := line, true; more; {
 		var text string
 		text, rest, more = strings.Cut(rest, ",")
-		trimmed := strings.TrimLeft(text, whitespace)
-		f := field{trimmed, false, offsetBy(start, column+len(text)-len(trimmed))}
+		trimmed := strings.TrimLeft(text, Whitespace)
+		f := Field{trimmed, false, OffsetBy(start, column+len(text)-len(trimmed))}
 		if !p.checkField(&f) {
 			return nil
 		}
@@ -55,17 +55,17 @@ func (p *parser) plainFields(start fault.Position, line string) []field {
 
 // checkField refuses what no field without quotes may hold, and reports whether the
 // rest of its row can be read.
-func (p *parser) checkField(f *field) bool {
-	if at := commentStart(f.text); at >= 0 {
-		p.addUnreadable(offsetBy(f.at, at), "a comment stands behind a row", "give it a line of its own, or quote the field")
+func (p *Parser) checkField(f *Field) bool {
+	if at := commentStart(f.Text); at >= 0 {
+		p.AddUnreadable(OffsetBy(f.At, at), "a comment stands behind a row", "give it a line of its own, or quote the field")
 		return false
 	}
-	if trimmed := strings.TrimRight(f.text, whitespace); trimmed != f.text {
-		p.faults.Add(offsetBy(f.at, len(trimmed)), "a blank stands before the comma", "take it away"+p.formatHint)
-		f.text = trimmed
+	if trimmed := strings.TrimRight(f.Text, Whitespace); trimmed != f.Text {
+		p.Faults.Add(OffsetBy(f.At, len(trimmed)), "a blank stands before the comma", "take it away"+p.formatHint)
+		f.Text = trimmed
 	}
-	if at := strings.IndexByte(f.text, '\t'); at >= 0 {
-		p.faults.Add(offsetBy(f.at, at), "a tab stands inside a field", "separate fields by commas")
+	if at := strings.IndexByte(f.Text, '\t'); at >= 0 {
+		p.Faults.Add(OffsetBy(f.At, at), "a tab stands inside a field", "separate fields by commas")
 	}
 	return true
 }
@@ -73,7 +73,7 @@ func (p *parser) checkField(f *field) bool {
 // commentStart finds the # of a comment behind a field, or -1.
 func commentStart(text string) int {
 	for i := range len(text) {
-		if text[i] == '#' && (i == 0 || strings.IndexByte(whitespace, text[i-1]) >= 0) {
+		if text[i] == '#' && (i == 0 || strings.IndexByte(Whitespace, text[i-1]) >= 0) {
 			return i
 		}
 	}
@@ -81,59 +81,59 @@ func commentStart(text string) int {
 }
 
 // parseRow reads the fields of one row.
-func (p *parser) parseRow(fields []field) {
-	switch kind := fields[0].text; {
-	case kind == pType:
+func (p *Parser) parseRow(fields []Field) {
+	switch kind := fields[0].Text; {
+	case kind == TypeP:
 		p.parsePRow(fields)
-	case kind == gType:
+	case kind == TypeG:
 		p.parseGRow(fields)
 	case kind == "":
-		p.addUnreadable(fields[0].at, "the first field is empty", rowTypeHint)
-	case strings.EqualFold(kind, pType) || strings.EqualFold(kind, gType):
-		p.addUnreadable(fields[0].at, "row kind "+quote(kind)+" is not known", "write "+strings.ToLower(kind))
+		p.AddUnreadable(fields[0].At, "the first field is empty", rowTypeHint)
+	case strings.EqualFold(kind, TypeP) || strings.EqualFold(kind, TypeG):
+		p.AddUnreadable(fields[0].At, "row kind "+Quote(kind)+" is not known", "write "+strings.ToLower(kind))
 	case len(fields) == 1 && strings.Contains(kind, ";"):
-		p.addUnreadable(fields[0].at, "row kind "+quote(kind)+" is not known", "separate the fields by commas")
+		p.AddUnreadable(fields[0].At, "row kind "+Quote(kind)+" is not known", "separate the fields by commas")
 	default:
-		p.addUnreadable(fields[0].at, "row kind "+quote(kind)+" is not known", rowTypeHint)
+		p.AddUnreadable(fields[0].At, "row kind "+Quote(kind)+" is not known", rowTypeHint)
 	}
 }
 
-func (p *parser) parsePRow(fields []field) {
+func (p *Parser) parsePRow(fields []Field) {
 	if len(fields) == 1 {
 		p.unreadable = true // whose row it was meant to be is not known
 	} else {
-		fields[1].text = canonicalSubject(fields[1].text)
-		p.rowSubjects[fields[1].text] = struct{}{}
+		fields[1].Text = CanonicalSubject(fields[1].Text)
+		p.rowSubjects[fields[1].Text] = struct{}{}
 	}
 	var effect Effect
 	ok := p.checkFields(fields, pRowHint,
-		fieldCheck{"subject", checkSubject},
-		fieldCheck{"upstream", p.checkUpstream},
-		fieldCheck{"path", func(pattern string) (message, hint string) {
-			return target.CheckPatternWith(pattern, p.quirksOf(fields[2].text))
+		FieldCheck{"subject", CheckSubject},
+		FieldCheck{"upstream", p.CheckUpstream},
+		FieldCheck{"path", func(pattern string) (message, hint string) {
+			return target.CheckPatternWith(pattern, p.quirksOf(fields[2].Text))
 		}},
-		fieldCheck{"method", checkMethods},
-		fieldCheck{"effect", func(word string) (message, hint string) {
-			effect, message, hint = parseEffect(word)
+		FieldCheck{"method", CheckMethods},
+		FieldCheck{"effect", func(word string) (message, hint string) {
+			effect, message, hint = ParseEffect(word)
 			return message, hint
 		}},
 	)
 	if !ok {
 		return
 	}
-	row := &Row{fields[1].text, fields[2].text, fields[3].text, fields[4].text, effect, fields[0].at}
-	if p.isNew(rowKey{row.Subject, row.Upstream, row.Path, row.Methods, row.Effect}, row.at) {
-		p.rows = append(p.rows, row)
+	row := &Row{fields[1].Text, fields[2].Text, fields[3].Text, fields[4].Text, effect, fields[0].At}
+	if p.isNew(rowKey{row.Subject, row.Upstream, row.Path, row.Methods, row.Effect}, row.At) {
+		p.Rows = append(p.Rows, row)
 	}
 }
 
-func (p *parser) parseGRow(fields []field) {
-	swapped := len(fields) == 3 && strings.HasPrefix(fields[1].text, rolePrefix) && !strings.HasPrefix(fields[2].text, rolePrefix)
+func (p *Parser) parseGRow(fields []Field) {
+	swapped := len(fields) == 3 && strings.HasPrefix(fields[1].Text, RolePrefix) && !strings.HasPrefix(fields[2].Text, RolePrefix)
 	ok := p.checkFields(fields, gRowHint,
-		fieldCheck{"member", checkSubject},
-		fieldCheck{"role", func(name string) (message, hint string) {
+		FieldCheck{"member", CheckSubject},
+		FieldCheck{"role", func(name string) (message, hint string) {
 			if message, hint = checkRole(name); message != "" && swapped {
-				hint = "the member comes first: write " + quote(csvLine(gType, name, fields[1].text))
+				hint = "the member comes first: write " + Quote(FormatRow(TypeG, name, fields[1].Text))
 			}
 			return message, hint
 		}},
@@ -142,56 +142,56 @@ func (p *parser) parseGRow(fields []field) {
 		p.unreadable = true // a link is missing, so roles may look unused
 		return
 	}
-	g := grant{canonicalSubject(fields[1].text), fields[2].text, fields[1].at, fields[2].at}
-	if p.isNew(rowKey{subject: g.member, upstream: g.role}, fields[0].at) {
+	g := Grant{CanonicalSubject(fields[1].Text), fields[2].Text, fields[1].At, fields[2].At}
+	if p.isNew(rowKey{subject: g.Member, upstream: g.Role}, fields[0].At) {
 		p.grants = append(p.grants, g)
 	}
 }
 
-// fieldCheck names a field and judges it; a judgement without what is consent.
-type fieldCheck struct {
-	name  string
-	check func(text string) (what, mend string)
+// FieldCheck names a field and judges it; a judgement without what is consent.
+type FieldCheck struct {
+	Name  string
+	Check func(text string) (what, mend string)
 }
 
-func (p *parser) checkFields(fields []field, form string, columns ...fieldCheck) bool {
+func (p *Parser) checkFields(fields []Field, form string, columns ...FieldCheck) bool {
 	kind, fields := fields[0], fields[1:]
 	if len(fields) != len(columns) {
-		at := kind.at
+		at := kind.At
 		if len(fields) > len(columns) {
-			at = fields[len(columns)].at
+			at = fields[len(columns)].At
 		}
-		p.faults.Add(at, fmt.Sprintf("a %s row has %d fields and this one %d", kind.text, 1+len(columns), 1+len(fields)), form)
+		p.Faults.Add(at, fmt.Sprintf("a %s row has %d fields and this one %d", kind.Text, 1+len(columns), 1+len(fields)), form)
 		return false
 	}
 	ok := true
 	for i, c := range columns {
-		message, hint := c.name+" is empty", form
-		if f := fields[i]; f.text != "" {
-			message, hint = c.check(f.text)
+		message, hint := c.Name+" is empty", form
+		if f := fields[i]; f.Text != "" {
+			message, hint = c.Check(f.Text)
 		}
 		if message != "" {
-			p.faults.Add(fields[i].at, message, hint)
+			p.Faults.Add(fields[i].At, message, hint)
 			ok = false
 		}
 	}
 	return ok
 }
 
-func (p *parser) checkUpstream(name string) (message, hint string) {
+func (p *Parser) CheckUpstream(name string) (message, hint string) {
 	switch {
-	case name == anyUpstream:
+	case name == AnyUpstream:
 		return "", ""
-	case strings.ContainsAny(name, "*/:,|"+whitespace):
-		return quote(name) + " is no name of an upstream", "write the name that the configuration gives it, or * for all"
-	case p.upstreams == nil || slices.Contains(p.upstreams, name):
+	case strings.ContainsAny(name, "*/:,|"+Whitespace):
+		return Quote(name) + " is no name of an upstream", "write the name that the configuration gives it, or * for all"
+	case p.Upstreams == nil || slices.Contains(p.Upstreams, name):
 		return "", ""
 	}
-	return "upstream " + quote(name) + " is not known",
-		orDefault(fault.DidYouMean(name, p.upstreams), "known are "+quoteAll(p.upstreams)+", and * for all")
+	return "upstream " + Quote(name) + " is not known",
+		OrDefault(fault.DidYouMean(name, p.Upstreams), "known are "+quoteAll(p.Upstreams)+", and * for all")
 }
 
-func parseEffect(word string) (effect Effect, message, hint string) {
+func ParseEffect(word string) (effect Effect, message, hint string) {
 	switch word {
 	case "allow":
 		return Allow, "", ""
@@ -200,9 +200,9 @@ func parseEffect(word string) (effect Effect, message, hint string) {
 	}
 	hint = `write "allow" or "deny"`
 	if near, ok := fault.Nearest(word, []string{"allow", "deny"}); ok {
-		hint = "write " + quote(near)
+		hint = "write " + Quote(near)
 	}
-	return Deny, "effect " + quote(word) + " is not known", hint
+	return Deny, "effect " + Quote(word) + " is not known", hint
 }
 
 // rowKey is all that a row says. That of a g row has no path: member and role take the
@@ -214,29 +214,29 @@ type rowKey struct {
 
 // isNew reports whether a row stands here for the first time. A second one is a
 // slip of the hand, and whoever deletes one of the two expects a change.
-func (p *parser) isNew(row rowKey, at fault.Position) bool {
+func (p *Parser) isNew(row rowKey, at fault.Position) bool {
 	if first, seen := p.first[row]; seen {
-		p.faults.Add(at, "the row stands already at "+fileLine(first), "delete one of the two")
+		p.Faults.Add(at, "the row stands already at "+FileLine(first), "delete one of the two")
 		return false
 	}
 	p.first[row] = at
 	return true
 }
 
-func offsetBy(at fault.Position, bytes int) fault.Position {
+func OffsetBy(at fault.Position, bytes int) fault.Position {
 	at.Column += bytes
 	return at
 }
 
-func orDefault(s, fallback string) string {
+func OrDefault(s, fallback string) string {
 	if s != "" {
 		return s
 	}
 	return fallback
 }
 
-// quote shows a piece of the file, cut where it would fill the screen.
-func quote(s string) string {
+// Quote shows a piece of the file, cut where it would fill the screen.
+func Quote(s string) string {
 	const limit = 80
 	if len(s) > limit {
 		end := limit
@@ -251,7 +251,7 @@ func quote(s string) string {
 func quoteAll(names []string) string {
 	quoted := make([]string, len(names))
 	for i, name := range names {
-		quoted[i] = quote(name)
+		quoted[i] = Quote(name)
 	}
 	return strings.Join(quoted, ", ")
 }

@@ -5,6 +5,9 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/cases"
+	"github.com/example-org/authgate/policy/compare"
+	"github.com/example-org/authgate/policy/lint"
 	"github.com/example-org/authgate/target"
 )
 
@@ -13,7 +16,7 @@ func file(name, text string) []policy.Source {
 	return []policy.Source{{Name: name, Data: []byte(text)}}
 }
 
-func ExampleSnapshot_WhoCan() {
+func Example_whoCan() {
 	s, err := policy.Load(file("policy.csv", `g, example-org:dev, role:viewer
 p, role:viewer, argocd, /api/**, GET, allow
 p, example-org:contractors, argocd, /api/v1/clusters, *, deny
@@ -27,7 +30,7 @@ p, example-org:contractors, argocd, /api/v1/clusters, *, deny
 		fmt.Println(err)
 		return
 	}
-	identity, err := s.WhoCan("argocd", path, "GET")
+	identity, err := compare.NewWhoCan(s, "argocd", path, "GET")
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -44,7 +47,7 @@ p, example-org:contractors, argocd, /api/v1/clusters, *, deny
 	// not example-org:contractors by policy.csv:3
 }
 
-func ExampleCompare() {
+func Example_diff() {
 	before, err := policy.Load(file("old.csv", "p, example-org:dev, argocd, /api/**, GET, allow\n"), nil)
 	if err != nil {
 		fmt.Println(err)
@@ -57,7 +60,7 @@ p, example-org:dev, argocd, /api/v1/clusters/**, *, deny
 		fmt.Println(err)
 		return
 	}
-	diff, err := policy.Compare(before, after, nil)
+	diff, err := compare.Policies(before, after, nil)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -73,13 +76,13 @@ p, example-org:dev, argocd, /api/v1/clusters/**, *, deny
 	// - example-org:dev GET argocd:/api/v1/clusters/**
 }
 
-func ExampleLint() {
-	report := policy.Lint(file("policy.csv", `g, role:admin, role:viewer
+func Example_lint() {
+	report := lint.Run(file("policy.csv", `g, role:admin, role:viewer
 g, example-org:argo, role:admin
 g, example-org:dev, role:viewer
 p, role:admin, argocd, /**, *, allow
 p, role:viewer, argocd, /terminal/**, *, deny
-`), policy.Environment{})
+`), lint.Environment{})
 	for _, f := range report.Findings {
 		fmt.Println(f.At, f.Severity, f.Code)
 		fmt.Println(" ", f.Message)
@@ -89,7 +92,7 @@ p, role:viewer, argocd, /terminal/**, *, deny
 	//   the deny also binds role:admin, which policy.csv:4 allows it (role:admin holds role:viewer by policy.csv:1)
 }
 
-func ExampleSnapshot_Run() {
+func Example_cases() {
 	s, err := policy.Load(file("policy.csv", `p, role:viewer, argocd, /api/**, GET, allow
 p, role:viewer, argocd, /assets/**, GET, allow
 `), nil)
@@ -102,7 +105,7 @@ p, role:viewer, argocd, /assets/**, GET, allow
 		path, err := target.Parse(raw)
 		return upstream, path, err
 	}
-	cases, err := policy.ReadCases(file("cases.csv", `who, method, target, expect
+	suite, err := cases.Read(file("cases.csv", `who, method, target, expect
 role:viewer, GET, argocd:/api/version, allow
 role:viewer, POST, argocd:/api/version, allow
 `), find)
@@ -110,7 +113,7 @@ role:viewer, POST, argocd:/api/version, allow
 		fmt.Println(err)
 		return
 	}
-	outcomes, coverage := s.Run(cases)
+	outcomes, coverage := cases.Run(s, suite)
 	for _, o := range outcomes {
 		fmt.Printf("%s %q\n", o.Case.Where(), o.Failure)
 	}

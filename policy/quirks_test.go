@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/policytest"
 	"github.com/example-org/authgate/target"
 )
 
@@ -30,7 +31,7 @@ func TestRowsHoldQuirksOnlyOfTheirUpstream(t *testing.T) {
 				t.Errorf("%s: %v", path, err)
 			}
 		}
-		s := load(t, "p, role:r, u, "+path+", GET, allow\ng, a, role:r\n") // without a configuration
+		s := policytest.Load(t, "p, role:r, u, "+path+", GET, allow\ng, a, role:r\n") // without a configuration
 		if s.Quirks("u") != needs || s.Quirks("v") != 0 {
 			t.Errorf("%s tells %s", path, s.Quirks("u"))
 		}

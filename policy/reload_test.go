@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/policytest"
 )
 
 // inForce is a snapshot with what it must answer.
@@ -46,7 +47,7 @@ func TestAReloadUnderLoadGivesNoWrongAnswer(t *testing.T) {
 	const deciders, reloads = 4, 6
 	var questions []policy.Request
 	for i := range 1000 {
-		questions = append(questions, policy.Request{Upstream: fmt.Sprintf("u%d", i%50), Path: path(t, fmt.Sprintf("/api/%d/x", i)), Method: "GET"})
+		questions = append(questions, policy.Request{Upstream: fmt.Sprintf("u%d", i%50), Path: policytest.Path(t, fmt.Sprintf("/api/%d/x", i)), Method: "GET"})
 	}
 	var current atomic.Pointer[inForce]
 	current.Store(loadInForce(t, true))
@@ -66,7 +67,7 @@ func TestAReloadUnderLoadGivesNoWrongAnswer(t *testing.T) {
 				q.Roles = s.roles
 				want := (n%len(questions)%2 == 0) == s.even
 				if got := s.Decide(q); got.Allowed() != want || got.Row == nil {
-					t.Errorf("%s: %s", q.Path, decisionText(got))
+					t.Errorf("%s: %s", q.Path, policytest.DecisionText(got))
 					return
 				}
 				decided.Add(1)

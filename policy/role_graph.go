@@ -15,7 +15,7 @@ type Link struct {
 }
 
 // Where names the g row as people look for it: policy.csv:7.
-func (l Link) Where() string { return fileLine(l.at) }
+func (l Link) Where() string { return FileLine(l.at) }
 
 // Chain gives the fewest g rows that lead from a subject to a role, in the order
 // in which they are followed; of equally short chains, the one that comes first
@@ -23,26 +23,26 @@ func (l Link) Where() string { return fileLine(l.at) }
 // a user at user:*@DOMAIN, and that of anybody but system:anonymous and a role at system:authenticated: the
 // first Member says so. It is empty where none leads there or none is needed.
 func (s *Snapshot) Chain(subject, role string) []Link {
-	return newRoleGraph(s.grants).implicitRoles(directSubjectsOf(subject)).chainTo(role)
+	return NewRoleGraph(s.Grants).ImplicitRoles(DirectSubjectsOf(subject)).ChainTo(role)
 }
 
-// directSubjectsOf gives what a subject is by its name alone, before any g row.
-func directSubjectsOf(subject string) []string {
+// DirectSubjectsOf gives what a subject is by its name alone, before any g row.
+func DirectSubjectsOf(subject string) []string {
 	direct := []string{subject}
-	if strings.HasPrefix(subject, rolePrefix) || subject == anonymous {
+	if strings.HasPrefix(subject, RolePrefix) || subject == SubjectAnonymous {
 		return direct
 	}
-	if domain := domainSubject(subject); domain != "" && domain != subject {
+	if domain := DomainSubject(subject); domain != "" && domain != subject {
 		direct = append(direct, domain)
 	}
-	if !reserved(subject) {
-		direct = append(direct, orgWildcardsOf(subject)...)
+	if !IsReserved(subject) {
+		direct = append(direct, OrgWildcardsOf(subject)...)
 	}
-	return append(direct, authenticated)
+	return append(direct, SubjectAuthenticated)
 }
 
-// orgWildcardsOf gives the subjects ORG:* that stand for a group.
-func orgWildcardsOf(group string) []string {
+// OrgWildcardsOf gives the subjects ORG:* that stand for a group.
+func OrgWildcardsOf(group string) []string {
 	var organisations []string
 	for i := range len(group) - 1 {
 		if wildcard := group[:i+1] + "*"; group[i] == ':' && wildcard != group {
@@ -52,72 +52,72 @@ func orgWildcardsOf(group string) []string {
 	return organisations
 }
 
-// roleGraph are g rows, made to be walked. Whoever asks for many chains keeps them.
-type roleGraph struct {
-	grants         []grant
-	grantsByMember map[string][]int // member → its grants
-	grantsByRole   map[string][]int // role → its grants
+// RoleGraph are g rows, made to be walked. Whoever asks for many chains keeps them.
+type RoleGraph struct {
+	Grants         []Grant
+	GrantsByMember map[string][]int // member → its grants
+	GrantsByRole   map[string][]int // role → its grants
 }
 
-func newRoleGraph(grants []grant) roleGraph {
-	w := roleGraph{grants, make(map[string][]int, len(grants)), make(map[string][]int, len(grants))}
+func NewRoleGraph(grants []Grant) RoleGraph {
+	w := RoleGraph{grants, make(map[string][]int, len(grants)), make(map[string][]int, len(grants))}
 	for i, g := range grants {
-		w.grantsByMember[g.member] = append(w.grantsByMember[g.member], i)
-		w.grantsByRole[g.role] = append(w.grantsByRole[g.role], i)
+		w.GrantsByMember[g.Member] = append(w.GrantsByMember[g.Member], i)
+		w.GrantsByRole[g.Role] = append(w.GrantsByRole[g.Role], i)
 	}
 	return w
 }
 
-// reachableSet is what some subjects come to: themselves, and each role that they hold.
-type reachableSet struct {
-	grants []grant
-	order  []string       // nearest first
-	via    map[string]int // name → the grant that leads to it, or start
+// ReachableSet is what some subjects come to: themselves, and each role that they hold.
+type ReachableSet struct {
+	grants []Grant
+	Order  []string       // nearest first
+	Via    map[string]int // name → the grant that leads to it, or start
 }
 
-const noGrant = -1
+const NoGrant = -1
 
-// implicitRoles walks up from some subjects: to the roles that they hold.
-func (rg roleGraph) implicitRoles(subjects []string) reachableSet {
-	return rg.traverse(subjects, rg.grantsByMember, func(g grant) string { return g.role })
+// ImplicitRoles walks up from some subjects: to the roles that they hold.
+func (rg RoleGraph) ImplicitRoles(subjects []string) ReachableSet {
+	return rg.traverse(subjects, rg.GrantsByMember, func(g Grant) string { return g.Role })
 }
 
-// implicitMembers walks down from some subjects: to all members who hold one of them.
-func (rg roleGraph) implicitMembers(subjects []string) reachableSet {
-	return rg.traverse(subjects, rg.grantsByRole, func(g grant) string { return g.member })
+// ImplicitMembers walks down from some subjects: to all members who hold one of them.
+func (rg RoleGraph) ImplicitMembers(subjects []string) ReachableSet {
+	return rg.traverse(subjects, rg.GrantsByRole, func(g Grant) string { return g.Member })
 }
 
-func (rg roleGraph) traverse(subjects []string, grantsOf map[string][]int, next func(grant) string) reachableSet {
-	r := reachableSet{rg.grants, nil, map[string]int{}}
+func (rg RoleGraph) traverse(subjects []string, grantsOf map[string][]int, next func(Grant) string) ReachableSet {
+	r := ReachableSet{rg.Grants, nil, map[string]int{}}
 	add := func(name string, via int) {
-		if _, seen := r.via[name]; !seen {
-			r.via[name] = via
-			r.order = append(r.order, name)
+		if _, seen := r.Via[name]; !seen {
+			r.Via[name] = via
+			r.Order = append(r.Order, name)
 		}
 	}
 	for _, name := range subjects {
-		add(name, noGrant)
+		add(name, NoGrant)
 	}
-	for i := 0; i < len(r.order); i++ { // it grows meanwhile
-		for _, g := range grantsOf[r.order[i]] {
-			add(next(rg.grants[g]), g)
+	for i := 0; i < len(r.Order); i++ { // it grows meanwhile
+		for _, g := range grantsOf[r.Order[i]] {
+			add(next(rg.Grants[g]), g)
 		}
 	}
 	return r
 }
 
-func (r reachableSet) has(name string) bool {
-	_, ok := r.via[name]
+func (r ReachableSet) Has(name string) bool {
+	_, ok := r.Via[name]
 	return ok
 }
 
-// chainTo gives the chain that leads up to a name.
-func (r reachableSet) chainTo(name string) []Link {
+// ChainTo gives the chain that leads up to a name.
+func (r ReachableSet) ChainTo(name string) []Link {
 	var chain []Link
-	for i, ok := r.via[name]; ok && i != noGrant; i, ok = r.via[name] {
+	for i, ok := r.Via[name]; ok && i != NoGrant; i, ok = r.Via[name] {
 		g := r.grants[i]
-		chain = append(chain, Link{g.member, g.role, g.memberAt})
-		name = g.member
+		chain = append(chain, Link{g.Member, g.Role, g.MemberAt})
+		name = g.Member
 	}
 	slices.Reverse(chain)
 	return chain

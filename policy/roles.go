@@ -12,12 +12,12 @@ import (
 // role:admin would be that role (compare CVE-2022-29165 of Argo CD). These
 // prefixes therefore belong to the policy alone: no issuer can send them.
 const (
-	rolePrefix    = "role:"
-	userPrefix    = "user:"
-	systemPrefix  = "system:"
-	anonymous     = "system:anonymous"
-	authenticated = "system:authenticated"
-	teamWildcard  = ":*" // ends a subject that stands for every group of an organisation
+	RolePrefix           = "role:"
+	UserPrefix           = "user:"
+	SystemPrefix         = "system:"
+	SubjectAnonymous     = "system:anonymous"
+	SubjectAuthenticated = "system:authenticated"
+	TeamWildcard         = ":*" // ends a subject that stands for every group of an organisation
 )
 
 // Identity is somebody, as the issuer describes them, before the policy is asked.
@@ -45,9 +45,9 @@ type Roles struct {
 	others      []string   // all the others, sorted
 }
 
-type stringSet map[string]struct{}
+type StringSet map[string]struct{}
 
-func (s stringSet) has(name string) bool {
+func (s StringSet) Has(name string) bool {
 	_, ok := s[name]
 	return ok
 }
@@ -62,11 +62,11 @@ func newRoles(ids *subjectIDs, words []setWord) Roles {
 	return r
 }
 
-// has reports whether somebody is a subject. casbin asks it by name, so that it
+// Has reports whether somebody is a subject. casbin asks it by name, so that it
 // notices where the bits say something else.
-func (r Roles) has(subject string) bool {
+func (r Roles) Has(subject string) bool {
 	names := r.others
-	if strings.HasPrefix(subject, rolePrefix) {
+	if strings.HasPrefix(subject, RolePrefix) {
 		names = r.roles
 	}
 	_, found := slices.BinarySearch(names, subject)
@@ -87,27 +87,27 @@ func (r Roles) Subjects() []string { return r.others }
 // group: callers keep the result with the session until the snapshot is replaced.
 func (s *Snapshot) Resolve(id Identity) Roles {
 	var buf [16]setWord
-	return newRoles(s.ids, s.appendSubjects(buf[:0], id))
+	return newRoles(s.Ids, s.appendSubjects(buf[:0], id))
 }
 
 // appendSubjects adds all subjects that somebody is, in any order.
 func (s *Snapshot) appendSubjects(words []setWord, id Identity) []setWord {
-	add := func(name string) { words = s.ids.appendClosure(words, name) }
+	add := func(name string) { words = s.Ids.appendClosure(words, name) }
 	switch {
 	case id.Anonymous:
-		add(anonymous)
+		add(SubjectAnonymous)
 		return words
 	case id.Untrusted:
 	case id.Email != "" || len(id.Groups) > 0 || len(id.Roles) == 0:
-		add(authenticated)
+		add(SubjectAuthenticated)
 	}
-	if isEmail(id.Email) {
-		address := lowerASCII(id.Email)
-		add(userPrefix + address)
+	if IsEmail(id.Email) {
+		address := LowerASCII(id.Email)
+		add(UserPrefix + address)
 		add(s.domainWildcards[domainOf(address)])
 	}
 	for _, group := range id.Groups {
-		if reserved(group) {
+		if IsReserved(group) {
 			continue
 		}
 		add(group)
@@ -118,7 +118,7 @@ func (s *Snapshot) appendSubjects(words []setWord, id Identity) []setWord {
 		}
 	}
 	for _, role := range id.Roles {
-		if strings.HasPrefix(role, rolePrefix) {
+		if strings.HasPrefix(role, RolePrefix) {
 			add(role)
 		}
 	}
@@ -128,49 +128,49 @@ func (s *Snapshot) appendSubjects(words []setWord, id Identity) []setWord {
 // MentionsGroup reports whether any row is about a group: by its name, or as a team of
 // ORG:*. What it does not name makes no difference to any decision.
 func (s *Snapshot) MentionsGroup(group string) bool {
-	if reserved(group) {
+	if IsReserved(group) {
 		return false
 	}
-	return s.ids.has(group) || slices.ContainsFunc(orgWildcardsOf(group), s.ids.has)
+	return s.Ids.Has(group) || slices.ContainsFunc(OrgWildcardsOf(group), s.Ids.Has)
 }
 
-// identityOf describes somebody who is one subject, with what it brings, and nothing
+// IdentityOf describes somebody who is one subject, with what it brings, and nothing
 // else. ORG:* is a user in a team of ORG that no row names, and user:*@DOMAIN one with
 // an address of DOMAIN that no row names.
-func identityOf(subject string) Identity {
+func IdentityOf(subject string) Identity {
 	switch {
-	case subject == anonymous:
+	case subject == SubjectAnonymous:
 		return Identity{Anonymous: true}
-	case subject == authenticated:
+	case subject == SubjectAuthenticated:
 		return Identity{}
-	case strings.HasPrefix(subject, rolePrefix):
+	case strings.HasPrefix(subject, RolePrefix):
 		return Identity{Roles: []string{subject}}
-	case strings.HasPrefix(subject, userPrefix):
-		return Identity{Email: subject[len(userPrefix):]}
+	case strings.HasPrefix(subject, UserPrefix):
+		return Identity{Email: subject[len(UserPrefix):]}
 	default:
 		return Identity{Groups: []string{subject}}
 	}
 }
 
-// rolesOfSubject gives the roles of somebody who is one subject and nothing else.
-func (s *Snapshot) rolesOfSubject(subject string) Roles { return s.Resolve(identityOf(subject)) }
+// RolesOfSubject gives the roles of somebody who is one subject and nothing else.
+func (s *Snapshot) RolesOfSubject(subject string) Roles { return s.Resolve(IdentityOf(subject)) }
 
-// reserved reports whether a name begins as no group of an issuer may.
-func reserved(name string) bool {
-	return strings.HasPrefix(name, rolePrefix) || strings.HasPrefix(name, userPrefix) || strings.HasPrefix(name, systemPrefix)
+// IsReserved reports whether a name begins as no group of an issuer may.
+func IsReserved(name string) bool {
+	return strings.HasPrefix(name, RolePrefix) || strings.HasPrefix(name, UserPrefix) || strings.HasPrefix(name, SystemPrefix)
 }
 
-// canonicalSubject gives the one spelling of a subject. Mail systems do not tell
+// CanonicalSubject gives the one spelling of a subject. Mail systems do not tell
 // A@x from a@x, and an issuer may spell either. Beyond ASCII nothing is folded:
 // the Kelvin sign is no k here.
-func canonicalSubject(name string) string {
-	if strings.HasPrefix(name, userPrefix) {
-		return lowerASCII(name)
+func CanonicalSubject(name string) string {
+	if strings.HasPrefix(name, UserPrefix) {
+		return LowerASCII(name)
 	}
 	return name
 }
 
-func lowerASCII(s string) string {
+func LowerASCII(s string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {
 			return r - 'A' + 'a'
@@ -179,75 +179,75 @@ func lowerASCII(s string) string {
 	}, s)
 }
 
-func isEmail(address string) bool {
+func IsEmail(address string) bool {
 	local, domain, ok := strings.Cut(address, "@")
 	return ok && local != "" && domain != ""
 }
 
-// checkSubject judges the first column of p rows and of g rows alike.
-func checkSubject(name string) (message, hint string) {
-	for _, prefix := range []string{rolePrefix, userPrefix, systemPrefix} {
+// CheckSubject judges the first column of p rows and of g rows alike.
+func CheckSubject(name string) (message, hint string) {
+	for _, prefix := range []string{RolePrefix, UserPrefix, SystemPrefix} {
 		if len(name) >= len(prefix) && name[:len(prefix)] != prefix && strings.EqualFold(name[:len(prefix)], prefix) {
-			return quote(name) + " begins like " + prefix + " in other letters", "write " + quote(prefix+name[len(prefix):])
+			return Quote(name) + " begins like " + prefix + " in other letters", "write " + Quote(prefix+name[len(prefix):])
 		}
 	}
 	switch {
-	case strings.HasPrefix(name, rolePrefix):
+	case strings.HasPrefix(name, RolePrefix):
 		return checkRole(name)
-	case strings.HasPrefix(name, userPrefix):
+	case strings.HasPrefix(name, UserPrefix):
 		return checkUser(name)
-	case strings.HasPrefix(name, systemPrefix):
-		known := []string{authenticated, anonymous}
+	case strings.HasPrefix(name, SystemPrefix):
+		known := []string{SubjectAuthenticated, SubjectAnonymous}
 		if hint := fault.DidYouMean(name, known); !slices.Contains(known, name) {
-			return quote(name) + " is not known", orDefault(hint, "write system:authenticated or system:anonymous")
+			return Quote(name) + " is not known", OrDefault(hint, "write system:authenticated or system:anonymous")
 		}
 	case name == "*":
 		return `"*" is nobody`, "write system:authenticated for all who logged in, system:anonymous for the others"
 	case strings.HasPrefix(name, "*@"):
-		return quote(name) + " would be a group", "write " + quote(userPrefix+name) + " for every verified address of the domain"
-	case strings.Contains(strings.TrimSuffix(name, teamWildcard), "*") || name == teamWildcard:
-		return "a * in " + quote(name) + " stands for nothing", "write ORG:* for every group of an organisation, or name each group"
+		return Quote(name) + " would be a group", "write " + Quote(UserPrefix+name) + " for every verified address of the domain"
+	case strings.Contains(strings.TrimSuffix(name, TeamWildcard), "*") || name == TeamWildcard:
+		return "a * in " + Quote(name) + " stands for nothing", "write ORG:* for every group of an organisation, or name each group"
 	}
 	return "", ""
 }
 
 // checkRole judges the name of a role, as a subject and as what a g row grants.
 func checkRole(name string) (message, hint string) {
-	short, isRole := strings.CutPrefix(name, rolePrefix)
+	short, isRole := strings.CutPrefix(name, RolePrefix)
 	switch {
 	case !isRole:
-		return quote(name) + " is not a role", "write " + quote(rolePrefix+name)
+		return Quote(name) + " is not a role", "write " + Quote(RolePrefix+name)
 	case short == "":
 		return `"role:" has no name`, "write role:NAME"
-	case strings.Trim(short, whitespace) != short:
-		return quote(name) + " has a blank at an end of its name", "write " + quote(rolePrefix+strings.Trim(short, whitespace))
+	case strings.Trim(short, Whitespace) != short:
+		return Quote(name) + " has a blank at an end of its name", "write " + Quote(RolePrefix+strings.Trim(short, Whitespace))
 	case strings.ContainsAny(short, "*,"):
-		return quote(name) + " holds a * or a comma", "name one role"
+		return Quote(name) + " holds a * or a comma", "name one role"
 	}
 	return "", ""
 }
 
-// compareSubjects puts roles first, then groups, persons and at last everybody: the
+// CompareSubjects puts roles first, then groups, persons and at last everybody: the
 // order in which a policy is read.
-func compareSubjects(a, b string) int {
-	return cmp.Or(cmp.Compare(subjectKind(a), subjectKind(b)), strings.Compare(a, b))
+func CompareSubjects(a, b string) int {
+	return cmp.Or(cmp.Compare(SubjectKind(a), SubjectKind(b)), strings.Compare(a, b))
 }
 
 const (
-	kindRole = iota
-	kindGroup
-	kindUser
-	kindSystem
+	KindRole = iota
+	KindGroup
+	KindUser
+	KindSystem
 )
 
-func subjectKind(subject string) int {
+func SubjectKind(subject string) int {
 	switch {
-	case strings.HasPrefix(subject, rolePrefix):
-		return kindRole
-	case strings.HasPrefix(subject, userPrefix):
-		return kindUser
-	case strings.HasPrefix(subject, systemPrefix):
-		return kindSystem
+	case strings.HasPrefix(subject, RolePrefix):
+		return KindRole
+	case strings.HasPrefix(subject, UserPrefix):
+		return KindUser
+	case strings.HasPrefix(subject, SystemPrefix):
+		return KindSystem
 	}
-	return kindGroup
+	return KindGroup
 }

@@ -5,11 +5,12 @@ import (
 	"testing"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/policytest"
 )
 
 func TestWhoSomebodyIs(t *testing.T) {
 	t.Parallel()
-	s := load(t, everybody)
+	s := policytest.Load(t, policytest.Everybody)
 	for _, c := range []struct {
 		name string
 		who  policy.Identity
@@ -68,7 +69,7 @@ func TestWhoSomebodyIs(t *testing.T) {
 			t.Parallel()
 			var open []string
 			for name := range strings.FieldsSeq("admin viewer argo org sub alice corp idn in out") {
-				if ask(t, s, c.who, "GET u:/"+name).Allowed() {
+				if policytest.Ask(t, s, c.who, "GET u:/"+name).Allowed() {
 					open = append(open, name)
 				}
 			}
@@ -81,7 +82,7 @@ func TestWhoSomebodyIs(t *testing.T) {
 
 func TestNamesAreRolesAndSorted(t *testing.T) {
 	t.Parallel()
-	s := load(t, everybody)
+	s := policytest.Load(t, policytest.Everybody)
 	got := strings.Join(s.Resolve(policy.Identity{Email: "bob@example.com", Groups: []string{"example-org:argo"}}).Names(), " ")
 	if got != "role:admin role:viewer" {
 		t.Errorf("got %q", got)
@@ -93,16 +94,16 @@ func TestNamesAreRolesAndSorted(t *testing.T) {
 
 func TestAChainOfTenRolesHolds(t *testing.T) {
 	t.Parallel()
-	s := load(t, sound+chainOf(10))
-	if got := decisionText(ask(t, s, policy.Identity{Groups: []string{"a"}}, "GET argocd:/")); got != "allow policy.csv:1" {
+	s := policytest.Load(t, sound+chainOf(10))
+	if got := policytest.DecisionText(policytest.Ask(t, s, policy.Identity{Groups: []string{"a"}}, "GET argocd:/")); got != "allow policy.csv:1" {
 		t.Errorf("the end of the chain says %s", got)
 	}
 }
 
 func TestARoleReachedOverTwoWaysIsNoCircle(t *testing.T) {
 	t.Parallel()
-	s := load(t, sound+"g, a, role:l\ng, a, role:r\ng, role:l, role:viewer\ng, role:r, role:viewer\n")
-	if got := decisionText(ask(t, s, policy.Identity{Groups: []string{"a"}}, "GET argocd:/")); got != "allow policy.csv:1" {
+	s := policytest.Load(t, sound+"g, a, role:l\ng, a, role:r\ng, role:l, role:viewer\ng, role:r, role:viewer\n")
+	if got := policytest.DecisionText(policytest.Ask(t, s, policy.Identity{Groups: []string{"a"}}, "GET argocd:/")); got != "allow policy.csv:1" {
 		t.Errorf("got %s", got)
 	}
 }

@@ -15,39 +15,39 @@ type Row struct {
 	Methods  string // *, one, or several joined by |
 	Effect   Effect
 
-	at fault.Position
+	At fault.Position
 }
 
 // Where names the row as people look for it: policy.csv:3.
-func (r *Row) Where() string { return fileLine(r.at) }
+func (r *Row) Where() string { return FileLine(r.At) }
 
 // String gives the row as it could stand in a policy file.
 func (r *Row) String() string {
-	return csvLine(pType, r.Subject, r.Upstream, r.Path, r.Methods, r.Effect.String())
+	return FormatRow(TypeP, r.Subject, r.Upstream, r.Path, r.Methods, r.Effect.String())
 }
 
 // exampleRequest is a path and a method that the row surely covers.
 func (r *Row) exampleRequest() (path, method string) {
-	method, _, _ = strings.Cut(r.Methods, methodSeparator)
-	if method == anyMethod {
+	method, _, _ = strings.Cut(r.Methods, MethodSeparator)
+	if method == AnyMethod {
 		method = "GET"
 	}
 	return strings.ReplaceAll(r.Path, "*", "x"), method
 }
 
-// grant is one g row: who holds the member holds the role, too.
-type grant struct {
-	member, role     string
-	memberAt, roleAt fault.Position
+// Grant is one g row: who holds the member holds the role, too.
+type Grant struct {
+	Member, Role     string
+	MemberAt, RoleAt fault.Position
 }
 
-func fileLine(at fault.Position) string {
+func FileLine(at fault.Position) string {
 	at.Column = 0
 	return at.String()
 }
 
-// csvLine writes fields so that the parser reads the same fields back.
-func csvLine(fields ...string) string {
+// FormatRow writes fields so that the parser reads the same fields back.
+func FormatRow(fields ...string) string {
 	for i, f := range fields {
 		if needsQuotes(f) {
 			fields[i] = `"` + strings.ReplaceAll(f, `"`, `""`) + `"`
@@ -57,14 +57,14 @@ func csvLine(fields ...string) string {
 }
 
 func needsQuotes(f string) bool {
-	return f == "" || strings.ContainsAny(f, "\",\t") || strings.Trim(f, whitespace) != f || commentStart(f) >= 0
+	return f == "" || strings.ContainsAny(f, "\",\t") || strings.Trim(f, Whitespace) != f || commentStart(f) >= 0
 }
 
-// rowsOn gives the rows that concern an upstream, or any that no row names.
-func rowsOn(upstream string, rows []*Row) []*Row {
+// RowsOn gives the rows that concern an upstream, or any that no row names.
+func RowsOn(upstream string, rows []*Row) []*Row {
 	var on []*Row
 	for _, row := range rows {
-		if row.Upstream == upstream || row.Upstream == anyUpstream {
+		if row.Upstream == upstream || row.Upstream == AnyUpstream {
 			on = append(on, row)
 		}
 	}

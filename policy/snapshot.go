@@ -9,7 +9,7 @@
 // goroutines; a changed file becomes a new one. [Snapshot.Resolve] turns
 // somebody into a set of roles once, [Snapshot.Decide] answers each request.
 //
-// casbin is the engine of record (engine.go), and what a pattern matches is ours
+// casbin is the engine of record (casbin.go), and what a pattern matches is ours
 // (target.MatchPattern), for casbin too. Decide does not wait for casbin: it
 // answers from an index compiled from the same rows (index.go), and casbin is held
 // against it.
@@ -23,10 +23,9 @@
 // In doubt the answer is no: for a zero path, for nobody, for an unknown
 // upstream, for roles of another snapshot and for an error of casbin.
 //
-// Everything else is questions about a policy before it is in force:
-// [Snapshot.Explain], [Snapshot.WhoCan], [Snapshot.Matrix], [Compare],
-// [ReadCases] with [Snapshot.Run], [Lint], [Format], and what a log of requests
-// says of it, [Snapshot.NewReplay] and [NewSuggester].
+// Questions about a policy before it is in force are packages of their own, which
+// use this one as any other program could: explain, compare, lint, cases, replay,
+// suggest and importer.
 package policy
 
 import (
@@ -42,16 +41,16 @@ import (
 	"github.com/example-org/authgate/target"
 )
 
-const anyUpstream = "*"
+const AnyUpstream = "*"
 
 // Snapshot is a policy as it was when it was loaded.
 type Snapshot struct {
 	hash   string
 	quirks map[string]target.Quirks // see Quirks
-	rows   []*Row
-	grants []grant
+	Rows   []*Row
+	Grants []Grant
 
-	ids             *subjectIDs         // of every name that stands in a first column, or is granted
+	Ids             *subjectIDs         // of every name that stands in a first column, or is granted
 	orgWildcards    map[string]string   // "example-org:" → "example-org:*", where a row names it
 	domainWildcards map[string]string   // "example.com" → "user:*@example.com", where a row names it
 	groupClasses    func() []groupClass // of groups; worked out when first asked for
@@ -70,44 +69,44 @@ type Snapshot struct {
 // where upstreams is nil, as in a dry run without configuration, any will do. quirks
 // says what the paths of an upstream may hold, by its name.
 func Load(sources []Source, upstreams []string, quirks ...map[string]target.Quirks) (*Snapshot, error) {
-	p := newParser(upstreams)
+	p := NewParser(upstreams)
 	for _, some := range quirks {
 		p.quirks = some
 	}
 	if len(sources) == 0 {
-		p.faults.Add(fault.Position{File: "policy"}, "no policy file is named", "name at least one")
+		p.Faults.Add(fault.Position{File: "policy"}, "no policy file is named", "name at least one")
 	}
 	digest := sha256.New()
 	for _, src := range sources {
-		p.read(src)
+		p.Read(src)
 		digest.Write(src.Data)
 	}
 	if !p.unreadable { // else a row may be missing that has the name
-		checkNames(p.grants, p.rowSubjects, &p.faults)
+		checkNames(p.grants, p.rowSubjects, &p.Faults)
 	}
-	checkChains(p.grants, &p.faults)
-	if err := p.faults.Err(); err != nil {
+	checkChains(p.grants, &p.Faults)
+	if err := p.Faults.Err(); err != nil {
 		return nil, err
 	}
-	s := &Snapshot{hash: hex.EncodeToString(digest.Sum(nil))[:12], rows: slices.Clone(p.rows), grants: slices.Clone(p.grants)}
-	s.ids = newSubjectIDs(s.rows, s.grants)
-	s.index = compile(s.rows, s.ids, upstreams, &p.faults)
-	if err := p.faults.Err(); err != nil {
+	s := &Snapshot{hash: hex.EncodeToString(digest.Sum(nil))[:12], Rows: slices.Clone(p.Rows), Grants: slices.Clone(p.grants)}
+	s.Ids = newSubjectIDs(s.Rows, s.Grants)
+	s.index = compile(s.Rows, s.Ids, upstreams, &p.Faults)
+	if err := p.Faults.Err(); err != nil {
 		return nil, err
 	}
 	s.orgWildcards, s.domainWildcards = make(map[string]string), make(map[string]string)
-	for _, name := range s.ids.names {
-		if domain, isDomain := strings.CutPrefix(name, domainWildcard); isDomain {
+	for _, name := range s.Ids.Names {
+		if domain, isDomain := strings.CutPrefix(name, DomainWildcard); isDomain {
 			s.domainWildcards[domain] = name
-		} else if isWildcardSubject(name) {
+		} else if IsWildcardSubject(name) {
 			s.orgWildcards[strings.TrimSuffix(name, "*")] = name
 		}
 	}
 	s.groupClasses = sync.OnceValue(s.computeGroupClasses)
 	if s.quirks = p.quirks; upstreams == nil {
-		s.quirks = quirksIn(s.rows)
+		s.quirks = quirksIn(s.Rows)
 	}
-	enforcers, other := newLazyEnforcers(maps.Keys(s.index.roots), s.rows)
+	enforcers, other := newLazyEnforcers(maps.Keys(s.index.roots), s.Rows)
 	if s.enforcers = enforcers; upstreams == nil {
 		s.otherEnforcer = other
 	}
@@ -119,32 +118,32 @@ func Load(sources []Source, upstreams []string, quirks ...map[string]target.Quir
 // prints.
 func (s *Snapshot) Hash() string { return s.hash }
 
-// Rows counts p and g rows.
-func (s *Snapshot) Rows() int { return len(s.rows) + len(s.grants) }
+// RowCount counts p and g rows.
+func (s *Snapshot) RowCount() int { return len(s.Rows) + len(s.Grants) }
 
 // Subjects gives every subject that the policy names, in p rows or g rows,
 // sorted: roles, groups, ORG:*, users, user:*@DOMAIN and system names.
-func (s *Snapshot) Subjects() []string { return slices.Sorted(slices.Values(s.ids.names)) }
+func (s *Snapshot) Subjects() []string { return slices.Sorted(slices.Values(s.Ids.Names)) }
 
-// roleNames gives those of Subjects that are roles.
-func (s *Snapshot) roleNames() []string {
-	return slices.DeleteFunc(s.Subjects(), func(name string) bool { return subjectKind(name) != kindRole })
+// RoleNames gives those of Subjects that are roles.
+func (s *Snapshot) RoleNames() []string {
+	return slices.DeleteFunc(s.Subjects(), func(name string) bool { return SubjectKind(name) != KindRole })
 }
 
 // Upstreams gives every upstream that a row names, sorted, and not *.
 func (s *Snapshot) Upstreams() []string {
-	names := stringSet{}
-	for _, row := range s.rows {
+	names := StringSet{}
+	for _, row := range s.Rows {
 		names[row.Upstream] = struct{}{}
 	}
-	delete(names, anyUpstream)
+	delete(names, AnyUpstream)
 	return slices.Sorted(maps.Keys(names))
 }
 
 // Decide answers one request: the first row, in the order of the files, that
 // denies; else the first that allows; else no. It allocates nothing.
 func (s *Snapshot) Decide(q Request) Decision {
-	if !isWellFormed(q.Upstream, q.Path, q.Method) || q.Roles.ids != s.ids {
+	if !isWellFormed(q.Upstream, q.Path, q.Method) || q.Roles.ids != s.Ids {
 		return Decision{}
 	}
 	v := s.index.decide(&q)
@@ -159,7 +158,7 @@ func (s *Snapshot) Decide(q Request) Decision {
 
 // isWellFormed keeps from casbin what it would compare with empty fields.
 func isWellFormed(upstream string, path target.Path, method string) bool {
-	return upstream != "" && upstream != anyUpstream && !path.IsZero() && method != ""
+	return upstream != "" && upstream != AnyUpstream && !path.IsZero() && method != ""
 }
 
 // hasUpstream reports whether an upstream is one that rows may speak of.
@@ -167,7 +166,55 @@ func (s *Snapshot) hasUpstream(upstream string) bool {
 	return s.otherEnforcer != nil || s.enforcers[upstream] != nil
 }
 
-// canDecide reports whether a question is one that rows can answer.
-func (s *Snapshot) canDecide(q Request) bool {
-	return isWellFormed(q.Upstream, q.Path, q.Method) && q.Roles.ids == s.ids && s.hasUpstream(q.Upstream)
+// CanDecide reports whether a question is one that rows can answer.
+func (s *Snapshot) CanDecide(q Request) bool {
+	return isWellFormed(q.Upstream, q.Path, q.Method) && q.Roles.ids == s.Ids && s.hasUpstream(q.Upstream)
+}
+
+// A policy matches what is forwarded, so that a row may hold //, ; or %25 before two
+// hex digits only for an upstream whose paths may hold them.
+
+// Quirks gives what the paths of an upstream may hold (target.ParseWith). Where it is
+// not known which upstreams there are, the rows about it tell.
+func (s *Snapshot) Quirks(upstream string) target.Quirks {
+	return s.quirks[upstream] | s.quirks[AnyUpstream]
+}
+
+// quirksOf gives what rows that name an upstream may hold; those for every upstream,
+// what any of them may.
+func (p *Parser) quirksOf(upstream string) target.Quirks {
+	switch {
+	case p.Upstreams == nil:
+		return target.AllQuirks
+	case upstream != AnyUpstream:
+		return p.quirks[upstream]
+	}
+	var any target.Quirks
+	for _, q := range p.quirks {
+		any |= q
+	}
+	return any
+}
+
+// quirksIn gathers what rows make use of, by upstream.
+func quirksIn(rows []*Row) map[string]target.Quirks {
+	var all map[string]target.Quirks
+	for _, row := range rows {
+		if path, err := target.ParseWith(row.Path, target.AllQuirks); err == nil && path.Quirks() != 0 {
+			if all == nil {
+				all = make(map[string]target.Quirks)
+			}
+			all[row.Upstream] |= path.Quirks()
+		}
+	}
+	return all
+}
+
+// QuirksOn gives what the paths of an upstream may hold to any of some policies.
+func QuirksOn(upstream string, policies ...*Snapshot) target.Quirks {
+	var all target.Quirks
+	for _, s := range policies {
+		all |= s.Quirks(upstream)
+	}
+	return all
 }

@@ -24,14 +24,14 @@ func (n UnknownName) String() string {
 func (s *Snapshot) Unknown(names ...string) []UnknownName {
 	var unknown []UnknownName
 	for _, name := range names {
-		name = canonicalSubject(name)
+		name = CanonicalSubject(name)
 		if s.mentions(name) {
 			continue
 		}
-		kind := subjectKind(name)
-		sameKind := slices.DeleteFunc(s.Subjects(), func(known string) bool { return subjectKind(known) != kind })
+		kind := SubjectKind(name)
+		sameKind := slices.DeleteFunc(s.Subjects(), func(known string) bool { return SubjectKind(known) != kind })
 		n := UnknownName{Name: name, Hint: fault.DidYouMean(name, sameKind)}
-		if kind != kindUser || n.Hint != "" || len(names) == 1 {
+		if kind != KindUser || n.Hint != "" || len(names) == 1 {
 			unknown = append(unknown, n)
 		}
 	}
@@ -39,15 +39,15 @@ func (s *Snapshot) Unknown(names ...string) []UnknownName {
 }
 
 func (s *Snapshot) mentions(name string) bool {
-	if s.ids.has(name) {
+	if s.Ids.Has(name) {
 		return true
 	}
-	switch subjectKind(name) {
-	case kindGroup:
+	switch SubjectKind(name) {
+	case KindGroup:
 		return s.MentionsGroup(name)
-	case kindUser:
-		return s.ids.has(domainSubject(name))
-	case kindSystem:
+	case KindUser:
+		return s.Ids.Has(DomainSubject(name))
+	case KindSystem:
 		return true
 	}
 	return false
@@ -56,13 +56,13 @@ func (s *Snapshot) mentions(name string) bool {
 // UnknownMethod reports whether a method is in no registry and in no row, and which one
 // was probably meant.
 func (s *Snapshot) UnknownMethod(method string) (hint string, unknown bool) {
-	if strings.Contains(registeredMethods, " "+method+" ") {
+	if strings.Contains(RegisteredMethods, " "+method+" ") {
 		return "", false
 	}
-	known := strings.Fields(registeredMethods)
-	for _, row := range s.rows {
-		if row.Methods != anyMethod {
-			known = append(known, strings.Split(row.Methods, methodSeparator)...)
+	known := strings.Fields(RegisteredMethods)
+	for _, row := range s.Rows {
+		if row.Methods != AnyMethod {
+			known = append(known, strings.Split(row.Methods, MethodSeparator)...)
 		}
 	}
 	if slices.Contains(known, method) {
@@ -74,7 +74,7 @@ func (s *Snapshot) UnknownMethod(method string) (hint string, unknown bool) {
 // Paths gives the path patterns of the rows that concern an upstream, sorted.
 func (s *Snapshot) Paths(upstream string) []string {
 	var paths []string
-	for _, row := range rowsOn(upstream, s.rows) {
+	for _, row := range RowsOn(upstream, s.Rows) {
 		paths = append(paths, row.Path)
 	}
 	slices.Sort(paths)

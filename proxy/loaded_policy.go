@@ -88,7 +88,7 @@ func (p *Proxy) SetPolicy(s *policy.Snapshot) {
 func (p *Proxy) SetShadow(s *policy.Snapshot) {
 	prev := p.state.Load()
 	p.publish(&state{policy: prev.policy, shadow: p.newLoadedPolicy(s), generation: prev.generation})
-	p.log.Info("candidate policy beside the one in force", "hash", s.Hash(), "rows", s.Rows())
+	p.log.Info("candidate policy beside the one in force", "hash", s.Hash(), "rows", s.RowCount())
 }
 
 // RejectPolicy notes that a changed policy is not taken. The one in force stays.
@@ -129,7 +129,7 @@ func (p *Proxy) reportPolicy() {
 	p.metrics.reloads.WithLabelValues("ok").Inc()
 	p.metrics.policyInfo.WithLabelValues(st.policy.Hash()).Set(1)
 	p.audit.Write(audit.Record{Time: p.now(), Event: audit.Policy, Decision: audit.Allow, Policy: st.policy.Hash(), Generation: st.generation})
-	p.log.Info("policy in force", "generation", st.generation, "hash", st.policy.Hash(), "rows", st.policy.Rows())
+	p.log.Info("policy in force", "generation", st.generation, "hash", st.policy.Hash(), "rows", st.policy.RowCount())
 }
 
 // resolvedRoles is what somebody is to the policies of a state.

@@ -230,12 +230,18 @@ func TestUploadsAreJudgedAgain(t *testing.T) {
 		cookie := g.as("alice")
 		head := "POST /x HTTP/1.1\r\nHost: argo-cd.example.com\r\nX-Forwarded-Proto: https\r\nSec-Fetch-Site: same-origin\r\nCookie: " + cookie[1] + "\r\n"
 		slow := g.connect(head + "Content-Length: 100000\r\n\r\nabc")
-		late := g.connect(head + "Content-Length: 100000\r\n\r\n")
+		late := g.connect(head + "Expect: 100-continue\r\nContent-Length: 100000\r\n\r\n")
+		if answer := late.head(); !strings.HasPrefix(answer, "HTTP/1.1 100 ") { // the upstream has this request, too
+			t.Errorf("%s: %q", name, answer)
+		}
 		eventually(t, "the upload is seen", func() bool { return g.Uploads() == 1 })
 		c.end(g, cookie)
 		late.send("abc") // of which nothing may go on
 		for _, conn := range []*wire{slow, late} {
 			answer := conn.head()
+			for strings.HasPrefix(answer, "HTTP/1.1 100 ") {
+				answer = conn.head()
+			}
 			if !strings.HasPrefix(answer, "HTTP/1.1 "+c.status+" ") {
 				t.Errorf("%s: %q", name, answer)
 			}

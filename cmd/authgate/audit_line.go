@@ -9,6 +9,7 @@ import (
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/replay"
 	"github.com/example-org/authgate/target"
 )
 
@@ -39,7 +40,7 @@ func sanitize(text string) string {
 }
 
 // loggedRequest says what lacks, or gives the request.
-func (l *auditLine) loggedRequest() (o policy.LoggedRequest, problem string) {
+func (l *auditLine) loggedRequest() (o replay.LoggedRequest, problem string) {
 	switch {
 	case l.Time == nil:
 		return o, "has no time"
@@ -54,7 +55,7 @@ func (l *auditLine) loggedRequest() (o policy.LoggedRequest, problem string) {
 	if err != nil || path.String() != l.Path {
 		return o, "has a path that is not canonical"
 	}
-	o = policy.LoggedRequest{Time: *l.Time, Upstream: *l.Upstream, Path: path, Method: l.Method, Rule: l.Rule, Policy: l.Policy}
+	o = replay.LoggedRequest{Time: *l.Time, Upstream: *l.Upstream, Path: path, Method: l.Method, Rule: l.Rule, Policy: l.Policy}
 	switch *l.Decision {
 	case audit.Allow:
 		o.Effect = policy.Allow

@@ -19,7 +19,7 @@ import (
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/fault"
-	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/replay"
 )
 
 // maxAuditLine is more than any record takes: a longer line is none.
@@ -82,7 +82,7 @@ type auditCounts struct {
 // read streams the logs, whatever their size, and gives each request that a
 // policy decided. It reads to the end before it complains of lines that lack what
 // is needed, so that the complaint is whole.
-func (f *auditFlags) read(ctx context.Context, cmd *cobra.Command, each func(*policy.LoggedRequest)) (auditCounts, error) {
+func (f *auditFlags) read(ctx context.Context, cmd *cobra.Command, each func(*replay.LoggedRequest)) (auditCounts, error) {
 	r := auditReader{flags: f, each: each, progress: newProgress(cmd.ErrOrStderr(), f.logs), problems: map[string]*lineProblem{}}
 	for _, name := range f.logs {
 		if err := r.file(ctx, name, cmd.InOrStdin()); err != nil {
@@ -126,7 +126,7 @@ func (c *auditCounts) print(s *printer) {
 // logs.
 type auditReader struct {
 	flags    *auditFlags
-	each     func(*policy.LoggedRequest)
+	each     func(*replay.LoggedRequest)
 	counts   auditCounts
 	problems map[string]*lineProblem // by what lacks: a fixed set
 	progress *progress

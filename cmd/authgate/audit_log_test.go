@@ -16,12 +16,13 @@ import (
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/replay"
 )
 
 const soundLine = `{"time":"2026-03-01T10:00:00Z","event":"request","method":"GET","path":"/x","upstream":"u","sub":"p","groups":["o:dev"],"decision":"deny"}`
 
 // readLog reads what was written to a file, and gives the requests in it.
-func readLog(t *testing.T, content []byte, flags auditFlags) ([]policy.LoggedRequest, auditCounts, error) {
+func readLog(t *testing.T, content []byte, flags auditFlags) ([]replay.LoggedRequest, auditCounts, error) {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "audit.log")
 	if err := os.WriteFile(name, content, 0o600); err != nil {
@@ -30,8 +31,8 @@ func readLog(t *testing.T, content []byte, flags auditFlags) ([]policy.LoggedReq
 	flags.logs = []string{name}
 	cmd := &cobra.Command{}
 	cmd.SetErr(&bytes.Buffer{})
-	var all []policy.LoggedRequest
-	counts, err := flags.read(context.Background(), cmd, func(o *policy.LoggedRequest) { all = append(all, *o) })
+	var all []replay.LoggedRequest
+	counts, err := flags.read(context.Background(), cmd, func(o *replay.LoggedRequest) { all = append(all, *o) })
 	return all, counts, err
 }
 
@@ -157,7 +158,7 @@ func TestReadingStopsWhenItIsToldTo(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	flags := auditFlags{logs: []string{name}}
 	seen := 0
-	_, err := flags.read(ctx, &cobra.Command{}, func(*policy.LoggedRequest) { seen++; cancel() })
+	_, err := flags.read(ctx, &cobra.Command{}, func(*replay.LoggedRequest) { seen++; cancel() })
 	if err == nil || seen == 3000 {
 		t.Errorf("read %d lines, %v", seen, err)
 	}
@@ -174,7 +175,7 @@ func FuzzAuditLine(f *testing.F) {
 			return
 		}
 		judged := 0
-		r := auditReader{flags: &auditFlags{}, each: func(o *policy.LoggedRequest) {
+		r := auditReader{flags: &auditFlags{}, each: func(o *replay.LoggedRequest) {
 			judged++
 			if o.Path.IsZero() || o.Method == "" || o.Upstream == "" {
 				t.Errorf("%s is judged as %+v", line, o)

@@ -68,10 +68,10 @@ func newConfigCheck() *cobra.Command {
 func printSummary(w io.Writer, file string, deps *deps, missing []error) error {
 	summary := fmt.Sprintf("%s: ok: %d upstreams", file, len(deps.config.Upstreams))
 	if deps.policy != nil {
-		summary += fmt.Sprintf(", %d policy rows (%s)", deps.policy.Rows(), deps.policy.Hash())
+		summary += fmt.Sprintf(", %d policy rows (%s)", deps.policy.RowCount(), deps.policy.Hash())
 	}
 	if deps.shadow != nil {
-		summary += fmt.Sprintf(", %d of the candidate in policy.shadow (%s)", deps.shadow.Rows(), deps.shadow.Hash())
+		summary += fmt.Sprintf(", %d of the candidate in policy.shadow (%s)", deps.shadow.RowCount(), deps.shadow.Hash())
 	}
 	for _, err := range missing {
 		for line := range strings.Lines(err.Error()) { // several policy files are one error

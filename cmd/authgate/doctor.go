@@ -20,7 +20,7 @@ import (
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/doctor"
 	"github.com/example-org/authgate/identity"
-	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/lint"
 	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/session"
 )
@@ -147,7 +147,7 @@ func (p *deps) checkPolicy(context.Context) []doctor.Finding {
 	if p.policy == nil {
 		return []doctor.Finding{{State: doctor.Skipped, Message: "it is not here"}}
 	}
-	lint := policy.Lint(p.sources, policy.Environment{Upstreams: p.config.UpstreamNames(), Quirks: p.config.Quirks()})
+	lint := lint.Run(p.sources, lint.Environment{Upstreams: p.config.UpstreamNames(), Quirks: p.config.Quirks()})
 	warnings := 0
 	for _, f := range lint.Findings {
 		if f.Hint != "" {
@@ -155,9 +155,9 @@ func (p *deps) checkPolicy(context.Context) []doctor.Finding {
 		}
 	}
 	if warnings > 0 {
-		return []doctor.Finding{{State: doctor.Warn, Message: fmt.Sprintf("%d of %d rows may do something else than was meant", warnings, p.policy.Rows()), Hint: "see authgate policy lint --config"}}
+		return []doctor.Finding{{State: doctor.Warn, Message: fmt.Sprintf("%d of %d rows may do something else than was meant", warnings, p.policy.RowCount()), Hint: "see authgate policy lint --config"}}
 	}
-	return []doctor.Finding{{State: doctor.OK, Message: fmt.Sprintf("%d rows", p.policy.Rows())}}
+	return []doctor.Finding{{State: doctor.OK, Message: fmt.Sprintf("%d rows", p.policy.RowCount())}}
 }
 
 // checkSessions tries what somebody with many groups would get.

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/explain"
 )
 
 // permissions is the answer of `policy can --all`.
@@ -30,7 +31,7 @@ func listPermissions(cmd *cobra.Command, loaded *loadedPolicy, idFlags *identity
 	if !quiet {
 		loaded.warnUnknown(cmd.ErrOrStderr(), idFlags.subjects()...)
 	}
-	allowed, err := loaded.Permissions(idFlags.identity)
+	allowed, err := explain.PermissionsOf(loaded.Snapshot, idFlags.identity)
 	if err != nil {
 		return runError{err}
 	}
@@ -38,7 +39,7 @@ func listPermissions(cmd *cobra.Command, loaded *loadedPolicy, idFlags *identity
 	if idFlags.identity.Anonymous {
 		answer.Who, answer.Anonymous = []string{anonymousSubject}, permitting(nil)
 	} else {
-		open, err := loaded.Permissions(policy.Identity{Anonymous: true})
+		open, err := explain.PermissionsOf(loaded.Snapshot, policy.Identity{Anonymous: true})
 		if err != nil {
 			return runError{err}
 		}
@@ -55,7 +56,7 @@ func listPermissions(cmd *cobra.Command, loaded *loadedPolicy, idFlags *identity
 	return nil
 }
 
-func permitting(found []policy.Permission) []permittingRow {
+func permitting(found []explain.Permission) []permittingRow {
 	rows := []permittingRow{}
 	for _, p := range found {
 		rows = append(rows, permittingRow{

@@ -11,6 +11,7 @@ import (
 
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/compare"
 	"github.com/example-org/authgate/target"
 )
 
@@ -50,7 +51,7 @@ func newPolicyDiff() *cobra.Command {
 			if args[0] == fromStdin && args[1] == fromStdin {
 				return errors.New("OLD and NEW are both -; one of them has to be a file")
 			}
-			c, err := compare(cmd.InOrStdin(), args[0], args[1], configFile)
+			c, err := comparePolicies(cmd.InOrStdin(), args[0], args[1], configFile)
 			if err != nil {
 				return err
 			}
@@ -83,7 +84,7 @@ var failOnWords = []string{"granted", "revoked", failOnAny}
 
 // comparison is a diff and the two policies that it tells apart.
 type comparison struct {
-	policy.Diff
+	compare.Diff
 	old, updated *policy.Snapshot
 }
 
@@ -91,8 +92,8 @@ func (c comparison) fails(on string) bool {
 	return c.GrantedN > 0 && on != "revoked" || c.RevokedN > 0 && on != "granted"
 }
 
-// compare reads both policies before it fails: a person sees the faults of both.
-func compare(stdin io.Reader, oldName, newName, configFile string) (comparison, error) {
+// comparePolicies reads both policies before it fails: a person sees the faults of both.
+func comparePolicies(stdin io.Reader, oldName, newName, configFile string) (comparison, error) {
 	var upstreams []string
 	var quirks map[string]target.Quirks
 	if configFile != "" {
@@ -111,7 +112,7 @@ func compare(stdin io.Reader, oldName, newName, configFile string) (comparison, 
 	if err := errors.Join(oldErr, newErr); err != nil {
 		return comparison{}, loadError{err}
 	}
-	diff, err := policy.Compare(old, updated, upstreams)
+	diff, err := compare.Policies(old, updated, upstreams)
 	if err != nil {
 		return comparison{}, runError{fmt.Errorf("comparing %s with %s: %w", oldName, newName, err)}
 	}
@@ -166,7 +167,7 @@ func newPolicyChanges(c comparison) policyChanges {
 	}
 }
 
-func toPolicyChanges(changes []policy.Change) []policyChange {
+func toPolicyChanges(changes []compare.Change) []policyChange {
 	list := make([]policyChange, 0, len(changes))
 	for _, c := range changes {
 		one := policyChange{

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/compare"
 )
 
 const (
@@ -88,7 +88,7 @@ func (g *changeGroup) row() string {
 	for _, row := range g.rows(rows) {
 		because = append(because, inlineCode(row.Where()+": "+row.String()))
 	}
-	if !g.granted && slices.ContainsFunc(g.targets, func(c policy.Change) bool { return c.Denying == nil }) {
+	if !g.granted && slices.ContainsFunc(g.targets, func(c compare.Change) bool { return c.Denying == nil }) {
 		because = append(because, "which is gone, or no longer theirs")
 	}
 	for _, chain := range g.chains(&printer{}) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/compare"
 )
 
 func TestALongDiffFitsIntoAComment(t *testing.T) {
@@ -88,7 +89,7 @@ func comparedTexts(t *testing.T, before, after string) comparison {
 			t.Fatal(err)
 		}
 	}
-	diff, err := policy.Compare(loaded[0], loaded[1], nil)
+	diff, err := compare.Policies(loaded[0], loaded[1], nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/compare"
 )
 
 // changeGroup is changes that a person reads as one: the same people, for the same
@@ -13,13 +14,13 @@ import (
 type changeGroup struct {
 	granted  bool
 	subjects []string // roles first
-	policy.Change
-	targets []policy.Change // one for each path and methods
+	compare.Change
+	targets []compare.Change // one for each path and methods
 }
 
 // groupChanges joins changes in the order in which they come: first the subjects of
 // one place, then the places of the same subjects.
-func groupChanges(changes []policy.Change, granted bool) []*changeGroup {
+func groupChanges(changes []compare.Change, granted bool) []*changeGroup {
 	type targetKey struct {
 		upstream, path, witness, methods, with string
 		allowing, denying                      *policy.Row
@@ -29,7 +30,7 @@ func groupChanges(changes []policy.Change, granted bool) []*changeGroup {
 	for _, c := range changes {
 		key := targetKey{c.Upstream, c.Path, c.ExamplePath, c.Methods.String(), strings.Join(c.AlsoIn, "\n"), c.Allowing, c.Denying}
 		if groupAt[key] == nil {
-			groupAt[key] = &changeGroup{granted: granted, Change: c, targets: []policy.Change{c}}
+			groupAt[key] = &changeGroup{granted: granted, Change: c, targets: []compare.Change{c}}
 			byTarget = append(byTarget, groupAt[key])
 		}
 		groupAt[key].subjects = append(groupAt[key].subjects, c.Subject)
@@ -117,7 +118,7 @@ func (g *changeGroup) print(s *printer) {
 }
 
 // why names the rows of either side.
-func (g *changeGroup) why(c policy.Change) string {
+func (g *changeGroup) why(c compare.Change) string {
 	switch {
 	case g.granted && c.Denying != nil:
 		return c.Denying.Where() + " denied, now " + c.Allowing.Where() + " allows"

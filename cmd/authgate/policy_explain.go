@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/explain"
 )
 
 func newPolicyExplain() *cobra.Command {
@@ -36,7 +37,7 @@ func newPolicyExplain() *cobra.Command {
 				return err
 			}
 			q.warnUnknown(cmd.ErrOrStderr(), idFlags.subjects()...)
-			e, err := explain(q, idFlags.identity, all)
+			e, err := explainDecision(q, idFlags.identity, all)
 			if err != nil {
 				return err
 			}
@@ -108,7 +109,7 @@ type removal struct {
 // maxNear is how many rows that nearly match are listed without --all.
 const maxNear = 12
 
-func explain(query *query, identity policy.Identity, all bool) (explanation, error) {
+func explainDecision(query *query, identity policy.Identity, all bool) (explanation, error) {
 	v, err := decide(query, identity)
 	if err != nil {
 		return explanation{}, err
@@ -120,7 +121,7 @@ func explain(query *query, identity policy.Identity, all bool) (explanation, err
 	if query.target.refused != nil {
 		return e, nil
 	}
-	x := query.Explain(identity, query.target.upstream, query.target.path, query.method)
+	x := explain.Explain(query.Snapshot, identity, query.target.upstream, query.target.path, query.method)
 	for _, matched := range x.Subjects {
 		e.Who = append(e.Who, matchedSubject{matched.Subject, newChain(matched.Chain)})
 	}
@@ -243,7 +244,7 @@ func (e explanation) printNearMisses(s *printer) {
 	var table [][]string
 	joins := 0
 	for _, m := range e.NearMisses {
-		if m.Kind == string(policy.EditJoin) {
+		if m.Kind == string(explain.EditJoin) {
 			if joins++; joins > mostJoins {
 				continue
 			}
@@ -251,7 +252,7 @@ func (e explanation) printNearMisses(s *printer) {
 		table = append(table, []string{"  " + m.Text, e.outcome(s, m)})
 	}
 	if joins > mostJoins {
-		last := slices.IndexFunc(e.NearMisses, func(m nearMiss) bool { return m.Kind == string(policy.EditJoin) }) + mostJoins
+		last := slices.IndexFunc(e.NearMisses, func(m nearMiss) bool { return m.Kind == string(explain.EditJoin) }) + mostJoins
 		table = slices.Insert(table, last, []string{fmt.Sprintf("  be in one of %d more groups or roles", joins-mostJoins), "listed by -o json"})
 	}
 	if len(table) == 0 {

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/fault"
-	"github.com/example-org/authgate/policyimport"
+	"github.com/example-org/authgate/policy/importer"
 )
 
 func newPolicyImport() *cobra.Command {
@@ -28,7 +28,7 @@ const importCodes = "What cannot be carried over is told on standard error, line
 
 func newImportArgoCD() *cobra.Command {
 	var out output
-	var options policyimport.Options
+	var options importer.Options
 	cmd := &cobra.Command{
 		Use:   "argocd FILE...",
 		Short: "Make rows of Argo CD's argocd-rbac-cm",
@@ -44,7 +44,7 @@ func newImportArgoCD() *cobra.Command {
 			"  helm template argo-cd argo/argo-cd -f values.yaml | authgate policy import argocd - > policy.csv",
 		Args: arguments("FILE..."),
 		RunE: out.withAnnotations(func(cmd *cobra.Command, args []string) error {
-			return importWith(cmd, &out, args, options, policyimport.ArgoCD)
+			return importWith(cmd, &out, args, options, importer.ArgoCD)
 		}),
 		ValidArgsFunction: completeYAML,
 	}
@@ -56,7 +56,7 @@ func newImportArgoCD() *cobra.Command {
 
 func newImportWorkflows() *cobra.Command {
 	var out output
-	var options policyimport.Options
+	var options importer.Options
 	cmd := &cobra.Command{
 		Use:   "workflows FILE...",
 		Short: "Make rows of annotated ServiceAccounts of Argo Workflows",
@@ -71,7 +71,7 @@ func newImportWorkflows() *cobra.Command {
 			"  authgate policy import workflows sa.yaml > policy.csv",
 		Args: arguments("FILE..."),
 		RunE: out.withAnnotations(func(cmd *cobra.Command, args []string) error {
-			return importWith(cmd, &out, args, options, policyimport.Workflows)
+			return importWith(cmd, &out, args, options, importer.Workflows)
 		}),
 		ValidArgsFunction: completeYAML,
 	}
@@ -91,8 +91,8 @@ func addRolePrefix(cmd *cobra.Command, prefix *string, defaultPrefix string) {
 	cmd.Flags().StringVar(prefix, "role-prefix", defaultPrefix, "`PREFIX` of the names of roles: role:PREFIXNAME; \"\" for none")
 }
 
-func importWith(cmd *cobra.Command, out *output, files []string, options policyimport.Options,
-	read func([]policyimport.Source, policyimport.Options) (*policyimport.Result, error),
+func importWith(cmd *cobra.Command, out *output, files []string, options importer.Options,
+	read func([]importer.Source, importer.Options) (*importer.Result, error),
 ) error {
 	options.RolePrefix = strings.TrimPrefix(options.RolePrefix, "role:")
 	if err := cmp.Or(out.check(), checkUpstreamName(options.Upstream), checkRolePrefix(options.RolePrefix)); err != nil {
@@ -106,7 +106,7 @@ func importWith(cmd *cobra.Command, out *output, files []string, options policyi
 		return loadError{err}
 	}
 	result, err := read(sources, options)
-	var namespaces *policyimport.NamespacesError
+	var namespaces *importer.NamespacesError
 	var faults fault.Faults
 	switch {
 	case errors.As(err, &namespaces):
@@ -143,8 +143,8 @@ func checkRolePrefix(prefix string) error {
 // maxImport is far above what a cluster holds of ServiceAccounts.
 const maxImport = 64 << 20
 
-func importSources(stdin io.Reader, files []string) ([]policyimport.Source, error) {
-	var sources []policyimport.Source
+func importSources(stdin io.Reader, files []string) ([]importer.Source, error) {
+	var sources []importer.Source
 	var failures []error
 	for _, name := range files {
 		src, err := importSource(stdin, name)
@@ -156,7 +156,7 @@ func importSources(stdin io.Reader, files []string) ([]policyimport.Source, erro
 	return sources, errors.Join(failures...)
 }
 
-func importSource(stdin io.Reader, name string) (policyimport.Source, error) {
+func importSource(stdin io.Reader, name string) (importer.Source, error) {
 	from := stdin
 	var sibling func(string) ([]byte, error)
 	if name == fromStdin {
@@ -166,7 +166,7 @@ func importSource(stdin io.Reader, name string) (policyimport.Source, error) {
 		sibling = func(other string) ([]byte, error) { return os.ReadFile(filepath.Join(folder, other)) }
 		file, err := os.Open(name)
 		if err != nil {
-			return policyimport.Source{}, fmt.Errorf("reading what is to be imported: %w", err)
+			return importer.Source{}, fmt.Errorf("reading what is to be imported: %w", err)
 		}
 		defer file.Close()
 		from = file
@@ -176,13 +176,13 @@ func importSource(stdin io.Reader, name string) (policyimport.Source, error) {
 		err = errors.New("it is larger than 64 MiB; leave out what is not to be imported")
 	}
 	if errors.Is(err, syscall.EISDIR) {
-		return policyimport.Source{}, fmt.Errorf("%s is a directory; name the files in it, or give what kustomize makes of it: "+
+		return importer.Source{}, fmt.Errorf("%s is a directory; name the files in it, or give what kustomize makes of it: "+
 			"kustomize build %s | authgate policy import ... -", name, name)
 	}
 	if err != nil {
-		return policyimport.Source{}, fmt.Errorf("reading %s: %w", name, err)
+		return importer.Source{}, fmt.Errorf("reading %s: %w", name, err)
 	}
-	return policyimport.Source{Name: name, Data: data, Sibling: sibling}, nil
+	return importer.Source{Name: name, Data: data, Sibling: sibling}, nil
 }
 
 // importAnswer is the answer of `policy import`.
@@ -208,7 +208,7 @@ type importedAccount struct {
 	Name      string `json:"name"`
 }
 
-func newImportAnswer(r *policyimport.Result) importAnswer {
+func newImportAnswer(r *importer.Result) importAnswer {
 	answer := importAnswer{Policy: r.Policy, Rows: r.Rows, Skipped: newRemarks(r.Skipped), Notes: newRemarks(r.Notes), ServiceAccounts: []importedAccount{}}
 	for _, a := range r.ServiceAccounts {
 		answer.ServiceAccounts = append(answer.ServiceAccounts, importedAccount(a))

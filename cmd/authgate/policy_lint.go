@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/config"
-	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/lint"
 	"github.com/example-org/authgate/proxy"
 )
 
@@ -48,7 +48,7 @@ func newPolicyLint() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			report := policy.Lint(sources, lintEnvironment(c))
+			report := lint.Run(sources, lintEnvironment(c))
 			switch out.format {
 			case sarifFormat:
 				err = asWriteError(writeSARIF(cmd.OutOrStdout(), report.Findings))
@@ -63,24 +63,24 @@ func newPolicyLint() *cobra.Command {
 				return err
 			case report.Faults != nil:
 				return loadError{errors.New("the policy does not load")}
-			case slices.ContainsFunc(report.Findings, func(f policy.Finding) bool { return f.Severity >= limit }):
+			case slices.ContainsFunc(report.Findings, func(f lint.Finding) bool { return f.Severity >= limit }):
 				return errNo
 			}
 			return nil
 		}),
 	}
 	flags.add(cmd)
-	cmd.Flags().StringVar(&failOn, "fail-on", policy.Warning.String(), "least `SEVERITY` that makes exit code 1: error, warning or info")
+	cmd.Flags().StringVar(&failOn, "fail-on", lint.Warning.String(), "least `SEVERITY` that makes exit code 1: error, warning or info")
 	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions([]string{"error", "warning", "info"}, cobra.ShellCompDirectiveNoFileComp))
 	out.add(cmd, sarifFormat, githubFormat)
 	return cmd
 }
 
-func lintAnnotations(findings []policy.Finding) []annotation {
+func lintAnnotations(findings []lint.Finding) []annotation {
 	var all []annotation
 	for _, f := range findings {
 		level := f.Severity.String()
-		if f.Severity == policy.Info {
+		if f.Severity == lint.Info {
 			level = "notice"
 		}
 		all = append(all, annotation{level, f.At.File, f.At.Line, f.At.Column, f.Code, strings.TrimSuffix(f.Message+"; "+f.Hint, "; ")})
@@ -88,8 +88,8 @@ func lintAnnotations(findings []policy.Finding) []annotation {
 	return all
 }
 
-func severity(word string) (policy.Severity, error) {
-	for s := policy.Info; s <= policy.Error; s++ {
+func severity(word string) (lint.Severity, error) {
+	for s := lint.Info; s <= lint.Error; s++ {
 		if s.String() == word {
 			return s, nil
 		}
@@ -98,11 +98,11 @@ func severity(word string) (policy.Severity, error) {
 }
 
 // lintEnvironment says which requests come to which upstream, as proxy.Route does it.
-func lintEnvironment(c *config.Config) policy.Environment {
+func lintEnvironment(c *config.Config) lint.Environment {
 	if c == nil {
-		return policy.Environment{Endpoints: []string{"/healthz", "/readyz"}}
+		return lint.Environment{Endpoints: []string{"/healthz", "/readyz"}}
 	}
-	env := policy.Environment{
+	env := lint.Environment{
 		Upstreams:       c.UpstreamNames(),
 		Quirks:          c.Quirks(),
 		Endpoints:       []string{"/healthz", "/readyz", subtreePattern(c.PathPrefix)},
@@ -159,10 +159,10 @@ type lintFinding struct {
 	Page     string `json:"page"` // that explains the code
 }
 
-func newLintAnswer(report policy.Report) lintAnswer {
+func newLintAnswer(report lint.Report) lintAnswer {
 	answer := lintAnswer{Findings: []lintFinding{}, Silenced: report.Ignored, Policy: report.Hash}
 	names := map[string]string{}
-	for _, check := range policy.Checks() {
+	for _, check := range lint.Checks() {
 		names[check.Code] = check.Name
 	}
 	for _, f := range report.Findings {
@@ -172,9 +172,9 @@ func newLintAnswer(report policy.Report) lintAnswer {
 			Message: f.Message, Hint: f.Hint, Text: strings.TrimSpace(f.Line), Page: docURL(f.Code),
 		})
 		switch f.Severity {
-		case policy.Error:
+		case lint.Error:
 			answer.Errors++
-		case policy.Warning:
+		case lint.Warning:
 			answer.Warnings++
 		default:
 			answer.Infos++
@@ -193,9 +193,9 @@ func (a lintAnswer) print(s *printer) {
 		}
 		tone := s.dim
 		switch f.Severity {
-		case policy.Error.String():
+		case lint.Error.String():
 			tone = s.failure
-		case policy.Warning.String():
+		case lint.Warning.String():
 			tone = s.warn
 		}
 		s.line("%s: %s %s: %s", s.bold(where), tone(f.Severity), f.Code, f.Message)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/compare"
 )
 
 func newPolicyMatrix() *cobra.Command {
@@ -56,7 +57,7 @@ func newPolicyMatrix() *cobra.Command {
 			if len(upstreams) == 0 && loaded.config != nil {
 				upstreams = loaded.config.UpstreamNames()
 			}
-			found, err := loaded.Matrix(upstreams, subjects)
+			found, err := compare.NewMatrix(loaded.Snapshot, upstreams, subjects)
 			if err != nil {
 				return runError{err}
 			}
@@ -154,7 +155,7 @@ type matrixCell struct {
 	Rule    string `json:"rule"`   // file:line of the row that decides
 }
 
-func newMatrix(found policy.Matrix, hash string) matrix {
+func newMatrix(found compare.Matrix, hash string) matrix {
 	m := matrix{Subjects: []matrixSubject{}, Upstreams: []matrixTable{}, Policy: hash}
 	for _, c := range found.Columns {
 		m.Subjects = append(m.Subjects, matrixSubject{c.Subject, append([]string{}, c.Members...)})
@@ -178,7 +179,7 @@ func newMatrix(found policy.Matrix, hash string) matrix {
 const maxMatrixWidth = 100
 
 // printMatrix leaves out who has no say on an upstream, unless they were asked for.
-func printMatrix(s *printer, m policy.Matrix, asked bool) {
+func printMatrix(s *printer, m compare.Matrix, asked bool) {
 	for _, t := range m.Tables {
 		s.line("%s", s.bold(upstreamName(t.Upstream)))
 		lines := mergeMethods(t.Lines)
@@ -216,15 +217,15 @@ func upstreamName(name string) string {
 
 // mergeMethods joins the methods of a path where people fare alike, whichever row
 // says so.
-func mergeMethods(lines []policy.Line) []policy.Line {
-	merged := make([]policy.Line, 0, len(lines))
+func mergeMethods(lines []compare.Line) []compare.Line {
+	merged := make([]compare.Line, 0, len(lines))
 	first := 0 // line of the path at hand
 	for i, l := range lines {
 		if i > 0 && lines[i-1].ExamplePath != l.ExamplePath {
 			first = len(merged)
 		}
-		at := slices.IndexFunc(merged[first:], func(other policy.Line) bool {
-			return slices.EqualFunc(other.Cells, l.Cells, func(a, b policy.Cell) bool { return a.Subject == b.Subject && a.Effect == b.Effect })
+		at := slices.IndexFunc(merged[first:], func(other compare.Line) bool {
+			return slices.EqualFunc(other.Cells, l.Cells, func(a, b compare.Cell) bool { return a.Subject == b.Subject && a.Effect == b.Effect })
 		})
 		if at < 0 {
 			merged = append(merged, l)
@@ -237,7 +238,7 @@ func mergeMethods(lines []policy.Line) []policy.Line {
 
 // columnsOf gives those of whom some line of a table speaks, or all, and their
 // width.
-func columnsOf(m policy.Matrix, t policy.Table, all bool) (columns []string, width int) {
+func columnsOf(m compare.Matrix, t compare.Table, all bool) (columns []string, width int) {
 	used := map[string]bool{}
 	for _, l := range t.Lines {
 		for _, c := range l.Cells {
@@ -253,7 +254,7 @@ func columnsOf(m policy.Matrix, t policy.Table, all bool) (columns []string, wid
 	return columns, width
 }
 
-func printColumns(s *printer, lines []policy.Line, columns []string) {
+func printColumns(s *printer, lines []compare.Line, columns []string) {
 	head := []string{"  path", "methods"}
 	for _, c := range columns {
 		head = append(head, s.bold(c))
@@ -275,14 +276,14 @@ func printColumns(s *printer, lines []policy.Line, columns []string) {
 	s.table(rows)
 }
 
-func effect(s *printer, c policy.Cell) string {
+func effect(s *printer, c compare.Cell) string {
 	if c.Allowed() {
 		return s.success(c.Effect.String())
 	}
 	return s.failure(c.Effect.String())
 }
 
-func printLists(s *printer, lines []policy.Line) {
+func printLists(s *printer, lines []compare.Line) {
 	var rows [][]string
 	for _, l := range lines {
 		of := map[policy.Effect][]string{}

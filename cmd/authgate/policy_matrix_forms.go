@@ -7,16 +7,16 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/compare"
 	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/target"
 )
 
 // withoutEndpoints leaves out what authgate answers itself, and names it.
-func (l *loadedPolicy) withoutEndpoints(m policy.Matrix) (policy.Matrix, []string) {
+func (l *loadedPolicy) withoutEndpoints(m compare.Matrix) (compare.Matrix, []string) {
 	var endpoints []string
 	for i, t := range m.Tables {
-		m.Tables[i].Lines = slices.DeleteFunc(t.Lines, func(line policy.Line) bool {
+		m.Tables[i].Lines = slices.DeleteFunc(t.Lines, func(line compare.Line) bool {
 			isEndpoint := l.isOwn(line.ExamplePath)
 			if isEndpoint && !slices.Contains(endpoints, line.Path) {
 				endpoints = append(endpoints, line.Path)
@@ -42,7 +42,7 @@ func (l *loadedPolicy) isOwn(raw string) bool {
 
 // writeMatrixCSV writes one table for spreadsheets: a line for each path and methods, a
 // column for each subject. An empty cell is denied, because no row is about it.
-func writeMatrixCSV(w io.Writer, m policy.Matrix) error {
+func writeMatrixCSV(w io.Writer, m compare.Matrix) error {
 	out := csv.NewWriter(w)
 	head := []string{"upstream", "path", "methods"}
 	for _, c := range m.Columns {
@@ -59,7 +59,7 @@ func writeMatrixCSV(w io.Writer, m policy.Matrix) error {
 }
 
 // cellsOf gives the words of a line, for each column of a matrix.
-func cellsOf(m policy.Matrix, l policy.Line) []string {
+func cellsOf(m compare.Matrix, l compare.Line) []string {
 	words := make([]string, len(m.Columns))
 	rest := l.Cells
 	for i, c := range m.Columns {
@@ -71,7 +71,7 @@ func cellsOf(m policy.Matrix, l policy.Line) []string {
 }
 
 // matrixMarkdown writes a table for each upstream, and who holds which role.
-func matrixMarkdown(m policy.Matrix) string {
+func matrixMarkdown(m compare.Matrix) string {
 	var b strings.Builder
 	row := func(cells []string) {
 		b.WriteString("| " + strings.Join(cells, " | ") + " |\n")

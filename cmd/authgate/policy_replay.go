@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/replay"
 )
 
 func newPolicyReplay() *cobra.Command {
@@ -47,7 +47,7 @@ func newPolicyReplay() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			replay := loaded.NewReplay()
+			replay := replay.New(loaded.Snapshot)
 			counts, err := logs.read(cmd.Context(), cmd, replay.Add)
 			if err != nil {
 				return err
@@ -76,14 +76,14 @@ func newPolicyReplay() *cobra.Command {
 
 // fails reports whether the differences are of the kind that is a no.
 func (r replayAnswer) fails(kind string) bool {
-	return kind != policy.Revoked && r.Replay.Granted > 0 || kind != policy.Granted && r.Replay.Revoked > 0
+	return kind != replay.Revoked && r.Replay.Granted > 0 || kind != replay.Granted && r.Replay.Revoked > 0
 }
 
 // replayAnswer is the answer of `policy replay`.
 type replayAnswer struct {
-	Policy string              `json:"policy"` // hash
-	Log    auditCounts         `json:"log"`
-	Replay policy.ReplayReport `json:"replay"`
+	Policy string        `json:"policy"` // hash
+	Log    auditCounts   `json:"log"`
+	Replay replay.Report `json:"replay"`
 }
 
 func (r replayAnswer) print(s *printer) {
@@ -105,9 +105,9 @@ func (r replayAnswer) print(s *printer) {
 	r.printNotes(s)
 }
 
-func printDifference(s *printer, d policy.Difference) {
+func printDifference(s *printer, d replay.Difference) {
 	change := s.warn(d.Change)
-	if d.Change == policy.Revoked {
+	if d.Change == replay.Revoked {
 		change = s.failure(d.Change)
 	}
 	s.line("%s  %s  %s, %s", change, sanitize(d.Method+" "+d.Upstream+":"+d.Path), plural(d.Requests, "request"), countedPeople(d.People, d.PeopleMore))

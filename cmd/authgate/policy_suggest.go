@@ -10,13 +10,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/suggest"
 )
 
 func newPolicySuggest() *cobra.Command {
 	var flags policyFlags
 	var logs auditFlags
-	var options policy.SuggestOptions
+	var options suggest.Options
 	var check bool
 	var out output
 	cmd := &cobra.Command{
@@ -62,7 +62,7 @@ func newPolicySuggest() *cobra.Command {
 					options.Upstreams, options.Quirks = loaded.config.UpstreamNames(), loaded.config.Quirks()
 				}
 			}
-			suggest := policy.NewSuggester(options)
+			suggest := suggest.New(options)
 			var err error
 			if answer.Log, err = logs.read(cmd.Context(), cmd, suggest.Add); err != nil {
 				return err
@@ -93,7 +93,7 @@ func newPolicySuggest() *cobra.Command {
 // csvFormat is the text of a whole policy.
 const csvFormat = "csv"
 
-func checkSuggest(options policy.SuggestOptions, check, compared bool) error {
+func checkSuggest(options suggest.Options, check, compared bool) error {
 	switch {
 	case options.Distinct < 2:
 		return fmt.Errorf("--min-distinct is %d; write 2 or more, or --exact for no * at all", options.Distinct)
@@ -107,10 +107,10 @@ func checkSuggest(options policy.SuggestOptions, check, compared bool) error {
 
 // suggestAnswer is the answer of `policy suggest`.
 type suggestAnswer struct {
-	Policy     string               `json:"policy"`   // hash of the policy that it is compared with
-	Compared   bool                 `json:"compared"` // there is one
-	Log        auditCounts          `json:"log"`
-	Suggestion policy.SuggestReport `json:"suggestion"`
+	Policy     string         `json:"policy"`   // hash of the policy that it is compared with
+	Compared   bool           `json:"compared"` // there is one
+	Log        auditCounts    `json:"log"`
+	Suggestion suggest.Report `json:"suggestion"`
 }
 
 // write keeps the text of a policy apart from what is said about it, which goes to
@@ -126,9 +126,9 @@ func (a suggestAnswer) write(cmd *cobra.Command, out *output) error {
 
 func (a suggestAnswer) print(s *printer) {
 	report := a.Suggestion
-	var add []policy.SuggestedRow
+	var add []suggest.Row
 	for _, row := range report.Rows {
-		if row.Change == policy.NewRow {
+		if row.Change == suggest.NewRow {
 			add = append(add, row)
 		}
 	}
@@ -151,21 +151,21 @@ func (a suggestAnswer) print(s *printer) {
 	}
 }
 
-func removedBecause(row policy.RemovedRow) string {
+func removedBecause(row suggest.RemovedRow) string {
 	switch row.Reason {
-	case policy.UnusedRow:
+	case suggest.UnusedRow:
 		return "nothing that was seen needs it"
-	case policy.EmptyRole:
+	case suggest.EmptyRole:
 		return "the role has no rows left"
 	}
 	return fmt.Sprintf("allows more than was seen: %s, which other rows here allow", plural(row.Requests, "request"))
 }
 
 // rolesWithoutMembers gives the roles of rows that no g row grants.
-func rolesWithoutMembers(report policy.SuggestReport) []string {
+func rolesWithoutMembers(report suggest.Report) []string {
 	var roles []string
 	for _, row := range report.Rows {
-		hasMember := slices.ContainsFunc(report.Members, func(m policy.SuggestedMember) bool { return m.Role == row.Subject })
+		hasMember := slices.ContainsFunc(report.Members, func(m suggest.Member) bool { return m.Role == row.Subject })
 		if strings.HasPrefix(row.Subject, "role:") && !hasMember && !slices.Contains(roles, row.Subject) {
 			roles = append(roles, row.Subject)
 		}

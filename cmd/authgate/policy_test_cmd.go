@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/cases"
 	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/target"
 )
@@ -108,14 +109,14 @@ func (t *policyTest) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	cases, err := t.readCases(loaded)
+	suite, err := t.readCases(loaded)
 	if err != nil {
 		return err
 	}
-	if cases, err = t.filterCases(cases); err != nil {
+	if suite, err = t.filterCases(suite); err != nil {
 		return err
 	}
-	outcomes, coverage := loaded.Run(cases)
+	outcomes, coverage := cases.Run(loaded.Snapshot, suite)
 	t.checkUnknownNames(cmd, loaded, outcomes)
 	report := t.report(loaded.Hash(), outcomes, coverage)
 	switch t.out.format {
@@ -137,20 +138,20 @@ func (t *policyTest) run(cmd *cobra.Command) error {
 
 // readCases reads the case files. An upstream that nothing names is a mistake in the
 // use of the command, unless a configuration says which there are.
-func (t *policyTest) readCases(loaded *loadedPolicy) ([]policy.Case, error) {
+func (t *policyTest) readCases(loaded *loadedPolicy) ([]cases.Case, error) {
 	sources, err := readCaseFiles(t.files)
 	if err != nil {
 		return nil, loadError{err}
 	}
 	unknownUpstream := false
-	cases, err := policy.ReadCases(sources, func(name string) (string, target.Path, error) {
+	suite, err := cases.Read(sources, func(name string) (string, target.Path, error) {
 		at, err := loaded.parseTarget(http.MethodGet, name)
 		if err != nil {
 			unknownUpstream = unknownUpstream || loaded.config == nil && isUnknownUpstream(err)
 			return "", target.Path{}, err
 		}
 		if at.isEndpoint {
-			return at.upstream, target.Path{}, policy.BypassError(endpointError("", name).Error())
+			return at.upstream, target.Path{}, cases.BypassError(endpointError("", name).Error())
 		}
 		return at.upstream, at.path, at.refused
 	})
@@ -160,19 +161,19 @@ func (t *policyTest) readCases(loaded *loadedPolicy) ([]policy.Case, error) {
 	case err != nil:
 		return nil, loadError{err}
 	}
-	for i := range cases {
-		c := &cases[i]
+	for i := range suite {
+		c := &suite[i]
 		if c.Bypass == nil && len(c.AnyOf) == 0 && proxy.IsHealthCheck(c.Method, c.Path.String()) { // of gRPC
-			c.Bypass = policy.BypassError(endpointError(c.Method, c.Target).Error())
+			c.Bypass = cases.BypassError(endpointError(c.Method, c.Target).Error())
 		}
 	}
-	return cases, nil
+	return suite, nil
 }
 
 // filterCases keeps the cases that --run names. Its coverage is that of these cases.
-func (t *policyTest) filterCases(cases []policy.Case) ([]policy.Case, error) {
+func (t *policyTest) filterCases(suite []cases.Case) ([]cases.Case, error) {
 	if t.pattern == "" {
-		return cases, nil
+		return suite, nil
 	}
 	pattern, err := regexp.Compile(t.pattern)
 	if err != nil {
@@ -183,7 +184,7 @@ func (t *policyTest) filterCases(cases []policy.Case) ([]policy.Case, error) {
 		}
 		return nil, fmt.Errorf("--run is %q, which is not a regular expression%s", t.pattern, what)
 	}
-	matching := slices.DeleteFunc(cases, func(c policy.Case) bool {
+	matching := slices.DeleteFunc(suite, func(c cases.Case) bool {
 		return !pattern.MatchString(c.Name) && !pattern.MatchString(c.SubjectList()+" "+c.Method+" "+c.Target)
 	})
 	if len(matching) == 0 {
@@ -195,7 +196,7 @@ func (t *policyTest) filterCases(cases []policy.Case) ([]policy.Case, error) {
 // checkUnknownNames finds names and methods in cases that no row knows. A case that expects
 // a denial of them passes whatever the policy says: it fails with --strict, and is
 // warned of without.
-func (t *policyTest) checkUnknownNames(cmd *cobra.Command, loaded *loadedPolicy, outcomes []policy.Outcome) {
+func (t *policyTest) checkUnknownNames(cmd *cobra.Command, loaded *loadedPolicy, outcomes []cases.Outcome) {
 	warned := map[string]bool{}
 	for i := range outcomes {
 		o := &outcomes[i]
@@ -211,7 +212,7 @@ func (t *policyTest) checkUnknownNames(cmd *cobra.Command, loaded *loadedPolicy,
 	}
 }
 
-func unknownIn(loaded *loadedPolicy, c policy.Case) []string {
+func unknownIn(loaded *loadedPolicy, c cases.Case) []string {
 	var all []string
 	for _, name := range loaded.Unknown(c.Subjects...) {
 		all = append(all, name.String())

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/cases"
 )
 
 // testReport is the answer of `policy test`.
@@ -61,7 +62,7 @@ type untestedRow struct {
 	Row  string `json:"row"`
 }
 
-func (t *policyTest) report(hash string, outcomes []policy.Outcome, c policy.Coverage) testReport {
+func (t *policyTest) report(hash string, outcomes []cases.Outcome, c cases.Coverage) testReport {
 	r := testReport{Cases: []caseReport{}, Policy: hash}
 	for _, o := range outcomes {
 		r.Cases = append(r.Cases, t.caseReport(o))
@@ -83,7 +84,7 @@ func (t *policyTest) report(hash string, outcomes []policy.Outcome, c policy.Cov
 	return r
 }
 
-func (t *policyTest) caseReport(o policy.Outcome) caseReport {
+func (t *policyTest) caseReport(o cases.Outcome) caseReport {
 	c := o.Case
 	r := caseReport{
 		Case: c.Where(), Name: c.Name, Who: c.Subjects, Method: c.Method, Target: c.Target, Upstream: c.Upstream, Path: c.Path.String(),
@@ -120,7 +121,7 @@ const expectOnly = "only"
 
 // reportInvariant fills in what came of an invariant: the case of a request, or that of
 // one of its subjects.
-func (t *policyTest) reportInvariant(r *caseReport, o policy.Outcome) {
+func (t *policyTest) reportInvariant(r *caseReport, o cases.Outcome) {
 	r.Expect = expectOnly
 	if o.Decision.Row != nil {
 		r.Rule, r.Row = o.Decision.Row.Where(), o.Decision.Row.String()
@@ -141,7 +142,7 @@ func (t *policyTest) reportInvariant(r *caseReport, o policy.Outcome) {
 }
 
 // explain gives the command that tells more of a case.
-func (t *policyTest) explain(c policy.Case) string {
+func (t *policyTest) explain(c cases.Case) string {
 	words := append(t.command("explain"), identityArgs(c.Identity)...)
 	return strings.Join(append(words, c.Method, shellQuote(c.Target)), " ")
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/compare"
 )
 
 func newPolicyWhoCan() *cobra.Command {
@@ -79,7 +80,7 @@ func findWhoCan(query *query) (whoCan, error) {
 		answer.Reason = query.target.refused.Error()
 		return answer, nil
 	}
-	who, err := query.WhoCan(query.target.upstream, query.target.path, query.method)
+	who, err := compare.NewWhoCan(query.Snapshot, query.target.upstream, query.target.path, query.method)
 	if err != nil {
 		return whoCan{}, err
 	}
@@ -102,7 +103,7 @@ const (
 	anonymousSubject     = "system:anonymous"
 )
 
-func newAccess(a policy.Access) access {
+func newAccess(a compare.Access) access {
 	answer := access{Subject: a.Subject, Rule: a.Row.Where(), Row: a.Row.String(), Chain: newChain(a.Chain)}
 	first := a.Row.Subject
 	if len(a.Chain) > 0 {

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/lint"
 )
 
 // SARIF 2.1.0 (OASIS, 2020) is what code scanning services read. Only what they
@@ -93,11 +93,11 @@ const (
 
 // writeSARIF writes findings for a code scanning service. Files are named relative
 // to the working directory, which should be the root of the repository.
-func writeSARIF(w io.Writer, findings []policy.Finding) error {
+func writeSARIF(w io.Writer, findings []lint.Finding) error {
 	run := sarifRun{ColumnKind: "unicodeCodePoints", Results: []sarifResult{}}
 	run.Tool.Driver = sarifDriver{Name: "authgate", Version: readBuildInfo().version, InformationURI: homePage}
 	index := map[string]int{}
-	for i, check := range policy.Checks() {
+	for i, check := range lint.Checks() {
 		index[check.Code] = i
 		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{
 			ID: check.Code, Name: check.Name, Short: sarifText{check.Title}, Full: sarifText{check.Title + "."},
@@ -130,8 +130,8 @@ func writeSARIF(w io.Writer, findings []policy.Finding) error {
 	return encoder.Encode(sarifLog{sarifSchema, "2.1.0", []sarifRun{run}})
 }
 
-func levelOf(s policy.Severity) string {
-	if s == policy.Info {
+func levelOf(s lint.Severity) string {
+	if s == lint.Info {
 		return "note"
 	}
 	return s.String()
@@ -139,7 +139,7 @@ func levelOf(s policy.Severity) string {
 
 // fingerprintOf names a finding as long as its line says the same, wherever the line
 // moves. The message is no part of it: it names other lines.
-func fingerprintOf(f policy.Finding, uri string) string {
+func fingerprintOf(f lint.Finding, uri string) string {
 	sum := sha256.Sum256([]byte(f.Code + "\x00" + uri + "\x00" + strings.TrimSpace(f.Line)))
 	return hex.EncodeToString(sum[:8])
 }
@@ -157,7 +157,7 @@ func artifact(root, file string) sarifArtifact {
 
 // region counts characters, where a position counts bytes. What concerns a whole
 // file is shown at its first line.
-func region(f policy.Finding) sarifRegion {
+func region(f lint.Finding) sarifRegion {
 	if f.At.Line == 0 {
 		return sarifRegion{1, 1}
 	}

@@ -10,14 +10,14 @@ import (
 // watchPolicies puts changed policy files in force, and changed candidates beside
 // them.
 func (w *fileWatcher) watchPolicies(p *deps, reverseProxy *proxy.Proxy) {
-	activeRows := p.policy.Rows()
+	activeRows := p.policy.RowCount()
 	w.add(&watchedFiles{
 		what: "policy", files: p.config.Policy.Files, read: readPolicies, processed: contentHash(contentsOf(p.sources), nil),
 		apply: p.applyPolicy(p.config.Policy.Files, func(s *policy.Snapshot) error {
-			if err := checkShrink(activeRows, s.Rows()); err != nil && !p.config.Policy.AllowShrink {
+			if err := checkShrink(activeRows, s.RowCount()); err != nil && !p.config.Policy.AllowShrink {
 				return err
 			}
-			activeRows = s.Rows()
+			activeRows = s.RowCount()
 			reverseProxy.SetPolicy(s)
 			return nil
 		}),

@@ -14,7 +14,7 @@ import (
 )
 
 // stopGrace is how long a process may take to end after SIGTERM.
-const stopGrace = 10 * time.Second
+const stopGrace = 90 * time.Second // kube-apiserver takes its time on a loaded machine
 
 // Command is what to run and where its two streams go.
 type Command struct {

@@ -1,0 +1,272 @@
+package cases
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/policy"
+)
+
+// parseYAML reads the form that groups cases by person. It goes through the nodes,
+// because the library's own decoding stops at the first mistake and takes words
+// for dates and numbers.
+func (r *caseReader) parseYAML(data []byte) {
+	root, ok := r.parseDocument(data)
+	if !ok {
+		return
+	}
+	top, complete := r.mapping(root, "cases")
+	list, written := top["cases"]
+	switch {
+	case written:
+	case complete:
+		r.faults.Add(r.position(root), "the file has no cases", "write cases: and a list of them")
+		fallthrough
+	default:
+		return
+	}
+	for _, item := range r.list("cases", list) {
+		if r.full {
+			return
+		}
+		r.parseGroup(item)
+	}
+}
+
+// parseDocument gives the one document that the file has to be.
+func (r *caseReader) parseDocument(data []byte) (*yaml.Node, bool) {
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	var document, second yaml.Node
+	err := decoder.Decode(&document)
+	if errors.Is(err, io.EOF) || err == nil && (len(document.Content) == 0 || document.Content[0].ShortTag() == "!!null") {
+		r.faults.Add(r.filePosition(), "the file is empty", "write cases: and a list of them")
+		return nil, false
+	}
+	if err == nil {
+		if err = decoder.Decode(&second); err == nil {
+			r.faults.Add(r.position(&second), "a second document begins here", "keep one, and no --- behind it")
+			return nil, false
+		}
+	}
+	if !errors.Is(err, io.EOF) {
+		r.addSyntaxFault(err)
+		return nil, false
+	}
+	return document.Content[0], true
+}
+
+var (
+	yamlLine = regexp.MustCompile(`^line (\d+): `)
+	// What the library's parser says; it counts lines from 0, its scanner from 1.
+	yamlParser = regexp.MustCompile(`^did not find expected (node content|key|'|<)`)
+)
+
+func (r *caseReader) addSyntaxFault(err error) {
+	message := strings.TrimPrefix(err.Error(), "yaml: ")
+	at, hint := r.filePosition(), ""
+	if m := yamlLine.FindStringSubmatch(message); m != nil {
+		at.Line, _ = strconv.Atoi(m[1]) // digits; a number too long leaves no line
+		message = message[len(m[0]):]
+		hint = "the mistake is on this line or not far from it"
+		if yamlParser.MatchString(message) {
+			at.Line++
+		}
+	}
+	r.faults.Add(at, "not valid YAML: "+message, hint)
+}
+
+// parseGroup reads one item of cases: what one person may and may not.
+func (r *caseReader) parseGroup(item *yaml.Node) {
+	keys, complete := r.mapping(item, "name", "who", "only", "allow", "deny")
+	if keys["only"] != nil {
+		r.parseInvariant(item, keys)
+		return
+	}
+	var c Case
+	known := false // who asks
+	if whoNode, written := keys["who"]; written {
+		c, known = r.parseSubjects(r.subjectFields("who", whoNode))
+	} else if complete {
+		r.faults.Add(r.position(item), "the case does not say who asks", "add who: with a group, role:NAME, user:EMAIL or system:anonymous")
+	}
+	if name, written := keys["name"]; written {
+		f, _ := r.stringValue("name", name)
+		c.Name = f.Text
+	}
+	if complete && keys["allow"] == nil && keys["deny"] == nil {
+		r.faults.Add(r.position(item), "the case expects nothing", "add allow: or deny: with a list such as [GET argocd:/]")
+	}
+	effects := []policy.Effect{policy.Allow, policy.Deny}
+	if allow, deny := keys["allow"], keys["deny"]; allow != nil && deny != nil && deny.Line < allow.Line {
+		slices.Reverse(effects) // cases come in the order of the file
+	}
+	for _, effect := range effects {
+		list, written := keys[effect.String()]
+		if !written {
+			continue
+		}
+		c.Expect = effect
+		for _, request := range r.list(effect.String(), list) {
+			if r.full {
+				return
+			}
+			if parsed, valid := r.parseRequest(c, request); valid && known {
+				r.addUnique(parsed)
+			}
+		}
+	}
+}
+
+// subjectFields reads one subject, or a list of them.
+func (r *caseReader) subjectFields(key string, n *yaml.Node) []policy.Field {
+	nodes := []*yaml.Node{n}
+	if resolveAlias(n).Kind == yaml.SequenceNode {
+		nodes = r.list(key, n)
+	}
+	var named []policy.Field
+	for _, n := range nodes {
+		if f, ok := r.stringValue(key, n); ok {
+			named = append(named, f)
+		}
+	}
+	return named
+}
+
+// parseRequest reads METHOD TARGET, or a mapping that names the row beside it.
+func (r *caseReader) parseRequest(c Case, n *yaml.Node) (Case, bool) {
+	var rule policy.Field
+	ruleOK := true
+	if resolveAlias(n).Kind == yaml.MappingNode {
+		keys, complete := r.mapping(n, "request", "rule")
+		if at, written := keys["rule"]; written {
+			rule, ruleOK = r.stringValue("rule", at)
+		}
+		request, written := keys["request"]
+		if !written {
+			if complete {
+				r.faults.Add(r.position(n), "the request is missing", "add request: such as GET argocd:/")
+			}
+			return c, false
+		}
+		n = request
+	}
+	method, name, ok := r.splitRequest(n)
+	if !ok {
+		return c, false
+	}
+	c, ok = r.resolveRequest(c, method, name)
+	if ruleOK {
+		c.Rule, ruleOK = r.parseRule(rule, c.Expect)
+	}
+	return c, ok && ruleOK
+}
+
+func (r *caseReader) splitRequest(n *yaml.Node) (method, name policy.Field, ok bool) {
+	f, ok := r.stringValue("request", n)
+	if !ok {
+		return f, f, false
+	}
+	first, rest, two := strings.Cut(f.Text, " ")
+	if rest = strings.TrimLeft(rest, " "); !two {
+		return f, f, r.addFault(f, policy.Quote(f.Text)+" is not METHOD TARGET", "write such as GET argocd:/api/v1/applications")
+	}
+	return policy.Field{Text: first, At: f.At}, policy.Field{Text: rest, At: f.At}, true
+}
+
+// mapping reads a mapping that has no keys but these. It is sure that a key is
+// missing only where it understood all that is there.
+func (r *caseReader) mapping(n *yaml.Node, known ...string) (found map[string]*yaml.Node, complete bool) {
+	real := resolveAlias(n)
+	if real.Kind != yaml.MappingNode {
+		r.faults.Add(r.position(n), "here must be a mapping with "+strings.Join(known, ", ")+", not "+nodeKind(real), "")
+		return nil, false
+	}
+	found, complete = map[string]*yaml.Node{}, true
+	for i := 0; i+1 < len(real.Content); i += 2 {
+		key, value := real.Content[i], real.Content[i+1]
+		message, hint := "", ""
+		switch {
+		case !slices.Contains(known, key.Value) || key.Kind != yaml.ScalarNode:
+			message = "unknown key " + policy.Quote(key.Value)
+			hint = policy.OrDefault(fault.DidYouMean(key.Value, known), "known here: "+strings.Join(known, ", "))
+		case found[key.Value] != nil:
+			message, hint = "the key "+policy.Quote(key.Value)+" is written twice", "keep one"
+		case resolveAlias(value).ShortTag() == "!!null" && resolveAlias(value).Kind == yaml.ScalarNode:
+			message, hint = key.Value+" is empty", "write a value, or remove the line"
+		}
+		if message != "" {
+			r.faults.Add(r.position(key), message, hint)
+			complete = false
+			continue
+		}
+		found[key.Value] = value
+	}
+	return found, complete
+}
+
+func (r *caseReader) list(name string, n *yaml.Node) []*yaml.Node {
+	real := resolveAlias(n)
+	switch {
+	case real.Kind != yaml.SequenceNode:
+		r.faults.Add(r.position(n), name+" must be a list, not "+nodeKind(real), "write [...], or one line with - for each")
+		return nil
+	case len(real.Content) == 0:
+		r.faults.Add(r.position(n), name+" is an empty list", "write what you expect, or remove it")
+	}
+	return real.Content
+}
+
+// stringValue reads a string. Whatever YAML takes for a number or a date has to be in
+// quotes to be one.
+func (r *caseReader) stringValue(name string, n *yaml.Node) (policy.Field, bool) {
+	real := resolveAlias(n)
+	f := policy.Field{Text: real.Value, At: r.position(n)}
+	if real.Kind != yaml.ScalarNode || real.ShortTag() != "!!str" {
+		hint := ""
+		if real.Kind == yaml.ScalarNode {
+			hint = "put it in quotes"
+		}
+		return f, r.addFault(f, name+" must be a string, not "+nodeKind(real), hint)
+	}
+	if strings.Trim(f.Text, policy.Whitespace) == "" {
+		return f, r.addFault(f, name+" is empty", "write a value")
+	}
+	if _, message, hint := policy.FindUnprintable(f.Text); message != "" {
+		return f, r.addFault(f, strings.Replace(message, "the line", name, 1), hint)
+	}
+	return f, true
+}
+
+// resolveAlias follows an alias. Aliases lead to values, never to further aliases.
+func resolveAlias(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
+func nodeKind(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		return "a mapping"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	case n.ShortTag() == "!!str":
+		return "a string"
+	case n.ShortTag() == "!!null":
+		return "nothing"
+	}
+	return "what YAML takes for " + strings.TrimPrefix(n.ShortTag(), "!!")
+}
+
+func (r *caseReader) position(n *yaml.Node) fault.Position {
+	return fault.Position{File: r.file, Line: n.Line, Column: n.Column}
+}

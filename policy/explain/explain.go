@@ -1,0 +1,173 @@
+// Package explain reports why a policy allows or denies one request: the subjects
+// of the user, the rows that were considered, and the smallest changes to the policy
+// or to the user's groups that would reverse the decision.
+package explain
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/target"
+)
+
+// Explanation is a decision with all that led to it, and what would turn it.
+type Explanation struct {
+	Decision policy.Decision
+	Subjects []HeldSubject // what the person is, nearest first
+	Unknown  []string      // groups and roles of the person that no row names, as they were given
+	Rows     []RowMatch    // every p row: first the one that decides, then others that match, then near ones
+	Edits    []Edit        // each turns the decision, the smallest first
+
+	// AnonymousRow is the row that lets system:anonymous do the same: whoever no row
+	// speaks of is let through by it as nobody, signed in or not. It is nil where
+	// there is none, and where nobody is who asks.
+	AnonymousRow *policy.Row
+}
+
+// HeldSubject is a subject that somebody is.
+type HeldSubject struct {
+	Subject string
+	Chain   []policy.Link // g rows that lead to it; empty where the person is it as such
+}
+
+// Explain decides as [Snapshot.Decide] does, and says why. A question that
+// Decide refuses unseen (a zero path, an upstream that there is not) has neither
+// rows nor edits.
+//
+// It is made for people: it looks at every row, and costs some thousand decisions.
+func Explain(s *policy.Snapshot, identity policy.Identity, upstream string, path target.Path, method string) Explanation {
+	q := policy.Request{Roles: s.Resolve(identity), Upstream: upstream, Path: path, Method: method}
+	graph := policy.NewRoleGraph(s.Grants)
+	direct := directSubjects(s, identity)
+	reachable := graph.ImplicitRoles(direct)
+	e := Explanation{Decision: s.Decide(q), Unknown: unknownNames(s, identity)}
+	for _, name := range reachable.Order {
+		e.Subjects = append(e.Subjects, HeldSubject{name, reachable.ChainTo(name)})
+	}
+	if !s.CanDecide(q) {
+		return e
+	}
+	if !identity.Anonymous {
+		anonymousRequest := q
+		anonymousRequest.Roles = s.RolesOfSubject(policy.SubjectAnonymous)
+		if anonymousDecision := s.Decide(anonymousRequest); anonymousDecision.Allowed() {
+			e.AnonymousRow = anonymousDecision.Row
+		}
+	}
+	query := &rowQuery{q.Roles, upstream, path.String(), method}
+	e.Rows = make([]RowMatch, len(s.Rows))
+	for i, row := range s.Rows {
+		e.Rows[i] = query.match(row, e.Decision.Effect)
+	}
+	slices.SortStableFunc(e.Rows, func(a, b RowMatch) int { return cmp.Compare(e.sortKey(a), e.sortKey(b)) })
+	t := whatIf{snapshot: s, graph: graph, direct: direct, reachable: reachable, identity: identity, request: q, explanation: &e}
+	e.Edits = t.run()
+	return e
+}
+
+// sortKey puts rows in the order in which they help a reader.
+func (e *Explanation) sortKey(c RowMatch) int {
+	switch {
+	case c.Matches && c.Row == e.Decision.Row:
+		return 0
+	case c.Matches && c.Row.Effect == policy.Deny:
+		return 1
+	case c.Matches:
+		return 2
+	case !c.NearMiss:
+		return 7
+	}
+	switch c.mismatch {
+	case missMethod:
+		return 3
+	case missPath:
+		return 4
+	case missSubject:
+		return 5
+	default:
+		return 6
+	}
+}
+
+// MatchingRows gives the rows that speak of the question and have this effect.
+func (e *Explanation) matchingRows(effect policy.Effect) []*policy.Row {
+	var rows []*policy.Row
+	for _, c := range e.Rows {
+		if !c.Matches {
+			break // they come first
+		}
+		if c.Row.Effect == effect {
+			rows = append(rows, c.Row)
+		}
+	}
+	return rows
+}
+
+// directSubjects gives the subjects that somebody is before any g row is followed, those
+// that the policy names. What is most particular to the person comes first.
+func directSubjects(s *policy.Snapshot, id policy.Identity) []string {
+	var names []string
+	add := func(name string) {
+		if s.Ids.Has(name) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if id.Anonymous {
+		add(policy.SubjectAnonymous)
+		return names
+	}
+	for _, role := range id.Roles {
+		if strings.HasPrefix(role, policy.RolePrefix) {
+			add(role)
+		}
+	}
+	if policy.IsEmail(id.Email) {
+		add(policy.UserPrefix + policy.LowerASCII(id.Email))
+	}
+	groups := groupsOf(id)
+	for _, group := range groups {
+		add(group)
+	}
+	if policy.IsEmail(id.Email) {
+		add(policy.DomainSubject(policy.UserPrefix + policy.LowerASCII(id.Email)))
+	}
+	for _, group := range groups {
+		for _, wildcard := range policy.OrgWildcardsOf(group) {
+			add(wildcard)
+		}
+	}
+	if !rolesOnly(id) {
+		add(policy.SubjectAuthenticated)
+	}
+	return names
+}
+
+// unknownNames gives what somebody brings and the policy does not know.
+func unknownNames(s *policy.Snapshot, id policy.Identity) []string {
+	var unknown []string
+	if id.Anonymous {
+		return nil
+	}
+	for _, name := range slices.Concat(id.Groups, id.Roles) {
+		isRole := strings.HasPrefix(name, policy.RolePrefix) && slices.Contains(id.Roles, name)
+		known := s.Ids.Has(name) && (isRole || !policy.IsReserved(name)) ||
+			!policy.IsReserved(name) && slices.ContainsFunc(policy.OrgWildcardsOf(name), s.Ids.Has)
+		if !known {
+			unknown = append(unknown, name)
+		}
+	}
+	return unknown
+}
+
+// groupStart gives the groups of somebody that count.
+func groupsOf(id policy.Identity) []string {
+	return slices.DeleteFunc(slices.Clone(id.Groups), policy.IsReserved)
+}
+
+// rolesOnly reports whether this is somebody of a dry run who is roles and
+// nothing else, not even signed in.
+func rolesOnly(id policy.Identity) bool {
+	return !id.Anonymous && id.Email == "" && len(id.Groups) == 0 && len(id.Roles) > 0
+}
