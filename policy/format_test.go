@@ -176,8 +176,8 @@ func spelled(s *policy.Snapshot) string {
 	for _, r := range s.Rows {
 		fmt.Fprintf(&b, "%q %q %q %q %v\n", r.Subject, r.Upstream, r.Path, r.Methods, r.Effect)
 	}
-	for _, g := range s.AllGrants() {
-		fmt.Fprintf(&b, "%q\n", g)
+	for _, g := range s.Grants {
+		fmt.Fprintf(&b, "%q %q\n", g.Member, g.Role)
 	}
 	return b.String()
 }

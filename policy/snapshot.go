@@ -14,7 +14,7 @@
 // answers from an index compiled from the same rows (index.go), and casbin is held
 // against it.
 // [Snapshot.Prepare] compares which role leads to which, and a witness of each
-// row; [Snapshot.Confirm] compares, in the background, the first answer to each
+// row; [Snapshot.CrossCheck] compares, in the background, the first answer to each
 // combination of subjects, upstream, method and set of patterns that match. Where
 // effect or row differ, or casbin fails, that answer has been given already; it is
 // reported, and the snapshot is demoted for good: from then on each request waits

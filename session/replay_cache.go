@@ -11,7 +11,7 @@ import (
 // bounded, and it refuses in doubt: where it has to forget something too early,
 // everything that is as old counts as used from then on.
 //
-// It is known to one process alone; with several, use [Redis.Spend]. It is safe for
+// It is known to one process alone; with several, use [Redis.Use]. It is safe for
 // concurrent use.
 type ReplayCache struct {
 	mu      sync.Mutex
@@ -83,7 +83,7 @@ func replayIDOf(secret string) replayID {
 	return replayID(sum[:len(replayID{})])
 }
 
-// Use is [Spent.Spend] for every replica. Where Redis does not answer nothing is
+// Use is [ReplayCache.Use] for every replica. Where Redis does not answer nothing is
 // used up: the error is [ErrStoreDown].
 func (r *Redis) Use(ctx context.Context, secret string, _ time.Time, ttl time.Duration) (first bool, err error) {
 	if r.circuitOpen() {

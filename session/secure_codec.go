@@ -78,7 +78,7 @@ func (r *Keyring) SecureCodec(purpose string) *SecureCodec {
 	return r.SecureCodecUpTo(purpose, maxCookie)
 }
 
-// SecureCodecUpTo is a [Ring.Sealer] for what goes elsewhere than into a cookie.
+// SecureCodecUpTo is a [Keyring.SecureCodec] for what goes elsewhere than into a cookie.
 func (r *Keyring) SecureCodecUpTo(purpose string, limit int) *SecureCodec {
 	return &SecureCodec{limit: limit, codecs: derivedKeys[securecookie.Codec]{keyring: r, derive: func(secret []byte) (securecookie.Codec, error) {
 		hash, err := derive(secret, purpose, "hmac-sha256", 32)

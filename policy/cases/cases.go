@@ -50,7 +50,7 @@ func (c Case) SubjectList() string { return strings.Join(c.Subjects, subjectSepa
 
 // ResolveTarget tells which upstream and which path a target of a case means. An error
 // that is a [target.Refusal] stands for a path that authgate refuses, which a case
-// may expect, and an [Unasked] one for a path that no row decides; every other one is
+// may expect, and an [BypassError] one for a path that no row decides; every other one is
 // a mistake in the case.
 type ResolveTarget func(name string) (upstream string, path target.Path, err error)
 

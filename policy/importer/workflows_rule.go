@@ -90,7 +90,7 @@ func (r *ruleReader) boolean(n ast.Node) formula {
 	case *ast.PredicateNode:
 		return r.boolean(n.Node)
 	case *ast.IdentifierNode:
-		if _, known := claims()[n.Value]; !known {
+		if _, known := claims[n.Value]; !known {
 			return r.fail(n, "the rule asks for "+n.Value+", which argo-server does not know")
 		}
 	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.ArrayNode, *ast.MapNode, *ast.NilNode:

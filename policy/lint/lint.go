@@ -14,7 +14,7 @@ import (
 	"github.com/example-org/authgate/target"
 )
 
-// Severity says how much a finding of [Lint] matters.
+// Severity says how much a finding of [Run] matters.
 type Severity uint8
 
 // The severities, the least first.
@@ -37,7 +37,7 @@ type Finding struct {
 	Line     string // the line as it stands in the file; empty where it is about a whole file
 }
 
-// Report is what [Lint] has to say.
+// Report is what [Run] has to say.
 type Report struct {
 	Findings []Finding // in the order of the files
 	Ignored  int       // findings that comments ask not to hear of
