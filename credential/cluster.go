@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 // Cluster is the API server that tokens are asked of: that of the pod, or of
@@ -84,7 +84,7 @@ func (c *Cluster) request(ctx context.Context, namespace, name string) (issuedTo
 	req.Header.Set("Accept", "application/json")
 	res, err := client.Do(req)
 	if err != nil {
-		return issuedToken{}, &UnreachableError{redact.Error(err)}
+		return issuedToken{}, &UnreachableError{text.RedactError(err)}
 	}
 	defer res.Body.Close() // only read
 	switch res.StatusCode {

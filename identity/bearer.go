@@ -15,7 +15,7 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 // Bearer says which tokens of an issuer are accepted, and who their holder is.
@@ -142,7 +142,7 @@ func (b *Bearers) Verify(ctx context.Context, raw string) (Token, error) {
 	}
 	i := b.issuers[iss]
 	if i == nil {
-		return Token{}, refused("it is of the issuer %s, which is neither issuer.url nor an issuer of bearer", redact.Quoted(iss))
+		return Token{}, refused("it is of the issuer %s, which is neither issuer.url nor an issuer of bearer", text.Quote(iss))
 	}
 	t, err := i.verify(ctx, raw)
 	if refusal, ok := errors.AsType[*TokenRefusedError](err); ok {
@@ -231,7 +231,7 @@ func checkType(typ string) error {
 	case "", "jwt", "at+jwt":
 		return nil
 	}
-	return refused("its typ is %s, which is no token that says who asks", redact.Quoted(typ))
+	return refused("its typ is %s, which is no token that says who asks", text.Quote(typ))
 }
 
 // selectConfig finds what the configuration says of a token's audience. A token that a
@@ -243,7 +243,7 @@ func (i *bearerIssuer) selectConfig(c claims, typ string) (*bearerConfig, error)
 		return nil, err
 	}
 	if want := i.configs[0].Issuer; iss != want { // what was verified says otherwise than what was read first
-		return nil, refused("it is of the issuer %s, not of %s", redact.Quoted(iss), want)
+		return nil, refused("it is of the issuer %s, not of %s", text.Quote(iss), want)
 	}
 	if !c.absent("events") {
 		return nil, refused("it reports an event (RFC 8417) and does not say who asks")
@@ -266,9 +266,9 @@ func (i *bearerIssuer) selectConfig(c claims, typ string) (*bearerConfig, error)
 		}
 	}
 	if access {
-		return nil, refused("it is an access token for the audience %s, which no item of bearer accepts; send an ID token", redact.Quoted(strings.Join(audience, ", ")))
+		return nil, refused("it is an access token for the audience %s, which no item of bearer accepts; send an ID token", text.Quote(strings.Join(audience, ", ")))
 	}
-	return nil, refused("it is for the audience %s, which is not one that is accepted of its issuer", redact.Quoted(strings.Join(audience, ", ")))
+	return nil, refused("it is for the audience %s, which is not one that is accepted of its issuer", text.Quote(strings.Join(audience, ", ")))
 }
 
 // matchesAudience reports whether a token's audience is the one that is accepted.
@@ -288,9 +288,9 @@ func (a *bearerConfig) checkRequired(c claims) error {
 		case err != nil:
 			return err
 		case c.absent(name):
-			return refused("it has no claim %s, which is required of its issuer", redact.Quoted(name))
+			return refused("it has no claim %s, which is required of its issuer", text.Quote(name))
 		case !slices.Contains(a.Require[name], value):
-			return refused("its claim %s is %s, which is not accepted of its issuer", redact.Quoted(name), redact.Quoted(value))
+			return refused("its claim %s is %s, which is not accepted of its issuer", text.Quote(name), text.Quote(value))
 		}
 	}
 	return nil
@@ -360,7 +360,7 @@ func newAdditionalIssuer(own Config, issuer string, cas *x509.CertPool, log *slo
 
 func refuseBearerRedirect(to *http.Request, via []*http.Request) error {
 	return &UnreachableError{
-		Request: redact.Request(via[len(via)-1]),
-		Reason:  "it redirects to " + redact.URL(to.URL) + ", which is not followed: an issuer answers by itself",
+		Request: text.RedactRequest(via[len(via)-1]),
+		Reason:  "it redirects to " + text.RedactURL(to.URL) + ", which is not followed: an issuer answers by itself",
 	}
 }

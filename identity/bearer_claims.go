@@ -7,7 +7,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 // GroupTemplate makes a group of claims: its pieces, one behind the other.
@@ -91,11 +91,11 @@ func (c claims) scalar(name string) (string, error) {
 	raw := c[name]
 	switch raw[0] {
 	case '{', '[':
-		return "", refused("its claim %s is a list or an object; compared are strings, numbers, true and false at the top level of a token, and no path leads into a claim", redact.Quoted(name))
+		return "", refused("its claim %s is a list or an object; compared are strings, numbers, true and false at the top level of a token, and no path leads into a claim", text.Quote(name))
 	case '"':
 		var s string
 		if err := json.Unmarshal(raw, &s); err != nil {
-			return "", refused("its claim %s is not a string", redact.Quoted(name))
+			return "", refused("its claim %s is not a string", text.Quote(name))
 		}
 		return s, nil
 	default:

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 // claims are the top-level members of an ID token by their exact names, which a
@@ -41,12 +41,12 @@ func (c claims) stringList(name string) ([]string, error) {
 	}
 	var list []*string // a null in the list would be "" without the pointer
 	if json.Unmarshal(c[name], &list) != nil {
-		return nil, refused("its claim %s is neither a string nor a list of strings", redact.Quoted(name))
+		return nil, refused("its claim %s is neither a string nor a list of strings", text.Quote(name))
 	}
 	texts := make([]string, len(list))
 	for i, s := range list {
 		if s == nil {
-			return nil, refused("its claim %s has a null in its list", redact.Quoted(name))
+			return nil, refused("its claim %s has a null in its list", text.Quote(name))
 		}
 		texts[i] = *s
 	}

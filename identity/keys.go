@@ -12,7 +12,7 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 const (
@@ -194,7 +194,7 @@ func (k *issuerKeySet) unreachable(ctx context.Context, v *keySetState) error {
 		at = "GET " + v.keys.provider.metadata.JWKSURI
 	}
 	if err := ctx.Err(); err != nil {
-		return &UnreachableError{Request: at, Reason: redact.Error(err), cause: err}
+		return &UnreachableError{Request: at, Reason: text.RedactError(err), cause: err}
 	}
 	if v.failure == nil || v.at.IsZero() {
 		return &UnreachableError{Request: at, Reason: "no answer in time"}

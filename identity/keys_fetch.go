@@ -12,7 +12,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	jose "github.com/go-jose/go-jose/v4"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 // discoveryMaxAge is how old the discovery document of a further issuer may become.
@@ -66,7 +66,7 @@ func (k *issuerKeySet) loadDiscovery(ctx context.Context) (*provider, error) {
 	document, err := oidc.NewProvider(ctx, k.rp.cfg.URL)
 	if err != nil {
 		if mismatch, ok := errors.AsType[*oidc.IssuerMismatchError](err); ok {
-			return nil, fmt.Errorf("it calls itself %s: write the issuer of bearer exactly as it does, trailing slash included", redact.Quoted(mismatch.Discovered))
+			return nil, fmt.Errorf("it calls itself %s: write the issuer of bearer exactly as it does, trailing slash included", text.Quote(mismatch.Discovered))
 		}
 		return nil, k.rp.discoveryError(ctx, prefix, err)
 	}
@@ -95,18 +95,18 @@ func (k *issuerKeySet) getJWKS(ctx context.Context, address string) ([]byte, err
 		if unreachable, ok := errors.AsType[*UnreachableError](err); ok {
 			return nil, unreachable
 		}
-		return nil, &UnreachableError{Request: "GET " + redact.URL(req.URL), Reason: redact.Error(err)}
+		return nil, &UnreachableError{Request: "GET " + text.RedactURL(req.URL), Reason: text.RedactError(err)}
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, &UnreachableError{Request: "GET " + redact.URL(req.URL), Reason: fmt.Sprintf("it answered %d", resp.StatusCode)}
+		return nil, &UnreachableError{Request: "GET " + text.RedactURL(req.URL), Reason: fmt.Sprintf("it answered %d", resp.StatusCode)}
 	}
 	body, err := io.ReadAll(resp.Body)
 	if ended := ctx.Err(); err != nil && ended != nil {
-		return nil, &UnreachableError{Request: "GET " + redact.URL(req.URL), Reason: redact.Error(ended), cause: ended}
+		return nil, &UnreachableError{Request: "GET " + text.RedactURL(req.URL), Reason: text.RedactError(ended), cause: ended}
 	}
 	if err != nil {
-		return nil, &UnreachableError{Request: "GET " + redact.URL(req.URL), Reason: "its answer was cut off, or is larger than 1 MiB"}
+		return nil, &UnreachableError{Request: "GET " + text.RedactURL(req.URL), Reason: "its answer was cut off, or is larger than 1 MiB"}
 	}
 	return body, nil
 }

@@ -7,7 +7,7 @@ import (
 
 	jose "github.com/go-jose/go-jose/v4"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 // keyLookup finds the key of one token, and the keys that it was found among.
@@ -24,7 +24,7 @@ var errNoKey = errors.New("of none of the keys")
 type skippedKeyError struct{ keyID, message string }
 
 func (e *skippedKeyError) Error() string {
-	return fmt.Sprintf("the key %s cannot be used: %s", redact.Quoted(e.keyID), e.message)
+	return fmt.Sprintf("the key %s cannot be used: %s", text.Quote(e.keyID), e.message)
 }
 
 // VerifySignature is of [oidc.KeySet].

@@ -13,7 +13,7 @@ import (
 
 	jose "github.com/go-jose/go-jose/v4"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 // Why a key of a set is skipped: what Config.KeySkipped is told.
@@ -90,10 +90,10 @@ func parseKey(raw json.RawMessage) (key jose.JSONWebKey, skip *skippedKey) {
 	case jwk.Use != "" && jwk.Use != "sig", jwk.Operations != nil && !slices.Contains(jwk.Operations, "verify"):
 		return fail(keyNotForSigning, "it is not for signatures")
 	case jwk.Algorithm != "" && !slices.Contains(asymmetricAlgorithms, jwk.Algorithm):
-		return fail(keyUnsupportedAlg, "it is for the algorithm "+redact.Quoted(jwk.Algorithm))
+		return fail(keyUnsupportedAlg, "it is for the algorithm "+text.Quote(jwk.Algorithm))
 	}
 	if err := json.Unmarshal(raw, &key); err != nil || !key.Valid() || !key.IsPublic() {
-		return fail(keyMalformed, "it is no key of the type "+redact.Quoted(jwk.Type)+" that is known here: a member is missing, or wrong")
+		return fail(keyMalformed, "it is no key of the type "+text.Quote(jwk.Type)+" that is known here: a member is missing, or wrong")
 	}
 	switch public := key.Key.(type) {
 	case *rsa.PublicKey:
@@ -116,7 +116,7 @@ func describeSkipped(skipped []skippedKey) string {
 			parts = append(parts, fmt.Sprintf("and %d more", len(skipped)-limit))
 			break
 		}
-		parts = append(parts, redact.Quoted(key.keyID)+": "+key.message)
+		parts = append(parts, text.Quote(key.keyID)+": "+key.message)
 	}
 	return strings.Join(parts, "; ")
 }

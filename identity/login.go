@@ -16,7 +16,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 // Login is what has to be remembered between Begin and Finish, sealed from
@@ -52,7 +52,7 @@ func (rp *RelyingParty) Begin(redirectURI string, o BeginOptions) (Login, string
 		return Login{}, "", err
 	}
 	if _, err := parseHTTPURL(redirectURI); err != nil {
-		return Login{}, "", fmt.Errorf("the redirect URI %s %w", redact.Quoted(redirectURI), err)
+		return Login{}, "", fmt.Errorf("the redirect URI %s %w", text.Quote(redirectURI), err)
 	}
 	l := Login{Nonce: newLoginNonce(), Verifier: randomString(), RedirectURI: redirectURI}
 	if l.State = randomString(); o.State != nil {
@@ -120,14 +120,14 @@ func (rp *RelyingParty) readCallback(p *provider, l Login, callback url.Values) 
 	// RFC 9207, 2.4, against mix-up: before anything else of the answer is believed.
 	switch iss := callback.Get("iss"); {
 	case callback.Has("iss") && iss != rp.cfg.URL:
-		return "", &CallbackError{Reason: fmt.Sprintf("it comes from the issuer %s, this login went to %s", redact.Quoted(iss), rp.cfg.URL)}
+		return "", &CallbackError{Reason: fmt.Sprintf("it comes from the issuer %s, this login went to %s", text.Quote(iss), rp.cfg.URL)}
 	case !callback.Has("iss") && p.metadata.SendsIssParameter:
 		return "", &CallbackError{Reason: "it does not name its issuer, although the issuer promises to (RFC 9207)"}
 	}
 	if callback.Has("error") {
 		return "", &LoginRefusedError{
-			Code:        cmp.Or(redact.ErrorCode(callback.Get("error")), redact.UnknownError),
-			Description: redact.Sanitize(callback.Get("error_description")),
+			Code:        cmp.Or(text.ErrorCode(callback.Get("error")), text.UnknownError),
+			Description: text.Sanitize(callback.Get("error_description")),
 		}
 	}
 	code := callback.Get("code")
@@ -157,12 +157,12 @@ func exchangeError(ctx context.Context, p *provider, err error) error {
 	case errors.As(err, &unreachable):
 		return unreachable
 	case errors.As(err, &response):
-		e := &ExchangeError{Status: response.Response.StatusCode, Code: redact.ErrorCode(response.ErrorCode)}
+		e := &ExchangeError{Status: response.Response.StatusCode, Code: text.ErrorCode(response.ErrorCode)}
 		// RFC 6749, 5.2: 401 is for client authentication alone. Others say so with 400.
 		e.badCredentials = e.Status == http.StatusUnauthorized || strings.EqualFold(e.Code, "invalid_client")
 		return e
 	case ctx.Err() != nil:
-		return &UnreachableError{Request: "POST " + p.endpoint.TokenURL, Reason: redact.Error(ctx.Err()), cause: ctx.Err()}
+		return &UnreachableError{Request: "POST " + p.endpoint.TokenURL, Reason: text.RedactError(ctx.Err()), cause: ctx.Err()}
 	default: // x/oauth2's words may repeat the answer
 		return &ExchangeError{}
 	}

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 // Logout is what a logout token says has ended (OpenID Connect Back-Channel
@@ -52,7 +52,7 @@ func (rp *RelyingParty) ReadLogout(ctx context.Context, raw string) (Logout, err
 		return Logout{}, refused("it is larger than a logout token can be")
 	}
 	if typ := strings.ToLower(header(raw).Typ); typ != "" && typ != "jwt" && typ != "logout+jwt" {
-		return Logout{}, refused("its typ is %s, not logout+jwt", redact.Quoted(typ))
+		return Logout{}, refused("its typ is %s, not logout+jwt", text.Quote(typ))
 	}
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
@@ -73,7 +73,7 @@ func (rp *RelyingParty) checkLogout(c claims) (Logout, error) {
 		texts[name] = text
 	}
 	if texts["iss"] != rp.cfg.URL {
-		return Logout{}, refused("it is of the issuer %s, the configuration says %s", redact.Quoted(texts["iss"]), rp.cfg.URL)
+		return Logout{}, refused("it is of the issuer %s, the configuration says %s", text.Quote(texts["iss"]), rp.cfg.URL)
 	}
 	if err := rp.checkAudience(c); err != nil {
 		return Logout{}, err

@@ -18,7 +18,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 // Config is what a relying party has to know, resolved: no file is read and no
@@ -262,13 +262,13 @@ func (rp *RelyingParty) discoveryError(ctx context.Context, prefix *bodyPrefix, 
 	case errors.As(err, &mismatch):
 		discovered, want := mismatch.Discovered, mismatch.Provided
 		if strings.TrimSuffix(discovered, "/") == strings.TrimSuffix(want, "/") {
-			return fmt.Errorf("the issuer calls itself %s, the configuration says %s: write issuer.url exactly as the issuer does, trailing slash included", redact.Sanitize(discovered), want)
+			return fmt.Errorf("the issuer calls itself %s, the configuration says %s: write issuer.url exactly as the issuer does, trailing slash included", text.Sanitize(discovered), want)
 		}
-		return fmt.Errorf("the issuer calls itself %s, the configuration says %s: one of them is wrong, or issuer.backchannelURL leads to another issuer", redact.Sanitize(discovered), want)
+		return fmt.Errorf("the issuer calls itself %s, the configuration says %s: one of them is wrong, or issuer.backchannelURL leads to another issuer", text.Sanitize(discovered), want)
 	case errors.As(err, &unreachable):
 		return unreachable
 	case ctx.Err() != nil:
-		return &UnreachableError{Request: "GET " + strings.TrimSuffix(rp.cfg.URL, "/") + "/.well-known/openid-configuration", Reason: redact.Error(ctx.Err()), cause: ctx.Err()}
+		return &UnreachableError{Request: "GET " + strings.TrimSuffix(rp.cfg.URL, "/") + "/.well-known/openid-configuration", Reason: text.RedactError(ctx.Err()), cause: ctx.Err()}
 	default: // go-oidc's words may repeat the whole answer
 		return errors.New("its discovery document could not be read: cut off, larger than 1 MiB, or not JSON" + prefix.describe())
 	}
@@ -284,13 +284,13 @@ func (rp *RelyingParty) checkEndpoint(address string) error {
 	u, err := parseHTTPURL(address)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s %w", redact.Quoted(address), err)
+		return fmt.Errorf("%s %w", text.Quote(address), err)
 	case u.Scheme == "https", strings.HasPrefix(rp.cfg.URL, "http:"):
 		return nil
 	case rp.cfg.BackchannelURL != "" && strings.HasPrefix(address, strings.TrimSuffix(rp.cfg.BackchannelURL, "/")+"/"):
 		return nil
 	}
-	return fmt.Errorf("%s is http although the issuer is https", redact.Quoted(address))
+	return fmt.Errorf("%s is http although the issuer is https", text.Quote(address))
 }
 
 // authStyle settles once how the client authenticates. x/oauth2 would find out by
@@ -302,5 +302,5 @@ func authStyle(methods []string) (oauth2.AuthStyle, error) {
 	case slices.Contains(methods, "client_secret_post"):
 		return oauth2.AuthStyleInParams, nil
 	}
-	return 0, fmt.Errorf("it wants clients to authenticate by %s; only client_secret_basic and client_secret_post are supported", redact.Sanitize(strings.Join(methods, ", ")))
+	return 0, fmt.Errorf("it wants clients to authenticate by %s; only client_secret_basic and client_secret_post are supported", text.Sanitize(strings.Join(methods, ", ")))
 }

@@ -8,7 +8,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 // ArgoCDDexHint names both reasons for which Argo CD's own Dex answers nobody but
@@ -56,7 +56,7 @@ func (c *backchannelTransport) describeResponse(at *url.URL, resp *http.Response
 }
 
 func describeBody(body []byte) string {
-	if text := redact.Body(body); text != "" {
+	if text := text.RedactBody(body); text != "" {
 		return ", beginning with: " + text
 	}
 	return ""

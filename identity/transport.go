@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 const (
@@ -61,8 +61,8 @@ func newTransport(cfg Config) *http.Transport {
 // and the client secret to whoever it names.
 func refuseRedirect(to *http.Request, via []*http.Request) error {
 	return &UnreachableError{
-		Request: redact.Request(via[len(via)-1]),
-		Reason: "it redirects to " + redact.URL(to.URL) + ", which is not followed, since that would send the client secret on; " +
+		Request: text.RedactRequest(via[len(via)-1]),
+		Reason: "it redirects to " + text.RedactURL(to.URL) + ", which is not followed, since that would send the client secret on; " +
 			"write the address that answers by itself into issuer.url or issuer.backchannelURL",
 	}
 }
@@ -126,17 +126,17 @@ func (c *backchannelTransport) RoundTrip(req *http.Request) (*http.Response, err
 	}
 	resp, err := c.base.RoundTrip(req)
 	if err != nil {
-		why := redact.Error(err)
+		why := text.RedactError(err)
 		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 			why += "; " + c.trustHint
 		}
 		if c.loginIssuer && !errors.Is(err, context.Canceled) {
 			why += argoCDDexHint(req.URL, 0, "")
 		}
-		return nil, &UnreachableError{Request: redact.Request(req), Reason: why, cause: contextCause(err)}
+		return nil, &UnreachableError{Request: text.RedactRequest(req), Reason: why, cause: contextCause(err)}
 	}
 	if req.Method == http.MethodGet && resp.StatusCode != http.StatusOK && resp.StatusCode/100 != 3 {
-		return nil, &UnreachableError{Request: redact.Request(req), Reason: c.describeResponse(req.URL, resp)}
+		return nil, &UnreachableError{Request: text.RedactRequest(req), Reason: c.describeResponse(req.URL, resp)}
 	}
 	resp.Body = http.MaxBytesReader(nil, resp.Body, maxResponse)
 	if b, ok := req.Context().Value(bodyPrefixKey{}).(*bodyPrefix); ok && resp.StatusCode == http.StatusOK {

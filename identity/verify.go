@@ -13,7 +13,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 // asymmetricAlgorithms are the signatures that only the issuer can make. "none" proves
@@ -37,7 +37,7 @@ func supportedAlgorithms(announced []string) ([]string, error) {
 	}
 	if trusted == nil {
 		return nil, fmt.Errorf("it signs ID tokens with %s only; needed is one of %s",
-			redact.Sanitize(strings.Join(announced, ", ")), strings.Join(asymmetricAlgorithms, ", "))
+			text.Sanitize(strings.Join(announced, ", ")), strings.Join(asymmetricAlgorithms, ", "))
 	}
 	return trusted, nil
 }
@@ -62,7 +62,7 @@ func (rp *RelyingParty) verify(ctx context.Context, tokens *oauth2.Token) (claim
 // verifySignature establishes that the issuer signed a JWT, and gives its claims.
 func (rp *RelyingParty) verifySignature(ctx context.Context, p *provider, by oidc.KeySet, raw string) (*oidc.IDToken, claims, error) {
 	if alg := header(raw).Alg; !slices.Contains(p.algorithms, alg) {
-		return nil, nil, refused("it is signed with %s; the issuer announces, and authgate accepts, %s", redact.Quoted(alg), strings.Join(p.algorithms, ", "))
+		return nil, nil, refused("it is signed with %s; the issuer announces, and authgate accepts, %s", text.Quote(alg), strings.Join(p.algorithms, ", "))
 	}
 	// go-oidc checks signature and form here. Issuer, audience and times are for
 	// check: go-oidc's refusals cannot be told apart, it gives no leeway on exp,
@@ -106,7 +106,7 @@ func verificationError(ctx context.Context, p *provider, keyErr error) error {
 	case errors.As(keyErr, &unreachable):
 		return unreachable
 	case ctx.Err() != nil:
-		return &UnreachableError{Request: "GET " + p.metadata.JWKSURI, Reason: redact.Error(ctx.Err()), cause: ctx.Err()}
+		return &UnreachableError{Request: "GET " + p.metadata.JWKSURI, Reason: text.RedactError(ctx.Err()), cause: ctx.Err()}
 	case errors.As(keyErr, &skipped):
 		return refused("its signature cannot be verified: %s", skipped)
 	default:
@@ -135,7 +135,7 @@ func (rp *RelyingParty) checkClaims(c claims, nonce string) error {
 		return err
 	}
 	if iss != rp.cfg.URL {
-		return refused("it is of the issuer %s, the configuration says %s", redact.Quoted(iss), rp.cfg.URL)
+		return refused("it is of the issuer %s, the configuration says %s", text.Quote(iss), rp.cfg.URL)
 	}
 	if err := rp.checkAudience(c); err != nil {
 		return err
@@ -159,7 +159,7 @@ func (rp *RelyingParty) checkAudience(c claims) error {
 		return err
 	}
 	if !slices.Contains(audience, rp.clientID()) {
-		return refused("it is for the client %s, the configuration says %s", redact.Quoted(strings.Join(audience, ", ")), redact.Quoted(rp.clientID()))
+		return refused("it is for the client %s, the configuration says %s", text.Quote(strings.Join(audience, ", ")), text.Quote(rp.clientID()))
 	}
 	azp, err := c.stringClaim("azp")
 	if err != nil {
@@ -169,7 +169,7 @@ func (rp *RelyingParty) checkAudience(c claims) error {
 		return refused("it is for several clients and does not say which of them asked for it (no azp)")
 	}
 	if azp != "" && azp != rp.clientID() {
-		return refused("it was asked for by the client %s (azp), the configuration says %s", redact.Quoted(azp), redact.Quoted(rp.clientID()))
+		return refused("it was asked for by the client %s (azp), the configuration says %s", text.Quote(azp), text.Quote(rp.clientID()))
 	}
 	return nil
 }

@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/example-org/authgate/audit"
-	"github.com/example-org/authgate/redact"
 	"github.com/example-org/authgate/target"
+	"github.com/example-org/authgate/text"
 )
 
 // bufferPool lends the copy buffers of responses, which otherwise are most of what
@@ -164,7 +164,7 @@ func (f *forwarding) rewriteRequest(out *http.Request) {
 func (f *forwarding) modifyResponse(res *http.Response) error {
 	x := f.x
 	if res.StatusCode < 200 || res.StatusCode > 999 { // net/http would panic; 101 nobody asked for
-		return &badResponseError{redact.SafeError("its status is " + strconv.Itoa(res.StatusCode))}
+		return &badResponseError{text.SafeError("its status is " + strconv.Itoa(res.StatusCode))}
 	}
 	f.observeHeaders()
 	if f.body.unread() {

@@ -10,7 +10,7 @@ import (
 	"strconv"
 
 	"github.com/example-org/authgate/audit"
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 // statusClientClosedRequest is nginx's word for a client that left before the answer. It
@@ -18,7 +18,7 @@ import (
 const statusClientClosedRequest = 499
 
 // badResponseError is what an upstream sends that is no answer.
-type badResponseError struct{ err redact.SafeError }
+type badResponseError struct{ err text.SafeError }
 
 func (e *badResponseError) Error() string {
 	return "the upstream's answer cannot be used: " + string(e.err)
@@ -54,7 +54,7 @@ func (f *forwarding) handleError(_ http.ResponseWriter, _ *http.Request, err err
 		x.w.WriteHeader(statusClientClosedRequest)
 		return
 	case fault != nil:
-		x.refuse(http.StatusBadRequest, "bad_body", "The request's body could not be read.", redact.SafeError("the client sent a body that cannot be read"))
+		x.refuse(http.StatusBadRequest, "bad_body", "The request's body could not be read.", text.SafeError("the client sent a body that cannot be read"))
 	default:
 		x.refusal = refusalOfUpstream(x.route.name, causeOf(f.ctx, err))
 	}
@@ -78,7 +78,7 @@ func (p *Proxy) refuseBodyTooLarge(x *exchange) {
 // refusalOfUpstream tells apart who was not there, who was too slow and who
 // answered nonsense. The detail names the upstream and nothing of where it is.
 func refusalOfUpstream(name string, err error) *Refusal {
-	why := redact.SafeError(redact.Error(err)) // the error itself may repeat what the upstream sent, our token too
+	why := text.SafeError(text.RedactError(err)) // the error itself may repeat what the upstream sent, our token too
 	var timeout net.Error
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():

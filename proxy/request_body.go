@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 // clientBody is what a client sends behind its header, as the upstream reads it:
@@ -44,8 +44,8 @@ const (
 	drainTimeout = 2 * time.Second
 
 	codeBodyTimeout = "body_timeout"
-	errBodyTimeout  = redact.SafeError("no byte of the request's body came for timeouts.body")
-	errBodyStopped  = redact.SafeError("the request's body is not read any more")
+	errBodyTimeout  = text.SafeError("no byte of the request's body came for timeouts.body")
+	errBodyStopped  = text.SafeError("the request's body is not read any more")
 )
 
 func (f *forwarding) newClientBody(limit int64) *clientBody {

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 // recorder writes the answer of one exchange and notes what it was. Unwrap gives
@@ -75,7 +75,7 @@ func (w *recorder) finalize(h http.Header) {
 // net/http counts none where somebody listens for them.
 const maxInterim = 5
 
-const errInterim = redact.SafeError("the upstream sent interim (1xx) responses without end")
+const errInterim = text.SafeError("the upstream sent interim (1xx) responses without end")
 
 // writeInterim passes on what may go before an answer: 102 (RFC 2518, 10.1) bare,
 // and the links of 103 (RFC 8297). Whatever else an upstream puts beside them,

@@ -12,9 +12,9 @@ import (
 	"sync/atomic"
 
 	"github.com/example-org/authgate/config"
-	"github.com/example-org/authgate/redact"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/target"
+	"github.com/example-org/authgate/text"
 )
 
 // Route picks the upstream that serves a path on a host: the longest path prefix
@@ -133,7 +133,7 @@ func newUpstream(c *config.Upstream, timeouts config.Timeouts, trust tlsTrust, a
 type reverseProxyLog struct{ *slog.Logger }
 
 func (s reverseProxyLog) Write(line []byte) (int, error) {
-	s.Warn(redact.LogLine(string(line)))
+	s.Warn(text.RedactLogLine(string(line)))
 	return len(line), nil
 }
 

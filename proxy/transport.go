@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/example-org/authgate/config"
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 // transports are the ways to one upstream, each with connections of its own. A
@@ -150,7 +150,7 @@ func newGRPCTransport(c *config.Upstream, k upstreamKind, timeouts config.Timeou
 	t.Protocols.SetUnencryptedHTTP2(true)
 	t.TLSClientConfig.VerifyConnection = func(cs tls.ConnectionState) error {
 		if cs.NegotiatedProtocol != "h2" { // net/http would go on in HTTP/1.1
-			return redact.SafeError("the upstream does not offer HTTP/2 (ALPN h2), which gRPC needs")
+			return text.SafeError("the upstream does not offer HTTP/2 (ALPN h2), which gRPC needs")
 		}
 		return nil
 	}

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 // ReverseProxy is not asked to switch protocols: it loses what the client sends
@@ -98,7 +98,7 @@ func (f *forwarding) switchProtocols(res *http.Response) {
 
 	conn, buffered, err := http.NewResponseController(f.x.w).Hijack()
 	if err != nil {
-		f.handleError(nil, nil, redact.SafeError("the client's connection cannot be taken over"))
+		f.handleError(nil, nil, text.SafeError("the client's connection cannot be taken over"))
 		return
 	}
 	t := &tunnel{x: f.x, client: conn, upstream: upstream}

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 // upstreamConn is a connection to an upstream of HTTP/1.1. It knows how much was
@@ -29,7 +29,7 @@ type upstreamConn struct {
 }
 
 // errConnUnusable is of a write that has written nothing.
-const errConnUnusable = redact.SafeError("the upstream had closed the kept connection")
+const errConnUnusable = text.SafeError("the upstream had closed the kept connection")
 
 // trackConns has a transport use such connections.
 func trackConns(t *http.Transport) *http.Transport {

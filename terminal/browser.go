@@ -16,7 +16,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 const callbackPath = "/callback"
@@ -132,8 +132,8 @@ func (b *callbackServer) finish(query url.Values) (cachedToken, error) {
 		return cachedToken{}, errors.New("the answer does not come from the issuer that this login went to (RFC 9207)")
 	}
 	if query.Has("error") {
-		reason := redact.ErrorCode(query.Get("error"))
-		if description := redact.Sanitize(query.Get("error_description")); description != "" {
+		reason := text.ErrorCode(query.Get("error"))
+		if description := text.Sanitize(query.Get("error_description")); description != "" {
 			reason += " (" + description + ")"
 		}
 		if query.Get("error") == "invalid_scope" {

@@ -25,7 +25,7 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 // Config is what a Client has to know, resolved.
@@ -77,7 +77,7 @@ func New(cfg Config) (*Client, error) {
 		cfg.Printf = func(string, ...any) {}
 	}
 	if err := checkURL(cfg.Issuer); err != nil {
-		return nil, fmt.Errorf("the issuer %s %w", redact.Quoted(cfg.Issuer), err)
+		return nil, fmt.Errorf("the issuer %s %w", text.Quote(cfg.Issuer), err)
 	}
 	if cfg.ClientID == "" {
 		return nil, errors.New("no client id is named")
@@ -98,7 +98,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	for _, scope := range scopes {
 		if !validScope(scope) {
-			return nil, fmt.Errorf("%s is not a scope; write one word of printable ASCII for each", redact.Quoted(scope))
+			return nil, fmt.Errorf("%s is not a scope; write one word of printable ASCII for each", text.Quote(scope))
 		}
 	}
 	slices.Sort(scopes)
@@ -130,7 +130,7 @@ func checkLoopback(address string) error {
 			}
 		}
 	}
-	return fmt.Errorf("%s is no address on loopback; write such as 127.0.0.1:8000, or 127.0.0.1:0 for any free port", redact.Quoted(address))
+	return fmt.Errorf("%s is no address on loopback; write such as 127.0.0.1:8000, or 127.0.0.1:0 for any free port", text.Quote(address))
 }
 
 // Token gives an ID token that is good for a minute or more: the one that is kept,

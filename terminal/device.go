@@ -8,7 +8,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 // maxAddressLength is how many characters of an address are told.
@@ -34,11 +34,11 @@ func (c *Client) deviceLogin(ctx context.Context, i *issuer) (cachedToken, error
 	if device.DeviceCode == "" || device.UserCode == "" || checkURL(device.VerificationURI) != nil {
 		return cachedToken{}, errors.New("the issuer's answer to a login by code lacks device_code, user_code or verification_uri (RFC 8628, 3.2)")
 	}
-	c.cfg.Printf("To log in, open this address in any browser and enter the code %s:", redact.Sanitize(device.UserCode))
-	c.cfg.Printf("  %s", redact.SanitizeMax(device.VerificationURI, maxAddressLength))
+	c.cfg.Printf("To log in, open this address in any browser and enter the code %s:", text.Sanitize(device.UserCode))
+	c.cfg.Printf("  %s", text.SanitizeMax(device.VerificationURI, maxAddressLength))
 	if checkURL(device.VerificationURIComplete) == nil {
 		c.cfg.Printf("or this one, if it shows the same code:")
-		c.cfg.Printf("  %s", redact.SanitizeMax(device.VerificationURIComplete, maxAddressLength))
+		c.cfg.Printf("  %s", text.SanitizeMax(device.VerificationURIComplete, maxAddressLength))
 	}
 	tokens, err := i.oauth.DeviceAccessToken(ctx, device, oauth2.VerifierOption(verifier))
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil { // the code's own time, which x/oauth2 counts

@@ -12,7 +12,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 // loginExpiredError says that a refresh token is of no use any more.
@@ -29,7 +29,7 @@ func discoveryError(ctx context.Context, err error) error {
 	var unreachable *unreachableError
 	switch {
 	case errors.As(err, &mismatch):
-		return fmt.Errorf("it calls itself %s; write that, to the last slash", redact.Quoted(mismatch.Discovered))
+		return fmt.Errorf("it calls itself %s; write that, to the last slash", text.Quote(mismatch.Discovered))
 	case errors.As(err, &unreachable):
 		return unreachable
 	case ctx.Err() != nil:
@@ -52,7 +52,7 @@ func verificationError(ctx context.Context, err error, now time.Time) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	default: // issuer, audience, signature: go-oidc's words, which quote claims and no token
-		return refused("%s", redact.Sanitize(strings.TrimPrefix(err.Error(), "oidc: ")))
+		return refused("%s", text.Sanitize(strings.TrimPrefix(err.Error(), "oidc: ")))
 	}
 }
 
@@ -76,7 +76,7 @@ func tokenEndpointError(ctx context.Context, operation string, err error) error 
 // describeTokenError says what the answer was, and what to do about it. 401 is for client
 // authentication alone (RFC 6749, 5.2); Dex also says access_denied with it.
 func describeTokenError(response *oauth2.RetrieveError) string {
-	code := redact.ErrorCode(response.ErrorCode)
+	code := text.ErrorCode(response.ErrorCode)
 	description := strings.TrimSpace(strconv.Itoa(response.Response.StatusCode) + " " + code)
 	switch {
 	case code == "access_denied":
@@ -102,7 +102,7 @@ func describeTokenError(response *oauth2.RetrieveError) string {
 func refreshError(ctx context.Context, err error) error {
 	var response *oauth2.RetrieveError
 	if errors.As(err, &response) {
-		code := redact.ErrorCode(response.ErrorCode)
+		code := text.ErrorCode(response.ErrorCode)
 		switch {
 		case response.Response.StatusCode >= http.StatusInternalServerError:
 			return fmt.Errorf("the issuer could not refresh the login (it answered %d): it or what stands behind it is in trouble, "+

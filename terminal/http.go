@@ -11,7 +11,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 const (
@@ -48,7 +48,7 @@ func (e *unreachableError) Unwrap() error { return e.cause }
 // refuseRedirect never follows: a 307 of the token endpoint would hand the code and
 // the refresh token to whoever it names.
 func refuseRedirect(to *http.Request, via []*http.Request) error {
-	return &unreachableError{request: redact.Request(via[len(via)-1]), reason: "it redirects to " + redact.URL(to.URL) +
+	return &unreachableError{request: text.RedactRequest(via[len(via)-1]), reason: "it redirects to " + text.RedactURL(to.URL) +
 		", which is not followed; name the issuer by the address that answers by itself"}
 }
 
@@ -61,11 +61,11 @@ func (w *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(req.Context(), attemptTimeout)
 	defer cancel()
 	fail := func(reason string) (*http.Response, error) {
-		return nil, &unreachableError{request: redact.Request(req), reason: reason, cause: context.Cause(req.Context())}
+		return nil, &unreachableError{request: text.RedactRequest(req), reason: reason, cause: context.Cause(req.Context())}
 	}
 	resp, err := w.base.RoundTrip(req.WithContext(ctx))
 	if err != nil {
-		why := redact.Error(err)
+		why := text.RedactError(err)
 		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 			why += "; --ca-file (issuer.caFile) names a further authority to trust"
 		}

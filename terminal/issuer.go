@@ -12,7 +12,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 // clockSkew is how far the issuer's clock may be ahead of or behind this one.
@@ -44,7 +44,7 @@ func (c *Client) discover(ctx context.Context) (*issuer, error) {
 		"authorization_endpoint": endpoint.AuthURL, "token_endpoint": endpoint.TokenURL, "jwks_uri": metadata.Keys,
 	} {
 		if err := c.checkEndpoint(address); err != nil {
-			return nil, fmt.Errorf("the issuer's %s %s %w", name, redact.Quoted(address), err)
+			return nil, fmt.Errorf("the issuer's %s %s %w", name, text.Quote(address), err)
 		}
 	}
 	endpoint.AuthStyle = c.authStyle(metadata.AuthMethods)
@@ -128,7 +128,7 @@ func (c *Client) verifyResponse(ctx context.Context, i *issuer, tokens *oauth2.T
 	for _, audience := range c.cfg.Audiences {
 		if !slices.Contains(id.Audience, audience) {
 			return cachedToken{}, fmt.Errorf("the issuer gave an ID token that is not for %s; "+
-				"in Dex, that client has to name %s in its trustedPeers", redact.Quoted(audience), redact.Quoted(c.cfg.ClientID))
+				"in Dex, that client has to name %s in its trustedPeers", text.Quote(audience), text.Quote(c.cfg.ClientID))
 		}
 	}
 	audience := slices.Sorted(slices.Values(id.Audience)) // it is a set

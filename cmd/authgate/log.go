@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 // logFlags say how authgate tells what happens to it, on stderr.
@@ -139,6 +139,6 @@ func (l levelLogger) redirectStandardLog() {
 type libraryLogWriter struct{ *slog.Logger }
 
 func (l libraryLogWriter) Write(line []byte) (int, error) {
-	l.Warn(redact.LogLine(string(line)))
+	l.Warn(text.RedactLogLine(string(line)))
 	return len(line), nil
 }

@@ -1,4 +1,4 @@
-package redact_test
+package text_test
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 func TestForeignWordsStayInOneLine(t *testing.T) {
@@ -26,14 +26,14 @@ func TestForeignWordsStayInOneLine(t *testing.T) {
 		"bad\xffbyte":            "bad\ufffdbyte",
 		strings.Repeat("ü", 201): strings.Repeat("ü", 200) + "…",
 	} {
-		if got := redact.Sanitize(in); got != want {
+		if got := text.Sanitize(in); got != want {
 			t.Errorf("%q becomes %q, want %q", in, got, want)
 		}
 	}
-	if got := redact.SanitizeMax(strings.Repeat("x", 250), 300); len(got) != 250 {
+	if got := text.SanitizeMax(strings.Repeat("x", 250), 300); len(got) != 250 {
 		t.Errorf("within 300: %d", len(got))
 	}
-	if got := redact.Quoted("a\"\nb"); got != `"a\" b"` {
+	if got := text.Quote("a\"\nb"); got != `"a\" b"` {
 		t.Errorf("quoted: %s", got)
 	}
 }
@@ -41,10 +41,10 @@ func TestForeignWordsStayInOneLine(t *testing.T) {
 func TestOnlyErrorCodesPassAsErrorCodes(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		"": "", "invalid_grant": "invalid_grant", "urn:x": redact.UnknownError, "two words": redact.UnknownError,
-		"eyJhbGciOiJub25lIn0.e30." + strings.Repeat("x", 60): redact.UnknownError, "größe": redact.UnknownError,
+		"": "", "invalid_grant": "invalid_grant", "urn:x": text.UnknownError, "two words": text.UnknownError,
+		"eyJhbGciOiJub25lIn0.e30." + strings.Repeat("x", 60): text.UnknownError, "größe": text.UnknownError,
 	} {
-		if got := redact.ErrorCode(in); got != want {
+		if got := text.ErrorCode(in); got != want {
 			t.Errorf("%q becomes %q, want %q", in, got, want)
 		}
 	}
@@ -53,7 +53,7 @@ func TestOnlyErrorCodesPassAsErrorCodes(t *testing.T) {
 func TestAddressesKeepNoSecret(t *testing.T) {
 	t.Parallel()
 	u := &url.URL{Scheme: "https", User: url.UserPassword("me", "secret"), Host: "dex.example.com", Path: "/a b", RawQuery: "code=secret", Fragment: "secret"}
-	if got := redact.Request(&http.Request{Method: http.MethodGet, URL: u}); got != "GET https://dex.example.com/a%20b" {
+	if got := text.RedactRequest(&http.Request{Method: http.MethodGet, URL: u}); got != "GET https://dex.example.com/a%20b" {
 		t.Error(got)
 	}
 }
@@ -68,7 +68,7 @@ func TestFailuresAreQuotedWhereTheyHoldAddressesAlone(t *testing.T) {
 		"closed the connection": fmt.Errorf("secret: %w", io.EOF),
 		"not HTTP":              errors.New(`malformed HTTP response "secret"`),
 	} {
-		if got := redact.Error(err); !strings.Contains(got, want) || strings.Contains(got, "secret") {
+		if got := text.RedactError(err); !strings.Contains(got, want) || strings.Contains(got, "secret") {
 			t.Errorf("%v becomes %q, want %q", err, got, want)
 		}
 	}
@@ -90,9 +90,9 @@ func TestFailuresNeverRepeatWhatTheOtherSideSent(t *testing.T) {
 		"has expired":                     &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired, Detail: "current time 2026-01-01T00:00:00Z is after 2025-01-01T00:00:00Z"}},
 		"certificate cannot be used":      &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.CANotAuthorizedForThisName, Detail: "secret"}},
 		"the TLS handshake failed":        errors.New("tls: failed to parse certificate from server: secret"),
-		"our own words":                   fmt.Errorf("secret: %w", redact.SafeError("our own words")),
+		"our own words":                   fmt.Errorf("secret: %w", text.SafeError("our own words")),
 	} {
-		if got := redact.Error(err); !strings.Contains(got, want) || strings.Contains(got, "secret") {
+		if got := text.RedactError(err); !strings.Contains(got, want) || strings.Contains(got, "secret") {
 			t.Errorf("%v becomes %q, want %q", err, got, want)
 		}
 	}
@@ -104,7 +104,7 @@ func TestFailuresNeverRepeatWhatTheOtherSideSent(t *testing.T) {
 		"protocol error: received DATA on a HEAD request secret":                               "rules of HTTP/2",
 		"anything else: secret": "a library reports",
 	} {
-		if got := redact.LogLine(line); !strings.Contains(got, want) || strings.Contains(got, "secret") {
+		if got := text.RedactLogLine(line); !strings.Contains(got, want) || strings.Contains(got, "secret") {
 			t.Errorf("%q becomes %q, want %q", line, got, want)
 		}
 	}

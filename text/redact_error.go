@@ -1,4 +1,4 @@
-package redact
+package text
 
 import (
 	"context"
@@ -15,10 +15,10 @@ type SafeError string
 
 func (w SafeError) Error() string { return string(w) }
 
-// Error puts a failed round trip into words. Of the texts of errors only those
+// RedactError puts a failed round trip into words. Of the texts of errors only those
 // are quoted that are made of addresses and times: net/http, and what reads
 // certificates, repeat in others what the other side sent.
-func Error(err error) string {
+func RedactError(err error) string {
 	var (
 		safe      SafeError
 		timeout   interface{ Timeout() bool }
@@ -95,9 +95,9 @@ func describeTransportError(text string) string {
 	return "what it answers is not HTTP, or a proxy on the way refused"
 }
 
-// LogLine is for what libraries write into a log by themselves: fixed words for what
+// RedactLogLine is for what libraries write into a log by themselves: fixed words for what
 // is known of it, and that there was something for all else.
-func LogLine(line string) string {
+func RedactLogLine(line string) string {
 	const (
 		copying     = "httputil: ReverseProxy read error during body copy: "
 		unsolicited = "Unsolicited response received on idle HTTP channel"

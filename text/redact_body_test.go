@@ -1,10 +1,10 @@
-package redact_test
+package text_test
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/example-org/authgate/redact"
+	"github.com/example-org/authgate/text"
 )
 
 func TestAnAnswerShowsItsBeginningWithoutSecrets(t *testing.T) {
@@ -22,7 +22,7 @@ func TestAnAnswerShowsItsBeginningWithoutSecrets(t *testing.T) {
 		"got eyJhbGciOiJub25lIn0SECRET.eyJzdWIiOiIxMjM0NTY3ODkwIn0SECRET1 there": "got [redacted].[redacted] there",
 		strings.Repeat("no ", 3000):                                              strings.Repeat("no ", 67)[:200] + "…",
 	} {
-		got := redact.Body([]byte(in))
+		got := text.RedactBody([]byte(in))
 		if strings.Contains(got, "SECRET") || in != "Authorization: Bearer SECRET12" && got != want {
 			t.Errorf("%q becomes %q, want %q", in, got, want)
 		}

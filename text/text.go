@@ -1,6 +1,6 @@
-// Package redact puts into words what other programs answered, for a log or a page:
-// in one line, and without what may be secret. It imports nothing of authgate.
-package redact
+// Package text prepares foreign text for a log, a page or an error: one line, printable,
+// quoted where it is a value, and without secrets. It imports nothing of authgate.
+package text
 
 import (
 	"net/http"
@@ -10,14 +10,13 @@ import (
 	"unicode"
 )
 
-// maxLength is how many characters of foreign words are repeated.
-const maxLength = 200
+// maxRunes limits how many characters of foreign text are repeated.
+const maxRunes = 200
 
-// Sanitize makes foreign words fit for one line.
-func Sanitize(s string) string { return SanitizeMax(s, maxLength) }
+// Sanitize makes foreign text one printable line of at most 200 characters.
+func Sanitize(s string) string { return SanitizeMax(s, maxRunes) }
 
-// SanitizeMax is Line for what may have most characters: an address that somebody has to
-// open is of no use without its end.
+// SanitizeMax is [Sanitize] with another limit: an address that a user has to open needs its end.
 func SanitizeMax(s string, limit int) string {
 	var b strings.Builder
 	n := 0
@@ -34,8 +33,8 @@ func SanitizeMax(s string, limit int) string {
 	return strings.TrimSpace(b.String())
 }
 
-// Quoted is Line in quotation marks, for values of claims and metadata.
-func Quoted(s string) string { return strconv.Quote(Sanitize(s)) }
+// Quote is [Sanitize] in quotation marks, for values of claims and metadata.
+func Quote(s string) string { return strconv.Quote(Sanitize(s)) }
 
 // UnknownError is what [ErrorCode] makes of anything else.
 const UnknownError = "unknown_error"
@@ -51,11 +50,11 @@ func ErrorCode(s string) string {
 	return s
 }
 
-// Request names a request, and URL an address: without query and userinfo, where
+// RedactRequest names a request, and URL an address: without query and userinfo, where
 // secrets travel.
-func Request(r *http.Request) string { return r.Method + " " + URL(r.URL) }
+func RedactRequest(r *http.Request) string { return r.Method + " " + RedactURL(r.URL) }
 
-// URL is of Request.
-func URL(u *url.URL) string {
+// RedactURL is of Request.
+func RedactURL(u *url.URL) string {
 	return Sanitize((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String())
 }

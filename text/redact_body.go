@@ -1,4 +1,4 @@
-package redact
+package text
 
 import (
 	"regexp"
@@ -6,25 +6,25 @@ import (
 	"unicode"
 )
 
-// Body is the beginning of an answer's body, in one line of at most 200 characters,
+// RedactBody is the beginning of an answer's body, in one line of at most 200 characters,
 // without what may be a secret. It is for answers that carry none when all is well
 // (discovery, keys), never for those of a token endpoint.
-func Body(body []byte) string {
+func RedactBody(body []byte) string {
 	const maxBody = 4 << 10
 	if len(body) > maxBody {
 		body = body[:maxBody]
 	}
-	text := strings.ToValidUTF8(string(body), "�")
-	text = credential.ReplaceAllString(text, "${1} [redacted]")
-	text = namedSecret.ReplaceAllString(text, "${1}[redacted]")
-	text = userinfo.ReplaceAllString(text, "://[redacted]@")
-	text = tokenLike.ReplaceAllStringFunc(text, func(s string) string {
+	line := strings.ToValidUTF8(string(body), "�")
+	line = credential.ReplaceAllString(line, "${1} [redacted]")
+	line = namedSecret.ReplaceAllString(line, "${1}[redacted]")
+	line = userinfo.ReplaceAllString(line, "://[redacted]@")
+	line = tokenLike.ReplaceAllStringFunc(line, func(s string) string {
 		if strings.IndexFunc(s, unicode.IsDigit) < 0 || strings.IndexFunc(s, unicode.IsLetter) < 0 {
 			return s
 		}
 		return "[redacted]"
 	})
-	return Sanitize(strings.Join(strings.Fields(text), " "))
+	return Sanitize(strings.Join(strings.Fields(line), " "))
 }
 
 var (
