@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/example-org/authgate/terminal"
+	"github.com/example-org/authgate/identity/clilogin"
 )
 
 func newToken() *cobra.Command {
@@ -64,7 +64,7 @@ func newToken() *cobra.Command {
 }
 
 // removeTokens says what a logout here does not end, because people take it for more.
-func removeTokens(ctx context.Context, cmd *cobra.Command, client *terminal.Client) error {
+func removeTokens(ctx context.Context, cmd *cobra.Command, client *clilogin.Client) error {
 	n, err := client.Logout(ctx)
 	if err != nil {
 		return runError{fmt.Errorf("removing kept tokens: %w", err)}
@@ -78,7 +78,7 @@ func removeTokens(ctx context.Context, cmd *cobra.Command, client *terminal.Clie
 }
 
 // print writes the token and nothing else: this output is put into headers.
-func (f *tokenFlags) print(cmd *cobra.Command, version string, token terminal.Token) error {
+func (f *tokenFlags) print(cmd *cobra.Command, version string, token clilogin.Token) error {
 	if f.execCredential {
 		return printExecCredential(cmd.OutOrStdout(), version, token)
 	}
@@ -87,7 +87,7 @@ func (f *tokenFlags) print(cmd *cobra.Command, version string, token terminal.To
 }
 
 // client is everything that the flags say, read and checked.
-func (f *tokenFlags) client(cmd *cobra.Command) (*terminal.Client, error) {
+func (f *tokenFlags) client(cmd *cobra.Command) (*clilogin.Client, error) {
 	cfg, err := f.clientConfig()
 	if err != nil {
 		return nil, loadError{err}
@@ -98,12 +98,12 @@ func (f *tokenFlags) client(cmd *cobra.Command) (*terminal.Client, error) {
 	stderr := cmd.ErrOrStderr()
 	cfg.Printf = func(format string, args ...any) { fmt.Fprintf(stderr, "authgate: "+format+"\n", args...) }
 	cfg.Force, cfg.Listen, cfg.Now = f.force, f.listen, time.Now
-	display := terminal.HasDisplay(runtime.GOOS, os.Getenv)
+	display := clilogin.HasDisplay(runtime.GOOS, os.Getenv)
 	// Whoever says where the browser comes back wants one; a client with a secret
 	// cannot do without.
 	cfg.Device = f.device || !display && !f.noBrowser && f.listen == "" && cfg.ClientSecret == ""
 	if display && !f.noBrowser {
-		cfg.OpenURL = func(address string) error { return terminal.OpenBrowser(runtime.GOOS, address) }
+		cfg.OpenURL = func(address string) error { return clilogin.OpenBrowser(runtime.GOOS, address) }
 	}
-	return terminal.New(cfg)
+	return clilogin.New(cfg)
 }

@@ -7,7 +7,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/example-org/authgate/terminal"
+	"github.com/example-org/authgate/identity/clilogin"
 )
 
 // execCredential is what kubectl reads from a program that a kubeconfig names:
@@ -48,7 +48,7 @@ func execVersion(getenv func(string) string) (string, error) {
 	return request.APIVersion, nil
 }
 
-func printExecCredential(w io.Writer, version string, token terminal.Token) error {
+func printExecCredential(w io.Writer, version string, token clilogin.Token) error {
 	return asWriteError(json.NewEncoder(w).Encode(execCredential{
 		APIVersion: version, Kind: "ExecCredential",
 		Status: execCredentialStatus{ExpirationTimestamp: token.Expiry.UTC(), Token: token.Raw},

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/config"
-	"github.com/example-org/authgate/terminal"
+	"github.com/example-org/authgate/identity/clilogin"
 )
 
 type tokenFlags struct {
@@ -83,8 +83,8 @@ func (f *tokenFlags) check(cmd *cobra.Command) (err error) {
 
 // clientConfig reads what the flags name. Of a configuration it takes what a
 // person outside needs: backchannelURL is an address within the cluster.
-func (f *tokenFlags) clientConfig() (cfg terminal.Config, err error) {
-	cfg = terminal.Config{Issuer: f.issuer, ClientID: f.clientID, Scopes: config.Default().Issuer.Scopes, Audiences: f.audiences}
+func (f *tokenFlags) clientConfig() (cfg clilogin.Config, err error) {
+	cfg = clilogin.Config{Issuer: f.issuer, ClientID: f.clientID, Scopes: config.Default().Issuer.Scopes, Audiences: f.audiences}
 	key, caFile := "--ca-file", f.caFile
 	if f.config != "" {
 		c, err := config.Load(f.config)
@@ -119,7 +119,7 @@ func (f *tokenFlags) clientConfig() (cfg terminal.Config, err error) {
 
 // useOwnClient is the client that authgate itself is, whose secret is mostly not where
 // people are.
-func (f *tokenFlags) useOwnClient(cfg *terminal.Config, c config.Issuer) (err error) {
+func (f *tokenFlags) useOwnClient(cfg *clilogin.Config, c config.Issuer) (err error) {
 	const hint = "; a person needs no secret: make a public client at the issuer, and name it with --client-id"
 	if cfg.ClientID, err = c.ClientID.Reveal(); err != nil {
 		return fmt.Errorf("%w%s", err, hint)

@@ -1,4 +1,4 @@
-package terminal_test
+package clilogin_test
 
 import (
 	"crypto/ecdsa"
@@ -19,7 +19,7 @@ import (
 
 	jose "github.com/go-jose/go-jose/v4"
 
-	"github.com/example-org/authgate/terminal"
+	"github.com/example-org/authgate/identity/clilogin"
 )
 
 const (
@@ -215,7 +215,7 @@ func (i *issuer) approve(there string) string {
 type desk struct {
 	t      *testing.T
 	issuer *issuer
-	cfg    terminal.Config
+	cfg    clilogin.Config
 
 	mu    sync.Mutex
 	clock time.Time
@@ -226,7 +226,7 @@ type desk struct {
 func newDesk(t *testing.T) *desk {
 	d := &desk{t: t, clock: time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)}
 	d.issuer = newIssuer(d.now)
-	d.cfg = terminal.Config{
+	d.cfg = clilogin.Config{
 		Issuer: issuerURL, ClientID: clientID, Scopes: []string{"groups", "offline_access"}, Dir: t.TempDir() + "/authgate/tokens",
 		Now: d.now, Transport: d.issuer, Printf: d.say,
 		OpenURL: func(there string) error { return d.visit(d.issuer.approve(there)) },
@@ -283,20 +283,20 @@ func get(address, host string) (int, string, error) {
 }
 
 // token is one run of the command.
-func (d *desk) token(bend ...func(*terminal.Config)) (terminal.Token, error) {
+func (d *desk) token(bend ...func(*clilogin.Config)) (clilogin.Token, error) {
 	d.t.Helper()
 	cfg := d.cfg
 	for _, b := range bend {
 		b(&cfg)
 	}
-	c, err := terminal.New(cfg)
+	c, err := clilogin.New(cfg)
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	return c.Token(d.t.Context())
 }
 
-func (d *desk) mustToken(bend ...func(*terminal.Config)) terminal.Token {
+func (d *desk) mustToken(bend ...func(*clilogin.Config)) clilogin.Token {
 	d.t.Helper()
 	token, err := d.token(bend...)
 	if err != nil {

@@ -1,4 +1,4 @@
-package terminal_test
+package clilogin_test
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/example-org/authgate/terminal"
+	"github.com/example-org/authgate/identity/clilogin"
 )
 
 func TestATokenIsKeptAndTheIssuerIsNotAskedAgain(t *testing.T) {
@@ -149,7 +149,7 @@ func TestManyAtOnceLogInOnceAndRefreshOnce(t *testing.T) {
 		tokens := make([]string, 8)
 		for i := range tokens {
 			wg.Go(func() {
-				c, err := terminal.New(d.cfg)
+				c, err := clilogin.New(d.cfg)
 				if err != nil {
 					t.Error(err)
 					return
@@ -182,7 +182,7 @@ func TestWhoeverWaitsForAnotherLoginIsToldAndMayGiveUp(t *testing.T) {
 	inside := make(chan struct{})
 	held := d.cfg
 	held.OpenURL = func(string) error { close(inside); return nil } // and nobody answers
-	holder, err := terminal.New(held)
+	holder, err := clilogin.New(held)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestWhoeverWaitsForAnotherLoginIsToldAndMayGiveUp(t *testing.T) {
 		d.say(format, args...)
 		cancel(patience)
 	}
-	c, err := terminal.New(waiting)
+	c, err := clilogin.New(waiting)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,11 +218,11 @@ func TestTokensAreInFilesOfTheirOwnForOnePersonAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.mustToken()
-	d.mustToken(func(c *terminal.Config) { c.Scopes = []string{"email"} })
+	d.mustToken(func(c *clilogin.Config) { c.Scopes = []string{"email"} })
 	d.asked(2, 0)
-	d.mustToken(func(c *terminal.Config) { c.Scopes = []string{"offline_access", "openid", "groups", "groups"} }) // the same as at first
+	d.mustToken(func(c *clilogin.Config) { c.Scopes = []string{"offline_access", "openid", "groups", "groups"} }) // the same as at first
 	d.asked(2, 0)
-	d.mustToken(func(c *terminal.Config) { c.ClientID = "another" }, func(*terminal.Config) {
+	d.mustToken(func(c *clilogin.Config) { c.ClientID = "another" }, func(*clilogin.Config) {
 		d.issuer.bend(func() { d.issuer.claims = func(m map[string]any) { m["aud"] = "another" } })
 	})
 	d.asked(3, 0)
@@ -281,7 +281,7 @@ func TestForceLogsInThoughATokenIsKept(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	first := d.mustToken()
-	if again := d.mustToken(func(c *terminal.Config) { c.Force = true }); again == first {
+	if again := d.mustToken(func(c *clilogin.Config) { c.Force = true }); again == first {
 		t.Error("the same token")
 	}
 	d.asked(2, 0)
@@ -290,7 +290,7 @@ func TestForceLogsInThoughATokenIsKept(t *testing.T) {
 func TestForgettingRemovesEveryTokenOfTheClientAndNoOther(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	c := must(terminal.New(d.cfg))
+	c := must(clilogin.New(d.cfg))
 	if n, err := c.Logout(t.Context()); n != 0 || err != nil {
 		t.Errorf("nothing was kept: %d, %v", n, err)
 	}
@@ -298,9 +298,9 @@ func TestForgettingRemovesEveryTokenOfTheClientAndNoOther(t *testing.T) {
 		t.Error("forgetting nothing made a folder")
 	}
 	d.mustToken()
-	d.mustToken(func(c *terminal.Config) { c.Scopes = nil })
+	d.mustToken(func(c *clilogin.Config) { c.Scopes = nil })
 	d.issuer.bend(func() { d.issuer.claims = func(m map[string]any) { m["aud"] = "another" } })
-	d.mustToken(func(c *terminal.Config) { c.ClientID = "another" })
+	d.mustToken(func(c *clilogin.Config) { c.ClientID = "another" })
 	if n, err := c.Logout(t.Context()); n != 2 || err != nil {
 		t.Errorf("%d removed, %v; want 2", n, err)
 	}

@@ -1,4 +1,4 @@
-package terminal_test
+package clilogin_test
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 
 	jose "github.com/go-jose/go-jose/v4"
 
-	"github.com/example-org/authgate/terminal"
+	"github.com/example-org/authgate/identity/clilogin"
 )
 
 func TestABrowserLoginIsThatOfANativeProgram(t *testing.T) {
@@ -218,8 +218,8 @@ func TestAClientWithASecretShowsIt(t *testing.T) {
 	if _, err := d.token(); err == nil || !strings.Contains(err.Error(), "must be public") {
 		t.Errorf("without it: %v", err)
 	}
-	d.mustToken(func(c *terminal.Config) { c.ClientSecret = "s3cret" })
-	_, err := terminal.New(terminal.Config{Issuer: issuerURL, ClientID: clientID, ClientSecret: "s3cret", Device: true})
+	d.mustToken(func(c *clilogin.Config) { c.ClientSecret = "s3cret" })
+	_, err := clilogin.New(clilogin.Config{Issuer: issuerURL, ClientID: clientID, ClientSecret: "s3cret", Device: true})
 	if err == nil || !strings.Contains(err.Error(), "public client") {
 		t.Errorf("by code: %v", err)
 	}
@@ -231,7 +231,7 @@ func TestALoginByCodeWaitsForThePerson(t *testing.T) {
 		d := newDesk(t)
 		d.issuer.pending = 3
 		began := time.Now()
-		d.mustToken(func(c *terminal.Config) { c.Device = true })
+		d.mustToken(func(c *clilogin.Config) { c.Device = true })
 		if took := time.Since(began); took != 20*time.Second {
 			t.Errorf("it took %s, want four polls of 5 s", took)
 		}
@@ -241,7 +241,7 @@ func TestALoginByCodeWaitsForThePerson(t *testing.T) {
 			}
 		}
 		d.pass(2 * time.Hour)
-		d.mustToken(func(c *terminal.Config) { c.Device = true })
+		d.mustToken(func(c *clilogin.Config) { c.Device = true })
 		d.asked(0, 1)
 	})
 }
@@ -279,7 +279,7 @@ func TestALoginByCodeThatFailsSaysWhy(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := newDesk(t)
 				c.bend(d.issuer)
-				_, err := d.token(func(c *terminal.Config) { c.Device = true })
+				_, err := d.token(func(c *clilogin.Config) { c.Device = true })
 				if err == nil || !strings.Contains(err.Error(), c.want) {
 					t.Errorf("the error is %v, want %q in it", err, c.want)
 				}
@@ -332,7 +332,7 @@ func TestALoginThatNobodyFinishesEnds(t *testing.T) {
 		cancel(patience)
 		return errors.New("no such program")
 	}
-	if _, err := must(terminal.New(d.cfg)).Token(ctx); !errors.Is(err, patience) {
+	if _, err := must(clilogin.New(d.cfg)).Token(ctx); !errors.Is(err, patience) {
 		t.Errorf("the error is %v", err)
 	}
 	if !strings.Contains(d.heard(), "the browser could not be opened for you: no such program") {
@@ -343,25 +343,25 @@ func TestALoginThatNobodyFinishesEnds(t *testing.T) {
 func TestWhatCannotBeUsedIsRefusedBeforeAnythingIsAsked(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		cfg  terminal.Config
+		cfg  clilogin.Config
 		want string
 	}{
-		{terminal.Config{Issuer: "dex.example.com", ClientID: "a"}, "does not begin with https://"},
-		{terminal.Config{Issuer: "https://u:s3cret@dex.example.com", ClientID: "a"}, "holds a user name or password"},
-		{terminal.Config{Issuer: issuerURL}, "no client id"},
-		{terminal.Config{Issuer: issuerURL, ClientID: "a", Scopes: []string{"a b"}}, `"a b" is not a scope`},
-		{terminal.Config{Issuer: issuerURL, ClientID: "a", Audiences: []string{""}}, "is not a scope"},
-		{terminal.Config{Issuer: issuerURL, ClientID: "a", Listen: "0.0.0.0:8000"}, "is no address on loopback"},
-		{terminal.Config{Issuer: issuerURL, ClientID: "a", Listen: ":8000"}, "is no address on loopback"},
-		{terminal.Config{Issuer: issuerURL, ClientID: "a", Listen: "example.com:8000"}, "is no address on loopback"},
-		{terminal.Config{Issuer: issuerURL, ClientID: "a", Listen: "127.0.0.1"}, "is no address on loopback"},
+		{clilogin.Config{Issuer: "dex.example.com", ClientID: "a"}, "does not begin with https://"},
+		{clilogin.Config{Issuer: "https://u:s3cret@dex.example.com", ClientID: "a"}, "holds a user name or password"},
+		{clilogin.Config{Issuer: issuerURL}, "no client id"},
+		{clilogin.Config{Issuer: issuerURL, ClientID: "a", Scopes: []string{"a b"}}, `"a b" is not a scope`},
+		{clilogin.Config{Issuer: issuerURL, ClientID: "a", Audiences: []string{""}}, "is not a scope"},
+		{clilogin.Config{Issuer: issuerURL, ClientID: "a", Listen: "0.0.0.0:8000"}, "is no address on loopback"},
+		{clilogin.Config{Issuer: issuerURL, ClientID: "a", Listen: ":8000"}, "is no address on loopback"},
+		{clilogin.Config{Issuer: issuerURL, ClientID: "a", Listen: "example.com:8000"}, "is no address on loopback"},
+		{clilogin.Config{Issuer: issuerURL, ClientID: "a", Listen: "127.0.0.1"}, "is no address on loopback"},
 	} {
-		if _, err := terminal.New(c.cfg); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := clilogin.New(c.cfg); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("the error is %v, want %q in it", err, c.want)
 		}
 	}
 	for _, listen := range []string{"localhost:0", "[::1]:0", "127.0.0.1:8000"} {
-		if _, err := terminal.New(terminal.Config{Issuer: issuerURL, ClientID: "a", Listen: listen}); err != nil {
+		if _, err := clilogin.New(clilogin.Config{Issuer: issuerURL, ClientID: "a", Listen: listen}); err != nil {
 			t.Errorf("%s: %v", listen, err)
 		}
 	}

@@ -1,9 +1,9 @@
-package terminal_test
+package clilogin_test
 
 import (
 	"testing"
 
-	"github.com/example-org/authgate/terminal"
+	"github.com/example-org/authgate/identity/clilogin"
 )
 
 func TestABrowserIsOpenedWhereItWouldBeSeen(t *testing.T) {
@@ -28,7 +28,7 @@ func TestABrowserIsOpenedWhereItWouldBeSeen(t *testing.T) {
 			}
 			return ""
 		}
-		if got := terminal.HasDisplay(c.system, getenv); got != c.want {
+		if got := clilogin.HasDisplay(c.system, getenv); got != c.want {
 			t.Errorf("%s with %q: %t", c.system, c.variable, got)
 		}
 	}
@@ -37,7 +37,7 @@ func TestABrowserIsOpenedWhereItWouldBeSeen(t *testing.T) {
 func TestOnlyWebAddressesAreOpened(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"file:///bin/sh", "javascript:alert(1)", "-e", "", "calc.exe"} {
-		if err := terminal.OpenBrowser("linux", address); err == nil {
+		if err := clilogin.OpenBrowser("linux", address); err == nil {
 			t.Errorf("%q is opened", address)
 		}
 	}

@@ -8,7 +8,7 @@
 // client, asks once, and says at once what is wrong.
 //
 // No error and no message of this package holds a token, a code or a secret.
-package terminal
+package clilogin
 
 import (
 	"cmp"
