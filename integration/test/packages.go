@@ -29,6 +29,7 @@ var requirements = []requirement{
 	{[]string{"wrk"}, []string{"wrk"}, "it drives the benchmark"},
 	{[]string{"redis-server"}, []string{"redis-server"}, "sessions are kept in it"},
 	{[]string{"chromium"}, []string{"chromium"}, "what only a browser does is tried in it"},
+	{[]string{"runc"}, []string{"runc"}, "the container image is run with it"},
 	{[]string{"etcd"}, []string{"etcd-server"}, "the API server of Kubernetes keeps its objects in it"},
 	{[]string{"redis-sentinel"}, []string{"redis-sentinel"}, "it makes a replica of redis the master, and sessions go on"},
 }
