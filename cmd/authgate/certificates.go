@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/example-org/authgate/listen"
+	"github.com/example-org/authgate/server/watch"
 )
 
 // certificate is the one of tls, and the files that it was made of.
@@ -49,24 +50,25 @@ func readPair(files ...string) ([][]byte, error) {
 // watchCertificate shows a changed pair, on the port or to an upstream. The two files may change one
 // after the other: the moment between, in which they are no pair, passes mostly
 // unseen, and otherwise with a complaint that the next look makes good.
-func (w *fileWatcher) watchCertificate(what, certFile, keyFile string, cert *certificate) {
+func (w *reloader) watchCertificate(what, certFile, keyFile string, cert *certificate) {
 	if cert == nil {
 		return
 	}
 	cert.logTo(w.log, what)
-	w.add(&watchedFiles{
-		what: "certificate", files: []string{certFile, keyFile}, read: readPair, processed: contentHash(cert.contents, nil),
-		apply: func(contents [][]byte) error {
+	w.watcher.Add(&watch.Files{
+		Name: "certificate", Paths: []string{certFile, keyFile},
+		Read: func() ([][]byte, error) { return readPair(certFile, keyFile) },
+		Apply: func(contents [][]byte) error {
 			if err := cert.Set(contents[0], contents[1]); err != nil {
 				return err
 			}
 			cert.logTo(w.log, "a changed certificate is in use")
 			return nil
 		},
-		onError: func(err error) {
+		OnError: func(err error) {
 			w.log.Error("the changed certificate is not used, the last good one stays", "files", []string{certFile, keyFile}, "error", err)
 		},
-	})
+	}, cert.contents)
 }
 
 func (c *certificate) logTo(log *slog.Logger, message string) {

@@ -1,21 +1,23 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
+	"maps"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/config"
+	"github.com/example-org/authgate/server/watch"
 )
 
-const recheckInterval = 2 * time.Second // what no event tells: a network file system, a folder that came back
+const maxUnsettled = 10 // looks at files that change each time, until the cases run nevertheless
 
 // watch runs the cases whenever a file that they depend on changes, until Ctrl-C.
 // What does not load is shown, and waited out. The exit code is that of the last
@@ -26,25 +28,20 @@ func (t *policyTest) watch(cmd *cobra.Command) error {
 	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	watcher, err := fsnotify.NewWatcher()
-	if err != nil {
-		return runError{err}
-	}
-	defer watcher.Close()
-	ticker := time.NewTicker(recheckInterval)
+	ticker := time.NewTicker(watch.PollInterval)
 	defer ticker.Stop()
 
 	var seen map[string]string
 	var last error
 	for {
 		files := t.watchedFiles()
-		for _, file := range files { // a folder that is not there is found by the glance
-			for _, folder := range dirsOnPath(file) {
-				_ = watcher.Add(folder)
-			}
-		}
 		now := hashFiles(files)
-		if changed := changedFiles(files, seen, now); seen == nil || len(changed) > 0 {
+		changed := changedFiles(files, seen, now)
+		if len(changed) > 0 && seen != nil {
+			now = settledHashes(ctx, files, now)
+			changed = changedFiles(files, seen, now)
+		}
+		if seen == nil || len(changed) > 0 {
 			last = t.runAgain(cmd, changed, seen != nil)
 			if seen = now; !isRetryable(last) {
 				return last
@@ -53,22 +50,27 @@ func (t *policyTest) watch(cmd *cobra.Command) error {
 		select {
 		case <-ctx.Done():
 			return finalError(last)
-		case <-watcher.Errors: // events were lost
 		case <-ticker.C:
-		case <-watcher.Events:
-			settleTimer := time.NewTimer(settleDelay)
-			for waiting := true; waiting; {
-				select {
-				case <-ctx.Done():
-					waiting = false
-				case <-watcher.Events: // of the same change; no event puts the look off
-				case <-settleTimer.C:
-					waiting = false
-				}
-			}
-			settleTimer.Stop()
 		}
 	}
+}
+
+// settledHashes waits until two looks in a row find the same, because a file that is
+// being written is incomplete.
+func settledHashes(ctx context.Context, files []string, last map[string]string) map[string]string {
+	for range maxUnsettled {
+		select {
+		case <-ctx.Done():
+			return last
+		case <-time.After(watch.SettleDelay):
+		}
+		now := hashFiles(files)
+		if maps.Equal(now, last) {
+			return now
+		}
+		last = now
+	}
+	return last
 }
 
 func (t *policyTest) runAgain(cmd *cobra.Command, changed []string, again bool) error {

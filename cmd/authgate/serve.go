@@ -124,14 +124,14 @@ func serve(ctx context.Context, file string, log levelLogger, logQueue *audit.Qu
 	if err != nil {
 		return loadError{err}
 	}
-	watcher := newFileWatcher(log.Logger)
-	watcher.watchPolicies(deps, reverseProxy)
-	watcher.registerReloadMetrics(registry)
-	watcher.watchKeys(c.Session.Keys, deps.keysText, keys)
-	watcher.watchSecrets(deps, reloadTargets{issuer, bearers, reverseProxy, redis})
-	watcher.watchCertificate("TLS", c.TLS.CertFile, c.TLS.KeyFile, deps.tls)
+	reloader := newReloader(log.Logger)
+	reloader.watchPolicies(deps, reverseProxy)
+	reloader.registerReloadMetrics(registry)
+	reloader.watchKeys(c.Session.Keys, deps.keysText, keys)
+	reloader.watchSecrets(deps, reloadTargets{issuer, bearers, reverseProxy, redis})
+	reloader.watchCertificate("TLS", c.TLS.CertFile, c.TLS.KeyFile, deps.tls)
 	for _, u := range c.Upstreams {
-		watcher.watchCertificate("client certificate for upstream "+u.Name, u.TLS.CertFile, u.TLS.KeyFile, deps.clientCerts[u.Name])
+		reloader.watchCertificate("client certificate for upstream "+u.Name, u.TLS.CertFile, u.TLS.KeyFile, deps.clientCerts[u.Name])
 	}
 
 	background, stop := context.WithCancel(ctx)
@@ -141,7 +141,7 @@ func serve(ctx context.Context, file string, log levelLogger, logQueue *audit.Qu
 	running.Go(func() { issuer.Run(background) })
 	running.Go(func() { bearers.Run(background) })
 	running.Go(func() { accounts.run(background) })
-	running.Go(func() { watcher.run(background, reload) })
+	running.Go(func() { reloader.watcher.Run(background, reload) })
 	running.Go(func() { reverseProxy.RunCrossCheck(background) })
 	running.Go(func() { reverseProxy.ReviewStreams(background) })
 	running.Go(func() { reverseProxy.RunSessions(background) })

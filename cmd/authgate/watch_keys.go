@@ -5,24 +5,25 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/config"
+	"github.com/example-org/authgate/server/watch"
 	"github.com/example-org/authgate/session"
 )
 
 // watchKeys puts changed session keys in force. Only a file can change: what an
 // environment variable holds stays what it was.
-func (w *fileWatcher) watchKeys(secret config.Secret, initial string, keyring *session.Keyring) {
+func (w *reloader) watchKeys(secret config.Secret, initial string, keyring *session.Keyring) {
 	file := secret.File()
 	if file == "" {
 		return
 	}
 	activeKeys := keyLines(initial)
-	w.add(w.countReloads("session.keys", &watchedFiles{
-		what: "session keys", files: []string{file}, processed: contentHash([][]byte{[]byte(initial)}, nil),
-		read: func(...string) ([][]byte, error) {
+	w.watcher.Add(w.countReloads("session.keys", &watch.Files{
+		Name: "session keys", Paths: []string{file},
+		Read: func() ([][]byte, error) {
 			text, err := secret.Reveal()
 			return [][]byte{[]byte(text)}, err
 		},
-		apply: func(contents [][]byte) error {
+		Apply: func(contents [][]byte) error {
 			text := string(contents[0])
 			keys, err := session.ParseKeys(text)
 			if err != nil {
@@ -33,14 +34,14 @@ func (w *fileWatcher) watchKeys(secret config.Secret, initial string, keyring *s
 			activeKeys = keyLines(text)
 			return nil
 		},
-		onError: func(err error) {
+		OnError: func(err error) {
 			w.log.Error("the changed session keys are not used, the last good ones stay", "file", file, "error", err)
 		},
-	}))
+	}), [][]byte{[]byte(initial)})
 }
 
 // logKeyChange says what became of the keys, and never one of them.
-func (w *fileWatcher) logKeyChange(file string, before, after []string) {
+func (w *reloader) logKeyChange(file string, before, after []string) {
 	kept := 0
 	for _, key := range before {
 		if slices.Contains(after, key) {

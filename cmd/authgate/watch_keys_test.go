@@ -14,7 +14,7 @@ import (
 
 // keyring is a keys file that is followed, and what of it is in force.
 type keyring struct {
-	*fileWatcher
+	*reloader
 	*session.Keyring
 
 	file   string
@@ -31,7 +31,7 @@ func newKeyring(t *testing.T, text string) *keyring {
 		t.Fatal(err)
 	}
 	k.Keyring = session.NewKeyring(keys)
-	k.fileWatcher = newFileWatcher(slog.New(slog.NewTextHandler(&k.log, nil)))
+	k.reloader = newReloader(slog.New(slog.NewTextHandler(&k.log, nil)))
 	c, err := config.Parse(filepath.Join(filepath.Dir(k.file), "authgate.yaml"), []byte(
 		"issuer: {url: https://dex.example.com, clientID: a, clientSecret: b}\nsession: {keys: {file: session-keys}}\nupstreams: [{name: a, hosts: [a.example.com], url: http://a}]\n"))
 	if err != nil {
@@ -60,7 +60,7 @@ func (k *keyring) opens(sealed string) bool {
 func (k *keyring) settle(t *testing.T) {
 	t.Helper()
 	for range maxUnsettled {
-		if !k.check() {
+		if !k.watcher.Check() {
 			return
 		}
 	}

@@ -2,18 +2,33 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/proxy"
+	"github.com/example-org/authgate/server/watch"
+	"github.com/prometheus/client_golang/prometheus"
 )
+
+// reloader uses changed files without a restart: policies, session keys, secrets, CAs
+// and certificates.
+type reloader struct {
+	watcher *watch.Watcher
+	log     *slog.Logger
+	reloads *prometheus.CounterVec // of secrets and CAs, by key and result; nil: not counted
+}
+
+func newReloader(log *slog.Logger) *reloader {
+	return &reloader{watcher: watch.New(log), log: log}
+}
 
 // watchPolicies puts changed policy files in force, and changed candidates beside
 // them.
-func (w *fileWatcher) watchPolicies(p *deps, reverseProxy *proxy.Proxy) {
+func (w *reloader) watchPolicies(p *deps, reverseProxy *proxy.Proxy) {
 	activeRows := p.policy.RowCount()
-	w.add(&watchedFiles{
-		what: "policy", files: p.config.Policy.Files, read: readPolicies, processed: contentHash(contentsOf(p.sources), nil),
-		apply: p.applyPolicy(p.config.Policy.Files, func(s *policy.Snapshot) error {
+	w.watcher.Add(&watch.Files{
+		Name: "policy", Paths: p.config.Policy.Files, Read: func() ([][]byte, error) { return readPolicies(p.config.Policy.Files) },
+		Apply: p.applyPolicy(p.config.Policy.Files, func(s *policy.Snapshot) error {
 			if err := checkShrink(activeRows, s.RowCount()); err != nil && !p.config.Policy.AllowShrink {
 				return err
 			}
@@ -21,18 +36,18 @@ func (w *fileWatcher) watchPolicies(p *deps, reverseProxy *proxy.Proxy) {
 			reverseProxy.SetPolicy(s)
 			return nil
 		}),
-		onError: reverseProxy.RejectPolicy,
-	})
+		OnError: reverseProxy.RejectPolicy,
+	}, contentsOf(p.sources))
 	if len(p.config.Policy.Shadow) > 0 {
-		w.add(&watchedFiles{
-			what: "candidate policy", files: p.config.Policy.Shadow, read: readPolicies, processed: contentHash(contentsOf(p.shadowSources), nil),
-			apply:   p.applyPolicy(p.config.Policy.Shadow, func(s *policy.Snapshot) error { reverseProxy.SetShadow(s); return nil }),
-			onError: reverseProxy.RejectShadow,
-		})
+		w.watcher.Add(&watch.Files{
+			Name: "candidate policy", Paths: p.config.Policy.Shadow, Read: func() ([][]byte, error) { return readPolicies(p.config.Policy.Shadow) },
+			Apply:   p.applyPolicy(p.config.Policy.Shadow, func(s *policy.Snapshot) error { reverseProxy.SetShadow(s); return nil }),
+			OnError: reverseProxy.RejectShadow,
+		}, contentsOf(p.shadowSources))
 	}
 }
 
-func readPolicies(files ...string) ([][]byte, error) {
+func readPolicies(files []string) ([][]byte, error) {
 	sources, err := policy.ReadFiles(files...)
 	return contentsOf(sources), err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/proxy"
+	"github.com/example-org/authgate/server/watch"
 	"github.com/example-org/authgate/session"
 )
 
@@ -23,7 +24,7 @@ type reloadTargets struct {
 
 // watchSecrets puts changed secrets in force, and changed CAs. Only files can change:
 // what an environment variable holds stays what it was.
-func (w *fileWatcher) watchSecrets(p *deps, targets reloadTargets) {
+func (w *reloader) watchSecrets(p *deps, targets reloadTargets) {
 	c := p.config
 	id, secret := secretValue(c.Issuer.ClientID, p.issuer.ClientID), secretValue(c.Issuer.ClientSecret, p.issuer.ClientSecret)
 	w.watchValues("issuer.clientSecret", []watchedValue{id, secret}, func(now []string) error {
@@ -59,7 +60,7 @@ func (w *fileWatcher) watchSecrets(p *deps, targets reloadTargets) {
 }
 
 // watchRedis goes on with another URL, password or CA: one connection needs all of it.
-func (w *fileWatcher) watchRedis(p *deps, store *session.Redis) {
+func (w *reloader) watchRedis(p *deps, store *session.Redis) {
 	const key = "session.redis.caFile"
 	r := p.config.Session.Redis
 	address := secretValue(r.URL, p.redis.URL)
@@ -79,7 +80,7 @@ func (w *fileWatcher) watchRedis(p *deps, store *session.Redis) {
 	})
 }
 
-func (w *fileWatcher) watchCAs(key, file string, p *deps, apply func(*x509.CertPool) error) {
+func (w *reloader) watchCAs(key, file string, p *deps, apply func(*x509.CertPool) error) {
 	w.watchValues(key, []watchedValue{fileValue(file, p.caPEMs[key])}, func(now []string) error {
 		pool, err := parseCAs(key, file, []byte(now[0]))
 		if err != nil {
@@ -110,7 +111,7 @@ func fileValue(file string, initial []byte) watchedValue {
 
 // watchValues hands over values that belong together, once one of their files has
 // changed. Neither the log nor an error holds one of them.
-func (w *fileWatcher) watchValues(key string, values []watchedValue, apply func(current []string) error) {
+func (w *reloader) watchValues(key string, values []watchedValue, apply func(current []string) error) {
 	var files []string
 	var initial [][]byte
 	for _, v := range values {
@@ -122,9 +123,9 @@ func (w *fileWatcher) watchValues(key string, values []watchedValue, apply func(
 	if len(files) == 0 {
 		return
 	}
-	w.add(w.countReloads(key, &watchedFiles{
-		what: key, files: files, processed: contentHash(initial, nil),
-		read: func(...string) ([][]byte, error) {
+	w.watcher.Add(w.countReloads(key, &watch.Files{
+		Name: key, Paths: files,
+		Read: func() ([][]byte, error) {
 			current := make([][]byte, len(values))
 			for i, v := range values {
 				text := v.initial
@@ -138,7 +139,7 @@ func (w *fileWatcher) watchValues(key string, values []watchedValue, apply func(
 			}
 			return current, nil
 		},
-		apply: func(contents [][]byte) error {
+		Apply: func(contents [][]byte) error {
 			current := make([]string, len(contents))
 			for i, text := range contents {
 				current[i] = string(text)
@@ -149,14 +150,14 @@ func (w *fileWatcher) watchValues(key string, values []watchedValue, apply func(
 			w.log.Info("a changed secret or CA is in use", "key", key, "files", files)
 			return nil
 		},
-		onError: func(err error) {
+		OnError: func(err error) {
 			w.log.Error("a changed secret or CA is not used, the last good one stays", "key", key, "files", files, "error", err)
 		},
-	}))
+	}), initial)
 }
 
 // registerReloadMetrics registers what counts reloads of secrets and CAs.
-func (w *fileWatcher) registerReloadMetrics(registry prometheus.Registerer) {
+func (w *reloader) registerReloadMetrics(registry prometheus.Registerer) {
 	w.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "authgate_secret_reloads_total", Help: "Changed secrets, session keys and CAs, by the key of the configuration.",
 	}, []string{"key", "result"})
@@ -164,20 +165,20 @@ func (w *fileWatcher) registerReloadMetrics(registry prometheus.Registerer) {
 }
 
 // countReloads counts what becomes of changes.
-func (w *fileWatcher) countReloads(key string, f *watchedFiles) *watchedFiles {
+func (w *reloader) countReloads(key string, f *watch.Files) *watch.Files {
 	if w.reloads == nil {
 		return f
 	}
 	ok, failed := w.reloads.WithLabelValues(key, "ok"), w.reloads.WithLabelValues(key, "error")
-	apply, onError := f.apply, f.onError
-	f.apply = func(contents [][]byte) error {
+	apply, onError := f.Apply, f.OnError
+	f.Apply = func(contents [][]byte) error {
 		err := apply(contents)
 		if err == nil {
 			ok.Inc()
 		}
 		return err
 	}
-	f.onError = func(err error) {
+	f.OnError = func(err error) {
 		failed.Inc()
 		onError(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -16,7 +15,7 @@ import (
 
 // secretWatch follows one secret in a file, and notes what is put in force.
 type secretWatch struct {
-	*fileWatcher
+	*reloader
 	registry *prometheus.Registry
 
 	file  string
@@ -27,7 +26,7 @@ type secretWatch struct {
 func newSecretWatch(t *testing.T, first string) *secretWatch {
 	t.Helper()
 	w := &secretWatch{file: filepath.Join(t.TempDir(), "client-secret")}
-	w.fileWatcher = newFileWatcher(slog.New(slog.NewJSONHandler(&w.log, nil)))
+	w.reloader = newReloader(slog.New(slog.NewJSONHandler(&w.log, nil)))
 	w.registry = prometheus.NewRegistry()
 	w.registerReloadMetrics(w.registry)
 	write(t, w.file, first+"\n")
@@ -50,8 +49,8 @@ upstreams: [{name: a, hosts: [a.example.com], url: "http://a"}]
 func (w *secretWatch) change(t *testing.T, text string) {
 	t.Helper()
 	write(t, w.file, text)
-	w.check()
-	w.check()
+	w.watcher.Check()
+	w.watcher.Check()
 }
 
 // counts gives how many changes were refused, and how many put in force.
@@ -67,7 +66,7 @@ func (w *secretWatch) counts(t *testing.T) (failed, ok float64) {
 func TestAChangedSecretIsPutInForceAndABadOneIsNot(t *testing.T) {
 	t.Parallel()
 	w := newSecretWatch(t, "one-hunter2")
-	w.check()
+	w.watcher.Check()
 	w.change(t, "one-hunter2\r\n\n") // no change
 	if len(w.taken) > 0 || w.log.Len() > 0 {
 		t.Errorf("%q: %s", w.taken, &w.log)
@@ -75,7 +74,7 @@ func TestAChangedSecretIsPutInForceAndABadOneIsNot(t *testing.T) {
 	w.change(t, "two-hunter2\n")
 	for _, bad := range []string{"", " \n", "three\nhunter2\n", "hunter2\x00", "\x1bhunter2"} {
 		w.change(t, bad)
-		w.check() // complains once of each reason
+		w.watcher.Check() // complains once of each reason
 	}
 	w.change(t, "four-hunter2")
 	if got := strings.Join(w.taken, " "); got != "authgate/two-hunter2 authgate/four-hunter2" {
@@ -92,10 +91,12 @@ func TestAChangedSecretIsPutInForceAndABadOneIsNot(t *testing.T) {
 
 func TestAVariableIsNotFollowed(t *testing.T) {
 	t.Parallel()
-	w := newFileWatcher(slog.New(slog.DiscardHandler))
+	w := newReloader(slog.New(slog.DiscardHandler))
+	registry := prometheus.NewRegistry()
+	w.registerReloadMetrics(registry)
 	w.watchValues("adminToken", []watchedValue{secretValue(config.Secret{}, "")}, nil)
-	if len(w.watched) != 0 {
-		t.Error("it is followed")
+	if families, err := registry.Gather(); err != nil || len(families) != 0 {
+		t.Errorf("it is followed: %v %v", families, err)
 	}
 }
 
@@ -104,7 +105,7 @@ func TestCAsThatDoNotLoadAreNotTaken(t *testing.T) {
 	srv := httptest.NewTLSServer(nil)
 	t.Cleanup(srv.Close)
 	var log bytes.Buffer
-	w := newFileWatcher(slog.New(slog.NewTextHandler(&log, nil)))
+	w := newReloader(slog.New(slog.NewTextHandler(&log, nil)))
 	file := filepath.Join(t.TempDir(), "ca.crt")
 	write(t, file, "-----BEGIN CERTIFICATE-----\n")
 	taken := 0
@@ -115,34 +116,9 @@ func TestCAsThatDoNotLoadAreNotTaken(t *testing.T) {
 		}
 		return err
 	})
-	w.check()
-	w.check()
+	w.watcher.Check()
+	w.watcher.Check()
 	if taken != 0 || !strings.Contains(log.String(), "holds no certificate in PEM") {
 		t.Errorf("%d: %s", taken, &log)
-	}
-}
-
-// Where no event tells of a change, names, times and sizes do, every second.
-func TestWhatChangedWithoutAnEventIsSeenByThePoll(t *testing.T) {
-	t.Parallel()
-	w := newSecretWatch(t, "one")
-	if w.pollInterval > time.Second {
-		t.Errorf("polled every %s", w.pollInterval)
-	}
-	w.statChanged()
-	if w.statChanged() {
-		t.Error("nothing has changed")
-	}
-	write(t, w.file, "another")
-	if !w.statChanged() || w.statChanged() {
-		t.Error("one change is one look")
-	}
-	replaceLink(t, w.file+"-2", w.file)
-	if !w.statChanged() || w.statChanged() {
-		t.Error("a file that is gone is a change")
-	}
-	write(t, w.file+"-2", "another")
-	if !w.statChanged() {
-		t.Error("a link that leads somewhere again is a change")
 	}
 }

@@ -1,20 +1,16 @@
-package main
+package watch
 
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
-
-	"github.com/fsnotify/fsnotify"
-
-	"github.com/example-org/authgate/config"
-	"github.com/example-org/authgate/policy"
 )
 
 const (
@@ -22,10 +18,10 @@ const (
 	otherRow = "p, role:viewer, argocd, /**, GET, allow\ng, example-org:dev, role:viewer\n"
 )
 
-// follower is a policy file, a watch on it, and what the watch made of it.
+// follower is a policy file, a watcher of it, and what the watcher did.
 type follower struct {
-	*fileWatcher
-	*watchedFiles
+	*Watcher
+	*Files
 	file     string
 	log      bytes.Buffer
 	again    chan os.Signal
@@ -33,7 +29,7 @@ type follower struct {
 	refusals chan error
 }
 
-// newFollower begins with oneRow. It waits for the poll only where a test says so.
+// newFollower begins with oneRow. Its watcher polls often, unless a test calls Check itself.
 func newFollower(t *testing.T, file string) *follower {
 	t.Helper()
 	write(t, file, oneRow)
@@ -42,29 +38,44 @@ func newFollower(t *testing.T, file string) *follower {
 
 func follow(t *testing.T, file string) *follower {
 	t.Helper()
-	sources, err := policy.ReadFiles(file)
+	f := &follower{file: file, taken: make(chan string, 16), refusals: make(chan error, 16), again: make(chan os.Signal)}
+	read := func() ([][]byte, error) {
+		text, err := os.ReadFile(file)
+		return [][]byte{text}, err
+	}
+	loaded, err := read()
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &follower{file: file, taken: make(chan string, 16), refusals: make(chan error, 16), again: make(chan os.Signal)}
-	known := &config.Config{Upstreams: []config.Upstream{{Name: "argocd"}}}
-	f.watchedFiles = &watchedFiles{
-		what: "policy", files: []string{file}, read: readPolicies, processed: contentHash(contentsOf(sources), nil),
-		apply:   (&deps{config: known}).applyPolicy([]string{file}, func(*policy.Snapshot) error { f.taken <- firstRole(t, file); return nil }),
-		onError: func(err error) { f.refusals <- err },
+	f.Files = &Files{
+		Name: "policy", Paths: []string{file}, Read: read,
+		Apply: func(contents [][]byte) error {
+			role, err := firstRole(string(contents[0]))
+			if err == nil {
+				f.taken <- role
+			}
+			return err
+		},
+		OnError: func(err error) { f.refusals <- err },
 	}
-	f.fileWatcher = &fileWatcher{settleDelay: 5 * time.Millisecond, pollInterval: time.Hour, log: slog.New(slog.NewTextHandler(&f.log, nil))}
-	f.add(f.watchedFiles)
+	f.Watcher = New(slog.New(slog.NewTextHandler(&f.log, nil)))
+	f.settleDelay, f.pollInterval = 5*time.Millisecond, 20*time.Millisecond
+	f.Add(f.Files, loaded)
 	return f
 }
 
-func firstRole(t *testing.T, file string) string {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Error(err)
-		return ""
+// firstRole reads a policy, of which it checks the number of columns.
+func firstRole(text string) (string, error) {
+	for line := range strings.Lines(text) {
+		if strings.Count(line, ", ") < 2 && line[0] != '#' {
+			return "", errors.New("a row is too short: " + line)
+		}
 	}
-	return strings.Split(string(text), ", ")[1]
+	columns := strings.Split(text, ", ")
+	if len(columns) == 1 {
+		return "", errors.New("the policy has no rows")
+	}
+	return columns[1], nil
 }
 
 // start runs the watch until the test ends.
@@ -74,7 +85,7 @@ func (f *follower) start(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		f.run(ctx, f.again)
+		f.Run(ctx, f.again)
 	}()
 	t.Cleanup(func() { stop(); <-done })
 }
@@ -115,29 +126,29 @@ func (f *follower) nothing(t *testing.T, when string) {
 func TestFileThatIsBeingWrittenIsNotTakenBeforeItsEnd(t *testing.T) {
 	t.Parallel()
 	f := newFollower(t, filepath.Join(t.TempDir(), "policy.csv"))
-	if f.fileWatcher.check() {
+	if f.Watcher.Check() {
 		t.Error("an unchanged file is looked at again")
 	}
 	for _, part := range []string{"", "p, role:viewer, ar", otherRow[:40], otherRow} {
 		write(t, f.file, part)
-		if !f.fileWatcher.check() {
+		if !f.Watcher.Check() {
 			t.Errorf("%q is not looked at again", part)
 		}
 		f.nothing(t, "after "+part)
 	}
-	if f.fileWatcher.check() {
+	if f.Watcher.Check() {
 		t.Error("what was found twice is looked at again")
 	}
 	if got := soon(t, "the whole file", f.taken); got != "role:viewer" {
 		t.Errorf("the policy of %s", got)
 	}
-	f.fileWatcher.check()
+	f.Watcher.Check()
 	f.nothing(t, "a further look")
 	for i := range 2 * maxUnsettled { // and so it is after any number of changes
 		write(t, f.file, oneRow+strings.Repeat("#", i+1))
-		f.fileWatcher.check()
+		f.Watcher.Check()
 		f.nothing(t, "at the first sight of a further change")
-		f.fileWatcher.check()
+		f.Watcher.Check()
 		soon(t, "the further change", f.taken)
 	}
 }
@@ -148,7 +159,7 @@ func TestFileThatNeverRestsIsJudgedAllTheSame(t *testing.T) {
 	for i := range maxUnsettled {
 		f.nothing(t, "while there is patience")
 		write(t, f.file, otherRow+strings.Repeat("#", i+1)+"\n")
-		f.fileWatcher.check()
+		f.Watcher.Check()
 	}
 	soon(t, "the judgement", f.taken)
 }
@@ -159,35 +170,22 @@ func TestFileThatIsGoneForAMomentIsNoComplaint(t *testing.T) {
 	if err := os.Rename(f.file, f.file+"~"); err != nil {
 		t.Fatal(err)
 	}
-	if !f.fileWatcher.check() {
+	if !f.Watcher.Check() {
 		t.Error("it is not looked at again")
 	}
 	write(t, f.file, oneRow)
-	f.fileWatcher.check()
+	f.Watcher.Check()
 	f.nothing(t, "the same file came back")
 	if err := os.Remove(f.file); err != nil {
 		t.Fatal(err)
 	}
-	f.fileWatcher.check()
-	f.fileWatcher.check()
+	f.Watcher.Check()
+	f.Watcher.Check()
 	if err := soon(t, "the complaint", f.refusals); !strings.Contains(err.Error(), f.file) {
 		t.Errorf("the file is not named: %v", err)
 	}
-	f.fileWatcher.check()
+	f.Watcher.Check()
 	f.nothing(t, "complained of already")
-}
-
-func TestEmptyFilesAreRefused(t *testing.T) {
-	t.Parallel()
-	for _, text := range []string{"", "\n\n", "# all of it commented out\n#p, role:admin, argocd, /**, *, allow\n"} {
-		f := newFollower(t, filepath.Join(t.TempDir(), "policy.csv"))
-		write(t, f.file, text)
-		f.fileWatcher.check()
-		f.fileWatcher.check()
-		if err := soon(t, "the complaint", f.refusals); !strings.Contains(err.Error(), "policy.csv") {
-			t.Errorf("%q: %v", text, err)
-		}
-	}
 }
 
 func TestWhoeverAsksIsAnswered(t *testing.T) {
@@ -196,7 +194,7 @@ func TestWhoeverAsksIsAnswered(t *testing.T) {
 	ask := func(looks int) {
 		f.requestReload()
 		for i := range looks {
-			if again := f.fileWatcher.check(); again != (i+1 < looks) {
+			if again := f.Watcher.Check(); again != (i+1 < looks) {
 				t.Errorf("look %d of %d: to look again is %t", i+1, looks, again)
 			}
 		}
@@ -214,7 +212,7 @@ func TestWhoeverAsksIsAnswered(t *testing.T) {
 		ask(looks)
 		soon(t, "a complaint each time", f.refusals)
 	}
-	f.fileWatcher.check()
+	f.Watcher.Check()
 	f.nothing(t, "nobody asked")
 	write(t, f.file, otherRow)
 	ask(2)
@@ -232,10 +230,10 @@ func TestFileThatIsBeingWrittenIsNotTakenForWhoeverAsks(t *testing.T) {
 	for _, part := range []string{"", oneRow[:38], whole} {
 		write(t, f.file, part)
 		f.requestReload()
-		f.fileWatcher.check()
+		f.Watcher.Check()
 		f.nothing(t, "after "+part)
 	}
-	f.fileWatcher.check()
+	f.Watcher.Check()
 	soon(t, "the whole file", f.taken)
 }
 
@@ -316,33 +314,6 @@ func replaceLink(t *testing.T, target, link string) {
 	}
 }
 
-func TestOnlyFoldersThatMatterAreWatched(t *testing.T) {
-	t.Parallel()
-	root := t.TempDir()
-	for _, tree := range []string{"1", "2"} {
-		write(t, filepath.Join(root, tree, "policy.csv"), oneRow)
-	}
-	link := filepath.Join(root, "current")
-	replaceLink(t, "1", link)
-	f := follow(t, filepath.Join(link, "policy.csv"))
-	watcher, err := fsnotify.NewWatcher()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer watcher.Close()
-	for _, tree := range []string{"1", "2"} {
-		replaceLink(t, tree, link)
-		if err := f.watchDirs(watcher); err != nil {
-			t.Fatal(err)
-		}
-		got, want := watcher.WatchList(), []string{root, filepath.Join(root, tree)}
-		slices.Sort(got)
-		if !slices.Equal(got, want) {
-			t.Errorf("%q are watched, want %q", got, want)
-		}
-	}
-}
-
 func TestLinksInACircleAreNoPolicy(t *testing.T) {
 	t.Parallel()
 	f := newFollower(t, filepath.Join(t.TempDir(), "policy.csv"))
@@ -388,7 +359,6 @@ func TestWhatNoEventTellsIsFoundByThePoll(t *testing.T) {
 	root := t.TempDir()
 	f := newFollower(t, filepath.Join(root, "a", "b", "policy.csv"))
 	write(t, filepath.Join(root, "z", "b", "policy.csv"), otherRow)
-	f.pollInterval = 20 * time.Millisecond
 	f.start(t)
 	// The folder that is watched stays as it is, only somewhere else.
 	if err := os.Rename(filepath.Join(root, "a"), filepath.Join(root, "y")); err != nil {
@@ -400,20 +370,55 @@ func TestWhatNoEventTellsIsFoundByThePoll(t *testing.T) {
 	soon(t, "the other file", f.taken)
 }
 
-func TestPolicyThatLostMoreThanHalfOfItsRowsIsSuspect(t *testing.T) {
+func TestStatTellsAChangedFileFromAnUnchangedOne(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		had, has int
-		suspect  bool
-	}{
-		{10, 10, false}, {10, 20, false}, {10, 5, false}, {10, 4, true}, {3, 1, true}, {2, 1, false}, {1, 1, false}, {11, 5, true},
-	} {
-		err := checkShrink(c.had, c.has)
-		if (err != nil) != c.suspect {
-			t.Errorf("%d of %d rows: %v", c.has, c.had, err)
+	if PollInterval > time.Second {
+		t.Errorf("polled every %s", PollInterval)
+	}
+	f := newFollower(t, filepath.Join(t.TempDir(), "policy.csv"))
+	f.statChanged()
+	if f.statChanged() {
+		t.Error("nothing has changed")
+	}
+	write(t, f.file, otherRow)
+	if !f.statChanged() || f.statChanged() {
+		t.Error("one change is one look")
+	}
+	write(t, f.file+"~", strings.ToUpper(otherRow))
+	info, err := os.Stat(f.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Chtimes(f.file+"~", info.ModTime(), info.ModTime()), os.Rename(f.file+"~", f.file)); err != nil {
+		t.Fatal(err)
+	}
+	if !f.statChanged() || f.statChanged() {
+		t.Error("another file of the same size and time is a change")
+	}
+	replaceLink(t, f.file+"-2", f.file)
+	if !f.statChanged() || f.statChanged() {
+		t.Error("a file that is gone is a change")
+	}
+	write(t, f.file+"-2", otherRow)
+	if !f.statChanged() {
+		t.Error("a link that leads somewhere again is a change")
+	}
+}
+
+func TestAChangeIsAppliedWithinTwoSeconds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFollower(t, filepath.Join(t.TempDir(), "policy.csv"))
+		f.settleDelay, f.pollInterval = SettleDelay, PollInterval
+		f.start(t)
+		for i := range 3 * rereadEvery {
+			write(t, f.file, otherRow+strings.Repeat("#", i+1))
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			if len(f.taken) != 1 {
+				t.Fatalf("change %d has been applied %d times after two seconds", i, len(f.taken))
+			}
+			<-f.taken
 		}
-	}
-	if err := checkShrink(10, 4); !strings.Contains(err.Error(), "4 of 10 rows") || !strings.Contains(err.Error(), "policy.allowShrink: true") {
-		t.Error(err)
-	}
+	})
 }
