@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/example-org/authgate/proxy/client"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/target"
 )
@@ -19,7 +20,7 @@ func (p *Proxy) authenticate(x *exchange) bool {
 			return true
 		}
 	}
-	s, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.secure())
+	s, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.Secure())
 	if err != nil {
 		x.sessionErr = err
 		return true
@@ -58,7 +59,7 @@ func (x *exchange) sameOrigin() bool {
 	case len(site) > 0: // none: typed or bookmarked by a person. No browser says that beside an Origin.
 		return len(site) == 1 && site[0] == "none" && len(origin) == 0
 	case len(origin) > 0:
-		return len(origin) == 1 && canonicalOrigin(origin[0]) == x.client.origin()
+		return len(origin) == 1 && client.CanonicalOrigin(origin[0]) == x.client.Origin()
 	case upgrade: // browsers always send an Origin with it
 		return false
 	case effect: // another site's image or link comes without an Origin as well
@@ -77,7 +78,7 @@ func (x *exchange) isSameOriginReferer() bool {
 	}
 	scheme, rest, _ := strings.Cut(referer[0], "://")
 	host, _, _ := strings.Cut(rest, "/")
-	return canonicalOrigin(scheme+"://"+host) == x.client.origin()
+	return client.CanonicalOrigin(scheme+"://"+host) == x.client.Origin()
 }
 
 // hasSideEffect reports whether a GET is known to change something.
@@ -97,22 +98,8 @@ func (x *exchange) hasSideEffect() bool {
 }
 
 func (x *exchange) allowedOrigin(origin string) bool {
-	canonical := canonicalOrigin(origin)
+	canonical := client.CanonicalOrigin(origin)
 	return canonical != "" && x.route != nil && slices.Contains(x.route.allowedOrigins, canonical)
-}
-
-// canonicalOrigin brings an origin to lower case without its scheme's own port.
-// What is no origin of a page on the web, such as null, becomes empty.
-func canonicalOrigin(origin string) string {
-	scheme, rest, _ := strings.Cut(strings.ToLower(origin), "://")
-	if scheme != "http" && scheme != "https" {
-		return ""
-	}
-	_, host := splitHost(rest, scheme)
-	if host == "" {
-		return ""
-	}
-	return scheme + "://" + host
 }
 
 func isSafeMethod(method string) bool {

@@ -39,7 +39,7 @@ func (p *Proxy) callback(x *exchange) bool {
 	// Always a session with an id of its own, whatever cookie came along: none that
 	// somebody planted before the login is worth anything after it.
 	p.clearDuplicateCookies(x)
-	s, err := p.sessions.Create(x.r.Context(), x.w, x.r.Header, p.dropUnusedTokens(grant), x.client.secure())
+	s, err := p.sessions.Create(x.r.Context(), x.w, x.r.Header, p.dropUnusedTokens(grant), x.client.Secure())
 	if err != nil {
 		result, refusal := refusalOfSession(err)
 		p.log.Error("session not kept", "id", x.id, "request_id", x.requestID,
@@ -95,7 +95,7 @@ func (p *Proxy) exchangeFailed(x *exchange, pending pendingLogin, cause error) b
 		result, refusal := refusalOfSession(cause)
 		return p.loginFailed(x, result, refusal, pending.Return)
 	}
-	if s, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.secure()); err == nil && p.satisfies(s, pending) {
+	if s, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.Secure()); err == nil && p.satisfies(s, pending) {
 		return p.alreadySignedIn(x, s, http.StatusSeeOther, pending.Return)
 	}
 	result, refusal := refusalOfLogin(cause)
@@ -114,7 +114,7 @@ const hintTooLarge = "keep sessions in Redis (session.store: redis), or let the 
 // bookmark, another tab that was faster, or a login of somebody else's. Where the
 // browser has a session none of them is a reason to trouble anybody.
 func (p *Proxy) staleCallback(x *exchange, to returnPath, cause error) bool {
-	s, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.secure())
+	s, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.Secure())
 	switch {
 	case err == nil:
 		return p.alreadySignedIn(x, s, http.StatusSeeOther, to)

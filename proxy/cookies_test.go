@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/example-org/authgate/proxy"
+	"github.com/example-org/authgate/proxy/client"
 )
 
 // TestOnlyTheVeryCookieIsASession holds acceptance and removal to section after
@@ -200,7 +201,7 @@ func FuzzRequestHeaders(f *testing.F) {
 				t.Errorf("%q and %q differ", name, folded)
 			}
 		}
-		id := proxy.RequestID([]string{value}, "own")
+		id := client.RequestID([]string{value}, "own")
 		if id != "own" && id != value || strings.ContainsAny(id, " \t\r\n\",;<>&\\%") || len(id) > 128 {
 			t.Errorf("%q became %q", value, id)
 		}

@@ -11,12 +11,12 @@ const codeAmbiguous = "ambiguous_session"
 // clearDuplicateCookies takes session cookies of other settings from the browser, before it is
 // given one, or loses the one that it has: of another session.cookie.domain, for instance.
 func (p *Proxy) clearDuplicateCookies(x *exchange) {
-	p.sessionCookie.ClearDuplicates(x.w.ResponseWriter, x.r.Header, x.client.hostname, x.client.secure())
+	p.sessionCookie.ClearDuplicates(x.w.ResponseWriter, x.r.Header, x.client.Hostname, x.client.Secure())
 }
 
 // clearSessionCookies takes all of them, because which one counts cannot be told.
 func (p *Proxy) clearSessionCookies(x *exchange) {
-	p.sessionCookie.ClearAll(x.w.ResponseWriter, x.r.Header, x.client.hostname, x.path.String(), x.client.secure())
+	p.sessionCookie.ClearAll(x.w.ResponseWriter, x.r.Header, x.client.Hostname, x.path.String(), x.client.Secure())
 }
 
 // refuseAmbiguous turns away a request with session cookies that contradict each other:

@@ -50,7 +50,7 @@ func (p *Proxy) routeEndpoint(x *exchange) bool {
 	case "/userinfo":
 		return p.userinfo(x)
 	default:
-		if index, _ := Route(p.config.Upstreams, x.client.hostname, x.path.String()); index >= 0 {
+		if index, _ := Route(p.config.Upstreams, x.client.Hostname, x.path.String()); index >= 0 {
 			if matched, ok := x.matchLoginPage(p.upstreams[index]); ok { // Argo Workflows has some below /oauth2, too
 				return p.interceptLoginPage(x, matched, p.upstreams[index])
 			}
@@ -148,27 +148,17 @@ func (p *Proxy) portal(x *exchange) bool {
 		}
 		for _, host := range u.Hosts {
 			if strings.HasPrefix(host, "*.") {
-				if matchHost(p.config.Upstreams, x.client.hostname) != host { // which of its hosts there are is not known
+				if matchHost(p.config.Upstreams, x.client.Hostname) != host { // which of its hosts there are is not known
 					continue
 				}
-				host = x.client.hostname
+				host = x.client.Hostname
 			}
-			data.Upstreams = append(data.Upstreams, page.Link{Text: u.Name, URL: x.client.originOf(host) + home.String()})
+			data.Upstreams = append(data.Upstreams, page.Link{Text: u.Name, URL: x.client.OriginOf(host) + home.String()})
 		}
 	}
 	html, err := p.pages.Portal(data)
 	p.writePage(x, http.StatusOK, html, err)
 	return true
-}
-
-// originOf is the origin of another host behind the same authgate: same scheme,
-// same port.
-func (c client) originOf(host string) string {
-	if host == "*" {
-		return c.origin()
-	}
-	port := strings.TrimPrefix(c.host, bracketIPv6(c.hostname))
-	return c.scheme + "://" + bracketIPv6(host) + port
 }
 
 // displayName is what a person calls themselves by.

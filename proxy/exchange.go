@@ -9,6 +9,7 @@ import (
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/proxy/client"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/target"
 )
@@ -24,7 +25,7 @@ type exchange struct {
 
 	requestID string // what the client calls it, or id
 
-	client client // who connected, by which scheme and host
+	client client.Client // who connected, by which scheme and host
 	path   target.Path
 	route  *upstream // nil: authgate itself, or nobody, serves this path
 
@@ -58,14 +59,14 @@ type exchange struct {
 // begin opens the exchange of a request and pins the state it is judged by.
 func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	id := newID()
-	request := requestID(r.Header["X-Request-Id"], id)
+	request := client.RequestID(r.Header["X-Request-Id"], id)
 	x := &exchange{
 		w:         p.newRecorder(w, r, request),
 		r:         r,
 		state:     p.state.Load(),
 		startedAt: p.now(),
 		id:        id,
-		client:    p.clientOf(r),
+		client:    p.clientReader.Read(r),
 
 		requestID: request,
 
@@ -85,7 +86,7 @@ func (p *Proxy) canonicalise(x *exchange) bool {
 	}
 	path, err := target.Parse(x.r.RequestURI)
 	if err != nil && p.quirks != 0 {
-		path, err = target.ParseWith(x.r.RequestURI, HostQuirks(p.config.Upstreams, x.client.hostname))
+		path, err = target.ParseWith(x.r.RequestURI, HostQuirks(p.config.Upstreams, x.client.Hostname))
 	}
 	if err != nil {
 		return x.refuseTarget(err)
@@ -131,7 +132,7 @@ func (p *Proxy) finish(x *exchange) {
 	}
 	p.audit.Write(audit.Record{
 		Time: x.startedAt, Event: x.event, ID: x.id, RequestID: x.requestID,
-		Remote: x.client.address(), Host: x.client.host, Method: x.r.Method, Path: x.path.String(), Upstream: upstream,
+		Remote: x.client.Address(), Host: x.client.Host, Method: x.r.Method, Path: x.path.String(), Upstream: upstream,
 		Subject: x.session.Principal.Subject, Email: x.session.Principal.Email,
 		Roles: x.roles.Names(), Groups: x.roles.Subjects(),
 		Decision: x.outcome, Reason: x.reason, Rule: x.rule(), Policy: x.state.policy.Hash(), Generation: x.state.generation, Age: x.state.age(x.startedAt),

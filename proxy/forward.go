@@ -153,7 +153,7 @@ func (f *forwarding) outgoingHeader() http.Header {
 func (f *forwarding) rewriteRequest(out *http.Request) {
 	out.URL = f.to
 	out.Trailer = nil // names alone would go on, and values that nobody has looked at
-	out.Host = f.x.client.host
+	out.Host = f.x.client.Host
 	if f.x.route.hostHeader != "" {
 		out.Host = f.x.route.hostHeader
 	}

@@ -2,9 +2,11 @@ package proxy
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/example-org/authgate/page"
+	"github.com/example-org/authgate/proxy/client"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/target"
 )
@@ -49,21 +51,20 @@ func (p *Proxy) isAuthRequest(requestTarget string) bool {
 
 // loadOriginal puts the original request in place of the question.
 func (p *Proxy) loadOriginal(x *exchange) bool {
-	if !p.isTrusted(peerOf(x.r.RemoteAddr)) {
+	if !p.clientReader.IsTrusted(x.r) {
 		return x.refuse(http.StatusForbidden, "untrusted_peer",
 			"Only a proxy that is listed in trustedProxies may ask on behalf of others.", nil)
 	}
-	orig, err := originalOf(x.r.Header, x.r.Host, x.client.scheme)
+	orig, err := client.ReadOriginal(x.r.Header, x.r.Host, x.client.Scheme)
 	if err != nil {
 		return x.refuse(http.StatusForbidden, "bad_forward_auth",
 			"The request was refused: the ingress did not say plainly what it asks about: "+err.Error()+".", nil)
 	}
-	if orig.scheme == "http" && p.hasSecureCookie(x.r.Header) {
-		orig.scheme = "https"
+	if orig.Scheme == "http" && p.hasSecureCookie(x.r.Header) {
+		orig.Scheme = "https"
 	}
-	x.r, x.path = orig.request(x.r), target.Path{} // the question's path is no part of it
-	x.client.scheme = orig.scheme
-	x.client.hostname, x.client.host = splitHost(orig.host, orig.scheme)
+	x.r, x.path = orig.Request(x.r), target.Path{} // the question's path is no part of it
+	x.client.SetHost(orig.Host, orig.Scheme)
 	return true
 }
 
@@ -123,7 +124,68 @@ func (p *Proxy) writeDenied(x *exchange) {
 		login := p.startURL(withQuery(x.path.String(), x.r.URL.RawQuery))
 		f.Next = page.Link{Text: "Sign in", URL: login} // Traefik shows the page
 		// Others make a redirect of it: nginx has no way to escape a query.
-		x.w.Header().Set("Location", x.client.origin()+login)
+		x.w.Header().Set("Location", x.client.Origin()+login)
 	}
 	p.writeRefusal(x)
+}
+
+// ambiguousHeader says what in a request could make the dashboard do something else than
+// what is judged. The proxy takes such headers out; an ingress passes them on.
+func ambiguousHeader(r *http.Request) string {
+	for name := range r.Header {
+		if isCommonHeader(name) {
+			continue
+		}
+		if isOverrideHeader(name) {
+			return "it holds " + name + ", which can make a server run another request than the one that is judged"
+		}
+	}
+	upgrade := r.Header["Upgrade"]
+	tunnel := len(upgrade) > 1 || len(upgrade) == 1 && !strings.EqualFold(upgrade[0], "websocket")
+	if tunnel || r.Method != http.MethodGet && isWebSocketHandshake(r.Header) {
+		return "it asks to go on in a protocol in which nothing more would be judged"
+	}
+	return ""
+}
+
+// isOverrideHeader finds the names of headers by which servers run another method, path or
+// host, in every spelling that a CGI, WSGI, PHP or Rack makes the same variable of.
+func isOverrideHeader(name string) bool {
+	if name == "" || name[0]|0x20 != 'x' {
+		return false
+	}
+	folded := foldHeaderName(name)
+	switch strings.ToLower(folded) {
+	case "x-http-method-override", "x-http-method", "x-method-override", "x-method", "x-httpmethod-override", "x-http-verb", "x-verb-override",
+		"x-rewrite-url", "x-rewrite-uri", "x-http-path-override", "x-override-url", "x-http-host-override", "x-host-override":
+		return true
+	}
+	if folded = http.CanonicalHeaderKey(folded); folded == name {
+		return false
+	}
+	// X-Original-URL and its kin are the ingress's own; in another spelling they are not.
+	switch folded {
+	case "X-Original-Url", "X-Original-Uri", "X-Original-Method", "X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix":
+		return true
+	}
+	return false
+}
+
+// isWebSocketHandshake finds a WebSocket's opening handshake by what reaches the question
+// of it (RFC 6455, 4.1): it always has a key, and a browser says so in its mode.
+func isWebSocketHandshake(h http.Header) bool {
+	return len(h["Upgrade"]) > 0 || len(h["Sec-Websocket-Key"]) > 0 || len(h["Sec-Websocket-Version"]) > 0 ||
+		slices.Contains(h["Sec-Fetch-Mode"], "websocket")
+}
+
+// restoreUpgrade gives a handshake the headers of one hop that most ingresses leave
+// out of the question: what asks for a WebSocket is judged like a write.
+func restoreUpgrade(r *http.Request) *http.Request {
+	if !isWebSocketHandshake(r.Header) {
+		return r
+	}
+	r.Header = r.Header.Clone()
+	r.Header["Upgrade"], r.Header["Connection"] = []string{"websocket"}, []string{"Upgrade"}
+	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
+	return r
 }

@@ -65,13 +65,13 @@ func (x *exchange) setForwarded(h http.Header) {
 		h[name] = values[n : n+1 : n+1]
 		n++
 	}
-	if addr := x.client.address(); addr != "" {
+	if addr := x.client.Address(); addr != "" {
 		set("X-Forwarded-For", addr)
 		set("X-Real-Ip", addr)
 	}
-	set("X-Forwarded-Proto", x.client.scheme)
-	set("X-Forwarded-Host", x.client.host)
-	set("X-Forwarded-Port", x.client.port())
+	set("X-Forwarded-Proto", x.client.Scheme)
+	set("X-Forwarded-Host", x.client.Host)
+	set("X-Forwarded-Port", x.client.Port())
 	set("X-Request-Id", x.requestID)
 	if prefix := x.route.strippedPrefix(); prefix != "" {
 		set("X-Forwarded-Prefix", prefix)

@@ -25,7 +25,7 @@ const (
 // bindBrowser gives the digest of this browser's binding, which is made if there is
 // none, and kept for as long as the login may take.
 func (p *Proxy) bindBrowser(x *exchange) (digest string) {
-	secure := x.client.secure()
+	secure := x.client.Secure()
 	value, ok := p.findBinding(x)
 	if !ok {
 		value = rand.Text() // 130 bits
@@ -37,7 +37,7 @@ func (p *Proxy) bindBrowser(x *exchange) (digest string) {
 
 // findBinding takes the first that is one: browsers send the oldest first.
 func (p *Proxy) findBinding(x *exchange) (value string, ok bool) {
-	secure := x.client.secure()
+	secure := x.client.Secure()
 	prefix := p.bindingCookiePrefix(secure)
 	checked := 0
 	for name := range session.CookieNames(x.r.Header) {
@@ -60,7 +60,7 @@ func (p *Proxy) isBound(x *exchange, digest string) bool {
 	if len(digest) < bindingInName {
 		return false
 	}
-	value, err := session.FindCookie(x.r.Header, p.bindingCookie(digest, x.client.secure()))
+	value, err := session.FindCookie(x.r.Header, p.bindingCookie(digest, x.client.Secure()))
 	return err == nil && subtle.ConstantTimeCompare([]byte(digestOf(value)), []byte(digest)) == 1
 }
 

@@ -40,7 +40,7 @@ func (p *Proxy) allowAttempt(x *exchange, pending pendingLogin) bool {
 	if p.readAttempts(x).count < maxLoginAttempts {
 		return true
 	}
-	_, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.secure())
+	_, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.Secure())
 	if err == nil && !pending.ForceLogin { // the session came back: who signs in again and again wants to
 		return true
 	}
@@ -53,7 +53,7 @@ func (p *Proxy) allowAttempt(x *exchange, pending pendingLogin) bool {
 }
 
 func (p *Proxy) refuseLoop(x *exchange, rd, reason, hint string) bool {
-	p.log.Warn("a login goes round in circles", "id", x.id, "request_id", x.requestID, "host", x.client.host, "error", reason, "mend", hint)
+	p.log.Warn("a login goes round in circles", "id", x.id, "request_id", x.requestID, "host", x.client.Host, "error", reason, "mend", hint)
 	x.refuse(http.StatusTooManyRequests, "login_loop",
 		"You were sent to sign in again and again, and your session never came back. Most likely your browser blocks the cookies of this site, "+
 			"or its clock is wrong, or this site is set up for another domain. Wait a minute; if it happens again, show the id below to whoever runs this service.", nil)
@@ -65,12 +65,12 @@ func (p *Proxy) refuseLoop(x *exchange, rd, reason, hint string) bool {
 // one as well, where the browser shows it.
 func (p *Proxy) countAttempt(x *exchange, pending pendingLogin, created session.Session) {
 	t := p.readAttempts(x)
-	_, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.secure())
+	_, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.Secure())
 	if err == nil && !pending.ForceLogin || x.startedAt.Sub(t.since) >= attemptWindow {
 		t = loginAttempts{since: x.startedAt}
 	}
 	t.count, t.sessionDigest = t.count+1, digestOf(created.ID)
-	setLoginCookie(x.w, p.attemptsCookie(x), t.String(), int(loginLifetime.Seconds()), x.client.secure())
+	setLoginCookie(x.w, p.attemptsCookie(x), t.String(), int(loginLifetime.Seconds()), x.client.Secure())
 }
 
 // boundSession gives the session that a login in this very browser made a while ago:
@@ -80,20 +80,20 @@ func (p *Proxy) boundSession(x *exchange) (session.Session, bool) {
 	if err != nil {
 		return session.Session{}, false
 	}
-	s, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.secure())
+	s, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.Secure())
 	return s, err == nil && strings.HasSuffix(value, "."+digestOf(s.ID))
 }
 
 // clearAttempts begins to count anew.
 func (p *Proxy) clearAttempts(x *exchange) {
 	if _, err := session.FindCookie(x.r.Header, p.attemptsCookie(x)); err == nil {
-		setLoginCookie(x.w, p.attemptsCookie(x), "", -1, x.client.secure())
+		setLoginCookie(x.w, p.attemptsCookie(x), "", -1, x.client.Secure())
 	}
 }
 
 // attemptsCookie is not named as bindings are, or it would be taken for one.
 func (p *Proxy) attemptsCookie(x *exchange) string {
-	return p.hostCookieName("-tries", x.client.secure())
+	return p.hostCookieName("-tries", x.client.Secure())
 }
 
 // readAttempts reads the cookie. What is not plain, or of another minute, counts for

@@ -23,6 +23,7 @@ import (
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/page"
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/proxy/client"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/target"
 )
@@ -103,10 +104,10 @@ type Proxy struct {
 
 	adminToken atomic.Pointer[[sha256.Size]byte] // digest of the one in force
 
-	buffers         bufferPool
-	draining        atomic.Bool
-	plainHTTPWarned atomic.Bool // the warning about plain http was given
-	storeReached    atomic.Bool // the session store has been reached
+	clientReader *client.Reader
+	buffers      bufferPool
+	draining     atomic.Bool
+	storeReached atomic.Bool // the session store has been reached
 }
 
 // New builds a Proxy that serves under the given policy. It dials nothing.
@@ -124,6 +125,7 @@ func New(o Options) (*Proxy, error) {
 		codeExchanges: make(chan struct{}, maxCodeExchanges),
 		crossCheck:    (*policy.Snapshot).CrossCheck,
 		overloaded:    o.Overloaded,
+		clientReader:  &client.Reader{TrustedProxies: o.Config.TrustedProxies, Log: o.Log},
 		config:        o.Config, prefix: o.Config.PathPrefix,
 	}
 	if o.Redis != nil {

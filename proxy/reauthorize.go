@@ -110,7 +110,7 @@ func (p *Proxy) cutStalledStreams(open []*stream, st *state) {
 			if stalled == nil {
 				stalled = make(map[netip.Addr][]*stream)
 			}
-			stalled[s.x.client.addr] = append(stalled[s.x.client.addr], s)
+			stalled[s.x.client.Addr] = append(stalled[s.x.client.Addr], s)
 		}
 	}
 	for _, all := range stalled {
@@ -230,7 +230,7 @@ func (p *Proxy) auditCut(s *stream, v reviewResult) {
 	x, now := s.x, p.now()
 	r := audit.Record{
 		Time: now, Event: audit.StreamCut, ID: x.id, RequestID: x.requestID,
-		Remote: x.client.address(), Host: x.client.host, Method: x.r.Method, Path: x.path.String(), Upstream: x.upstreamName(),
+		Remote: x.client.Address(), Host: x.client.Host, Method: x.r.Method, Path: x.path.String(), Upstream: x.upstreamName(),
 		Subject: x.session.Principal.Subject, Email: x.session.Principal.Email,
 		Roles: v.roles.roles.Names(), Groups: v.roles.roles.Subjects(),
 		Decision: audit.Refuse, Reason: s.reason,

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/example-org/authgate/config"
+	"github.com/example-org/authgate/proxy/client"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/target"
 	"github.com/example-org/authgate/text"
@@ -123,7 +124,7 @@ func newUpstream(c *config.Upstream, timeouts config.Timeouts, trust tlsTrust, a
 		u.loginCookies = append(u.loginCookies, session.NewChunkedCookie(name, "", http.SameSiteLaxMode))
 	}
 	for _, origin := range c.AllowedOrigins {
-		u.allowedOrigins = append(u.allowedOrigins, canonicalOrigin(origin))
+		u.allowedOrigins = append(u.allowedOrigins, client.CanonicalOrigin(origin))
 	}
 	return u
 }
@@ -139,7 +140,7 @@ func (s reverseProxyLog) Write(line []byte) (int, error) {
 
 // findHost is the first half of step 2: a host that no upstream has is refused.
 func (p *Proxy) findHost(x *exchange) bool {
-	index, known := Route(p.config.Upstreams, x.client.hostname, x.path.String())
+	index, known := Route(p.config.Upstreams, x.client.Hostname, x.path.String())
 	if !known {
 		return x.refuse(http.StatusMisdirectedRequest, "unknown_host",
 			"No dashboard is served under this host name.", errors.New("no upstream has this host; add it to upstreams[].hosts"))

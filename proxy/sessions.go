@@ -70,7 +70,7 @@ func (p *Proxy) writeSessionCookie(x *exchange) {
 	}
 	h := x.w.Header()
 	before := len(h["Set-Cookie"])
-	p.sessions.WriteCookie(x.w.ResponseWriter, x.r.Header, x.session, x.client.secure())
+	p.sessions.WriteCookie(x.w.ResponseWriter, x.r.Header, x.session, x.client.Secure())
 	if given := slices.Clone(h["Set-Cookie"][before:]); len(given) > 0 {
 		h["Set-Cookie"] = h["Set-Cookie"][:before:before]
 		p.clearDuplicateCookies(x)

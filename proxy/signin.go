@@ -99,7 +99,7 @@ func (p *Proxy) authorizeURL(x *exchange, pending pendingLogin) (string, error) 
 	return authorize, err
 }
 
-func (p *Proxy) callbackURL(x *exchange) string { return x.client.origin() + p.prefix + "/callback" }
+func (p *Proxy) callbackURL(x *exchange) string { return x.client.Origin() + p.prefix + "/callback" }
 
 // refuseLoginStart refuses a login that may well begin in a moment.
 func (p *Proxy) refuseLoginStart(x *exchange, code, detail string, cause error) bool {

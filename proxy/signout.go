@@ -48,7 +48,7 @@ func (p *Proxy) signOut(x *exchange) bool {
 // a credential beside it does not keep anybody signed in.
 func (p *Proxy) loadSignOutSession(x *exchange) {
 	x.outcome, x.resolvedRoles = audit.Allow, x.state.anonymous
-	s, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.secure())
+	s, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.Secure())
 	if err != nil {
 		x.sessionErr = err
 		return
@@ -76,7 +76,7 @@ func (p *Proxy) confirmSignOut(x *exchange) bool {
 		displayed = displayName(x.session.Principal)
 	}
 	for _, host := range p.otherHosts(x) { // to which the answer to the form leads
-		x.formTargets = append(x.formTargets, x.client.originOf(host))
+		x.formTargets = append(x.formTargets, x.client.OriginOf(host))
 	}
 	html, err := p.pages.SignOut(page.SignOut{
 		Who: displayed, Action: p.prefix + "/sign_out", ReturnTo: rd, IssuerToo: p.issuerSignOutURL(x, x.session.TokenSet) != "",
@@ -94,7 +94,7 @@ func (p *Proxy) endSession(x *exchange) bool {
 	}
 	old := x.session
 	x.event = audit.Logout
-	if x.client.secure() && (old.ID != "" || x.sessionErr != nil && !errors.Is(x.sessionErr, session.ErrNoCookie)) {
+	if x.client.Secure() && (old.ID != "" || x.sessionErr != nil && !errors.Is(x.sessionErr, session.ErrNoCookie)) {
 		x.w.Header().Set("Clear-Site-Data", `"cache"`) // or the back button shows what was seen
 	}
 	p.clearAttempts(x)
@@ -129,7 +129,7 @@ func (p *Proxy) revokeSession(x *exchange, old session.Session) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.r.Context()), revokeTimeout)
 	defer cancel()
-	err := p.sessions.End(ctx, x.w, x.r.Header, old, x.client.secure())
+	err := p.sessions.End(ctx, x.w, x.r.Header, old, x.client.Secure())
 	if err == nil && old.ID == "" && (errors.Is(x.sessionErr, session.ErrStale) || errors.Is(x.sessionErr, session.ErrStoreDown)) {
 		return x.sessionErr
 	}
@@ -156,7 +156,7 @@ func (p *Proxy) refuseNotRevoked(x *exchange, old session.Session, err error) bo
 // to a page that says so; empty where it has no such address. Issuers want this
 // very address registered, so that it has no query.
 func (p *Proxy) issuerSignOutURL(x *exchange, g identity.TokenSet) string {
-	return p.issuer.SignOutURL(g, x.client.origin()+p.prefix+"/sign_out")
+	return p.issuer.SignOutURL(g, x.client.Origin()+p.prefix+"/sign_out")
 }
 
 // redirectToIssuer sends a browser on to the issuer. Not by a redirect: browsers hold those of

@@ -66,7 +66,7 @@ func (p *Proxy) otherHosts(x *exchange) []string {
 	var hosts []string
 	for i := range p.config.Upstreams {
 		for _, host := range p.config.Upstreams[i].Hosts {
-			if host != x.client.hostname && !strings.Contains(host, "*") && !slices.Contains(hosts, host) {
+			if host != x.client.Hostname && !strings.Contains(host, "*") && !slices.Contains(hosts, host) {
 				hosts = append(hosts, host)
 			}
 		}
@@ -84,7 +84,7 @@ func (p *Proxy) beginChain(x *exchange, old session.Session, rd string) (started
 	principal := old.Principal
 	c := signOutChain{
 		Issuer: principal.Issuer, Subject: principal.Subject, StartedAt: x.startedAt,
-		Hosts: append([]string{x.client.hostname}, others...), Results: string(chainEnded), ReturnTo: rd,
+		Hosts: append([]string{x.client.Hostname}, others...), Results: string(chainEnded), ReturnTo: rd,
 	}
 	for p.encryptChain(c) == "" && len(c.Hosts) > 1 { // too large for a URL
 		if c.ReturnTo != "" {
@@ -111,7 +111,7 @@ func (p *Proxy) signOutChain(x *exchange) bool {
 	if len(c.Results) == len(c.Hosts) {
 		return p.finishChain(x, c)
 	}
-	s, err := p.sessions.Peek(x.r.Context(), x.r.Header, x.client.secure())
+	s, err := p.sessions.Peek(x.r.Context(), x.r.Header, x.client.Secure())
 	if p.cookieWithheld(x, err) {
 		return p.continueTo(x, withQuery(x.path.String(), x.r.URL.RawQuery), "Signing out.")
 	}
@@ -133,14 +133,14 @@ func (p *Proxy) endChainSession(x *exchange, c signOutChain, s session.Session, 
 	}
 	x.event = audit.Logout
 	x.session, x.resolvedRoles = s, x.state.resolveRoles(s)
-	if x.client.secure() {
+	if x.client.Secure() {
 		x.w.Header().Set("Clear-Site-Data", `"cache"`)
 	}
 	p.clearAttempts(x)
 	p.clearDuplicateCookies(x)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.r.Context()), revokeTimeout)
 	defer cancel()
-	err = p.sessions.End(ctx, x.w, x.r.Header, s, x.client.secure())
+	err = p.sessions.End(ctx, x.w, x.r.Header, s, x.client.Secure())
 	p.cutSessionStreams(s.ID, cutSignedOut)
 	if err != nil {
 		p.log.Error("session not ended", "id", x.id, "request_id", x.requestID, "error", err)
@@ -159,7 +159,7 @@ func (p *Proxy) nextHop(x *exchange, c signOutChain) bool {
 	if len(c.Results) < len(c.Hosts) {
 		next = c.Hosts[len(c.Results)]
 	}
-	to := x.client.originOf(next) + p.prefix + "/sign_out" + chainPath + "?t=" + p.encryptChain(c)
+	to := x.client.OriginOf(next) + p.prefix + "/sign_out" + chainPath + "?t=" + p.encryptChain(c)
 	if len(c.Results)%maxRedirects == 0 {
 		return p.continueTo(x, to, "Signing out.")
 	}
@@ -228,7 +228,7 @@ func (p *Proxy) decryptChain(x *exchange) (signOutChain, error) {
 	if age := x.startedAt.Sub(c.StartedAt); age > chainLifetime || age < -time.Duration(p.config.Issuer.ClockSkew) {
 		return signOutChain{}, errors.New("the token is too old")
 	}
-	if here := c.Hosts[len(c.Results)%len(c.Hosts)]; here != x.client.hostname {
+	if here := c.Hosts[len(c.Results)%len(c.Hosts)]; here != x.client.Hostname {
 		return signOutChain{}, errors.New("the token is for another host")
 	}
 	return c, nil

@@ -112,7 +112,7 @@ func (x *exchange) streamOwner() streamOwner {
 	if x.signedIn() {
 		return streamOwner{issuer: x.session.Principal.Issuer, subject: x.session.Principal.Subject}
 	}
-	return streamOwner{addr: x.client.addr}
+	return streamOwner{addr: x.client.Addr}
 }
 
 // streams are all that are open. It is safe for concurrent use. Every answer

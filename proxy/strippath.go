@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/example-org/authgate/proxy/client"
 )
 
 // With stripPath the upstream sees itself at the root. It is told its prefix, and where
@@ -42,7 +44,7 @@ func (x *exchange) withPrefix(prefix, address string) string {
 	case address == "" || address[0] == '?' || address[0] == '#':
 		return address
 	case strings.HasPrefix(address, "//"):
-		return x.withPrefixOnHost(prefix, address, "//", x.client.scheme, address[2:])
+		return x.withPrefixOnHost(prefix, address, "//", x.client.Scheme, address[2:])
 	case address[0] == '/':
 		return ensurePrefix(prefix, address)
 	case complete && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")):
@@ -61,10 +63,10 @@ func (x *exchange) withPrefixOnHost(prefix, address, schemePrefix, scheme, rest 
 	if end < 0 {
 		end = len(rest)
 	}
-	_, host := splitHost(rest[:end], scheme)
+	_, host := client.SplitHost(rest[:end], scheme)
 	ownScheme, ownHost := x.route.base()
-	_, upstreamHost := splitHost(ownHost, ownScheme)
-	_, headerHost := splitHost(x.route.hostHeader, scheme)
+	_, upstreamHost := client.SplitHost(ownHost, ownScheme)
+	_, headerHost := client.SplitHost(x.route.hostHeader, scheme)
 	path := rest[end:]
 	if path == "" || path[0] != '/' {
 		path = "/" + path
@@ -72,7 +74,7 @@ func (x *exchange) withPrefixOnHost(prefix, address, schemePrefix, scheme, rest 
 	switch host {
 	case "":
 		return address
-	case x.client.host:
+	case x.client.Host:
 		return schemePrefix + rest[:end] + ensurePrefix(prefix, path)
 	case upstreamHost, headerHost:
 		return ensurePrefix(prefix, path)

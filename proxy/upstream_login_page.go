@@ -7,6 +7,7 @@ import (
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/page"
+	"github.com/example-org/authgate/proxy/client"
 	"github.com/example-org/authgate/target"
 )
 
@@ -57,7 +58,7 @@ func (p *Proxy) interceptLoginPage(x *exchange, matched loginPage, of *upstream)
 	if matched.returnParam != "" {
 		rd = p.safeReturnPath(x.sameOriginPath(x.r.URL.Query().Get(matched.returnParam)))
 	}
-	_, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.secure())
+	_, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.Secure())
 	switch {
 	case err != nil:
 		x.redirect(http.StatusFound, p.startURL(rd))
@@ -97,7 +98,7 @@ func (x *exchange) sameOriginPath(address string) string {
 		return address
 	}
 	u, err := url.Parse(address)
-	if err != nil || canonicalOrigin(u.Scheme+"://"+u.Host) != x.client.origin() {
+	if err != nil || client.CanonicalOrigin(u.Scheme+"://"+u.Host) != x.client.Origin() {
 		return ""
 	}
 	return withQuery(u.EscapedPath(), u.RawQuery)

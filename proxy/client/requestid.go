@@ -1,12 +1,12 @@
-package proxy
+package client
 
-// maxRequestID bounds what a client may call its request.
+// maxRequestID is the length of the longest id that a client may choose.
 const maxRequestID = 128
 
-// requestID is what a request is called in logs, here and upstream: what the
-// client called it where that is one clean word, else authgate's own id. It is
-// told apart from that id everywhere, because a client can choose it.
-func requestID(sent []string, own string) string {
+// RequestID is the id of a request in logs, here and upstream: the one that the client sent if
+// that is a single clean word, else authgate's own id. Every record keeps the two apart,
+// because a client can choose the former.
+func RequestID(sent []string, own string) string {
 	if len(sent) != 1 || len(sent[0]) == 0 || len(sent[0]) > maxRequestID {
 		return own
 	}
