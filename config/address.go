@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/example-org/authgate/text"
 )
 
 // parseTrustedProxy reads one of trustedProxies. It refuses what would match other
@@ -18,17 +20,17 @@ func parseTrustedProxy(s string) (netip.Prefix, problem) {
 	if err != nil {
 		address, err := netip.ParseAddr(s)
 		if err != nil || address.Zone() != "" {
-			return netip.Prefix{}, problem{quote(s) + " is neither a CIDR nor an address", `write "10.0.0.0/16", "10.0.0.7" or unix`}
+			return netip.Prefix{}, problem{text.Quote(s) + " is neither a CIDR nor an address", `write "10.0.0.0/16", "10.0.0.7" or unix`}
 		}
 		prefix = netip.PrefixFrom(address, address.BitLen())
 	}
 	switch {
 	case prefix.Addr().Is4In6():
-		return netip.Prefix{}, problem{quote(s) + " is IPv4 dressed as IPv6 and would match nothing", "write it without ::ffff:"}
+		return netip.Prefix{}, problem{text.Quote(s) + " is IPv4 dressed as IPv6 and would match nothing", "write it without ::ffff:"}
 	case prefix != prefix.Masked():
 		return netip.Prefix{}, problem{
-			quote(s) + " has address bits behind its mask",
-			"write " + quote(prefix.Masked().String()) + " for the network or " + quote(prefix.Addr().String()) + " for the one address",
+			text.Quote(s) + " has address bits behind its mask",
+			"write " + text.Quote(prefix.Masked().String()) + " for the network or " + text.Quote(prefix.Addr().String()) + " for the one address",
 		}
 	}
 	return prefix, problem{}
@@ -68,12 +70,12 @@ func checkHost(host string) problem {
 	}
 	if address, err := netip.ParseAddr(host); err == nil {
 		if address.Zone() != "" || address.String() != host {
-			return problem{quote(host) + " is not how the address is written", "write " + quote(address.WithZone("").String())}
+			return problem{text.Quote(host) + " is not how the address is written", "write " + text.Quote(address.WithZone("").String())}
 		}
 		return problem{}
 	}
 	if u, err := url.Parse("//" + host); err == nil && u.Host == host && host != u.Hostname() && u.Hostname() != "" {
-		return problem{quote(host) + " has a port or brackets; a host counts on every port", "write " + quote(u.Hostname())}
+		return problem{text.Quote(host) + " has a port or brackets; a host counts on every port", "write " + text.Quote(u.Hostname())}
 	}
 	lower := strings.TrimSuffix(strings.ToLower(host), ".")
 	parent, wild := strings.CutPrefix(lower, "*.") // any one label in front
@@ -81,15 +83,15 @@ func checkHost(host string) problem {
 	case wild && validName(parent) && host == lower:
 		return problem{}
 	case wild && validName(parent):
-		return problem{quote(host) + " is not how the host is compared", "write " + quote(lower)}
+		return problem{text.Quote(host) + " is not how the host is compared", "write " + text.Quote(lower)}
 	case strings.Contains(host, "*"):
-		return problem{quote(host) + " is a pattern that is not known", `write "*.example.com" for one label in front of a name, or name each host`}
+		return problem{text.Quote(host) + " is a pattern that is not known", `write "*.example.com" for one label in front of a name, or name each host`}
 	case validName(host) && host == lower:
 		return problem{}
 	case validName(lower):
-		return problem{quote(host) + " is not how the host is compared", "write " + quote(lower)}
+		return problem{text.Quote(host) + " is not how the host is compared", "write " + text.Quote(lower)}
 	}
-	return problem{quote(host) + " is not a host", "write a name such as argo-cd.example.com, without scheme and path, and with other letters as xn--..."}
+	return problem{text.Quote(host) + " is not a host", "write a name such as argo-cd.example.com, without scheme and path, and with other letters as xn--..."}
 }
 
 // checkOrigin wants what a browser would send as Origin (RFC 6454, 6.2): anything
@@ -100,11 +102,11 @@ func checkOrigin(origin string) problem {
 	case c.message != "":
 		return c
 	case u.Path != "":
-		return problem{"is an origin and has no path", "write " + quote(u.Scheme+"://"+u.Host)}
+		return problem{"is an origin and has no path", "write " + text.Quote(u.Scheme+"://"+u.Host)}
 	case origin != strings.ToLower(origin):
-		return problem{"is not how browsers write it", "write " + quote(strings.ToLower(origin))}
+		return problem{"is not how browsers write it", "write " + text.Quote(strings.ToLower(origin))}
 	case u.Scheme == "http" && u.Port() == "80", u.Scheme == "https" && u.Port() == "443":
-		return problem{"has the port that browsers leave out", "write " + quote(strings.TrimSuffix(origin, ":"+u.Port()))}
+		return problem{"has the port that browsers leave out", "write " + text.Quote(strings.TrimSuffix(origin, ":"+u.Port()))}
 	}
 	return problem{}
 }
@@ -112,7 +114,7 @@ func checkOrigin(origin string) problem {
 func checkAuthority(host string) problem {
 	u, c := parseHTTPURL("http://"+host, "")
 	if c.message != "" || u.Host != host {
-		return problem{quote(host) + " is not a host", "write a name such as argo-cd.example.com, with a port where it needs one"}
+		return problem{text.Quote(host) + " is not a host", "write a name such as argo-cd.example.com, with a port where it needs one"}
 	}
 	return problem{}
 }

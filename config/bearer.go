@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/example-org/authgate/text"
 )
 
 // Bearer is an issuer whose tokens are accepted, beside those for Issuer.ClientID.
@@ -96,12 +98,12 @@ func checkClaimName(name string) problem {
 	case name == "":
 		return problem{"names no claim", "write a claim of the token, such as sub"}
 	case strings.ContainsFunc(name, unicode.IsControl):
-		return problem{"the claim " + quote(name) + " has control characters in it", "take them out"}
+		return problem{"the claim " + text.Quote(name) + " has control characters in it", "take them out"}
 	case strings.TrimSpace(name) != name:
-		return problem{"the claim " + quote(name) + " has blanks around it", "write " + quote(strings.TrimSpace(name))}
+		return problem{"the claim " + text.Quote(name) + " has blanks around it", "write " + text.Quote(strings.TrimSpace(name))}
 	case strings.Contains(name, ".") && !strings.ContainsAny(name, "/:"):
 		return problem{
-			quote(name) + " is a path into a claim, and only strings, numbers, true and false at the top level of a token are read",
+			text.Quote(name) + " is a path into a claim, and only strings, numbers, true and false at the top level of a token are read",
 			"write the name of such a claim; in a token of Kubernetes, sub says system:serviceaccount:NAMESPACE:NAME",
 		}
 	}
@@ -144,7 +146,7 @@ func parseGroupTemplate(s string) (GroupTemplate, problem) {
 	case strings.ContainsFunc(s, unicode.IsControl):
 		return nil, problem{"has control characters in it, and tokens bring no such group", "take them out"}
 	case strings.TrimSpace(s) != s:
-		return nil, problem{"has blanks around it", "write " + quote(strings.TrimSpace(s))}
+		return nil, problem{"has blanks around it", "write " + text.Quote(strings.TrimSpace(s))}
 	}
 	var t GroupTemplate
 	for rest := s; rest != ""; {
@@ -165,7 +167,7 @@ func parseGroupTemplate(s string) (GroupTemplate, problem) {
 	}
 	if word, _, colon := strings.Cut(t[0].Text, ":"); colon && slices.Contains([]string{"role", "user", "system"}, strings.ToLower(strings.TrimSpace(word))) {
 		return nil, problem{
-			"begins with " + quote(word+":") + ", which is authgate's own: no token brings such a group",
+			"begins with " + text.Quote(word+":") + ", which is authgate's own: no token brings such a group",
 			"write another word in front, such as ci:, and a g row in the policy that makes its holders members of a role",
 		}
 	}

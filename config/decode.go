@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/text"
 )
 
 // decode writes what the file holds over the defaults in into. It is the strict
@@ -63,7 +64,7 @@ func decodeLeaf(at node, into reflect.Value) bool {
 	case *IdentityHeaders:
 		decodeIdentityHeaders(at, v)
 	case enum:
-		if s, ok := at.decodeString("one of "+joinOr(v.values()), ""); ok {
+		if s, ok := at.decodeString("one of "+text.JoinOr(v.values()), ""); ok {
 			decodeEnum(at, into, s, v.values())
 		}
 	default:
@@ -82,9 +83,9 @@ func decodeEnum(at node, into reflect.Value, s string, values []string) {
 	}
 	hint := fault.DidYouMean(s, values)
 	if hint == "" {
-		hint = "write " + joinOr(values)
+		hint = "write " + text.JoinOr(values)
 	}
-	at.reject(quote(s)+" is not known", hint)
+	at.reject(text.Quote(s)+" is not known", hint)
 }
 
 func parseInto[T any](at node, into *T, expected, hint string, parse func(string) (T, problem)) {

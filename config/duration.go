@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/example-org/authgate/text"
 )
 
 // Duration is a time.Duration that is written as 30s, 15m or 1h30m.
@@ -35,7 +37,7 @@ func parseDuration(s string) (Duration, problem) {
 			hint = "the largest unit is h; write " + strconv.Itoa(24*n) + "h"
 		}
 	}
-	return 0, problem{quote(s) + " is not a duration", hint}
+	return 0, problem{text.Quote(s) + " is not a duration", hint}
 }
 
 func (d Duration) checkPositive(at node) {

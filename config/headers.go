@@ -1,12 +1,14 @@
 package config
 
 import (
+	"cmp"
 	"maps"
 	"net/textproto"
 	"slices"
 	"strings"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/text"
 )
 
 // IdentityHeaders is which headers tell an upstream who asks. In the file it is
@@ -49,23 +51,16 @@ func decodeIdentityHeaders(at node, into *IdentityHeaders) {
 		return
 	}
 	words := []string{string(HeadersForwarded), string(HeadersAuthRequest)}
-	s, ok := at.decodeString("true, false, "+joinOr(words), "")
+	s, ok := at.decodeString("true, false, "+text.JoinOr(words), "")
 	switch {
 	case !ok:
 	case slices.Contains(words, s):
 		*into = IdentityHeaders(s)
 	case s == string(HeadersBoth) || s == string(HeadersNone):
-		at.reject(quote(s)+" is a string", "write "+s+" without quotes")
+		at.reject(text.Quote(s)+" is a string", "write "+s+" without quotes")
 	default:
-		at.reject(quote(s)+" is not known", firstNonEmpty(fault.DidYouMean(s, words), "write true, false, "+joinOr(words)))
+		at.reject(text.Quote(s)+" is not known", cmp.Or(fault.DidYouMean(s, words), "write true, false, "+text.JoinOr(words)))
 	}
-}
-
-func firstNonEmpty(first, second string) string {
-	if first != "" {
-		return first
-	}
-	return second
 }
 
 // IdentityGroups is which of a person's groups an upstream is told.
@@ -90,23 +85,23 @@ func parseHeaderTemplate(s string) (HeaderTemplate, problem) {
 	case s == "":
 		return nil, problem{"is empty", `write a value such as "{email}"; stripHeaders drops a header`}
 	case strings.TrimSpace(s) != s:
-		return nil, problem{"has blanks around it, which no header keeps", "write " + quote(strings.TrimSpace(s))}
+		return nil, problem{"has blanks around it, which no header keeps", "write " + text.Quote(strings.TrimSpace(s))}
 	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }):
 		return nil, problem{"has characters in it that are not printable ASCII", "take them out"}
 	}
 	var t HeaderTemplate
 	for rest := s; rest != ""; {
-		text, after, opened := strings.Cut(rest, "{")
+		literal, after, opened := strings.Cut(rest, "{")
 		field, next, closed := strings.Cut(after, "}")
 		switch {
-		case strings.Contains(text, "}"):
+		case strings.Contains(literal, "}"):
 			return nil, problem{"has a } without a {", "write " + headerFieldList()}
 		case opened && !closed:
 			return nil, problem{"has a { without a }", "write " + headerFieldList()}
 		case opened && !slices.Contains(headerFields, field):
-			return nil, problem{quote("{"+field+"}") + " is not known", firstNonEmpty(fault.DidYouMean(field, headerFields), "write "+headerFieldList())}
+			return nil, problem{text.Quote("{"+field+"}") + " is not known", cmp.Or(fault.DidYouMean(field, headerFields), "write "+headerFieldList())}
 		}
-		t = append(t, TemplatePart{text, field})
+		t = append(t, TemplatePart{literal, field})
 		rest = next
 	}
 	return t, problem{}
@@ -117,7 +112,7 @@ func headerFieldList() string {
 	for _, f := range headerFields {
 		fields = append(fields, "{"+f+"}")
 	}
-	return joinOr(fields)
+	return text.JoinOr(fields)
 }
 
 // checkHeaders holds the names in stripHeaders and setHeaders to what may be
@@ -129,11 +124,11 @@ func (u Upstream) checkHeaders(at node) {
 		case c.message != "":
 			here.addProblem(c)
 		case reservedHeaders[normalizeHeader(name)] && normalizeHeader(name) != "Cookie" && normalizeHeader(name) != "Authorization":
-			here.addFault(quote(name)+" is part of how a request is sent", "leave it out")
+			here.addFault(text.Quote(name)+" is part of how a request is sent", "leave it out")
 		case u.PassAuthorization && normalizeHeader(name) == "Authorization":
 			here.addFault("Authorization is dropped here and passed on by passAuthorization", "keep one of the two")
 		case u.setsHeader(normalizeHeader(name)):
-			here.addFault(quote(name)+" is written by authgate itself, and a client's own is dropped already",
+			here.addFault(text.Quote(name)+" is written by authgate itself, and a client's own is dropped already",
 				"leave it out; identity.headers turns off those about people")
 		}
 	}
@@ -145,11 +140,11 @@ func (u Upstream) checkHeaders(at node) {
 		case c.message != "":
 			here.addProblem(c)
 		case reservedHeaders[folded]:
-			here.addFault(quote(name)+" is not for setHeaders", firstNonEmpty(headerHints[folded], "name a header that only tells who asks"))
+			here.addFault(text.Quote(name)+" is not for setHeaders", cmp.Or(headerHints[folded], "name a header that only tells who asks"))
 		case u.setsHeader(folded):
-			here.addFault(quote(name)+" is written by authgate itself", firstNonEmpty(headerHints[folded], "name another header, or write identity.headers: false"))
+			here.addFault(text.Quote(name)+" is written by authgate itself", cmp.Or(headerHints[folded], "name another header, or write identity.headers: false"))
 		case seen[folded] != "":
-			here.addFault(quote(name)+" and "+quote(seen[folded])+" are one header to many servers", "keep one of the two")
+			here.addFault(text.Quote(name)+" and "+text.Quote(seen[folded])+" are one header to many servers", "keep one of the two")
 		}
 		seen[folded] = name
 	}
@@ -162,9 +157,9 @@ func checkHeaderName(name string) problem {
 	case name == "":
 		return problem{"is no name of a header", "write a name such as X-Tenant"}
 	case strings.Contains(name, "*"):
-		return problem{quote(name) + " holds a *, and a name stands for one header", "name each header"}
+		return problem{text.Quote(name) + " holds a *, and a name stands for one header", "name each header"}
 	case strings.HasPrefix(name, ":") || strings.ContainsFunc(name, func(r rune) bool { return !isTokenRune(r) }):
-		return problem{quote(name) + " is no name of a header", "write letters, digits and hyphens"}
+		return problem{text.Quote(name) + " is no name of a header", "write letters, digits and hyphens"}
 	}
 	return problem{}
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/example-org/authgate/text"
 )
 
 // Issuer is the OpenID Connect provider at which people log in.
@@ -39,7 +41,7 @@ func (i Issuer) check(at node) {
 	}
 	for n, scope := range i.Scopes {
 		if !validScope(scope) {
-			at.key("scopes").item(n).addFault(quote(scope)+" is not a scope", "write one word for each item of the list")
+			at.key("scopes").item(n).addFault(text.Quote(scope)+" is not a scope", "write one word for each item of the list")
 		}
 	}
 	if !slices.Contains(i.Scopes, "openid") {
@@ -47,7 +49,7 @@ func (i Issuer) check(at node) {
 	}
 	for n, audience := range i.Audiences {
 		if !validScope(audience) {
-			at.key("audiences").item(n).addFault(quote(audience)+" is not the id of a client", "write the id of one client of the issuer for each item, such as argo-cd")
+			at.key("audiences").item(n).addFault(text.Quote(audience)+" is not the id of a client", "write the id of one client of the issuer for each item, such as argo-cd")
 		}
 	}
 	if strings.TrimSpace(i.GroupsClaim) == "" {
@@ -76,9 +78,9 @@ func checkAuthParams(params map[string]string, at node) {
 		case slices.Contains(reservedParams, normalized):
 			here.addFault("is set by authgate itself", reservedParamHint(normalized))
 		case !validScope(name):
-			here.addFault(quote(name)+" is not the name of a parameter", "write one such as prompt, without blanks")
+			here.addFault(text.Quote(name)+" is not the name of a parameter", "write one such as prompt, without blanks")
 		case seen[normalized] != "":
-			here.addFault("is there twice, as "+quote(seen[normalized])+" too", "keep one of them")
+			here.addFault("is there twice, as "+text.Quote(seen[normalized])+" too", "keep one of them")
 		case params[name] == "":
 			here.addFault("has no value", "write one in quotes, or take the line out")
 		case strings.ContainsFunc(params[name], unicode.IsControl):
@@ -110,7 +112,7 @@ func checkIssuerURL(raw, reason string, at node) {
 		at.addProblem(c)
 	case len(u.Path) > 1 && strings.HasSuffix(u.Path, "/"):
 		at.addFault("has a trailing slash"+reason,
-			"remove the trailing slash: write "+quote(strings.TrimRight(raw, "/")))
+			"remove the trailing slash: write "+text.Quote(strings.TrimRight(raw, "/")))
 	}
 }
 

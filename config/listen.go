@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/target"
+	"github.com/example-org/authgate/text"
 )
 
 // TLS says with what authgate ends TLS itself, on listen; adminListen has none.
@@ -37,14 +38,14 @@ func checkListen(address string, at node) {
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		at.addFault(quote(address)+" is not host:port", hint)
+		at.addFault(text.Quote(address)+" is not host:port", hint)
 		return
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		at.addFault(quote(address)+" has no port from 0 to 65535", hint)
+		at.addFault(text.Quote(address)+" has no port from 0 to 65535", hint)
 	}
 	if _, err := netip.ParseAddr(host); err != nil && host != "" && !validName(host) {
-		at.addFault(quote(address)+" has no valid host", hint)
+		at.addFault(text.Quote(address)+" has no valid host", hint)
 	}
 }
 
@@ -68,13 +69,13 @@ func checkCanonicalPath(path string) problem {
 	p, err := target.Parse(path)
 	switch {
 	case err != nil:
-		return problem{quote(path) + " is not a path: " + err.Error(), "write it like /oauth2"}
+		return problem{text.Quote(path) + " is not a path: " + err.Error(), "write it like /oauth2"}
 	case p.HasEncodedSlash():
-		return problem{quote(path) + " holds an encoded slash", "write it like /oauth2"}
+		return problem{text.Quote(path) + " holds an encoded slash", "write it like /oauth2"}
 	case p.String() != path:
-		return problem{quote(path) + " is not in canonical form", "write " + quote(p.String())}
+		return problem{text.Quote(path) + " is not in canonical form", "write " + text.Quote(p.String())}
 	case path != "/" && strings.HasSuffix(path, "/"):
-		return problem{quote(path) + " has a trailing slash", "write " + quote(strings.TrimRight(path, "/"))}
+		return problem{text.Quote(path) + " has a trailing slash", "write " + text.Quote(strings.TrimRight(path, "/"))}
 	}
 	return problem{}
 }

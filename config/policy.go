@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/text"
 )
 
 // Policy says which files decide.
@@ -36,9 +37,9 @@ func (p Policy) checkOtherUpstreams(upstreams []Upstream, at node) {
 		case c.message != "":
 			here.addProblem(c)
 		case slices.Contains(p.OtherUpstreams[:i], name):
-			here.addFault(quote(name)+" is in the list already", "take one of the two out")
+			here.addFault(text.Quote(name)+" is in the list already", "take one of the two out")
 		case slices.ContainsFunc(upstreams, func(u Upstream) bool { return u.Name == name }):
-			here.addFault(quote(name)+" is one of this configuration's own upstreams", "take it out: rows may name it anyway")
+			here.addFault(text.Quote(name)+" is one of this configuration's own upstreams", "take it out: rows may name it anyway")
 		}
 	}
 }
@@ -90,7 +91,7 @@ func (a Audit) check(upstreams []Upstream, at node) {
 		output.addFault("is empty", "write stdout, stderr, none or the path of a file")
 	case !a.isKeyword() && !strings.ContainsAny(a.Output, `./\`):
 		if meant := fault.DidYouMean(a.Output, auditOutputs()); meant != "" {
-			output.addFault(quote(a.Output)+" is not known", meant+" (a file of that name: ./"+a.Output+")")
+			output.addFault(text.Quote(a.Output)+" is not known", meant+" (a file of that name: ./"+a.Output+")")
 		}
 	}
 	for i, pattern := range a.Exclude {

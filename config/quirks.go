@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/example-org/authgate/target"
+	"github.com/example-org/authgate/text"
 )
 
 // Quirk is something that paths hold which some dashboards need and servers read in
@@ -55,7 +56,7 @@ func checkAnyPattern(upstreams []Upstream, pattern string) problem {
 func (u Upstream) checkQuirks(at node) {
 	for i, q := range u.PathQuirks {
 		if slices.Contains(u.PathQuirks[:i], q) {
-			at.key("pathQuirks").item(i).addFault(quote(string(q))+" stands above already", "take one of the two out")
+			at.key("pathQuirks").item(i).addFault(text.Quote(string(q))+" stands above already", "take one of the two out")
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/example-org/authgate/text"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -71,7 +72,7 @@ func (s Secret) Reveal() (string, error) {
 	case s.source.file != "":
 		data, err := os.ReadFile(s.source.file)
 		if err != nil {
-			return "", fmt.Errorf("%s: %s: %w", s.source.key, s.Source(), withoutPath(err))
+			return "", fmt.Errorf("%s: %s: %w", s.source.key, s.Source(), text.WithoutPath(err))
 		}
 		value = strings.TrimRight(string(data), "\r\n")
 	case s.source.env != "":
@@ -108,16 +109,6 @@ type unsetVariableError string
 
 func (u unsetVariableError) Error() string   { return string(u) }
 func (unsetVariableError) Is(err error) bool { return err == fs.ErrNotExist }
-
-// withoutPath keeps "no such file or directory" of an error whose path is told
-// already.
-func withoutPath(err error) error {
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
-		return pathError.Err
-	}
-	return err
-}
 
 // Format prints [redacted] for every verb: %d and %x would reach around String.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }

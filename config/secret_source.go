@@ -2,10 +2,11 @@ package config
 
 import (
 	"regexp"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/example-org/authgate/text"
 )
 
 // People paste a secret where its name or its path belongs. Errors and logs name
@@ -21,7 +22,7 @@ func describeVariable(name string) string {
 	if variableName.MatchString(name) {
 		return "environment variable " + name
 	}
-	return "environment variable (a name of " + describeLength(name) + ", not shown)"
+	return "environment variable (a name of " + text.DescribeLength(name) + ", not shown)"
 }
 
 // variableNameHint explains why a name is not shown.
@@ -35,7 +36,7 @@ func variableNameHint(name string) string {
 // describeFile names a file, or tells how long a path is that looks like a secret.
 func describeFile(written, file string) string {
 	if looksLikeSecret(written) {
-		return "file (a path of " + describeLength(written) + ", not shown: it looks like the secret itself; write {file: PATH})"
+		return "file (a path of " + text.DescribeLength(written) + ", not shown: it looks like the secret itself; write {file: PATH})"
 	}
 	return "file " + file
 }
@@ -86,15 +87,7 @@ func looksLikeToken(word string) bool {
 	}
 }
 
-func describeLength(s string) string {
-	n := utf8.RuneCountInString(s)
-	if n == 1 {
-		return "1 character"
-	}
-	return strconv.Itoa(n) + " characters"
-}
-
 // rejectPath refuses a value that is no path without repeating it.
 func (p node) rejectPath(path string) {
-	p.reject("is not a path ("+describeLength(path)+", not shown)", "write the path of a file that holds it")
+	p.reject("is not a path ("+text.DescribeLength(path)+", not shown)", "write the path of a file that holds it")
 }

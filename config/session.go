@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/example-org/authgate/text"
 )
 
 // Session says how a signed-in principal is remembered.
@@ -98,7 +100,7 @@ func (c Cookie) check(at node) {
 	name := strings.ToUpper(c.Name)
 	switch {
 	case !isToken(c.Name) || strings.Contains(c.Name, "'"): // which Cookies.Owns takes off, as some servers do
-		at.key("name").addFault(quote(c.Name)+" cannot name a cookie", "write letters, digits, - and _")
+		at.key("name").addFault(text.Quote(c.Name)+" cannot name a cookie", "write letters, digits, - and _")
 	case strings.HasPrefix(name, "__HOST-"), strings.HasPrefix(name, "__SECURE-"):
 		at.key("name").addFault("must not begin with "+c.Name[:strings.Index(c.Name, "-")+1],
 			"leave the prefix out: authgate puts it in front where the browser would accept it")
@@ -114,9 +116,9 @@ func (c Cookie) checkDomain(at node) {
 	_, notAddress := netip.ParseAddr(c.Domain)
 	switch {
 	case strings.HasPrefix(c.Domain, "."):
-		at.reject("begins with a dot, which browsers ignore", "write "+quote(strings.TrimLeft(c.Domain, ".")))
+		at.reject("begins with a dot, which browsers ignore", "write "+text.Quote(strings.TrimLeft(c.Domain, ".")))
 	case !validName(c.Domain) || notAddress == nil || c.Domain != strings.ToLower(c.Domain):
-		at.reject(quote(c.Domain)+" is not a domain", "write example.com, for instance, in lower case")
+		at.reject(text.Quote(c.Domain)+" is not a domain", "write example.com, for instance, in lower case")
 	case !strings.Contains(c.Domain, "."):
 		at.reject("has only one label, and browsers refuse such a cookie", "write a domain like example.com, or leave the line out")
 	}
@@ -131,7 +133,7 @@ func (c Cookie) checkCoversHosts(upstreams []Upstream, at node) {
 	for _, u := range upstreams {
 		for _, host := range u.Hosts {
 			if host != c.Domain && !strings.HasSuffix(host, "."+c.Domain) {
-				at.addFault("does not cover the host "+quote(host)+" of upstream "+quote(u.Name),
+				at.addFault("does not cover the host "+text.Quote(host)+" of upstream "+text.Quote(u.Name),
 					"write a domain that all hosts share, or leave the line out: each host then has its own session")
 			}
 		}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/example-org/authgate/text"
 )
 
 // maxSocketPath is what sockaddr_un takes, without the NUL at its end (unix(7)).
@@ -34,7 +36,7 @@ func checkSocket(file string) problem {
 	case file == "/":
 		return problem{"is not a path of a Unix socket", example}
 	case path.Clean(file) != file:
-		return problem{"is not the shortest form of the path", "write " + quote("unix:"+path.Clean(file))}
+		return problem{"is not the shortest form of the path", "write " + text.Quote("unix:"+path.Clean(file))}
 	case len(file) > maxSocketPath:
 		return problem{
 			"is a path of " + strconv.Itoa(len(file)) + " bytes; the system takes 107 for a Unix socket",

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/target"
+	"github.com/example-org/authgate/text"
 )
 
 // Upstream is one server behind authgate, and which requests are its.
@@ -108,7 +109,7 @@ func (i Identity) check(at node) {
 
 func (a ServiceAccount) check(at node) {
 	if name, isRole := strings.CutPrefix(a.Role, "role:"); !isRole || name == "" {
-		at.key("role").addFault(quote(a.Role)+" is no role of the policy", "write role:NAME, as in the policy's rows")
+		at.key("role").addFault(text.Quote(a.Role)+" is no role of the policy", "write role:NAME, as in the policy's rows")
 	}
 	named := a.Namespace != "" || a.Name != ""
 	switch {
@@ -119,7 +120,7 @@ func (a ServiceAccount) check(at node) {
 	case a.TokenFile == "":
 		for _, key := range []struct{ name, value string }{{"namespace", a.Namespace}, {"name", a.Name}} {
 			if !isKubernetesName(key.value) {
-				at.key(key.name).addFault(quote(key.value)+" is no name of Kubernetes", "write a-z, 0-9, hyphens and dots, beginning and ending with a letter or digit")
+				at.key(key.name).addFault(text.Quote(key.value)+" is no name of Kubernetes", "write a-z, 0-9, hyphens and dots, beginning and ending with a letter or digit")
 			}
 		}
 	}
@@ -149,14 +150,14 @@ func checkUpstreams(upstreams []Upstream, pathPrefix string, at node) {
 		here := at.item(i)
 		u.check(pathPrefix, here)
 		if u.Name != "" && names[u.Name] {
-			here.key("name").addFault("another upstream is called "+quote(u.Name)+" too", "give each a name of its own: policies tell them apart by it")
+			here.key("name").addFault("another upstream is called "+text.Quote(u.Name)+" too", "give each a name of its own: policies tell them apart by it")
 		}
 		names[u.Name] = true
 		for n, host := range u.Hosts {
 			at := here.key("hosts").item(n)
 			route := [2]string{host, u.Path}
 			if other, exists := routes[route]; exists {
-				at.addFault(quote(host)+" with path "+quote(u.Path)+" leads to upstream "+quote(other)+" already", "change the host or the path of one")
+				at.addFault(text.Quote(host)+" with path "+text.Quote(u.Path)+" leads to upstream "+text.Quote(other)+" already", "change the host or the path of one")
 			}
 			routes[route] = u.Name
 			if host == "*" && len(upstreams) > 1 {
@@ -227,7 +228,7 @@ func checkUpstreamName(name string) problem {
 	case name == "":
 		return problem{"is empty", "write a short name such as argocd"}
 	case strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "":
-		return problem{quote(name) + " holds more than a-z, 0-9 and -_.", "write a short name such as argocd"}
+		return problem{text.Quote(name) + " holds more than a-z, 0-9 and -_.", "write a short name such as argocd"}
 	}
 	return problem{}
 }
@@ -252,7 +253,7 @@ func parseUpstreamURL(raw string) (*url.URL, problem) {
 		u.Scheme = SchemeH2C
 	}
 	if u.Path != "" && u.Path != "/" {
-		return nil, problem{"must not have a path: the request's own is sent", "write " + quote(u.Scheme+"://"+u.Host)}
+		return nil, problem{"must not have a path: the request's own is sent", "write " + text.Quote(u.Scheme+"://"+u.Host)}
 	}
 	u.Path = ""
 	return u, problem{}

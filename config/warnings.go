@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/example-org/authgate/text"
 )
 
 // albIdleTimeout is after how long a load balancer of AWS closes a silent connection,
@@ -37,7 +39,7 @@ func (c *Config) hostWarnings() (warnings []string) {
 	for _, u := range c.Upstreams {
 		for _, host := range u.Hosts {
 			if strings.HasPrefix(host, "*.") {
-				warnings = append(warnings, "upstream "+quote(u.Name)+" has the host "+quote(host)+": each concrete host needs its callback, https://HOST"+c.PathPrefix+"/callback, "+
+				warnings = append(warnings, "upstream "+text.Quote(u.Name)+" has the host "+text.Quote(host)+": each concrete host needs its callback, https://HOST"+c.PathPrefix+"/callback, "+
 					"registered at the issuer; register each host that people use")
 			}
 		}

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/example-org/authgate/text"
 )
 
 // publicIssuer gives tokens to people of everywhere: the issuer alone says nothing
@@ -61,9 +63,9 @@ func (b Bearer) ownerWarnings() []string {
 	case slices.ContainsFunc(s.ownerIDClaims, required):
 		return nil
 	case slices.ContainsFunc(s.ownerNameClaims, required):
-		return []string{"requires a name and no id: names are given to others, once their owner is renamed or gone; add one of " + joinOr(s.ownerIDClaims) + " to require"}
+		return []string{"requires a name and no id: names are given to others, once their owner is renamed or gone; add one of " + text.JoinOr(s.ownerIDClaims) + " to require"}
 	}
-	return []string{"has no condition on the owner: anybody in the world gets a token there, for any audience; add one of " + joinOr(s.ownerIDClaims) + " to require"}
+	return []string{"has no condition on the owner: anybody in the world gets a token there, for any audience; add one of " + text.JoinOr(s.ownerIDClaims) + " to require"}
 }
 
 func (b Bearer) requireWarnings() (warnings []string) {
@@ -108,7 +110,7 @@ func isGitHubActions(issuer string) bool {
 func (b Bearer) nameWarnings() (warnings []string) {
 	for _, t := range b.Groups {
 		if t[0].Text == "" {
-			warnings = append(warnings, "makes the group "+quote(t.String())+", which begins with what the token says: it may be a group that people have; "+
+			warnings = append(warnings, "makes the group "+text.Quote(t.String())+", which begins with what the token says: it may be a group that people have; "+
 				`begin it with a word of its own, such as "ci:`+t.String()+`"`)
 		}
 	}
@@ -131,7 +133,7 @@ func (c *Config) sharedGroupWarnings() (warnings []string) {
 				first[prefix] = b.Issuer
 			case other != b.Issuer:
 				warnings = append(warnings, fmt.Sprintf("bearer[%d] (%s) makes groups that begin with %s, and so does %s: "+
-					"a policy cannot tell the two apart; give each a word of its own", i, b.Issuer, quote(prefix), other))
+					"a policy cannot tell the two apart; give each a word of its own", i, b.Issuer, text.Quote(prefix), other))
 				first[prefix] = b.Issuer
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/text"
 )
 
 // entries walks a mapping, and refuses what strict YAML leaves open: keys that are
@@ -75,7 +76,7 @@ func describeNode(n *yaml.Node) string {
 	case tag == "!!merge":
 		return "<<"
 	case strings.HasPrefix(tag, "!!"):
-		return "a value with the tag " + quote(tag)
+		return "a value with the tag " + text.Quote(tag)
 	default: // a word behind ! is the value itself, more often than not
 		return "a value with a tag of its own"
 	}
@@ -85,9 +86,9 @@ func describeNode(n *yaml.Node) string {
 // pen in a key that is known is none.
 func (p node) quoteKey(key string, known ...string) string {
 	if _, slip := fault.Nearest(key, known); p.mayBeSecret && !slip {
-		return "(" + describeLength(key) + ", not shown)"
+		return "(" + text.DescribeLength(key) + ", not shown)"
 	}
-	return quote(key)
+	return text.Quote(key)
 }
 
 // field is a key of a section.
@@ -126,22 +127,4 @@ func (fs fields) names() []string {
 		names[i] = f.name
 	}
 	return names
-}
-
-// quote repeats a word in a fault, but no more of it than a person needs.
-func quote(s string) string {
-	const maxQuoted = 100
-	if len(s) > maxQuoted {
-		s = s[:maxQuoted] + "..."
-	}
-	return strconv.Quote(s)
-}
-
-// joinOr joins words the way a sentence does: a, b or c.
-func joinOr(words []string) string {
-	if len(words) < 2 {
-		return strings.Join(words, "")
-	}
-	last := len(words) - 1
-	return strings.Join(words[:last], ", ") + " or " + words[last]
 }

@@ -2,13 +2,13 @@ package credential
 
 import (
 	"context"
-	"errors"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
 	"time"
+
+	"github.com/example-org/authgate/text"
 )
 
 // File is a token that somebody else renews: a projected one of Kubernetes, whose
@@ -21,21 +21,12 @@ func File(path string, log *slog.Logger) *Source {
 func readFile(path string) (issuedToken, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return issuedToken{}, &FileError{path, withoutPath(err)}
+		return issuedToken{}, &FileError{path, text.WithoutPath(err)}
 	}
 	defer file.Close() // only read
-	text, err := io.ReadAll(io.LimitReader(file, maxToken+2))
+	data, err := io.ReadAll(io.LimitReader(file, maxToken+2))
 	if err != nil {
-		return issuedToken{}, &FileError{path, withoutPath(err)}
+		return issuedToken{}, &FileError{path, text.WithoutPath(err)}
 	}
-	return issuedToken{token: strings.TrimSpace(string(text))}, nil
-}
-
-// withoutPath leaves out the path, which is said already.
-func withoutPath(err error) error {
-	var at *fs.PathError
-	if errors.As(err, &at) {
-		return at.Err
-	}
-	return err
+	return issuedToken{token: strings.TrimSpace(string(data))}, nil
 }

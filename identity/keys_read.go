@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	jose "github.com/go-jose/go-jose/v4"
 
@@ -111,12 +110,8 @@ func parseKey(raw json.RawMessage) (key jose.JSONWebKey, skip *skippedKey) {
 func describeSkipped(skipped []skippedKey) string {
 	const limit = 5
 	var parts []string
-	for i, key := range skipped {
-		if i == limit {
-			parts = append(parts, fmt.Sprintf("and %d more", len(skipped)-limit))
-			break
-		}
+	for _, key := range skipped {
 		parts = append(parts, text.Quote(key.keyID)+": "+key.message)
 	}
-	return strings.Join(parts, "; ")
+	return text.JoinFew(parts, "; ", limit)
 }

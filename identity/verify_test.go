@@ -93,7 +93,7 @@ func TestTokenIsForThisClientAlone(t *testing.T) {
 		"we asked, but it is for another":         {m{"aud": []string{"argo-cd"}, "azp": "authgate"}, `for the client "argo-cd"`},
 		"audience that only begins like ours":     {m{"aud": "authgate-dev"}, `for the client "authgate-dev"`},
 		"audience is a number":                    {m{"aud": 5}, "not a signed JWT with claims of the types"},
-		"audience name that would break a log":    {m{"aud": "a\nb\x1b[31m"}, `for the client "a b [31m"`},
+		"audience name that would break a log":    {m{"aud": "a\nb\x1b[31m"}, `for the client "a\nb\x1b[31m"`},
 		"at_hash of the access token":             {m{"at_hash": ours}, ""},
 		"at_hash of another access token":         {m{"at_hash": "AAAA" + ours[4:]}, "its at_hash belongs to another access token"},
 		"nonce under a name of another case":      {m{"nonce": nil, "Nonce": "x"}, "its nonce"},

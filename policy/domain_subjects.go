@@ -1,6 +1,10 @@
 package policy
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/example-org/authgate/text"
+)
 
 // DomainWildcard begins a subject that stands for every verified e-mail address of a
 // domain: user:*@example.com.
@@ -45,11 +49,11 @@ func checkUser(name string) (message, hint string) {
 	case isWildcard:
 		return checkDomain(name, domain)
 	case address == "*":
-		return Quote(name) + " names no domain", domainHint + ", or system:authenticated for all who logged in"
+		return text.Quote(name) + " names no domain", domainHint + ", or system:authenticated for all who logged in"
 	case strings.Contains(address, "*"):
-		return "a * in " + Quote(name) + " stands for nothing", domainHint + ", or name each user"
+		return "a * in " + text.Quote(name) + " stands for nothing", domainHint + ", or name each user"
 	case !IsEmail(address) || strings.ContainsAny(address, Whitespace):
-		return Quote(name) + " names no e-mail address", "write user:NAME@DOMAIN for one person, or else a group"
+		return text.Quote(name) + " names no e-mail address", "write user:NAME@DOMAIN for one person, or else a group"
 	}
 	return "", ""
 }
@@ -58,21 +62,21 @@ func checkUser(name string) (message, hint string) {
 func checkDomain(name, domain string) (message, hint string) {
 	switch {
 	case domain == "":
-		return Quote(name) + " names no domain", domainHint
+		return text.Quote(name) + " names no domain", domainHint
 	case strings.Contains(domain, "*"):
-		return "a * in the domain of " + Quote(name) + " stands for nothing",
+		return "a * in the domain of " + text.Quote(name) + " stands for nothing",
 			"write a row for each domain; subdomains are domains of their own"
 	case strings.Contains(domain, "@"):
-		return Quote(name) + " holds a second @", domainHint
+		return text.Quote(name) + " holds a second @", domainHint
 	case strings.Contains("."+domain+".", ".."):
 		trimmed := strings.Trim(domain, ".")
 		if trimmed == "" || strings.Contains(trimmed, "..") {
-			return Quote(name) + " has a dot too many in its domain", domainHint
+			return text.Quote(name) + " has a dot too many in its domain", domainHint
 		}
-		return Quote(name) + " has a dot too many in its domain", "write " + Quote(DomainWildcard+trimmed)
+		return text.Quote(name) + " has a dot too many in its domain", "write " + text.Quote(DomainWildcard+trimmed)
 	}
 	if at := strings.IndexFunc(domain, isInvalidDomainRune); at >= 0 {
-		return "the domain of " + Quote(name) + " holds " + Quote(domain[at:at+1]), domainHint + ", and a row for each domain"
+		return "the domain of " + text.Quote(name) + " holds " + text.Quote(domain[at:at+1]), domainHint + ", and a row for each domain"
 	}
 	return "", ""
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/text"
 )
 
 // compile makes the index of a policy. Upstreams that are nil are not known: any
@@ -123,7 +124,7 @@ func assignMethodBits(rows []*Row, faults *fault.List) map[string]uint8 {
 				continue
 			}
 			if len(methods) == maxMethods {
-				faults.Add(row.At, fmt.Sprintf("method %s is one more than the %d that a policy can tell apart (HEAD is one of them)", Quote(m), maxMethods),
+				faults.Add(row.At, fmt.Sprintf("method %s is one more than the %d that a policy can tell apart (HEAD is one of them)", text.Quote(m), maxMethods),
 					"write * where every method is meant")
 				return nil
 			}

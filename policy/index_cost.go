@@ -9,6 +9,7 @@ import (
 
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/target"
+	"github.com/example-org/authgate/text"
 )
 
 // MaxVisits bounds how many nodes and groups of rows any one path may make the
@@ -76,7 +77,7 @@ func (x *index) checkCost(faults *fault.List) {
 		return
 	}
 	for _, row := range x.costliestRows(b, roots) {
-		faults.Add(row.At, fmt.Sprintf("path %s overlaps with too many others: one request may have to be held against %d parts of patterns, and %d are allowed", Quote(row.Path), visits, MaxVisits),
+		faults.Add(row.At, fmt.Sprintf("path %s overlaps with too many others: one request may have to be held against %d parts of patterns, and %d are allowed", text.Quote(row.Path), visits, MaxVisits),
 			"end more of them with /**, or have fewer that differ in a * at the same segment")
 	}
 }

@@ -3,6 +3,8 @@ package policy
 import (
 	"slices"
 	"strings"
+
+	"github.com/example-org/authgate/text"
 )
 
 const (
@@ -34,19 +36,19 @@ func CheckMethods(methods string) (message, hint string) {
 	for m := range strings.SplitSeq(methods, MethodSeparator) {
 		switch trimmed := strings.Trim(m, Whitespace); {
 		case m == "":
-			return "method " + Quote(methods) + " has an empty part", "write GET, or GET|POST, or * for all"
+			return "method " + text.Quote(methods) + " has an empty part", "write GET, or GET|POST, or * for all"
 		case trimmed != m:
-			return "method " + Quote(methods) + " holds a blank", "write GET|POST without blanks"
+			return "method " + text.Quote(methods) + " holds a blank", "write GET|POST without blanks"
 		case m == AnyMethod:
-			return "method " + Quote(methods) + " has * beside others", `write "*" alone`
+			return "method " + text.Quote(methods) + " has * beside others", `write "*" alone`
 		case slices.Contains(seen, m):
-			return "method " + Quote(methods) + " names " + m + " twice", "name it once"
+			return "method " + text.Quote(methods) + " names " + m + " twice", "name it once"
 		case IsMethod(m):
 			seen = append(seen, m)
 		case IsMethod(strings.ToUpper(m)):
-			return "method " + Quote(m) + " is not in upper case", "write " + strings.ToUpper(m)
+			return "method " + text.Quote(m) + " is not in upper case", "write " + strings.ToUpper(m)
 		default:
-			return "method " + Quote(m) + " is not a method", "write GET, or GET|POST, or * for all"
+			return "method " + text.Quote(m) + " is not a method", "write GET, or GET|POST, or * for all"
 		}
 	}
 	return "", ""

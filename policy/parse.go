@@ -6,18 +6,17 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"syscall"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/target"
+	"github.com/example-org/authgate/text"
 )
 
 const (
@@ -47,10 +46,7 @@ func ReadFiles(names ...string) ([]Source, error) {
 	for _, name := range names {
 		data, err := os.ReadFile(name)
 		if err != nil {
-			var detail *fs.PathError
-			if errors.As(err, &detail) { // the name is said already
-				err = detail.Err
-			}
+			err = text.WithoutPath(err)
 			if errors.Is(err, syscall.EISDIR) {
 				err = errors.New("it is a directory; name the files in it")
 			}
@@ -157,49 +153,31 @@ func (p *Parser) ParseLine(at fault.Position, text string) bool {
 
 // SplitLine takes one line apart. There are no fields where it was meant as a row and
 // cannot be read.
-func (p *Parser) SplitLine(at fault.Position, text string) (fields []Field, isRow bool) {
-	text = strings.TrimRight(text, Whitespace) // invisible, and casbin drops them alike
-	trimmed := strings.TrimLeft(text, Whitespace)
+func (p *Parser) SplitLine(at fault.Position, line string) (fields []Field, isRow bool) {
+	line = strings.TrimRight(line, Whitespace) // invisible, and casbin drops them alike
+	trimmed := strings.TrimLeft(line, Whitespace)
 	isRow = trimmed != "" && trimmed[0] != '#'
-	if len(text) > MaxLine {
+	if len(line) > MaxLine {
 		p.AddUnreadable(at, fmt.Sprintf("the line is longer than %d bytes", MaxLine), "make several rows of it")
 		return nil, isRow
 	}
-	if i, message, hint := FindUnprintable(text); message != "" {
+	if i, message, hint := text.CheckVisible("the line", line); message != "" {
 		p.AddUnreadable(OffsetBy(at, i), message, hint)
 		return nil, isRow
 	}
 	if !isRow {
 		return nil, false
 	}
-	if !strings.Contains(text, `"`) {
-		return p.plainFields(at, text), true
+	if !strings.Contains(line, `"`) {
+		return p.plainFields(at, line), true
 	}
-	p.buffer.Reset(strings.NewReader(text))
+	p.buffer.Reset(strings.NewReader(line))
 	record, err := p.csv.Read()
 	if err != nil {
 		p.addQuoteFault(at, err)
 		return nil, true
 	}
-	return p.quotedFields(at, text, record), true
-}
-
-// FindUnprintable finds what no name and no path holds and no editor shows: control
-// characters but the tab, odd blanks, and the marks that turn the direction of
-// what follows. Joiners pass, since some scripts need them.
-func FindUnprintable(text string) (at int, message, hint string) {
-	for i, r := range text {
-		switch {
-		case ' ' <= r && r <= '~' || r == '\t' || r == '\u200c' || r == '\u200d':
-		case r == utf8.RuneError && !strings.HasPrefix(text[i:], "\ufffd"):
-			return i, "the line is not valid UTF-8", "save the file as UTF-8"
-		case r == '\r':
-			return i, "the line holds a carriage return (CR)", "end each line with LF alone"
-		case unicode.IsControl(r) || unicode.IsSpace(r) || unicode.In(r, unicode.Cf, unicode.Z):
-			return i, fmt.Sprintf("the line holds the invisible character %U", r), "take it out"
-		}
-	}
-	return 0, "", ""
+	return p.quotedFields(at, line, record), true
 }
 
 func (p *Parser) addQuoteFault(at fault.Position, err error) {

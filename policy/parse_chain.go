@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -27,7 +28,7 @@ func checkNames(grants []Grant, rowSubjects StringSet, faults *fault.List) {
 			return
 		}
 		reported[role] = struct{}{}
-		faults.Add(at, role+" "+message, OrDefault(SuggestRole(role, known), hint))
+		faults.Add(at, role+" "+message, cmp.Or(SuggestRole(role, known), hint))
 	}
 	for _, g := range grants {
 		if strings.HasPrefix(g.Member, RolePrefix) && !rowSubjects.Has(g.Member) && !granted.Has(g.Member) {

@@ -1,14 +1,14 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/target"
+	"github.com/example-org/authgate/text"
 )
 
 // Field is one field of a row, and where it begins.
@@ -90,11 +90,11 @@ func (p *Parser) parseRow(fields []Field) {
 	case kind == "":
 		p.AddUnreadable(fields[0].At, "the first field is empty", rowTypeHint)
 	case strings.EqualFold(kind, TypeP) || strings.EqualFold(kind, TypeG):
-		p.AddUnreadable(fields[0].At, "row kind "+Quote(kind)+" is not known", "write "+strings.ToLower(kind))
+		p.AddUnreadable(fields[0].At, "row kind "+text.Quote(kind)+" is not known", "write "+strings.ToLower(kind))
 	case len(fields) == 1 && strings.Contains(kind, ";"):
-		p.AddUnreadable(fields[0].At, "row kind "+Quote(kind)+" is not known", "separate the fields by commas")
+		p.AddUnreadable(fields[0].At, "row kind "+text.Quote(kind)+" is not known", "separate the fields by commas")
 	default:
-		p.AddUnreadable(fields[0].At, "row kind "+Quote(kind)+" is not known", rowTypeHint)
+		p.AddUnreadable(fields[0].At, "row kind "+text.Quote(kind)+" is not known", rowTypeHint)
 	}
 }
 
@@ -133,7 +133,7 @@ func (p *Parser) parseGRow(fields []Field) {
 		FieldCheck{"member", CheckSubject},
 		FieldCheck{"role", func(name string) (message, hint string) {
 			if message, hint = checkRole(name); message != "" && swapped {
-				hint = "the member comes first: write " + Quote(FormatRow(TypeG, name, fields[1].Text))
+				hint = "the member comes first: write " + text.Quote(FormatRow(TypeG, name, fields[1].Text))
 			}
 			return message, hint
 		}},
@@ -183,12 +183,12 @@ func (p *Parser) CheckUpstream(name string) (message, hint string) {
 	case name == AnyUpstream:
 		return "", ""
 	case strings.ContainsAny(name, "*/:,|"+Whitespace):
-		return Quote(name) + " is no name of an upstream", "write the name that the configuration gives it, or * for all"
+		return text.Quote(name) + " is no name of an upstream", "write the name that the configuration gives it, or * for all"
 	case p.Upstreams == nil || slices.Contains(p.Upstreams, name):
 		return "", ""
 	}
-	return "upstream " + Quote(name) + " is not known",
-		OrDefault(fault.DidYouMean(name, p.Upstreams), "known are "+quoteAll(p.Upstreams)+", and * for all")
+	return "upstream " + text.Quote(name) + " is not known",
+		cmp.Or(fault.DidYouMean(name, p.Upstreams), "known are "+text.QuoteAll(p.Upstreams)+", and * for all")
 }
 
 func ParseEffect(word string) (effect Effect, message, hint string) {
@@ -200,9 +200,9 @@ func ParseEffect(word string) (effect Effect, message, hint string) {
 	}
 	hint = `write "allow" or "deny"`
 	if near, ok := fault.Nearest(word, []string{"allow", "deny"}); ok {
-		hint = "write " + Quote(near)
+		hint = "write " + text.Quote(near)
 	}
-	return Deny, "effect " + Quote(word) + " is not known", hint
+	return Deny, "effect " + text.Quote(word) + " is not known", hint
 }
 
 // rowKey is all that a row says. That of a g row has no path: member and role take the
@@ -226,32 +226,4 @@ func (p *Parser) isNew(row rowKey, at fault.Position) bool {
 func OffsetBy(at fault.Position, bytes int) fault.Position {
 	at.Column += bytes
 	return at
-}
-
-func OrDefault(s, fallback string) string {
-	if s != "" {
-		return s
-	}
-	return fallback
-}
-
-// Quote shows a piece of the file, cut where it would fill the screen.
-func Quote(s string) string {
-	const limit = 80
-	if len(s) > limit {
-		end := limit
-		for end > limit-utf8.UTFMax && !utf8.RuneStart(s[end]) { // what is no UTF-8 may begin nowhere
-			end--
-		}
-		s = s[:end] + "…"
-	}
-	return strconv.Quote(s)
-}
-
-func quoteAll(names []string) string {
-	quoted := make([]string, len(names))
-	for i, name := range names {
-		quoted[i] = Quote(name)
-	}
-	return strings.Join(quoted, ", ")
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/text"
 )
 
 // Users, groups and roles are names of one kind to casbin, so a group called
@@ -188,7 +189,7 @@ func IsEmail(address string) bool {
 func CheckSubject(name string) (message, hint string) {
 	for _, prefix := range []string{RolePrefix, UserPrefix, SystemPrefix} {
 		if len(name) >= len(prefix) && name[:len(prefix)] != prefix && strings.EqualFold(name[:len(prefix)], prefix) {
-			return Quote(name) + " begins like " + prefix + " in other letters", "write " + Quote(prefix+name[len(prefix):])
+			return text.Quote(name) + " begins like " + prefix + " in other letters", "write " + text.Quote(prefix+name[len(prefix):])
 		}
 	}
 	switch {
@@ -199,14 +200,14 @@ func CheckSubject(name string) (message, hint string) {
 	case strings.HasPrefix(name, SystemPrefix):
 		known := []string{SubjectAuthenticated, SubjectAnonymous}
 		if hint := fault.DidYouMean(name, known); !slices.Contains(known, name) {
-			return Quote(name) + " is not known", OrDefault(hint, "write system:authenticated or system:anonymous")
+			return text.Quote(name) + " is not known", cmp.Or(hint, "write system:authenticated or system:anonymous")
 		}
 	case name == "*":
 		return `"*" is nobody`, "write system:authenticated for all who logged in, system:anonymous for the others"
 	case strings.HasPrefix(name, "*@"):
-		return Quote(name) + " would be a group", "write " + Quote(UserPrefix+name) + " for every verified address of the domain"
+		return text.Quote(name) + " would be a group", "write " + text.Quote(UserPrefix+name) + " for every verified address of the domain"
 	case strings.Contains(strings.TrimSuffix(name, TeamWildcard), "*") || name == TeamWildcard:
-		return "a * in " + Quote(name) + " stands for nothing", "write ORG:* for every group of an organisation, or name each group"
+		return "a * in " + text.Quote(name) + " stands for nothing", "write ORG:* for every group of an organisation, or name each group"
 	}
 	return "", ""
 }
@@ -216,13 +217,13 @@ func checkRole(name string) (message, hint string) {
 	short, isRole := strings.CutPrefix(name, RolePrefix)
 	switch {
 	case !isRole:
-		return Quote(name) + " is not a role", "write " + Quote(RolePrefix+name)
+		return text.Quote(name) + " is not a role", "write " + text.Quote(RolePrefix+name)
 	case short == "":
 		return `"role:" has no name`, "write role:NAME"
 	case strings.Trim(short, Whitespace) != short:
-		return Quote(name) + " has a blank at an end of its name", "write " + Quote(RolePrefix+strings.Trim(short, Whitespace))
+		return text.Quote(name) + " has a blank at an end of its name", "write " + text.Quote(RolePrefix+strings.Trim(short, Whitespace))
 	case strings.ContainsAny(short, "*,"):
-		return Quote(name) + " holds a * or a comma", "name one role"
+		return text.Quote(name) + " holds a * or a comma", "name one role"
 	}
 	return "", ""
 }

@@ -5,7 +5,6 @@ package text
 import (
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"unicode"
 )
@@ -32,9 +31,6 @@ func SanitizeMax(s string, limit int) string {
 	}
 	return strings.TrimSpace(b.String())
 }
-
-// Quote is [Sanitize] in quotation marks, for values of claims and metadata.
-func Quote(s string) string { return strconv.Quote(Sanitize(s)) }
 
 // UnknownError is what [ErrorCode] makes of anything else.
 const UnknownError = "unknown_error"

@@ -33,7 +33,7 @@ func TestForeignWordsStayInOneLine(t *testing.T) {
 	if got := text.SanitizeMax(strings.Repeat("x", 250), 300); len(got) != 250 {
 		t.Errorf("within 300: %d", len(got))
 	}
-	if got := text.Quote("a\"\nb"); got != `"a\" b"` {
+	if got := text.Quote("a\"\nb"); got != `"a\"\nb"` {
 		t.Errorf("quoted: %s", got)
 	}
 }

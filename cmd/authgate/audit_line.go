@@ -2,10 +2,8 @@ package main
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/policy"
@@ -27,16 +25,6 @@ type auditLine struct {
 	Decision *audit.Decision `json:"decision"`
 	Rule     string          `json:"rule"`
 	Policy   string          `json:"policy"`
-}
-
-// sanitize shows a text from a log, where anybody may have written it, so that it
-// neither commands a terminal nor looks like a line of an answer.
-func sanitize(text string) string {
-	if !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return text
-	}
-	quoted := strconv.Quote(text)
-	return quoted[1 : len(quoted)-1]
 }
 
 // loggedRequest says what lacks, or gives the request.

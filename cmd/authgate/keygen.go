@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/text"
 )
 
 func newKeygen() *cobra.Command {
@@ -144,16 +145,16 @@ func rewriteKeys(file string, change func(*keyFile) (string, error)) (done strin
 	}
 	name, err := filepath.EvalSymlinks(file)
 	if err != nil {
-		return "", fmt.Errorf("%w; `authgate keygen > %s` begins one", withoutPath(err), file)
+		return "", fmt.Errorf("%w; `authgate keygen > %s` begins one", text.WithoutPath(err), file)
 	}
-	text, err := os.ReadFile(name)
+	data, err := os.ReadFile(name)
 	if err != nil {
-		return "", withoutPath(err)
+		return "", text.WithoutPath(err)
 	}
-	if _, err := session.ParseKeys(string(text)); err != nil {
+	if _, err := session.ParseKeys(string(data)); err != nil {
 		return "", err
 	}
-	k := readKeyFile(string(text))
+	k := readKeyFile(string(data))
 	if done, err = change(k); err != nil {
 		return "", err
 	}
@@ -166,19 +167,10 @@ func rewriteKeys(file string, change func(*keyFile) (string, error)) (done strin
 	}
 	defer os.Remove(temp) // what became the file is not there any more
 	if err := copyOwner(temp, name); err != nil {
-		return "", fmt.Errorf("the owner of the file cannot be kept: %w; run this as that owner, or as root", withoutPath(err))
+		return "", fmt.Errorf("the owner of the file cannot be kept: %w; run this as that owner, or as root", text.WithoutPath(err))
 	}
 	if err := os.Rename(temp, name); err != nil {
 		return "", err
 	}
 	return done, nil
-}
-
-// withoutPath keeps "no such file or directory" of an error whose path is told already.
-func withoutPath(err error) error {
-	var path *os.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/example-org/authgate/text"
 )
 
 // outputStream is standard output or standard error. It keeps the first failed write, so
@@ -35,7 +37,7 @@ func unwrapWriter(w io.Writer) io.Writer {
 type writeError struct{ error }
 
 func (e writeError) Error() string {
-	return fmt.Sprintf("writing the answer: %v", withoutPath(e.error))
+	return fmt.Sprintf("writing the answer: %v", text.WithoutPath(e.error))
 }
 
 func (e writeError) Unwrap() error { return e.error }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/policy/compare"
+	"github.com/example-org/authgate/text"
 )
 
 const (
@@ -74,11 +75,7 @@ func table(b *strings.Builder, title string, groups []*changeGroup) (left int) {
 func (g *changeGroup) row() string {
 	const maxTargets, names, rows = 6, 6, 3
 	var targets, because []string
-	for i, target := range g.targets {
-		if i == maxTargets && len(g.targets) > maxTargets+1 {
-			targets = append(targets, fmt.Sprintf("and %d more", len(g.targets)-i))
-			break
-		}
+	for _, target := range g.targets {
 		targets = append(targets, inlineCode(target.Methods.String())+" "+inlineCode(target.Path))
 	}
 	subjects := inlineCodes(g.subjects, names)
@@ -94,7 +91,7 @@ func (g *changeGroup) row() string {
 	for _, chain := range g.chains(&printer{}) {
 		because = append(because, inlineCode(chain))
 	}
-	return "| " + strings.Join([]string{upstreamCell(g.Upstream), subjects, strings.Join(targets, "<br>"), strings.Join(because, "<br>")}, " | ") + " |\n"
+	return "| " + strings.Join([]string{upstreamCell(g.Upstream), subjects, text.JoinFew(targets, "<br>", maxTargets), strings.Join(because, "<br>")}, " | ") + " |\n"
 }
 
 func upstreamCell(name string) string {
@@ -106,14 +103,10 @@ func upstreamCell(name string) string {
 
 func inlineCodes(names []string, limit int) string {
 	var list []string
-	for i, name := range names {
-		if i == limit && len(names) > limit+1 {
-			list = append(list, fmt.Sprintf("%d more", len(names)-i))
-			break
-		}
+	for _, name := range names {
 		list = append(list, inlineCode(name))
 	}
-	return strings.Join(list, ", ")
+	return text.JoinFew(list, ", ", limit)
 }
 
 // inlineCode shows a text as it is. In a code span nothing is Markdown, a mention or an

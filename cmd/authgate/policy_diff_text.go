@@ -7,6 +7,7 @@ import (
 
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/policy/compare"
+	"github.com/example-org/authgate/text"
 )
 
 // changeGroup is changes that a person reads as one: the same people, for the same
@@ -179,16 +180,16 @@ func (g *changeGroup) subjectText() string {
 			others = append(others, subject)
 		}
 	}
-	who := joinFirst(roles, maxNames)
+	who := text.JoinFew(roles, ", ", maxNames)
 	if len(roles) > 0 && len(others) > 0 {
 		who += ", and so "
 	}
-	who += joinFirst(others, maxNames)
+	who += text.JoinFew(others, ", ", maxNames)
 	switch len(g.AlsoIn) {
 	case 0:
 		return who
 	case 1:
 		return who + ", for whoever is also " + g.AlsoIn[0]
 	}
-	return who + ", for whoever is also one of " + joinFirst(g.AlsoIn, maxNames)
+	return who + ", for whoever is also one of " + text.JoinFew(g.AlsoIn, ", ", maxNames)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/text"
 )
 
 // printDiff prints what formatting would change as a unified diff.
@@ -126,7 +127,7 @@ func (h hunk) print(s *printer) {
 	for _, line := range h.lines {
 		switch line[0] {
 		case '-':
-			line = s.failure(sanitizeCell(line))
+			line = s.failure(text.Truncate(text.Escape(line), 200))
 		case '+':
 			line = s.success(line)
 		}

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/policy/lint"
 	"github.com/example-org/authgate/proxy"
+	"github.com/example-org/authgate/text"
 )
 
 const (
@@ -200,7 +200,7 @@ func (a lintAnswer) print(s *printer) {
 		}
 		s.line("%s: %s %s: %s", s.bold(where), tone(f.Severity), f.Code, f.Message)
 		if f.Text != "" {
-			s.line("    %s", s.dim(sanitizeCell(f.Text)))
+			s.line("    %s", s.dim(text.Truncate(text.Escape(f.Text), 200)))
 		}
 		if f.Hint != "" {
 			s.line("    %s %s", s.success("->"), f.Hint)
@@ -214,18 +214,4 @@ func (a lintAnswer) print(s *printer) {
 		summary += "; the codes: " + lintDocURL
 	}
 	s.line("%s", summary)
-}
-
-// sanitizeCell is a line of a file that may not even load, as a terminal can show it.
-func sanitizeCell(text string) string {
-	const limit = 200
-	if runes := []rune(text); len(runes) > limit {
-		text = string(runes[:limit]) + "…"
-	}
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) || r == '\t' {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, text)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/policy/compare"
+	"github.com/example-org/authgate/text"
 )
 
 func newPolicyMatrix() *cobra.Command {
@@ -63,7 +64,7 @@ func newPolicyMatrix() *cobra.Command {
 			}
 			found, endpoints := loaded.withoutEndpoints(found)
 			if len(endpoints) > 0 {
-				warn(cmd.ErrOrStderr(), "left out, because authgate answers these itself and no row applies: "+joinFirst(endpoints, 4))
+				warn(cmd.ErrOrStderr(), "left out, because authgate answers these itself and no row applies: "+text.JoinFew(endpoints, ", ", 4))
 			}
 			switch out.format {
 			case csvFormat:
@@ -197,7 +198,7 @@ func printMatrix(s *printer, m compare.Matrix, asked bool) {
 	var members [][]string
 	for _, c := range m.Columns {
 		if len(c.Members) > 0 {
-			members = append(members, []string{"  " + c.Subject, joinFirst(c.Members, 8)})
+			members = append(members, []string{"  " + c.Subject, text.JoinFew(c.Members, ", ", 8)})
 		}
 	}
 	if len(members) > 0 {
@@ -292,20 +293,12 @@ func printLists(s *printer, lines []compare.Line) {
 		}
 		row := []string{"  " + l.Path, l.Methods.String()}
 		if may := of[policy.Allow]; len(may) > 0 {
-			row = append(row, s.success("allow")+" "+joinFirst(may, 8))
+			row = append(row, s.success("allow")+" "+text.JoinFew(may, ", ", 8))
 		}
 		if not := of[policy.Deny]; len(not) > 0 {
-			row = append(row, s.failure("deny")+" "+joinFirst(not, 8))
+			row = append(row, s.failure("deny")+" "+text.JoinFew(not, ", ", 8))
 		}
 		rows = append(rows, row)
 	}
 	s.table(rows)
-}
-
-// joinFirst lists names, the first of them if there are many.
-func joinFirst(names []string, limit int) string {
-	if len(names) <= limit+1 {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:limit], ", "), len(names)-limit)
 }

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/policy/replay"
+	"github.com/example-org/authgate/text"
 )
 
 func newPolicyReplay() *cobra.Command {
@@ -110,7 +110,7 @@ func printDifference(s *printer, d replay.Difference) {
 	if d.Change == replay.Revoked {
 		change = s.failure(d.Change)
 	}
-	s.line("%s  %s  %s, %s", change, sanitize(d.Method+" "+d.Upstream+":"+d.Path), plural(d.Requests, "request"), countedPeople(d.People, d.PeopleMore))
+	s.line("%s  %s  %s, %s", change, text.Escape(d.Method+" "+d.Upstream+":"+d.Path), plural(d.Requests, "request"), countedPeople(d.People, d.PeopleMore))
 	now, before := "no row matches", "no row matched"
 	if d.Rule != "" {
 		now = d.Rule + ": " + d.Row
@@ -128,10 +128,10 @@ func printDifference(s *printer, d replay.Difference) {
 	}
 	s.table([][]string{
 		{"  now", now},
-		{"  before", sanitize(before)},
-		{"  who", sanitize(joinFirstTen(d.Subjects))},
+		{"  before", text.Escape(before)},
+		{"  who", text.Escape(text.JoinFew(d.Subjects, ", ", 10))},
 		{"  when", when},
-		{"  such as", fmt.Sprintf("%s by %s at %s", sanitize(d.Example.Path), sanitize(person), d.Example.Time.UTC().Format(time.DateTime))},
+		{"  such as", fmt.Sprintf("%s by %s at %s", text.Escape(d.Example.Path), text.Escape(person), d.Example.Time.UTC().Format(time.DateTime))},
 	})
 }
 
@@ -158,7 +158,7 @@ func (r replayAnswer) printNotes(s *printer) {
 		notes = append(notes, plural(report.ByRoles, "request")+" judged by roles, since the lines name no groups: changed g rows cannot be seen")
 	}
 	if len(report.UnseenSubjects) > 0 && report.ByRoles < report.Requests {
-		notes = append(notes, "the policy names what no line does, so whoever is in it may have been judged without: "+joinFirstTen(report.UnseenSubjects))
+		notes = append(notes, "the policy names what no line does, so whoever is in it may have been judged without: "+text.JoinFew(report.UnseenSubjects, ", ", 10))
 	}
 	if len(notes) > 0 {
 		s.line("")
@@ -166,13 +166,4 @@ func (r replayAnswer) printNotes(s *printer) {
 	for _, text := range notes {
 		s.line("%s %s", s.warn("note:"), text)
 	}
-}
-
-// joinFirstTen names the first few of many.
-func joinFirstTen(names []string) string {
-	const limit = 10
-	if len(names) <= limit {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:limit], ", "), len(names)-limit)
 }

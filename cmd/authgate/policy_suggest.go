@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/policy/suggest"
+	"github.com/example-org/authgate/text"
 )
 
 func newPolicySuggest() *cobra.Command {
@@ -196,17 +197,17 @@ func (a suggestAnswer) printNotes(s *printer) {
 			s.line("%s", s.dim("replayed: the suggestion decides all of "+plural(n.Requests, "request")+" as the log shows"))
 		default:
 			s.line("%s replayed: the suggestion decides %d of %s differently: %d granted, %d revoked; such as %s", s.warn("note:"),
-				n.Granted+n.Revoked, plural(n.Requests, "request"), n.Granted, n.Revoked, sanitize(strings.Join(n.Examples, ", ")))
+				n.Granted+n.Revoked, plural(n.Requests, "request"), n.Granted, n.Revoked, text.Escape(strings.Join(n.Examples, ", ")))
 		}
 	}
 	if without := rolesWithoutMembers(report); !a.Compared && len(without) > 0 {
-		s.line("%s the lines name no groups of the users with %s: add g rows, or no one holds it", s.warn("note:"), joinFirst(without, 3))
+		s.line("%s the lines name no groups of the users with %s: add g rows, or no one holds it", s.warn("note:"), text.JoinFew(without, ", ", 3))
 	}
 	for _, left := range report.LeftOut {
 		reason := left.Reason
 		if left.Rule != "" {
 			reason += " (" + left.Rule + ")"
 		}
-		s.line("%s %s without a row: %s; such as %s", s.warn("note:"), plural(left.Requests, "request"), reason, sanitize(strings.TrimSpace(left.Example)))
+		s.line("%s %s without a row: %s; such as %s", s.warn("note:"), plural(left.Requests, "request"), reason, text.Escape(strings.TrimSpace(left.Example)))
 	}
 }

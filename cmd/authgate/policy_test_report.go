@@ -7,6 +7,7 @@ import (
 
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/policy/cases"
+	"github.com/example-org/authgate/text"
 )
 
 // testReport is the answer of `policy test`.
@@ -246,10 +247,7 @@ func (r testReport) printAnonymousCases(s *printer) {
 	if len(cases) == 0 {
 		return
 	}
-	where := strings.Join(cases[:min(limit, len(cases))], ", ")
-	if more := len(cases) - limit; more > 0 {
-		where += fmt.Sprintf(" and %d more", more)
-	}
+	where := text.JoinFew(cases, ", ", limit)
 	s.line("%s passed as denied, but no login is needed there, so signed-in people get through as nobody: %s", s.warn(plural(len(cases), "case")), where)
 }
 

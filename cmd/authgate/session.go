@@ -13,6 +13,7 @@ import (
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/text"
 )
 
 // storeTimeout bounds how long the session store may take to answer.
@@ -209,7 +210,7 @@ func printSessions(s *printer, found []proxy.ListedSession) {
 	rows := [][]string{{s.dim("ID"), s.dim("USER"), s.dim("BEGUN"), s.dim("SEEN"), s.dim("EXPIRES"), s.dim("GROUPS")}}
 	for _, one := range found {
 		rows = append(rows, []string{
-			one.ID, sanitize(displayName(one)), formatTime(one.CreatedAt), formatTime(one.LastUsed), formatTime(one.Expires), strconv.Itoa(len(one.Groups)),
+			one.ID, text.Escape(displayName(one)), formatTime(one.CreatedAt), formatTime(one.LastUsed), formatTime(one.Expires), strconv.Itoa(len(one.Groups)),
 		})
 	}
 	s.table(rows)
@@ -218,9 +219,9 @@ func printSessions(s *printer, found []proxy.ListedSession) {
 func printSession(s *printer, one proxy.ListedSession) {
 	rows := [][]string{
 		{"id", one.ID},
-		{"user", sanitize(displayName(one))},
-		{"subject", sanitize(one.Subject)},
-		{"issuer", sanitize(one.Issuer)},
+		{"user", text.Escape(displayName(one))},
+		{"subject", text.Escape(one.Subject)},
+		{"issuer", text.Escape(one.Issuer)},
 		{"begun", formatTime(one.CreatedAt)},
 		{"seen", formatTime(one.LastUsed)},
 		{"expires", formatTime(one.Expires)},
@@ -231,7 +232,7 @@ func printSession(s *printer, one proxy.ListedSession) {
 		if i == 0 {
 			label = "groups"
 		}
-		rows = append(rows, []string{label, sanitize(group)})
+		rows = append(rows, []string{label, text.Escape(group)})
 	}
 	if one.DroppedGroups > 0 {
 		rows = append(rows, []string{"left out", plural(one.DroppedGroups, "group") + " that the policy does not name"})

@@ -14,6 +14,7 @@ import (
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/target"
+	"github.com/example-org/authgate/text"
 )
 
 // query is METHOD and TARGET of a command line, and the policy that is asked.
@@ -77,7 +78,7 @@ func (l *loadedPolicy) warnUnknown(stderr io.Writer, subjects ...string) {
 
 func warn(stderr io.Writer, message string) {
 	s := newPrinter(stderr)
-	s.line("authgate: %s %s", s.warn("warning:"), sanitize(message))
+	s.line("authgate: %s %s", s.warn("warning:"), text.Escape(message))
 }
 
 // parseMethod takes one method, in any case. GET|POST, as it stands in rows, would
@@ -138,7 +139,7 @@ func (l *loadedPolicy) checkUpstream(name string) error {
 	if hint := fault.DidYouMean(name, known); hint != "" {
 		return unknownUpstreamError(what + "; " + hint)
 	}
-	what += "; known are " + joinFirst(known, 8)
+	what += "; known are " + text.JoinFew(known, ", ", 8)
 	if l.config == nil {
 		what += ", and --config FILE would name those of a configuration"
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/identity/clilogin"
+	"github.com/example-org/authgate/text"
 )
 
 type tokenFlags struct {
@@ -140,7 +141,7 @@ func (f *tokenFlags) secret() (secret string, err error) {
 		flag, from = "--client-secret-file", "file "+f.secretFile
 		data, err := os.ReadFile(f.secretFile)
 		if err != nil {
-			return "", fmt.Errorf("%s: %s: %w", flag, from, withoutPath(err))
+			return "", fmt.Errorf("%s: %s: %w", flag, from, text.WithoutPath(err))
 		}
 		secret = strings.TrimRight(string(data), "\r\n")
 	} else {

@@ -10,6 +10,7 @@ import (
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/target"
+	"github.com/example-org/authgate/text"
 )
 
 // Case is one expectation of a policy: whether somebody may use a method on a
@@ -149,7 +150,7 @@ func (r *caseReader) parseSubjects(subjects []policy.Field) (c Case, ok bool) {
 		switch {
 		case message != "":
 		case seen[name] != i:
-			message, hint = policy.Quote(f.Text)+" is named twice", "name it once"
+			message, hint = text.Quote(f.Text)+" is named twice", "name it once"
 		case name == policy.SubjectAnonymous && len(subjects) > 1:
 			message, hint = "system:anonymous is somebody else beside others", "give it a case of its own"
 		case name == policy.SubjectAuthenticated && len(subjects) > 1:
@@ -185,9 +186,9 @@ func checkCaseSubject(name string) (message, hint string) {
 	case name == "":
 		return "a subject is empty", "write a group, role:NAME, user:EMAIL or system:anonymous"
 	case strings.Trim(name, policy.Whitespace) != name:
-		return policy.Quote(name) + " has a blank at an end", "write " + policy.Quote(strings.Trim(name, policy.Whitespace))
+		return text.Quote(name) + " has a blank at an end", "write " + text.Quote(strings.Trim(name, policy.Whitespace))
 	case name == "anonymous" || name == "authenticated":
-		return policy.Quote(name) + " is a group like any other here", "write " + policy.Quote(policy.SystemPrefix+name)
+		return text.Quote(name) + " is a group like any other here", "write " + text.Quote(policy.SystemPrefix+name)
 	}
 	return policy.CheckSubject(name)
 }
@@ -199,9 +200,9 @@ func (r *caseReader) resolveRequest(c Case, method, name policy.Field) (Case, bo
 	switch {
 	case policy.IsMethod(method.Text):
 	case policy.IsMethod(strings.ToUpper(method.Text)):
-		ok = r.addFault(method, "method "+policy.Quote(method.Text)+" is not in upper case", "write "+strings.ToUpper(method.Text))
+		ok = r.addFault(method, "method "+text.Quote(method.Text)+" is not in upper case", "write "+strings.ToUpper(method.Text))
 	default:
-		ok = r.addFault(method, policy.Quote(method.Text)+" is not a method", "write one, such as GET")
+		ok = r.addFault(method, text.Quote(method.Text)+" is not a method", "write one, such as GET")
 	}
 	c.Method, c.Target, c.at = method.Text, name.Text, method.At
 	upstream, path, err := r.resolve(name.Text)

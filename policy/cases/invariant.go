@@ -1,7 +1,6 @@
 package cases
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -10,6 +9,7 @@ import (
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/policy/pathspace"
 	"github.com/example-org/authgate/target"
+	"github.com/example-org/authgate/text"
 )
 
 // parseInvariant reads an item of cases that says who alone may make some requests.
@@ -62,7 +62,7 @@ func (r *caseReader) onlySubjects(named []policy.Field) (subjects []string, ok b
 		name := policy.CanonicalSubject(f.Text)
 		message, hint := checkCaseSubject(name)
 		if message == "" && slices.Contains(subjects, name) {
-			message, hint = policy.Quote(f.Text)+" is named twice", "name it once"
+			message, hint = text.Quote(f.Text)+" is named twice", "name it once"
 		}
 		if message != "" {
 			ok = r.addFault(f, message, hint)
@@ -148,7 +148,7 @@ func (v *invariants) run(c Case) Outcome {
 		others = append(others, subject)
 	}
 	if len(others) > 0 {
-		o.Failure = "not only these may: " + joinFew(others) + " may " + o.ExampleRequest
+		o.Failure = "not only these may: " + text.JoinFew(others, ", ", 5) + " may " + o.ExampleRequest
 	}
 	return o
 }
@@ -230,13 +230,4 @@ func (v *invariants) hasMembers(subject string) bool {
 	return policy.SubjectKind(subject) == policy.KindRole && slices.ContainsFunc(v.graph.ImplicitMembers([]string{subject}).Order, func(member string) bool {
 		return policy.SubjectKind(member) != policy.KindRole
 	})
-}
-
-// joinFew lists names, the first of them if there are many.
-func joinFew(names []string) string {
-	const limit = 5
-	if more := len(names) - limit; more > 1 {
-		return strings.Join(names[:limit], ", ") + fmt.Sprintf(", and %d other subjects", more)
-	}
-	return strings.Join(names, ", ")
 }

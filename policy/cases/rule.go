@@ -7,6 +7,7 @@ import (
 
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/text"
 )
 
 var (
@@ -25,7 +26,7 @@ func (r *caseReader) parseRule(f policy.Field, effect policy.Effect) (rule strin
 	case looksLikeLocation.MatchString(f.Text):
 		return strings.TrimPrefix(f.Text, "./"), true
 	}
-	return "", r.addFault(f, "rule "+policy.Quote(f.Text)+" is no row and no place of one",
+	return "", r.addFault(f, "rule "+text.Quote(f.Text)+" is no row and no place of one",
 		"write the row as it stands in the policy, such as p, role:viewer, argocd, /**, GET, allow")
 }
 
@@ -35,9 +36,9 @@ func (r *caseReader) parseRuleRow(f policy.Field, effect policy.Effect) (rule st
 	var faults fault.Faults
 	switch {
 	case errors.As(p.Faults.Err(), &faults):
-		return "", r.addFault(f, "rule "+policy.Quote(f.Text)+": "+faults[0].Message, faults[0].Hint)
+		return "", r.addFault(f, "rule "+text.Quote(f.Text)+": "+faults[0].Message, faults[0].Hint)
 	case len(p.Rows) == 0:
-		return "", r.addFault(f, "rule "+policy.Quote(f.Text)+" is a g row, and only p rows decide", "write the p row that decides")
+		return "", r.addFault(f, "rule "+text.Quote(f.Text)+" is a g row, and only p rows decide", "write the p row that decides")
 	case p.Rows[0].Effect != effect:
 		return "", r.addFault(f, "a row that says "+p.Rows[0].Effect.String()+" never decides "+effect.String(), "name another row, or expect "+p.Rows[0].Effect.String())
 	}

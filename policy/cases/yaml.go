@@ -2,6 +2,7 @@ package cases
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/text"
 )
 
 // parseYAML reads the form that groups cases by person. It goes through the nodes,
@@ -176,7 +178,7 @@ func (r *caseReader) splitRequest(n *yaml.Node) (method, name policy.Field, ok b
 	}
 	first, rest, two := strings.Cut(f.Text, " ")
 	if rest = strings.TrimLeft(rest, " "); !two {
-		return f, f, r.addFault(f, policy.Quote(f.Text)+" is not METHOD TARGET", "write such as GET argocd:/api/v1/applications")
+		return f, f, r.addFault(f, text.Quote(f.Text)+" is not METHOD TARGET", "write such as GET argocd:/api/v1/applications")
 	}
 	return policy.Field{Text: first, At: f.At}, policy.Field{Text: rest, At: f.At}, true
 }
@@ -195,10 +197,10 @@ func (r *caseReader) mapping(n *yaml.Node, known ...string) (found map[string]*y
 		message, hint := "", ""
 		switch {
 		case !slices.Contains(known, key.Value) || key.Kind != yaml.ScalarNode:
-			message = "unknown key " + policy.Quote(key.Value)
-			hint = policy.OrDefault(fault.DidYouMean(key.Value, known), "known here: "+strings.Join(known, ", "))
+			message = "unknown key " + text.Quote(key.Value)
+			hint = cmp.Or(fault.DidYouMean(key.Value, known), "known here: "+strings.Join(known, ", "))
 		case found[key.Value] != nil:
-			message, hint = "the key "+policy.Quote(key.Value)+" is written twice", "keep one"
+			message, hint = "the key "+text.Quote(key.Value)+" is written twice", "keep one"
 		case resolveAlias(value).ShortTag() == "!!null" && resolveAlias(value).Kind == yaml.ScalarNode:
 			message, hint = key.Value+" is empty", "write a value, or remove the line"
 		}
@@ -239,8 +241,8 @@ func (r *caseReader) stringValue(name string, n *yaml.Node) (policy.Field, bool)
 	if strings.Trim(f.Text, policy.Whitespace) == "" {
 		return f, r.addFault(f, name+" is empty", "write a value")
 	}
-	if _, message, hint := policy.FindUnprintable(f.Text); message != "" {
-		return f, r.addFault(f, strings.Replace(message, "the line", name, 1), hint)
+	if _, message, hint := text.CheckVisible(name, f.Text); message != "" {
+		return f, r.addFault(f, message, hint)
 	}
 	return f, true
 }

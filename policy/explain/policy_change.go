@@ -1,11 +1,11 @@
 package explain
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/text"
 )
 
 // policyChange is an edit of the policy: rows to take away, and one to add.
@@ -48,7 +48,7 @@ func (w *whatIf) tryChange(c policyChange) bool {
 	case len(orphaned) == 1:
 		e.Text += "; " + orphaned[0] + " leads nowhere then, remove it, too"
 	case len(orphaned) > 1:
-		e.Text += "; " + joinFirst(orphaned) + " lead nowhere then, remove them, too"
+		e.Text += "; " + text.JoinFew(orphaned, ", ", 8) + " lead nowhere then, remove them, too"
 	}
 	if c.addRow != nil {
 		e.Add = []string{c.addRow.String()}
@@ -62,7 +62,7 @@ func (c policyChange) text() string {
 	for _, row := range c.removeRows {
 		where = append(where, row.Where())
 	}
-	text := "remove " + joinFirst(where)
+	text := "remove " + text.JoinFew(where, ", ", 8)
 	switch c.kind {
 	case EditAdd:
 		return "add: " + c.addRow.String()
@@ -77,15 +77,6 @@ func (c policyChange) text() string {
 		text += " (" + c.note + ")"
 	}
 	return text
-}
-
-// joinFirst names the first few; Edit.Remove has them all.
-func joinFirst(where []string) string {
-	const limit = 8
-	if len(where) <= limit {
-		return strings.Join(where, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(where[:limit], ", "), len(where)-limit)
 }
 
 // decideChanged decides the question by the changed policy. It loads those rows that

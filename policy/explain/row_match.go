@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -173,4 +174,4 @@ func (d pathDiff) String() string {
 	return ""
 }
 
-func orNothing(segment string) string { return policy.OrDefault(segment, "nothing") }
+func orNothing(segment string) string { return cmp.Or(segment, "nothing") }

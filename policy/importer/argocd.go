@@ -8,6 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/text"
 )
 
 // Options say how rows are written.
@@ -87,11 +88,11 @@ func ArgoCD(sources []Source, options Options) (*Result, error) {
 }
 
 func (a *argoCD) skip(at fault.Position, message, hint string) {
-	a.skipped.Add(at, sanitize(message), sanitize(hint))
+	a.skipped.Add(at, printable(message), printable(hint))
 }
 
 func (a *argoCD) note(at fault.Position, message, hint string) {
-	a.notes.Add(at, sanitize(message), sanitize(hint))
+	a.notes.Add(at, printable(message), printable(hint))
 }
 
 func (a *argoCD) readSettings() {
@@ -214,11 +215,11 @@ func rowHint(problem string) string {
 // a field go, those behind a field stay and are part of the name; # begins a comment
 // at the beginning of a line only. One bad line, and Argo CD loads none.
 func (a *argoCD) entry(l textLine) (e *entry, problem string) {
-	text := strings.TrimSpace(l.text)
-	if text == "" || text[0] == '#' {
+	line := strings.TrimSpace(l.text)
+	if line == "" || line[0] == '#' {
 		return nil, ""
 	}
-	reader := csv.NewReader(strings.NewReader(text))
+	reader := csv.NewReader(strings.NewReader(line))
 	reader.TrimLeadingSpace = true
 	fields, err := reader.Read()
 	switch {
@@ -229,9 +230,9 @@ func (a *argoCD) entry(l textLine) (e *entry, problem string) {
 	case fields[0] == "g" && len(fields) != 3:
 		return nil, badGRow
 	case fields[0] != "p" && fields[0] != "g":
-		return nil, "row kind " + quote(fields[0]) + " is not known"
+		return nil, "row kind " + text.Quote(fields[0]) + " is not known"
 	}
-	return &entry{fields, text, l.at, l.lineHint}, ""
+	return &entry{fields, line, l.at, l.lineHint}, ""
 }
 
 // buildModel gives the rows to what decides as Argo CD does.

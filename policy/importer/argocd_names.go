@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/text"
 )
 
 // roleNames gives the names that are roles to Argo CD, each with the one that it
@@ -89,7 +90,7 @@ func (a *argoCD) nameProblem(e entry) (message, hint string) {
 		return other.fields[1] == last && (other.fields[0] == "p" || other.fields[0] == "g")
 	})
 	if cut := comment.FindString(last); cut != "" && !known {
-		return quote(last) + ": Argo CD reads the comment as part of the name, so the row grants nothing there",
+		return text.Quote(last) + ": Argo CD reads the comment as part of the name, so the row grants nothing there",
 			"put the comment on a line of its own in Argo CD if the row is meant, and import again"
 	}
 	for i, name := range e.fields[1:] {
@@ -116,14 +117,14 @@ func malformedName(name string) (message, hint string) {
 	switch {
 	case name == "":
 	case placeholder(name) != "":
-		return quote(placeholder(name)) + unfilled, giveFilled + "authgate policy import argocd -"
+		return text.Quote(placeholder(name)) + unfilled, giveFilled + "authgate policy import argocd -"
 	case strings.TrimRight(name, " \t") != name:
-		return quote(name) + " ends in a blank, which " + partOfName,
+		return text.Quote(name) + " ends in a blank, which " + partOfName,
 			"take the blank away in Argo CD if it is a slip, and import again"
 	case strings.ContainsAny(string(runes[0])+string(runes[len(runes)-1]), "'`\"‘’“”„«»"):
-		return quote(name) + " has quotes that " + partOfName, `use none or plain double ones in Argo CD, and import again`
+		return text.Quote(name) + " has quotes that " + partOfName, `use none or plain double ones in Argo CD, and import again`
 	case slices.ContainsFunc(runes, isInvisible):
-		return quote(name) + " holds a letter that is not seen, which " + partOfName,
+		return text.Quote(name) + " holds a letter that is not seen, which " + partOfName,
 			"write the name again in Argo CD, and import again"
 	}
 	return "", ""
@@ -156,14 +157,14 @@ func (a *argoCD) subjects(name string) (subjects []string, remark, message, hint
 	groupsCount := slices.ContainsFunc(a.scopes, func(s string) bool { return s != "email" })
 	switch {
 	case a.accounts[name]:
-		message, hint = quote(name)+" is a local account of Argo CD, with which no one signs in to authgate", ""
+		message, hint = text.Quote(name)+" is a local account of Argo CD, with which no one signs in to authgate", ""
 	case strings.HasPrefix(name, "proj:"):
-		message = quote(name) + " is a role of a project, whose tokens Argo CD makes itself"
+		message = text.Quote(name) + " is a role of a project, whose tokens Argo CD makes itself"
 		hint = "give CI a token of an issuer that authgate knows (bearer)"
 	case hasReservedPrefix(name):
-		message = quote(name) + " would mean something else here, where no group may begin so"
+		message = text.Quote(name) + " would mean something else here, where no group may begin so"
 	case strings.Contains(name, "*"):
-		message = "a * in " + quote(name) + " stands for itself in Argo CD, and for every team here"
+		message = "a * in " + text.Quote(name) + " stands for itself in Argo CD, and for every team here"
 		hint = "write ORG:* for GROUP if you mean all teams"
 	case strings.Contains(name, "@") && slices.Contains(a.scopes, "email"):
 		subjects = []string{"user:" + name}
@@ -171,17 +172,17 @@ func (a *argoCD) subjects(name string) (subjects []string, remark, message, hint
 			subjects = append(subjects, name)
 		}
 	case strings.Trim(name, "0123456789") == "":
-		message = quote(name) + " looks like the id of a user, and authgate knows people by their e-mail address"
+		message = text.Quote(name) + " looks like the id of a user, and authgate knows people by their e-mail address"
 		hint = "write user:EMAIL for GROUP"
 	case !groupsCount:
-		message = quote(name) + " is no e-mail address, and scopes has no groups, so the row grants nothing in Argo CD"
+		message = text.Quote(name) + " is no e-mail address, and scopes has no groups, so the row grants nothing in Argo CD"
 	case strings.Contains(name, "@") && a.rbac.file == nil && len(a.rbac.keys) == 0:
 		subjects = []string{name}
-		remark = quote(name) + " counts in Argo CD as an e-mail address, too, where scopes of " + rbacMap +
+		remark = text.Quote(name) + " counts in Argo CD as an e-mail address, too, where scopes of " + rbacMap +
 			" has email; that was not given, and here it counts as a group alone"
 	case strings.Contains(name, "@"):
 		subjects = []string{name}
-		remark = quote(name) + " counts in Argo CD as a group or as a user id, since scopes has no email, and here as a " +
+		remark = text.Quote(name) + " counts in Argo CD as a group or as a user id, since scopes has no email, and here as a " +
 			"group alone"
 	default:
 		subjects = []string{name}

@@ -6,6 +6,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/text"
 )
 
 // project is an AppProject, as far as its roles go.
@@ -44,7 +45,7 @@ func (a *argoCD) readProject(f *file, name string, spec, at *yaml.Node) {
 		a.faults.Add(f.at(at), "an AppProject has no name", "write metadata.name")
 		return
 	case a.knowsProject(name):
-		a.faults.Add(f.at(at), "AppProject "+quote(name)+" is there a second time", "give each once")
+		a.faults.Add(f.at(at), "AppProject "+text.Quote(name)+" is there a second time", "give each once")
 		return
 	}
 	roles := resolveAlias(keys["roles"])

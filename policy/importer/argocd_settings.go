@@ -118,7 +118,7 @@ func (a *argoCD) readConfigMap(o object) {
 	case o.name == rbacMap:
 	case o.name == "" || strings.Contains(o.name, "rbac-cm"):
 		if data := o.field("data"); data != nil && a.readKeys(o.file, data) && o.name != "" {
-			a.note(o.file.at(o.node), "ConfigMap "+sanitize(o.name)+" is taken for "+rbacMap, "give that one if it is another")
+			a.note(o.file.at(o.node), "ConfigMap "+printable(o.name)+" is taken for "+rbacMap, "give that one if it is another")
 		}
 		return
 	default:

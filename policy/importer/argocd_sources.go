@@ -9,6 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/text"
 )
 
 // readSources looks for the settings of Argo CD and its projects in all files, in whatever
@@ -211,7 +212,7 @@ func (a *argoCD) readGenerator(f *file, n *yaml.Node) {
 	})
 	each("files", func(key, text string, at *yaml.Node) { a.readNamedFile(f, dest, key, text, at) })
 	each("envs", func(key, _ string, at *yaml.Node) {
-		a.skip(f.at(at), "the generator takes keys from the file "+quote(key), "give what kustomize makes of it: "+
+		a.skip(f.at(at), "the generator takes keys from the file "+text.Quote(key), "give what kustomize makes of it: "+
 			"kustomize build . | authgate policy import argocd -")
 	})
 }
@@ -228,13 +229,13 @@ func (a *argoCD) readNamedFile(f *file, dest *settings, key, name string, at *ya
 	case f.sibling != nil && filepath.IsLocal(name):
 		data, err := f.sibling(name)
 		if err != nil {
-			a.faults.Add(f.at(at), "the generator takes "+key+" from "+quote(name)+", which cannot be read",
+			a.faults.Add(f.at(at), "the generator takes "+key+" from "+text.Quote(name)+", which cannot be read",
 				"give the file, or what kustomize makes of it: kustomize build . | authgate policy import argocd -")
 			return
 		}
 		src.Data = data
 	default:
-		a.faults.Add(f.at(at), "the generator takes "+key+" from "+quote(name)+", which is not among the files",
+		a.faults.Add(f.at(at), "the generator takes "+key+" from "+text.Quote(name)+", which is not among the files",
 			"give what kustomize makes of it: kustomize build . | authgate policy import argocd -")
 		return
 	}

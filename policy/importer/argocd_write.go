@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/text"
 )
 
 // argocdWriter writes the policy for what the model decides.
@@ -296,7 +297,7 @@ func (w *argocdWriter) reportEmpty() {
 	}
 	name, consequence := w.rbac.keys["policy.default"].value(), "which is not set: only the local account admin may do anything"
 	if name != "" {
-		consequence = quote(name) + ", which grants nothing: only the local account admin may do anything"
+		consequence = text.Quote(name) + ", which grants nothing: only the local account admin may do anything"
 	}
 	w.skip(at, rbacMap+" holds no policy; Argo CD then uses policy.default, "+consequence, writeOwn)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/text"
 )
 
 // writeMembers writes the g rows, each where it stood.
@@ -50,11 +51,11 @@ func (w *argocdWriter) writeMember(e entry, written map[string]bool) {
 	}
 	switch {
 	case w.names.conflicts[name] != "":
-		w.skipRow(e, "there are both "+quote(name)+" and "+quote(w.names.conflicts[name]), "give one of the two another name "+
+		w.skipRow(e, "there are both "+text.Quote(name)+" and "+text.Quote(w.names.conflicts[name]), "give one of the two another name "+
 			"in Argo CD, and import again", "")
 		return
 	case r == nil && strings.HasPrefix(name, "proj:"):
-		w.skipRow(e, quote(name)+" is a role of a project that is not among the files",
+		w.skipRow(e, text.Quote(name)+" is a role of a project that is not among the files",
 			"give the AppProject, too: kubectl -n argocd get appprojects -o yaml", "")
 		return
 	case r == nil || !r.meaningful:
@@ -68,7 +69,7 @@ func (w *argocdWriter) writeMember(e entry, written map[string]bool) {
 			w.pb.comment("  %s", e.text)
 			return
 		}
-		w.skipRow(e, quote(name)+" is granted but has no rules in Argo CD, so the row grants nothing there",
+		w.skipRow(e, text.Quote(name)+" is granted but has no rules in Argo CD, so the row grants nothing there",
 			"give the role rules there, and import again", "")
 		return
 	}
@@ -107,7 +108,7 @@ func (w *argocdWriter) writeRemarks(e entry, h *holder) {
 	case len(h.subjects) == 2:
 		w.pb.comment("%s counts as a group and as an e-mail address, as in Argo CD.", h.name)
 	case !strings.ContainsAny(h.name, ":@"):
-		w.note(e.at, quote(h.name)+" is taken for a group"+e.lineHint, "if it is a local account or a user id, delete the "+
+		w.note(e.at, text.Quote(h.name)+" is taken for a group"+e.lineHint, "if it is a local account or a user id, delete the "+
 			"row: no one signs in to authgate with these")
 	}
 }
@@ -175,7 +176,7 @@ func (w *argocdWriter) tooFar(name string) bool {
 func (w *argocdWriter) writeDefaultRole() {
 	for _, scope := range w.scopes {
 		if scope != "groups" && scope != "email" {
-			w.note(w.rbac.keys["scopes"].at(), "Argo CD takes groups from the claim "+quote(scope)+", too",
+			w.note(w.rbac.keys["scopes"].at(), "Argo CD takes groups from the claim "+text.Quote(scope)+", too",
 				"authgate reads one claim, issuer.groupsClaim: see that the groups above are in it")
 		}
 	}
@@ -190,7 +191,7 @@ func (w *argocdWriter) writeDefaultRole() {
 		case w.isConsequence(given):
 			w.pb.comment("policy.default: %s has no rows that are carried over.", given)
 		default:
-			w.note(s.at(), "policy.default "+quote(given)+" has no rules, so it grants nothing in Argo CD", "")
+			w.note(s.at(), "policy.default "+text.Quote(given)+" has no rules, so it grants nothing in Argo CD", "")
 		}
 		if anonymousAllowed {
 			w.note(w.serverConfig.keys[anonymousSetting].at(), "Argo CD takes people without a login, who have no role there, and "+
@@ -200,7 +201,7 @@ func (w *argocdWriter) writeDefaultRole() {
 	}
 	r := w.roles[name]
 	if r.broad {
-		w.pb.skip(s.at(), "g, "+authenticated+", "+r.name, "policy.default "+quote(name)+" lets everybody who signed in "+
+		w.pb.skip(s.at(), "g, "+authenticated+", "+r.name, "policy.default "+text.Quote(name)+" lets everybody who signed in "+
 			"change anything", "grant "+r.name+" to groups that you can name; if everybody is meant, take the # off the row "+
 			"and write a reason above it")
 		w.writePlaceholder(r.name)

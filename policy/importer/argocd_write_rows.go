@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/example-org/authgate/text"
 )
 
 // writeRoles writes the rows of each role, and who inherits them.
@@ -126,7 +128,7 @@ func (w *argocdWriter) reportRule(r *modelRow) {
 		return
 	}
 	if r.effect() != "allow" && r.effect() != "deny" {
-		skip("effect "+quote(r.effect())+" grants nothing in Argo CD", "write allow or deny there, and import again")
+		skip("effect "+text.Quote(r.effect())+" grants nothing in Argo CD", "write allow or deny there, and import again")
 		return
 	}
 	if !w.checkSubject(r) {
@@ -135,14 +137,14 @@ func (w *argocdWriter) reportRule(r *modelRow) {
 	if field, p := unreadableField(r); p != nil {
 		switch {
 		case w.model.regex:
-			skip("the regular expression "+quote(p.text)+" of the "+field+" does not compile ("+p.problem+"), and Argo CD "+
+			skip("the regular expression "+text.Quote(p.text)+" of the "+field+" does not compile ("+p.problem+"), and Argo CD "+
 				"refuses everything to which it comes with the row, so nothing of that is open here",
 				"write another expression in Argo CD, and import again")
 		case p.unclear:
-			skip("what the glob "+quote(p.text)+" of the "+field+" matches in Argo CD is not certain: "+p.problem,
+			skip("what the glob "+text.Quote(p.text)+" of the "+field+" matches in Argo CD is not certain: "+p.problem,
 				"write a row for each of the words there, and import again")
 		default:
-			skip("the glob "+quote(p.text)+" of the "+field+" matches nothing in Argo CD: "+p.problem,
+			skip("the glob "+text.Quote(p.text)+" of the "+field+" matches nothing in Argo CD: "+p.problem,
 				"write another glob there, and import again")
 		}
 		return
@@ -181,13 +183,13 @@ func (w *argocdWriter) checkSubject(r *modelRow) bool {
 	case w.names.byName[subject] != "" || w.names.conflicts[subject] != "":
 		return true
 	case strings.HasPrefix(subject, "proj:"), w.accounts[subject]:
-		w.note(r.at, quote(subject)+" stays in Argo CD: its tokens are Argo CD's own, which authgate does not "+
+		w.note(r.at, text.Quote(subject)+" stays in Argo CD: its tokens are Argo CD's own, which authgate does not "+
 			"take"+r.lineHint, "give CI a token of an issuer that authgate knows (bearer)")
 	case w.model.isGranted(subject, r.project),
 		r.project == "" && slices.ContainsFunc(w.model.projects, func(p string) bool { return w.model.isGranted(subject, p) }):
 		return true
 	default:
-		w.skip(r.at, quote(subject)+" is named by a p row directly, and not by a role"+r.lineHint,
+		w.skip(r.at, text.Quote(subject)+" is named by a p row directly, and not by a role"+r.lineHint,
 			"in Argo CD give the rights to a role, and the role by g, "+subject+", role:NAME; to a group such a row grants "+
 				"nothing without a g row that begins with it")
 	}
@@ -217,16 +219,16 @@ func (w *argocdWriter) explainNoMatch(r *modelRow) (message, hint string) {
 	}
 	switch {
 	case len(actions) == 0:
-		return "Argo CD has no resource " + quote(r.resource.text) + ", so the row grants nothing there",
+		return "Argo CD has no resource " + text.Quote(r.resource.text) + ", so the row grants nothing there",
 			"its resources are " + strings.Join(resources, ", ")
 	case len(objects) == 0:
-		return "Argo CD asks for no action " + quote(r.action.text) + " on " + r.resource.text + ", so the row grants " +
+		return "Argo CD asks for no action " + text.Quote(r.action.text) + " on " + r.resource.text + ", so the row grants " +
 			"nothing there", "its actions there are " + strings.Join(actions, ", ")
 	}
 	if r.project != "" {
 		objects = []string{r.project + "/NAME, in the rules of that project"}
 	}
-	return "no object of " + r.resource.text + " is named " + quote(r.object.text) + ", so the row grants nothing in " +
+	return "no object of " + r.resource.text + " is named " + text.Quote(r.object.text) + ", so the row grants nothing in " +
 		"Argo CD", "its objects are named " + strings.Join(objects, " or ")
 }
 

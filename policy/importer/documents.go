@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/text"
 )
 
 // Source is the text of one file.
@@ -224,7 +225,7 @@ func (o object) section(path ...string) (map[string]*yaml.Node, bool) {
 			return nil, false
 		}
 		if real.Kind != yaml.ScalarNode || real.ShortTag() != "!!str" && !isNull(real) {
-			o.file.faults.Add(o.file.at(v), quote(key)+" is no string, which Kubernetes would refuse", "put the value in quotes")
+			o.file.faults.Add(o.file.at(v), text.Quote(key)+" is no string, which Kubernetes would refuse", "put the value in quotes")
 			ok = false
 		}
 	}
@@ -242,7 +243,7 @@ func (f *file) mapping(name string, n *yaml.Node) (map[string]*yaml.Node, bool) 
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := n.Content[i]
 		if found[key.Value] != nil {
-			f.faults.Add(f.at(key), "the key "+quote(key.Value)+" is written twice", "keep one")
+			f.faults.Add(f.at(key), "the key "+text.Quote(key.Value)+" is written twice", "keep one")
 			return nil, false
 		}
 		found[key.Value] = n.Content[i+1]

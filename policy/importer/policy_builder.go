@@ -10,14 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/policy/lint"
+	"github.com/example-org/authgate/text"
 )
 
 // Result is what was made of the files.
@@ -66,7 +64,7 @@ func newPolicyBuilder() *policyBuilder { return &policyBuilder{seen: map[string]
 
 func (pb *policyBuilder) comment(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	pb.lines = append(pb.lines, &line{comment: strings.TrimRight("# "+sanitize(text), " ")})
+	pb.lines = append(pb.lines, &line{comment: strings.TrimRight("# "+printable(text), " ")})
 }
 
 func (pb *policyBuilder) blankLine() { pb.lines = append(pb.lines, &line{}) }
@@ -92,7 +90,7 @@ func (pb *policyBuilder) addRow(from fault.Position, generated bool, fields []st
 // skip reports what is not carried over. The row stands in the policy as a
 // comment, where it is missed first.
 func (pb *policyBuilder) skip(at fault.Position, row, message, hint string) {
-	pb.skipped.Add(at, sanitize(message), sanitize(hint))
+	pb.skipped.Add(at, printable(message), printable(hint))
 	if row != "" {
 		pb.comment("not carried over: %s", message)
 		pb.comment("  %s", row)
@@ -100,7 +98,7 @@ func (pb *policyBuilder) skip(at fault.Position, row, message, hint string) {
 }
 
 func (pb *policyBuilder) note(at fault.Position, message, hint string) {
-	pb.notes.Add(at, sanitize(message), sanitize(hint))
+	pb.notes.Add(at, printable(message), printable(hint))
 }
 
 // maxRounds is how often a policy is looked at anew after rows were taken out.
@@ -252,7 +250,7 @@ func (pb *policyBuilder) drop(l *line, message, hint string) {
 	if strings.HasPrefix(hint, "did you mean") {
 		hint = ""
 	}
-	pb.skipped.Add(l.from, sanitize(message), sanitize(hint))
+	pb.skipped.Add(l.from, printable(message), printable(hint))
 }
 
 // render writes one line for each line of the draft, so that findings lead back
@@ -264,7 +262,7 @@ func (pb *policyBuilder) render() (text string, rows int) {
 		case l.fields == nil:
 			b.WriteString(l.comment)
 		case l.dropped:
-			b.WriteString("# not carried over: " + sanitize(csvRow(l.fields)))
+			b.WriteString("# not carried over: " + printable(csvRow(l.fields)))
 		default:
 			rows++
 			b.WriteString(csvRow(l.fields))
@@ -306,34 +304,8 @@ func csvRow(fields []string) string {
 
 const unquotedChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:@/*|"
 
-// sanitize keeps a text on one line of a length that a comment may have, without
-// letters that nobody sees.
-func sanitize(s string) string {
-	const limit = 2000
-	var b strings.Builder
-	for i, r := range s {
-		switch {
-		case b.Len() > limit:
-			return b.String() + "…"
-		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\ufffd"):
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case r != ' ' && (unicode.IsControl(r) || unicode.IsSpace(r) || unicode.In(r, unicode.Cf, unicode.Z)):
-			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-// quote shows a piece of a file, cut where it would fill the screen.
-func quote(s string) string {
-	const limit = 80
-	if len(s) > limit {
-		s = strings.ToValidUTF8(s[:limit], "") + "…"
-	}
-	return strconv.Quote(s)
-}
+// printable keeps a text on one line of a length that a comment may have.
+func printable(s string) string { return text.Truncate(text.Escape(s), 2000) }
 
 // quoteExpression gives the regular expression that matches a text alone.
 func quoteExpression(s string) string { return regexp.QuoteMeta(s) }

@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/text"
 )
 
 // What viewers may in examples/argo-workflows/policy.csv: the pages and every read.
@@ -93,7 +94,7 @@ func Workflows(sources []Source, options Options) (*Result, error) {
 				"account, whatever namespace is asked for",
 				"give those people a role whose account may do what they need there")
 		case !dnsName.MatchString(c.name) || len(c.name) > 253:
-			w.skip(c.ruleAt, quote(c.name)+" is no name that a ServiceAccount can have", "look at metadata.name")
+			w.skip(c.ruleAt, text.Quote(c.name)+" is no name that a ServiceAccount can have", "look at metadata.name")
 		default:
 			w.accounts = append(w.accounts, c)
 		}
@@ -127,7 +128,7 @@ func (w *workflowsWriter) readCandidates(objects []object, faults *fault.List) [
 			continue
 		}
 		if o.kind != "ServiceAccount" {
-			w.skip(o.file.at(rule), "the annotation is on "+o.kind+" "+quote(o.name)+", and argo-server looks at "+
+			w.skip(o.file.at(rule), "the annotation is on "+o.kind+" "+text.Quote(o.name)+", and argo-server looks at "+
 				"ServiceAccounts only, so it lets no one in",
 				"put it on the ServiceAccount to which the role is bound")
 			continue
@@ -142,7 +143,7 @@ func (w *workflowsWriter) readCandidates(objects []object, faults *fault.List) [
 			c.precedence, _ = strconv.Atoi(value(n))
 		}
 		if id := o.namespace + "/" + o.name; seen[id] {
-			faults.Add(o.file.at(o.node), "ServiceAccount "+quote(o.name)+" stands here a second time", "give each once")
+			faults.Add(o.file.at(o.node), "ServiceAccount "+text.Quote(o.name)+" stands here a second time", "give each once")
 		} else {
 			seen[id] = true
 		}

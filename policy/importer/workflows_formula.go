@@ -3,6 +3,8 @@ package importer
 import (
 	"slices"
 	"strings"
+
+	"github.com/example-org/authgate/text"
 )
 
 // atom is one thing that a rule asks about a person, and that a row can say: a group,
@@ -188,8 +190,8 @@ func (f formula) overlaps(g formula) bool {
 // String says a literal in a rule's own words.
 func (l literal) String() string {
 	text := map[atomKind]string{
-		groupAtom: quote(l.text) + " in groups", teamsAtom: "any group that begins with " + quote(l.text),
-		emailAtom: "email == " + quote(l.text), domainAtom: "email ends with " + quote("@"+l.text), unknownAtom: l.text,
+		groupAtom: text.Quote(l.text) + " in groups", teamsAtom: "any group that begins with " + text.Quote(l.text),
+		emailAtom: "email == " + text.Quote(l.text), domainAtom: "email ends with " + text.Quote("@"+l.text), unknownAtom: l.text,
 	}[l.kind]
 	if l.not {
 		return "not " + text

@@ -8,6 +8,7 @@ import (
 
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/text"
 )
 
 // workflowsWriter writes the policy for ServiceAccounts.
@@ -22,7 +23,7 @@ type workflowsWriter struct {
 }
 
 func (w *workflowsWriter) skip(at fault.Position, message, hint string) {
-	w.pb.skipped.Add(at, sanitize(message), sanitize(hint))
+	w.pb.skipped.Add(at, printable(message), printable(hint))
 }
 
 func (w *workflowsWriter) write() {
@@ -145,20 +146,20 @@ func whyInexpressible(a atom) string {
 	case a == everyoneSubject:
 		return ""
 	case placeholder(a.text) != "":
-		return quote(placeholder(a.text)) + unfilled + "; " + giveFilled + "authgate policy import workflows -"
+		return text.Quote(placeholder(a.text)) + unfilled + "; " + giveFilled + "authgate policy import workflows -"
 	case a.kind <= teamsAtom && hasReservedPrefix(a.text):
-		return quote(a.text) + " would mean something else here, where no group may begin so"
+		return text.Quote(a.text) + " would mean something else here, where no group may begin so"
 	case a.kind <= teamsAtom && strings.Contains(a.text, "*"):
-		return "a * in " + quote(a.text) + " stands for itself in a rule, and for every team here"
+		return "a * in " + text.Quote(a.text) + " stands for itself in a rule, and for every team here"
 	}
 	row := csvRow([]string{"g", a.subject(), "role:x"}) + "\np, role:x, x, /, GET, allow\n"
 	_, err := policy.Load([]policy.Source{{Name: policyName, Data: []byte(row)}}, nil)
 	var faults fault.Faults
 	switch {
 	case errors.As(err, &faults):
-		return sanitize(faults[0].Message)
+		return printable(faults[0].Message)
 	case err != nil:
-		return sanitize(err.Error())
+		return printable(err.Error())
 	}
 	return ""
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/text"
 )
 
 // checkDenies looks at what each deny takes away, and from whom.
@@ -115,7 +116,7 @@ func (l *linter) grantedTo(subject, role string) bool {
 func (l *linter) describeAffected(denied string, affected []affectedSubject) string {
 	const limit = 3
 	var parts []string
-	for _, v := range affected[:min(limit, len(affected))] {
+	for _, v := range affected {
 		grantText := ""
 		if chain := l.impliedBy(v.name).ChainTo(denied); len(chain) > 0 {
 			first := chain[0]
@@ -123,11 +124,7 @@ func (l *linter) describeAffected(denied string, affected []affectedSubject) str
 		}
 		parts = append(parts, fmt.Sprintf("%s, which %s allows it%s", v.name, v.allow.Where(), grantText))
 	}
-	text := strings.Join(parts, "; ")
-	if more := len(affected) - limit; more > 0 {
-		text += fmt.Sprintf("; and %d more", more)
-	}
-	return text
+	return text.JoinFew(parts, "; ", limit)
 }
 
 func isRole(name string) bool { return strings.HasPrefix(name, policy.RolePrefix) }

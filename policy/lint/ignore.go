@@ -7,6 +7,7 @@ import (
 
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/text"
 )
 
 const (
@@ -72,7 +73,7 @@ func readIgnore(comment string) (codes []string, message string) {
 	case word == importDirective:
 		return nil, ""
 	case word != ignoreDirective:
-		return nil, policy.Quote(word) + " is not known"
+		return nil, text.Quote(word) + " is not known"
 	}
 	list, reason, _ := strings.Cut(strings.TrimLeft(rest, policy.Whitespace), " ")
 	if list == "" {
@@ -80,7 +81,7 @@ func readIgnore(comment string) (codes []string, message string) {
 	}
 	for code := range strings.SplitSeq(list, ",") {
 		if !isCode(code) {
-			return nil, policy.Quote(code) + " is no code of a finding"
+			return nil, text.Quote(code) + " is no code of a finding"
 		}
 		if code == doesNotLoad || code == badIgnore || code == idleIgnore || code == incomplete {
 			return nil, code + " cannot be silenced"

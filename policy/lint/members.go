@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/example-org/authgate/fault"
@@ -29,7 +30,7 @@ func (l *linter) checkMembers() {
 		}
 		reported[row.Subject] = struct{}{}
 		l.addRow(roleWithoutMembers, row, "nobody holds "+row.Subject+", so its rows say nothing",
-			policy.OrDefault(policy.SuggestRole(row.Subject, names), "add g, GROUP, "+row.Subject+", or delete its rows"))
+			cmp.Or(policy.SuggestRole(row.Subject, names), "add g, GROUP, "+row.Subject+", or delete its rows"))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/text"
 )
 
 // checkSimilarNames finds groups, organisations, mail domains and upstreams that look like a
@@ -81,7 +82,7 @@ func (l *linter) reportSimilar(code string, t *nameCounter) {
 		}
 		if !reported[a.order] {
 			reported[a.order] = true
-			l.add(code, a.first, t.kind+" "+policy.Quote(a.scope+a.name)+" looks like "+policy.Quote(b.scope+b.name)+" ("+policy.FileLine(b.first)+")", "if one is meant, write it in one way")
+			l.add(code, a.first, t.kind+" "+text.Quote(a.scope+a.name)+" looks like "+text.Quote(b.scope+b.name)+" ("+policy.FileLine(b.first)+")", "if one is meant, write it in one way")
 		}
 	}
 	byFolded := map[string]int{}

@@ -11,6 +11,7 @@ import (
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/policy/replay"
 	"github.com/example-org/authgate/target"
+	"github.com/example-org/authgate/text"
 )
 
 // maxRequests bounds the different requests that a suggestion is made from.
@@ -274,7 +275,7 @@ func (s *Suggester) notExpressible(g *attribution) string {
 	}
 	const reserve = 1 << 10 // methods that the row may get besides
 	line := row.String()
-	if _, invisible, _ := policy.FindUnprintable(line); invisible != "" || len(line) > policy.MaxLine-reserve {
+	if _, invisible, _ := text.CheckVisible("", line); invisible != "" || len(line) > policy.MaxLine-reserve {
 		return "no row can hold this line"
 	}
 	return ""
