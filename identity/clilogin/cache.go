@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/gofrs/flock"
 )
 
 // cachedToken is what is kept of a login. It is a file of mode 0600, as those of kubectl
@@ -168,7 +170,7 @@ func escapeGlob(dir string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
 }
 
-// lockRetryInterval is how often a lock that somebody else has is tried again.
+// lockRetryInterval is how often a lock that another process has is tried again.
 const lockRetryInterval = 100 * time.Millisecond
 
 // lock waits until it is this process's turn. The file stays: one that is removed
@@ -178,28 +180,21 @@ func (c cache) lock(ctx context.Context, printf func(string, ...any)) (unlock fu
 		return nil, fmt.Errorf("keeping tokens: %w; XDG_CONFIG_HOME names another folder on Linux, HOME elsewhere", err)
 	}
 	name := filepath.Join(c.dir, c.filePrefix+".lock")
-	for waited := false; ; waited = true {
-		unlock, err := tryLock(name)
-		if err == nil {
-			return unlock, nil
-		}
-		if !errors.Is(err, errLocked) {
-			return nil, fmt.Errorf("locking %s: %w", name, err)
-		}
-		if !waited {
-			printf("another `authgate token` is logging in; waiting for it")
-		}
-		timer := time.NewTimer(lockRetryInterval)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil, fmt.Errorf("waiting for another `authgate token`, which has %s: %w", name, context.Cause(ctx))
-		case <-timer.C:
-		}
+	lock := flock.New(name)
+	locked, err := lock.TryLock()
+	if err == nil && !locked {
+		printf("another `authgate token` is logging in; waiting for it")
+		_, err = lock.TryLockContext(ctx, lockRetryInterval)
+	}
+	switch {
+	case err == nil:
+		return func() { _ = lock.Unlock() }, nil
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("waiting for another `authgate token`, which has %s: %w", name, context.Cause(ctx))
+	default:
+		return nil, fmt.Errorf("locking %s: %w", name, err)
 	}
 }
-
-var errLocked = errors.New("locked")
 
 // ensureDir makes the folder, and takes it from others if it was theirs to see.
 func (c cache) ensureDir() error {
