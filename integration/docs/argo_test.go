@@ -163,7 +163,7 @@ func TestWorkflowsOfTheExamplesAskForNoMoreThanTheyNeed(t *testing.T) {
 // TestEachSystemIsTestedByName reads the table of docs/argo.md.
 func TestEachSystemIsTestedByName(t *testing.T) {
 	t.Parallel()
-	_, table, _ := strings.Cut(read(t, "docs/argo.md"), "## What is shown to work")
+	_, table, _ := strings.Cut(read(t, "docs/argo.md"), "## What is tested")
 	names := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(table, -1)
 	if len(names) < 10 {
 		t.Errorf("only %d tests", len(names))
