@@ -8,11 +8,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/config"
 )
 
 func newConfig() *cobra.Command {
-	return group("config", "Check a configuration, or print its schema", newConfigCheck(), newConfigSchema())
+	return cli.Group("config", "Check a configuration, or print its schema", newConfigCheck(), newConfigSchema())
 }
 
 func newConfigSchema() *cobra.Command {
@@ -21,11 +22,11 @@ func newConfigSchema() *cobra.Command {
 		Short:   "Print the JSON Schema of the configuration",
 		Long:    "Print a JSON Schema (2020-12) of authgate.yaml, for editors and for Helm values.",
 		Example: "  authgate config schema > authgate.schema.json",
-		Args:    arguments(),
+		Args:    cli.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			schema, err := config.Schema()
 			if err != nil {
-				return runError{err}
+				return cli.RunError(err)
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", bytes.TrimSpace(schema))
 			return err
@@ -43,7 +44,7 @@ func newConfigCheck() *cobra.Command {
 			"policies that it names. Nothing is dialled. What is not on this machine, such as\n" +
 			"the secrets of a cluster, is listed and is no error, unless --strict says so.",
 		Example: "  authgate config check --config authgate.yaml",
-		Args:    arguments(),
+		Args:    cli.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var missing []error
 			onMissing := func(err error) error {
@@ -55,12 +56,12 @@ func newConfigCheck() *cobra.Command {
 			}
 			deps, err := loadDeps(file, onMissing)
 			if err != nil {
-				return loadError{err}
+				return cli.LoadError(err)
 			}
 			return printSummary(cmd.OutOrStdout(), file, deps, missing)
 		},
 	}
-	addConfigFlag(cmd, &file)
+	cli.AddConfigFlag(cmd, &file)
 	cmd.Flags().BoolVar(&strict, "strict", false, "whatever the configuration names has to be here")
 	return cmd
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/doctor"
 	"github.com/example-org/authgate/identity"
@@ -27,7 +28,7 @@ import (
 
 func newDoctor() *cobra.Command {
 	var file string
-	var out output
+	var out cli.Output
 	var groups int
 	var origins []string
 	cmd := &cobra.Command{
@@ -38,9 +39,9 @@ func newDoctor() *cobra.Command {
 			"line each. It changes nothing. Before anything is deployed it says what is not there\n" +
 			"yet. Exit code 1: something fails; warnings are none.",
 		Example: "  authgate doctor --config authgate.yaml\n  kubectl exec deploy/authgate -- authgate doctor --config /etc/authgate/config/authgate.yaml",
-		Args:    arguments(),
+		Args:    cli.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := out.check(); err != nil {
+			if err := out.Check(); err != nil {
 				return err
 			}
 			requestedOrigins, err := parseOrigins(origins)
@@ -53,7 +54,7 @@ func newDoctor() *cobra.Command {
 				return nil
 			})
 			if err != nil {
-				return loadError{err}
+				return cli.LoadError(err)
 			}
 			if err := checkOriginsServed(p.config, requestedOrigins); err != nil {
 				return err
@@ -61,35 +62,35 @@ func newDoctor() *cobra.Command {
 			return printFindings(cmd, &out, doctor.Run(cmd.Context(), p.checks(missing, groups, requestedOrigins)))
 		},
 	}
-	addConfigFlag(cmd, &file)
-	out.add(cmd)
+	cli.AddConfigFlag(cmd, &file)
+	out.AddFlag(cmd)
 	cmd.Flags().IntVar(&groups, "groups", 100, "how many groups somebody may be in, for the size of their cookies")
 	cmd.Flags().StringArrayVar(&origins, "origin", nil,
 		"`ORIGIN` at which browsers reach a host, such as http://127.0.0.1:8080; may be repeated;\nwithout it, those that listen, tls and trustedProxies allow are tried")
 	return cmd
 }
 
-func printFindings(cmd *cobra.Command, out *output, found []doctor.Finding) error {
+func printFindings(cmd *cobra.Command, out *cli.Output, found []doctor.Finding) error {
 	failures := 0
 	for _, f := range found {
 		if f.State == doctor.Fail {
 			failures++
 		}
 	}
-	err := out.render(cmd, map[string]any{"findings": found, "failed": failures}, func(s *printer) {
+	err := out.Render(cmd, map[string]any{"findings": found, "failed": failures}, func(s *cli.Printer) {
 		for _, f := range found {
 			state := map[doctor.State]string{
-				doctor.OK: s.success("ok     "), doctor.Warn: s.warn("warn   "), doctor.Fail: s.failure("FAIL   "), doctor.Skipped: s.dim("skipped"),
+				doctor.OK: s.Success("ok     "), doctor.Warn: s.Warn("warn   "), doctor.Fail: s.Failure("FAIL   "), doctor.Skipped: s.Dim("skipped"),
 			}[f.State]
 			line := state + "  " + f.Check + ": " + f.Message
 			if f.Hint != "" {
 				line += "; " + f.Hint
 			}
-			s.line("%s", line)
+			s.Line("%s", line)
 		}
 	})
 	if err == nil && failures > 0 {
-		return errNo
+		return cli.ErrNo
 	}
 	return err
 }

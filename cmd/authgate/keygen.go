@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/text"
 )
@@ -33,7 +34,7 @@ func newKeygen() *cobra.Command {
 			"mode and its owner; comments stay. No key is printed.",
 		Example: "  authgate keygen > /etc/authgate/session-keys\n" +
 			"  authgate keygen --rotate /etc/authgate/session-keys",
-		Args: arguments(),
+		Args: cli.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := cmd.OutOrStdout()
 			if keep < 0 {
@@ -56,14 +57,14 @@ func newKeygen() *cobra.Command {
 				return errors.New("--keep belongs to --rotate or --promote")
 			}
 			_, err := fmt.Fprintln(out, session.NewKey())
-			return asWriteError(err)
+			return cli.WriteError(err)
 		},
 	}
 	cmd.Flags().StringVar(&rotate, "rotate", "", "put a new key first in this `FILE`")
 	cmd.Flags().StringVar(&stage, "stage", "", "put a new key last in this `FILE`")
 	cmd.Flags().StringVar(&promote, "promote", "", "put the last key of this `FILE` first")
 	cmd.Flags().IntVar(&keep, "keep", 2, "how many older keys stay behind the first one")
-	exclusive(cmd, "rotate", "stage", "promote")
+	cli.Exclusive(cmd, "rotate", "stage", "promote")
 	return cmd
 }
 
@@ -112,12 +113,12 @@ func (k *keyFile) promote(keep int) (done string, err error) {
 		k.lines = slices.Delete(k.lines, at, at+1)
 	}
 	k.keys = k.keys[:len(k.keys)-removed]
-	done = "the new key seals; " + plural(last-removed, "older key") + " still open"
+	done = "the new key seals; " + cli.Plural(last-removed, "older key") + " still open"
 	if last-removed == 1 {
 		done += "s"
 	}
 	if removed > 0 {
-		done += ", " + plural(removed, "key") + " went: what only that could open is over"
+		done += ", " + cli.Plural(removed, "key") + " went: what only that could open is over"
 	}
 	return done, nil
 }
@@ -133,10 +134,10 @@ func stageKey(k *keyFile) (string, error) {
 func changeKeys(out io.Writer, file string, change func(*keyFile) (string, error)) error {
 	done, err := rewriteKeys(file, change)
 	if err != nil {
-		return loadError{fmt.Errorf("%s: %w", file, err)}
+		return cli.LoadError(fmt.Errorf("%s: %w", file, err))
 	}
 	_, err = fmt.Fprintf(out, "%s: %s\n", file, done)
-	return asWriteError(err)
+	return cli.WriteError(err)
 }
 
 func rewriteKeys(file string, change func(*keyFile) (string, error)) (done string, err error) {
@@ -161,7 +162,7 @@ func rewriteKeys(file string, change func(*keyFile) (string, error)) (done strin
 	if _, err := session.ParseKeys(k.text()); err != nil { // else the next start would fail
 		return "", err
 	}
-	temp, err := writeTempFile(name, []byte(k.text()))
+	temp, err := cli.WriteTempFile(name, []byte(k.text()))
 	if err != nil {
 		return "", err
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/session"
 )
 
@@ -53,7 +54,7 @@ func TestRotationOutlivesALoginOnlyAsLongAsItsKeyIsKept(t *testing.T) {
 	for i := range 4 {
 		before := seal()
 		var out strings.Builder
-		if code := run(t.Context(), []string{"keygen", "--rotate", file}, &out, &out); code != exitYes {
+		if code := run(t.Context(), []string{"keygen", "--rotate", file}, &out, &out); code != cli.ExitYes {
 			t.Fatalf("exit code %d: %s", code, &out)
 		}
 		if !opens(before) {
@@ -89,7 +90,7 @@ func TestRotatedFileIsStillItsOwners(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	if code := run(t.Context(), []string{"keygen", "--rotate", file}, &out, &out); code != exitYes {
+	if code := run(t.Context(), []string{"keygen", "--rotate", file}, &out, &out); code != cli.ExitYes {
 		t.Fatalf("exit code %d: %s", code, &out)
 	}
 	is, err := os.Stat(file)

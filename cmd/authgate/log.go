@@ -13,13 +13,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/text"
 )
 
 // logFlags say how authgate tells what happens to it, on stderr.
 type logFlags struct{ format, level string }
 
-var logFormats = []string{textFormat, jsonFormat}
+var logFormats = []string{cli.TextFormat, cli.JSONFormat}
 
 func logLevels() []slog.Level {
 	return []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
@@ -34,7 +35,7 @@ func levelNames() []string {
 }
 
 func (f *logFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.format, "log-format", textFormat, "`FORM` of the log: "+strings.Join(logFormats, " or "))
+	cmd.Flags().StringVar(&f.format, "log-format", cli.TextFormat, "`FORM` of the log: "+strings.Join(logFormats, " or "))
 	cmd.Flags().StringVar(&f.level, "log-level", "info", "least `LEVEL` that is logged: "+strings.Join(levelNames(), ", "))
 	_ = cmd.RegisterFlagCompletionFunc("log-format", cobra.FixedCompletions(logFormats, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions(levelNames(), cobra.ShellCompDirectiveNoFileComp))
@@ -42,7 +43,7 @@ func (f *logFlags) add(cmd *cobra.Command) {
 
 func (f *logFlags) check() error {
 	if !slices.Contains(logFormats, f.format) {
-		return fmt.Errorf("--log-format is %q; %w", f.format, oneOf(f.format, logFormats))
+		return fmt.Errorf("--log-format is %q; %w", f.format, cli.OneOf(f.format, logFormats))
 	}
 	if !slices.Contains(levelNames(), f.level) {
 		return fmt.Errorf("--log-level is %q; write one of %s", f.level, strings.Join(levelNames(), ", "))
@@ -62,7 +63,7 @@ func (f *logFlags) open(w io.Writer) levelLogger {
 	l := levelLogger{configured: logLevels()[slices.Index(levelNames(), f.level)], current: new(slog.LevelVar)}
 	l.current.Set(l.configured)
 	options := &slog.HandlerOptions{Level: l.current}
-	if f.format == jsonFormat {
+	if f.format == cli.JSONFormat {
 		options.ReplaceAttr = formatDuration
 		l.Logger = slog.New(slog.NewJSONHandler(w, options))
 	} else {

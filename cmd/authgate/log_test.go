@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/example-org/authgate/cmd/authgate/cli"
 )
 
 func TestSignalSwitchesTheLogToDebugAndBackAndIsAlwaysAnswered(t *testing.T) {
@@ -18,7 +20,7 @@ func TestSignalSwitchesTheLogToDebugAndBackAndIsAlwaysAnswered(t *testing.T) {
 	for _, given := range levelNames() {
 		synctest.Test(t, func(t *testing.T) {
 			var written bytes.Buffer
-			log := (&logFlags{format: textFormat, level: given}).open(&written)
+			log := (&logFlags{format: cli.TextFormat, level: given}).open(&written)
 			signals := make(chan os.Signal)
 			ctx, stop := context.WithCancel(t.Context())
 			go log.toggleDebugOn(ctx, signals)
@@ -67,7 +69,7 @@ func TestLogHasTheFormAndTheLevelAskedFor(t *testing.T) {
 		if !strings.Contains(written.String(), c.says) || (written.Len() == 0) != (c.says == "") {
 			t.Errorf("%+v: %s", c.flags, &written)
 		}
-		if c.flags.format == jsonFormat && !json.Valid(written.Bytes()) {
+		if c.flags.format == cli.JSONFormat && !json.Valid(written.Bytes()) {
 			t.Errorf("no JSON: %s", &written)
 		}
 	}
@@ -91,7 +93,7 @@ func TestScannersAreNoWarning(t *testing.T) {
 		"http2: server: error reading preface from client a: bogus greeting \"secret\"": "WARN",
 	} {
 		var written bytes.Buffer
-		(&logFlags{format: textFormat, level: "debug"}).open(&written).serverLogger().Print(said)
+		(&logFlags{format: cli.TextFormat, level: "debug"}).open(&written).serverLogger().Print(said)
 		if !strings.Contains(written.String(), "level="+want) || strings.Count(written.String(), "\n") != 1 || strings.Contains(written.String(), "secret") {
 			t.Errorf("%q: %s", said, &written)
 		}

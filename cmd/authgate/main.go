@@ -4,12 +4,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+
+	"github.com/example-org/authgate/cmd/authgate/cli"
 )
 
 func main() {
@@ -31,20 +32,7 @@ func tuneGC(args []string) {
 	debug.SetMemoryLimit(limit)
 }
 
-// run executes one command line and returns its exit code (exit.go). It touches
-// no global.
+// run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	out, diagnostics := &outputStream{w: stdout}, &outputStream{w: stderr}
-	root := newRoot(out, diagnostics)
-	root.SetArgs(args)
-	root.SetOut(out)
-	root.SetErr(diagnostics)
-	cmd, err := root.ExecuteContextC(ctx)
-	if out.err == nil {
-		return exitCode(diagnostics, cmd, err)
-	}
-	if err != nil && !errors.Is(err, errNo) && !errors.Is(err, out.err) {
-		exitCode(diagnostics, cmd, err) // what else went wrong
-	}
-	return exitCode(diagnostics, cmd, loadError{writeError{out.err}})
+	return cli.Execute(ctx, newRoot(), args, stdout, stderr)
 }

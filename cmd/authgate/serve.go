@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/listen"
 	"github.com/example-org/authgate/proxy"
@@ -36,12 +37,12 @@ func newServe() *cobra.Command {
 			"SIGHUP looks at them at once, and opens the audit's file again. SIGUSR1 switches\n" +
 			"the log to debug, and back.",
 		Example: "  authgate serve --config /etc/authgate/authgate.yaml --log-format json",
-		Args:    arguments(),
+		Args:    cli.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := logging.check(); err != nil {
 				return err
 			}
-			stdout, stderr := unwrapWriter(cmd.OutOrStdout()), unwrapWriter(cmd.ErrOrStderr())
+			stdout, stderr := cli.UnwrapWriter(cmd.OutOrStdout()), cli.UnwrapWriter(cmd.ErrOrStderr())
 			log, logQueue := logging.openLog(stderr)
 			endLog := startQueue(logQueue)
 			err := serve(cmd.Context(), file, log, logQueue, stdout, stderr)
@@ -49,7 +50,7 @@ func newServe() *cobra.Command {
 			return logging.startFailure(logging.open(stderr), err)
 		},
 	}
-	addConfigFlag(cmd, &file)
+	cli.AddConfigFlag(cmd, &file)
 	logging.add(cmd)
 	return cmd
 }
@@ -76,7 +77,7 @@ func serve(ctx context.Context, file string, log levelLogger, logQueue *audit.Qu
 
 	deps, err := loadDeps(file, failOnMissing)
 	if err != nil {
-		return loadError{err}
+		return cli.LoadError(err)
 	}
 	c := deps.config
 	for _, warning := range deps.warnings() {
@@ -85,7 +86,7 @@ func serve(ctx context.Context, file string, log levelLogger, logQueue *audit.Qu
 	warnLowFDLimit(fdLimit(), c.Limits.Connections, log.Logger)
 	records, err := openAudit(c.Audit, stdout, stderr, log.Logger)
 	if err != nil {
-		return loadError{err}
+		return cli.LoadError(err)
 	}
 	if records != nil {
 		defer startQueue(records)() // ends last, when nothing writes to it any more
@@ -94,7 +95,7 @@ func serve(ctx context.Context, file string, log levelLogger, logQueue *audit.Qu
 	keys := session.NewKeyring(deps.keys)
 	redis, err := deps.openRedis(keys, log.Logger)
 	if err != nil {
-		return loadError{err}
+		return cli.LoadError(err)
 	}
 	if redis != nil {
 		defer redis.Close()
@@ -104,7 +105,7 @@ func serve(ctx context.Context, file string, log levelLogger, logQueue *audit.Qu
 	defer running.Wait()
 	listeners, err := openListeners(ctx, c)
 	if err != nil {
-		return loadError{err}
+		return cli.LoadError(err)
 	}
 	defer listeners.close()
 
@@ -122,7 +123,7 @@ func serve(ctx context.Context, file string, log levelLogger, logQueue *audit.Qu
 		Audit:                auditWriter(records, log.Logger), AuditQueue: records, Overloaded: listen.Overloaded, Registry: registry, Log: log.Logger,
 	})
 	if err != nil {
-		return loadError{err}
+		return cli.LoadError(err)
 	}
 	reloader := newReloader(log.Logger)
 	reloader.watchPolicies(deps, reverseProxy)
@@ -156,7 +157,7 @@ func serve(ctx context.Context, file string, log levelLogger, logQueue *audit.Qu
 	delay := time.Duration(c.Timeouts.ShutdownDelay)
 	select {
 	case err := <-serveErr:
-		return runError{fmt.Errorf("serving: %w", err)}
+		return cli.RunError(fmt.Errorf("serving: %w", err))
 	case <-ctx.Done():
 		delay = 0
 	case s := <-signals:

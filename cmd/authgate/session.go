@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/session"
@@ -20,26 +21,26 @@ import (
 const storeTimeout = 15 * time.Second
 
 func newSession() *cobra.Command {
-	return group("session", "List and end sessions, where session.store is redis", newSessionList(), newSessionShow(), newSessionRevoke())
+	return cli.Group("session", "List and end sessions, where session.store is redis", newSessionList(), newSessionShow(), newSessionRevoke())
 }
 
 // sessionFlags are those of every session command.
 type sessionFlags struct {
 	config string
-	output output
+	output cli.Output
 	user   string
 	all    bool
 }
 
 func (f *sessionFlags) add(cmd *cobra.Command) {
-	addConfigFlag(cmd, &f.config)
-	f.output.add(cmd)
+	cli.AddConfigFlag(cmd, &f.config)
+	f.output.AddFlag(cmd)
 }
 
 func (f *sessionFlags) addFilter(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.user, "user", "", "sessions of the person with this `EMAIL`")
 	cmd.Flags().BoolVar(&f.all, "all", false, "everybody's sessions")
-	exclusive(cmd, "user", "all")
+	cli.Exclusive(cmd, "user", "all")
 }
 
 // filter gives what is selected; nothing is, where nothing is said.
@@ -67,7 +68,7 @@ func newSessionList() *cobra.Command {
 		Long: "List sessions from the redis that a configuration names. No token is shown, and an\n" +
 			"id opens nothing. Exit code 1: there are none.",
 		Example: "  authgate session list --config authgate.yaml --user alice@example.com",
-		Args:    arguments(),
+		Args:    cli.Arguments(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			filter, err := flags.filter(cmd, args)
 			if err != nil {
@@ -78,7 +79,7 @@ func newSessionList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return flags.render(cmd, proxy.SessionList{Sessions: found}, len(found), func(s *printer) { printSessions(s, found) })
+			return flags.render(cmd, proxy.SessionList{Sessions: found}, len(found), func(s *cli.Printer) { printSessions(s, found) })
 		},
 	}
 	flags.add(cmd)
@@ -93,7 +94,7 @@ func newSessionShow() *cobra.Command {
 		Short:   "Show one session",
 		Long:    "Show one session by the id that `session list` shows. Exit code 1: there is none.",
 		Example: "  authgate session show --config authgate.yaml 7bVn0hPq3mXkZcY2",
-		Args:    arguments("ID"),
+		Args:    cli.Arguments("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			filter, err := flags.filter(cmd, args)
 			if err != nil {
@@ -106,7 +107,7 @@ func newSessionShow() *cobra.Command {
 			if len(found) == 0 {
 				return flags.render(cmd, nil, 0, printNoSession)
 			}
-			return flags.render(cmd, found[0], 1, func(s *printer) { printSession(s, found[0]) })
+			return flags.render(cmd, found[0], 1, func(s *cli.Printer) { printSession(s, found[0]) })
 		},
 	}
 	flags.add(cmd)
@@ -122,7 +123,7 @@ func newSessionRevoke() *cobra.Command {
 			"too. It takes nobody's right to sign in again: that is the policy's. Exit code 1:\n" +
 			"there were none.",
 		Example: "  authgate session revoke --config authgate.yaml --user alice@example.com",
-		Args:    arguments("[ID]"),
+		Args:    cli.Arguments("[ID]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			filter, err := flags.filter(cmd, args)
 			if err != nil {
@@ -139,8 +140,8 @@ func newSessionRevoke() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return flags.render(cmd, proxy.Revocation{Revoked: revoked, Scope: "everywhere"}, revoked, func(s *printer) {
-				s.line("%s ended", plural(revoked, "session"))
+			return flags.render(cmd, proxy.Revocation{Revoked: revoked, Scope: "everywhere"}, revoked, func(s *cli.Printer) {
+				s.Line("%s ended", cli.Plural(revoked, "session"))
 			})
 		},
 	}
@@ -150,12 +151,12 @@ func newSessionRevoke() *cobra.Command {
 }
 
 // render answers, with exit code 1 where nothing was found.
-func (f *sessionFlags) render(cmd *cobra.Command, object any, found int, print func(*printer)) error {
-	if err := f.output.render(cmd, object, print); err != nil {
+func (f *sessionFlags) render(cmd *cobra.Command, object any, found int, print func(*cli.Printer)) error {
+	if err := f.output.Render(cmd, object, print); err != nil {
 		return err
 	}
 	if found == 0 {
-		return errNo
+		return cli.ErrNo
 	}
 	return nil
 }
@@ -172,51 +173,51 @@ func (f *sessionFlags) find(cmd *cobra.Command, filter session.Filter) ([]proxy.
 // withStore opens the store that the configuration names, as little of which is read as
 // is needed, and asks it once.
 func (f *sessionFlags) withStore(cmd *cobra.Command, do func(context.Context, *session.Redis) error) error {
-	if err := f.output.check(); err != nil {
+	if err := f.output.Check(); err != nil {
 		return err
 	}
 	c, err := config.Load(f.config)
 	if err != nil {
-		return loadError{err}
+		return cli.LoadError(err)
 	}
 	if c.Session.Store != config.StoreRedis {
-		return loadError{fmt.Errorf("%s: session.store is cookie: sessions are in the browsers, and nothing lists them or ends one of them everywhere; "+
-			"to end all of them, put a new key alone into %s; to list them and end some, use session.store: redis", f.config, c.Session.Keys.Source())}
+		return cli.LoadError(fmt.Errorf("%s: session.store is cookie: sessions are in the browsers, and nothing lists them or ends one of them everywhere; "+
+			"to end all of them, put a new key alone into %s; to list them and end some, use session.store: redis", f.config, c.Session.Keys.Source()))
 	}
 	p := &deps{config: c}
 	if err := errors.Join(p.readKeys(failOnMissing), p.readRedis(failOnMissing)); err != nil {
-		return loadError{err}
+		return cli.LoadError(err)
 	}
 	store, err := p.openRedis(session.NewKeyring(p.keys), slog.New(slog.DiscardHandler))
 	if err != nil {
-		return loadError{err}
+		return cli.LoadError(err)
 	}
 	defer store.Close()
 	ctx, stop := context.WithTimeout(cmd.Context(), storeTimeout)
 	defer stop()
 	if err := do(ctx, store); err != nil {
-		return loadError{fmt.Errorf("session.redis.url: %s: %w", c.Session.Redis.URL.Source(), err)}
+		return cli.LoadError(fmt.Errorf("session.redis.url: %s: %w", c.Session.Redis.URL.Source(), err))
 	}
 	return nil
 }
 
-func printNoSession(s *printer) { s.line("there is no such session; it may have ended") }
+func printNoSession(s *cli.Printer) { s.Line("there is no such session; it may have ended") }
 
-func printSessions(s *printer, found []proxy.ListedSession) {
+func printSessions(s *cli.Printer, found []proxy.ListedSession) {
 	if len(found) == 0 {
-		s.line("there are no sessions")
+		s.Line("there are no sessions")
 		return
 	}
-	rows := [][]string{{s.dim("ID"), s.dim("USER"), s.dim("BEGUN"), s.dim("SEEN"), s.dim("EXPIRES"), s.dim("GROUPS")}}
+	rows := [][]string{{s.Dim("ID"), s.Dim("USER"), s.Dim("BEGUN"), s.Dim("SEEN"), s.Dim("EXPIRES"), s.Dim("GROUPS")}}
 	for _, one := range found {
 		rows = append(rows, []string{
 			one.ID, text.Escape(displayName(one)), formatTime(one.CreatedAt), formatTime(one.LastUsed), formatTime(one.Expires), strconv.Itoa(len(one.Groups)),
 		})
 	}
-	s.table(rows)
+	s.Table(rows)
 }
 
-func printSession(s *printer, one proxy.ListedSession) {
+func printSession(s *cli.Printer, one proxy.ListedSession) {
 	rows := [][]string{
 		{"id", one.ID},
 		{"user", text.Escape(displayName(one))},
@@ -235,9 +236,9 @@ func printSession(s *printer, one proxy.ListedSession) {
 		rows = append(rows, []string{label, text.Escape(group)})
 	}
 	if one.DroppedGroups > 0 {
-		rows = append(rows, []string{"left out", plural(one.DroppedGroups, "group") + " that the policy does not name"})
+		rows = append(rows, []string{"left out", cli.Plural(one.DroppedGroups, "group") + " that the policy does not name"})
 	}
-	s.table(rows)
+	s.Table(rows)
 }
 
 // displayName is the best name that there is of a person.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/fault"
 )
 
@@ -24,11 +25,10 @@ func (e startError) Unwrap() error { return e.error }
 // startFailure marks what kept a server from starting, and leaves other errors as
 // they are. A log that programs read has each reason as a record.
 func (f *logFlags) startFailure(log levelLogger, err error) error {
-	var loadErr loadError
-	if !errors.As(err, &loadErr) {
+	if !cli.IsLoadError(err) {
 		return err
 	}
-	if f.format == textFormat {
+	if f.format == cli.TextFormat {
 		return startError{error: err}
 	}
 	for _, reason := range reasons(err) {
@@ -37,11 +37,11 @@ func (f *logFlags) startFailure(log levelLogger, err error) error {
 	return startError{error: err, logged: true}
 }
 
-func (e startError) print(stderr io.Writer) {
+func (e startError) Print(stderr io.Writer) {
 	var faults fault.Faults
 	all := reasons(e.error)
 	if !e.logged && (len(all) > 1 || errors.As(e.error, &faults)) {
-		printError(stderr, e.error)
+		cli.PrintError(stderr, e.error)
 	}
 	last := "authgate: cannot start: " + all[0]
 	if more := len(all) - 1; more > 0 {

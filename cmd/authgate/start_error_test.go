@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/fault"
 )
 
@@ -38,12 +39,12 @@ func TestWhatKeepsAServerFromStartingIsTheLastLine(t *testing.T) {
 		for _, form := range logFormats {
 			var stderr bytes.Buffer
 			f := logFlags{format: form, level: "error"}
-			code := exitCode(&stderr, new(cobra.Command), f.startFailure(f.open(&stderr), loadError{c.err}))
+			code := cli.ExitCode(&stderr, new(cobra.Command), f.startFailure(f.open(&stderr), cli.LoadError(c.err)))
 			lines := strings.Split(strings.TrimSuffix(stderr.String(), "\n"), "\n")
-			if last := lines[len(lines)-1]; code != exitLoadError || last != "authgate: cannot start: "+c.last {
+			if last := lines[len(lines)-1]; code != cli.ExitLoadError || last != "authgate: cannot start: "+c.last {
 				t.Errorf("%s, %s: code %d, %q", c.what, form, code, last)
 			}
-			if form == textFormat {
+			if form == cli.TextFormat {
 				if len(lines) != c.lines {
 					t.Errorf("%s: %q", c.what, lines)
 				}
@@ -64,8 +65,8 @@ func TestWhatKeepsAServerFromStartingIsTheLastLine(t *testing.T) {
 func TestAServerThatEndsLaterDidStart(t *testing.T) {
 	t.Parallel()
 	var stderr bytes.Buffer
-	f := logFlags{format: jsonFormat, level: "info"}
-	if code := exitCode(&stderr, new(cobra.Command), f.startFailure(f.open(&stderr), runError{errors.New("serving: closed")})); code != exitNo || strings.Contains(stderr.String(), "cannot start") {
+	f := logFlags{format: cli.JSONFormat, level: "info"}
+	if code := cli.ExitCode(&stderr, new(cobra.Command), f.startFailure(f.open(&stderr), cli.RunError(errors.New("serving: closed")))); code != cli.ExitNo || strings.Contains(stderr.String(), "cannot start") {
 		t.Errorf("%d: %s", code, &stderr)
 	}
 	if err := f.startFailure(f.open(&stderr), nil); err != nil {

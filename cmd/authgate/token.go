@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/identity/clilogin"
 )
 
@@ -28,14 +29,14 @@ func newToken() *cobra.Command {
 			"wait for it. Exit code 1: there was no login.",
 		Example: "  curl -H \"Authorization: Bearer $(authgate token --issuer https://dex.example.com --client-id authgate-cli)\" https://argo-cd.example.com/api/v1/applications\n" +
 			"  authgate token --issuer https://dex.example.com --client-id authgate-cli --logout",
-		Args: arguments(),
+		Args: cli.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := flags.check(cmd); err != nil {
 				return err
 			}
 			version, err := execVersion(os.Getenv)
 			if err != nil && flags.execCredential { // before anybody logs in for it
-				return runError{err}
+				return cli.RunError(err)
 			}
 			client, err := flags.client(cmd)
 			if err != nil {
@@ -53,9 +54,9 @@ func newToken() *cobra.Command {
 			case err == nil:
 				return flags.print(cmd, version, token)
 			case errors.Is(ctx.Err(), context.Canceled):
-				return runError{errors.New("interrupted; nobody is logged in")}
+				return cli.RunError(errors.New("interrupted; nobody is logged in"))
 			default:
-				return runError{err}
+				return cli.RunError(err)
 			}
 		},
 	}
@@ -67,14 +68,14 @@ func newToken() *cobra.Command {
 func removeTokens(ctx context.Context, cmd *cobra.Command, client *clilogin.Client) error {
 	n, err := client.Logout(ctx)
 	if err != nil {
-		return runError{fmt.Errorf("removing kept tokens: %w", err)}
+		return cli.RunError(fmt.Errorf("removing kept tokens: %w", err))
 	}
 	message := "no token of this issuer and client was kept"
 	if n > 0 {
-		message = plural(n, "kept token") + " removed; an ID token that a program has already is good until it expires"
+		message = cli.Plural(n, "kept token") + " removed; an ID token that a program has already is good until it expires"
 	}
 	_, err = fmt.Fprintln(cmd.ErrOrStderr(), "authgate: "+message)
-	return asWriteError(err)
+	return cli.WriteError(err)
 }
 
 // print writes the token and nothing else: this output is put into headers.
@@ -83,17 +84,17 @@ func (f *tokenFlags) print(cmd *cobra.Command, version string, token clilogin.To
 		return printExecCredential(cmd.OutOrStdout(), version, token)
 	}
 	_, err := fmt.Fprintln(cmd.OutOrStdout(), token.Raw)
-	return asWriteError(err)
+	return cli.WriteError(err)
 }
 
 // client is everything that the flags say, read and checked.
 func (f *tokenFlags) client(cmd *cobra.Command) (*clilogin.Client, error) {
 	cfg, err := f.clientConfig()
 	if err != nil {
-		return nil, loadError{err}
+		return nil, cli.LoadError(err)
 	}
 	if cfg.Dir, err = tokenDir(); err != nil {
-		return nil, loadError{err}
+		return nil, cli.LoadError(err)
 	}
 	stderr := cmd.ErrOrStderr()
 	cfg.Printf = func(format string, args ...any) { fmt.Fprintf(stderr, "authgate: "+format+"\n", args...) }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/identity/clilogin"
 	"github.com/example-org/authgate/text"
 )
@@ -50,7 +51,7 @@ func execVersion(getenv func(string) string) (string, error) {
 }
 
 func printExecCredential(w io.Writer, version string, token clilogin.Token) error {
-	return asWriteError(json.NewEncoder(w).Encode(execCredential{
+	return cli.WriteError(json.NewEncoder(w).Encode(execCredential{
 		APIVersion: version, Kind: "ExecCredential",
 		Status: execCredentialStatus{ExpirationTimestamp: token.Expiry.UTC(), Token: token.Raw},
 	}))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/identity/clilogin"
 	"github.com/example-org/authgate/text"
@@ -47,12 +48,12 @@ func (f *tokenFlags) add(cmd *cobra.Command) {
 	flags.DurationVar(&f.timeout, "timeout", 5*time.Minute, "how long to wait for the login")
 	flags.BoolVar(&f.execCredential, "exec-credential", false, "print an ExecCredential, for the user.exec of a kubeconfig")
 	flags.BoolVar(&f.logout, "logout", false, "remove what is kept of this issuer and client, and print no token")
-	exclusive(cmd, "config", "issuer")
-	exclusive(cmd, "client-secret-file", "client-secret-env")
-	exclusive(cmd, "device", "no-browser")
-	exclusive(cmd, "device", "listen")
+	cli.Exclusive(cmd, "config", "issuer")
+	cli.Exclusive(cmd, "client-secret-file", "client-secret-env")
+	cli.Exclusive(cmd, "device", "no-browser")
+	cli.Exclusive(cmd, "device", "listen")
 	for _, other := range []string{"force", "device", "exec-credential"} {
-		exclusive(cmd, "logout", other)
+		cli.Exclusive(cmd, "logout", other)
 	}
 }
 
@@ -65,8 +66,8 @@ func (f *tokenFlags) check(cmd *cobra.Command) (err error) {
 		}
 	}
 	if f.issuer == "" {
-		if f.config, err = findConfig(f.config); err != nil {
-			return errors.New("no issuer is named; write --issuer URL --client-id ID, or --config FILE " + noDefaultConfig)
+		if f.config, err = cli.FindConfig(f.config); err != nil {
+			return errors.New("no issuer is named; write --issuer URL --client-id ID, or --config FILE " + cli.NoDefaultConfig)
 		}
 	}
 	switch {

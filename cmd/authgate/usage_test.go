@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -8,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/example-org/authgate/cmd/authgate/cli"
 )
 
 // rawText is what cobra, pflag and strconv say by themselves.
@@ -19,7 +22,7 @@ var rawText = regexp.MustCompile(`arg\(s\)|accepts |unknown (flag|shorthand|comm
 func TestMistakesOnTheCommandLine(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
-	t.Setenv(configVariable, "")
+	t.Setenv(cli.ConfigVariable, "")
 	if err := os.WriteFile("policy.csv", []byte("p, role:admin, argocd, /**, *, allow\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -93,8 +96,8 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 	} {
 		var stdout, stderr strings.Builder
 		code := run(t.Context(), strings.Fields(line), &stdout, &stderr)
-		if code != exitUsage || !strings.Contains(stderr.String(), want) {
-			t.Errorf("authgate %s: exit code %d and %q, want %d and %q", line, code, stderr.String(), exitUsage, want)
+		if code != cli.ExitUsage || !strings.Contains(stderr.String(), want) {
+			t.Errorf("authgate %s: exit code %d and %q, want %d and %q", line, code, stderr.String(), cli.ExitUsage, want)
 		}
 		if stdout.Len() > 0 {
 			t.Errorf("authgate %s writes %q to standard output", line, stdout.String())
@@ -104,6 +107,26 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		}
 		if at := strings.LastIndex(stderr.String(), "\nauthgate: `authgate"); at < 0 || !strings.Contains(stderr.String()[at:], "--help`") {
 			t.Errorf("authgate %s: no hint: %s", line, stderr.String())
+		}
+	}
+}
+
+func TestAnAnswerThatCannotBeWrittenIsNoMistakeOnTheCommandLine(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "policy.csv")
+	if err := os.WriteFile(file, []byte("p, role:admin, *, /**, *, allow\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"can --policy FILE --role role:admin GET u:/", "can --policy FILE --role role:admin GET u:/ -o json",
+		"matrix --policy FILE", "matrix --policy FILE -o json",
+		"diff FILE FILE", "diff FILE FILE -o json", "diff FILE FILE -o md",
+	} {
+		var stderr strings.Builder
+		args := append([]string{"policy"}, strings.Fields(strings.ReplaceAll(line, "FILE", file))...)
+		code := run(t.Context(), args, fullDisk{}, &stderr)
+		if want := "authgate: writing the answer: no room\n"; code != cli.ExitLoadError || stderr.String() != want {
+			t.Errorf("%s: exit code %d and %q, want %d and %q", line, code, stderr.String(), cli.ExitLoadError, want)
 		}
 	}
 }
@@ -138,7 +161,7 @@ func TestLostOutputIsExitCode3(t *testing.T) {
 	} {
 		var stderr strings.Builder
 		code := run(t.Context(), strings.Split(line, " "), fullDisk{}, &stderr)
-		if code != exitLoadError || strings.Count(stderr.String(), "authgate: writing the answer: no room\n") != 1 {
+		if code != cli.ExitLoadError || strings.Count(stderr.String(), "authgate: writing the answer: no room\n") != 1 {
 			t.Errorf("authgate %s: exit code %d and %q", line, code, stderr.String())
 		}
 	}
@@ -159,5 +182,9 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 			visit(c)
 		}
 	}
-	visit(newRoot(&outputStream{}, &outputStream{}))
+	visit(newRoot())
 }
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no room") }

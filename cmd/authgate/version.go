@@ -5,6 +5,8 @@ import (
 	"runtime"
 
 	"github.com/spf13/cobra"
+
+	"github.com/example-org/authgate/cmd/authgate/cli"
 )
 
 func newVersion() *cobra.Command {
@@ -14,10 +16,10 @@ func newVersion() *cobra.Command {
 		Long: "Print the version of this binary, the revision that it was built from, the version\n" +
 			"of Go, and the platform. `authgate --version` prints the same.",
 		Example: "  authgate version",
-		Args:    arguments(),
+		Args:    cli.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), readBuildInfo())
-			return asWriteError(err)
+			return cli.WriteError(err)
 		},
 	}
 }

@@ -59,7 +59,7 @@ func (k *keyring) opens(sealed string) bool {
 // settle looks as often as it takes to judge a change.
 func (k *keyring) settle(t *testing.T) {
 	t.Helper()
-	for range maxUnsettled {
+	for range 10 {
 		if !k.watcher.Check() {
 			return
 		}

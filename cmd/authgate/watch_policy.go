@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/server/watch"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // reloader uses changed files without a restart: policies, session keys, secrets, CAs

@@ -1,0 +1,196 @@
+package policycmd
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/example-org/authgate/cmd/authgate/cli"
+	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/compare"
+	"github.com/example-org/authgate/text"
+)
+
+// changeGroup is changes that a person reads as one: the same people, for the same
+// rows, at one or more places of one upstream.
+type changeGroup struct {
+	granted  bool
+	subjects []string // roles first
+	compare.Change
+	targets []compare.Change // one for each path and methods
+}
+
+// groupChanges joins changes in the order in which they come: first the subjects of
+// one place, then the places of the same subjects.
+func groupChanges(changes []compare.Change, granted bool) []*changeGroup {
+	type targetKey struct {
+		upstream, path, witness, methods, with string
+		allowing, denying                      *policy.Row
+	}
+	var byTarget []*changeGroup
+	groupAt := map[targetKey]*changeGroup{}
+	for _, c := range changes {
+		key := targetKey{c.Upstream, c.Path, c.ExamplePath, c.Methods.String(), strings.Join(c.AlsoIn, "\n"), c.Allowing, c.Denying}
+		if groupAt[key] == nil {
+			groupAt[key] = &changeGroup{granted: granted, Change: c, targets: []compare.Change{c}}
+			byTarget = append(byTarget, groupAt[key])
+		}
+		groupAt[key].subjects = append(groupAt[key].subjects, c.Subject)
+	}
+	type subjectsKey struct{ upstream, with, subjects string }
+	var groups []*changeGroup
+	groupOf := map[subjectsKey]*changeGroup{}
+	for _, g := range byTarget {
+		key := subjectsKey{g.Upstream, strings.Join(g.AlsoIn, "\n"), strings.Join(g.subjects, "\n")}
+		if groupOf[key] == nil {
+			groupOf[key] = g
+			groups = append(groups, g)
+			continue
+		}
+		groupOf[key].targets = append(groupOf[key].targets, g.targets...)
+	}
+	return groups
+}
+
+// groupsByUpstream gives what a diff tells, upstream by upstream.
+func (c comparison) groupsByUpstream() (upstreams []string, groups map[string][]*changeGroup) {
+	groups = map[string][]*changeGroup{}
+	all := append(groupChanges(c.Granted, true), groupChanges(c.Revoked, false)...)
+	for _, g := range all {
+		if groups[g.Upstream] == nil {
+			upstreams = append(upstreams, g.Upstream)
+		}
+		groups[g.Upstream] = append(groups[g.Upstream], g)
+	}
+	return upstreams, groups
+}
+
+func (c comparison) summary() string {
+	if c.GrantedN+c.RevokedN == 0 {
+		return "no change"
+	}
+	return fmt.Sprintf("%d granted, %d revoked", c.GrantedN, c.RevokedN)
+}
+
+// maxNames, maxTargets, maxRows and maxChains bound what is read of one change.
+const (
+	maxNames   = 8
+	maxTargets = 12
+	maxRows    = 2
+	maxChains  = 4
+)
+
+func (c comparison) print(s *cli.Printer) {
+	upstreams, groups := c.groupsByUpstream()
+	for _, upstream := range upstreams {
+		s.Line("%s", s.Bold(upstreamName(upstream)))
+		for _, g := range groups[upstream] {
+			g.print(s)
+		}
+	}
+	if cut := c.GrantedN + c.RevokedN - len(c.Granted) - len(c.Revoked); cut > 0 {
+		s.Line("%s", s.Warn(fmt.Sprintf("and %d more, which are only counted", cut)))
+	}
+	s.Line("%s", c.summary())
+}
+
+func (g *changeGroup) print(s *cli.Printer) {
+	sign := s.Failure("-")
+	if g.granted {
+		sign = s.Success("+")
+	}
+	s.Line("  %s %s", sign, g.subjectText())
+	for _, chain := range g.chains(s) {
+		s.Line("      %s %s", s.Dim("as"), chain)
+	}
+	var rows [][]string
+	for i, target := range g.targets {
+		if i == maxTargets && len(g.targets) > maxTargets+1 {
+			rows = append(rows, []string{s.Dim(fmt.Sprintf("      and %d more, which -o json lists", len(g.targets)-i))})
+			break
+		}
+		rows = append(rows, []string{"      " + target.Methods.String(), target.Path, g.why(target), s.Dim("e.g. " + target.ExamplePath)})
+	}
+	s.Table(rows)
+	if rows := g.rows(maxRows + 1); len(rows) <= maxRows { // else why says enough
+		for _, row := range rows {
+			s.Line("      %s", s.Dim(row.Where()+": "+row.String()))
+		}
+	}
+}
+
+// why names the rows of either side.
+func (g *changeGroup) why(c compare.Change) string {
+	switch {
+	case g.granted && c.Denying != nil:
+		return c.Denying.Where() + " denied, now " + c.Allowing.Where() + " allows"
+	case g.granted:
+		return c.Allowing.Where() + " allows"
+	case c.Denying != nil:
+		return c.Allowing.Where() + " allowed, now " + c.Denying.Where() + " denies"
+	}
+	return c.Allowing.Where() + " allowed, now no row does"
+}
+
+// rows gives the first rows that a group rests on, each once.
+func (g *changeGroup) rows(limit int) []*policy.Row {
+	var rows []*policy.Row
+	for _, target := range g.targets {
+		for _, row := range []*policy.Row{target.Allowing, target.Denying} {
+			if row != nil && len(rows) < limit && !slices.Contains(rows, row) {
+				rows = append(rows, row)
+			}
+		}
+	}
+	return rows
+}
+
+// chains tells how the first of a group comes to the rows that let it in, where it is
+// not the row's own subject and those who come with it: each way once.
+func (g *changeGroup) chains(s *cli.Printer) []string {
+	var chains []string
+	for _, target := range g.targets {
+		if len(target.Chain) == 0 || slices.Contains(g.subjects, target.Allowing.Subject) || len(g.AlsoIn) > 0 {
+			continue
+		}
+		chain := matchedSubject{Chain: newChain(target.Chain)}.describeChain(s)
+		switch {
+		case slices.Contains(chains, chain):
+		case len(chains) == maxChains:
+			return append(chains, "and in other ways, which -o json lists")
+		default:
+			chains = append(chains, chain)
+		}
+	}
+	return chains
+}
+
+// subjectText tells of roles, then of those whom they reach, then of what else a person
+// has to be.
+func (g *changeGroup) subjectText() string {
+	var roles, others []string
+	for _, subject := range g.subjects {
+		switch {
+		case strings.HasPrefix(subject, "role:"):
+			roles = append(roles, subject)
+		case subject == authenticatedSubject:
+			others = append([]string{"everybody who is signed in (" + subject + ")"}, others...)
+		case subject == anonymousSubject:
+			others = append(others, "whoever is not signed in ("+subject+"), and people of whom no row speaks")
+		default:
+			others = append(others, subject)
+		}
+	}
+	who := text.JoinFew(roles, ", ", maxNames)
+	if len(roles) > 0 && len(others) > 0 {
+		who += ", and so "
+	}
+	who += text.JoinFew(others, ", ", maxNames)
+	switch len(g.AlsoIn) {
+	case 0:
+		return who
+	case 1:
+		return who + ", for whoever is also " + g.AlsoIn[0]
+	}
+	return who + ", for whoever is also one of " + text.JoinFew(g.AlsoIn, ", ", maxNames)
+}

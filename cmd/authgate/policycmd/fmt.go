@@ -1,0 +1,215 @@
+package policycmd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/example-org/authgate/cmd/authgate/cli"
+	"github.com/example-org/authgate/policy"
+)
+
+// The text that comes through a pipe, as the command line and as faults call it.
+const (
+	fromStdin = "-"
+	stdinName = "stdin"
+)
+
+func newPolicyFmt() *cobra.Command {
+	var out cli.Output
+	var check, diff bool
+	cmd := &cobra.Command{
+		Use:   "fmt [--check] FILE...",
+		Short: "Write policy files in their canonical form",
+		Long: "Write policy files in their canonical form: one blank behind each comma, no\n" +
+			"quotes that are not needed, at most one blank line in a row, e-mail addresses in\n" +
+			"lower case. Rows keep their order and comments their words. A byte order mark,\n" +
+			"Windows line ends and blanks before a comma are mended.\n\n" +
+			"A file with any other fault is not touched, and then none of the files is: exit\n" +
+			"code 3. With --check nothing is written, and exit code 1 says that a file would\n" +
+			"change. FILE - is standard input, written to standard output.",
+		Example: "  authgate policy fmt policy.csv\n" +
+			"  authgate policy fmt --check examples/*.csv\n" +
+			"  authgate policy fmt - < policy.csv",
+		Args: cli.Arguments("FILE..."),
+		RunE: withAnnotations(&out, func(cmd *cobra.Command, args []string) error {
+			if err := out.Check(); err != nil {
+				return err
+			}
+			if slices.Contains(args, fromStdin) && len(args) > 1 {
+				return errors.New(`standard input is one text; write "-" alone`)
+			}
+			sources, err := formatSources(cmd.InOrStdin(), args)
+			if err != nil {
+				return cli.LoadError(err)
+			}
+			answer, err := format(sources)
+			if err != nil {
+				return cli.LoadError(err)
+			}
+			switch piped := args[0] == fromStdin; {
+			case diff && out.Format == cli.TextFormat:
+				answer.print = func(s *cli.Printer) { answer.printDiff(s, sources) }
+			case check || diff || out.Format == githubFormat:
+				answer.print = answer.printCheck
+			case piped && out.Format == cli.TextFormat:
+				_, err := cmd.OutOrStdout().Write(answer.texts[0])
+				return cli.WriteError(err)
+			case piped:
+				answer.Files[0].Text = string(answer.texts[0])
+			default:
+				if err := answer.write(); err != nil {
+					return cli.RunError(err)
+				}
+			}
+			if out.Format == githubFormat {
+				err = cli.WriteError(writeAnnotations(cmd.OutOrStdout(), answer.annotations()))
+			} else {
+				err = out.Render(cmd, answer, answer.print)
+			}
+			if err != nil {
+				return err
+			}
+			if (check || diff || out.Format == githubFormat) && answer.Changed > 0 {
+				return cli.ErrNo
+			}
+			return nil
+		}),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return []string{"csv"}, cobra.ShellCompDirectiveFilterFileExt
+		},
+	}
+	cmd.Flags().BoolVar(&check, "check", false, "write nothing; exit code 1 where a file would change")
+	cmd.Flags().BoolVar(&diff, "diff", false, "write nothing; print a unified diff, and exit code 1 where a file would change")
+	out.AddFlag(cmd, githubFormat)
+	return cmd
+}
+
+func formatSources(stdin io.Reader, names []string) ([]policy.Source, error) {
+	if names[0] != fromStdin {
+		return policy.ReadFiles(names...)
+	}
+	data, err := io.ReadAll(stdin)
+	return []policy.Source{{Name: stdinName, Data: data}}, err
+}
+
+// fmtAnswer is the answer of `policy fmt`.
+type fmtAnswer struct {
+	Files   []formattedFile `json:"files"`   // in the order of the command line
+	Changed int             `json:"changed"` // how many of them change
+
+	texts [][]byte // of each file
+	print func(*cli.Printer)
+}
+
+// formattedFile is one of the files.
+type formattedFile struct {
+	File    string `json:"file"`
+	Changed bool   `json:"changed"`
+	Lines   []int  `json:"lines"` // of the file as it was, that are written otherwise or left out
+	Text    string `json:"text"`  // canonical, where the file is standard input and is not only checked
+}
+
+// format reads all of the sources before it fails: a person sees every fault, and
+// nothing is written.
+func format(sources []policy.Source) (*fmtAnswer, error) {
+	answer := &fmtAnswer{Files: []formattedFile{}}
+	answer.print = answer.printWritten
+	var faults []error
+	for _, src := range sources {
+		text, lines, err := policy.Format(src)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		file := formattedFile{File: src.Name, Changed: len(lines) > 0, Lines: append([]int{}, lines...)}
+		if file.Changed {
+			answer.Changed++
+		}
+		answer.Files, answer.texts = append(answer.Files, file), append(answer.texts, text)
+	}
+	return answer, errors.Join(faults...)
+}
+
+// annotations tell of the files that would change.
+func (f *fmtAnswer) annotations() []annotation {
+	var all []annotation
+	for _, file := range f.Files {
+		if file.Changed {
+			text := countLines(file.Lines, "would change", "is", file.File) + "; run authgate policy fmt " + cli.ShellQuote(file.File)
+			all = append(all, annotation{"error", file.File, file.Lines[0], 0, "not in canonical form", text})
+		}
+	}
+	return all
+}
+
+func (f *fmtAnswer) printWritten(s *cli.Printer) {
+	var rows [][]string
+	for _, file := range f.Files {
+		if file.Changed {
+			rows = append(rows, []string{file.File, countLines(file.Lines, "changed", "was", file.File)})
+		}
+	}
+	s.Table(rows)
+}
+
+func (f *fmtAnswer) printCheck(s *cli.Printer) {
+	var rows [][]string
+	var names []string
+	for _, file := range f.Files {
+		if file.Changed {
+			rows = append(rows, []string{s.Warn(file.File), countLines(file.Lines, "would change", "is", file.File)})
+			names = append(names, file.File)
+		}
+	}
+	s.Table(rows)
+	if len(names) > 0 && !slices.Equal(names, []string{stdinName}) {
+		s.Line("%s", s.Dim("to change them: authgate policy fmt "+strings.Join(names, " ")))
+	}
+}
+
+func countLines(lines []int, verb, tense, name string) string {
+	if len(lines) == 1 {
+		return fmt.Sprintf("1 line %s: %s:%d", verb, name, lines[0])
+	}
+	return fmt.Sprintf("%d lines %s, the first %s %s:%d", len(lines), verb, tense, name, lines[0])
+}
+
+// write replaces the files that change. All of the texts are on the disk before
+// the first file is replaced, and a reader sees a file whole, before or after.
+func (f *fmtAnswer) write() error {
+	type replacement struct{ name, temp string }
+	var ready []replacement
+	defer func() {
+		for _, r := range ready {
+			_ = os.Remove(r.temp) // what became a file is not there any more
+		}
+	}()
+	for i, file := range f.Files {
+		if !file.Changed {
+			continue
+		}
+		name, err := filepath.EvalSymlinks(file.File)
+		if err != nil {
+			return fmt.Errorf("formatting %s: %w", file.File, err)
+		}
+		temp, err := cli.WriteTempFile(name, f.texts[i])
+		if err != nil {
+			return fmt.Errorf("formatting %s: %w", file.File, err)
+		}
+		ready = append(ready, replacement{name, temp})
+	}
+	for len(ready) > 0 {
+		if err := os.Rename(ready[0].temp, ready[0].name); err != nil {
+			return fmt.Errorf("formatting %s: %w", ready[0].name, err)
+		}
+		ready = ready[1:]
+	}
+	return nil
+}

@@ -1,0 +1,272 @@
+package policycmd
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/example-org/authgate/cmd/authgate/cli"
+	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/policy/importer"
+)
+
+func newPolicyImport() *cobra.Command {
+	return cli.Group("import", "Make rows of what Argo CD or Argo Workflows are configured with",
+		newImportArgoCD(), newImportWorkflows())
+}
+
+const importCodes = "What cannot be carried over is told on standard error, line by line, and then the\n" +
+	"exit code is 1; it is 0 when everything was, and 3 when a file cannot be read. FILE -\n" +
+	"is standard input."
+
+func newImportArgoCD() *cobra.Command {
+	var out cli.Output
+	var options importer.Options
+	cmd := &cobra.Command{
+		Use:   "argocd FILE...",
+		Short: "Make rows of Argo CD's argocd-rbac-cm",
+		Long: "Make rows of Argo CD's ConfigMap argocd-rbac-cm and of AppProjects. With argocd-cm,\n" +
+			"local accounts and people without a login are known, too. The files are YAML or\n" +
+			"JSON as kubectl writes it, patches of kustomize, values of Helm, the resource ArgoCD\n" +
+			"of the operator, or a bare policy.csv.\n\n" +
+			"g rows, groups of projects and policy.default become g rows. p rows stay in Argo CD,\n" +
+			"which goes on asking them, and are listed as comments; each role gets the endpoints\n" +
+			"for which Argo CD would let something pass.\n\n" + importCodes,
+		Example: "  authgate policy import argocd argocd-rbac-cm.yaml argocd-cm.yaml > policy.csv\n" +
+			"  kubectl -n argocd get configmap,appproject -o yaml | authgate policy import argocd - > policy.csv\n" +
+			"  helm template argo-cd argo/argo-cd -f values.yaml | authgate policy import argocd - > policy.csv",
+		Args: cli.Arguments("FILE..."),
+		RunE: withAnnotations(&out, func(cmd *cobra.Command, args []string) error {
+			return importWith(cmd, &out, args, options, importer.ArgoCD)
+		}),
+		ValidArgsFunction: completeYAML,
+	}
+	cmd.Flags().StringVar(&options.Upstream, "upstream", "argocd", "`NAME` that the configuration gives Argo CD")
+	addRolePrefix(cmd, &options.RolePrefix, "argocd-")
+	out.AddFlag(cmd, githubFormat)
+	return cmd
+}
+
+func newImportWorkflows() *cobra.Command {
+	var out cli.Output
+	var options importer.Options
+	cmd := &cobra.Command{
+		Use:   "workflows FILE...",
+		Short: "Make rows of annotated ServiceAccounts of Argo Workflows",
+		Long: "Make rows of the ServiceAccounts that workflows.argoproj.io/rbac-rule gives to\n" +
+			"people, in the order of their precedence. The files are YAML as kubectl writes it.\n\n" +
+			"Each account becomes a role. Rules are read in their own language, and become g rows\n" +
+			"where rows can say the same; what they cannot say is reported, never guessed at, and\n" +
+			"what ranks below waits as comments. A comment above the rows holds the\n" +
+			"serviceAccounts that the upstream needs. Roles, ClusterRoles and bindings in the files\n" +
+			"open the endpoints for their verbs; without them a role may read.\n\n" + importCodes,
+		Example: "  kubectl -n argo get serviceaccounts -o yaml > sa.yaml\n" +
+			"  authgate policy import workflows sa.yaml > policy.csv",
+		Args: cli.Arguments("FILE..."),
+		RunE: withAnnotations(&out, func(cmd *cobra.Command, args []string) error {
+			return importWith(cmd, &out, args, options, importer.Workflows)
+		}),
+		ValidArgsFunction: completeYAML,
+	}
+	cmd.Flags().StringVar(&options.Upstream, "upstream", "workflows", "`NAME` that the configuration gives Argo Workflows")
+	addRolePrefix(cmd, &options.RolePrefix, "workflows-")
+	cmd.Flags().StringVarP(&options.Namespace, "namespace", "n", "", "`NAMESPACE` in which argo-server looks for the account of a login")
+	out.AddFlag(cmd, githubFormat)
+	return cmd
+}
+
+func completeYAML(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+}
+
+// addRolePrefix keeps the roles of two imports apart that are joined to one policy.
+func addRolePrefix(cmd *cobra.Command, prefix *string, defaultPrefix string) {
+	cmd.Flags().StringVar(prefix, "role-prefix", defaultPrefix, "`PREFIX` of the names of roles: role:PREFIXNAME; \"\" for none")
+}
+
+func importWith(cmd *cobra.Command, out *cli.Output, files []string, options importer.Options,
+	read func([]importer.Source, importer.Options) (*importer.Result, error),
+) error {
+	options.RolePrefix = strings.TrimPrefix(options.RolePrefix, "role:")
+	if err := cmp.Or(out.Check(), checkUpstreamName(options.Upstream), checkRolePrefix(options.RolePrefix)); err != nil {
+		return err
+	}
+	if slices.Contains(files, fromStdin) && len(files) > 1 {
+		return errors.New(`standard input is one text; write "-" alone`)
+	}
+	sources, err := importSources(cmd.InOrStdin(), files)
+	if err != nil {
+		return cli.LoadError(err)
+	}
+	result, err := read(sources, options)
+	var namespaces *importer.NamespacesError
+	var faults fault.Faults
+	switch {
+	case errors.As(err, &namespaces):
+		return err
+	case errors.As(err, &faults):
+		return cli.LoadError(err)
+	case err != nil:
+		return cli.RunError(err)
+	}
+	answer := newImportAnswer(result)
+	if err := answer.write(cmd, out, result.Policy); err != nil {
+		return err
+	}
+	if len(result.Skipped) > 0 {
+		return cli.ErrNo
+	}
+	return nil
+}
+
+func checkUpstreamName(name string) error {
+	if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "" {
+		return fmt.Errorf("--upstream is %q; write the name that the configuration gives it, of a-z, 0-9, - _ and . alone", name)
+	}
+	return nil
+}
+
+func checkRolePrefix(prefix string) error {
+	if strings.Trim(prefix, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:") != "" {
+		return fmt.Errorf("--role-prefix is %q; write letters, digits, - _ . and : alone, such as team-", prefix)
+	}
+	return nil
+}
+
+// maxImport is far above what a cluster holds of ServiceAccounts.
+const maxImport = 64 << 20
+
+func importSources(stdin io.Reader, files []string) ([]importer.Source, error) {
+	var sources []importer.Source
+	var failures []error
+	for _, name := range files {
+		src, err := importSource(stdin, name)
+		if err != nil {
+			failures = append(failures, err)
+		}
+		sources = append(sources, src)
+	}
+	return sources, errors.Join(failures...)
+}
+
+func importSource(stdin io.Reader, name string) (importer.Source, error) {
+	from := stdin
+	var sibling func(string) ([]byte, error)
+	if name == fromStdin {
+		name = stdinName
+	} else {
+		folder := filepath.Dir(name)
+		sibling = func(other string) ([]byte, error) { return os.ReadFile(filepath.Join(folder, other)) }
+		file, err := os.Open(name)
+		if err != nil {
+			return importer.Source{}, fmt.Errorf("reading what is to be imported: %w", err)
+		}
+		defer file.Close()
+		from = file
+	}
+	data, err := io.ReadAll(io.LimitReader(from, maxImport+1))
+	if err == nil && len(data) > maxImport {
+		err = errors.New("it is larger than 64 MiB; leave out what is not to be imported")
+	}
+	if errors.Is(err, syscall.EISDIR) {
+		return importer.Source{}, fmt.Errorf("%s is a directory; name the files in it, or give what kustomize makes of it: "+
+			"kustomize build %s | authgate policy import ... -", name, name)
+	}
+	if err != nil {
+		return importer.Source{}, fmt.Errorf("reading %s: %w", name, err)
+	}
+	return importer.Source{Name: name, Data: data, Sibling: sibling}, nil
+}
+
+// importAnswer is the answer of `policy import`.
+type importAnswer struct {
+	Policy          string            `json:"policy"`           // text of a policy.csv
+	Rows            int               `json:"rows"`             // in it
+	Skipped         []importRemark    `json:"left"`             // what was not carried over
+	Notes           []importRemark    `json:"notes"`            // what was, and means something else now
+	ServiceAccounts []importedAccount `json:"service_accounts"` // of the upstream's identity, in their order
+}
+
+type importRemark struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Column  int    `json:"column"` // in bytes
+	Message string `json:"message"`
+	Hint    string `json:"mend"`
+}
+
+type importedAccount struct {
+	Role      string `json:"role"`
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+}
+
+func newImportAnswer(r *importer.Result) importAnswer {
+	answer := importAnswer{Policy: r.Policy, Rows: r.Rows, Skipped: newRemarks(r.Skipped), Notes: newRemarks(r.Notes), ServiceAccounts: []importedAccount{}}
+	for _, a := range r.ServiceAccounts {
+		answer.ServiceAccounts = append(answer.ServiceAccounts, importedAccount(a))
+	}
+	return answer
+}
+
+func newRemarks(faults fault.Faults) []importRemark {
+	list := []importRemark{}
+	for _, f := range faults {
+		list = append(list, importRemark{f.File, f.Line, f.Column, f.Message, f.Hint})
+	}
+	return list
+}
+
+// write keeps the policy apart from what is said about it, which goes to standard
+// error.
+func (a importAnswer) write(cmd *cobra.Command, out *cli.Output, text string) error {
+	if out.Format == cli.JSONFormat {
+		return out.Render(cmd, a, nil)
+	}
+	if out.Format == githubFormat { // the rows would hide them, and GitHub reads this stream, too
+		if err := writeAnnotations(cmd.ErrOrStderr(), a.annotations()); err != nil {
+			return cli.WriteError(err)
+		}
+		_, err := io.WriteString(cmd.OutOrStdout(), text)
+		return cli.WriteError(err)
+	}
+	printer := cli.NewPrinter(cmd.ErrOrStderr())
+	for _, r := range a.Skipped {
+		printer.Line("%s", r.sentence())
+	}
+	for _, r := range a.Notes {
+		printer.Line("%s %s", printer.Warn("note:"), r.sentence())
+	}
+	if len(a.Skipped) > 0 {
+		printer.Line("%s", printer.Failure(cli.Plural(a.Rows, "row")+" written; not carried over: "+fmt.Sprint(len(a.Skipped))))
+	}
+	_, err := io.WriteString(cmd.OutOrStdout(), text)
+	return cli.WriteError(err)
+}
+
+func (a importAnswer) annotations() []annotation {
+	var all []annotation
+	for _, r := range a.Skipped {
+		all = append(all, r.annotation("error", "not carried over"))
+	}
+	for _, r := range a.Notes {
+		all = append(all, r.annotation("notice", "means something else now"))
+	}
+	return all
+}
+
+func (r importRemark) annotation(level, title string) annotation {
+	return annotation{level, r.File, r.Line, r.Column, title, strings.TrimSuffix(r.Message+"; "+r.Hint, "; ")}
+}
+
+func (r importRemark) sentence() string {
+	return fault.Fault{Position: fault.Position{File: r.File, Line: r.Line, Column: r.Column}, Message: r.Message, Hint: r.Hint}.Error()
+}

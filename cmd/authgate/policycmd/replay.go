@@ -1,0 +1,171 @@
+package policycmd
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/example-org/authgate/cmd/authgate/auditlog"
+	"github.com/example-org/authgate/cmd/authgate/cli"
+	"github.com/example-org/authgate/policy/replay"
+	"github.com/example-org/authgate/text"
+)
+
+func newPolicyReplay() *cobra.Command {
+	var flags policyFlags
+	var logs auditlog.Flags
+	var failOn string
+	var out cli.Output
+	cmd := &cobra.Command{
+		Use:   "replay --audit LOG --policy NEW",
+		Short: "Say which recorded requests a policy would decide differently",
+		Long: "Decide the requests of an audit log once more, by another policy, and say which\n" +
+			"would come out differently: granted (were refused) or revoked (were allowed).\n" +
+			"Logs of any size are read, in constant memory; .gz as they are.\n" +
+			"\n" +
+			"People are who their line says they are: groups and e-mail address (taken as\n" +
+			"verified) go through the g rows of the policy. Lines without groups are judged by\n" +
+			"their roles, where changed g rows do not show. A line names a group only if the\n" +
+			"policy of then did: what is new to all lines is listed.\n" +
+			"\n" +
+			"Requests that were refused before any policy was asked are left out. Lines that\n" +
+			"lack what is needed end this with exit code 3, once all is read; but for a last\n" +
+			"line without an end. Exit code 0 is no difference, 1 is some.",
+		Example: "  authgate policy replay --audit audit.log --policy new.csv\n" +
+			"  kubectl logs deploy/authgate | grep '\"event\":' | authgate policy replay --audit - --config authgate.yaml\n" +
+			"  authgate policy replay --audit audit-1.log.gz --audit audit.log --policy new.csv --fail-on revoked",
+		Args: cli.Arguments(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cmp.Or(logs.Check(), out.Check()); err != nil {
+				return err
+			}
+			if !slices.Contains(failOnWords, failOn) {
+				return fmt.Errorf("--fail-on is %q; %w", failOn, cli.OneOf(failOn, failOnWords))
+			}
+			loaded, err := flags.load(cmd)
+			if err != nil {
+				return err
+			}
+			replay := replay.New(loaded.Snapshot)
+			counts, err := logs.Read(cmd.Context(), cmd, replay.Add)
+			if err != nil {
+				return err
+			}
+			report, err := replay.Report()
+			if err != nil {
+				return cli.RunError(err)
+			}
+			answer := replayAnswer{loaded.Hash(), counts, report}
+			if err := out.Render(cmd, answer, answer.print); err != nil {
+				return err
+			}
+			if answer.fails(failOn) {
+				return cli.ErrNo
+			}
+			return nil
+		},
+	}
+	logs.Add(cmd)
+	flags.add(cmd)
+	cmd.Flags().StringVar(&failOn, "fail-on", failOnAny, "`KIND` of difference that ends in exit code 1: granted, revoked or any")
+	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions(failOnWords, cobra.ShellCompDirectiveNoFileComp))
+	out.AddFlag(cmd)
+	return cmd
+}
+
+// fails reports whether the differences are of the kind that is a no.
+func (r replayAnswer) fails(kind string) bool {
+	return kind != replay.Revoked && r.Replay.Granted > 0 || kind != replay.Granted && r.Replay.Revoked > 0
+}
+
+// replayAnswer is the answer of `policy replay`.
+type replayAnswer struct {
+	Policy string          `json:"policy"` // hash
+	Log    auditlog.Counts `json:"log"`
+	Replay replay.Report   `json:"replay"`
+}
+
+func (r replayAnswer) print(s *cli.Printer) {
+	switch report := r.Replay; {
+	case report.Granted+report.Revoked > 0:
+		s.Line("%s of %s would be decided differently: %s, %s; %s affected", s.Bold(fmt.Sprint(report.Granted+report.Revoked)),
+			cli.Plural(report.Requests, "request"), s.Warn(fmt.Sprintf("%d granted", report.Granted)), s.Failure(fmt.Sprintf("%d revoked", report.Revoked)),
+			countedPeople(report.People, report.PeopleMore))
+	case report.Requests > 0:
+		s.Line("%s: %s would be decided as before", s.Success("no change"), cli.Plural(report.Requests, "request"))
+	default:
+		s.Line("%s", s.Warn("no request to judge"))
+	}
+	r.Log.Print(s)
+	for _, d := range r.Replay.Differences {
+		s.Line("")
+		printDifference(s, d)
+	}
+	r.printNotes(s)
+}
+
+func printDifference(s *cli.Printer, d replay.Difference) {
+	change := s.Warn(d.Change)
+	if d.Change == replay.Revoked {
+		change = s.Failure(d.Change)
+	}
+	s.Line("%s  %s  %s, %s", change, text.Escape(d.Method+" "+d.Upstream+":"+d.Path), cli.Plural(d.Requests, "request"), countedPeople(d.People, d.PeopleMore))
+	now, before := "no row matches", "no row matched"
+	if d.Rule != "" {
+		now = d.Rule + ": " + d.Row
+	}
+	if d.RuleBefore != "" {
+		before = d.RuleBefore
+	}
+	person := d.Example.Person
+	if person == "" {
+		person = "nobody"
+	}
+	when := d.First.UTC().Format(time.DateTime)
+	if !d.Last.Equal(d.First) {
+		when += " to " + d.Last.UTC().Format(time.DateTime)
+	}
+	s.Table([][]string{
+		{"  now", now},
+		{"  before", text.Escape(before)},
+		{"  who", text.Escape(text.JoinFew(d.Subjects, ", ", 10))},
+		{"  when", when},
+		{"  such as", fmt.Sprintf("%s by %s at %s", text.Escape(d.Example.Path), text.Escape(person), d.Example.Time.UTC().Format(time.DateTime))},
+	})
+}
+
+func countedPeople(n int, more bool) string {
+	switch {
+	case more:
+		return fmt.Sprintf("more than %d people", n)
+	case n == 1:
+		return "1 person"
+	case n == 0:
+		return "nobody who is signed in"
+	}
+	return fmt.Sprintf("%d people", n)
+}
+
+// printNotes say what this replay could not see.
+func (r replayAnswer) printNotes(s *cli.Printer) {
+	var notes []string
+	report := r.Replay
+	if report.Ungrouped > 0 {
+		notes = append(notes, cli.Plural(report.Ungrouped, "more request")+" would be decided differently, in more ways than are told apart here")
+	}
+	if report.ByRoles > 0 {
+		notes = append(notes, cli.Plural(report.ByRoles, "request")+" judged by roles, since the lines name no groups: changed g rows cannot be seen")
+	}
+	if len(report.UnseenSubjects) > 0 && report.ByRoles < report.Requests {
+		notes = append(notes, "the policy names what no line does, so whoever is in it may have been judged without: "+text.JoinFew(report.UnseenSubjects, ", ", 10))
+	}
+	if len(notes) > 0 {
+		s.Line("")
+	}
+	for _, text := range notes {
+		s.Line("%s %s", s.Warn("note:"), text)
+	}
+}
