@@ -1,43 +1,17 @@
 package proxy
 
-import (
-	"net/http"
-	"time"
-)
+import "time"
 
-// PingEvery has HTTP/2 upstreams asked sooner whether they are still there. It
-// must come before the first request.
-func (p *Proxy) PingEvery(d, patience time.Duration) {
+// PingEvery makes HTTP/2 transports check sooner whether upstreams still respond. Call it before
+// the first request.
+func (p *Proxy) PingEvery(every, timeout time.Duration) {
 	for _, u := range p.upstreams {
-		for _, t := range []*http.Transport{u.plainTransport(), u.grpcTransport()} {
+		for _, t := range u.transports.Load().All() {
 			if t.HTTP2 != nil {
-				t.HTTP2.SendPingTimeout, t.HTTP2.PingTimeout = d, patience
+				t.HTTP2.SendPingTimeout, t.HTTP2.PingTimeout = every, timeout
 			}
 		}
 	}
-}
-
-func (u *upstream) plainTransport() *http.Transport {
-	if http1, ok := u.transports.Load().plain.(retryTransport); ok {
-		return http1.Transport
-	}
-	return u.transports.Load().plain.(*http.Transport)
-}
-
-// GRPCTransports gives what gRPC goes through, upstream by upstream.
-func (p *Proxy) GRPCTransports() []*http.Transport {
-	var all []*http.Transport
-	for _, u := range p.upstreams {
-		all = append(all, u.grpcTransport())
-	}
-	return all
-}
-
-func (u *upstream) grpcTransport() *http.Transport {
-	if plain, ok := u.transports.Load().grpc.(grpcContentType); ok {
-		return plain.RoundTripper.(*http.Transport)
-	}
-	return u.transports.Load().grpc.(*http.Transport)
 }
 
 // WriteGRPCRefusal answers a call.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/proxy/upstream/transport"
 	"github.com/example-org/authgate/text"
 )
 
@@ -83,7 +84,7 @@ func refusalOfUpstream(name string, err error) *Refusal {
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return &Refusal{Status: http.StatusGatewayTimeout, Code: "upstream_timeout", Detail: "The dashboard " + name + " did not answer in time.", Cause: why}
-	case isNetwork(err), isTLS(err), isConnectionClosed(err):
+	case isNetwork(err), isTLS(err), transport.IsConnectionClosed(err):
 		return &Refusal{Status: http.StatusBadGateway, Code: "upstream_down", Detail: "The dashboard " + name + " could not be reached.", Cause: why}
 	default:
 		return &Refusal{Status: http.StatusBadGateway, Code: "upstream_bad_response", Detail: "The dashboard " + name + " gave an answer that cannot be used.", Cause: why}

@@ -24,6 +24,7 @@ import (
 	"github.com/example-org/authgate/page"
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/proxy/client"
+	"github.com/example-org/authgate/proxy/upstream/transport"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/target"
 )
@@ -43,6 +44,9 @@ type issuer interface {
 type replayCache interface {
 	Use(ctx context.Context, secret string, made time.Time, keep time.Duration) (first bool, err error)
 }
+
+// ClientCertificate gives the certificate for an upstream that requests one.
+type ClientCertificate = transport.ClientCertificate
 
 // Options are the parts that a Proxy is made of.
 type Options struct {
@@ -134,7 +138,7 @@ func New(o Options) (*Proxy, error) {
 	p.newSessions(o)
 	for i := range o.Config.Upstreams {
 		u := &o.Config.Upstreams[i]
-		p.upstreams = append(p.upstreams, newUpstream(u, o.Config.Timeouts, tlsTrust{o.UpstreamCAs[u.Name], o.UpstreamCertificates[u.Name]}, o.ServiceAccounts, o.Log))
+		p.upstreams = append(p.upstreams, newUpstream(u, o.Config.Timeouts, o.UpstreamCAs[u.Name], o.UpstreamCertificates[u.Name], o.ServiceAccounts, o.Log))
 		p.upstreams[i].index = i
 		p.quirks |= u.Quirks()
 	}

@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/proxy/client"
+	"github.com/example-org/authgate/proxy/upstream/transport"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/target"
 	"github.com/example-org/authgate/text"
@@ -101,22 +103,26 @@ type upstream struct {
 	serviceAccounts []serviceAccount
 	loginCookies    []*session.ChunkedCookie // the cookies of its own login
 	allowedOrigins  []string                 // canonical
-	transports      atomic.Pointer[transports]
-	newTransports   func(*x509.CertPool) transports // to it, trusting these CAs
-	errorLog        *log.Logger                     // what ReverseProxy has to say
+	transports      atomic.Pointer[transport.Set]
+	transportTo     transport.Options
+	errorLog        *log.Logger // what ReverseProxy has to say
 }
 
-func newUpstream(c *config.Upstream, timeouts config.Timeouts, trust tlsTrust, accounts TokenSources, logger *slog.Logger) *upstream {
+func newUpstream(c *config.Upstream, timeouts config.Timeouts, cas *x509.CertPool, cert ClientCertificate, accounts TokenSources, logger *slog.Logger) *upstream {
 	k := upstreamKindOf(c.Kind).under(c.Path)
 	u := &upstream{
 		name: c.Name, config: c, kind: k, url: c.URL, path: c.Path, stripPath: c.StripPath, hostHeader: c.HostHeader, credential: c.Identity.Credential,
 		stripHeaders: strippedHeaders(c), headerBuilder: newHeaderBuilder(c), quirks: c.Quirks(),
-		newTransports: func(cas *x509.CertPool) transports {
-			return newTransports(c, k, timeouts, tlsTrust{cas, trust.clientCertificate})
+		transportTo: transport.Options{
+			H2C: c.URL.Scheme == config.SchemeH2C, ServerName: c.TLS.ServerName, ClientCertificate: cert, ExactGRPCType: k.exactGRPCType,
+			DialTimeout: c.Timeouts.Dial(timeouts), HeaderTimeout: c.Timeouts.Header(timeouts), IdleTimeout: time.Duration(c.Timeouts.Idle),
 		},
 		errorLog: log.New(reverseProxyLog{logger.With("upstream", c.Name)}, "", 0),
 	}
-	u.setCAs(trust.cas)
+	if c.URL.Scheme == config.SchemeUnix {
+		u.transportTo.Socket = c.URL.Path
+	}
+	u.setCAs(cas)
 	for _, a := range c.Identity.ServiceAccounts {
 		u.serviceAccounts = append(u.serviceAccounts, serviceAccount{a.Role, accounts[a]})
 	}
@@ -136,6 +142,58 @@ type reverseProxyLog struct{ *slog.Logger }
 func (s reverseProxyLog) Write(line []byte) (int, error) {
 	s.Warn(text.RedactLogLine(string(line)))
 	return len(line), nil
+}
+
+// SetUpstreamCAs makes new connections to an upstream trust these CAs; nil: those of the
+// system. Requests in progress continue.
+func (p *Proxy) SetUpstreamCAs(name string, cas *x509.CertPool) {
+	for _, u := range p.upstreams {
+		if u.name == name {
+			u.setCAs(cas)
+		}
+	}
+}
+
+func (u *upstream) setCAs(cas *x509.CertPool) {
+	o := u.transportTo
+	o.CAs = cas
+	if old := u.transports.Swap(transport.New(o)); old != nil {
+		old.CloseIdle()
+	}
+}
+
+// roundTripper selects the transport for a request.
+func (u *upstream) roundTripper(x *exchange) http.RoundTripper {
+	available := u.transports.Load()
+	switch {
+	case x.isWebSocketUpgrade():
+		return available.Upgrade
+	case isGRPC(x.r):
+		return transport.Duplex(available.GRPC, x.r)
+	}
+	selected := available.Plain
+	if u.requestsStream(x.r) {
+		selected = available.NoHeaderTimeout
+	}
+	if u.url.Scheme == config.SchemeH2C {
+		return transport.Duplex(selected, x.r)
+	}
+	return selected
+}
+
+// unixHost is the host in URLs of Unix sockets, which have no name.
+const unixHost = "unix"
+
+// base gives the scheme and host of outgoing URLs. The Host header is independent of them.
+func (u *upstream) base() (scheme, host string) {
+	switch u.url.Scheme {
+	case config.SchemeH2C:
+		return "http", u.url.Host
+	case config.SchemeUnix:
+		return "http", unixHost
+	default:
+		return u.url.Scheme, u.url.Host
+	}
 }
 
 // findHost is the first half of step 2: a host that no upstream has is refused.

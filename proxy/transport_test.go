@@ -399,19 +399,6 @@ func TestCallEndsAlthoughItsClientHasMoreToSay(t *testing.T) {
 	}
 }
 
-func TestGRPCServersAreNotPingedMoreOftenThanTheyTake(t *testing.T) {
-	t.Parallel()
-	const least = 5 * time.Minute // gRFC A8; grpc-go ends connections over it ("too_many_pings")
-	for _, transport := range newGateTo(t, "http://127.0.0.1:1").GRPCTransports() {
-		if every := transport.HTTP2.SendPingTimeout; every <= least {
-			t.Errorf("pings after %v of silence", every)
-		}
-		if transport.ResponseHeaderTimeout != 0 {
-			t.Errorf("a silent stream ends after %v", transport.ResponseHeaderTimeout)
-		}
-	}
-}
-
 // TestProxyOfTheEnvironmentNeverSeesARequest runs itself again, for net/http reads
 // these variables once a process.
 func TestProxyOfTheEnvironmentNeverSeesARequest(t *testing.T) {

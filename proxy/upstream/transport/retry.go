@@ -1,4 +1,4 @@
-package proxy
+package transport
 
 import (
 	"errors"
@@ -11,15 +11,15 @@ import (
 	"syscall"
 )
 
-// retryTransport sends a request again where no part of it can have been processed: not
-// a byte of it was written; or a kept connection ended before the answer began,
-// the method is idempotent (RFC 9110, 9.2.2) and all of the body is still there.
-// A request is written at most twice, by net/http's own repetitions too.
+// retryTransport sends a request again in two cases. Either no byte of it was written, or an
+// idle connection ended before the response began, the method is idempotent (RFC 9110,
+// 9.2.2) and the whole body is still available. A request is written at most twice,
+// net/http's own retries included.
 type retryTransport struct{ *http.Transport }
 
 const (
-	maxReplayBytes = 64 << 10 // bytes of a body
-	maxDials       = 3        // of which nothing was written
+	maxReplayBytes = 64 << 10 // of a body
+	maxDials       = 3        // connections on which nothing was written
 	maxWrites      = 2
 )
 
@@ -45,13 +45,13 @@ func (t retryTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 			return res, err
 		}
 		if !a.wrote() {
-			t.CloseIdleConnections() // the others have waited as long
+			t.CloseIdleConnections() // the others have been idle as long
 		}
 	}
 }
 
-// hideIdempotencyKeys spells headers so that net/http does not see them, which would repeat a
-// POST that has one. On the way they are what they were: names have no case.
+// hideIdempotencyKeys writes two headers in lower case, so that net/http does not find them: it
+// would retry a POST that has one. Upstreams see no difference, because names have no case.
 func hideIdempotencyKeys(h http.Header) {
 	for _, name := range [...]string{"Idempotency-Key", "X-Idempotency-Key"} {
 		if values, ok := h[name]; ok {
@@ -61,18 +61,17 @@ func hideIdempotencyKeys(h http.Header) {
 	}
 }
 
-// attempt is what becomes of a request on its connections.
+// attempt records what happens to a request on its connections.
 type attempt struct {
 	conn            *upstreamConn
-	writtenBefore   int64 // what was written to conn before
+	writtenBefore   int64 // bytes written to conn before
 	reused          bool
-	writes          int         // connections on which something of the request was written, but for conn
-	responseStarted atomic.Bool // the answer has begun
+	writes          int         // other connections on which a part of the request was written
+	responseStarted atomic.Bool // the response has begun
 }
 
-// trace has a told of the connections that a request gets. ReverseProxy has made
-// a trace for this very request; to put another around it would cost more than
-// the rest of this.
+// trace reports the connections of a request to a. ReverseProxy has made a trace for this
+// request; wrapping it in another would cost more than the rest of this file.
 func (a *attempt) trace(r *http.Request) *http.Request {
 	trace := httptrace.ContextClientTrace(r.Context())
 	if trace == nil {
@@ -101,7 +100,7 @@ func (a *attempt) wrote() bool { return a.conn != nil && a.conn.written.Load() >
 
 func (a *attempt) mayRetry(r *http.Request, replay *replayBody, err error) bool {
 	switch {
-	case a.conn == nil || !isConnectionClosed(err): // no connection was had, or it is not why
+	case a.conn == nil || !IsConnectionClosed(err): // there was no connection, or it is not the cause
 		return false
 	case a.writes == 0 && !a.wrote():
 		return replay.canReplay()
@@ -110,12 +109,12 @@ func (a *attempt) mayRetry(r *http.Request, replay *replayBody, err error) bool 
 	}
 }
 
-// isConnectionClosed tells the end of a connection from all else that can go wrong with one.
-// net/http closes a connection whose end it reads while a request is given to it.
-func isConnectionClosed(err error) bool {
+// IsConnectionClosed reports whether a connection ended, as opposed to any other failure.
+// net/http closes a connection if it reads its end while it assigns a request to it.
+func IsConnectionClosed(err error) bool {
 	return errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errConnUnusable) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
-		strings.Contains(err.Error(), "server closed idle connection") // net/http has no name for it
+		strings.Contains(err.Error(), "server closed idle connection") // net/http does not export this error
 }
 
 func isIdempotent(method string) bool {
@@ -126,24 +125,24 @@ func isIdempotent(method string) bool {
 	return false
 }
 
-// replayBody keeps the beginning of a body, so that all of it is there: this, and
-// what the client has yet to send. A nil one is of a request without.
+// replayBody keeps the part of a body that was read, so that it can be sent again together
+// with what the client has yet to send. It is nil for a request without a body.
 type replayBody struct {
 	from       io.Reader
 	bytes      []byte
-	overflowed bool // than is kept
+	overflowed bool // more was read than is kept
 	complete   bool
 }
 
 func (k *replayBody) canReplay() bool { return k == nil || !k.overflowed }
 
-// body is all of it, from its beginning. Closing it is for whoever it came from:
-// what was read of it may be needed once more.
+// body is the whole body from its beginning. Closing it has no effect, because what was read
+// may be needed again.
 func (k *replayBody) body() io.ReadCloser { return &replayReader{k: k} }
 
 type replayReader struct {
 	k    *replayBody
-	read int // of what is kept
+	read int // position in k.bytes
 }
 
 func (r *replayReader) Read(to []byte) (int, error) {

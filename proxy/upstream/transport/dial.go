@@ -1,4 +1,4 @@
-package proxy
+package transport
 
 import (
 	"context"
@@ -7,28 +7,25 @@ import (
 	"net"
 	"syscall"
 	"time"
-
-	"github.com/example-org/authgate/config"
 )
 
-// dialer makes the connections to one upstream. While a dashboard is rolled out
-// its address refuses for a moment, or leads to a pod that is gone and answers
-// nothing. Nothing has been sent yet, so that trying again is safe for any request.
+// dialer makes the connections to one upstream. During a rollout the address of a dashboard
+// refuses connections for a moment, or routes to a deleted pod that does not answer. Nothing
+// has been sent yet, so a retry is safe for every request.
 type dialer struct {
 	dial  func(ctx context.Context, network, address string) (net.Conn, error)
-	limit time.Duration // for all of it
+	limit time.Duration // for all attempts together
 
-	retryRefusedFor time.Duration // how long a refusal is not believed
-	fallbackDelay   time.Duration // when another attempt begins beside one that is not answered
+	retryRefusedFor time.Duration // how long refused connections are retried
+	fallbackDelay   time.Duration // after which a second, parallel attempt starts
 }
 
-func newDialer(c *config.Upstream, timeouts config.Timeouts, by net.Dialer) *dialer {
-	limit := c.Timeouts.Dial(timeouts)
-	by.Timeout = limit
-	d := &dialer{dial: by.DialContext, limit: limit, retryRefusedFor: 2 * time.Second, fallbackDelay: time.Second}
-	if c.URL.Scheme == config.SchemeUnix {
+func newDialer(o Options, by net.Dialer) *dialer {
+	by.Timeout = o.DialTimeout
+	d := &dialer{dial: by.DialContext, limit: o.DialTimeout, retryRefusedFor: 2 * time.Second, fallbackDelay: time.Second}
+	if o.Socket != "" {
 		d.dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return by.DialContext(ctx, "unix", c.URL.Path)
+			return by.DialContext(ctx, "unix", o.Socket)
 		}
 	}
 	return d
@@ -54,9 +51,9 @@ func (d *dialer) DialContext(ctx context.Context, network, address string) (net.
 	}
 }
 
-// isRefused tells that nobody listens, at this moment.
+// isRefused reports that no server listens at the moment.
 func isRefused(err error) bool {
-	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) // a Unix socket that is not there
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) // a missing Unix socket
 }
 
 type dialResult struct {
@@ -64,12 +61,12 @@ type dialResult struct {
 	err  error
 }
 
-// race dials, and once more beside it when there is no answer. The first
-// connection is used, the other one closed.
+// race dials, and starts a second attempt if the first does not answer. It returns the first
+// connection and closes the other.
 func (d *dialer) race(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	results := make(chan dialResult) // whoever comes late closes what it has
+	results := make(chan dialResult) // the slower attempt closes its connection
 	done := make(chan struct{})
 	defer close(done)
 	attempt := func() {
@@ -78,7 +75,7 @@ func (d *dialer) race(ctx context.Context, network, address string) (net.Conn, e
 		case results <- dialResult{conn, err}:
 		case <-done:
 			if err == nil {
-				_ = conn.Close() // nobody has seen it
+				_ = conn.Close()
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package proxy
+package transport
 
 import (
 	"context"
@@ -12,26 +12,26 @@ import (
 	"github.com/example-org/authgate/text"
 )
 
-// upstreamConn is a connection to an upstream of HTTP/1.1. It knows how much was
-// written to it, and can be asked whether its peer has closed it, or sent what
-// nobody asked for, before the next request is written.
+// upstreamConn is an HTTP/1.1 connection to an upstream. It counts the bytes written to it. It
+// also detects, before the next request is written, that its peer has closed it or has sent
+// unsolicited bytes.
 type upstreamConn struct {
 	net.Conn
 
 	written  atomic.Int64
-	reading  atomic.Bool // the transport waits for bytes, and has none left in its buffers
+	reading  atomic.Bool // the transport waits for bytes and has none buffered
 	closed   atomic.Bool
-	unusable atomic.Bool // nothing is to be written any more
+	unusable atomic.Bool // writes fail
 
-	raw        syscall.RawConn  // nil: it cannot be asked
-	peek       func(fd uintptr) // made once: a request allocates nothing for it
-	peerClosed bool             // what look found
+	raw        syscall.RawConn  // nil: the connection has no socket to inspect
+	peek       func(fd uintptr) // made once, so that a request allocates nothing
+	peerClosed bool             // result of peek
 }
 
-// errConnUnusable is of a write that has written nothing.
+// errConnUnusable is the error of a write that has written nothing.
 const errConnUnusable = text.SafeError("the upstream had closed the kept connection")
 
-// trackConns has a transport use such connections.
+// trackConns makes a transport use such connections.
 func trackConns(t *http.Transport) *http.Transport {
 	dial := t.DialContext
 	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -83,9 +83,9 @@ func (c *upstreamConn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// isStale reports that a kept connection cannot be used: its peer has closed it, or has
-// sent bytes that answer nothing. Only the goroutine that is about to write a request
-// may call it. The socket is asked first: bytes that are read after that show in quiet.
+// isStale reports that an idle connection cannot be used, because its peer has closed it or has
+// sent unsolicited bytes. Only the goroutine that is about to write a request may call it. It
+// checks the socket first: hasNoBufferedBytes finds bytes that are read after that.
 func (c *upstreamConn) isStale() bool {
 	c.peerClosed = false
 	if c.raw != nil && (c.raw.Control(c.peek) != nil || c.peerClosed) {
@@ -94,14 +94,14 @@ func (c *upstreamConn) isStale() bool {
 	return !c.hasNoBufferedBytes()
 }
 
-// maxYields is far more than a transport needs to get from the end of one response
-// to the read that waits for the next. To give up costs a new connection.
+// maxYields is far more than a transport needs between the end of one response and the read
+// that waits for the next. Giving up costs a new connection.
 const maxYields = 1000
 
-// hasNoBufferedBytes reports that the transport has no bytes of this connection in its buffers.
-// net/http offers a connection for the next request before it has looked at what
-// follows a response, so a second response in the same packet could answer that
-// request. Until the request is written it finds out and closes the connection.
+// hasNoBufferedBytes reports that the transport has no buffered bytes of this connection.
+// net/http offers a connection for the next request before it reads what follows a response,
+// so a second response in the same packet could answer that request. Before the request is
+// written, net/http detects it and closes the connection.
 func (c *upstreamConn) hasNoBufferedBytes() bool {
 	for range maxYields {
 		switch {
@@ -115,7 +115,7 @@ func (c *upstreamConn) hasNoBufferedBytes() bool {
 	return false
 }
 
-// unwrapConn finds it in what a transport uses.
+// unwrapConn finds the upstreamConn inside the connection that a transport uses.
 func unwrapConn(conn net.Conn) *upstreamConn {
 	for {
 		switch c := conn.(type) {

@@ -1,4 +1,4 @@
-package proxy_test
+package transport
 
 import (
 	"net"
@@ -14,8 +14,9 @@ func TestAConnectionForGRPCWhoseMachineIsGoneIsGivenUpSoon(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	for _, transport := range newGateTo(t, "http://"+l.Addr().String()).GRPCTransports() {
-		conn, err := transport.DialContext(t.Context(), "tcp", l.Addr().String())
+	for _, exact := range []bool{false, true} {
+		grpc := grpcOf(Options{DialTimeout: 5 * time.Second, ExactGRPCType: exact})
+		conn, err := grpc.DialContext(t.Context(), "tcp", l.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -29,8 +30,8 @@ func TestAConnectionForGRPCWhoseMachineIsGoneIsGivenUpSoon(t *testing.T) {
 		if failed := raw.Control(func(fd uintptr) { millis, err = syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout) }); failed != nil || err != nil {
 			t.Fatal(failed, err)
 		}
-		if patience := time.Duration(millis) * time.Millisecond; patience <= 0 || patience > 30*time.Second {
-			t.Errorf("unanswered segments are waited for %v", patience)
+		if timeout := time.Duration(millis) * time.Millisecond; timeout <= 0 || timeout > 30*time.Second {
+			t.Errorf("the timeout for unacknowledged segments is %v", timeout)
 		}
 	}
 }
