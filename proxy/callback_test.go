@@ -12,7 +12,8 @@ import (
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/proxy"
-	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/redisstore"
+	"github.com/example-org/authgate/session/seal"
 )
 
 func TestCallbackThatFinishesNoLoginOffersToStartAgain(t *testing.T) {
@@ -128,7 +129,7 @@ func TestASessionThatCookiesCannotHoldNamesTheStoreThatCan(t *testing.T) {
 		o.Issuer = granting{&fakeIssuer{}, func() identity.TokenSet {
 			g := granted(people["alice"])
 			for range 2000 { // random, or they compress to nothing
-				g.Principal.Groups = append(g.Principal.Groups, "example-org:"+session.NewKey())
+				g.Principal.Groups = append(g.Principal.Groups, "example-org:"+seal.NewKey())
 			}
 			return g
 		}}
@@ -181,7 +182,7 @@ func TestNoTokenOfTheIssuerIsKeptThatNobodyNeeds(t *testing.T) {
 		return len(sessionOf(gate.callback("x", state, cookie))[1])
 	}
 	lean := size(grant)
-	grant.IDToken, grant.AccessToken = session.NewKey()+session.NewKey(), session.NewKey()+session.NewKey()
+	grant.IDToken, grant.AccessToken = seal.NewKey()+seal.NewKey(), seal.NewKey()+seal.NewKey()
 	if got := size(grant); got > lean+20 {
 		t.Errorf("a session of %d bytes has %d with tokens", lean, got)
 	}
@@ -219,7 +220,7 @@ func (g *gate) besideARedisThatIsDown() *gate {
 	return newGateTo(g.t, brokenUpstream(g.t), func(o *proxy.Options) {
 		o.Config.Session.Store = config.StoreRedis
 		o.Keyring = g.ring
-		store, err := session.NewRedis(session.RedisOptions{URL: "redis://127.0.0.1:1", Cookie: proxy.NewSessionCookie(o.Config.Session.Cookie), Keyring: g.ring, Now: o.Now})
+		store, err := redisstore.New(redisstore.Options{URL: "redis://127.0.0.1:1", Cookie: proxy.NewSessionCookie(o.Config.Session.Cookie), Keyring: g.ring, Now: o.Now})
 		if err != nil {
 			g.t.Fatal(err)
 		}

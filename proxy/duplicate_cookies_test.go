@@ -13,6 +13,8 @@ import (
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/cookiestore"
+	"github.com/example-org/authgate/session/seal"
 )
 
 // storedCookie is a cookie as a browser stores it (RFC 6265bis, 5.7).
@@ -132,7 +134,7 @@ func (p *person) isWho(g *gate) string {
 	return page
 }
 
-func sharing(c config.Cookie, keys *session.Keyring) func(*proxy.Options) {
+func sharing(c config.Cookie, keys *seal.Keyring) func(*proxy.Options) {
 	return func(o *proxy.Options) {
 		o.Config.Session.Cookie = c
 		if keys != nil {
@@ -200,10 +202,10 @@ func domainGate(t *testing.T) *gate {
 }
 
 // planted gives the value of a cookie of somebody's own session, sealed by a gate's keys.
-func (g *gate) planted(t *testing.T, who string, keys *session.Keyring) string {
+func (g *gate) planted(t *testing.T, who string, keys *seal.Keyring) string {
 	t.Helper()
 	jar := proxy.NewSessionCookie(config.Cookie{Name: "authgate", SameSite: config.SameSiteLax, Domain: "example.com"})
-	cookies := session.NewCookies(session.CookieOptions{Cookie: jar, Keyring: keys})
+	cookies := cookiestore.New(cookiestore.Options{Cookie: jar, Keyring: keys})
 	w := httptest.NewRecorder()
 	if _, err := cookies.Create(t.Context(), w, nil, session.New(granted(people[who]), time.Now(), time.Hour), true); err != nil {
 		t.Fatal(err)
@@ -225,7 +227,7 @@ func TestAPlantedSessionIsNeverActedWith(t *testing.T) {
 				t.Fatal(who)
 			}
 			if rotated { // her own cookie no longer opens; his does
-				keys, err := session.ParseKeys(session.NewKey())
+				keys, err := seal.ParseKeys(seal.NewKey())
 				if err != nil {
 					t.Fatal(err)
 				}

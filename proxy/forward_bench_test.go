@@ -24,6 +24,8 @@ import (
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/cookiestore"
+	"github.com/example-org/authgate/session/seal"
 )
 
 // BenchmarkForward is a request of somebody with 20 groups that is let through, to
@@ -119,7 +121,7 @@ func benchedGate(b *testing.B, upstream string, records *audit.Queue) (*proxy.Pr
 	if err != nil {
 		b.Fatal(err)
 	}
-	keys, err := session.ParseKeys(session.NewKey())
+	keys, err := seal.ParseKeys(seal.NewKey())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -129,16 +131,16 @@ func benchedGate(b *testing.B, upstream string, records *audit.Queue) (*proxy.Pr
 		out = records
 	}
 	p, err := proxy.New(proxy.Options{
-		Config: c, Issuer: &fakeIssuer{}, Keyring: session.NewKeyring(keys), Policy: manyRows(b, 1000), Audit: audit.New(out, log), AuditQueue: records, Registry: prometheus.NewRegistry(), Log: log,
+		Config: c, Issuer: &fakeIssuer{}, Keyring: seal.NewKeyring(keys), Policy: manyRows(b, 1000), Audit: audit.New(out, log), AuditQueue: records, Registry: prometheus.NewRegistry(), Log: log,
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	cookies := session.NewCookies(session.CookieOptions{Cookie: proxy.NewSessionCookie(c.Session.Cookie), Keyring: session.NewKeyring(keys)})
+	cookies := cookiestore.New(cookiestore.Options{Cookie: proxy.NewSessionCookie(c.Session.Cookie), Keyring: seal.NewKeyring(keys)})
 	who := identity.Principal{Issuer: "https://dex.example.com", Subject: "CgcxMDAwMDAwEgZnaXRodWI", Email: "bob@example.com", EmailVerified: true, Username: "bob", Expiry: time.Now().Add(time.Hour)}
 	who.Groups = []string{"example-org:dev"}
 	for range 19 {
-		who.Groups = append(who.Groups, "example-org:platform-"+session.NewKey()[:2])
+		who.Groups = append(who.Groups, "example-org:platform-"+seal.NewKey()[:2])
 	}
 	w := httptest.NewRecorder()
 	if _, err := cookies.Create(b.Context(), w, nil, session.New(identity.TokenSet{Principal: who}, time.Now(), time.Hour), true); err != nil {

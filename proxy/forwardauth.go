@@ -7,7 +7,7 @@ import (
 
 	"github.com/example-org/authgate/page"
 	"github.com/example-org/authgate/proxy/client"
-	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/cookie"
 	"github.com/example-org/authgate/target"
 )
 
@@ -84,7 +84,7 @@ func (p *Proxy) hasSecureCookie(h http.Header) bool {
 	if secure == p.sessionCookie.Name(false) {
 		return false
 	}
-	for name := range session.CookieNames(h) {
+	for name := range cookie.Names(h) {
 		if name == secure {
 			return true
 		}

@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/cookie"
 )
 
 // setRequestHeaders makes the header of a request that goes on, hop-by-hop already removed,
@@ -48,8 +48,8 @@ func (x *exchange) setExpect(h http.Header) {
 // every response, interim ones and trailers included.
 func (p *Proxy) stripResponseHeaders(u *upstream, h http.Header) {
 	if cookies := h["Set-Cookie"]; len(cookies) > 0 {
-		h["Set-Cookie"] = slices.DeleteFunc(cookies, func(cookie string) bool {
-			return p.sessionCookie.Owns(cookie) || slices.ContainsFunc(u.loginCookies, func(j *session.ChunkedCookie) bool { return j.Owns(cookie) })
+		h["Set-Cookie"] = slices.DeleteFunc(cookies, func(setCookie string) bool {
+			return p.sessionCookie.Owns(setCookie) || slices.ContainsFunc(u.loginCookies, func(j *cookie.Chunked) bool { return j.Owns(setCookie) })
 		})
 	}
 	delete(h, "Set-Cookie2")

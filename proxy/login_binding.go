@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/cookie"
 )
 
 // A login is finished only by the browser that began it (RFC 6749, 10.12): a cookie
@@ -40,11 +40,11 @@ func (p *Proxy) findBinding(x *exchange) (value string, ok bool) {
 	secure := x.client.Secure()
 	prefix := p.bindingCookiePrefix(secure)
 	checked := 0
-	for name := range session.CookieNames(x.r.Header) {
+	for name := range cookie.Names(x.r.Header) {
 		if len(name) != len(prefix)+bindingInName || !strings.HasPrefix(name, prefix) {
 			continue
 		}
-		value, err := session.FindCookie(x.r.Header, name)
+		value, err := cookie.Find(x.r.Header, name)
 		if err == nil && name == p.bindingCookie(digestOf(value), secure) {
 			return value, true
 		}
@@ -60,7 +60,7 @@ func (p *Proxy) isBound(x *exchange, digest string) bool {
 	if len(digest) < bindingInName {
 		return false
 	}
-	value, err := session.FindCookie(x.r.Header, p.bindingCookie(digest, x.client.Secure()))
+	value, err := cookie.Find(x.r.Header, p.bindingCookie(digest, x.client.Secure()))
 	return err == nil && subtle.ConstantTimeCompare([]byte(digestOf(value)), []byte(digest)) == 1
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/example-org/authgate/page"
 	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/cookie"
 )
 
 const (
@@ -76,7 +77,7 @@ func (p *Proxy) countAttempt(x *exchange, pending pendingLogin, created session.
 // boundSession gives the session that a login in this very browser made a while ago:
 // one that was planted is no reason to leave a login out.
 func (p *Proxy) boundSession(x *exchange) (session.Session, bool) {
-	value, err := session.FindCookie(x.r.Header, p.attemptsCookie(x))
+	value, err := cookie.Find(x.r.Header, p.attemptsCookie(x))
 	if err != nil {
 		return session.Session{}, false
 	}
@@ -86,7 +87,7 @@ func (p *Proxy) boundSession(x *exchange) (session.Session, bool) {
 
 // clearAttempts begins to count anew.
 func (p *Proxy) clearAttempts(x *exchange) {
-	if _, err := session.FindCookie(x.r.Header, p.attemptsCookie(x)); err == nil {
+	if _, err := cookie.Find(x.r.Header, p.attemptsCookie(x)); err == nil {
 		setLoginCookie(x.w, p.attemptsCookie(x), "", -1, x.client.Secure())
 	}
 }
@@ -100,7 +101,7 @@ func (p *Proxy) attemptsCookie(x *exchange) string {
 // nothing.
 func (p *Proxy) readAttempts(x *exchange) loginAttempts {
 	none := loginAttempts{since: x.startedAt}
-	value, err := session.FindCookie(x.r.Header, p.attemptsCookie(x))
+	value, err := cookie.Find(x.r.Header, p.attemptsCookie(x))
 	if err != nil {
 		return none
 	}

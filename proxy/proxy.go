@@ -26,6 +26,9 @@ import (
 	"github.com/example-org/authgate/proxy/client"
 	"github.com/example-org/authgate/proxy/upstream/transport"
 	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/cookie"
+	"github.com/example-org/authgate/session/redisstore"
+	"github.com/example-org/authgate/session/seal"
 	"github.com/example-org/authgate/target"
 )
 
@@ -40,7 +43,7 @@ type issuer interface {
 	SignOutURL(g identity.TokenSet, back string) string
 }
 
-// replayCache remembers what may be used once: [session.Spent] or [session.Redis].
+// replayCache remembers what may be used once: [session.ReplayCache] or [redisstore.Store].
 type replayCache interface {
 	Use(ctx context.Context, secret string, made time.Time, keep time.Duration) (first bool, err error)
 }
@@ -52,8 +55,8 @@ type ClientCertificate = transport.ClientCertificate
 type Options struct {
 	Config  *config.Config
 	Issuer  issuer
-	Keyring *session.Keyring
-	Redis   *session.Redis // nil: sessions are kept in cookies
+	Keyring *seal.Keyring
+	Redis   *redisstore.Store // nil: sessions are kept in cookies
 	Policy  *policy.Snapshot
 	Shadow  *policy.Snapshot // a candidate; nil: none
 	Audit   *audit.Writer
@@ -81,11 +84,11 @@ type Options struct {
 type Proxy struct {
 	issuer         issuer
 	bearerVerifier bearerVerifier
-	sessionCookie  *session.ChunkedCookie
+	sessionCookie  *cookie.Chunked
 	sessions       *session.Refresher
-	stateCodec     *session.SecureCodec // seals those under way, as states
-	usedStates     replayCache          // states
-	chainAEAD      *session.AEAD        // sign-outs on their way over the hosts
+	stateCodec     *seal.SecureCodec // seals those under way, as states
+	usedStates     replayCache       // states
+	chainAEAD      *seal.AEAD        // sign-outs on their way over the hosts
 	pages          *page.Set
 	audit          *audit.Writer
 	auditQueue     *audit.Queue // nil: records do not wait

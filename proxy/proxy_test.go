@@ -27,6 +27,8 @@ import (
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/cookiestore"
+	"github.com/example-org/authgate/session/seal"
 )
 
 const rules = `
@@ -152,8 +154,8 @@ type gate struct {
 	t        testing.TB
 	address  string
 	issuer   *fakeIssuer
-	ring     *session.Keyring
-	cookies  *session.Cookies
+	ring     *seal.Keyring
+	cookies  *cookiestore.Store
 	registry *prometheus.Registry
 	log      *syncBuffer
 	audit    *syncBuffer
@@ -202,14 +204,14 @@ func newGateBehind(t testing.TB, trusted, upstreamURL string, changes ...func(*p
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := session.ParseKeys(session.NewKey())
+	keys, err := seal.ParseKeys(seal.NewKey())
 	if err != nil {
 		t.Fatal(err)
 	}
 	g := &gate{t: t, issuer: &fakeIssuer{}, registry: prometheus.NewRegistry(), log: &syncBuffer{}, audit: &syncBuffer{}}
-	ring := session.NewKeyring(keys)
+	ring := seal.NewKeyring(keys)
 	g.ring = ring
-	g.cookies = session.NewCookies(session.CookieOptions{Cookie: proxy.NewSessionCookie(c.Session.Cookie), Keyring: ring})
+	g.cookies = cookiestore.New(cookiestore.Options{Cookie: proxy.NewSessionCookie(c.Session.Cookie), Keyring: ring})
 	log := slog.New(slog.NewTextHandler(g.log, nil))
 	options := proxy.Options{
 		Config: c, Issuer: g.issuer, Keyring: ring, Policy: load(t, rules), Audit: audit.New(g.audit, log), Registry: g.registry, Log: log,

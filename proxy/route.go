@@ -15,7 +15,7 @@ import (
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/proxy/client"
 	"github.com/example-org/authgate/proxy/upstream/transport"
-	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/cookie"
 	"github.com/example-org/authgate/target"
 	"github.com/example-org/authgate/text"
 )
@@ -101,8 +101,8 @@ type upstream struct {
 	headerBuilder   *headerBuilder
 	credential      config.Credential
 	serviceAccounts []serviceAccount
-	loginCookies    []*session.ChunkedCookie // the cookies of its own login
-	allowedOrigins  []string                 // canonical
+	loginCookies    []*cookie.Chunked // the cookies of its own login
+	allowedOrigins  []string          // canonical
 	transports      atomic.Pointer[transport.Set]
 	transportTo     transport.Options
 	errorLog        *log.Logger // what ReverseProxy has to say
@@ -127,7 +127,7 @@ func newUpstream(c *config.Upstream, timeouts config.Timeouts, cas *x509.CertPoo
 		u.serviceAccounts = append(u.serviceAccounts, serviceAccount{a.Role, accounts[a]})
 	}
 	for _, name := range k.loginCookies {
-		u.loginCookies = append(u.loginCookies, session.NewChunkedCookie(name, "", http.SameSiteLaxMode))
+		u.loginCookies = append(u.loginCookies, cookie.New(name, "", http.SameSiteLaxMode))
 	}
 	for _, origin := range c.AllowedOrigins {
 		u.allowedOrigins = append(u.allowedOrigins, client.CanonicalOrigin(origin))

@@ -12,6 +12,8 @@ import (
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/cookie"
+	"github.com/example-org/authgate/session/cookiestore"
 )
 
 // newSessions builds what remembers people, as the configuration says.
@@ -20,7 +22,7 @@ func (p *Proxy) newSessions(o Options) {
 	p.sessionCookie = NewSessionCookie(c.Cookie)
 	var store session.Store
 	if store = o.Redis; o.Redis == nil {
-		store = session.NewCookies(session.CookieOptions{
+		store = cookiestore.New(cookiestore.Options{
 			Cookie: p.sessionCookie, Keyring: o.Keyring, IdleTimeout: time.Duration(c.IdleTimeout), PolicyNames: p.policyNames, Now: o.Now,
 		})
 	}
@@ -100,8 +102,8 @@ func setPrivate(lines []string) string {
 }
 
 // NewSessionCookie is where the browser keeps its session.
-func NewSessionCookie(c config.Cookie) *session.ChunkedCookie {
-	return session.NewChunkedCookie(c.Name, c.Domain, map[config.SameSite]http.SameSite{
+func NewSessionCookie(c config.Cookie) *cookie.Chunked {
+	return cookie.New(c.Name, c.Domain, map[config.SameSite]http.SameSite{
 		config.SameSiteLax: http.SameSiteLaxMode, config.SameSiteStrict: http.SameSiteStrictMode, config.SameSiteNone: http.SameSiteNoneMode,
 	}[c.SameSite])
 }

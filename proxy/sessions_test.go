@@ -16,7 +16,7 @@ import (
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/proxy"
-	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/seal"
 )
 
 const (
@@ -40,7 +40,7 @@ type renewing struct {
 
 func (r *renewing) Finish(ctx context.Context, l identity.Login, callback url.Values) (identity.TokenSet, error) {
 	g, err := r.fakeIssuer.Finish(ctx, l, callback)
-	g.RefreshToken, g.FetchedAt = session.NewKey(), r.clock.now()
+	g.RefreshToken, g.FetchedAt = seal.NewKey(), r.clock.now()
 	g.IDToken, g.AccessToken = r.first.IDToken, r.first.AccessToken
 	return g, err
 }
@@ -51,7 +51,7 @@ func (r *renewing) Refresh(_ context.Context, g identity.TokenSet) (identity.Tok
 	if r.err != nil {
 		return identity.TokenSet{}, r.err
 	}
-	g.Principal.Groups, g.FetchedAt, g.RefreshToken = r.groups, r.clock.now(), session.NewKey()
+	g.Principal.Groups, g.FetchedAt, g.RefreshToken = r.groups, r.clock.now(), seal.NewKey()
 	g.IDToken, g.AccessToken, g.Principal.Expiry = "eyJ.not.shown", "not-shown", r.clock.now().Add(time.Hour)
 	return g, nil
 }
@@ -345,7 +345,7 @@ func TestGroupsThatDoNotFitAreLeftOutUnlessThePolicyNamesThem(t *testing.T) {
 	t.Parallel()
 	var many []string
 	for range 2000 {
-		many = append(many, "example-org:"+session.NewKey()) // random, or they compress to nothing
+		many = append(many, "example-org:"+seal.NewKey()) // random, or they compress to nothing
 	}
 	g := newGateTo(t, upstreamSaying(t), func(o *proxy.Options) {
 		o.Issuer = granting{&fakeIssuer{}, func() identity.TokenSet {

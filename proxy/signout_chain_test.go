@@ -13,6 +13,7 @@ import (
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/cookiestore"
 )
 
 // chainBrowser is a person's browser with a session of its own at each host.
@@ -279,7 +280,7 @@ func TestASignOutStaysAtOneHostWhereItCanOrMust(t *testing.T) {
 	shared := newGateTo(t, brokenUpstream(t), func(o *proxy.Options) { o.Config.Session.Cookie.Domain = "example.com" })
 	w := httptest.NewRecorder()
 	jar := proxy.NewSessionCookie(config.Cookie{Name: "authgate", Domain: "example.com", SameSite: config.SameSiteLax})
-	cookies := session.NewCookies(session.CookieOptions{Cookie: jar, Keyring: shared.ring})
+	cookies := cookiestore.New(cookiestore.Options{Cookie: jar, Keyring: shared.ring})
 	if _, err := cookies.Create(t.Context(), w, nil, session.New(granted(people["alice"]), time.Now(), time.Hour), true); err != nil {
 		t.Fatal(err)
 	}

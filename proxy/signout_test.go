@@ -10,7 +10,7 @@ import (
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/proxy"
-	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/cookie"
 )
 
 // oneHost leaves the upstreams of a single host: a sign-out has nowhere else to go.
@@ -131,7 +131,7 @@ func TestSigningOutTellsWhatItDoesNotEnd(t *testing.T) {
 func inRedis(t *testing.T) []string {
 	t.Helper()
 	w := httptest.NewRecorder()
-	jar := session.NewChunkedCookie("authgate", "", http.SameSiteLaxMode)
+	jar := cookie.New("authgate", "", http.SameSiteLaxMode)
 	if err := jar.Write(w, nil, strings.Repeat("A", 43), time.Now().Add(time.Hour), true); err != nil { // 256 bits
 		t.Fatal(err)
 	}

@@ -61,7 +61,7 @@ func (t *refreshFailures) inBackoff(key string, read, now time.Time) error {
 // login.
 func (t *refreshFailures) find(key string, read, now time.Time) refreshFailure {
 	failure, ok := t.byKey[key]
-	if ok && read.After(failure.since) && !read.After(now.Add(maxClockSkew)) {
+	if ok && read.After(failure.since) && !read.After(now.Add(MaxClockSkew)) {
 		t.recovered(key, failure, now)
 		return refreshFailure{}
 	}

@@ -2,6 +2,7 @@ package session
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"slices"
 	"strings"
@@ -24,43 +25,45 @@ var (
 )
 
 const (
-	// revocationTTL is how long a revocation counts for bearer tokens.
-	revocationTTL = 30 * 24 * time.Hour
+	// RevocationTTL is how long a revocation counts for bearer tokens.
+	RevocationTTL = 30 * 24 * time.Hour
 
-	// maxDenyKeys bounds the revocations and the tokens that are remembered, each.
-	maxDenyKeys = 1 << 16
+	// MaxDenyKeys bounds the revocations and the tokens that are remembered, each.
+	MaxDenyKeys = 1 << 16
 )
 
-// denyKey names a user, an e-mail address, a session of the issuer, or a token.
-type denyKey [sha256.Size]byte
+// DenyKey names a user, an e-mail address, a session of the issuer, or a token.
+type DenyKey [sha256.Size]byte
 
-func denyKeyOf(kind string, parts ...string) denyKey {
+func (k DenyKey) String() string { return base64.RawURLEncoding.EncodeToString(k[:]) }
+
+func denyKeyOf(kind string, parts ...string) DenyKey {
 	return sha256.Sum256([]byte(kind + "\x00" + strings.Join(parts, "\x00"))) // no part holds a NUL
 }
 
-// allUsers is the tag of a revocation of all sessions.
-var allUsers denyKey
+// AllUsers is the tag of a revocation of all sessions.
+var AllUsers DenyKey
 
 // What revocations are found by. Not every issuer says in a token to which of its
 // sessions it belongs: such a token may belong to any.
-func userDenyKey(issuer, subject string) denyKey { return denyKeyOf("user", issuer, subject) }
+func userDenyKey(issuer, subject string) DenyKey { return denyKeyOf("user", issuer, subject) }
 
-func emailDenyKey(email string) denyKey               { return denyKeyOf("email", strings.ToLower(email)) }
-func issuerSessionDenyKey(issuer, sid string) denyKey { return denyKeyOf("sid", issuer, sid) }
-func anySessionDenyKey(issuer, subject string) denyKey {
+func emailDenyKey(email string) DenyKey               { return denyKeyOf("email", strings.ToLower(email)) }
+func issuerSessionDenyKey(issuer, sid string) DenyKey { return denyKeyOf("sid", issuer, sid) }
+func anySessionDenyKey(issuer, subject string) DenyKey {
 	return denyKeyOf("any sid", issuer, subject)
 }
 
-// denyKeysOf are what a revocation concerns: users whole, or one session of the
+// DenyKeys are what a revocation concerns: users whole, or one session of the
 // issuer. One session of authgate is none: a token is another login than that.
-func denyKeysOf(filter Filter, found []Session) []denyKey {
+func DenyKeys(filter Filter, found []Session) []DenyKey {
 	switch {
 	case filter.ID != "":
 		return nil
 	case filter == (Filter{All: true}):
-		return []denyKey{allUsers}
+		return []DenyKey{AllUsers}
 	case filter.IssuerSession != "":
-		tags := []denyKey{issuerSessionDenyKey(filter.Issuer, filter.IssuerSession)}
+		tags := []DenyKey{issuerSessionDenyKey(filter.Issuer, filter.IssuerSession)}
 		if filter.Subject != "" {
 			return append(tags, anySessionDenyKey(filter.Issuer, filter.Subject))
 		}
@@ -69,9 +72,9 @@ func denyKeysOf(filter Filter, found []Session) []denyKey {
 		}
 		return tags
 	case filter.Issuer != "" && filter.Subject != "":
-		return []denyKey{userDenyKey(filter.Issuer, filter.Subject)}
+		return []DenyKey{userDenyKey(filter.Issuer, filter.Subject)}
 	case filter.Email != "":
-		tags := []denyKey{emailDenyKey(filter.Email)}
+		tags := []DenyKey{emailDenyKey(filter.Email)}
 		for _, s := range found { // their tokens may not name the address
 			tags = append(tags, userDenyKey(s.Principal.Issuer, s.Principal.Subject))
 		}
@@ -81,9 +84,9 @@ func denyKeysOf(filter Filter, found []Session) []denyKey {
 	}
 }
 
-// bearerDenylist is what a store knows of bearer tokens. It is safe for concurrent use;
+// BearerDenylist is what a store knows of bearer tokens. It is safe for concurrent use;
 // who asks takes no lock.
-type bearerDenylist struct {
+type BearerDenylist struct {
 	revokedUpTo atomic.Int64 // tokens issued up to then are refused, Unix nanoseconds
 	revoked     denySet      // → when
 	loginTokens denySet      // → until when it could be used
@@ -96,7 +99,7 @@ type denySet struct {
 	write sync.Mutex
 }
 
-func (m *denySet) get(k denyKey) (int64, bool) {
+func (m *denySet) get(k DenyKey) (int64, bool) {
 	if m.count.Load() == 0 {
 		return 0, false
 	}
@@ -107,8 +110,11 @@ func (m *denySet) get(k denyKey) (int64, bool) {
 	return at.(int64), true //nolint:forcetypeassert // nothing else is put in
 }
 
+// full reports whether there is no room for another.
+func (m *denySet) full() bool { return m.count.Load() >= MaxDenyKeys }
+
 // put keeps the later of two times.
-func (m *denySet) put(k denyKey, at int64) {
+func (m *denySet) put(k DenyKey, at int64) {
 	m.write.Lock()
 	defer m.write.Unlock()
 	if prev, ok := m.get(k); ok && prev >= at {
@@ -145,24 +151,24 @@ func (m *denySet) medianTime() int64 {
 	return some[len(some)/2]
 }
 
-// revoke notes that the sessions of users were revoked. Where there is no room,
+// Revoke notes that the sessions of users were revoked. Where there is no room,
 // tokens as old as what is forgotten are refused, whoever's they are.
-func (b *bearerDenylist) revoke(k denyKey, at time.Time) {
-	if k == allUsers {
-		atomicMax(&b.revokedUpTo, at.UnixNano())
+func (b *BearerDenylist) Revoke(k DenyKey, at time.Time) {
+	if k == AllUsers {
+		RaiseTime(&b.revokedUpTo, at.UnixNano())
 		return
 	}
 	b.revoked.put(k, at.UnixNano())
-	if b.revoked.count.Load() > maxDenyKeys {
-		atomicMax(&b.revokedUpTo, b.revoked.removeUpTo(b.revoked.medianTime()))
+	if b.revoked.count.Load() > MaxDenyKeys {
+		RaiseTime(&b.revokedUpTo, b.revoked.removeUpTo(b.revoked.medianTime()))
 	}
 }
 
-// denyToken notes that an upstream will see a token. It reports whether there was
+// DenyToken notes that an upstream will see a token. It reports whether there was
 // room.
-func (b *bearerDenylist) denyToken(k denyKey, until, now time.Time) bool {
-	if b.loginTokens.count.Load() >= maxDenyKeys {
-		if b.loginTokens.removeUpTo(now.UnixNano()); b.loginTokens.count.Load() >= maxDenyKeys {
+func (b *BearerDenylist) DenyToken(k DenyKey, until, now time.Time) bool {
+	if b.loginTokens.full() {
+		if b.loginTokens.removeUpTo(now.UnixNano()); b.loginTokens.full() {
 			return false
 		}
 	}
@@ -170,8 +176,23 @@ func (b *bearerDenylist) denyToken(k denyKey, until, now time.Time) bool {
 	return true
 }
 
-// check is nil for a token that may say who asks: ErrLoginToken, ErrTokenRevoked.
-func (b *bearerDenylist) check(t *identity.Token) error {
+// DeniedUntil gives until when a token is denied already.
+func (b *BearerDenylist) DeniedUntil(k DenyKey) (until time.Time, denied bool) {
+	at, denied := b.loginTokens.get(k)
+	return time.Unix(0, at), denied
+}
+
+// Full reports whether there is no room for another token, once those that do not
+// matter any more are forgotten.
+func (b *BearerDenylist) Full(now time.Time) bool {
+	if b.loginTokens.full() {
+		b.Prune(now)
+	}
+	return b.loginTokens.full()
+}
+
+// Check is nil for a token that may say who asks: ErrLoginToken, ErrTokenRevoked.
+func (b *BearerDenylist) Check(t *identity.Token) error {
 	if _, denied := b.loginTokens.get(t.Digest); denied {
 		return ErrLoginToken
 	}
@@ -182,7 +203,7 @@ func (b *bearerDenylist) check(t *identity.Token) error {
 	if b.revoked.count.Load() == 0 {
 		return nil
 	}
-	tags := [...]denyKey{
+	tags := [...]DenyKey{
 		userDenyKey(t.Issuer, t.Subject), emailDenyKey(t.Email), anySessionDenyKey(t.Issuer, t.Subject),
 	}
 	if t.SessionID != "" {
@@ -196,8 +217,8 @@ func (b *bearerDenylist) check(t *identity.Token) error {
 	return nil
 }
 
-// prune forgets what does not matter any more.
-func (b *bearerDenylist) prune(now time.Time) {
-	b.revoked.removeUpTo(now.Add(-revocationTTL).UnixNano())
+// Prune forgets what does not matter any more.
+func (b *BearerDenylist) Prune(now time.Time) {
+	b.revoked.removeUpTo(now.Add(-RevocationTTL).UnixNano())
 	b.loginTokens.removeUpTo(now.UnixNano())
 }

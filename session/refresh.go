@@ -19,9 +19,9 @@ const (
 	stale                       // no request gets past them
 )
 
-// maxClockSkew is how far clocks of replicas and issuers may stand apart. What was read
+// MaxClockSkew is how far clocks of replicas and issuers may stand apart. What was read
 // later than that in the future was read before a clock was set back.
-const maxClockSkew = time.Minute
+const MaxClockSkew = time.Minute
 
 var (
 	errNoAnswer         = errors.New("the issuer has not answered yet")
@@ -54,7 +54,7 @@ func (k *Refresher) freshness(s *Session, now time.Time) freshness {
 	}
 	age := now.Sub(s.FetchedAt)
 	switch {
-	case age < -maxClockSkew:
+	case age < -MaxClockSkew:
 		return k.unknownAge(s, now)
 	case age < k.jitteredInterval(s.ID) && !idTokenExpiring(s, now):
 		return fresh

@@ -78,6 +78,12 @@ func (k *Refresher) Find(ctx context.Context, h http.Header, secure bool) (Sessi
 	}
 }
 
+// Peek gives the session of a request however old its groups are: for what ends a
+// session, and asks the issuer nothing. The error is that of [Store.Open].
+func (k *Refresher) Peek(ctx context.Context, h http.Header, secure bool) (Session, error) {
+	return k.o.Store.Open(ctx, h, secure)
+}
+
 // Current is the newest copy of a session, for streams. It waits for nothing, and
 // begins a renewal where one is due.
 func (k *Refresher) Current(s Session) (Session, error) {

@@ -146,7 +146,7 @@ func (s *shelf) List(context.Context, session.Filter) ([]session.Session, error)
 	return nil, session.ErrNotListable
 }
 
-// storedSession is a Keeper with a shelf and an issuer that answers as told.
+// kept is a Refresher with a shelf and an issuer that answers as told.
 type kept struct {
 	*session.Refresher
 	t      *testing.T
@@ -313,7 +313,7 @@ func (k *kept) wantsAsked(times int32) {
 	}
 }
 
-// atomicMax is when everything that began by then has come to rest.
+// later waits until when everything that began by then has come to rest.
 func later(d time.Duration) {
 	time.Sleep(d) // of the bubble's clock
 	synctest.Wait()

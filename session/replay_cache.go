@@ -11,11 +11,11 @@ import (
 // bounded, and it refuses in doubt: where it has to forget something too early,
 // everything that is as old counts as used from then on.
 //
-// It is known to one process alone; with several, use [Redis.Use]. It is safe for
+// It is known to one process alone; several replicas use the Redis store. It is safe for
 // concurrent use.
 type ReplayCache struct {
 	mu      sync.Mutex
-	used    map[replayID]struct{}
+	used    map[ReplayID]struct{}
 	queue   []replayEntry // a ring, in the order of use
 	head    int           // of the queue
 	horizon time.Time     // what was made up to here counts as used
@@ -23,10 +23,10 @@ type ReplayCache struct {
 	now     func() time.Time
 }
 
-type replayID [16]byte
+type ReplayID [16]byte
 
 type replayEntry struct {
-	id               replayID
+	id               ReplayID
 	createdAt, until time.Time
 }
 
@@ -35,13 +35,13 @@ func NewReplayCache(limit int, now func() time.Time) *ReplayCache {
 	if now == nil {
 		now = time.Now
 	}
-	return &ReplayCache{used: map[replayID]struct{}{}, limit: limit, now: now}
+	return &ReplayCache{used: map[ReplayID]struct{}{}, limit: limit, now: now}
 }
 
 // Use uses something up that was made at a time and can be used for keep. It
 // reports whether this was the first use.
 func (s *ReplayCache) Use(_ context.Context, secret string, createdAt time.Time, ttl time.Duration) (first bool, err error) {
-	id := replayIDOf(secret)
+	id := NewReplayID(secret)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
@@ -76,21 +76,9 @@ func (s *ReplayCache) evictOldest() {
 	}
 }
 
-// replayIDOf takes what is to be used once for a name of it: 128 bits are as good as
+// NewReplayID takes what is to be used once for a name of it: 128 bits are as good as
 // the whole, and memory holds no secret.
-func replayIDOf(secret string) replayID {
+func NewReplayID(secret string) ReplayID {
 	sum := sha256.Sum256([]byte(secret))
-	return replayID(sum[:len(replayID{})])
-}
-
-// Use is [ReplayCache.Use] for every replica. Where Redis does not answer nothing is
-// used up: the error is [ErrStoreDown].
-func (r *Redis) Use(ctx context.Context, secret string, _ time.Time, ttl time.Duration) (first bool, err error) {
-	if r.circuitOpen() {
-		return false, r.downError()
-	}
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
-	defer cancel()
-	first, err = r.client().SetNX(ctx, replayKey(replayIDOf(secret)), 1, ttl).Result()
-	return first, r.classify(ctx, err)
+	return ReplayID(sum[:len(ReplayID{})])
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/seal"
 )
 
 const keepSpent = 15 * time.Minute
@@ -89,14 +90,14 @@ func TestAFullMemoryOfWhatIsSpentRefusesInDoubt(t *testing.T) {
 
 func TestASealedValueMayBeLongerOutsideOfACookie(t *testing.T) {
 	t.Parallel()
-	keys, err := session.ParseKeys(session.NewKey())
+	keys, err := seal.ParseKeys(seal.NewKey())
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring := session.NewKeyring(keys)
+	ring := seal.NewKeyring(keys)
 	random := "" // does not compress
 	for len(random) < 6000 {
-		random += session.NewKey()
+		random += seal.NewKey()
 	}
 	long := ring.SecureCodecUpTo("login", 16<<10)
 	sealed, err := long.Encode("state", random)

@@ -1,18 +1,10 @@
-// Package session remembers a principal between requests: in cookies that only
-// authgate can read or make, or in a Redis that holds what only authgate can read.
+// Package session remembers a principal between requests, keeps its groups fresh, and
+// ends it. A [Store] holds the sessions: session/cookiestore in cookies that only
+// authgate can read or make, session/redisstore in a Redis that holds only what
+// authgate has encrypted. A [Refresher] stands before either of them.
 //
-// What lives as long as a login is sealed with gorilla/securecookie. A session is
-// not: securecookie encodes base64 twice (1.78 bytes for one), compresses nothing
-// and knows one cookie, so a person with some 60 teams would not fit; here the
-// same session is compressed, sealed once and split over three cookies, and people
-// with hundreds of teams fit. What is built beside it is small: [Box] is AES-256-GCM
-// with random nonces as crypto/cipher has it, under keys that crypto/hkdf derives
-// for one purpose each, with the cookie's name as associated data. No cryptography
-// is written here. Times are inside the sealed value, so that a clock can be
-// injected.
-//
-// The package knows no OpenID Connect, no routes and no policy. Everything in it
-// is safe for concurrent use.
+// The package knows no OpenID Connect, no routes and no policy. Everything in it is
+// safe for concurrent use.
 package session
 
 import (
@@ -20,6 +12,7 @@ import (
 	"time"
 
 	"github.com/example-org/authgate/identity"
+	"github.com/example-org/authgate/session/seal"
 )
 
 // Session is a principal who signed in, and until when that holds. The zero
@@ -33,7 +26,21 @@ type Session struct {
 	LastUsed      time.Time `json:"u"`           // last use, to about a tenth of the idle timeout
 	DroppedGroups int       `json:"l,omitempty"` // groups that did not fit, none of which the policy names
 
-	cookie cookieState // of a session in cookies: what the browser has of it
+	Cookie CookieState `json:"-"` // how it relates to the cookie that it was found by
+}
+
+// CookieState is how a session relates to the cookie that it was found by. Only the
+// store that gave the session reads and writes it.
+type CookieState struct {
+	Local   any    // what the store knows of the session in this process
+	Version uint64 // of the session
+
+	SentVersion  uint64 // version that the browser has
+	SentLastUsed time.Time
+	Key          seal.KeyID // what the cookie was encrypted with
+
+	Duplicate bool   // the browser has another cookie of that name, which the store removes
+	Value     string // of a session in Redis with such a duplicate: what the cookie must hold
 }
 
 // New makes the session of somebody who signed in now. It lasts for lifetime;

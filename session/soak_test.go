@@ -20,6 +20,10 @@ import (
 
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/cookie"
+	"github.com/example-org/authgate/session/cookiestore"
+	"github.com/example-org/authgate/session/seal"
+	"github.com/example-org/authgate/session/sessiontest"
 )
 
 const (
@@ -46,7 +50,7 @@ func TestSoakOfManySessions(t *testing.T) {
 type soak struct {
 	t      *testing.T
 	keeper *session.Refresher
-	ring   *session.Keyring
+	ring   *seal.Keyring
 	begun  time.Time
 	people []citizen
 
@@ -63,10 +67,10 @@ func soakOf(t *testing.T, people int) {
 	t.Logf("seed %d, %d sessions", soakSeed, people)
 	random := rand.New(rand.NewPCG(soakSeed, 1)) //nolint:gosec // a test that repeats
 	s := &soak{t: t, begun: time.Now(), people: make([]citizen, people)}
-	s.keys = []string{session.NewKey()}
-	s.ring = session.NewKeyring(keysOf(t, s.keys...))
-	store := session.NewCookies(session.CookieOptions{
-		Cookie: session.NewChunkedCookie("authgate", "", http.SameSiteLaxMode), Keyring: s.ring, IdleTimeout: soakIdle,
+	s.keys = []string{seal.NewKey()}
+	s.ring = seal.NewKeyring(sessiontest.Keys(t, s.keys...))
+	store := cookiestore.New(cookiestore.Options{
+		Cookie: cookie.New("authgate", "", http.SameSiteLaxMode), Keyring: s.ring, IdleTimeout: soakIdle,
 	})
 	s.keeper = session.NewRefresher(session.RefresherOptions{
 		Store: store, Refresh: s.ask, Lifetime: soakLifetime, IdleTimeout: soakIdle, RefreshEvery: soakEvery, RefreshGrace: soakGrace,
@@ -103,32 +107,15 @@ func soakOf(t *testing.T, people int) {
 	ran.Wait()
 	s.report()
 
-	with := heap()
+	with := sessiontest.Heap()
 	runtime.KeepAlive(store)
 	runtime.KeepAlive(s.keeper)
 	store, s.keeper, s.ring = nil, nil, nil
-	if held := with - heap(); held > soakMemory {
+	if held := with - sessiontest.Heap(); held > soakMemory {
 		t.Errorf("store and keeper hold %d MiB for %d sessions; want %d at most", held>>20, people, soakMemory>>20)
 	} else {
 		t.Logf("store and keeper hold %.1f MiB", float64(held)/(1<<20))
 	}
-}
-
-func heap() int64 {
-	runtime.GC()
-	runtime.GC() // what pools keep goes with the second
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc) //nolint:gosec // far from it
-}
-
-func keysOf(t *testing.T, lines ...string) session.Keys {
-	t.Helper()
-	keys, err := session.ParseKeys(strings.Join(lines, "\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return keys
 }
 
 func (s *soak) report() {
@@ -156,9 +143,9 @@ func (s *soak) events(second int, random *rand.Rand) {
 		one.mu.Unlock()
 	}
 	if second%100 == 99 {
-		s.keys = slices.Insert(s.keys, 0, session.NewKey())
+		s.keys = slices.Insert(s.keys, 0, seal.NewKey())
 		s.keys = s.keys[:min(len(s.keys), 3)]
-		s.ring.Set(keysOf(s.t, s.keys...))
+		s.ring.Set(sessiontest.Keys(s.t, s.keys...))
 		s.rotations.Add(1)
 	}
 	switch second {

@@ -5,12 +5,16 @@ import (
 	"crypto/sha256"
 	"errors"
 	"net/http"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/example-org/authgate/identity"
+	"github.com/example-org/authgate/session/cookie"
+	"github.com/example-org/authgate/session/seal"
 )
 
-// Store is where sessions rest between requests: [Cookies] or [Redis]. It is safe
+// Store keeps sessions between requests. It is safe
 // for concurrent use.
 type Store interface {
 	// Open finds the session that a request's cookies name, as new as is known.
@@ -74,11 +78,40 @@ type Filter struct {
 	All             bool
 }
 
+// Matches reports whether a filter selects a session. It compares e-mail addresses without case: rather one session too many is
+// ended than one too few.
+func (filter Filter) Matches(s Session) bool {
+	return (filter.ID == "" || s.ID == filter.ID) &&
+		(filter.Email == "" || strings.EqualFold(s.Principal.Email, filter.Email)) &&
+		(filter.Issuer == "" || s.Principal.Issuer == filter.Issuer) &&
+		(filter.Subject == "" || s.Principal.Subject == filter.Subject) &&
+		(filter.IssuerSession == "" || s.SessionID == filter.IssuerSession)
+}
+
+// LastUsedInterval is how coarsely a store knows the last use of a session.
+func LastUsedInterval(idle time.Duration) time.Duration {
+	if idle == 0 {
+		return 5 * time.Minute
+	}
+	return min(max(idle/10, time.Second), time.Minute)
+}
+
+// RaiseTime raises a time that others may be raising too.
+func RaiseTime(at *atomic.Int64, to int64) {
+	for {
+		prev := at.Load()
+		if prev >= to || at.CompareAndSwap(prev, to) {
+			return
+		}
+	}
+}
+
 // Why there is no session in a request.
 var (
-	ErrNoCookie    = errors.New("no session cookie")
-	ErrAmbiguous   = errors.New("several session cookies that contradict each other: one of them may have been planted")
-	ErrInvalid     = errors.New("the session cookie does not open: it was changed, or sealed with other keys")
+	ErrNoCookie    = cookie.ErrNone
+	ErrAmbiguous   = cookie.ErrDuplicate
+	ErrInvalid     = seal.ErrInvalid
+	ErrTooLarge    = seal.ErrTooLarge
 	ErrExpired     = errors.New("the session is over")
 	ErrStale       = errors.New("the groups are too old, and the issuer does not tell them anew")
 	ErrStoreDown   = errors.New("the session store does not answer")

@@ -13,16 +13,17 @@ import (
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/proxy"
-	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/redisstore"
+	"github.com/example-org/authgate/session/seal"
 )
 
 // deps are what a configuration names, read and checked.
 type deps struct {
 	config      *config.Config
 	issuer      identity.Config
-	keys        session.Keys
-	keysText    string               // that they were made of
-	redis       session.RedisOptions // where it is, if sessions are kept there
+	keys        seal.Keys
+	keysText    string             // that they were made of
+	redis       redisstore.Options // where it is, if sessions are kept there
 	policy      *policy.Snapshot
 	bearers     map[string]*x509.CertPool // further issuer → CAs to trust, where its items name some
 	upstreamCAs map[string]*x509.CertPool // upstream → CAs to believe, where it names some
@@ -109,7 +110,7 @@ func (p *deps) readKeys(onMissing missingHandler) error {
 	if err != nil {
 		return onMissing.handle(err)
 	}
-	if p.keys, err = session.ParseKeys(lines); err != nil {
+	if p.keys, err = seal.ParseKeys(lines); err != nil {
 		return fmt.Errorf("session.keys: %s: %w", secret.Source(), err)
 	}
 	p.keysText = lines

@@ -24,6 +24,8 @@ import (
 	"github.com/example-org/authgate/policy/lint"
 	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/cookiestore"
+	"github.com/example-org/authgate/session/seal"
 )
 
 func newDoctor() *cobra.Command {
@@ -201,7 +203,7 @@ func (p *deps) checkKeys() []doctor.Finding {
 // fitsCookies seals a session of somebody whose groups are named as teams are: random
 // words, since what repeats would be compressed away.
 func fitsCookies(c *config.Config, groups int) bool {
-	keys, err := session.ParseKeys(session.NewKey())
+	keys, err := seal.ParseKeys(seal.NewKey())
 	if err != nil {
 		return false
 	}
@@ -213,7 +215,7 @@ func fitsCookies(c *config.Config, groups int) bool {
 	if slices.ContainsFunc(c.Upstreams, func(u config.Upstream) bool { return u.Identity.Credential == config.CredentialIDToken }) {
 		grant.IDToken = rand.Text() + "." + strings.Join(grant.Principal.Groups, "") + "." + strings.Repeat(rand.Text(), 14)
 	}
-	store := session.NewCookies(session.CookieOptions{Cookie: proxy.NewSessionCookie(c.Session.Cookie), Keyring: session.NewKeyring(keys)})
+	store := cookiestore.New(cookiestore.Options{Cookie: proxy.NewSessionCookie(c.Session.Cookie), Keyring: seal.NewKeyring(keys)})
 	_, err = store.Create(context.Background(), discardResponse{}, nil, session.New(grant, time.Now(), time.Hour), true)
 	return err == nil
 }
@@ -229,7 +231,7 @@ func (p *deps) checkRedis(ctx context.Context) []doctor.Finding {
 	if p.redis.URL == "" {
 		return []doctor.Finding{{State: doctor.Skipped, Message: "session.redis.url is not here"}}
 	}
-	redis, err := p.openRedis(session.NewKeyring(p.keys), slog.New(slog.DiscardHandler))
+	redis, err := p.openRedis(seal.NewKeyring(p.keys), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return []doctor.Finding{{State: doctor.Fail, Message: err.Error(), Hint: "see docs/configuration.md, session.redis"}}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/cmd/authgate/cli"
-	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/seal"
 	"github.com/example-org/authgate/text"
 )
 
@@ -50,13 +50,13 @@ func newKeygen() *cobra.Command {
 				return changeKeys(out, promote, func(k *keyFile) (string, error) { return k.promote(keep) })
 			case cmd.Flags().Changed("rotate"):
 				return changeKeys(out, rotate, func(k *keyFile) (string, error) {
-					k.add(session.NewKey())
+					k.add(seal.NewKey())
 					return k.promote(keep)
 				})
 			case cmd.Flags().Changed("keep"):
 				return errors.New("--keep belongs to --rotate or --promote")
 			}
-			_, err := fmt.Fprintln(out, session.NewKey())
+			_, err := fmt.Fprintln(out, seal.NewKey())
 			return cli.WriteError(err)
 		},
 	}
@@ -124,7 +124,7 @@ func (k *keyFile) promote(keep int) (done string, err error) {
 }
 
 func stageKey(k *keyFile) (string, error) {
-	k.add(session.NewKey())
+	k.add(seal.NewKey())
 	return "the new key opens and does not seal yet; when every process has read the file (its log says `changed session keys are in use`), " +
 		"put that key first with --promote", nil
 }
@@ -152,14 +152,14 @@ func rewriteKeys(file string, change func(*keyFile) (string, error)) (done strin
 	if err != nil {
 		return "", text.WithoutPath(err)
 	}
-	if _, err := session.ParseKeys(string(data)); err != nil {
+	if _, err := seal.ParseKeys(string(data)); err != nil {
 		return "", err
 	}
 	k := readKeyFile(string(data))
 	if done, err = change(k); err != nil {
 		return "", err
 	}
-	if _, err := session.ParseKeys(k.text()); err != nil { // else the next start would fail
+	if _, err := seal.ParseKeys(k.text()); err != nil { // else the next start would fail
 		return "", err
 	}
 	temp, err := cli.WriteTempFile(name, []byte(k.text()))

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/example-org/authgate/cmd/authgate/cli"
-	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/seal"
 )
 
 func TestRotatedKeysStandInTheirOrderAndCommentsStay(t *testing.T) {
@@ -38,7 +38,7 @@ func TestRotatedKeysStandInTheirOrderAndCommentsStay(t *testing.T) {
 func TestRotationOutlivesALoginOnlyAsLongAsItsKeyIsKept(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "keys")
-	write(t, file, session.NewKey()+"\n")
+	write(t, file, seal.NewKey()+"\n")
 	seal := func() string {
 		sealed, err := ring(t, file).SecureCodec("test").Encode("n", 1)
 		if err != nil {
@@ -66,17 +66,17 @@ func TestRotationOutlivesALoginOnlyAsLongAsItsKeyIsKept(t *testing.T) {
 	}
 }
 
-func ring(t *testing.T, file string) *session.Keyring {
+func ring(t *testing.T, file string) *seal.Keyring {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := session.ParseKeys(string(text))
+	keys, err := seal.ParseKeys(string(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return session.NewKeyring(keys)
+	return seal.NewKeyring(keys)
 }
 
 func TestRotatedFileIsStillItsOwners(t *testing.T) {
@@ -85,7 +85,7 @@ func TestRotatedFileIsStillItsOwners(t *testing.T) {
 		t.Skip("only root can make a file that is somebody else's")
 	}
 	file := filepath.Join(t.TempDir(), "keys")
-	write(t, file, session.NewKey()+"\n")
+	write(t, file, seal.NewKey()+"\n")
 	if err := os.Chown(file, 65532, 65533); err != nil {
 		t.Fatal(err)
 	}

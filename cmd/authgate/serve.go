@@ -21,7 +21,7 @@ import (
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/listen"
 	"github.com/example-org/authgate/proxy"
-	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/seal"
 )
 
 func newServe() *cobra.Command {
@@ -92,7 +92,7 @@ func serve(ctx context.Context, file string, log levelLogger, logQueue *audit.Qu
 		defer startQueue(records)() // ends last, when nothing writes to it any more
 	}
 
-	keys := session.NewKeyring(deps.keys)
+	keys := seal.NewKeyring(deps.keys)
 	redis, err := deps.openRedis(keys, log.Logger)
 	if err != nil {
 		return cli.LoadError(err)

@@ -14,6 +14,8 @@ import (
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/redisstore"
+	"github.com/example-org/authgate/session/seal"
 	"github.com/example-org/authgate/text"
 )
 
@@ -133,7 +135,7 @@ func newSessionRevoke() *cobra.Command {
 				return errors.New("no session is named; write its id, --user EMAIL, or --all")
 			}
 			var revoked int
-			err = flags.withStore(cmd, func(ctx context.Context, store *session.Redis) (err error) {
+			err = flags.withStore(cmd, func(ctx context.Context, store *redisstore.Store) (err error) {
 				revoked, err = store.Revoke(ctx, filter)
 				return err
 			})
@@ -163,7 +165,7 @@ func (f *sessionFlags) render(cmd *cobra.Command, object any, found int, print f
 
 func (f *sessionFlags) find(cmd *cobra.Command, filter session.Filter) ([]proxy.ListedSession, error) {
 	var found []session.Session
-	err := f.withStore(cmd, func(ctx context.Context, store *session.Redis) (err error) {
+	err := f.withStore(cmd, func(ctx context.Context, store *redisstore.Store) (err error) {
 		found, err = store.List(ctx, filter)
 		return err
 	})
@@ -172,7 +174,7 @@ func (f *sessionFlags) find(cmd *cobra.Command, filter session.Filter) ([]proxy.
 
 // withStore opens the store that the configuration names, as little of which is read as
 // is needed, and asks it once.
-func (f *sessionFlags) withStore(cmd *cobra.Command, do func(context.Context, *session.Redis) error) error {
+func (f *sessionFlags) withStore(cmd *cobra.Command, do func(context.Context, *redisstore.Store) error) error {
 	if err := f.output.Check(); err != nil {
 		return err
 	}
@@ -188,7 +190,7 @@ func (f *sessionFlags) withStore(cmd *cobra.Command, do func(context.Context, *s
 	if err := errors.Join(p.readKeys(failOnMissing), p.readRedis(failOnMissing)); err != nil {
 		return cli.LoadError(err)
 	}
-	store, err := p.openRedis(session.NewKeyring(p.keys), slog.New(slog.DiscardHandler))
+	store, err := p.openRedis(seal.NewKeyring(p.keys), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return cli.LoadError(err)
 	}

@@ -10,7 +10,8 @@ import (
 
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/proxy"
-	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/redisstore"
+	"github.com/example-org/authgate/session/seal"
 )
 
 // minAdminTokenLength is how short a token may be: it is sent to a port that does not
@@ -54,12 +55,12 @@ func (p *deps) readRedis(onMissing missingHandler) error {
 	if err := errors.Join(onMissing.handle(noURL), onMissing.handle(noPool)); err != nil || noURL != nil {
 		return err
 	}
-	p.redis = session.RedisOptions{URL: strings.TrimSpace(address), RootCAs: pool}
-	throwawayKeys, err := session.ParseKeys(session.NewKey())
+	p.redis = redisstore.Options{URL: strings.TrimSpace(address), RootCAs: pool}
+	throwawayKeys, err := seal.ParseKeys(seal.NewKey())
 	if err != nil {
 		return err
 	}
-	store, err := p.openRedis(session.NewKeyring(throwawayKeys), slog.New(slog.DiscardHandler))
+	store, err := p.openRedis(seal.NewKeyring(throwawayKeys), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -68,14 +69,14 @@ func (p *deps) readRedis(onMissing missingHandler) error {
 
 // openRedis builds the store and dials nothing. It gives nil where sessions are
 // kept in cookies.
-func (p *deps) openRedis(keys *session.Keyring, log *slog.Logger) (*session.Redis, error) {
+func (p *deps) openRedis(keys *seal.Keyring, log *slog.Logger) (*redisstore.Store, error) {
 	c := p.config.Session
 	if c.Store != config.StoreRedis {
 		return nil, nil
 	}
 	o := p.redis
 	o.Cookie, o.Keyring, o.IdleTimeout, o.Log = proxy.NewSessionCookie(c.Cookie), keys, time.Duration(c.IdleTimeout), log
-	store, err := session.NewRedis(o)
+	store, err := redisstore.New(o)
 	if err != nil {
 		return nil, fmt.Errorf("session.redis.url: %s: %w", c.Redis.URL.Source(), err)
 	}

@@ -6,12 +6,12 @@ import (
 
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/server/watch"
-	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/seal"
 )
 
 // watchKeys puts changed session keys in force. Only a file can change: what an
 // environment variable holds stays what it was.
-func (w *reloader) watchKeys(secret config.Secret, initial string, keyring *session.Keyring) {
+func (w *reloader) watchKeys(secret config.Secret, initial string, keyring *seal.Keyring) {
 	file := secret.File()
 	if file == "" {
 		return
@@ -25,7 +25,7 @@ func (w *reloader) watchKeys(secret config.Secret, initial string, keyring *sess
 		},
 		Apply: func(contents [][]byte) error {
 			text := string(contents[0])
-			keys, err := session.ParseKeys(text)
+			keys, err := seal.ParseKeys(text)
 			if err != nil {
 				return err
 			}
@@ -56,7 +56,7 @@ func (w *reloader) logKeyChange(file string, before, after []string) {
 	log.Info("changed session keys are in use")
 }
 
-// keyLines gives the lines of a keys file that hold a key, as session.ParseKeys
+// keyLines gives the lines of a keys file that hold a key, as seal.ParseKeys
 // sees them: each once.
 func keyLines(text string) []string {
 	var keys []string

@@ -9,13 +9,13 @@ import (
 	"testing"
 
 	"github.com/example-org/authgate/config"
-	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/seal"
 )
 
 // keyring is a keys file that is followed, and what of it is in force.
 type keyring struct {
 	*reloader
-	*session.Keyring
+	*seal.Keyring
 
 	file   string
 	log    bytes.Buffer
@@ -26,11 +26,11 @@ func newKeyring(t *testing.T, text string) *keyring {
 	t.Helper()
 	k := &keyring{file: filepath.Join(t.TempDir(), "session-keys")}
 	write(t, k.file, text)
-	keys, err := session.ParseKeys(text)
+	keys, err := seal.ParseKeys(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.Keyring = session.NewKeyring(keys)
+	k.Keyring = seal.NewKeyring(keys)
 	k.reloader = newReloader(slog.New(slog.NewTextHandler(&k.log, nil)))
 	c, err := config.Parse(filepath.Join(filepath.Dir(k.file), "authgate.yaml"), []byte(
 		"issuer: {url: https://dex.example.com, clientID: a, clientSecret: b}\nsession: {keys: {file: session-keys}}\nupstreams: [{name: a, hosts: [a.example.com], url: http://a}]\n"))
@@ -69,7 +69,7 @@ func (k *keyring) settle(t *testing.T) {
 
 func TestChangedSessionKeysAreInForceWithoutARestart(t *testing.T) {
 	t.Parallel()
-	first, second, third := session.NewKey(), session.NewKey(), session.NewKey()
+	first, second, third := seal.NewKey(), seal.NewKey(), seal.NewKey()
 	k := newKeyring(t, first+"\n")
 	k.settle(t)
 	if k.log.Len() > 0 {
@@ -113,7 +113,7 @@ func TestChangedSessionKeysAreInForceWithoutARestart(t *testing.T) {
 
 func TestSessionKeysThatDoNotLoadLeaveTheLastGoodOnesInForce(t *testing.T) {
 	t.Parallel()
-	good := session.NewKey()
+	good := seal.NewKey()
 	for what, text := range map[string]string{
 		"no key": "# none\n", "nothing": "", "a short one": good + "\nc2hvcnQ=\n", "half of one": good[:20] + "\n", "something else": "hunter2 hunter2\n",
 	} {
@@ -131,7 +131,7 @@ func TestSessionKeysThatDoNotLoadLeaveTheLastGoodOnesInForce(t *testing.T) {
 		if k.log.Len() > 0 {
 			t.Errorf("%s is told again: %s", what, k.log.String())
 		}
-		write(t, k.file, session.NewKey()+"\n"+good+"\n")
+		write(t, k.file, seal.NewKey()+"\n"+good+"\n")
 		k.settle(t)
 		if !strings.Contains(k.log.String(), "keys=2 new=1 gone=0") {
 			t.Errorf("after %s a good file is not taken: %s", what, k.log.String())

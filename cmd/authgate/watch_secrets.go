@@ -11,7 +11,7 @@ import (
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/server/watch"
-	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/redisstore"
 )
 
 // reloadTargets is what secrets and CAs are in force in.
@@ -19,7 +19,7 @@ type reloadTargets struct {
 	issuer  *identity.RelyingParty
 	bearers *identity.Bearers
 	proxy   *proxy.Proxy
-	redis   *session.Redis // nil: sessions are kept in cookies
+	redis   *redisstore.Store // nil: sessions are kept in cookies
 }
 
 // watchSecrets puts changed secrets in force, and changed CAs. Only files can change:
@@ -60,7 +60,7 @@ func (w *reloader) watchSecrets(p *deps, targets reloadTargets) {
 }
 
 // watchRedis goes on with another URL, password or CA: one connection needs all of it.
-func (w *reloader) watchRedis(p *deps, store *session.Redis) {
+func (w *reloader) watchRedis(p *deps, store *redisstore.Store) {
 	const key = "session.redis.caFile"
 	r := p.config.Session.Redis
 	address := secretValue(r.URL, p.redis.URL)

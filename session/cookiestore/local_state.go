@@ -1,0 +1,293 @@
+package cookiestore
+
+import (
+	"container/list"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"github.com/example-org/authgate/session"
+)
+
+const (
+	maxSessionStates = 1 << 15  // sessions that one process knows more of than their cookies say
+	maxStateBytes    = 32 << 20 // of renewed sessions among them
+	maxRevocations   = 4096
+
+	maxVersion  = 1 << 53
+	allVersions = math.MaxUint64 // versions
+
+	// tombstoneTTL is how much longer than its end a session is known, for clocks that
+	// are set back.
+	tombstoneTTL = time.Hour
+)
+
+// sessionState is what a process knows of a session beside what its cookies say. Its
+// atomic parts are read by requests, without a lock.
+type sessionState struct {
+	session session.Session // who and when, without groups and tokens; under the lock of lives
+
+	evicted      atomic.Bool             // forgotten: whoever holds it asks for another
+	newest       atomic.Pointer[version] // nil: no newer one than the browser's
+	acked        atomic.Bool             // the browser has shown the newest
+	endedVersion atomic.Uint64           // versions up to this one are over
+	replaced     atomic.Bool             // the browser has been given another session
+	lastUsed     atomic.Int64            // last use, Unix nanoseconds
+
+	writtenAt      atomic.Int64 // when the browser was last given a cookie, likewise
+	writtenVersion atomic.Uint64
+
+	list    *list.List
+	element *list.Element
+}
+
+// localState is what this process knows of a session that its store gave; nil: nothing.
+func localState(s *session.Session) *sessionState {
+	state, _ := s.Cookie.Local.(*sessionState)
+	return state
+}
+
+// version is a session as one renewal left it. It is immutable.
+type version struct {
+	number  uint64
+	session session.Session
+	size    int64
+}
+
+// sessionStates are the sessions that this process has seen. What is over is remembered
+// longest, then what the browser has not been given yet: with that a refresh token
+// would be lost. It is safe for concurrent use.
+type sessionStates struct {
+	mu   sync.Mutex
+	byID map[string]*sessionState
+
+	seen, acked, pending, ended list.List // each with the oldest first
+	bytes                       int64
+
+	revocations  []revocation
+	allRevokedAt time.Time // sessions begun up to then are over
+}
+
+// revocation ends sessions that this process has not seen yet.
+type revocation struct {
+	filter session.Filter
+	at     time.Time
+}
+
+func newSessionStates() *sessionStates { return &sessionStates{byID: make(map[string]*sessionState)} }
+
+// get gives the life of a session that has opened.
+func (states *sessionStates) get(s *session.Session, now time.Time) *sessionState {
+	states.mu.Lock()
+	defer states.mu.Unlock()
+	return states.getLocked(s, now)
+}
+
+func (states *sessionStates) getLocked(s *session.Session, now time.Time) *sessionState {
+	state := states.byID[s.ID]
+	if state == nil {
+		state = new(sessionState)
+		states.add(s.ID, state)
+	}
+	if state.session.CreatedAt.IsZero() {
+		state.session = session.Session{ID: s.ID, CreatedAt: s.CreatedAt, Expires: s.Expires}
+		state.session.SessionID = s.SessionID
+		state.session.Principal.Issuer, state.session.Principal.Subject, state.session.Principal.Email = s.Principal.Issuer, s.Principal.Subject, s.Principal.Email
+		if states.isRevoked(s, now) {
+			states.endLocked(state, allVersions)
+		}
+	}
+	session.RaiseTime(&state.lastUsed, min(s.LastUsed.UnixNano(), now.UnixNano())) // what was used in the future was used now at the latest
+	return state
+}
+
+func (states *sessionStates) add(id string, state *sessionState) {
+	states.byID[id] = state
+	state.session.ID = id
+	states.relink(state)
+	for len(states.byID) > maxSessionStates {
+		states.evictOldest(&states.seen, &states.acked, &states.pending, &states.ended)
+	}
+}
+
+// relink puts a life into the list where it belongs, as the latest.
+func (states *sessionStates) relink(state *sessionState) {
+	if state.list != nil {
+		state.list.Remove(state.element)
+	}
+	switch {
+	case state.newest.Load() == nil && state.endedVersion.Load() > 0:
+		state.list = &states.ended
+	case state.newest.Load() == nil:
+		state.list = &states.seen
+	case state.acked.Load():
+		state.list = &states.acked
+	default:
+		state.list = &states.pending
+	}
+	state.element = state.list.PushBack(state)
+}
+
+func (states *sessionStates) evictOldest(from ...*list.List) {
+	for _, each := range from {
+		if first := each.Front(); first != nil {
+			states.evict(first.Value.(*sessionState)) //nolint:forcetypeassert // nothing else is put in
+			return
+		}
+	}
+}
+
+func (states *sessionStates) evict(state *sessionState) {
+	delete(states.byID, state.session.ID)
+	state.list.Remove(state.element)
+	states.setNewest(state, nil)
+	state.evicted.Store(true)
+}
+
+// setNewest puts another version in the place of the newest.
+func (states *sessionStates) setNewest(state *sessionState, v *version) {
+	if old := state.newest.Swap(v); old != nil {
+		states.bytes -= old.size
+	}
+	if v != nil {
+		states.bytes += v.size
+	}
+}
+
+// setVersion remembers a new version of a session, unless that is over meanwhile.
+func (states *sessionStates) setVersion(s session.Session, number uint64, now time.Time) (state *sessionState, ok bool) {
+	v := &version{number: number, session: s, size: memorySize(&s) + int64(unsafe.Sizeof(version{}))}
+	states.mu.Lock()
+	defer states.mu.Unlock()
+	state = states.getLocked(&s, now)
+	if state.endedVersion.Load() >= number {
+		return state, false
+	}
+	if cached := state.newest.Load(); cached != nil && cached.number > number {
+		return state, true
+	}
+	states.setNewest(state, v)
+	state.acked.Store(false)
+	states.relink(state)
+	for states.bytes > maxStateBytes && states.acked.Len()+states.pending.Len() > 1 {
+		states.evictOldest(&states.acked, &states.pending)
+	}
+	return state, true
+}
+
+// ack notes that the browser has shown a version.
+func (states *sessionStates) ack(state *sessionState, number uint64) {
+	states.mu.Lock()
+	defer states.mu.Unlock()
+	v := state.newest.Load()
+	if v == nil || v.number > number || state.evicted.Load() {
+		return
+	}
+	if v.number < number { // another replica has renewed it
+		states.setNewest(state, nil)
+	}
+	state.acked.Store(true)
+	states.relink(state)
+}
+
+// endVersions ends the versions of a session up to one: a later one is of another
+// replica, whose refresh token was good.
+func (states *sessionStates) endVersions(s *session.Session, upTo uint64, now time.Time) {
+	states.mu.Lock()
+	defer states.mu.Unlock()
+	states.endLocked(states.getLocked(s, now), upTo)
+}
+
+func (states *sessionStates) endLocked(state *sessionState, upTo uint64) {
+	state.endedVersion.Store(max(state.endedVersion.Load(), upTo))
+	if v := state.newest.Load(); v != nil && v.number <= upTo {
+		states.setNewest(state, nil)
+	}
+	states.relink(state)
+}
+
+// revoke ends sessions, those that come later included, and says how many it knew.
+func (states *sessionStates) revoke(filter session.Filter, now time.Time) int {
+	if filter == (session.Filter{}) || len(filter.ID) > maxID {
+		return 0
+	}
+	states.mu.Lock()
+	defer states.mu.Unlock()
+	ended := 0
+	for _, state := range states.matching(filter) {
+		if state.session.CreatedAt.IsZero() || !filter.Matches(state.session) {
+			continue
+		}
+		if state.endedVersion.Load() != allVersions && !state.session.Expired(now) {
+			ended++
+		}
+		states.endLocked(state, allVersions)
+	}
+	switch {
+	case filter == (session.Filter{All: true}):
+		states.allRevokedAt, states.revocations = now, nil
+	case filter == (session.Filter{ID: filter.ID}):
+		if states.byID[filter.ID] == nil {
+			state := new(sessionState)
+			state.endedVersion.Store(allVersions)
+			states.add(filter.ID, state)
+		}
+	default:
+		states.revocations = append(states.revocations, revocation{filter, now})
+		if excess := len(states.revocations) - maxRevocations; excess > 0 { // rather too many log in again than one too few
+			states.allRevokedAt = states.revocations[excess-1].at
+			states.revocations = append([]revocation(nil), states.revocations[excess:]...)
+		}
+	}
+	return ended
+}
+
+// list gives the sessions that are known, without groups and tokens.
+func (states *sessionStates) list(filter session.Filter) (found []session.Session) {
+	states.mu.Lock()
+	defer states.mu.Unlock()
+	for _, state := range states.matching(filter) {
+		if !state.session.CreatedAt.IsZero() && filter.Matches(state.session) {
+			found = append(found, state.session)
+		}
+	}
+	return found
+}
+
+func (states *sessionStates) matching(filter session.Filter) map[string]*sessionState {
+	if filter.ID == "" {
+		return states.byID
+	}
+	if state := states.byID[filter.ID]; state != nil {
+		return map[string]*sessionState{filter.ID: state}
+	}
+	return nil
+}
+
+// isRevoked: what began in the future began before a clock was set back, and
+// nobody knows when.
+func (states *sessionStates) isRevoked(s *session.Session, now time.Time) bool {
+	ahead := s.CreatedAt.After(now.Add(session.MaxClockSkew))
+	if !states.allRevokedAt.IsZero() && (ahead || !s.CreatedAt.After(states.allRevokedAt)) {
+		return true
+	}
+	for _, r := range states.revocations {
+		if r.filter.Matches(*s) && (ahead || !s.CreatedAt.After(r.at)) {
+			return true
+		}
+	}
+	return false
+}
+
+// prune forgets sessions that have expired.
+func (states *sessionStates) prune(now time.Time) {
+	states.mu.Lock()
+	defer states.mu.Unlock()
+	for _, state := range states.byID {
+		if !state.session.CreatedAt.IsZero() && state.session.Expired(now.Add(-tombstoneTTL)) {
+			states.evict(state)
+		}
+	}
+}

@@ -1,0 +1,411 @@
+// Package cookiestore keeps sessions in the browser, in encrypted cookies.
+package cookiestore
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/example-org/authgate/identity"
+	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/cookie"
+	"github.com/example-org/authgate/session/seal"
+)
+
+// Store keeps sessions in the browser. It is safe for concurrent use.
+//
+// What a browser holds may be older than what is known of its session: groups are
+// read again beside a request, and the issuer takes a refresh token once. So the
+// newest is remembered until the browser has it, and longer while there is room;
+// and so is what has ended, because a cookie that was copied would open for as long
+// as it lasts. This is known to one process alone: several need session/redisstore.
+type Store struct {
+	*cookie.Chunked
+
+	o         Options
+	aead      *seal.AEAD
+	codec     codec
+	states    *sessionStates
+	decrypted atomic.Pointer[decryptCache]
+
+	denylist session.BearerDenylist
+}
+
+// Options say how sessions are kept in the browser.
+type Options struct {
+	Cookie  *cookie.Chunked
+	Keyring *seal.Keyring
+
+	IdleTimeout time.Duration // 0: none
+
+	// PolicyNames reports whether the policy names a group. Where a session is too large,
+	// only those are kept. Nil: all are.
+	PolicyNames func(group string) bool
+
+	Now func() time.Time // nil: time.Now
+}
+
+// maxID bounds the ID of a session.
+const maxID = 64
+
+var _ session.Store = (*Store)(nil)
+
+// New keeps sessions in the cookies of a jar.
+func New(o Options) *Store {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Store{Chunked: o.Cookie, o: o, aead: o.Keyring.AEAD("session cookie"), states: newSessionStates()}
+}
+
+// Open implements [session.Store]. Requests share what the Session points to: nobody may write
+// to its groups.
+func (c *Store) Open(_ context.Context, h http.Header, secure bool) (session.Session, error) {
+	p, err := c.ReadChunks(h, secure)
+	if errors.Is(err, session.ErrAmbiguous) {
+		return c.resolveDuplicates(h, secure)
+	}
+	if err != nil {
+		return session.Session{}, err
+	}
+	now, name, cache := c.o.Now(), c.Name(secure), c.decryptedCache()
+	entry := cache.get(name, &p)
+	if entry == nil {
+		s, err := c.decrypt(name, &p)
+		if err != nil {
+			return session.Session{}, err
+		}
+		if s.Expired(now) {
+			return session.Session{}, session.ErrExpired
+		}
+		entry = cache.put(name, &p, s, c.states.get(&s, now))
+	}
+	state := entry.state.Load()
+	if state.evicted.Load() {
+		state = c.states.get(&entry.session, now)
+		entry.state.Store(state)
+	}
+	if v := state.newest.Load(); v != nil && v.number <= entry.session.Cookie.Version && !state.acked.Load() {
+		c.states.ack(state, entry.session.Cookie.Version)
+	}
+	s, err := c.newestVersion(state, &entry.session, now)
+	if err != nil {
+		cache.remove(entry)
+		return session.Session{}, err
+	}
+	if c.o.IdleTimeout > 0 {
+		if lastUsed := state.lastUsed.Load(); absDiff(now.UnixNano(), lastUsed) >= int64(time.Second) {
+			state.lastUsed.Store(now.UnixNano())
+		}
+		s.LastUsed = now
+	}
+	return s, nil
+}
+
+// resolveDuplicates is Open where the browser has several cookies of one name.
+func (c *Store) resolveDuplicates(h http.Header, secure bool) (session.Session, error) {
+	sets, err := c.Candidates(h, secure)
+	if err != nil {
+		return session.Session{}, err
+	}
+	name := c.Name(secure)
+	s, _, err := session.PickLatest(sets, func(p *cookie.Chunks) (session.Session, bool, error) {
+		s, err := c.decrypt(name, p)
+		return s, err == nil, nil
+	})
+	if err != nil {
+		return session.Session{}, err
+	}
+	now := c.o.Now()
+	if s.Expired(now) {
+		return session.Session{}, session.ErrExpired
+	}
+	s.Cookie.Duplicate = true
+	return c.newestVersion(c.states.get(&s, now), &s, now)
+}
+
+// decryptedCache is what the keys in force have opened. It is looked for before anything
+// is opened: what an older key opened gets into nothing newer.
+func (c *Store) decryptedCache() *decryptCache {
+	for {
+		cached, keys := c.decrypted.Load(), c.o.Keyring.Current()
+		if cached != nil && cached.keys == keys {
+			return cached
+		}
+		if fresh := newDecryptCache(keys); c.decrypted.CompareAndSwap(cached, fresh) {
+			return fresh
+		}
+	}
+}
+
+func (c *Store) decrypt(name string, p *cookie.Chunks) (session.Session, error) {
+	text := p.Value()
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || strings.ContainsAny(text, "\r\n") { // which the decoder skips
+		return session.Session{}, session.ErrInvalid
+	}
+	compressed, key, err := c.aead.OpenWithKey(sealed, name)
+	if err != nil {
+		return session.Session{}, err
+	}
+	version, s, err := c.codec.decode(compressed)
+	if err != nil || len(s.ID) > maxID {
+		return session.Session{}, session.ErrInvalid
+	}
+	s.Cookie = session.CookieState{Version: version, SentVersion: version, SentLastUsed: s.LastUsed, Key: key}
+	return s, nil
+}
+
+// newestVersion gives the latest version of a session, if it is not over.
+func (c *Store) newestVersion(state *sessionState, s *session.Session, now time.Time) (session.Session, error) {
+	got := *s
+	got.Cookie.Local = state
+	if v := state.newest.Load(); v != nil && v.number > got.Cookie.Version {
+		got = v.session
+		got.Cookie = s.Cookie
+		got.Cookie.Local, got.Cookie.Version, got.LastUsed = state, v.number, s.LastUsed
+	}
+	if got.Cookie.Version <= state.endedVersion.Load() || got.Expired(now) || c.isIdle(state, now) {
+		return session.Session{}, session.ErrExpired
+	}
+	return got, nil
+}
+
+// isIdle reports whether a session was not used for too long. A use in the future
+// was before a clock was set back: it counts from now on, once.
+func (c *Store) isIdle(state *sessionState, now time.Time) bool {
+	if c.o.IdleTimeout == 0 {
+		return false
+	}
+	lastUsed := state.lastUsed.Load()
+	if lastUsed > now.Add(session.MaxClockSkew).UnixNano() {
+		state.lastUsed.CompareAndSwap(lastUsed, now.UnixNano())
+		return false
+	}
+	return now.UnixNano()-lastUsed > int64(c.o.IdleTimeout)
+}
+
+func absDiff(a, b int64) int64 { return max(a-b, b-a) }
+
+// Create implements [session.Store]. A session that the browser has already is not given to it
+// again, by a response that comes late: it would take the place of the new one.
+func (c *Store) Create(ctx context.Context, w http.ResponseWriter, h http.Header, s session.Session, secure bool) (session.Session, error) {
+	compressed, s, err := c.encodeToFit(firstVersion, s)
+	if err != nil {
+		return session.Session{}, err
+	}
+	if err := c.setCookie(w, h, compressed, s.Expires, secure); err != nil {
+		return session.Session{}, err
+	}
+	if before, err := c.Open(ctx, h, secure); err == nil {
+		localState(&before).replaced.Store(true)
+	}
+	return s, nil
+}
+
+// firstVersion is the version that a login makes.
+const firstVersion = 1
+
+// encodeToFit makes a session small enough for cookies, if need be without the groups that
+// the policy does not name.
+func (c *Store) encodeToFit(version uint64, s session.Session) ([]byte, session.Session, error) {
+	compressed, err := c.codec.encode(version, s)
+	fits := err == nil && c.Fits(base64.RawURLEncoding.EncodedLen(seal.Overhead+len(compressed)))
+	if fits || err != nil && !errors.Is(err, session.ErrTooLarge) {
+		return compressed, s, err
+	}
+	if c.o.PolicyNames == nil {
+		return nil, s, session.ErrTooLarge
+	}
+	reduced := s
+	reduced.Principal.Groups = slices.DeleteFunc(slices.Clone(s.Principal.Groups), func(g string) bool { return !c.o.PolicyNames(g) })
+	reduced.DroppedGroups += len(s.Principal.Groups) - len(reduced.Principal.Groups)
+	if compressed, err = c.codec.encode(version, reduced); err != nil {
+		return nil, s, err
+	}
+	if !c.Fits(base64.RawURLEncoding.EncodedLen(seal.Overhead + len(compressed))) {
+		return nil, s, session.ErrTooLarge
+	}
+	return compressed, reduced, nil
+}
+
+var errNoKey = errors.New("there is no session key")
+
+func (c *Store) setCookie(w http.ResponseWriter, h http.Header, compressed []byte, expires time.Time, secure bool) error {
+	sealed := c.aead.Seal(compressed, c.Name(secure))
+	if len(sealed) == 0 {
+		return errNoKey
+	}
+	return c.Write(w, h, base64.RawURLEncoding.EncodeToString(sealed), expires, secure)
+}
+
+// cookieWriteInterval keeps responses that go out together from each giving the browser its
+// cookie: pieces of two could be mixed.
+const cookieWriteInterval = 2 * time.Second
+
+// WriteCookie implements [session.Store]. It also replaces cookies that are sealed with a key that will
+// go.
+func (c *Store) WriteCookie(w http.ResponseWriter, h http.Header, s session.Session, secure bool) {
+	state := localState(&s)
+	if state == nil || state.replaced.Load() { // begun with this response; or another was
+		return
+	}
+	now := c.o.Now()
+	due := c.o.IdleTimeout > 0 && absDiff(now.UnixNano(), s.Cookie.SentLastUsed.UnixNano()) >= int64(session.LastUsedInterval(c.o.IdleTimeout))
+	if v := state.newest.Load(); !due && !s.Cookie.Duplicate && c.aead.IsPrimary(s.Cookie.Key) && (v == nil || v.number <= s.Cookie.SentVersion) && s.Cookie.Version <= s.Cookie.SentVersion {
+		return
+	}
+	s, err := c.newestVersion(state, &s, now)
+	if err != nil || !state.mayWriteCookie(s.Cookie.Version, now) {
+		return
+	}
+	s.LastUsed = now
+	if compressed, s, err := c.encodeToFit(s.Cookie.Version, s); err == nil {
+		_ = c.setCookie(w, h, compressed, s.Expires, secure) // it goes on from memory
+	}
+}
+
+func (state *sessionState) mayWriteCookie(version uint64, now time.Time) bool {
+	last := state.writtenAt.Load()
+	if state.writtenVersion.Load() == version && absDiff(now.UnixNano(), last) < int64(cookieWriteInterval) {
+		return false
+	}
+	if !state.writtenAt.CompareAndSwap(last, now.UnixNano()) {
+		return false
+	}
+	state.writtenVersion.Store(version)
+	return true
+}
+
+// ClearCookie implements [session.Store].
+func (c *Store) ClearCookie(w http.ResponseWriter, h http.Header, secure bool) {
+	c.Clear(w, h, secure)
+}
+
+// Current implements [session.Store]. It is no use of the session: a stream that is merely open
+// does not keep its session from becoming idle.
+func (c *Store) Current(s session.Session) (session.Session, error) {
+	now := c.o.Now()
+	state := c.stateOf(&s, now)
+	if s.Cookie.Local != nil && !c.aead.CanDecrypt(s.Cookie.Key) {
+		return session.Session{}, session.ErrExpired // its cookie does not open any more either
+	}
+	return c.newestVersion(state, &s, now)
+}
+
+// stateOf is for sessions that have opened before, or have just begun.
+func (c *Store) stateOf(s *session.Session, now time.Time) *sessionState {
+	s.Cookie.Version = max(s.Cookie.Version, firstVersion)
+	if state := localState(s); state != nil && !state.evicted.Load() {
+		return state
+	}
+	return c.states.get(s, now)
+}
+
+// Refresh implements [session.Store].
+func (c *Store) Refresh(ctx context.Context, s session.Session, refresh session.RefreshFunc) (session.Session, error) {
+	now := c.o.Now()
+	s, err := c.newestVersion(c.stateOf(&s, now), &s, now)
+	if err != nil {
+		return session.Session{}, err
+	}
+	got, err := refresh(ctx, s.TokenSet)
+	var refused *identity.RefreshRefusedError
+	var mismatch *identity.SubjectMismatchError
+	switch {
+	case err == nil:
+		s.DroppedGroups = 0
+		return c.storeGrant(s, got)
+	case errors.As(err, &mismatch):
+		c.states.endVersions(&s, allVersions, now)
+		return s, err
+	case errors.As(err, &refused):
+		c.states.endVersions(&s, s.Cookie.Version, now)
+		return s, err
+	}
+	var unverified *identity.UnverifiedError
+	if errors.As(err, &unverified) { // the groups stay old; the refresh token before this one is used up
+		if s, failed := c.storeGrant(s, unverified.Tokens); failed != nil {
+			return s, failed
+		}
+	}
+	return s, err
+}
+
+// storeGrant keeps what the issuer gave until the browser has it. What is too large
+// for cookies lasts as long as it is remembered, and the next login says so.
+func (c *Store) storeGrant(s session.Session, g identity.TokenSet) (session.Session, error) {
+	if g.SessionID == "" {
+		g.SessionID = s.SessionID
+	}
+	s.TokenSet = g
+	if g.RefreshToken == "" && g.Principal.Expiry.Before(s.Expires) { // as at a login
+		s.Expires = g.Principal.Expiry
+	}
+	found, now := s.Cookie, c.o.Now()
+	found.Version++
+	if _, reduced, err := c.encodeToFit(found.Version, s); err == nil {
+		s = reduced
+	}
+	s.Cookie = session.CookieState{}
+	state, ok := c.states.setVersion(s, found.Version, now)
+	if !ok {
+		return session.Session{}, session.ErrExpired
+	}
+	found.Local = state
+	s.Cookie = found
+	return s, nil
+}
+
+// RefreshKey implements [session.Store].
+func (c *Store) RefreshKey(s session.Session) string { return s.ID }
+
+// Revoke implements [session.Store]. It reaches the sessions that have begun by now, in this
+// process, and counts those that it knows.
+func (c *Store) Revoke(_ context.Context, filter session.Filter) (int, error) {
+	now := c.o.Now()
+	for _, k := range session.DenyKeys(filter, c.states.list(filter)) { // first: nobody comes back meanwhile
+		c.denylist.Revoke(k, now)
+	}
+	return c.states.revoke(filter, now), nil
+}
+
+// CheckBearer implements [session.Store]: what this process was told.
+func (c *Store) CheckBearer(t *identity.Token) error { return c.denylist.Check(t) }
+
+// DenyBearer implements [session.Store].
+func (c *Store) DenyBearer(_ context.Context, digest [sha256.Size]byte, until time.Time) error {
+	if !c.denylist.DenyToken(digest, until, c.o.Now()) {
+		return session.ErrTooManyTokens
+	}
+	return nil
+}
+
+// List implements [session.Store].
+func (c *Store) List(context.Context, session.Filter) ([]session.Session, error) {
+	return nil, session.ErrNotListable
+}
+
+// Down implements [session.Store].
+func (c *Store) Down() error { return nil }
+
+// Run implements [session.Store]: it forgets what has expired.
+func (c *Store) Run(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			c.states.prune(c.o.Now())
+			c.denylist.Prune(c.o.Now())
+		}
+	}
+}

@@ -1,0 +1,125 @@
+// Package seal encrypts what authgate stores outside its process, under the session keys.
+//
+// An [AEAD] encrypts sessions. A [SecureCodec] encrypts what lasts as long as a login, with
+// gorilla/securecookie. Sessions do not use it: securecookie encodes base64 twice (1.78
+// bytes for one), compresses nothing and knows one cookie, so that a user with some 60
+// teams would not fit; a session is compressed, encrypted once and split over three
+// cookies, so that users with hundreds of teams fit. No cryptography is implemented here:
+// an AEAD is AES-256-GCM with random nonces as in crypto/cipher, with keys that
+// crypto/hkdf derives for one purpose each, and with the name of the cookie or of the key
+// in Redis as associated data. Times are inside the encrypted value, so that tests can
+// inject a clock.
+package seal
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"errors"
+	"fmt"
+)
+
+// Why a value cannot be decrypted, or not be stored.
+var (
+	ErrInvalid  = errors.New("the session cookie does not open: it was changed, or sealed with other keys")
+	ErrTooLarge = errors.New("it does not fit into cookies")
+)
+
+// AEAD seals and opens bytes for one purpose. It is safe for concurrent use.
+//
+// What it seals is the key's name, the nonce, the text and its tag. Nonces are
+// random and of 96 bits, so one key is for 2^32 seals (NIST SP 800-38D, 8.3): ten
+// a second for thirteen years.
+type AEAD struct {
+	derived derivedKeys[aeadKey]
+}
+
+type aeadKey struct {
+	id   KeyID
+	aead cipher.AEAD
+}
+
+// KeyID tells which key to open with. It is derived from the key, and says nothing
+// of it.
+type KeyID [4]byte
+
+// AEAD seals bytes for one purpose with an AEAD; it follows the ring.
+func (r *Keyring) AEAD(purpose string) *AEAD {
+	return &AEAD{derived: derivedKeys[aeadKey]{keyring: r, derive: func(secret []byte) (aeadKey, error) { return newAEADKey(secret, purpose) }}}
+}
+
+func newAEADKey(secret []byte, purpose string) (aeadKey, error) {
+	var k aeadKey
+	id, err := derive(secret, purpose, "key id", len(k.id))
+	if err != nil {
+		return k, err
+	}
+	key, err := derive(secret, purpose, "aes-256-gcm", 32)
+	if err != nil {
+		return k, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return k, fmt.Errorf("session keys: %w", err)
+	}
+	k.id = KeyID(id)
+	if k.aead, err = cipher.NewGCMWithRandomNonce(block); err != nil {
+		return k, fmt.Errorf("session keys: %w", err)
+	}
+	return k, nil
+}
+
+// Overhead is how much longer than the text a seal is.
+const Overhead = len(KeyID{}) + 12 + 16
+
+// Seal encrypts plain under the first key, bound to a context that Open must name.
+// Without a key it gives nothing, which opens as nothing.
+func (b *AEAD) Seal(plain []byte, aad string) []byte {
+	keys := b.derived.get()
+	if len(keys) == 0 {
+		return nil
+	}
+	sealed := make([]byte, len(KeyID{}), Overhead+len(plain))
+	copy(sealed, keys[0].id[:])
+	return keys[0].aead.Seal(sealed, nil, plain, additionalData(keys[0].id, aad))
+}
+
+// Open undoes Seal with any of the keys; ErrInvalid.
+func (b *AEAD) Open(sealed []byte, aad string) ([]byte, error) {
+	plain, _, err := b.OpenWithKey(sealed, aad)
+	return plain, err
+}
+
+// OpenWithKey also tells which key it was.
+func (b *AEAD) OpenWithKey(sealed []byte, aad string) ([]byte, KeyID, error) {
+	if len(sealed) < Overhead {
+		return nil, KeyID{}, ErrInvalid
+	}
+	id := KeyID(sealed)
+	for _, k := range b.derived.get() {
+		if k.id != id {
+			continue
+		}
+		if plain, err := k.aead.Open(nil, nil, sealed[len(id):], additionalData(id, aad)); err == nil {
+			return plain, id, nil
+		}
+	}
+	return nil, KeyID{}, ErrInvalid
+}
+
+func additionalData(id KeyID, aad string) []byte { return append(id[:], aad...) }
+
+// IsPrimary reports whether a key is the one that seals.
+func (b *AEAD) IsPrimary(id KeyID) bool {
+	keys := b.derived.get()
+	return len(keys) > 0 && keys[0].id == id
+}
+
+// CanDecrypt reports whether a key is still in force.
+func (b *AEAD) CanDecrypt(id KeyID) bool {
+	for _, k := range b.derived.get() {
+		if k.id == id {
+			return true
+		}
+	}
+	return false
+}

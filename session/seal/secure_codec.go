@@ -1,0 +1,156 @@
+package seal
+
+import (
+	"bufio"
+	"bytes"
+	"compress/flate"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/gorilla/securecookie"
+)
+
+// KeySize is the least number of bytes in a session key, and what [NewKey] makes.
+const KeySize = 32
+
+// NewKey makes a random session key in the form that [ParseKeys] reads.
+func NewKey() string {
+	key := make([]byte, KeySize)
+	rand.Read(key) // never fails (crypto/rand, Go 1.24)
+	return base64.StdEncoding.EncodeToString(key)
+}
+
+// Keys seal and open what a browser keeps for authgate: the first seals, all
+// open. They are immutable and safe for concurrent use.
+type Keys struct {
+	secrets [][]byte
+}
+
+// ParseKeys reads one base64 key a line; blank lines and lines that begin with #
+// are skipped. An error names the line and never what stands on it.
+func ParseKeys(text string) (Keys, error) {
+	var keys Keys
+	lines := bufio.NewScanner(strings.NewReader(text))
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		secret, err := base64.StdEncoding.DecodeString(line)
+		if err != nil {
+			return Keys{}, fmt.Errorf("session key on line %d is not base64; make one with `authgate keygen`", n)
+		}
+		if len(secret) < KeySize {
+			return Keys{}, fmt.Errorf("session key on line %d is short: %d bytes, at least %d are needed; make one with `authgate keygen`", n, len(secret), KeySize)
+		}
+		keys.secrets = append(keys.secrets, secret)
+	}
+	if err := lines.Err(); err != nil {
+		return Keys{}, fmt.Errorf("reading session keys: %w", err)
+	}
+	if len(keys.secrets) == 0 {
+		return Keys{}, errors.New("no session key; make one with `authgate keygen`")
+	}
+	return keys, nil
+}
+
+// MaxPlaintext bounds what a cookie holds when it is decompressed: some 4,000 groups.
+const MaxPlaintext = 256 << 10
+
+// MaxCookie bounds one cookie: browsers drop what is over 4096 bytes without a
+// word (RFC 6265bis, 5.6).
+const MaxCookie = 4096
+
+// SecureCodec seals values for one purpose; what is sealed for another does not open.
+// It is safe for concurrent use.
+type SecureCodec struct {
+	codecs derivedKeys[securecookie.Codec]
+	limit  int // bytes of a name and a sealed value
+}
+
+// SecureCodec seals values for one purpose in cookies of their own; it follows the ring.
+func (r *Keyring) SecureCodec(purpose string) *SecureCodec {
+	return r.SecureCodecUpTo(purpose, MaxCookie)
+}
+
+// SecureCodecUpTo is a [Keyring.SecureCodec] for what goes elsewhere than into a cookie.
+func (r *Keyring) SecureCodecUpTo(purpose string, limit int) *SecureCodec {
+	return &SecureCodec{limit: limit, codecs: derivedKeys[securecookie.Codec]{keyring: r, derive: func(secret []byte) (securecookie.Codec, error) {
+		hash, err := derive(secret, purpose, "hmac-sha256", 32)
+		if err != nil {
+			return nil, err
+		}
+		block, err := derive(secret, purpose, "aes-256", 32)
+		if err != nil {
+			return nil, err
+		}
+		// Age is judged by the times inside the value, on an injected clock.
+		return securecookie.New(hash, block).MaxAge(0).MaxLength(0).SetSerializer(deflatedJSON{}), nil
+	}}}
+}
+
+// Encode encrypts and signs v for the cookie of that name. The error is
+// [ErrTooLarge] where name and value are more than the limit, which is that of
+// browsers in a cookie.
+func (s *SecureCodec) Encode(name string, v any) (string, error) {
+	codecs := s.codecs.get()
+	if len(codecs) == 0 {
+		return "", fmt.Errorf("sealing %s: there is no session key", name)
+	}
+	sealed, err := codecs[0].Encode(name, v)
+	if err != nil {
+		return "", fmt.Errorf("sealing %s: %w", name, err)
+	}
+	if len(name)+len(sealed) > s.limit {
+		return "", ErrTooLarge
+	}
+	return sealed, nil
+}
+
+// Decode undoes Seal with any of the keys. An error says nothing of the value.
+func (s *SecureCodec) Decode(name, sealed string, v any) error {
+	if len(sealed) > s.limit || securecookie.DecodeMulti(name, sealed, v, s.codecs.get()...) != nil {
+		return fmt.Errorf("%s does not open: it was changed, or sealed with other keys", name)
+	}
+	return nil
+}
+
+// deflatedJSON is how a value is written before it is sealed: securecookie's base64
+// makes 16 bytes of 9, and the addresses in a value compress well.
+type deflatedJSON struct{}
+
+func (deflatedJSON) Serialize(v any) ([]byte, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("writing JSON: %w", err)
+	}
+	var compressed bytes.Buffer
+	w, err := flate.NewWriter(&compressed, flate.DefaultCompression)
+	if err != nil {
+		return nil, fmt.Errorf("compressing: %w", err)
+	}
+	if _, err := w.Write(text); err != nil {
+		return nil, fmt.Errorf("compressing: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("compressing: %w", err)
+	}
+	return compressed.Bytes(), nil
+}
+
+// Deserialize reads what was authentic; its size is bounded all the same.
+func (deflatedJSON) Deserialize(compressed []byte, v any) error {
+	text, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(compressed)), MaxPlaintext))
+	if err != nil {
+		return fmt.Errorf("decompressing: %w", err)
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return fmt.Errorf("reading JSON: %w", err)
+	}
+	return nil
+}
