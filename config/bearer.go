@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/example-org/authgate/text"
+	"github.com/example-org/authgate/yamlfile"
 )
 
 // Bearer is an issuer whose tokens are accepted, beside those for Issuer.ClientID.
@@ -19,75 +20,75 @@ type Bearer struct {
 	CAFile       string              `yaml:"caFile" is:"file"` // empty: that of the issuer's other items
 }
 
-func checkBearers(bearers []Bearer, loginIssuer string, at node) {
+func checkBearers(bearers []Bearer, loginIssuer string, at yamlfile.Node) {
 	seen := make(map[[2]string]bool)   // issuer and audience
 	trusted := make(map[string]string) // issuer → caFile
 	for i, b := range bearers {
-		here := at.item(i)
+		here := at.Item(i)
 		b.check(here)
 		if loginIssuer != "" && b.Issuer == loginIssuer {
 			b.checkLoginIssuer(here)
 		}
 		pair := [2]string{b.Issuer, b.Audience}
 		if b.Issuer != "" && b.Audience != "" && seen[pair] {
-			here.key("audience").addFault("another item has the same issuer and audience", "make one of the two; a list in require is any of its values")
+			here.Key("audience").AddFault("another item has the same issuer and audience", "make one of the two; a list in require is any of its values")
 		}
 		seen[pair] = true
 		if b.CAFile != "" {
-			b.checkCAs(loginIssuer, trusted, here.key("caFile"))
+			b.checkCAs(loginIssuer, trusted, here.Key("caFile"))
 		}
 	}
 }
 
 // checkCAs wants one file for an issuer: its keys are fetched once, for all of its items.
-func (b Bearer) checkCAs(own string, trusted map[string]string, at node) {
+func (b Bearer) checkCAs(own string, trusted map[string]string, at yamlfile.Node) {
 	u, c := parseHTTPURL(b.Issuer, "")
 	file := filepath.Clean(b.CAFile)
 	before, named := trusted[b.Issuer]
 	switch {
 	case own != "" && b.Issuer == own:
-		at.addFault("is not for the issuer in issuer.url, which is trusted by issuer.caFile",
+		at.AddFault("is not for the issuer in issuer.url, which is trusted by issuer.caFile",
 			"write the file in issuer.caFile, and leave caFile out here")
 	case c.message == "" && u.Scheme != SchemeHTTPS:
-		at.addFault("is for https, and issuer begins with "+u.Scheme+":",
+		at.AddFault("is for https, and issuer begins with "+u.Scheme+":",
 			"leave caFile out, or write https in issuer if its tokens have that as iss")
 	case b.Issuer != "" && named && before != file:
-		at.addFault("is another file than an item above names for the same issuer",
+		at.AddFault("is another file than an item above names for the same issuer",
 			"name the same file in both, or leave caFile out of one of them")
 	default:
 		trusted[b.Issuer] = file
 	}
 }
 
-func (b Bearer) check(at node) {
+func (b Bearer) check(at yamlfile.Node) {
 	if b.Issuer == "" {
-		at.key("issuer").addFault("is missing", "add what the tokens have as iss, such as https://token.actions.githubusercontent.com")
+		at.Key("issuer").AddFault("is missing", "add what the tokens have as iss, such as https://token.actions.githubusercontent.com")
 	} else if _, c := parseHTTPURL(b.Issuer, "https://token.actions.githubusercontent.com"); c.message != "" {
-		at.key("issuer").addProblem(c) // a slash at its end is the issuer's affair: some are called so
+		c.addTo(at.Key("issuer")) // a trailing slash is part of some issuers' names
 	}
 	if b.Audience == "" {
-		at.key("audience").addFault("is missing", "add what the tokens are asked for with, such as authgate")
+		at.Key("audience").AddFault("is missing", "add what the tokens are asked for with, such as authgate")
 	} else if strings.ContainsFunc(b.Audience, unicode.IsControl) {
-		at.key("audience").addFault("has a control character, and no token would do", "write the audience alone, on one line")
+		at.Key("audience").AddFault("has a control character, and no token would do", "write the audience alone, on one line")
 	}
 	for name, values := range b.Require {
-		here := at.key("require").key(name)
-		here.addProblem(checkClaimName(name))
+		here := at.Key("require").Key(name)
+		checkClaimName(name).addTo(here)
 		if len(values) == 0 {
-			here.addFault("has no values, and no token would do", "list the values that will, or remove the line")
+			here.AddFault("has no values, and no token would do", "list the values that will, or remove the line")
 		}
 	}
-	at.key("subjectClaim").addProblem(checkClaimName(b.SubjectClaim))
+	checkClaimName(b.SubjectClaim).addTo(at.Key("subjectClaim"))
 }
 
 // checkLoginIssuer is for a further audience of the issuer at which people log in: its
 // tokens say who somebody is as those of a login do.
-func (b Bearer) checkLoginIssuer(at node) {
+func (b Bearer) checkLoginIssuer(at yamlfile.Node) {
 	if len(b.Groups) > 0 {
-		at.key("groups").addFault("is not for the issuer in issuer.url, whose tokens name groups in issuer.groupsClaim", "leave groups out")
+		at.Key("groups").AddFault("is not for the issuer in issuer.url, whose tokens name groups in issuer.groupsClaim", "leave groups out")
 	}
-	if b.SubjectClaim != defaultBearer().SubjectClaim {
-		at.key("subjectClaim").addFault("is not for the issuer in issuer.url, of which people are known by sub", "leave subjectClaim out")
+	if b.SubjectClaim != defaultSubjectClaim {
+		at.Key("subjectClaim").AddFault("is not for the issuer in issuer.url, of which people are known by sub", "leave subjectClaim out")
 	}
 }
 

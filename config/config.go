@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/example-org/authgate/target"
+	"github.com/example-org/authgate/yamlfile"
 )
 
 // Config is authgate.yaml, whole.
@@ -35,9 +36,9 @@ type Config struct {
 	Upstreams      []Upstream     `yaml:"upstreams" is:"required"`
 }
 
-// Default is a file in which nothing is written: the one place where defaults
-// stand, together with the two functions beneath it for what lies in lists.
-// What has no default (the issuer, its secrets, the upstreams) is empty in it.
+// Default is a file in which nothing is written. It has all defaults, together with the
+// two methods below for elements of lists. Keys without a default (the issuer, its
+// secrets, the upstreams) are empty in it.
 func Default() Config {
 	return Config{
 		Listen:      ":8080",
@@ -71,8 +72,9 @@ func Default() Config {
 	}
 }
 
-func defaultUpstream() Upstream {
-	return Upstream{
+// SetDefaults makes u an upstream of which nothing is written.
+func (u *Upstream) SetDefaults() {
+	*u = Upstream{
 		Path:     "/",
 		Kind:     KindGeneric,
 		Identity: Identity{Headers: HeadersBoth, Groups: GroupsAll, Credential: CredentialNone},
@@ -80,7 +82,10 @@ func defaultUpstream() Upstream {
 	}
 }
 
-func defaultBearer() Bearer { return Bearer{SubjectClaim: "sub"} }
+const defaultSubjectClaim = "sub"
+
+// SetDefaults makes b an issuer of bearer tokens of which nothing is written.
+func (b *Bearer) SetDefaults() { *b = Bearer{SubjectClaim: defaultSubjectClaim} }
 
 // UpstreamNames lists the names that a policy may use: the upstreams in the order of
 // the file, then those that another authgate serves.
@@ -106,37 +111,37 @@ func (c *Config) Quirks() map[string]target.Quirks {
 }
 
 // check asks each section about itself, and then what only the whole can know.
-func (c *Config) check(at node) {
-	checkListen(c.Listen, at.key("listen"))
-	checkListen(c.AdminListen, at.key("adminListen"))
+func (c *Config) check(at yamlfile.Node) {
+	checkListen(c.Listen, at.Key("listen"))
+	checkListen(c.AdminListen, at.Key("adminListen"))
 	if c.Listen == c.AdminListen && !isEphemeralPort(c.Listen) {
-		at.key("adminListen").addFault("is the same address as listen", `write another port, such as "127.0.0.1:9090"`)
+		at.Key("adminListen").AddFault("is the same address as listen", `write another port, such as "127.0.0.1:9090"`)
 	}
-	c.TLS.check(at.key("tls"))
-	checkPathPrefix(c.PathPrefix, at.key("pathPrefix"))
-	c.Issuer.check(at.key("issuer"))
-	checkBearers(c.Bearer, c.Issuer.URL, at.key("bearer"))
-	c.Session.check(at.key("session"))
-	c.Policy.check(c.Upstreams, at.key("policy"))
-	c.Audit.check(c.Upstreams, at.key("audit"))
-	c.Timeouts.check(at.key("timeouts"))
-	c.Limits.check(at.key("limits"))
-	checkUpstreams(c.Upstreams, c.PathPrefix, at.key("upstreams"))
-	c.checkListenLoops(at.key("upstreams"))
-	c.Session.Cookie.checkCoversHosts(c.Upstreams, at.key("session").key("cookie").key("domain"))
+	c.TLS.check(at.Key("tls"))
+	checkPathPrefix(c.PathPrefix, at.Key("pathPrefix"))
+	c.Issuer.check(at.Key("issuer"))
+	checkBearers(c.Bearer, c.Issuer.URL, at.Key("bearer"))
+	c.Session.check(at.Key("session"))
+	c.Policy.check(c.Upstreams, at.Key("policy"))
+	c.Audit.check(c.Upstreams, at.Key("audit"))
+	c.Timeouts.check(at.Key("timeouts"))
+	c.Limits.check(at.Key("limits"))
+	checkUpstreams(c.Upstreams, c.PathPrefix, at.Key("upstreams"))
+	c.checkListenLoops(at.Key("upstreams"))
+	c.Session.Cookie.checkCoversHosts(c.Upstreams, at.Key("session").Key("cookie").Key("domain"))
 }
 
 // checkListenLoops refuses an upstream that is authgate's own socket: each request
 // would come back until nothing is left to open. Of an address nobody can tell
 // from here whose it is.
-func (c *Config) checkListenLoops(at node) {
+func (c *Config) checkListenLoops(at yamlfile.Node) {
 	for i, u := range c.Upstreams {
 		if u.URL == nil || u.URL.Scheme != SchemeUnix {
 			continue
 		}
 		for _, address := range []string{c.Listen, c.AdminListen} {
 			if file, isSocket := socketPath(address); isSocket && file == u.URL.Path {
-				at.item(i).key("url").addFault("is the socket that authgate itself listens on", "name the socket of the dashboard")
+				at.Item(i).Key("url").AddFault("is the socket that authgate itself listens on", "name the socket of the dashboard")
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/text"
+	"github.com/example-org/authgate/yamlfile"
 )
 
 // IdentityHeaders is which headers tell an upstream who asks. In the file it is
@@ -39,27 +40,24 @@ func (h IdentityHeaders) Families() []string {
 }
 
 // decodeIdentityHeaders reads a boolean or a word.
-func decodeIdentityHeaders(at node, into *IdentityHeaders) {
-	if at.value.ShortTag() == "!!bool" {
-		var on bool
-		if at.value.Decode(&on) == nil {
-			*into = HeadersNone
-			if on {
-				*into = HeadersBoth
-			}
+func decodeIdentityHeaders(at yamlfile.Node, into *IdentityHeaders) {
+	if on, ok := at.Bool(); ok {
+		*into = HeadersNone
+		if on {
+			*into = HeadersBoth
 		}
 		return
 	}
 	words := []string{string(HeadersForwarded), string(HeadersAuthRequest)}
-	s, ok := at.decodeString("true, false, "+text.JoinOr(words), "")
+	s, ok := at.String("true, false, "+text.JoinOr(words), "")
 	switch {
 	case !ok:
 	case slices.Contains(words, s):
 		*into = IdentityHeaders(s)
 	case s == string(HeadersBoth) || s == string(HeadersNone):
-		at.reject(text.Quote(s)+" is a string", "write "+s+" without quotes")
+		at.Reject(text.Quote(s)+" is a string", "write "+s+" without quotes")
 	default:
-		at.reject(text.Quote(s)+" is not known", cmp.Or(fault.DidYouMean(s, words), "write true, false, "+text.JoinOr(words)))
+		at.Reject(text.Quote(s)+" is not known", cmp.Or(fault.DidYouMean(s, words), "write true, false, "+text.JoinOr(words)))
 	}
 }
 
@@ -117,34 +115,34 @@ func headerFieldList() string {
 
 // checkHeaders holds the names in stripHeaders and setHeaders to what may be
 // dropped and set.
-func (u Upstream) checkHeaders(at node) {
+func (u Upstream) checkHeaders(at yamlfile.Node) {
 	for i, name := range u.StripHeaders {
-		here := at.key("stripHeaders").item(i)
+		here := at.Key("stripHeaders").Item(i)
 		switch c := checkHeaderName(name); {
 		case c.message != "":
-			here.addProblem(c)
+			c.addTo(here)
 		case reservedHeaders[normalizeHeader(name)] && normalizeHeader(name) != "Cookie" && normalizeHeader(name) != "Authorization":
-			here.addFault(text.Quote(name)+" is part of how a request is sent", "leave it out")
+			here.AddFault(text.Quote(name)+" is part of how a request is sent", "leave it out")
 		case u.PassAuthorization && normalizeHeader(name) == "Authorization":
-			here.addFault("Authorization is dropped here and passed on by passAuthorization", "keep one of the two")
+			here.AddFault("Authorization is dropped here and passed on by passAuthorization", "keep one of the two")
 		case u.setsHeader(normalizeHeader(name)):
-			here.addFault(text.Quote(name)+" is written by authgate itself, and a client's own is dropped already",
+			here.AddFault(text.Quote(name)+" is written by authgate itself, and a client's own is dropped already",
 				"leave it out; identity.headers turns off those about people")
 		}
 	}
 	seen := make(map[string]string) // folded → as written
 	for _, name := range slices.Sorted(maps.Keys(u.SetHeaders)) {
-		here := at.key("setHeaders").key(name)
+		here := at.Key("setHeaders").Key(name)
 		folded := normalizeHeader(name)
 		switch c := checkHeaderName(name); {
 		case c.message != "":
-			here.addProblem(c)
+			c.addTo(here)
 		case reservedHeaders[folded]:
-			here.addFault(text.Quote(name)+" is not for setHeaders", cmp.Or(headerHints[folded], "name a header that only tells who asks"))
+			here.AddFault(text.Quote(name)+" is not for setHeaders", cmp.Or(headerHints[folded], "name a header that only tells who asks"))
 		case u.setsHeader(folded):
-			here.addFault(text.Quote(name)+" is written by authgate itself", cmp.Or(headerHints[folded], "name another header, or write identity.headers: false"))
+			here.AddFault(text.Quote(name)+" is written by authgate itself", cmp.Or(headerHints[folded], "name another header, or write identity.headers: false"))
 		case seen[folded] != "":
-			here.addFault(text.Quote(name)+" and "+text.Quote(seen[folded])+" are one header to many servers", "keep one of the two")
+			here.AddFault(text.Quote(name)+" and "+text.Quote(seen[folded])+" are one header to many servers", "keep one of the two")
 		}
 		seen[folded] = name
 	}

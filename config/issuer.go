@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/example-org/authgate/text"
+	"github.com/example-org/authgate/yamlfile"
 )
 
 // Issuer is the OpenID Connect provider at which people log in.
@@ -24,42 +25,42 @@ type Issuer struct {
 	AuthParams map[string]string `yaml:"authParams"` // further parameters of the authorization request
 }
 
-func (i Issuer) check(at node) {
+func (i Issuer) check(at yamlfile.Node) {
 	if i.URL == "" {
-		at.key("url").addFault("is missing", "add the address at which browsers reach the issuer, such as https://argo-cd.example.com/api/dex")
+		at.Key("url").AddFault("is missing", "add the address at which browsers reach the issuer, such as https://argo-cd.example.com/api/dex")
 	} else {
-		checkIssuerURL(i.URL, ", and issuers are compared byte for byte", at.key("url"))
+		checkIssuerURL(i.URL, ", and issuers are compared byte for byte", at.Key("url"))
 	}
 	if i.BackchannelURL != "" {
-		checkIssuerURL(i.BackchannelURL, "", at.key("backchannelURL"))
+		checkIssuerURL(i.BackchannelURL, "", at.Key("backchannelURL"))
 	}
 	if i.ClientID.IsZero() {
-		at.key("clientID").addFault("is missing", "add {env: NAME}, {file: PATH} or the id in quotes")
+		at.Key("clientID").AddFault("is missing", "add {env: NAME}, {file: PATH} or the id in quotes")
 	}
 	if i.ClientSecret.IsZero() {
-		at.key("clientSecret").addFault("is missing", "add {file: PATH} or {env: NAME}")
+		at.Key("clientSecret").AddFault("is missing", "add {file: PATH} or {env: NAME}")
 	}
 	for n, scope := range i.Scopes {
 		if !validScope(scope) {
-			at.key("scopes").item(n).addFault(text.Quote(scope)+" is not a scope", "write one word for each item of the list")
+			at.Key("scopes").Item(n).AddFault(text.Quote(scope)+" is not a scope", "write one word for each item of the list")
 		}
 	}
 	if !slices.Contains(i.Scopes, "openid") {
-		at.key("scopes").addFault("must hold openid, or the issuer gives no ID token", "add openid")
+		at.Key("scopes").AddFault("must hold openid, or the issuer gives no ID token", "add openid")
 	}
 	for n, audience := range i.Audiences {
 		if !validScope(audience) {
-			at.key("audiences").item(n).addFault(text.Quote(audience)+" is not the id of a client", "write the id of one client of the issuer for each item, such as argo-cd")
+			at.Key("audiences").Item(n).AddFault(text.Quote(audience)+" is not the id of a client", "write the id of one client of the issuer for each item, such as argo-cd")
 		}
 	}
 	if strings.TrimSpace(i.GroupsClaim) == "" {
-		at.key("groupsClaim").addFault("is empty", "write groups, or leave the line out")
+		at.Key("groupsClaim").AddFault("is empty", "write groups, or leave the line out")
 	}
 	if strings.ContainsFunc(i.GroupsClaim, unicode.IsControl) {
-		at.key("groupsClaim").addFault("has a control character, and no claim is called so", "write the name of the claim alone, on one line")
+		at.Key("groupsClaim").AddFault("has a control character, and no claim is called so", "write the name of the claim alone, on one line")
 	}
-	i.ClockSkew.checkNotNegative(at.key("clockSkew"))
-	checkAuthParams(i.AuthParams, at.key("authParams"))
+	i.ClockSkew.checkNotNegative(at.Key("clockSkew"))
+	checkAuthParams(i.AuthParams, at.Key("authParams"))
 }
 
 // reservedParams are those of the authorization request that authgate itself sets,
@@ -70,21 +71,21 @@ var reservedParams = []string{
 	"response_mode", "request", "request_uri",
 }
 
-func checkAuthParams(params map[string]string, at node) {
+func checkAuthParams(params map[string]string, at yamlfile.Node) {
 	seen := make(map[string]string) // in lower case → as written
 	for _, name := range slices.Sorted(maps.Keys(params)) {
-		here, normalized := at.key(name), strings.ToLower(strings.TrimSpace(name))
+		here, normalized := at.Key(name), strings.ToLower(strings.TrimSpace(name))
 		switch {
 		case slices.Contains(reservedParams, normalized):
-			here.addFault("is set by authgate itself", reservedParamHint(normalized))
+			here.AddFault("is set by authgate itself", reservedParamHint(normalized))
 		case !validScope(name):
-			here.addFault(text.Quote(name)+" is not the name of a parameter", "write one such as prompt, without blanks")
+			here.AddFault(text.Quote(name)+" is not the name of a parameter", "write one such as prompt, without blanks")
 		case seen[normalized] != "":
-			here.addFault("is there twice, as "+text.Quote(seen[normalized])+" too", "keep one of them")
+			here.AddFault("is there twice, as "+text.Quote(seen[normalized])+" too", "keep one of them")
 		case params[name] == "":
-			here.addFault("has no value", "write one in quotes, or take the line out")
+			here.AddFault("has no value", "write one in quotes, or take the line out")
 		case strings.ContainsFunc(params[name], unicode.IsControl):
-			here.addFault("has control characters in its value", "take them out")
+			here.AddFault("has control characters in its value", "take them out")
 		}
 		seen[normalized] = name
 	}
@@ -105,13 +106,13 @@ func reservedParamHint(name string) string {
 // which makes discovery fail much later: issuers are compared byte for byte
 // (OpenID Connect Discovery 1.0, 4.3). A bare https://host/ passes: there are
 // issuers whose identifier is just that.
-func checkIssuerURL(raw, reason string, at node) {
+func checkIssuerURL(raw, reason string, at yamlfile.Node) {
 	u, c := parseHTTPURL(raw, "https://argo-cd.example.com/api/dex")
 	switch {
 	case c.message != "":
-		at.addProblem(c)
+		c.addTo(at)
 	case len(u.Path) > 1 && strings.HasSuffix(u.Path, "/"):
-		at.addFault("has a trailing slash"+reason,
+		at.AddFault("has a trailing slash"+reason,
 			"remove the trailing slash: write "+text.Quote(strings.TrimRight(raw, "/")))
 	}
 }

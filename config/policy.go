@@ -6,6 +6,7 @@ import (
 
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/text"
+	"github.com/example-org/authgate/yamlfile"
 )
 
 // Policy says which files decide.
@@ -17,37 +18,37 @@ type Policy struct {
 	OtherUpstreams []string `yaml:"otherUpstreams"` // names that rows may use although another authgate serves them
 }
 
-func (p Policy) check(upstreams []Upstream, at node) {
+func (p Policy) check(upstreams []Upstream, at yamlfile.Node) {
 	if len(p.Files) == 0 {
-		at.key("files").addFault("is empty, and nobody would be let in", "name at least one policy.csv")
+		at.Key("files").AddFault("is empty, and nobody would be let in", "name at least one policy.csv")
 	}
-	checkFiles(p.Files, at.key("files"))
-	checkFiles(p.Shadow, at.key("shadow"))
-	p.checkOtherUpstreams(upstreams, at.key("otherUpstreams"))
+	checkFiles(p.Files, at.Key("files"))
+	checkFiles(p.Shadow, at.Key("shadow"))
+	p.checkOtherUpstreams(upstreams, at.Key("otherUpstreams"))
 }
 
 // checkOtherUpstreams wants names that upstreams could have, and none that one here has:
 // which of the two a row means would be left open.
-func (p Policy) checkOtherUpstreams(upstreams []Upstream, at node) {
+func (p Policy) checkOtherUpstreams(upstreams []Upstream, at yamlfile.Node) {
 	for i, name := range p.OtherUpstreams {
-		here := at.item(i)
+		here := at.Item(i)
 		switch c := checkUpstreamName(name); {
 		case name == "*":
-			here.addFault(`"*" stands for every upstream in rows already`, "write the names of the upstreams that other instances serve")
+			here.AddFault(`"*" stands for every upstream in rows already`, "write the names of the upstreams that other instances serve")
 		case c.message != "":
-			here.addProblem(c)
+			c.addTo(here)
 		case slices.Contains(p.OtherUpstreams[:i], name):
-			here.addFault(text.Quote(name)+" is in the list already", "take one of the two out")
+			here.AddFault(text.Quote(name)+" is in the list already", "take one of the two out")
 		case slices.ContainsFunc(upstreams, func(u Upstream) bool { return u.Name == name }):
-			here.addFault(text.Quote(name)+" is one of this configuration's own upstreams", "take it out: rows may name it anyway")
+			here.AddFault(text.Quote(name)+" is one of this configuration's own upstreams", "take it out: rows may name it anyway")
 		}
 	}
 }
 
-func checkFiles(files []string, at node) {
+func checkFiles(files []string, at yamlfile.Node) {
 	for i, file := range files {
 		if file == "" {
-			at.item(i).addFault("is empty", "write the path of a policy.csv, or remove it")
+			at.Item(i).AddFault("is empty", "write the path of a policy.csv, or remove it")
 		}
 	}
 }
@@ -84,23 +85,23 @@ func (a Audit) isKeyword() bool {
 }
 
 // check refuses a misspelt word, which would otherwise be a file of that name.
-func (a Audit) check(upstreams []Upstream, at node) {
-	output := at.key("output")
+func (a Audit) check(upstreams []Upstream, at yamlfile.Node) {
+	output := at.Key("output")
 	switch {
 	case a.Output == "":
-		output.addFault("is empty", "write stdout, stderr, none or the path of a file")
+		output.AddFault("is empty", "write stdout, stderr, none or the path of a file")
 	case !a.isKeyword() && !strings.ContainsAny(a.Output, `./\`):
 		if meant := fault.DidYouMean(a.Output, auditOutputs()); meant != "" {
-			output.addFault(text.Quote(a.Output)+" is not known", meant+" (a file of that name: ./"+a.Output+")")
+			output.AddFault(text.Quote(a.Output)+" is not known", meant+" (a file of that name: ./"+a.Output+")")
 		}
 	}
 	for i, pattern := range a.Exclude {
-		at.key("exclude").item(i).addProblem(checkAnyPattern(upstreams, pattern))
+		checkAnyPattern(upstreams, pattern).addTo(at.Key("exclude").Item(i))
 	}
 }
 
-func (a *Audit) resolve(r *loader) {
+func (a *Audit) resolve(at yamlfile.Node) {
 	if !a.isKeyword() {
-		a.Output = r.resolvePath(a.Output)
+		a.Output = at.ResolvePath(a.Output)
 	}
 }

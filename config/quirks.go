@@ -5,6 +5,7 @@ import (
 
 	"github.com/example-org/authgate/target"
 	"github.com/example-org/authgate/text"
+	"github.com/example-org/authgate/yamlfile"
 )
 
 // Quirk is something that paths hold which some dashboards need and servers read in
@@ -53,10 +54,10 @@ func checkAnyPattern(upstreams []Upstream, pattern string) problem {
 	return problem{message, hint}
 }
 
-func (u Upstream) checkQuirks(at node) {
+func (u Upstream) checkQuirks(at yamlfile.Node) {
 	for i, q := range u.PathQuirks {
 		if slices.Contains(u.PathQuirks[:i], q) {
-			at.key("pathQuirks").item(i).addFault(text.Quote(string(q))+" stands above already", "take one of the two out")
+			at.Key("pathQuirks").Item(i).AddFault(text.Quote(string(q))+" stands above already", "take one of the two out")
 		}
 	}
 }

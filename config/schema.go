@@ -6,9 +6,8 @@ import (
 	"net/netip"
 	"net/url"
 	"reflect"
-	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/example-org/authgate/yamlfile"
 )
 
 // reference is the annotated file of docs/configuration.md: every key that this
@@ -24,20 +23,19 @@ type schema map[string]any
 // values.schema.json. It knows keys, types, words and defaults; what one value
 // says about another only [Load] checks.
 func Schema() ([]byte, error) {
-	var annotated yaml.Node
-	if err := yaml.Unmarshal(reference, &annotated); err != nil {
-		return nil, err
+	f := yamlfile.NewFile("reference.yaml")
+	annotated, ok := f.Parse(reference, "")
+	if !ok {
+		return nil, f.Err()
 	}
-	defaults := Default()
-	at := node{loader: &loader{}, value: annotated.Content[0]}
-	root := describeStruct(reflect.ValueOf(defaults), at)
+	root := describeStruct(reflect.ValueOf(Default()), annotated)
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	root["title"] = "authgate.yaml"
 	return json.MarshalIndent(root, "", "  ")
 }
 
 // describeValue describes one key.
-func describeValue(v reflect.Value, at node) schema {
+func describeValue(v reflect.Value, at yamlfile.Node) schema {
 	switch v.Interface().(type) {
 	case Secret:
 		source := schema{"type": []string{"string", "null"}}
@@ -58,14 +56,11 @@ func describeValue(v reflect.Value, at node) schema {
 	case reflect.Struct:
 		return describeStruct(v, at)
 	case reflect.Slice:
-		item := reflect.New(v.Type().Elem()).Elem()
-		switch item.Interface().(type) {
-		case Upstream:
-			item.Set(reflect.ValueOf(defaultUpstream()))
-		case Bearer:
-			item.Set(reflect.ValueOf(defaultBearer()))
+		item := reflect.New(v.Type().Elem())
+		if d, ok := item.Interface().(yamlfile.Defaulter); ok {
+			d.SetDefaults()
 		}
-		return withDefault(schema{"type": "array", "items": describeValue(item, at.item(0))}, v)
+		return withDefault(schema{"type": "array", "items": describeValue(item.Elem(), at.Item(0))}, v)
 	case reflect.Map:
 		return schema{
 			"type":                 "object",
@@ -80,17 +75,17 @@ func describeValue(v reflect.Value, at node) schema {
 	}
 }
 
-func describeStruct(v reflect.Value, at node) schema {
+func describeStruct(v reflect.Value, at yamlfile.Node) schema {
 	properties, required := schema{}, []string{}
-	for _, f := range fieldsOf(v.Type()) {
-		below := at.key(f.name)
-		property := describeValue(v.Field(f.index), below)
-		if about := descriptionOf(below); about != "" {
+	for _, f := range yamlfile.Fields(v.Type()) {
+		below := at.Key(f.Name)
+		property := describeValue(v.Field(f.Index), below)
+		if about := below.Comment(); about != "" {
 			property["description"] = about
 		}
-		properties[f.name] = property
-		if f.required {
-			required = append(required, f.name)
+		properties[f.Name] = property
+		if f.Required {
+			required = append(required, f.Name)
 		}
 	}
 	s := schema{"type": "object", "additionalProperties": false, "properties": properties}
@@ -106,20 +101,4 @@ func withDefault(s schema, v reflect.Value) schema {
 		s["default"] = v.Interface()
 	}
 	return s
-}
-
-// descriptionOf gives what stands above a key or behind its value, as one sentence.
-func descriptionOf(at node) string {
-	var words []string
-	for _, n := range []*yaml.Node{at.keyNode, at.value} {
-		if n == nil || !at.isSet() {
-			continue
-		}
-		for _, c := range []string{n.HeadComment, n.LineComment} {
-			for line := range strings.Lines(c) {
-				words = append(words, strings.Fields(strings.TrimLeft(line, "# "))...)
-			}
-		}
-	}
-	return strings.Join(words, " ")
 }

@@ -10,7 +10,7 @@ import (
 	"unicode"
 
 	"github.com/example-org/authgate/text"
-	"go.yaml.in/yaml/v3"
+	"github.com/example-org/authgate/yamlfile"
 )
 
 const redacted = "[redacted]"
@@ -122,23 +122,23 @@ func (s Secret) MarshalYAML() (any, error)    { return redacted, nil }
 
 // decodeSecret takes {file: PATH}, {env: NAME} or a plain string, of which the
 // empty one is no secret.
-func decodeSecret(at node) Secret {
+func decodeSecret(at yamlfile.Node) Secret {
 	const hint = "write {file: PATH}, {env: NAME} or a string in quotes"
-	if at.value.Kind != yaml.MappingNode {
-		plain, ok := at.decodeString("a secret", hint) // no fault repeats what it found
+	if !at.IsMapping() {
+		plain, ok := at.String("a secret", hint) // no fault repeats what it found
 		switch {
 		case !ok, plain == "":
 			return Secret{}
-		case hasControlChar(at.path, plain):
-			at.reject(controlCharMessage, "write the value alone, on one line")
+		case hasControlChar(at.Path, plain):
+			at.Reject(controlCharMessage, "write the value alone, on one line")
 			return Secret{}
 		default:
-			return Secret{&source{key: at.path, inline: &plain}}
+			return Secret{&source{key: at.Path, inline: &plain}}
 		}
 	}
-	at.mayBeSecret = true // what stands in the place of file or env may be the secret itself
-	found := source{key: at.path}
-	for name, value := range at.entries() {
+	at = at.HideKeys() // a key other than file and env may be the secret itself
+	found := source{key: at.Path}
+	for name, value := range at.Entries() {
 		var into *string
 		switch name {
 		case "file":
@@ -146,33 +146,33 @@ func decodeSecret(at node) Secret {
 		case "env":
 			into = &found.env
 		default:
-			at.rejectUnknownKey(value.keyNode, []string{"file", "env"})
-			at.loader.invalid[at.path] = true
+			at.RejectUnknownKey(value, []string{"file", "env"})
+			at.Invalidate()
 			continue
 		}
-		if !value.isSet() { // a null in a Helm overlay takes the chart's own form away
+		if !value.IsSet() { // a null in a Helm overlay takes the chart's own form away
 			continue
 		}
 		var ok bool
-		*into, ok = value.decodeString("a string", "put it in quotes")
+		*into, ok = value.String("a string", "put it in quotes")
 		switch {
 		case ok && *into == "":
-			value.reject("is empty", hint)
-		case ok && name == "file" && cannotBePath(*into):
-			value.rejectPath(*into)
+			value.Reject("is empty", hint)
+		case ok && name == "file":
+			value.CheckPath(*into)
 		}
 		if !ok || *into == "" {
-			at.loader.invalid[at.path] = true
+			at.Invalidate()
 		}
 	}
-	found.configured, found.file = found.file, at.loader.resolvePath(found.file)
+	found.configured, found.file = found.file, at.ResolvePath(found.file)
 	switch {
 	case found.file != "" && found.env != "":
-		at.reject("has both a file and an environment variable", "keep one of them")
+		at.Reject("has both a file and an environment variable", "keep one of them")
 	case found.file == "" && found.env == "":
-		at.reject("names no source", hint)
+		at.Reject("names no source", hint)
 	case strings.ContainsAny(found.env, "=\x00"):
-		at.reject("is not the name of an environment variable", "write {env: NAME}")
+		at.Reject("is not the name of an environment variable", "write {env: NAME}")
 	}
 	return Secret{&found}
 }

@@ -4,7 +4,6 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/example-org/authgate/text"
 )
@@ -41,24 +40,8 @@ func describeFile(written, file string) string {
 	return "file " + file
 }
 
-const (
-	minSecretLength = 16  // from there on a part of a path is judged by its letters
-	maxFileName     = 255 // what file systems allow for one part of a path
-)
-
-// cannotBePath reports whether a value cannot have been meant as a path: a URL, a PEM
-// block, several lines, a token.
-func cannotBePath(path string) bool {
-	if strings.ContainsFunc(path, unicode.IsControl) || strings.Contains(path, "://") || strings.Contains(path, "-----") || !utf8.ValidString(path) {
-		return true
-	}
-	for part := range strings.SplitSeq(path, "/") {
-		if len(part) > maxFileName {
-			return true
-		}
-	}
-	return strings.HasPrefix(path, "eyJ") && strings.Count(path, ".") > 1 // a JWT
-}
+// minSecretLength is the length from which on a part of a path may be a secret.
+const minSecretLength = 16
 
 // looksLikeSecret reports whether what was written as a path may well be a key in
 // base64 or hex. Absolute paths and those that begin with a dot were meant as paths.
@@ -85,9 +68,4 @@ func looksLikeToken(word string) bool {
 	default:
 		return digit && upper && lower
 	}
-}
-
-// rejectPath refuses a value that is no path without repeating it.
-func (p node) rejectPath(path string) {
-	p.reject("is not a path ("+text.DescribeLength(path)+", not shown)", "write the path of a file that holds it")
 }

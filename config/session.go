@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/example-org/authgate/text"
+	"github.com/example-org/authgate/yamlfile"
 )
 
 // Session says how a signed-in principal is remembered.
@@ -58,15 +59,15 @@ func (SameSite) values() []string {
 	return []string{string(SameSiteLax), string(SameSiteStrict), string(SameSiteNone)}
 }
 
-func (s Session) check(at node) {
+func (s Session) check(at yamlfile.Node) {
 	if s.Keys.IsZero() {
-		at.key("keys").addFault("is missing", "add {file: PATH} to a file that `authgate keygen` wrote")
+		at.Key("keys").AddFault("is missing", "add {file: PATH} to a file that `authgate keygen` wrote")
 	}
-	s.Lifetime.checkPositive(at.key("lifetime"))
+	s.Lifetime.checkPositive(at.Key("lifetime"))
 	s.checkDurations(at)
-	s.Cookie.check(at.key("cookie"))
+	s.Cookie.check(at.Key("cookie"))
 	if s.Store == StoreRedis && s.Redis.URL.IsZero() {
-		at.key("redis").key("url").addFault("is missing, and session.store is redis",
+		at.Key("redis").Key("url").AddFault("is missing, and session.store is redis",
 			"add {file: PATH} or {env: NAME} of an address such as rediss://user:password@redis.example.com:6379/0")
 	}
 }
@@ -76,64 +77,64 @@ const (
 	maxSessionDuration = Duration(366 * 24 * time.Hour) // no browser keeps a cookie for longer than 400 days (RFC 6265bis, 5.5)
 )
 
-func (s Session) checkDurations(at node) {
-	idle, every := at.key("idleTimeout"), at.key("refreshEvery")
+func (s Session) checkDurations(at yamlfile.Node) {
+	idle, every := at.Key("idleTimeout"), at.Key("refreshEvery")
 	s.IdleTimeout.checkNotNegative(idle)
 	if 0 < s.IdleTimeout && s.IdleTimeout < minIdleTimeout {
-		idle.addFault("is shorter than a second", "write "+minIdleTimeout.String()+" or more, or 0s for none")
+		idle.AddFault("is shorter than a second", "write "+minIdleTimeout.String()+" or more, or 0s for none")
 	}
 	if s.RefreshEvery <= 0 {
-		every.addFault("must be longer than nothing", "write 10m, or leave the line out; to read groups only at login, leave offline_access out of issuer.scopes")
+		every.AddFault("must be longer than nothing", "write 10m, or leave the line out; to read groups only at login, leave offline_access out of issuer.scopes")
 	}
-	s.RefreshGrace.checkNotNegative(at.key("refreshGrace"))
+	s.RefreshGrace.checkNotNegative(at.Key("refreshGrace"))
 	for _, limited := range []struct {
 		key string
 		is  Duration
 	}{{"lifetime", s.Lifetime}, {"idleTimeout", s.IdleTimeout}, {"refreshEvery", s.RefreshEvery}, {"refreshGrace", s.RefreshGrace}} {
 		if limited.is > maxSessionDuration {
-			at.key(limited.key).addFault("is longer than a year", "write "+maxSessionDuration.String()+" or less")
+			at.Key(limited.key).AddFault("is longer than a year", "write "+maxSessionDuration.String()+" or less")
 		}
 	}
 }
 
-func (c Cookie) check(at node) {
+func (c Cookie) check(at yamlfile.Node) {
 	name := strings.ToUpper(c.Name)
 	switch {
 	case !isToken(c.Name) || strings.Contains(c.Name, "'"): // which Cookies.Owns takes off, as some servers do
-		at.key("name").addFault(text.Quote(c.Name)+" cannot name a cookie", "write letters, digits, - and _")
+		at.Key("name").AddFault(text.Quote(c.Name)+" cannot name a cookie", "write letters, digits, - and _")
 	case strings.HasPrefix(name, "__HOST-"), strings.HasPrefix(name, "__SECURE-"):
-		at.key("name").addFault("must not begin with "+c.Name[:strings.Index(c.Name, "-")+1],
+		at.Key("name").AddFault("must not begin with "+c.Name[:strings.Index(c.Name, "-")+1],
 			"leave the prefix out: authgate puts it in front where the browser would accept it")
 	case strings.HasPrefix(name, "AWSALB"), strings.HasPrefix(name, "AWSELB"):
-		at.key("name").addFault("must not begin with "+c.Name[:len("AWSALB")]+", which AWS load balancers use for theirs", "write authgate")
+		at.Key("name").AddFault("must not begin with "+c.Name[:len("AWSALB")]+", which AWS load balancers use for theirs", "write authgate")
 	}
 	if c.Domain != "" {
-		c.checkDomain(at.key("domain"))
+		c.checkDomain(at.Key("domain"))
 	}
 }
 
-func (c Cookie) checkDomain(at node) {
+func (c Cookie) checkDomain(at yamlfile.Node) {
 	_, notAddress := netip.ParseAddr(c.Domain)
 	switch {
 	case strings.HasPrefix(c.Domain, "."):
-		at.reject("begins with a dot, which browsers ignore", "write "+text.Quote(strings.TrimLeft(c.Domain, ".")))
+		at.Reject("begins with a dot, which browsers ignore", "write "+text.Quote(strings.TrimLeft(c.Domain, ".")))
 	case !validName(c.Domain) || notAddress == nil || c.Domain != strings.ToLower(c.Domain):
-		at.reject(text.Quote(c.Domain)+" is not a domain", "write example.com, for instance, in lower case")
+		at.Reject(text.Quote(c.Domain)+" is not a domain", "write example.com, for instance, in lower case")
 	case !strings.Contains(c.Domain, "."):
-		at.reject("has only one label, and browsers refuse such a cookie", "write a domain like example.com, or leave the line out")
+		at.Reject("has only one label, and browsers refuse such a cookie", "write a domain like example.com, or leave the line out")
 	}
 }
 
 // checkCoversHosts wants a cookie that is sent to every upstream (RFC 6265, 5.1.3):
 // a host outside its domain would ask for a login for ever.
-func (c Cookie) checkCoversHosts(upstreams []Upstream, at node) {
+func (c Cookie) checkCoversHosts(upstreams []Upstream, at yamlfile.Node) {
 	if c.Domain == "" {
 		return
 	}
 	for _, u := range upstreams {
 		for _, host := range u.Hosts {
 			if host != c.Domain && !strings.HasSuffix(host, "."+c.Domain) {
-				at.addFault("does not cover the host "+text.Quote(host)+" of upstream "+text.Quote(u.Name),
+				at.AddFault("does not cover the host "+text.Quote(host)+" of upstream "+text.Quote(u.Name),
 					"write a domain that all hosts share, or leave the line out: each host then has its own session")
 			}
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/example-org/authgate/target"
 	"github.com/example-org/authgate/text"
+	"github.com/example-org/authgate/yamlfile"
 )
 
 // Upstream is one server behind authgate, and which requests are its.
@@ -91,36 +92,36 @@ type ServiceAccount struct {
 
 // check refuses what would leave somebody without a credential for a reason that
 // can be seen here.
-func (i Identity) check(at node) {
-	accounts := at.key("serviceAccounts")
+func (i Identity) check(at yamlfile.Node) {
+	accounts := at.Key("serviceAccounts")
 	switch {
 	case i.Credential == CredentialServiceAccount && len(i.ServiceAccounts) == 0:
-		accounts.addFault("is missing, and credential is serviceAccount", "add a list of {role: \"role:NAME\", namespace: NS, name: ACCOUNT}; the first role that somebody has wins")
+		accounts.AddFault("is missing, and credential is serviceAccount", "add a list of {role: \"role:NAME\", namespace: NS, name: ACCOUNT}; the first role that somebody has wins")
 	case i.Credential != CredentialServiceAccount && len(i.ServiceAccounts) > 0:
-		accounts.addFault("is for credential: serviceAccount, and credential is "+string(i.Credential), "write credential: serviceAccount, or take the list out")
+		accounts.AddFault("is for credential: serviceAccount, and credential is "+string(i.Credential), "write credential: serviceAccount, or take the list out")
 	}
 	for n, a := range i.ServiceAccounts {
-		a.check(accounts.item(n))
+		a.check(accounts.Item(n))
 		if slices.ContainsFunc(i.ServiceAccounts[:n], func(b ServiceAccount) bool { return b.Role == a.Role }) {
-			accounts.item(n).key("role").addFault("stands above already, and the first one wins", "take one of the two out")
+			accounts.Item(n).Key("role").AddFault("stands above already, and the first one wins", "take one of the two out")
 		}
 	}
 }
 
-func (a ServiceAccount) check(at node) {
+func (a ServiceAccount) check(at yamlfile.Node) {
 	if name, isRole := strings.CutPrefix(a.Role, "role:"); !isRole || name == "" {
-		at.key("role").addFault(text.Quote(a.Role)+" is no role of the policy", "write role:NAME, as in the policy's rows")
+		at.Key("role").AddFault(text.Quote(a.Role)+" is no role of the policy", "write role:NAME, as in the policy's rows")
 	}
 	named := a.Namespace != "" || a.Name != ""
 	switch {
 	case a.TokenFile == "" && !named:
-		at.addFault("says nowhere whose token to show", "add namespace and name of a ServiceAccount, or tokenFile")
+		at.AddFault("says nowhere whose token to show", "add namespace and name of a ServiceAccount, or tokenFile")
 	case a.TokenFile != "" && named:
-		at.key("tokenFile").addFault("stands beside the name of a ServiceAccount", "keep one of them: a file with a token, or an account that authgate asks Kubernetes for")
+		at.Key("tokenFile").AddFault("stands beside the name of a ServiceAccount", "keep one of them: a file with a token, or an account that authgate asks Kubernetes for")
 	case a.TokenFile == "":
 		for _, key := range []struct{ name, value string }{{"namespace", a.Namespace}, {"name", a.Name}} {
 			if !isKubernetesName(key.value) {
-				at.key(key.name).addFault(text.Quote(key.value)+" is no name of Kubernetes", "write a-z, 0-9, hyphens and dots, beginning and ending with a letter or digit")
+				at.Key(key.name).AddFault(text.Quote(key.value)+" is no name of Kubernetes", "write a-z, 0-9, hyphens and dots, beginning and ending with a letter or digit")
 			}
 		}
 	}
@@ -140,77 +141,77 @@ func isKubernetesName(name string) bool {
 	return true
 }
 
-func checkUpstreams(upstreams []Upstream, pathPrefix string, at node) {
+func checkUpstreams(upstreams []Upstream, pathPrefix string, at yamlfile.Node) {
 	if len(upstreams) == 0 {
-		at.addFault("there is none", "add at least one, with name, hosts and url")
+		at.AddFault("there is none", "add at least one, with name, hosts and url")
 	}
 	names := make(map[string]bool)
 	routes := make(map[[2]string]string) // host and path → upstream
 	for i, u := range upstreams {
-		here := at.item(i)
+		here := at.Item(i)
 		u.check(pathPrefix, here)
 		if u.Name != "" && names[u.Name] {
-			here.key("name").addFault("another upstream is called "+text.Quote(u.Name)+" too", "give each a name of its own: policies tell them apart by it")
+			here.Key("name").AddFault("another upstream is called "+text.Quote(u.Name)+" too", "give each a name of its own: policies tell them apart by it")
 		}
 		names[u.Name] = true
 		for n, host := range u.Hosts {
-			at := here.key("hosts").item(n)
+			at := here.Key("hosts").Item(n)
 			route := [2]string{host, u.Path}
 			if other, exists := routes[route]; exists {
-				at.addFault(text.Quote(host)+" with path "+text.Quote(u.Path)+" leads to upstream "+text.Quote(other)+" already", "change the host or the path of one")
+				at.AddFault(text.Quote(host)+" with path "+text.Quote(u.Path)+" leads to upstream "+text.Quote(other)+" already", "change the host or the path of one")
 			}
 			routes[route] = u.Name
 			if host == "*" && len(upstreams) > 1 {
-				at.addFault(`"*" is for a file with one upstream only`, "name the hosts")
+				at.AddFault(`"*" is for a file with one upstream only`, "name the hosts")
 			}
 		}
 	}
 }
 
-func (u Upstream) check(pathPrefix string, at node) {
+func (u Upstream) check(pathPrefix string, at yamlfile.Node) {
 	if u.Name == "" {
-		at.key("name").addFault("is missing", "add the name that policies call it by")
+		at.Key("name").AddFault("is missing", "add the name that policies call it by")
 	} else {
-		at.key("name").addProblem(checkUpstreamName(u.Name))
+		checkUpstreamName(u.Name).addTo(at.Key("name"))
 	}
 	if len(u.Hosts) == 0 {
-		at.key("hosts").addFault("is missing", `add the names by which browsers reach it, or "*" where there is only one upstream`)
+		at.Key("hosts").AddFault("is missing", `add the names by which browsers reach it, or "*" where there is only one upstream`)
 	}
 	for i, host := range u.Hosts {
-		at.key("hosts").item(i).addProblem(checkHost(host))
+		checkHost(host).addTo(at.Key("hosts").Item(i))
 	}
 	if c := checkCanonicalPath(u.Path); c.message != "" {
-		at.key("path").addProblem(c)
+		c.addTo(at.Key("path"))
 	} else if pathPrefix != "/" && u.Path == pathPrefix || strings.HasPrefix(u.Path, pathPrefix+"/") {
-		at.key("path").addFault("lies under pathPrefix, where authgate itself answers", "change one of the two")
+		at.Key("path").AddFault("lies under pathPrefix, where authgate itself answers", "change one of the two")
 	}
 	if u.URL == nil {
-		at.key("url").addFault("is missing", "add where it is reached, such as http://argocd-server.argocd.svc:80")
+		at.Key("url").AddFault("is missing", "add where it is reached, such as http://argocd-server.argocd.svc:80")
 	}
 	if u.CAFile != "" && u.URL != nil && u.URL.Scheme != SchemeHTTPS {
-		at.key("caFile").addFault("is for https, and url begins with "+u.URL.Scheme+":", "write https in url, or leave caFile out")
+		at.Key("caFile").AddFault("is for https, and url begins with "+u.URL.Scheme+":", "write https in url, or leave caFile out")
 	}
 	if u.StripPath && u.Path == "/" {
-		at.key("stripPath").addFault("has nothing to take off: path is \"/\"", "leave it out, or write the prefix in path")
+		at.Key("stripPath").AddFault("has nothing to take off: path is \"/\"", "leave it out, or write the prefix in path")
 	}
 	for i, origin := range u.AllowedOrigins {
-		at.key("allowedOrigins").item(i).addProblem(checkOrigin(origin))
+		checkOrigin(origin).addTo(at.Key("allowedOrigins").Item(i))
 	}
 	for i, pattern := range u.EncodedSlash {
 		message, hint := target.CheckPatternWith(pattern, u.Quirks())
-		at.key("encodedSlash").item(i).addProblem(problem{message, hint})
+		problem{message, hint}.addTo(at.Key("encodedSlash").Item(i))
 	}
-	u.Identity.check(at.key("identity"))
+	u.Identity.check(at.Key("identity"))
 	u.checkHeaders(at)
 	u.checkQuirks(at)
 	if u.PassAuthorization && u.Identity.Credential != CredentialNone {
-		at.key("passAuthorization").addFault("cannot be had with identity.credential: "+string(u.Identity.Credential)+", which is sent in the same header",
+		at.Key("passAuthorization").AddFault("cannot be had with identity.credential: "+string(u.Identity.Credential)+", which is sent in the same header",
 			"take one of the two out")
 	}
-	u.Timeouts.check(at.key("timeouts"))
-	u.TLS.check(u.scheme(), at.key("tls"))
+	u.Timeouts.check(at.Key("timeouts"))
+	u.TLS.check(u.scheme(), at.Key("tls"))
 	if u.HostHeader != "" {
-		at.key("hostHeader").addProblem(checkAuthority(u.HostHeader))
+		checkAuthority(u.HostHeader).addTo(at.Key("hostHeader"))
 	}
 }
 

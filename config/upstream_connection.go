@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"github.com/example-org/authgate/yamlfile"
+)
 
 // UpstreamTimeouts are those of one upstream. The first two are those of
 // [Timeouts] where the file does not say otherwise.
@@ -31,14 +35,14 @@ func (t UpstreamTimeouts) Header(all Timeouts) time.Duration {
 	return time.Duration(t.UpstreamHeader)
 }
 
-func (t UpstreamTimeouts) check(at node) {
-	if dial := at.key("upstreamDial"); dial.isSet() {
+func (t UpstreamTimeouts) check(at yamlfile.Node) {
+	if dial := at.Key("upstreamDial"); dial.IsSet() {
 		t.UpstreamDial.checkPositive(dial)
 	}
-	if header := at.key("upstreamHeader"); header.isSet() {
+	if header := at.Key("upstreamHeader"); header.IsSet() {
 		t.UpstreamHeader.checkNotNegative(header)
 	}
-	t.Idle.checkPositive(at.key("idle"))
+	t.Idle.checkPositive(at.Key("idle"))
 }
 
 // UpstreamTLS is what one upstream needs of TLS beside its CAs.
@@ -51,23 +55,23 @@ type UpstreamTLS struct {
 // HasClientCert reports whether a client certificate is shown.
 func (t UpstreamTLS) HasClientCert() bool { return t.CertFile != "" }
 
-func (t UpstreamTLS) check(scheme string, at node) {
+func (t UpstreamTLS) check(scheme string, at yamlfile.Node) {
 	if t == (UpstreamTLS{}) {
 		return
 	}
 	if scheme != SchemeHTTPS && scheme != "" {
-		at.addFault("is for https, and url begins with "+scheme+":", "write https in url, or leave tls out")
+		at.AddFault("is for https, and url begins with "+scheme+":", "write https in url, or leave tls out")
 	}
 	if t.ServerName != "" {
-		at.key("serverName").addProblem(checkHost(t.ServerName))
+		checkHost(t.ServerName).addTo(at.Key("serverName"))
 	}
 	if t.ServerName == "*" {
-		at.key("serverName").addFault("is one name, not any", "write the name that the upstream's certificate is for")
+		at.Key("serverName").AddFault("is one name, not any", "write the name that the upstream's certificate is for")
 	}
 	switch {
 	case t.CertFile != "" && t.KeyFile == "":
-		at.key("keyFile").addFault("is missing, and certFile is worth nothing without it", "name the private key of the certificate, in PEM")
+		at.Key("keyFile").AddFault("is missing, and certFile is worth nothing without it", "name the private key of the certificate, in PEM")
 	case t.CertFile == "" && t.KeyFile != "":
-		at.key("certFile").addFault("is missing, and keyFile is worth nothing without it", "name the certificate of the key, in PEM, with its chain")
+		at.Key("certFile").AddFault("is missing, and keyFile is worth nothing without it", "name the certificate of the key, in PEM, with its chain")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/example-org/authgate/target"
 	"github.com/example-org/authgate/text"
 )
 
@@ -64,6 +65,38 @@ func (c *Config) timeoutWarnings() (warnings []string) {
 		warnings = append(warnings, fmt.Sprintf("timeouts.idle is %s: a load balancer of AWS keeps connections for %s unless it was told otherwise, "+
 			"and answers 502 for a request on one that authgate has just closed; write 75s, or more than the balancer's own",
 			t.Idle, albIdleTimeout))
+	}
+	return warnings
+}
+
+// auditWarnings is about records that will be missing when they are looked for.
+func (c *Config) auditWarnings() (warnings []string) {
+	if c.Audit.Output == AuditNone && c.Audit.OnFull == OnFullBlock {
+		warnings = append(warnings, "audit.onFull is block, but audit.output is none: no request is recorded; name an output, or leave onFull out")
+	}
+	if slices.Contains(c.Audit.Exclude, "/"+target.AnyRest) {
+		warnings = append(warnings, `audit.exclude has "/**": no allowed request is recorded; name the paths that pollers ask for`)
+	}
+	return warnings
+}
+
+// credentialWarnings is about dashboards that will not know who comes.
+func (c *Config) credentialWarnings() (warnings []string) {
+	offline := slices.Contains(c.Issuer.Scopes, "offline_access")
+	for _, u := range c.Upstreams {
+		switch u.Identity.Credential {
+		case CredentialNone:
+			if u.Kind != KindGeneric {
+				warnings = append(warnings, "upstream "+text.Quote(u.Name)+" is "+string(u.Kind)+" and is shown no credential, and its own login is out of reach behind authgate: "+
+					"it knows nobody, and refuses everybody unless it lets anonymous people in; write identity.credential, or kind: generic to have people log in there once more")
+			}
+		case CredentialIDToken, CredentialAccessToken:
+			if !offline {
+				warnings = append(warnings, "upstream "+text.Quote(u.Name)+" is shown the person's own token, and issuer.scopes has no offline_access: "+
+					"a session ends when that token does; add offline_access")
+			}
+		case CredentialServiceAccount:
+		}
 	}
 	return warnings
 }

@@ -126,8 +126,8 @@ func TestEveryFaultOfACaseSaysWhere(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, text, want string }{
 		{"c.yaml", "cases: [", "c.yaml:2: not valid YAML: did not find expected node content; the mistake is on this line or not far from it"},
-		{"c.yaml", "cases: *x", "c.yaml: not valid YAML: unknown anchor 'x' referenced"},
-		{"c.yaml", "cases:\n- who: a\n  allow: [GET a:/]\n---\ncases: []\n", "c.yaml:4:1: a second document begins here; keep one, and no --- behind it"},
+		{"c.yaml", "cases: *x", "c.yaml:1:8: not valid YAML: unknown anchor referenced; put a value that begins with * in quotes"},
+		{"c.yaml", "cases:\n- who: a\n  allow: [GET a:/]\n---\ncases: []\n", "c.yaml:4:1: a second document begins here; keep one document, and remove the ---"},
 		{"c.yaml", "~", "c.yaml: the file is empty; write cases: and a list of them"},
 		{"c.yaml", "[]", "c.yaml:1:1: here must be a mapping with cases, not a list"},
 		{"c.yaml", "{}", "c.yaml:1:1: the file has no cases; write cases: and a list of them"},

@@ -1,13 +1,8 @@
 package cases
 
 import (
-	"bytes"
 	"cmp"
-	"errors"
-	"io"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -15,13 +10,14 @@ import (
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/text"
+	"github.com/example-org/authgate/yamlfile"
 )
 
 // parseYAML reads the form that groups cases by person. It goes through the nodes,
 // because the library's own decoding stops at the first mistake and takes words
 // for dates and numbers.
 func (r *caseReader) parseYAML(data []byte) {
-	root, ok := r.parseDocument(data)
+	root, ok := yamlfile.ParseDocument(r.file, data, "write cases: and a list of them", &r.faults)
 	if !ok {
 		return
 	}
@@ -41,48 +37,6 @@ func (r *caseReader) parseYAML(data []byte) {
 		}
 		r.parseGroup(item)
 	}
-}
-
-// parseDocument gives the one document that the file has to be.
-func (r *caseReader) parseDocument(data []byte) (*yaml.Node, bool) {
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	var document, second yaml.Node
-	err := decoder.Decode(&document)
-	if errors.Is(err, io.EOF) || err == nil && (len(document.Content) == 0 || document.Content[0].ShortTag() == "!!null") {
-		r.faults.Add(r.filePosition(), "the file is empty", "write cases: and a list of them")
-		return nil, false
-	}
-	if err == nil {
-		if err = decoder.Decode(&second); err == nil {
-			r.faults.Add(r.position(&second), "a second document begins here", "keep one, and no --- behind it")
-			return nil, false
-		}
-	}
-	if !errors.Is(err, io.EOF) {
-		r.addSyntaxFault(err)
-		return nil, false
-	}
-	return document.Content[0], true
-}
-
-var (
-	yamlLine = regexp.MustCompile(`^line (\d+): `)
-	// What the library's parser says; it counts lines from 0, its scanner from 1.
-	yamlParser = regexp.MustCompile(`^did not find expected (node content|key|'|<)`)
-)
-
-func (r *caseReader) addSyntaxFault(err error) {
-	message := strings.TrimPrefix(err.Error(), "yaml: ")
-	at, hint := r.filePosition(), ""
-	if m := yamlLine.FindStringSubmatch(message); m != nil {
-		at.Line, _ = strconv.Atoi(m[1]) // digits; a number too long leaves no line
-		message = message[len(m[0]):]
-		hint = "the mistake is on this line or not far from it"
-		if yamlParser.MatchString(message) {
-			at.Line++
-		}
-	}
-	r.faults.Add(at, "not valid YAML: "+message, hint)
 }
 
 // parseGroup reads one item of cases: what one person may and may not.
@@ -130,7 +84,7 @@ func (r *caseReader) parseGroup(item *yaml.Node) {
 // subjectFields reads one subject, or a list of them.
 func (r *caseReader) subjectFields(key string, n *yaml.Node) []policy.Field {
 	nodes := []*yaml.Node{n}
-	if resolveAlias(n).Kind == yaml.SequenceNode {
+	if yamlfile.ResolveAlias(n).Kind == yaml.SequenceNode {
 		nodes = r.list(key, n)
 	}
 	var named []policy.Field
@@ -146,7 +100,7 @@ func (r *caseReader) subjectFields(key string, n *yaml.Node) []policy.Field {
 func (r *caseReader) parseRequest(c Case, n *yaml.Node) (Case, bool) {
 	var rule policy.Field
 	ruleOK := true
-	if resolveAlias(n).Kind == yaml.MappingNode {
+	if yamlfile.ResolveAlias(n).Kind == yaml.MappingNode {
 		keys, complete := r.mapping(n, "request", "rule")
 		if at, written := keys["rule"]; written {
 			rule, ruleOK = r.stringValue("rule", at)
@@ -186,9 +140,9 @@ func (r *caseReader) splitRequest(n *yaml.Node) (method, name policy.Field, ok b
 // mapping reads a mapping that has no keys but these. It is sure that a key is
 // missing only where it understood all that is there.
 func (r *caseReader) mapping(n *yaml.Node, known ...string) (found map[string]*yaml.Node, complete bool) {
-	real := resolveAlias(n)
+	real := yamlfile.ResolveAlias(n)
 	if real.Kind != yaml.MappingNode {
-		r.faults.Add(r.position(n), "here must be a mapping with "+strings.Join(known, ", ")+", not "+nodeKind(real), "")
+		r.faults.Add(r.position(n), "here must be a mapping with "+strings.Join(known, ", ")+", not "+yamlfile.Describe(real), "")
 		return nil, false
 	}
 	found, complete = map[string]*yaml.Node{}, true
@@ -201,7 +155,7 @@ func (r *caseReader) mapping(n *yaml.Node, known ...string) (found map[string]*y
 			hint = cmp.Or(fault.DidYouMean(key.Value, known), "known here: "+strings.Join(known, ", "))
 		case found[key.Value] != nil:
 			message, hint = "the key "+text.Quote(key.Value)+" is written twice", "keep one"
-		case resolveAlias(value).ShortTag() == "!!null" && resolveAlias(value).Kind == yaml.ScalarNode:
+		case yamlfile.IsNull(yamlfile.ResolveAlias(value)):
 			message, hint = key.Value+" is empty", "write a value, or remove the line"
 		}
 		if message != "" {
@@ -215,10 +169,10 @@ func (r *caseReader) mapping(n *yaml.Node, known ...string) (found map[string]*y
 }
 
 func (r *caseReader) list(name string, n *yaml.Node) []*yaml.Node {
-	real := resolveAlias(n)
+	real := yamlfile.ResolveAlias(n)
 	switch {
 	case real.Kind != yaml.SequenceNode:
-		r.faults.Add(r.position(n), name+" must be a list, not "+nodeKind(real), "write [...], or one line with - for each")
+		r.faults.Add(r.position(n), name+" must be a list, not "+yamlfile.Describe(real), "write [...], or one line with - for each")
 		return nil
 	case len(real.Content) == 0:
 		r.faults.Add(r.position(n), name+" is an empty list", "write what you expect, or remove it")
@@ -229,14 +183,14 @@ func (r *caseReader) list(name string, n *yaml.Node) []*yaml.Node {
 // stringValue reads a string. Whatever YAML takes for a number or a date has to be in
 // quotes to be one.
 func (r *caseReader) stringValue(name string, n *yaml.Node) (policy.Field, bool) {
-	real := resolveAlias(n)
+	real := yamlfile.ResolveAlias(n)
 	f := policy.Field{Text: real.Value, At: r.position(n)}
 	if real.Kind != yaml.ScalarNode || real.ShortTag() != "!!str" {
 		hint := ""
 		if real.Kind == yaml.ScalarNode {
 			hint = "put it in quotes"
 		}
-		return f, r.addFault(f, name+" must be a string, not "+nodeKind(real), hint)
+		return f, r.addFault(f, name+" must be a string, not "+yamlfile.Describe(real), hint)
 	}
 	if strings.Trim(f.Text, policy.Whitespace) == "" {
 		return f, r.addFault(f, name+" is empty", "write a value")
@@ -247,28 +201,4 @@ func (r *caseReader) stringValue(name string, n *yaml.Node) (policy.Field, bool)
 	return f, true
 }
 
-// resolveAlias follows an alias. Aliases lead to values, never to further aliases.
-func resolveAlias(n *yaml.Node) *yaml.Node {
-	if n.Kind == yaml.AliasNode {
-		return n.Alias
-	}
-	return n
-}
-
-func nodeKind(n *yaml.Node) string {
-	switch {
-	case n.Kind == yaml.MappingNode:
-		return "a mapping"
-	case n.Kind == yaml.SequenceNode:
-		return "a list"
-	case n.ShortTag() == "!!str":
-		return "a string"
-	case n.ShortTag() == "!!null":
-		return "nothing"
-	}
-	return "what YAML takes for " + strings.TrimPrefix(n.ShortTag(), "!!")
-}
-
-func (r *caseReader) position(n *yaml.Node) fault.Position {
-	return fault.Position{File: r.file, Line: n.Line, Column: n.Column}
-}
+func (r *caseReader) position(n *yaml.Node) fault.Position { return yamlfile.Position(r.file, n) }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/text"
+	"github.com/example-org/authgate/yamlfile"
 )
 
 // Options say how rows are written.
@@ -123,7 +124,7 @@ func (a *argoCD) checkTemplates() {
 			if !isPolicyKey(key) && key != "scopes" && !isServerKey(key) {
 				continue
 			}
-			n := resolveAlias(s.node)
+			n := yamlfile.ResolveAlias(s.node)
 			if n.Kind == yaml.MappingNode && n.Line <= len(s.file.lines) && strings.Contains(s.file.lines[n.Line-1], "{{") {
 				s.file.addTemplateFault(s.at())
 				return
@@ -144,7 +145,7 @@ func (a *argoCD) readScopes() {
 	if !given || s.node == nil {
 		return
 	}
-	n := resolveAlias(s.node)
+	n := yamlfile.ResolveAlias(s.node)
 	var err error
 	switch {
 	case n.Kind == yaml.SequenceNode:

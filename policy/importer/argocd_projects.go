@@ -7,6 +7,7 @@ import (
 
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/text"
+	"github.com/example-org/authgate/yamlfile"
 )
 
 // project is an AppProject, as far as its roles go.
@@ -31,7 +32,7 @@ func (a *argoCD) readProject(f *file, name string, spec, at *yaml.Node) {
 		return
 	}
 	keys, ok := f.mapping("spec", spec)
-	if !ok || keys["roles"] == nil || isNull(resolveAlias(keys["roles"])) {
+	if !ok || keys["roles"] == nil || yamlfile.IsNull(yamlfile.ResolveAlias(keys["roles"])) {
 		return
 	}
 	a.hasProjects = true
@@ -48,7 +49,7 @@ func (a *argoCD) readProject(f *file, name string, spec, at *yaml.Node) {
 		a.faults.Add(f.at(at), "AppProject "+text.Quote(name)+" is there a second time", "give each once")
 		return
 	}
-	roles := resolveAlias(keys["roles"])
+	roles := yamlfile.ResolveAlias(keys["roles"])
 	if roles.Kind != yaml.SequenceNode {
 		a.faults.Add(f.at(roles), "spec.roles must be a list", "")
 		return
@@ -59,7 +60,7 @@ func (a *argoCD) readProject(f *file, name string, spec, at *yaml.Node) {
 			continue
 		}
 		short := value(fields["name"])
-		role := projectRole{name: "proj:" + name + ":" + short, short: short, at: f.at(resolveAlias(item))}
+		role := projectRole{name: "proj:" + name + ":" + short, short: short, at: f.at(yamlfile.ResolveAlias(item))}
 		role.groups = f.textList("groups", fields["groups"])
 		for _, line := range f.textList("policies", fields["policies"]) {
 			e, problem := a.entry(line)
@@ -89,16 +90,16 @@ func (a *argoCD) knowsProject(name string) bool {
 
 // textList gives the strings of a list, with their places.
 func (f *file) textList(name string, n *yaml.Node) []textLine {
-	if n == nil || isNull(resolveAlias(n)) {
+	if n == nil || yamlfile.IsNull(yamlfile.ResolveAlias(n)) {
 		return nil
 	}
-	if n = resolveAlias(n); n.Kind != yaml.SequenceNode {
+	if n = yamlfile.ResolveAlias(n); n.Kind != yaml.SequenceNode {
 		f.faults.Add(f.at(n), name+" must be a list", "")
 		return nil
 	}
 	var all []textLine
 	for _, item := range n.Content {
-		if item = resolveAlias(item); item.Kind != yaml.ScalarNode {
+		if item = yamlfile.ResolveAlias(item); item.Kind != yaml.ScalarNode {
 			f.faults.Add(f.at(item), "an item of "+name+" is no string", "put it in quotes")
 			continue
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/text"
+	"github.com/example-org/authgate/yamlfile"
 )
 
 // readSources looks for the settings of Argo CD and its projects in all files, in whatever
@@ -37,7 +38,7 @@ func (a *argoCD) readSources(sources []Source) {
 const stdinLabel = "stdin"
 
 func (a *argoCD) readDocument(f *file, n *yaml.Node) {
-	n = resolveAlias(n)
+	n = yamlfile.ResolveAlias(n)
 	if n.Kind == yaml.SequenceNode {
 		a.readJSONPatch(f, n)
 		return
@@ -69,7 +70,7 @@ type walk struct {
 const maxNesting = 40
 
 func (w *walk) node(n *yaml.Node, name string, depth int) {
-	if n = resolveAlias(n); n == nil || w.seen[n] || depth > maxNesting {
+	if n = yamlfile.ResolveAlias(n); n == nil || w.seen[n] || depth > maxNesting {
 		return
 	}
 	w.seen[n] = true
@@ -97,7 +98,7 @@ func (w *walk) mappingNode(n *yaml.Node, name string, depth int) {
 		return
 	}
 	for _, key := range sortedKeys(keys) {
-		child := resolveAlias(keys[key])
+		child := yamlfile.ResolveAlias(keys[key])
 		switch {
 		case key == "configMapGenerator" && child.Kind == yaml.SequenceNode:
 			for _, generator := range child.Content {
@@ -107,7 +108,7 @@ func (w *walk) mappingNode(n *yaml.Node, name string, depth int) {
 			w.embedded(child)
 		case key == "patchesStrategicMerge" && child.Kind == yaml.SequenceNode:
 			for _, item := range child.Content {
-				w.embedded(resolveAlias(item))
+				w.embedded(yamlfile.ResolveAlias(item))
 			}
 		default:
 			w.node(child, key, depth+1)
@@ -117,11 +118,11 @@ func (w *walk) mappingNode(n *yaml.Node, name string, depth int) {
 
 // isRoles tells the roles of a project from all that charts call so.
 func isRoles(n *yaml.Node) bool {
-	if n == nil || resolveAlias(n).Kind != yaml.SequenceNode {
+	if n == nil || yamlfile.ResolveAlias(n).Kind != yaml.SequenceNode {
 		return false
 	}
-	return slices.ContainsFunc(resolveAlias(n).Content, func(item *yaml.Node) bool {
-		item = resolveAlias(item)
+	return slices.ContainsFunc(yamlfile.ResolveAlias(n).Content, func(item *yaml.Node) bool {
+		item = yamlfile.ResolveAlias(item)
 		for i := 0; item.Kind == yaml.MappingNode && i+1 < len(item.Content); i += 2 {
 			if key := item.Content[i].Value; key == "policies" || key == "groups" {
 				return true
@@ -157,7 +158,7 @@ func (w *walk) embedded(n *yaml.Node) {
 // readJSONPatch takes the operations of a JSON patch (RFC 6902) on the ConfigMap.
 func (a *argoCD) readJSONPatch(f *file, n *yaml.Node) {
 	for _, item := range n.Content {
-		if resolveAlias(item).Kind != yaml.MappingNode {
+		if yamlfile.ResolveAlias(item).Kind != yaml.MappingNode {
 			continue
 		}
 		keys, ok := f.mapping("the operation", item)
@@ -194,10 +195,10 @@ func (a *argoCD) readGenerator(f *file, n *yaml.Node) {
 		return
 	}
 	each := func(list string, read func(key, text string, at *yaml.Node)) {
-		if keys[list] == nil || resolveAlias(keys[list]).Kind != yaml.SequenceNode {
+		if keys[list] == nil || yamlfile.ResolveAlias(keys[list]).Kind != yaml.SequenceNode {
 			return
 		}
-		for _, item := range resolveAlias(keys[list]).Content {
+		for _, item := range yamlfile.ResolveAlias(keys[list]).Content {
 			key, text, named := strings.Cut(value(item), "=")
 			if !named && list == "files" {
 				key, text = path.Base(key), key
@@ -206,7 +207,7 @@ func (a *argoCD) readGenerator(f *file, n *yaml.Node) {
 		}
 	}
 	each("literals", func(key, text string, at *yaml.Node) {
-		n := *resolveAlias(at)
+		n := *yamlfile.ResolveAlias(at)
 		n.Value, n.Style = strings.Trim(text, `'"`), 0
 		a.set(dest, key, setting{&n, f})
 	})

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/text"
+	"github.com/example-org/authgate/yamlfile"
 )
 
 // Source is the text of one file.
@@ -81,39 +81,26 @@ func (f *file) documents(data []byte) []*yaml.Node {
 			}
 			return all
 		case err != nil:
-			f.addSyntaxFault(err)
+			f.addSyntaxFault(data, err)
 			return nil
 		case len(all) == maxDocuments:
 			f.faults.Add(f.at(&document), "the file holds too many documents", "leave out what is not to be imported")
 			return nil
-		case len(document.Content) == 1 && !isNull(document.Content[0]):
+		case len(document.Content) == 1 && !yamlfile.IsNull(document.Content[0]):
 			all = append(all, document.Content[0])
 		}
 	}
 }
 
-var (
-	yamlLine = regexp.MustCompile(`^line (\d+): `)
-	// What the library's parser says; it counts lines from 0, its scanner from 1.
-	yamlParser = regexp.MustCompile(`^did not find expected (node content|key|'|<)`)
-)
-
-func (f *file) addSyntaxFault(err error) {
+func (f *file) addSyntaxFault(data []byte, err error) {
 	if f.isTemplate() {
 		return
 	}
-	message := strings.TrimPrefix(err.Error(), "yaml: ")
-	at, hint := fault.Position{File: f.name}, ""
-	if m := yamlLine.FindStringSubmatch(message); m != nil {
-		at.Line, _ = strconv.Atoi(m[1]) // digits; a number too long leaves no line
-		message = message[len(m[0]):]
-		hint = "the mistake is on this line or not far from it"
-		if yamlParser.MatchString(message) {
-			at.Line++
-		}
-		at.Line += f.lineOffset
+	broken := yamlfile.SyntaxFault(f.name, data, err)
+	if broken.Line > 0 {
+		broken.Line += f.lineOffset
 	}
-	f.faults.Add(at, "not valid YAML: "+message, hint)
+	f.faults.Add(broken.Position, broken.Message, broken.Hint)
 }
 
 // isTemplate says that a file is a template of Helm, by its first action.
@@ -162,17 +149,17 @@ func (f *file) isCSV() bool {
 
 // add takes an object, or the items of a list; lists do not hold lists.
 func (f *file) add(all *[]object, n *yaml.Node, expandLists bool) {
-	n = resolveAlias(n)
+	n = yamlfile.ResolveAlias(n)
 	keys, ok := f.mapping("the document", n)
 	if !ok {
 		return
 	}
 	kind := ""
 	if k := keys["kind"]; k != nil {
-		kind = resolveAlias(k).Value
+		kind = yamlfile.ResolveAlias(k).Value
 	}
 	if items := keys["items"]; items != nil && expandLists && strings.HasSuffix(kind, "List") {
-		if items = resolveAlias(items); items.Kind != yaml.SequenceNode {
+		if items = yamlfile.ResolveAlias(items); items.Kind != yaml.SequenceNode {
 			f.faults.Add(f.at(items), "items must be a list", "")
 			return
 		}
@@ -194,10 +181,10 @@ func (o object) field(path ...string) *yaml.Node {
 	n := o.node
 	for _, key := range path {
 		keys, ok := o.file.mapping(key, n)
-		if !ok || keys[key] == nil || isNull(resolveAlias(keys[key])) {
+		if !ok || keys[key] == nil || yamlfile.IsNull(yamlfile.ResolveAlias(keys[key])) {
 			return nil
 		}
-		n = resolveAlias(keys[key])
+		n = yamlfile.ResolveAlias(keys[key])
 	}
 	return n
 }
@@ -211,20 +198,20 @@ func (o object) section(path ...string) (map[string]*yaml.Node, bool) {
 		if !ok {
 			return nil, false
 		}
-		if n = keys[key]; n == nil || isNull(resolveAlias(n)) {
+		if n = keys[key]; n == nil || yamlfile.IsNull(yamlfile.ResolveAlias(n)) {
 			return nil, true
 		}
 	}
 	keys, ok := o.file.mapping(path[len(path)-1], n)
 	for key, v := range keys {
 		// Kubernetes takes strings alone, and so no true and no 1.
-		real := resolveAlias(v)
+		real := yamlfile.ResolveAlias(v)
 		if real.Kind != yaml.ScalarNode && real.Line <= len(o.file.lines) &&
 			strings.Contains(o.file.lines[real.Line-1], "{{") {
 			o.file.addTemplateFault(o.file.at(v))
 			return nil, false
 		}
-		if real.Kind != yaml.ScalarNode || real.ShortTag() != "!!str" && !isNull(real) {
+		if real.Kind != yaml.ScalarNode || real.ShortTag() != "!!str" && !yamlfile.IsNull(real) {
 			o.file.faults.Add(o.file.at(v), text.Quote(key)+" is no string, which Kubernetes would refuse", "put the value in quotes")
 			ok = false
 		}
@@ -234,7 +221,7 @@ func (o object) section(path ...string) (map[string]*yaml.Node, bool) {
 
 // mapping reads a mapping whose keys stand once each.
 func (f *file) mapping(name string, n *yaml.Node) (map[string]*yaml.Node, bool) {
-	n = resolveAlias(n)
+	n = yamlfile.ResolveAlias(n)
 	if n.Kind != yaml.MappingNode {
 		f.faults.Add(f.at(n), name+" is no mapping of keys to values", "give a file as kubectl get -o yaml writes it")
 		return nil, false
@@ -251,9 +238,7 @@ func (f *file) mapping(name string, n *yaml.Node) (map[string]*yaml.Node, bool) 
 	return found, true
 }
 
-func (f *file) at(n *yaml.Node) fault.Position {
-	return fault.Position{File: f.name, Line: n.Line, Column: n.Column}
-}
+func (f *file) at(n *yaml.Node) fault.Position { return yamlfile.Position(f.name, n) }
 
 // textLine is one line of a text inside a YAML file.
 type textLine struct {
@@ -266,7 +251,7 @@ type textLine struct {
 // textLines takes a value apart. In a literal block every line has a place of its
 // own; kubectl writes texts with blanks at the end of a line in quotes instead.
 func (f *file) textLines(key string, n *yaml.Node) []textLine {
-	n = resolveAlias(n)
+	n = yamlfile.ResolveAlias(n)
 	var lines []textLine
 	for i, text := range strings.Split(n.Value, "\n") {
 		line := textLine{text: text, at: f.at(n), folded: n.Style&yaml.FoldedStyle != 0}
@@ -284,18 +269,8 @@ func (f *file) textLines(key string, n *yaml.Node) []textLine {
 }
 
 func value(n *yaml.Node) string {
-	if n == nil || isNull(resolveAlias(n)) {
+	if n == nil || yamlfile.IsNull(yamlfile.ResolveAlias(n)) {
 		return ""
 	}
-	return resolveAlias(n).Value
+	return yamlfile.ResolveAlias(n).Value
 }
-
-// resolveAlias follows an alias. Aliases lead to values, never to further aliases.
-func resolveAlias(n *yaml.Node) *yaml.Node {
-	if n.Kind == yaml.AliasNode {
-		return n.Alias
-	}
-	return n
-}
-
-func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/text"
+	"github.com/example-org/authgate/yamlfile"
 )
 
 // What viewers may in examples/argo-workflows/policy.csv: the pages and every read.
@@ -135,7 +136,7 @@ func (w *workflowsWriter) readCandidates(objects []object, faults *fault.List) [
 		}
 		c := candidate{
 			object: o, role: rolePrefix + w.RolePrefix + o.name, rule: value(rule),
-			ruleAt: o.file.at(rule), precedenceAt: o.file.at(rule), ruleNode: resolveAlias(rule),
+			ruleAt: o.file.at(rule), precedenceAt: o.file.at(rule), ruleNode: yamlfile.ResolveAlias(rule),
 		}
 		if n := annotations[precedenceKey]; n != nil {
 			c.precedenceAt = o.file.at(n)

@@ -1,0 +1,55 @@
+package yamlfile
+
+import (
+	"path/filepath"
+	"reflect"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/example-org/authgate/text"
+)
+
+// ResolvePath makes a path one that can be opened: relative paths are relative to the
+// folder of the file.
+func (n Node) ResolvePath(path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(n.file.dir, path)
+}
+
+func resolveFiles(at Node, v reflect.Value) {
+	if v.Kind() == reflect.String {
+		at.CheckPath(v.String())
+		v.SetString(at.ResolvePath(v.String()))
+		return
+	}
+	for i := range v.Len() {
+		resolveFiles(at.Item(i), v.Index(i))
+	}
+}
+
+// maxFileName is what file systems allow for one part of a path.
+const maxFileName = 255
+
+// cannotBePath reports whether a value is not meant as a path: a URL, a PEM block, several
+// lines, a token.
+func cannotBePath(path string) bool {
+	if strings.ContainsFunc(path, unicode.IsControl) || strings.Contains(path, "://") || strings.Contains(path, "-----") || !utf8.ValidString(path) {
+		return true
+	}
+	for part := range strings.SplitSeq(path, "/") {
+		if len(part) > maxFileName {
+			return true
+		}
+	}
+	return strings.HasPrefix(path, "eyJ") && strings.Count(path, ".") > 1 // a JWT
+}
+
+// CheckPath refuses a value that cannot be a path, without repeating it.
+func (n Node) CheckPath(path string) {
+	if cannotBePath(path) {
+		n.Reject("is not a path ("+text.DescribeLength(path)+", not shown)", "write the path of a file that holds it")
+	}
+}
