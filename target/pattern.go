@@ -2,9 +2,8 @@ package target
 
 import (
 	"errors"
+	"strconv"
 	"strings"
-
-	"github.com/example-org/authgate/text"
 )
 
 // What is not literal in a pattern.
@@ -94,29 +93,29 @@ func CheckPattern(pattern string) (message, hint string) { return CheckPatternWi
 func CheckPatternWith(pattern string, allowed Quirks) (message, hint string) {
 	switch {
 	case pattern == AnySegment || pattern == AnyRest:
-		return "path " + text.Quote(pattern) + " does not begin with /", `write "/**" for every path`
+		return "path " + strconv.Quote(pattern) + " does not begin with /", `write "/**" for every path`
 	case !strings.HasPrefix(pattern, "/"):
-		return "path " + text.Quote(pattern) + " does not begin with /", "write " + text.Quote("/"+pattern)
+		return "path " + strconv.Quote(pattern) + " does not begin with /", "write " + strconv.Quote("/"+pattern)
 	}
 	canonical, err := ParseWith(pattern, allowed)
 	switch {
 	case err != nil:
-		return "no request comes with path " + text.Quote(pattern) + ": " + err.Error(), hintFor(pattern, err)
+		return "no request comes with path " + strconv.Quote(pattern) + ": " + err.Error(), hintFor(pattern, err)
 	case strings.Contains(pattern, "?"):
-		return "path " + text.Quote(pattern) + " holds a query, and only paths are matched", "write " + text.Quote(canonical.String())
+		return "path " + strconv.Quote(pattern) + " holds a query, and only paths are matched", "write " + strconv.Quote(canonical.String())
 	case strings.ContainsAny(pattern, "{}"):
-		return "path " + text.Quote(pattern) + " holds a brace", "write * for any one segment, or %7B for the character"
+		return "path " + strconv.Quote(pattern) + " holds a brace", "write * for any one segment, or %7B for the character"
 	case canonical.String() != pattern:
-		return "path " + text.Quote(pattern) + " is not in canonical form", "write " + text.Quote(canonical.String())
+		return "path " + strconv.Quote(pattern) + " is not in canonical form", "write " + strconv.Quote(canonical.String())
 	}
 	for rest := pattern; rest != ""; {
 		var segment string
 		segment, rest = CutSegment(rest)
 		switch {
 		case segment == AnyRest && rest != "":
-			return "** is not the last segment of path " + text.Quote(pattern), "write * for any one segment, or end the path with /**"
+			return "** is not the last segment of path " + strconv.Quote(pattern), "write * for any one segment, or end the path with /**"
 		case segment != AnyRest && strings.Contains(segment, AnyRest):
-			return "** is only a part of segment " + text.Quote(segment), "write * for any characters, or ** as a segment of its own"
+			return "** is only a part of segment " + strconv.Quote(segment), "write * for any characters, or ** as a segment of its own"
 		}
 	}
 	return "", ""

@@ -68,7 +68,7 @@ func ParseWith(requestTarget string, allowed Quirks) (Path, error) {
 func decodesSafely(canonical string, allowed Quirks) bool {
 	for isDoubleEncoded(canonical) {
 		decoded, ok := decodeOnce(canonical)
-		if !ok || strings.Count(strings.ToUpper(decoded), encodedSlash) != strings.Count(canonical, encodedSlash) {
+		if !ok || strings.Count(strings.ToUpper(decoded), EncodedSlash) != strings.Count(canonical, EncodedSlash) {
 			return false
 		}
 		next, err := parseOnce(decoded, allowed)

@@ -71,11 +71,13 @@ const (
 	QueryByte      Refusal = "the query holds a control character or a blank"
 )
 
+// EncodedSlash is an encoded slash in a canonical path.
+const EncodedSlash = "%2F"
+
 const (
-	encodedSlash     = "%2F"
 	encodedSemicolon = "%3B"
 	schemeSeparator  = "%3A"
-	escapeLen        = len(encodedSlash)
+	escapeLen        = len(EncodedSlash)
 	upperHex         = "0123456789ABCDEF"
 )
 
@@ -105,7 +107,7 @@ func parse(requestTarget string, allowed Quirks) (Path, error) {
 	if err := checkSegments(canonical, allowed); err != nil {
 		return Path{}, err
 	}
-	path := Path{canonical: canonical, encodedSlash: strings.Contains(canonical, encodedSlash)}
+	path := Path{canonical: canonical, encodedSlash: strings.Contains(canonical, EncodedSlash)}
 	if allowed != 0 {
 		path.quirks = quirksUsed(canonical)
 		if !decodesSafely(canonical, allowed) {
@@ -226,7 +228,7 @@ func checkParameters(segment string, more bool, allowed Quirks) error {
 	for found {
 		var parameter string
 		parameter, rest, found = cutParameter(rest)
-		for part := range strings.SplitSeq(parameter, encodedSlash) {
+		for part := range strings.SplitSeq(parameter, EncodedSlash) {
 			if isASCIIDotSegment(part) {
 				return DotSegment
 			}
@@ -251,7 +253,7 @@ func checkParts(segment string) error {
 	rest, more := segment, true
 	for first, afterScheme := true, false; more; first = false {
 		var part string
-		part, rest, more = strings.Cut(rest, encodedSlash)
+		part, rest, more = strings.Cut(rest, EncodedSlash)
 		switch {
 		case isASCIIDotSegment(part):
 			return DotSegment

@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/policy"
-	"github.com/example-org/authgate/policy/pathspace"
 	"github.com/example-org/authgate/target"
 )
 
@@ -64,5 +63,5 @@ func overlapsMethods(a, b string) bool {
 }
 
 func overlapsRow(a, b *policy.Row) bool {
-	return overlapsUpstream(a.Upstream, b.Upstream) && overlapsMethods(a.Methods, b.Methods) && pathspace.Overlaps(a.Path, b.Path)
+	return overlapsUpstream(a.Upstream, b.Upstream) && overlapsMethods(a.Methods, b.Methods) && target.Overlaps(a.Path, b.Path)
 }

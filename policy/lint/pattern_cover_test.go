@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/example-org/authgate/policy/lint"
-	"github.com/example-org/authgate/policy/pathspace"
 	"github.com/example-org/authgate/target"
 )
 
@@ -75,7 +74,7 @@ func checkPairs(t *testing.T, patterns, paths []string) {
 			if got := lint.Covers(a, b); got != covered {
 				t.Fatalf("%s covers %s: %v, and matching says %v", a, b, got, covered)
 			}
-			if got := pathspace.Overlaps(a, b); got != met {
+			if got := target.Overlaps(a, b); got != met {
 				t.Fatalf("%s overlaps %s: %v, and matching says %v", a, b, got, met)
 			}
 			if covered {
@@ -160,9 +159,9 @@ func FuzzCover(f *testing.F) {
 		switch {
 		case lint.Covers(a, b) && inB && !inA:
 			t.Errorf("%s is said to cover %s, and %s shows that it does not", a, b, path)
-		case inA && inB && !pathspace.Overlaps(a, b):
+		case inA && inB && !target.Overlaps(a, b):
 			t.Errorf("%s is said not to overlap %s, and %s is in both", a, b, path)
-		case lint.Covers(a, b) && !pathspace.Overlaps(a, b), pathspace.Overlaps(a, b) != pathspace.Overlaps(b, a), !lint.Covers(a, a):
+		case lint.Covers(a, b) && !target.Overlaps(a, b), target.Overlaps(a, b) != target.Overlaps(b, a), !lint.Covers(a, a):
 			t.Errorf("%s and %s contradict each other", a, b)
 		}
 	})

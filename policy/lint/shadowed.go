@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/policy"
-	"github.com/example-org/authgate/policy/pathspace"
+	"github.com/example-org/authgate/target"
 )
 
 // checkUnmatchable finds rows that no request can match.
@@ -61,11 +61,11 @@ func (l *linter) notRoutedReason(upstream, path string) string {
 			return "requests for " + pattern + " go to another upstream"
 		}
 	}
-	if pattern, known := l.env.EncodedSlash[upstream]; known && strings.Contains(path, pathspace.EncodedSlash) && !overlapsAny(pattern, path) {
+	if pattern, known := l.env.EncodedSlash[upstream]; known && strings.Contains(path, target.EncodedSlash) && !overlapsAny(pattern, path) {
 		if len(pattern) == 0 {
-			return "upstream " + upstream + " takes no " + pathspace.EncodedSlash + " in a path"
+			return "upstream " + upstream + " takes no " + target.EncodedSlash + " in a path"
 		}
-		return "upstream " + upstream + " takes " + pathspace.EncodedSlash + " in other paths only, such as " + pattern[0]
+		return "upstream " + upstream + " takes " + target.EncodedSlash + " in other paths only, such as " + pattern[0]
 	}
 	if routed := l.env.Routed[upstream]; len(routed) > 0 && !overlapsAny(routed, path) {
 		return "upstream " + upstream + " is sent only " + strings.Join(routed, " and ")
@@ -74,7 +74,7 @@ func (l *linter) notRoutedReason(upstream, path string) string {
 }
 
 func overlapsAny(patterns []string, path string) bool {
-	return slices.ContainsFunc(patterns, func(pattern string) bool { return pathspace.Overlaps(pattern, path) })
+	return slices.ContainsFunc(patterns, func(pattern string) bool { return target.Overlaps(pattern, path) })
 }
 
 // checkDeadAllows finds allow rows of which a deny takes away all.

@@ -393,45 +393,6 @@ func (n *patternNode) Overlaps(pattern string) bool {
 		return true
 	}
 	return slices.ContainsFunc(segPatterns, func(other string) bool {
-		return overlapsSegment(segPattern, other) && n.child(other).Overlaps(rest)
+		return target.OverlapsSegment(segPattern, other) && n.child(other).Overlaps(rest)
 	})
-}
-
-// overlapsSegment asks the same of a segment. Two pieces with stars meet in the
-// longer beginning, followed by all that either asks for in its middle and by the
-// longer end, if the shorter ones agree with them.
-func overlapsSegment(a, b string) bool {
-	switch {
-	case !strings.Contains(a, target.AnySegment):
-		if !strings.Contains(b, target.AnySegment) {
-			return a == b
-		}
-		return target.MatchSegment(a, b)
-	case !strings.Contains(b, target.AnySegment):
-		return target.MatchSegment(b, a)
-	}
-	beginA, beginB := a[:strings.Index(a, target.AnySegment)], b[:strings.Index(b, target.AnySegment)]
-	endA, endB := a[strings.LastIndex(a, target.AnySegment)+1:], b[strings.LastIndex(b, target.AnySegment)+1:]
-	return (strings.HasPrefix(beginA, beginB) || strings.HasPrefix(beginB, beginA)) &&
-		(endsWith(endA, endB) || endsWith(endB, endA))
-}
-
-// Overlaps reports whether some path matches both patterns.
-func Overlaps(a, b string) bool {
-	for a != "/"+target.AnyRest && b != "/"+target.AnyRest {
-		if a == "" || b == "" {
-			return a == b
-		}
-		var pieceA, pieceB string
-		pieceA, a = target.CutSegment(a)
-		pieceB, b = target.CutSegment(b)
-		if !overlapsSegment(pieceA, pieceB) {
-			return false
-		}
-	}
-	return true
-}
-
-func endsWith(s, end string) bool {
-	return strings.HasSuffix(s, end) && target.AtCharacterBoundary(s, len(s)-len(end))
 }

@@ -18,8 +18,6 @@ type segmentClass struct {
 	segPatterns []string // the pieces that match it
 }
 
-const EncodedSlash = "%2F"
-
 func isGlob(segPattern string) bool {
 	return segPattern != target.AnySegment && strings.Contains(segPattern, target.AnySegment)
 }
@@ -270,8 +268,8 @@ func stateKey(text string, state []int) string {
 	for _, n := range state {
 		key = binary.AppendUvarint(key, uint64(n))
 	}
-	tail := text[strings.LastIndex(text, EncodedSlash)+1:]
-	if tail = strings.TrimPrefix(tail, EncodedSlash[1:]); tail == "" || tail == "." || tail == ".." {
+	tail := text[strings.LastIndex(text, target.EncodedSlash)+1:]
+	if tail = strings.TrimPrefix(tail, target.EncodedSlash[1:]); tail == "" || tail == "." || tail == ".." {
 		key = append(key, "/"+tail...)
 	}
 	return string(key)
