@@ -41,7 +41,7 @@ func (i Issuer) check(at yamlfile.Node) {
 		at.Key("clientSecret").AddFault("is missing", "add {file: PATH} or {env: NAME}")
 	}
 	for n, scope := range i.Scopes {
-		if !validScope(scope) {
+		if !text.ValidScope(scope) {
 			at.Key("scopes").Item(n).AddFault(text.Quote(scope)+" is not a scope", "write one word for each item of the list")
 		}
 	}
@@ -49,7 +49,7 @@ func (i Issuer) check(at yamlfile.Node) {
 		at.Key("scopes").AddFault("must hold openid, or the issuer gives no ID token", "add openid")
 	}
 	for n, audience := range i.Audiences {
-		if !validScope(audience) {
+		if !text.ValidScope(audience) {
 			at.Key("audiences").Item(n).AddFault(text.Quote(audience)+" is not the id of a client", "write the id of one client of the issuer for each item, such as argo-cd")
 		}
 	}
@@ -78,7 +78,7 @@ func checkAuthParams(params map[string]string, at yamlfile.Node) {
 		switch {
 		case slices.Contains(reservedParams, normalized):
 			here.AddFault("is set by authgate itself", reservedParamHint(normalized))
-		case !validScope(name):
+		case !text.ValidScope(name):
 			here.AddFault(text.Quote(name)+" is not the name of a parameter", "write one such as prompt, without blanks")
 		case seen[normalized] != "":
 			here.AddFault("is there twice, as "+text.Quote(seen[normalized])+" too", "keep one of them")
@@ -115,14 +115,4 @@ func checkIssuerURL(raw, reason string, at yamlfile.Node) {
 		at.AddFault("has a trailing slash"+reason,
 			"remove the trailing slash: write "+text.Quote(strings.TrimRight(raw, "/")))
 	}
-}
-
-// validScope is scope-token of RFC 6749, 3.3.
-func validScope(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c > '~' || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return s != ""
 }

@@ -340,27 +340,16 @@ func newAdditionalIssuer(own Config, issuer string, cas *x509.CertPool, log *slo
 	}
 	var transport *swappableTransport
 	if base == nil {
-		transport = newSwappableTransport(newTransport(cfg))
+		transport = newSwappableTransport(NewTransport(cas))
 		base = transport
 	}
 	rp := newRelyingParty(cfg, log, base)
 	rp.transport = transport
 	rp.keySet = newIssuerKeySet(rp, nil, log)
-	publicURL, err := parseHTTPURL(issuer)
+	publicURL, err := ParseHTTPURL(issuer)
 	if err != nil {
 		return rp // broken, and says so when it is asked
 	}
-	rp.client = &http.Client{
-		Transport:     &backchannelTransport{base: base, publicURL: publicURL, trustHint: trustByBearer},
-		CheckRedirect: refuseBearerRedirect,
-		Timeout:       attemptTimeout + 5*time.Second,
-	}
+	rp.client = newClient(&backchannelTransport{base: base, publicURL: publicURL, trustHint: trustByBearer, redirectHint: bearerRedirectHint})
 	return rp
-}
-
-func refuseBearerRedirect(to *http.Request, via []*http.Request) error {
-	return &UnreachableError{
-		Request: text.RedactRequest(via[len(via)-1]),
-		Reason:  "it redirects to " + text.RedactURL(to.URL) + ", which is not followed: an issuer answers by itself",
-	}
 }

@@ -23,9 +23,7 @@ func (rp *RelyingParty) clientID() string { return rp.credentials.Load().id }
 // SetRootCAs has further connections to the issuer trust other authorities; nil: the
 // system's.
 func (rp *RelyingParty) SetRootCAs(pool *x509.CertPool) {
-	cfg := rp.cfg
-	cfg.RootCAs = pool
-	rp.transport.swap(newTransport(cfg))
+	rp.transport.swap(NewTransport(pool))
 }
 
 // SetRootCAs has further connections to a further issuer trust other authorities;

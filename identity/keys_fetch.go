@@ -71,8 +71,8 @@ func (k *issuerKeySet) loadDiscovery(ctx context.Context) (*provider, error) {
 		return nil, k.rp.discoveryError(ctx, prefix, err)
 	}
 	p := &provider{}
-	if err := document.Claims(&p.metadata); err != nil {
-		return nil, errors.New("its discovery document has members of the wrong type (OpenID Connect Discovery 1.0, section 3)")
+	if p.metadata, err = ReadMetadata(document); err != nil {
+		return nil, err
 	}
 	if err := k.rp.checkEndpoint(p.metadata.JWKSURI); err != nil {
 		return nil, fmt.Errorf("its jwks_uri %w", err)

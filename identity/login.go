@@ -51,7 +51,7 @@ func (rp *RelyingParty) Begin(redirectURI string, o BeginOptions) (Login, string
 	if err != nil {
 		return Login{}, "", err
 	}
-	if _, err := parseHTTPURL(redirectURI); err != nil {
+	if _, err := ParseHTTPURL(redirectURI); err != nil {
 		return Login{}, "", fmt.Errorf("the redirect URI %s %w", text.Quote(redirectURI), err)
 	}
 	l := Login{Nonce: newLoginNonce(), Verifier: randomString(), RedirectURI: redirectURI}

@@ -25,7 +25,7 @@ func (rp *RelyingParty) SignOutURL(_ TokenSet, redirectURI string) string {
 	if err != nil || p.metadata.EndSession == "" {
 		return ""
 	}
-	endSession, err := parseHTTPURL(p.metadata.EndSession)
+	endSession, err := ParseHTTPURL(p.metadata.EndSession)
 	if err != nil {
 		return ""
 	}

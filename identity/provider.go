@@ -76,13 +76,13 @@ type discoveryState struct {
 // provider is what discovery said. It is never written again.
 type provider struct {
 	endpoint   oauth2.Endpoint
-	metadata   metadata
+	metadata   Metadata
 	algorithms []string // of the announced ones, those that prove something
 }
 
-// metadata are the members of the discovery document that go-oidc keeps to itself
+// Metadata are the members of the discovery document that go-oidc keeps to itself
 // (OpenID Connect Discovery 1.0, section 3; RFC 9207, section 3).
-type metadata struct {
+type Metadata struct {
 	JWKSURI           string   `json:"jwks_uri"`
 	Algorithms        []string `json:"id_token_signing_alg_values_supported"`
 	AuthMethods       []string `json:"token_endpoint_auth_methods_supported"`
@@ -92,7 +92,7 @@ type metadata struct {
 
 // New prepares a relying party. It asks the network nothing; that is for Run.
 func New(cfg Config, log *slog.Logger) *RelyingParty {
-	transport := newSwappableTransport(newTransport(cfg))
+	transport := newSwappableTransport(NewTransport(cfg.RootCAs))
 	rp := newRelyingParty(cfg, log, transport)
 	rp.transport = transport
 	return rp
@@ -229,8 +229,8 @@ func (rp *RelyingParty) fetch(ctx context.Context) (*provider, error) {
 		return nil, rp.discoveryError(ctx, prefix, err)
 	}
 	p := &provider{endpoint: document.Endpoint()}
-	if err := document.Claims(&p.metadata); err != nil {
-		return nil, errors.New("its discovery document has members of the wrong type (OpenID Connect Discovery 1.0, section 3)")
+	if p.metadata, err = ReadMetadata(document); err != nil {
+		return nil, err
 	}
 	for _, e := range []struct{ name, address string }{
 		{"authorization_endpoint", p.endpoint.AuthURL},
@@ -274,23 +274,39 @@ func (rp *RelyingParty) discoveryError(ctx context.Context, prefix *bodyPrefix, 
 	}
 }
 
-// checkEndpoint refuses what would take a login from https to http: the secret
-// and the code would travel in clear. Issuers that answer differently on the
-// backchannel (Keycloak does) may name that.
+// ReadMetadata reads the members of a discovery document that go-oidc does not export.
+func ReadMetadata(document *oidc.Provider) (m Metadata, err error) {
+	if document.Claims(&m) != nil {
+		return m, errors.New("its discovery document has members of the wrong type (OpenID Connect Discovery 1.0, section 3)")
+	}
+	return m, nil
+}
+
+// checkEndpoint also accepts http below the backchannel's address: some issuers
+// (Keycloak) name their endpoints by the address of the request.
 func (rp *RelyingParty) checkEndpoint(address string) error {
+	err := CheckEndpoint(rp.cfg.URL, address)
+	if _, invalid := ParseHTTPURL(address); invalid == nil && rp.cfg.BackchannelURL != "" &&
+		strings.HasPrefix(address, strings.TrimSuffix(rp.cfg.BackchannelURL, "/")+"/") {
+		return nil
+	}
+	return err
+}
+
+// CheckEndpoint rejects an endpoint that would take a login from https to http: the
+// secret and the code would travel in clear.
+func CheckEndpoint(issuer, address string) error {
 	if address == "" {
 		return errors.New("is missing in the discovery document")
 	}
-	u, err := parseHTTPURL(address)
+	u, err := ParseHTTPURL(address)
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s %w", text.Quote(address), err)
-	case u.Scheme == "https", strings.HasPrefix(rp.cfg.URL, "http:"):
-		return nil
-	case rp.cfg.BackchannelURL != "" && strings.HasPrefix(address, strings.TrimSuffix(rp.cfg.BackchannelURL, "/")+"/"):
-		return nil
+	case u.Scheme == "http" && !strings.HasPrefix(issuer, "http:"):
+		return fmt.Errorf("%s is http although the issuer is https", text.Quote(address))
 	}
-	return fmt.Errorf("%s is http although the issuer is https", text.Quote(address))
+	return nil
 }
 
 // authStyle settles once how the client authenticates. x/oauth2 would find out by

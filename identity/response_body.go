@@ -47,6 +47,9 @@ const maxBodyPrefix = 4 << 10
 // describeResponse says of an answer with another status than 200 what it is.
 func (c *backchannelTransport) describeResponse(at *url.URL, resp *http.Response) string {
 	defer resp.Body.Close() // only read
+	if c.standalone {
+		return fmt.Sprintf("it answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	}
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxBodyPrefix))
 	why := fmt.Sprintf("it answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)) + describeBody(body)
 	if c.loginIssuer {

@@ -1,10 +1,13 @@
 package identity
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -31,22 +34,31 @@ const (
 	maxResponse = 1 << 20
 )
 
-// newClient is how the issuer is spoken to; nothing else is reached through it.
+// newClient returns a client for requests to the issuer and to nothing else.
 func newClient(c *backchannelTransport) *http.Client {
 	return &http.Client{
 		Transport:     c,
-		CheckRedirect: refuseRedirect,
+		CheckRedirect: c.refuseRedirect,
 		Timeout:       clientTimeout,
 	}
 }
 
-// newTransport is a transport of the issuer's own, so that no other traffic uses
-// its connections up and none of its settings leak elsewhere.
-func newTransport(cfg Config) *http.Transport {
+// NewClient returns a client for an issuer of which no relying party is configured.
+// Its errors end with the hints: how to trust another CA, and what to do about a
+// redirect. They never quote a response. Each request has its own timeout, and each
+// response is read completely, because x/oauth2 leaves some unclosed.
+func NewClient(base http.RoundTripper, trustHint, redirectHint string) *http.Client {
+	c := &backchannelTransport{base: base, trustHint: trustHint, redirectHint: redirectHint, standalone: true}
+	return &http.Client{Transport: c, CheckRedirect: c.refuseRedirect}
+}
+
+// NewTransport returns a transport for one issuer, so that no other traffic uses its
+// connections and none of its settings leak elsewhere. nil means the system's CAs.
+func NewTransport(rootCAs *x509.CertPool) *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:        &tls.Config{RootCAs: cfg.RootCAs, MinVersion: tls.VersionTLS12},
+		TLSClientConfig:        &tls.Config{RootCAs: rootCAs, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    5 * time.Second,
 		ResponseHeaderTimeout:  attemptTimeout,
 		MaxResponseHeaderBytes: 64 << 10,
@@ -59,11 +71,10 @@ func newTransport(cfg Config) *http.Transport {
 
 // refuseRedirect never follows: a 307 of the token endpoint would hand the code
 // and the client secret to whoever it names.
-func refuseRedirect(to *http.Request, via []*http.Request) error {
+func (c *backchannelTransport) refuseRedirect(to *http.Request, via []*http.Request) error {
 	return &UnreachableError{
 		Request: text.RedactRequest(via[len(via)-1]),
-		Reason: "it redirects to " + text.RedactURL(to.URL) + ", which is not followed, since that would send the client secret on; " +
-			"write the address that answers by itself into issuer.url or issuer.backchannelURL",
+		Reason:  "it redirects to " + text.RedactURL(to.URL) + ", which is not followed" + c.redirectHint,
 	}
 }
 
@@ -74,35 +85,43 @@ func refuseRedirect(to *http.Request, via []*http.Request) error {
 type backchannelTransport struct {
 	base                      http.RoundTripper
 	publicURL, backchannelURL *url.URL // back is nil where the front is the way
-	trustHint                 string   // ends what is said of a certificate that is not believed
+	trustHint                 string   // ends the error for an untrusted certificate
+	redirectHint              string   // ends the error for a redirect
 	loginIssuer               bool     // it is the issuer of logins, which may be Argo CD's Dex
+	standalone                bool     // the client is of NewClient
 }
 
 const (
 	caFileHint    = "issuer.caFile names a further authority to trust"
 	trustByBearer = "caFile in its item of bearer names the authorities to trust, in place of the system's"
+
+	loginRedirectHint = ", since that would send the client secret on; " +
+		"write the address that answers by itself into issuer.url or issuer.backchannelURL"
+	bearerRedirectHint = ": an issuer answers by itself"
 )
 
 func newBackchannelTransport(cfg Config, base http.RoundTripper) (*backchannelTransport, error) {
-	publicURL, err := parseHTTPURL(cfg.URL)
-	if err != nil {
+	c := &backchannelTransport{base: base, trustHint: caFileHint, redirectHint: loginRedirectHint, loginIssuer: true}
+	var err error
+	if c.publicURL, err = ParseHTTPURL(cfg.URL); err != nil {
 		return nil, fmt.Errorf("issuer.url %w", err)
 	}
 	if cfg.BackchannelURL == "" {
-		return &backchannelTransport{base: base, publicURL: publicURL, trustHint: caFileHint, loginIssuer: true}, nil
+		return c, nil
 	}
-	backchannelURL, err := parseHTTPURL(cfg.BackchannelURL)
-	if err != nil {
+	if c.backchannelURL, err = ParseHTTPURL(cfg.BackchannelURL); err != nil {
 		return nil, fmt.Errorf("issuer.backchannelURL %w", err)
 	}
-	return &backchannelTransport{base: base, publicURL: publicURL, backchannelURL: backchannelURL, trustHint: caFileHint, loginIssuer: true}, nil
+	return c, nil
 }
 
-// parseHTTPURL reads an address that a request can be sent to. The error is the
+// ParseHTTPURL reads an address that a request can be sent to. The error is the
 // second half of a sentence, and repeats nothing: net/url would quote a password.
-func parseHTTPURL(raw string) (*url.URL, error) {
+func ParseHTTPURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	switch {
+	case raw == "":
+		return nil, errors.New("is missing")
 	case err != nil:
 		return nil, errors.New("is not a URL")
 	case u.Scheme != "http" && u.Scheme != "https":
@@ -124,6 +143,11 @@ func (c *backchannelTransport) RoundTrip(req *http.Request) (*http.Response, err
 		req = req.Clone(req.Context())
 		req.URL, req.Host = to, ""
 	}
+	if c.standalone {
+		ctx, cancel := context.WithTimeout(req.Context(), clientTimeout)
+		defer cancel()
+		req = req.WithContext(ctx)
+	}
 	resp, err := c.base.RoundTrip(req)
 	if err != nil {
 		why := text.RedactError(err)
@@ -139,9 +163,25 @@ func (c *backchannelTransport) RoundTrip(req *http.Request) (*http.Response, err
 		return nil, &UnreachableError{Request: text.RedactRequest(req), Reason: c.describeResponse(req.URL, resp)}
 	}
 	resp.Body = http.MaxBytesReader(nil, resp.Body, maxResponse)
+	if c.standalone {
+		return readWhole(req, resp)
+	}
 	if b, ok := req.Context().Value(bodyPrefixKey{}).(*bodyPrefix); ok && resp.StatusCode == http.StatusOK {
 		resp.Body = &bodyPrefixReader{ReadCloser: resp.Body, prefix: b}
 	}
+	return resp, nil
+}
+
+// readWhole reads a response before its request's context ends.
+func readWhole(req *http.Request, resp *http.Response) (*http.Response, error) {
+	defer resp.Body.Close() // only read
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, &UnreachableError{
+			Request: text.RedactRequest(req), Reason: "the answer was cut off, or is larger than 1 MiB", cause: contextCause(err),
+		}
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
 }
 

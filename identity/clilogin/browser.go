@@ -38,7 +38,7 @@ func (c *Client) browserLogin(ctx context.Context, i *issuer) (_ cachedToken, er
 	authURL := server.oauth.AuthCodeURL(server.state, oidc.Nonce(server.nonce), oauth2.S256ChallengeOption(server.verifier))
 
 	httpServer := &http.Server{
-		Handler: server, ReadHeaderTimeout: 10 * time.Second, WriteTimeout: 2 * attemptTimeout, MaxHeaderBytes: 64 << 10,
+		Handler: server, ReadHeaderTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 64 << 10,
 	}
 	httpServer.SetKeepAlivesEnabled(false)
 	var serving sync.WaitGroup

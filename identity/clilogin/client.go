@@ -25,6 +25,7 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 
+	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/text"
 )
 
@@ -72,11 +73,13 @@ type Client struct {
 
 // New checks what it is given; it asks the network nothing.
 func New(cfg Config) (*Client, error) {
-	cfg.Now = clockOr(cfg.Now, time.Now)
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	if cfg.Printf == nil {
 		cfg.Printf = func(string, ...any) {}
 	}
-	if err := checkURL(cfg.Issuer); err != nil {
+	if _, err := identity.ParseHTTPURL(cfg.Issuer); err != nil {
 		return nil, fmt.Errorf("the issuer %s %w", text.Quote(cfg.Issuer), err)
 	}
 	if cfg.ClientID == "" {
@@ -97,28 +100,23 @@ func New(cfg Config) (*Client, error) {
 		scopes = append(scopes, "audience:server:client_id:"+audience) // Dex's own (custom-scopes-claims-clients)
 	}
 	for _, scope := range scopes {
-		if !validScope(scope) {
+		if !text.ValidScope(scope) || strings.HasSuffix(scope, ":") { // an audience without a name
 			return nil, fmt.Errorf("%s is not a scope; write one word of printable ASCII for each", text.Quote(scope))
 		}
 	}
 	slices.Sort(scopes)
 	cfg.Scopes = slices.Compact(scopes)
-	return &Client{cfg: cfg, http: newHTTPClient(cfg), cache: newCache(cfg)}, nil
-}
-
-func clockOr(f, fallback func() time.Time) func() time.Time {
-	if f == nil {
-		return fallback
+	base := cfg.Transport
+	if base == nil {
+		base = identity.NewTransport(cfg.RootCAs)
 	}
-	return f
+	return &Client{cfg: cfg, http: identity.NewClient(base, caHint, redirectHint), cache: newCache(cfg)}, nil
 }
 
-// validScope is scope-token of RFC 6749, 3.3.
-func validScope(s string) bool {
-	return s != "" && !strings.HasSuffix(s, ":") && !strings.ContainsFunc(s, func(r rune) bool {
-		return r <= ' ' || r > '~' || r == '"' || r == '\\'
-	})
-}
+const (
+	caHint       = "--ca-file (issuer.caFile) names a further authority to trust"
+	redirectHint = "; name the issuer by the address that answers by itself"
+)
 
 // checkLoopback keeps the code from being received on the network: RFC 8252, 8.3.
 func checkLoopback(address string) error {

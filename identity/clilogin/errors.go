@@ -12,6 +12,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
+	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/text"
 )
 
@@ -21,12 +22,12 @@ type loginExpiredError struct{ reason string }
 func (e *loginExpiredError) Error() string { return e.reason }
 
 func refused(format string, args ...any) error {
-	return fmt.Errorf("ID token refused: "+format, args...)
+	return &identity.TokenRefusedError{Reason: fmt.Sprintf(format, args...)}
 }
 
 func discoveryError(ctx context.Context, err error) error {
 	var mismatch *oidc.IssuerMismatchError
-	var unreachable *unreachableError
+	var unreachable *identity.UnreachableError
 	switch {
 	case errors.As(err, &mismatch):
 		return fmt.Errorf("it calls itself %s; write that, to the last slash", text.Quote(mismatch.Discovered))
@@ -42,7 +43,7 @@ func discoveryError(ctx context.Context, err error) error {
 // verificationError tells a key server that does not answer, and clocks that differ,
 // from a token that is not to be believed.
 func verificationError(ctx context.Context, err error, now time.Time) error {
-	var unreachable *unreachableError
+	var unreachable *identity.UnreachableError
 	var expired *oidc.TokenExpiredError
 	switch {
 	case errors.As(err, &unreachable):
@@ -59,7 +60,7 @@ func verificationError(ctx context.Context, err error, now time.Time) error {
 // tokenEndpointError puts a refusal of the token endpoint, or of that of devices, into
 // words. An oauth2.RetrieveError has the whole answer in it, and may hold a token.
 func tokenEndpointError(ctx context.Context, operation string, err error) error {
-	var unreachable *unreachableError
+	var unreachable *identity.UnreachableError
 	var response *oauth2.RetrieveError
 	switch {
 	case errors.As(err, &unreachable):

@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
+	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/text"
 )
 
@@ -31,20 +30,16 @@ func (c *Client) discover(ctx context.Context) (*issuer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("discovering the issuer %s: %w", c.cfg.Issuer, discoveryError(ctx, err))
 	}
-	var metadata struct {
-		AuthMethods       []string `json:"token_endpoint_auth_methods_supported"`
-		SendsIssParameter bool     `json:"authorization_response_iss_parameter_supported"`
-		Keys              string   `json:"jwks_uri"`
-	}
-	if document.Claims(&metadata) != nil {
-		return nil, fmt.Errorf("the discovery document of %s has members of the wrong type (OpenID Connect Discovery 1.0, section 3)", c.cfg.Issuer)
+	metadata, err := identity.ReadMetadata(document)
+	if err != nil {
+		return nil, fmt.Errorf("discovering the issuer %s: %w", c.cfg.Issuer, err)
 	}
 	endpoint := document.Endpoint()
 	for name, address := range map[string]string{
-		"authorization_endpoint": endpoint.AuthURL, "token_endpoint": endpoint.TokenURL, "jwks_uri": metadata.Keys,
+		"authorization_endpoint": endpoint.AuthURL, "token_endpoint": endpoint.TokenURL, "jwks_uri": metadata.JWKSURI,
 	} {
-		if err := c.checkEndpoint(address); err != nil {
-			return nil, fmt.Errorf("the issuer's %s %s %w", name, text.Quote(address), err)
+		if err := identity.CheckEndpoint(c.cfg.Issuer, address); err != nil {
+			return nil, fmt.Errorf("the issuer's %s %w", name, err)
 		}
 	}
 	endpoint.AuthStyle = c.authStyle(metadata.AuthMethods)
@@ -65,37 +60,6 @@ func (c *Client) authStyle(methods []string) oauth2.AuthStyle {
 		return oauth2.AuthStyleInHeader
 	}
 	return oauth2.AuthStyleInParams
-}
-
-// checkEndpoint also keeps what is no web address from the program that opens it.
-func (c *Client) checkEndpoint(address string) error {
-	if err := checkURL(address); err != nil {
-		return err
-	}
-	if strings.HasPrefix(c.cfg.Issuer, "https:") && !strings.HasPrefix(address, "https:") {
-		return errors.New("is http although the issuer is https")
-	}
-	return nil
-}
-
-// checkURL gives the second half of a sentence.
-func checkURL(address string) error {
-	u, err := url.Parse(address)
-	switch {
-	case address == "":
-		return errors.New("is missing")
-	case err != nil:
-		return errors.New("is not a URL")
-	case u.Scheme != "http" && u.Scheme != "https":
-		return errors.New("does not begin with https:// or http://")
-	case u.Host == "":
-		return errors.New("names no host")
-	case u.User != nil:
-		return errors.New("holds a user name or password")
-	case u.Fragment != "":
-		return errors.New("has a fragment (#)")
-	}
-	return nil
 }
 
 // verifyResponse turns an answer of the token endpoint into what is kept. nonce is what the

@@ -273,6 +273,9 @@ func TestALoginByCodeThatFailsSaysWhy(t *testing.T) {
 		{"refused", refuse(401, "access_denied"), "somebody said no"},
 		{"too late", refuse(400, "expired_token"), "not entered in time"},
 		{"never", refuse(400, "authorization_pending"), "not entered in time"},
+		{"no answer", func(i *issuer) {
+			i.instead["/token"] = func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+		}, "no usable answer of the issuer to POST " + issuerURL + "/token"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

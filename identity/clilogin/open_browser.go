@@ -2,12 +2,14 @@ package clilogin
 
 import (
 	"os/exec"
+
+	"github.com/example-org/authgate/identity"
 )
 
 // OpenBrowser hands an address to whatever opens addresses on a system (GOOS). What
 // it starts is not waited for: some of these programs live as long as the browser.
 func OpenBrowser(system, address string) error {
-	if err := checkURL(address); err != nil { // these programs open files as well
+	if _, err := identity.ParseHTTPURL(address); err != nil { // these programs open files as well
 		return err
 	}
 	args := []string{"xdg-open", address}
