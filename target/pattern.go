@@ -93,29 +93,29 @@ func CheckPattern(pattern string) (message, hint string) { return CheckPatternWi
 func CheckPatternWith(pattern string, allowed Quirks) (message, hint string) {
 	switch {
 	case pattern == AnySegment || pattern == AnyRest:
-		return "path " + strconv.Quote(pattern) + " does not begin with /", `write "/**" for every path`
+		return "path " + quote(pattern) + " does not begin with /", `write "/**" for every path`
 	case !strings.HasPrefix(pattern, "/"):
-		return "path " + strconv.Quote(pattern) + " does not begin with /", "write " + strconv.Quote("/"+pattern)
+		return "path " + quote(pattern) + " does not begin with /", "write " + quote("/"+pattern)
 	}
 	canonical, err := ParseWith(pattern, allowed)
 	switch {
 	case err != nil:
-		return "no request comes with path " + strconv.Quote(pattern) + ": " + err.Error(), hintFor(pattern, err)
+		return "no request comes with path " + quote(pattern) + ": " + err.Error(), hintFor(pattern, err)
 	case strings.Contains(pattern, "?"):
-		return "path " + strconv.Quote(pattern) + " holds a query, and only paths are matched", "write " + strconv.Quote(canonical.String())
+		return "path " + quote(pattern) + " holds a query, and only paths are matched", "write " + quote(canonical.String())
 	case strings.ContainsAny(pattern, "{}"):
-		return "path " + strconv.Quote(pattern) + " holds a brace", "write * for any one segment, or %7B for the character"
+		return "path " + quote(pattern) + " holds a brace", "write * for any one segment, or %7B for the character"
 	case canonical.String() != pattern:
-		return "path " + strconv.Quote(pattern) + " is not in canonical form", "write " + strconv.Quote(canonical.String())
+		return "path " + quote(pattern) + " is not in canonical form", "write " + quote(canonical.String())
 	}
 	for rest := pattern; rest != ""; {
 		var segment string
 		segment, rest = CutSegment(rest)
 		switch {
 		case segment == AnyRest && rest != "":
-			return "** is not the last segment of path " + strconv.Quote(pattern), "write * for any one segment, or end the path with /**"
+			return "** is not the last segment of path " + quote(pattern), "write * for any one segment, or end the path with /**"
 		case segment != AnyRest && strings.Contains(segment, AnyRest):
-			return "** is only a part of segment " + strconv.Quote(segment), "write * for any characters, or ** as a segment of its own"
+			return "** is only a part of segment " + quote(segment), "write * for any characters, or ** as a segment of its own"
 		}
 	}
 	return "", ""
@@ -132,4 +132,14 @@ func hintFor(pattern string, refusal error) string {
 		return "take that out, or add pathQuirks: [" + lenient.quirks.String() + "] to its upstream"
 	}
 	return "take that out"
+}
+
+// quote quotes the beginning of a value. It is not text.Quote, because this package
+// imports nothing of the module.
+func quote(s string) string {
+	const limit = 100
+	if characters := []rune(s); len(characters) > limit {
+		s = string(characters[:limit]) + "…"
+	}
+	return strconv.Quote(s)
 }

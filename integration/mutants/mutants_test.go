@@ -69,7 +69,7 @@ var mutants = []struct {
 	{name: "only ASCII has dots", file: "target/lookalike.go", old: `case '.', '\u2024', '\u2025', '\u2026', '\ufe19', '\ufe30', '\ufe52', '\uff0e':`, new: `case '.':`, test: attacks},
 	{name: "three dots climb", file: "target/target.go", old: `if dots != 1 && dots != 2 {`, new: `if dots == 0 {`, test: plain},
 	{name: "three dots climb beyond ASCII", file: "target/lookalike.go", old: `return dots == 1 || dots == 2`, new: `return dots > 0`, test: plain},
-	{name: "coded slashes hide dots", file: "target/target.go", old: `strings.Cut(rest, encodedSlash)`, new: `strings.Cut(rest, "%2f")`, test: attacks},
+	{name: "coded slashes hide dots", file: "target/target.go", old: `strings.Cut(rest, EncodedSlash)`, new: `strings.Cut(rest, "%2f")`, test: attacks},
 	{name: "anything may stand before ://", file: "target/target.go", old: `afterScheme = first && isScheme(part)`, new: `afterScheme = first`, test: attacks},
 	{name: "a scheme may stand anywhere", file: "target/target.go", old: `afterScheme = first && isScheme(part)`, new: `afterScheme = isScheme(part) || first && false`, test: attacks},
 	{name: "a scheme is not known", file: "target/target.go", old: `afterScheme = first && isScheme(part)`, new: `afterScheme = first && false`, test: plain},
