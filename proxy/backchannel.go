@@ -9,7 +9,7 @@ import (
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/identity"
-	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/proxy/stream"
 	"github.com/example-org/authgate/session"
 )
 
@@ -87,16 +87,8 @@ func logoutToken(x *exchange) (string, error) {
 
 // cutLoggedOutStreams cuts at once what the next review would cut.
 func (p *Proxy) cutLoggedOutStreams(logout identity.Logout) {
-	st := p.state.Load()
-	for _, s := range p.streams.appendOpen(nil) {
-		x := s.x
-		if !x.signedIn() || x.asAnonymous || s.kind == sized {
-			continue
-		}
-		principal := x.session.Principal
-		if principal.Issuer == logout.Issuer && (logout.Subject == "" || principal.Subject == logout.Subject) &&
-			(logout.SessionID == "" || x.session.SessionID == logout.SessionID) {
-			p.cut(s, cutSignedOut, reviewResult{st, x.resolvedRoles, policy.Decision{}})
-		}
-	}
+	p.streams.CutSessions(func(s stream.Session) bool {
+		return s.Issuer == logout.Issuer && (logout.Subject == "" || s.Subject == logout.Subject) &&
+			(logout.SessionID == "" || s.IssuerSession == logout.SessionID)
+	})
 }

@@ -4,12 +4,14 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/proxy/client"
+	"github.com/example-org/authgate/proxy/stream"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/target"
 )
@@ -17,6 +19,7 @@ import (
 // exchange is one request and what the steps have learned of it so far, a field
 // for each.
 type exchange struct {
+	p         *Proxy
 	w         *recorder
 	r         *http.Request
 	state     *state // pinned: one policy for the whole request
@@ -43,8 +46,12 @@ type exchange struct {
 	asAnonymous   bool   // somebody, but let through as nobody
 	shadow        string // what the candidate would have decided
 
-	upstreamHeaderAt time.Time // when the upstream's header came
-	stream           *stream   // its answer, while somebody must look after it; nil: it is short
+	upstreamHeaderAt time.Time      // when the upstream's header came
+	stream           *stream.Stream // its response, while it is watched; nil: it is short
+
+	// The policy, and the time of the groups, by which its open streams were authorized last.
+	authorizedBy atomic.Pointer[state]
+	groupsReadAt atomic.Int64 // Unix ns
 
 	formTargets []string // origins besides this one to which a form of the page may lead
 
@@ -61,6 +68,7 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	id := newID()
 	request := client.RequestID(r.Header["X-Request-Id"], id)
 	x := &exchange{
+		p:         p,
 		w:         p.newRecorder(w, r, request),
 		r:         r,
 		state:     p.state.Load(),
@@ -130,15 +138,26 @@ func (p *Proxy) finish(x *exchange) {
 	if p.excludedFromAudit(x) {
 		return
 	}
-	p.audit.Write(audit.Record{
-		Time: x.startedAt, Event: x.event, ID: x.id, RequestID: x.requestID,
-		Remote: x.client.Address(), Host: x.client.Host, Method: x.r.Method, Path: x.path.String(), Upstream: upstream,
+	r := x.auditRecord(end, x.state, x.roles, x.decision)
+	r.Event, r.Decision, r.Reason, r.Shadow = x.event, x.outcome, x.reason, x.shadow
+	r.Status, r.Bytes = x.w.statusCode(), x.w.bytes
+	p.audit.Write(r)
+}
+
+// auditRecord has what the records of a request have in common.
+func (x *exchange) auditRecord(now time.Time, st *state, roles policy.Roles, d policy.Decision) audit.Record {
+	r := audit.Record{
+		Time: x.startedAt, ID: x.id, RequestID: x.requestID,
+		Remote: x.client.Address(), Host: x.client.Host, Method: x.r.Method, Path: x.path.String(), Upstream: x.upstreamName(),
 		Subject: x.session.Principal.Subject, Email: x.session.Principal.Email,
-		Roles: x.roles.Names(), Groups: x.roles.Subjects(),
-		Decision: x.outcome, Reason: x.reason, Rule: x.rule(), Policy: x.state.policy.Hash(), Generation: x.state.generation, Age: x.state.age(x.startedAt),
-		Status: x.w.statusCode(), Bytes: x.w.bytes, Millis: float64(end.Sub(x.startedAt).Microseconds()) / 1000,
-		Shadow: x.shadow,
-	})
+		Roles: roles.Names(), Groups: roles.Subjects(),
+		Policy: st.policy.Hash(), Generation: st.generation, Age: st.age(x.startedAt),
+		Millis: float64(now.Sub(x.startedAt).Microseconds()) / 1000,
+	}
+	if d.Row != nil {
+		r.Rule = d.Row.Where()
+	}
+	return r
 }
 
 // upstreamName is empty where authgate itself, or nobody, serves the path.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/proxy/stream"
 )
 
 // Deciding takes a request as far as step 4 and gives that step alone.
@@ -18,8 +19,8 @@ func (p *Proxy) Deciding(w http.ResponseWriter, r *http.Request) (decide func() 
 
 // Stalled counts the writes that wait for a client.
 func (p *Proxy) Stalled() (n int) {
-	for _, s := range p.streams.appendOpen(nil) {
-		if s.blockedSince.Load() != 0 {
+	for _, s := range p.streams.AppendOpen(nil) {
+		if s.Blocked() {
 			n++
 		}
 	}
@@ -28,8 +29,8 @@ func (p *Proxy) Stalled() (n int) {
 
 // Uploads counts those that are watched.
 func (p *Proxy) Uploads() (n int) {
-	for _, s := range p.streams.appendOpen(nil) {
-		if s.kind == upload {
+	for _, s := range p.streams.AppendOpen(nil) {
+		if s.Kind() == stream.Upload {
 			n++
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/proxy/stream"
 	"github.com/example-org/authgate/target"
 	"github.com/example-org/authgate/text"
 )
@@ -74,7 +75,7 @@ func (p *Proxy) forward(x *exchange) {
 	switch {
 	case switchesProtocol(x):
 		f.serveWebSocket(in)
-	case isGRPC(x.r) && !p.trackStream(x, grpcCall, cancel): // known before the upstream is asked
+	case isGRPC(x.r) && !p.openStream(x, stream.GRPC, cancel): // known before the upstream is asked
 		f.handleError(nil, nil, errTooManyStreams)
 	default:
 		f.serve(in, x.route.roundTripper(x))
@@ -185,11 +186,11 @@ func (f *forwarding) modifyResponse(res *http.Response) error {
 		if small {
 			return nil
 		}
-		if !f.p.trackStream(x, kind, f.cancel) {
+		if !f.p.openStream(x, kind, f.cancel) {
 			return errTooManyStreams
 		}
 	}
-	if x.stream.kind != sized || mayHaveTrailers(res) {
+	if x.stream.Kind() != stream.Sized || mayHaveTrailers(res) {
 		res.Body = &streamBody{ReadCloser: res.Body, f: f, res: res}
 	}
 	return f.reauthorize()
@@ -203,12 +204,7 @@ func (f *forwarding) observeHeaders() {
 // reauthorize judges a stream once more when its answer has come: a policy that
 // came into force since the request began has perhaps not seen it registered.
 func (f *forwarding) reauthorize() error {
-	s := f.x.stream
-	f.p.review(s, f.p.state.Load())
-	if reason := s.cutReason(); reason != "" {
-		return &cutError{reason}
-	}
-	return nil
+	return f.p.streams.Reauthorize(f.x.stream)
 }
 
 // streamBody is the body of an answer that may be cut.
@@ -228,14 +224,14 @@ func (b *streamBody) Read(to []byte) (int, error) {
 		return n, err
 	}
 	s := b.f.x.stream
-	reason := s.cutReason()
+	reason := s.CutReason()
 	if reason == "" {
 		return n, err
 	}
-	switch s.kind {
-	case events: // complete as it is: what is broken off in the middle of an event is dropped by its reader
+	switch s.Kind() {
+	case stream.Events: // complete as it is: what is broken off in the middle of an event is dropped by its reader
 		return n, io.EOF
-	case grpcCall:
+	case stream.GRPC:
 		f := refusalOfCut(reason)
 		if b.res.Trailer == nil {
 			b.res.Trailer = make(http.Header)
@@ -249,10 +245,59 @@ func (b *streamBody) Read(to []byte) (int, error) {
 
 // duration is how long a request took; for a stream, until it began.
 func (x *exchange) duration(end time.Time) time.Duration {
-	if x.stream != nil && x.stream.kind.longLived() && !x.upstreamHeaderAt.IsZero() {
+	if x.stream.LongLived() && !x.upstreamHeaderAt.IsZero() {
 		end = x.upstreamHeaderAt
 	}
 	return end.Sub(x.startedAt)
 }
 
 var errTooManyStreams = errors.New("limits.streamsPerPrincipal")
+
+// openStream registers the response of an exchange as a stream. It reports false if its owner
+// has as many streams as one owner may have.
+func (p *Proxy) openStream(x *exchange, kind stream.Kind, cancel context.CancelCauseFunc) bool {
+	x.authorize()
+	s := p.streams.Open(x, kind, cancel, func() {
+		// A moment, in which a stream can end properly if its client reads it.
+		_ = http.NewResponseController(x.w.ResponseWriter).SetWriteDeadline(time.Now().Add(stream.CloseTimeout))
+	})
+	x.stream, x.w.stream = s, s
+	return s != nil
+}
+
+// authorize records by what the streams of an exchange have been authorized.
+func (x *exchange) authorize() {
+	x.authorizedBy.Store(x.state)
+	x.groupsReadAt.Store(x.session.FetchedAt.UnixNano())
+}
+
+// closeStream closes the stream of an exchange, if it has one.
+func (p *Proxy) closeStream(x *exchange) {
+	if reason := p.streams.Close(x.stream); reason != "" {
+		x.reason = reason
+	}
+}
+
+// classifyResponse gives the kind of a final response. small means that it fits into buffers, so
+// that it does not need to be watched.
+func classifyResponse(res *http.Response) (kind stream.Kind, small bool) {
+	const fitsBuffers = 64 << 10
+	switch {
+	case res.Body == http.NoBody || res.ContentLength >= 0 && res.ContentLength <= fitsBuffers && !mayHaveTrailers(res):
+		return stream.Sized, true
+	case isEventStream(res.Header.Get("Content-Type")):
+		return stream.Events, false
+	case res.ContentLength < 0:
+		return stream.OpenEnded, false
+	default:
+		return stream.Sized, false
+	}
+}
+
+// mayHaveTrailers reports whether trailers may follow a body of known length (RFC 9113, 8.1).
+func mayHaveTrailers(res *http.Response) bool { return res.ProtoMajor == 2 }
+
+func isEventStream(contentType string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(media), "text/event-stream")
+}

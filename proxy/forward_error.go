@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/proxy/stream"
 	"github.com/example-org/authgate/proxy/upstream/transport"
 	"github.com/example-org/authgate/text"
 )
@@ -32,12 +33,12 @@ func (e *badResponseError) Unwrap() error { return e.err }
 func (f *forwarding) handleError(_ http.ResponseWriter, _ *http.Request, err error) {
 	x := f.x
 	x.outcome = audit.Allow // it was let through
-	var cut *cutError
+	var cut *stream.CutError
 	var tooLarge *http.MaxBytesError
 	fault := f.body.readError()
 	switch {
 	case errors.As(context.Cause(f.ctx), &cut):
-		x.refusal = refusalOfCut(cut.reason)
+		x.refusal = refusalOfCut(cut.Reason)
 	case errors.Is(err, errTooManyStreams):
 		if x.upstreamHeaderAt.IsZero() { // the upstream has not been asked
 			x.outcome = audit.Refuse
@@ -109,9 +110,9 @@ func isTLS(err error) bool {
 func refusalOfCut(reason string) *Refusal {
 	r := &Refusal{Code: "stream_cut"}
 	switch reason {
-	case cutDenied:
+	case stream.Denied:
 		r.Status, r.Detail = http.StatusForbidden, "The stream was ended: the policy does not allow it any more."
-	case cutExpired, cutSignedOut:
+	case stream.Expired, stream.SignedOut:
 		r.Status, r.Detail = http.StatusUnauthorized, "The stream was ended: your session is over. Sign in again."
 	default:
 		r.Status, r.Detail = http.StatusServiceUnavailable, "The stream was ended. Open it again."

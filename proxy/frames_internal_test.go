@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/example-org/authgate/proxy/stream"
 )
 
 // frame makes one as RFC 6455, 5.2 draws it.
@@ -82,7 +84,7 @@ func FuzzFrames(f *testing.F) {
 		if !whole.canInsertClose() {
 			t.Fatal("one more frame, and it is not at its end")
 		}
-		whole.observe(closeFrame(closePolicy, cutDenied))
+		whole.observe(closeFrame(closePolicy, stream.Denied))
 		if whole.canInsertClose() || whole.payloadLeft != 0 || whole.headerBytes != 0 {
 			t.Fatalf("our own Close frame: %+v", whole)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/proxy/stream"
 )
 
 // metrics are authgate's numbers. Labels never hold paths, users or groups.
@@ -88,15 +89,15 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 	cuts := register.NewCounterVec(prometheus.CounterOpts{
 		Name: "authgate_streams_cut_total", Help: "Open streams that authgate ended.",
 	}, []string{"reason"})
-	m.cuts = make(map[string]prometheus.Counter, len(cutReasons))
-	for _, reason := range cutReasons {
+	m.cuts = make(map[string]prometheus.Counter, len(stream.Reasons))
+	for _, reason := range stream.Reasons {
 		m.cuts[reason] = cuts.WithLabelValues(reason)
 	}
 	for _, u := range p.upstreams {
 		register.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "authgate_streams", Help: "WebSockets, event streams and gRPC calls that are open.",
 			ConstLabels: prometheus.Labels{"upstream": u.name},
-		}, func() float64 { return float64(p.streams.count[u.name].Load()) })
+		}, func() float64 { return float64(p.streams.LongLived(u.name)) })
 		m.requestSeconds[u.name] = requestSeconds.WithLabelValues(u.name)
 		m.upstreamSeconds[u.name] = upstreamSeconds.WithLabelValues(u.name)
 		m.granted[u.name] = differences.WithLabelValues(u.name, "granted")

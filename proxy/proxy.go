@@ -24,6 +24,7 @@ import (
 	"github.com/example-org/authgate/page"
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/proxy/client"
+	"github.com/example-org/authgate/proxy/stream"
 	"github.com/example-org/authgate/proxy/upstream/transport"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/session/cookie"
@@ -106,7 +107,7 @@ type Proxy struct {
 	upstreams []*upstream   // in the order of the configuration
 	quirks    target.Quirks // of any of them
 
-	streams *streams
+	streams *stream.Registry
 	state   atomic.Pointer[state]
 
 	adminToken atomic.Pointer[[sha256.Size]byte] // digest of the one in force
@@ -139,13 +140,17 @@ func New(o Options) (*Proxy, error) {
 		p.usedStates = o.Redis
 	}
 	p.newSessions(o)
+	var names []string
 	for i := range o.Config.Upstreams {
 		u := &o.Config.Upstreams[i]
 		p.upstreams = append(p.upstreams, newUpstream(u, o.Config.Timeouts, o.UpstreamCAs[u.Name], o.UpstreamCertificates[u.Name], o.ServiceAccounts, o.Log))
 		p.upstreams[i].index = i
+		names = append(names, u.Name)
 		p.quirks |= u.Quirks()
 	}
-	p.streams = newStreams(p.upstreams, o.Config.Limits.StreamsPerPrincipal)
+	p.streams = stream.NewRegistry(stream.Options{
+		Upstreams: names, PerOwner: o.Config.Limits.StreamsPerPrincipal, Now: o.Now, Report: p.reportCut,
+	})
 	p.metrics = newMetrics(o.Registry, p)
 	p.publish(&state{policy: p.newLoadedPolicy(o.Policy), generation: 1})
 	p.reportPolicy()
@@ -163,7 +168,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x := p.begin(w, r)
 	defer p.finish(x) // one audit record, one set of metrics, on every way out
-	defer p.untrackStream(x)
+	defer p.closeStream(x)
 	p.runSteps(x)
 	x.w.flushBody() // not when an upstream breaks off: that panics
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/example-org/authgate/proxy/stream"
 	"github.com/example-org/authgate/text"
 )
 
@@ -32,8 +33,8 @@ type clientBody struct {
 	readMu sync.Mutex // held while net/http's is read
 
 	mu          sync.Mutex
-	handlerDone bool    // the handler is done
-	stream      *stream // while it takes its time
+	handlerDone bool           // the handler is done
+	stream      *stream.Stream // while it takes its time
 }
 
 const (
@@ -167,15 +168,11 @@ func (b *clientBody) trackStream() error {
 		b.mu.Unlock()
 		return nil
 	}
-	s := p.newStream(x, upload, b.f.cancel, b.stop)
+	x.authorize()
+	s := p.streams.Open(x, stream.Upload, b.f.cancel, b.stop)
 	b.stream = s
-	p.streams.register(s)
 	b.mu.Unlock()
-	p.review(s, p.state.Load())
-	if reason := s.cutReason(); reason != "" {
-		return &cutError{reason}
-	}
-	return nil
+	return p.streams.Reauthorize(s)
 }
 
 // finish is called by the handler when nothing more is to be read. What is left of the
@@ -186,8 +183,8 @@ func (b *clientBody) finish() {
 	b.handlerDone = true
 	watched := b.stream
 	b.mu.Unlock()
-	if watched != nil {
-		b.f.p.untrack(watched)
+	if reason := b.f.p.streams.Close(watched); reason != "" {
+		x.reason = reason
 	}
 	if x.reason == "" && errors.Is(b.readError(), errBodyTimeout) {
 		x.reason = codeBodyTimeout // an answer had begun

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/example-org/authgate/proxy/stream"
 	"github.com/example-org/authgate/text"
 )
 
@@ -24,7 +25,7 @@ type recorder struct {
 	interim int
 	cancel  context.CancelCauseFunc // of the request to the upstream, while there is one
 	body    *clientBody             // that goes to the upstream; nil: there is none
-	stream  *stream                 // watched while it is written; nil: the answer is short
+	stream  *stream.Stream          // watched while it is written; nil: the answer is short
 }
 
 func (p *Proxy) newRecorder(w http.ResponseWriter, r *http.Request, requestID string) *recorder {
@@ -106,11 +107,11 @@ func (w *recorder) Write(b []byte) (int, error) {
 		w.WriteHeader(http.StatusOK)
 	}
 	if w.proto == 2 && w.stream == nil {
-		w.p.trackStream(w.x, sized, func(error) {})
+		w.p.openStream(w.x, stream.Sized, func(error) {})
 	}
-	w.stream.markWriting(true)
+	w.stream.MarkWriting(true)
 	n, err := w.ResponseWriter.Write(b)
-	w.stream.markWriting(false)
+	w.stream.MarkWriting(false)
 	w.bytes += int64(n)
 	return n, err
 }
@@ -133,9 +134,9 @@ func (w *recorder) flushBody() {
 
 // FlushError sends what is buffered (http.ResponseController).
 func (w *recorder) FlushError() error {
-	w.stream.markWriting(true)
+	w.stream.MarkWriting(true)
 	err := http.NewResponseController(w.ResponseWriter).Flush()
-	w.stream.markWriting(false)
+	w.stream.MarkWriting(false)
 	return err
 }
 

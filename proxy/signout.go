@@ -99,7 +99,7 @@ func (p *Proxy) endSession(x *exchange) bool {
 	}
 	p.clearAttempts(x)
 	err := p.revokeSession(x, old)
-	p.cutSessionStreams(old.ID, cutSignedOut)
+	p.cutSessionStreams(old.ID)
 	if err != nil {
 		return p.refuseNotRevoked(x, old, err)
 	}

@@ -141,7 +141,7 @@ func (p *Proxy) endChainSession(x *exchange, c signOutChain, s session.Session, 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.r.Context()), revokeTimeout)
 	defer cancel()
 	err = p.sessions.End(ctx, x.w, x.r.Header, s, x.client.Secure())
-	p.cutSessionStreams(s.ID, cutSignedOut)
+	p.cutSessionStreams(s.ID)
 	if err != nil {
 		p.log.Error("session not ended", "id", x.id, "request_id", x.requestID, "error", err)
 		return chainFailed

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/example-org/authgate/proxy/stream"
 	"github.com/example-org/authgate/text"
 )
 
@@ -41,7 +42,7 @@ func hasToken(values []string, token string) bool {
 // back like that of any request.
 func (f *forwarding) serveWebSocket(in *http.Request) {
 	x := f.x
-	if !f.p.trackStream(x, webSocket, f.cancel) {
+	if !f.p.openStream(x, stream.WebSocket, f.cancel) {
 		f.handleError(nil, nil, errTooManyStreams)
 		return
 	}
@@ -158,8 +159,8 @@ func (t *tunnel) close() {
 func (t *tunnel) run(head http.Header, buffered *bufio.Reader) {
 	x := t.x
 	x.w.status = http.StatusSwitchingProtocols
-	if !x.stream.setInterrupt(func() {
-		_ = t.client.SetWriteDeadline(time.Now().Add(closeTimeout))
+	if !x.stream.SetInterrupt(func() {
+		_ = t.client.SetWriteDeadline(time.Now().Add(stream.CloseTimeout))
 		_ = t.upstream.Close()
 	}) {
 		_ = t.upstream.Close() // the copy below ends at once, and says goodbye
@@ -179,7 +180,7 @@ func (t *tunnel) run(head http.Header, buffered *bufio.Reader) {
 	}()
 	err := t.toClient()
 	switch {
-	case x.stream.cutReason() != "":
+	case x.stream.CutReason() != "":
 		t.sendCloseFrame()
 	case err != nil:
 		t.close()
@@ -198,9 +199,9 @@ func (t *tunnel) toClient() error {
 	for {
 		n, err := t.upstream.Read(buffer)
 		if n > 0 {
-			t.x.stream.markWriting(true)
+			t.x.stream.MarkWriting(true)
 			written, failure := t.client.Write(buffer[:n])
-			t.x.stream.markWriting(false)
+			t.x.stream.MarkWriting(false)
 			t.x.w.bytes += int64(written)
 			t.frames.observe(buffer[:written])
 			if failure != nil {
@@ -228,7 +229,7 @@ func (t *tunnel) toUpstream(buffered *bufio.Reader) {
 	}
 	_, err := io.CopyBuffer(onlyWriter{t.upstream}, onlyReader{t.client}, make([]byte, tunnelBuffer))
 	switch {
-	case t.x.stream.cutReason() != "":
+	case t.x.stream.CutReason() != "":
 		_, _ = io.CopyBuffer(io.Discard, onlyReader{t.client}, make([]byte, 512))
 	case err != nil:
 		t.close()
@@ -247,16 +248,16 @@ func (t *tunnel) halfClose(to any) {
 
 // sendCloseFrame ends a tunnel that was cut: with a Close frame where one may stand.
 func (t *tunnel) sendCloseFrame() {
-	code, reason := uint16(closePolicy), t.x.stream.cutReason()
-	if reason == cutShutdown {
+	code, reason := uint16(closePolicy), t.x.stream.CutReason()
+	if reason == stream.Shutdown {
 		code = closeGoingAway
 	}
 	if t.frames.canInsertClose() {
-		_ = t.client.SetWriteDeadline(time.Now().Add(closeTimeout))
+		_ = t.client.SetWriteDeadline(time.Now().Add(stream.CloseTimeout))
 		_, _ = t.client.Write(closeFrame(code, reason))
 	}
 	_ = closeWrite(t.client)
-	_ = t.client.SetReadDeadline(time.Now().Add(closeTimeout))
+	_ = t.client.SetReadDeadline(time.Now().Add(stream.CloseTimeout))
 }
 
 // closeWrite ends one direction.
