@@ -76,8 +76,8 @@ func TestEveryObjectIsNamedPlacedAndLabelled(t *testing.T) {
 		}
 	}
 	d := deploymentOf(t, r)
-	if d.Name != "front-door" || d.Spec.Template.Spec.ServiceAccountName != "door" {
-		t.Errorf("Deployment %s runs as %s, want front-door as door", d.Name, d.Spec.Template.Spec.ServiceAccountName)
+	if d.Name != "front" || d.Spec.Template.Spec.ServiceAccountName != "front" {
+		t.Errorf("Deployment %s runs as %s, want front as front", d.Name, d.Spec.Template.Spec.ServiceAccountName)
 	}
 	if len(d.Spec.Selector.MatchLabels) != 2 {
 		t.Errorf("selector %v: only name and instance may be in it, it can never change", d.Spec.Selector.MatchLabels)

@@ -16,10 +16,10 @@ func TestUnworkableValuesAreRefusedWithAWayOut(t *testing.T) {
 		want []string
 	}{
 		{"no secret", "default", []string{"existingSecret="}, []string{
-			"existingSecret is not given", "client-id, client-secret and session-keys",
+			"existingSecret is not set", "client-id, client-secret and session-keys",
 			"authgate keygen > session-keys", "kubectl create secret generic authgate --namespace login",
 		}},
-		{"no issuer", "default", []string{"config.issuer.url="}, []string{"config.issuer.url is not given", "/api/dex"}},
+		{"no issuer", "default", []string{"config.issuer.url="}, []string{"config.issuer.url is not set", "/api/dex"}},
 		{"accounts without a token to ask with", "argo", []string{"serviceAccount.automountServiceAccountToken=false"}, []string{"automountServiceAccountToken is false", "tokenFile"}},
 		{"no policy", "default", []string{"policy="}, []string{"policy is empty", "--set-file policy=policy.csv"}},
 
@@ -34,7 +34,7 @@ func TestUnworkableValuesAreRefusedWithAWayOut(t *testing.T) {
 		{"listens on a socket", "default", []string{"config.listen=unix:/run/authgate.sock"}, []string{"config.listen", `write ":8080"`}},
 		{"metrics on loopback", "default", []string{"metrics.enabled=true"}, []string{"config.adminListen", `write ":9090"`}},
 		{"grace period too short", "default", []string{"terminationGracePeriodSeconds=64"}, []string{
-			"terminationGracePeriodSeconds is 64", "65s", "leave it out",
+			"terminationGracePeriodSeconds is 64", "65s", "remove it",
 		}},
 		{"timeout that is none", "default", []string{"config.timeouts.shutdown=30"}, []string{"shutdown"}},
 		{"timeout in an unknown unit", "default", []string{"config.timeouts.shutdown=1d"}, []string{`config.timeouts.shutdown is "1d"`, "1m30s"}},
@@ -44,10 +44,10 @@ func TestUnworkableValuesAreRefusedWithAWayOut(t *testing.T) {
 		}},
 		{"ALB raised alone, for streams", "alb", []string{"ingress.alb.idleTimeoutSeconds=4000"}, []string{"Raise config.timeouts.idle"}},
 		{"ALB less patient than the upstream", "alb", []string{"ingress.alb.idleTimeoutSeconds=55"}, []string{
-			"ingress.alb.idleTimeoutSeconds is 55", "come to 55s", "504",
+			"ingress.alb.idleTimeoutSeconds is 55", "are 55s together", "504",
 		}},
 		{"ALB not trusted", "alb", []string{"config.trustedProxies=null"}, []string{"config.trustedProxies is empty", "subnets"}},
-		{"void CIDRs", "alb-all", []string{"ingress.alb.inboundCidrs={10.0.0.0/8}"}, []string{"inboundCidrs has no effect beside"}},
+		{"void CIDRs", "alb-all", []string{"ingress.alb.inboundCidrs={10.0.0.0/8}"}, []string{"inboundCidrs has no effect together with"}},
 		{"computed annotation", "alb", []string{`ingress.annotations.alb\.ingress\.kubernetes\.io/healthcheck-path=/`}, []string{
 			"alb.ingress.kubernetes.io/healthcheck-path", "ingress.alb",
 		}},

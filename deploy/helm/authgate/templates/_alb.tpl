@@ -1,5 +1,5 @@
-{{/* The annotations of the AWS Load Balancer Controller, from typed values:
-nothing else checks them, kubectl takes any. */}}
+{{/* The annotations of the AWS Load Balancer Controller, from typed values,
+because kubectl accepts any annotation unchecked. */}}
 
 {{- define "authgate.alb.annotations" -}}
 {{- include "authgate.alb.check" . -}}
@@ -42,7 +42,7 @@ nothing else checks them, kubectl takes any. */}}
 {{- end -}}
 {{- with $alb.securityGroups -}}
 {{- $_ := set $annotations "security-groups" (join "," .) -}}
-{{/* Own groups switch off the rules that let the ALB reach the pods. */}}
+{{/* Security groups of your own disable the rules that let the ALB reach the pods. */}}
 {{- $_ := set $annotations "manage-backend-security-group-rules" "true" -}}
 {{- end -}}
 {{- with $alb.wafv2AclArn -}}
@@ -78,22 +78,22 @@ nothing else checks them, kubectl takes any. */}}
 {{- join "," $pairs -}}
 {{- end -}}
 
-{{/* ALB and authgate hold one connection from two ends; whose patience ends first decides who answers. */}}
+{{/* ALB and authgate each have a timeout for one connection; the shorter one decides which of them answers. */}}
 {{- define "authgate.alb.check" -}}
 {{- $alb := .Values.ingress.alb -}}
-{{- $patience := float64 $alb.idleTimeoutSeconds -}}
+{{- $idleTimeout := float64 $alb.idleTimeoutSeconds -}}
 {{- $idle := include "authgate.timeout" (list . "idle") | float64 -}}
 {{- $upstream := addf (include "authgate.timeout" (list . "upstreamDial")) (include "authgate.timeout" (list . "upstreamHeader")) -}}
-{{- if gt (addf $patience 5) $idle -}}
-{{- fail (printf "ingress.alb.idleTimeoutSeconds is %v and config.timeouts.idle is %vs: idle must be at least 5s longer, or the ALB sends requests into connections that authgate is closing (502). Raise config.timeouts.idle." $patience $idle) -}}
+{{- if gt (addf $idleTimeout 5) $idle -}}
+{{- fail (printf "ingress.alb.idleTimeoutSeconds is %v and config.timeouts.idle is %vs: idle must be at least 5s longer, or the ALB sends requests into connections that authgate is closing (502). Raise config.timeouts.idle." $idleTimeout $idle) -}}
 {{- end -}}
-{{- if ge $upstream $patience -}}
-{{- fail (printf "ingress.alb.idleTimeoutSeconds is %v, and config.timeouts.upstreamDial + upstreamHeader come to %vs: the ALB would answer a slow upstream with its bare 504 before authgate can say why. Raise the first or lower the others." $patience $upstream) -}}
+{{- if ge $upstream $idleTimeout -}}
+{{- fail (printf "ingress.alb.idleTimeoutSeconds is %v, and config.timeouts.upstreamDial + upstreamHeader are %vs together: the ALB would answer a slow upstream with its bare 504 before authgate can answer. Raise the first or lower the others." $idleTimeout $upstream) -}}
 {{- end -}}
 {{- if not .Values.config.trustedProxies -}}
-{{- fail "config.trustedProxies is empty, and ingress.alb is on: name the CIDRs of the ALB's subnets. Without them authgate takes every request for plain http from the ALB's own address: wrong callback addresses, cookies that are not Secure, one address in the audit." -}}
+{{- fail "config.trustedProxies is empty and ingress.alb is enabled: list the CIDRs of the ALB's subnets. Without them, authgate treats every request as plain http from the ALB's own address: wrong callback addresses, cookies without Secure, one client address in the audit." -}}
 {{- end -}}
 {{- if and $alb.inboundCidrs $alb.securityGroups -}}
-{{- fail "ingress.alb.inboundCidrs has no effect beside ingress.alb.securityGroups: write the CIDRs into those groups, or leave the groups out" -}}
+{{- fail "ingress.alb.inboundCidrs has no effect together with ingress.alb.securityGroups: write the CIDRs into those groups, or remove the groups" -}}
 {{- end -}}
 {{- end -}}

@@ -35,7 +35,7 @@
 {{- $port -}}
 {{- end -}}
 
-{{/* What the traffic port speaks: https where authgate ends TLS itself. */}}
+{{/* The protocol of the traffic port: https if authgate ends TLS itself. */}}
 {{- define "authgate.scheme" -}}
 {{- ternary "https" "http" (not (empty (.Values.config.tls | default dict).certFile)) -}}
 {{- end -}}
@@ -62,32 +62,32 @@
 {{- $accounts | toJson -}}
 {{- end -}}
 
-{{/* Room for the delay, the drain, and what the kubelet takes for itself. */}}
+{{/* Time for the delay, the shutdown, and the kubelet's own delay. */}}
 {{- define "authgate.gracePeriod" -}}
 {{- $drain := addf (include "authgate.timeout" (list . "shutdownDelay")) (include "authgate.timeout" (list . "shutdown")) -}}
 {{- $given := .Values.terminationGracePeriodSeconds -}}
 {{- if kindIs "invalid" $given -}}
 {{- addf $drain 10 | ceil | int64 -}}
 {{- else if lt (float64 $given) (addf $drain 5) -}}
-{{- fail (printf "terminationGracePeriodSeconds is %v: config.timeouts.shutdownDelay + shutdown + 5s come to %vs, and a pod killed before that cuts requests off; raise it, or leave it out and it is computed" $given (addf $drain 5)) -}}
+{{- fail (printf "terminationGracePeriodSeconds is %v: config.timeouts.shutdownDelay + shutdown + 5s are %vs together, and a pod killed earlier aborts requests; raise it, or remove it and the chart computes it" $given (addf $drain 5)) -}}
 {{- else -}}
 {{- int64 $given -}}
 {{- end -}}
 {{- end -}}
 
-{{/* Says what is missing before any object is made of it. */}}
+{{/* Reports missing values before any object is rendered. */}}
 {{- define "authgate.check" -}}
 {{- if not .Values.existingSecret -}}
 {{- $namespace := include "authgate.namespace" . -}}
-{{- fail (printf "existingSecret is not given. authgate reads the keys client-id, client-secret and session-keys from a Secret in namespace %s. Make one from three files of those names:\n\n  authgate keygen > session-keys\n  kubectl create secret generic authgate --namespace %s --from-file=client-id --from-file=client-secret --from-file=session-keys\n\nand set existingSecret=authgate." $namespace $namespace) -}}
+{{- fail (printf "existingSecret is not set. authgate reads the keys client-id, client-secret and session-keys from a Secret in namespace %s. Create it from three files with those names:\n\n  authgate keygen > session-keys\n  kubectl create secret generic authgate --namespace %s --from-file=client-id --from-file=client-secret --from-file=session-keys\n\nand set existingSecret=authgate." $namespace $namespace) -}}
 {{- end -}}
 {{- if not (.Values.config.issuer).url -}}
-{{- fail "config.issuer.url is not given: it is where the browser finds Dex, for instance https://argo-cd.example.com/api/dex" -}}
+{{- fail "config.issuer.url is not set: write the address of Dex as browsers reach it, for example https://argo-cd.example.com/api/dex" -}}
 {{- end -}}
 {{- if and (include "authgate.accounts" . | fromJson) (not .Values.serviceAccount.automountServiceAccountToken) -}}
-{{- fail "config.upstreams names serviceAccounts whose tokens authgate asks Kubernetes for, and serviceAccount.automountServiceAccountToken is false: the pod has nothing to ask with. Set it to true, or give each a tokenFile." -}}
+{{- fail "config.upstreams names serviceAccounts whose tokens authgate requests from Kubernetes, and serviceAccount.automountServiceAccountToken is false: the pod has no credentials for that. Set it to true, or give each a tokenFile." -}}
 {{- end -}}
 {{- if and (not .Values.existingPolicyConfigMap) (not (trim .Values.policy)) -}}
-{{- fail "policy is empty: authgate does not start without a row. Give policy (--set-file policy=policy.csv) or existingPolicyConfigMap." -}}
+{{- fail "policy is empty: authgate does not start without a row. Set policy (--set-file policy=policy.csv) or existingPolicyConfigMap." -}}
 {{- end -}}
 {{- end -}}

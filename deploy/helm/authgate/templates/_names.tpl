@@ -1,4 +1,4 @@
-{{/* What things are called, and the labels they carry. */}}
+{{/* Names and labels. */}}
 
 {{- define "authgate.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
@@ -20,7 +20,7 @@
 {{- default .Release.Namespace .Values.namespaceOverride -}}
 {{- end -}}
 
-{{/* Name and instance alone: a selector can never change. */}}
+{{/* Name and instance only, because a selector cannot change. */}}
 {{- define "authgate.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "authgate.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
