@@ -142,7 +142,7 @@ func TestTheWorkflowReviewsAPullRequest(t *testing.T) {
 	if posted := c.read(t, "posted"); !strings.HasPrefix(posted, "<!-- authgate policy diff -->\n") || !strings.Contains(posted, "/terminal") {
 		t.Errorf("posted:\n%s", posted)
 	}
-	if out, ok := c.step(t, "Who gains something takes a label"); ok || !strings.Contains(out, "::error::") {
+	if out, ok := c.step(t, "New permissions need a label"); ok || !strings.Contains(out, "::error::") {
 		t.Errorf("the last step lets it pass: %s", out)
 	}
 }
