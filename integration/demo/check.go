@@ -12,11 +12,11 @@ import (
 	"github.com/example-org/authgate/integration/visitor"
 )
 
-// stepTimeout is how long a step may take, and how long an edited policy may take
-// to be in force: the contract says 2 s, a busy machine says otherwise.
+// stepTimeout limits a step. authgate applies an edited policy within 2 s, but a busy
+// machine may need longer.
 const stepTimeout = 15 * time.Second
 
-// walk is the walk through the demo: people, and what came of each step so far.
+// walk is the walk through the demo: its users, and the number of failed steps.
 type walk struct {
 	*stage.Stage
 	out    io.Writer
@@ -25,7 +25,7 @@ type walk struct {
 	alice, bob, carol *visitor.Visitor
 }
 
-// runChecks takes every step of steps.go, also after one has failed.
+// runChecks runs every step of steps.go, also after a failed one.
 func runChecks(ctx context.Context, s *stage.Stage, out io.Writer) error {
 	w := &walk{Stage: s, out: out}
 	for _, p := range []struct {
@@ -49,11 +49,11 @@ func runChecks(ctx context.Context, s *stage.Stage, out io.Writer) error {
 	return nil
 }
 
-func (w *walk) line(step, want, got, verdict string) {
-	_, _ = fmt.Fprintf(w.out, "%-50s  %-34s  %-34s  %s\n", step, want, got, verdict)
+func (w *walk) line(step, want, got, result string) {
+	_, _ = fmt.Fprintf(w.out, "%-50s  %-34s  %-34s  %s\n", step, want, got, result)
 }
 
-// step holds what came out to what was expected.
+// step compares the result of do with the expected one.
 func (w *walk) step(ctx context.Context, name, want string, do func(context.Context) (string, error)) {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
@@ -69,7 +69,7 @@ func (w *walk) step(ctx context.Context, name, want string, do func(context.Cont
 	w.line(name, want, got, "FAIL")
 }
 
-// fetch is a step that asks as a script in a page does.
+// fetch is a step that sends a request as a page's script does.
 func (w *walk) fetch(ctx context.Context, name, want string, who *visitor.Visitor, method, address string) {
 	w.step(ctx, name, want, func(ctx context.Context) (string, error) {
 		a, err := who.Fetch(ctx, method, address, "")
@@ -77,7 +77,7 @@ func (w *walk) fetch(ctx context.Context, name, want string, who *visitor.Visito
 	})
 }
 
-// summary is the status, and the kind of a refusal.
+// summary is the status and, of a refusal, the content type.
 func summary(a visitor.Answer) string {
 	kind, _, _ := strings.Cut(a.Header.Get("Content-Type"), ";")
 	if a.Status < 400 {
@@ -86,9 +86,9 @@ func summary(a visitor.Answer) string {
 	return fmt.Sprintf("%d %s", a.Status, strings.TrimPrefix(strings.TrimPrefix(kind, "application/"), "text/"))
 }
 
-// until repeats do until it gives want; patience ends it with what it gave last.
+// until repeats do until it returns want. When ctx ends, it returns the last result.
 func until(ctx context.Context, want string, do func() (string, error)) (string, error) {
-	last := "nothing in time"
+	last := "no result in time"
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -108,7 +108,7 @@ func until(ctx context.Context, want string, do func() (string, error)) (string,
 	}
 }
 
-// words is those of the words that the text holds.
+// words lists the words that the text contains.
 func words(text string, any ...string) string {
 	return strings.Join(slices.DeleteFunc(any, func(word string) bool { return !strings.Contains(text, word) }), ", ")
 }

@@ -1,10 +1,10 @@
-// Command demo shows authgate with everything around it, on this machine alone:
-// fake GitHub, a real Dex, two sample dashboards.
+// Command demo runs authgate on this machine with a fake GitHub, a real Dex and two
+// sample dashboards.
 //
 //	go run -C integration ./demo          # then open the address that it prints
 //	go run -C integration ./demo -check   # walk through it without a browser
 //
-// It exits with 0 when all was well, 1 when something failed, 2 on wrong usage.
+// Exit codes: 0 all steps passed, 1 a step failed, 2 wrong usage.
 package main
 
 import (
@@ -36,8 +36,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	check := flags.Bool("check", false, "walk through the demo, print a line for each step, and end")
-	port := flags.Int("port", 0, "authgate's `port` on 127.0.0.1 (default 8080, with -check a free one)")
+	check := flags.Bool("check", false, "walk through the demo, print one line per step, and exit")
+	port := flags.Int("port", 0, "authgate's `port` on 127.0.0.1 (default 8080; with -check, a free one)")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
@@ -64,18 +64,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 1
 }
 
-// demo builds, sets the stage, and either checks it or keeps it open until ctx
-// ends. Files are kept where they may explain a failure.
+// demo builds and starts everything, and either runs the checks or waits until ctx
+// ends. It keeps the files if they may explain a failure.
 func demo(ctx context.Context, check bool, port int, out io.Writer) (err error) {
 	if port != 0 {
-		// Before the build: nobody should wait two minutes to be told this.
+		// Before the build, so that the user does not wait two minutes for this error.
 		if err := program.PortFree(ctx, port); err != nil {
-			return fmt.Errorf("%w\n  stop what listens there, or choose another: go run -C integration ./demo -port %d", err, port+1)
+			return fmt.Errorf("%w\n  stop the program that listens there, or choose another port: go run -C integration ./demo -port %d", err, port+1)
 		}
 	}
 	dir, err := os.MkdirTemp("", "authgate-demo-")
 	if err != nil {
-		return fmt.Errorf("making a folder for the demo's files: %w", err)
+		return fmt.Errorf("creating a folder for the demo's files: %w", err)
 	}
 	defer func() {
 		if err == nil || ctx.Err() != nil {
@@ -112,14 +112,14 @@ func demo(ctx context.Context, check bool, port int, out io.Writer) (err error) 
 		}
 		return nil
 	case <-s.Authgate.Done():
-		return fmt.Errorf("authgate has ended by itself; its last words:\n%s", s.Authgate.Tail(15))
+		return fmt.Errorf("authgate has exited; its last log lines:\n%s", s.Authgate.Tail(15))
 	case <-s.Dex.Done():
-		return fmt.Errorf("dex has ended by itself; its last words:\n%s", s.Dex.Tail(15))
+		return fmt.Errorf("dex has exited; its last log lines:\n%s", s.Dex.Tail(15))
 	}
 }
 
-// untilOrphaned also ends the demo when what started it is gone: `go run` hands
-// on Ctrl-C, but not the SIGTERM that ends it.
+// untilOrphaned also ends the demo when its parent has exited: `go run` forwards
+// Ctrl-C, but not a SIGTERM.
 func untilOrphaned(ctx context.Context) context.Context {
 	ctx, cancel := context.WithCancel(ctx)
 	parent := os.Getppid()

@@ -21,11 +21,11 @@ func (w *walk) unauthenticated(ctx context.Context) {
 		a, err := visitor.Curl(ctx, http.MethodGet, w.ArgoCD+"/api/v1/applications")
 		return summary(a), err
 	})
-	w.step(ctx, "curl of a host that authgate does not know", "421", func(ctx context.Context) (string, error) {
+	w.step(ctx, "curl of an unknown host", "421", func(ctx context.Context) (string, error) {
 		a, err := visitor.Curl(ctx, http.MethodGet, w.ArgoCD+"/", "Host", "other.example.com")
 		return fmt.Sprint(a.Status), err
 	})
-	w.step(ctx, "browser without a session is sent to", "/oauth2/start", func(ctx context.Context) (string, error) {
+	w.step(ctx, "browser without a session is redirected to", "/oauth2/start", func(ctx context.Context) (string, error) {
 		v, err := w.Visitor("alice")
 		if err != nil {
 			return "", err
@@ -37,23 +37,23 @@ func (w *walk) unauthenticated(ctx context.Context) {
 }
 
 func (w *walk) admin(ctx context.Context) {
-	w.step(ctx, "alice opens Argo CD, GitHub asks who it is", "200 asked: true, Dex: true", func(ctx context.Context) (string, error) {
+	w.step(ctx, "alice opens Argo CD, GitHub prompts", "200 prompted: true, Dex: true", func(ctx context.Context) (string, error) {
 		a, err := w.alice.Open(ctx, w.ArgoCD+"/")
-		return fmt.Sprintf("%d asked: %t, Dex: %t", a.Status, a.GitHubPrompted, a.Via("/api/dex/auth") && a.Via("/oauth2/callback")), err
+		return fmt.Sprintf("%d prompted: %t, Dex: %t", a.Status, a.GitHubPrompted, a.Via("/api/dex/auth") && a.Via("/oauth2/callback")), err
 	})
-	w.step(ctx, "alice opens Workflows, nobody asks", "200 asked: false, Dex: true", func(ctx context.Context) (string, error) {
+	w.step(ctx, "alice opens Workflows, no prompt", "200 prompted: false, Dex: true", func(ctx context.Context) (string, error) {
 		a, err := w.alice.Open(ctx, w.Workflows+"/")
-		return fmt.Sprintf("%d asked: %t, Dex: %t", a.Status, a.GitHubPrompted, a.Via("/oauth2/callback")), err
+		return fmt.Sprintf("%d prompted: %t, Dex: %t", a.Status, a.GitHubPrompted, a.Via("/oauth2/callback")), err
 	})
-	w.step(ctx, "the dashboard is told who she is", "alice, example-org:argo", func(ctx context.Context) (string, error) {
+	w.step(ctx, "the dashboard gets her identity headers", "alice, example-org:argo", func(ctx context.Context) (string, error) {
 		a, err := w.alice.Open(ctx, w.ArgoCD+"/applications")
 		return words(a.Body, "alice", "example-org:argo"), err
 	})
-	w.step(ctx, "Argo CD knows her by her own ID token", "logged in as alice, role admin", func(ctx context.Context) (string, error) {
+	w.step(ctx, "Argo CD gets her own ID token", "logged in as alice, role admin", func(ctx context.Context) (string, error) {
 		a, err := w.alice.Open(ctx, w.ArgoCD+"/applications")
 		return words(a.Body, "logged in as alice, role admin"), err
 	})
-	w.step(ctx, "Workflows by a ServiceAccount", "logged in as alice, role admin, by ServiceAccount argo-admin", func(ctx context.Context) (string, error) {
+	w.step(ctx, "Workflows gets a ServiceAccount token", "logged in as alice, role admin, by ServiceAccount argo-admin", func(ctx context.Context) (string, error) {
 		a, err := w.alice.Open(ctx, w.Workflows+"/workflows")
 		return words(a.Body, "logged in as alice, role admin, by ServiceAccount argo-admin"), err
 	})
@@ -61,7 +61,7 @@ func (w *walk) admin(ctx context.Context) {
 		a, err := w.alice.Fetch(ctx, http.MethodGet, w.ArgoCD+"/oauth2/userinfo", "")
 		return fmt.Sprint(a.Status, " ", words(a.Body, "alice@example.com", "role:admin")), err
 	})
-	w.step(ctx, "alice's event stream brings an event", "200 ADDED", func(ctx context.Context) (string, error) {
+	w.step(ctx, "alice's event stream delivers an event", "200 ADDED", func(ctx context.Context) (string, error) {
 		s, err := w.alice.Listen(ctx, w.ArgoCD+"/api/v1/stream/applications")
 		if err != nil {
 			return "", err
@@ -70,7 +70,7 @@ func (w *walk) admin(ctx context.Context) {
 		event, err := s.Next()
 		return fmt.Sprint(s.Status, " ", words(event, "ADDED")), err
 	})
-	w.step(ctx, "alice's terminal repeats what she types", "101 hello", func(ctx context.Context) (string, error) {
+	w.step(ctx, "alice's terminal echoes her input", "101 hello", func(ctx context.Context) (string, error) {
 		return typeHello(ctx, w.alice, w.ArgoCD)
 	})
 	w.fetch(ctx, "alice syncs an application", "200", w.alice, http.MethodPost, w.ArgoCD+guestbook+"/sync")
@@ -81,11 +81,11 @@ func typeHello(ctx context.Context, who *visitor.Visitor, argoCD string) (string
 	c, a, err := who.Dial(ctx, strings.Replace(argoCD, "http", "ws", 1)+"/terminal", "")
 	if c == nil {
 		if a.Status != 0 {
-			err = nil // a refusal is an answer
+			err = nil // a refusal is a result
 		}
 		return fmt.Sprint(a.Status), err
 	}
-	defer c.CloseNow() // the step is over
+	defer c.CloseNow() // the step has ended
 	if err := wsjson.Write(ctx, c, map[string]string{"operation": "stdin", "data": "hello"}); err != nil {
 		return "", err
 	}
@@ -105,9 +105,9 @@ func (w *walk) viewer(ctx context.Context) {
 		a, err := w.bob.Open(ctx, w.ArgoCD+"/")
 		return fmt.Sprint(a.Status), err
 	})
-	w.step(ctx, "bob opens Workflows, nobody asks", "200 asked: false", func(ctx context.Context) (string, error) {
+	w.step(ctx, "bob opens Workflows, no prompt", "200 prompted: false", func(ctx context.Context) (string, error) {
 		a, err := w.bob.Open(ctx, w.Workflows+"/")
-		return fmt.Sprintf("%d asked: %t", a.Status, a.GitHubPrompted), err
+		return fmt.Sprintf("%d prompted: %t", a.Status, a.GitHubPrompted), err
 	})
 	w.fetch(ctx, "bob lists applications", "200", w.bob, http.MethodGet, w.ArgoCD+"/api/v1/applications")
 	w.fetch(ctx, "bob syncs an application", "403 problem+json", w.bob, http.MethodPost, w.ArgoCD+guestbook+"/sync")
@@ -121,11 +121,11 @@ func (w *walk) unauthorized(ctx context.Context) {
 		a, err := w.carol.Open(ctx, w.ArgoCD+"/")
 		return summary(a), err
 	})
-	w.step(ctx, "her page says she has", "no groups", func(ctx context.Context) (string, error) {
+	w.step(ctx, "her page says that she has", "no groups", func(ctx context.Context) (string, error) {
 		a, err := w.carol.Open(ctx, w.ArgoCD+"/")
 		return words(a.Body, "no groups"), err
 	})
-	w.step(ctx, "and which would be let in", "example-org:argo, example-org:dev", func(ctx context.Context) (string, error) {
+	w.step(ctx, "and which groups would be admitted", "example-org:argo, example-org:dev", func(ctx context.Context) (string, error) {
 		a, err := w.carol.Open(ctx, w.ArgoCD+"/")
 		return words(a.Body, "example-org:argo", "example-org:dev"), err
 	})
@@ -141,7 +141,7 @@ func (w *walk) rules(ctx context.Context) {
 	if err == nil {
 		err = w.Files.WritePolicy(before + bobMaySync)
 	}
-	w.step(ctx, "policy.csv now lets bob sync: no restart", "200", func(ctx context.Context) (string, error) {
+	w.step(ctx, "policy.csv now allows bob to sync, no restart", "200", func(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
@@ -172,7 +172,7 @@ func (w *walk) rules(ctx context.Context) {
 		})
 	})
 	want := fmt.Sprintf("policy.csv:%d", strings.Count(broken, "\n"))
-	w.step(ctx, "authgate's log says where", want+":COLUMN", func(ctx context.Context) (string, error) {
+	w.step(ctx, "authgate's log names the line", want+":COLUMN", func(ctx context.Context) (string, error) {
 		return until(ctx, want+":COLUMN", func() (string, error) {
 			log, err := w.Files.ReadLog()
 			all := faultPosition.FindAllStringSubmatch(log, -1)
@@ -182,9 +182,9 @@ func (w *walk) rules(ctx context.Context) {
 			return "policy.csv:" + all[len(all)-1][1] + ":COLUMN", err
 		})
 	})
-	w.fetch(ctx, "the old rules stay: bob syncs", "200", w.bob, http.MethodPost, w.ArgoCD+guestbook+"/sync")
+	w.fetch(ctx, "the old policy stays: bob syncs", "200", w.bob, http.MethodPost, w.ArgoCD+guestbook+"/sync")
 	err = w.Files.WritePolicy(before)
-	w.step(ctx, "policy.csv as it was: bob syncs", "403 problem+json", func(ctx context.Context) (string, error) {
+	w.step(ctx, "policy.csv restored: bob syncs", "403 problem+json", func(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
@@ -209,13 +209,13 @@ func (w *walk) signOut(ctx context.Context) {
 		}
 		a, err := w.alice.Open(ctx, w.ArgoCD+"/")
 		if err == nil && !a.Via("/oauth2/callback") {
-			err = errors.New("she was not sent through the login")
+			err = errors.New("she was not redirected to the login")
 		}
 		return summary(a), err
 	})
 }
 
-// signOut follows the page with the button, as a person does.
+// signOut follows the page with the button, as a user does.
 func signOut(ctx context.Context, who *visitor.Visitor, host string) error {
 	a, err := who.Open(ctx, host+"/oauth2/sign_out")
 	if err != nil {
