@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/proxy/client"
-	"github.com/example-org/authgate/proxy/respond"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/target"
 )
@@ -104,7 +103,7 @@ func (x *exchange) allowedOrigin(origin string) bool {
 }
 
 func isSafeMethod(method string) bool {
-	return respond.IsRead(method) || method == http.MethodOptions
+	return isRead(method) || method == http.MethodOptions
 }
 
 // isWebSocketUpgrade reports whether the request asks for a WebSocket, the one protocol

@@ -63,8 +63,7 @@ func (p *Proxy) refuseLogout(x *exchange, code, detail string, cause error) bool
 		level = p.log.Error
 	}
 	level("back-channel logout refused", "id", x.id, "request_id", x.requestID, "code", code, "error", cause)
-	x.refusal = &Refusal{Status: http.StatusBadRequest, Code: code, Detail: detail, OAuth: true}
-	return false
+	return x.refuse(http.StatusBadRequest, code, detail, nil)
 }
 
 // logoutToken reads the one field of the form (2.5).

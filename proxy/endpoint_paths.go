@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/example-org/authgate/proxy/respond"
 	"github.com/example-org/authgate/target"
 )
 
@@ -24,5 +23,5 @@ func IsHealthCheck(method, sent string) bool {
 // IsEndpoint reports whether a path is one of authgate's own endpoints, which have no
 // upstream and no policy.
 func IsEndpoint(pathPrefix string, path target.Path) bool {
-	return respond.Endpoints{Prefix: pathPrefix}.Has(path)
+	return !path.IsZero() && hasPathPrefix(path.String(), pathPrefix)
 }

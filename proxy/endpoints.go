@@ -9,20 +9,24 @@ import (
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/identity"
-	"github.com/example-org/authgate/proxy/respond"
-	"github.com/example-org/authgate/proxy/respond/page"
+	"github.com/example-org/authgate/page"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/target"
 )
 
+// isEndpoint reports whether a path is one of authgate's own endpoints.
+func (p *Proxy) isEndpoint(path target.Path) bool {
+	return hasPathPrefix(path.String(), p.prefix)
+}
+
 // serveEndpoint answers authgate's own endpoints. It reports whether it did: they have
 // no upstream and no policy, so that signing in never depends on a rule.
 func (p *Proxy) serveEndpoint(x *exchange) bool {
-	if !p.endpoints.Has(x.path) {
+	if !p.isEndpoint(x.path) {
 		return false
 	}
-	respond.CloseIfUnread(x.w, x.r) // a form that is read has as long
-	respond.SetHeaders(x.w.Header())
+	x.closeIfUnread() // a form that is read has as long
+	setResponseHeaders(x.w.Header())
 	if !p.routeEndpoint(x) {
 		p.answer(x)
 	}
@@ -57,7 +61,7 @@ func (p *Proxy) routeEndpoint(x *exchange) bool {
 
 // requireSession is step 3 for endpoints that only show something to somebody.
 func (p *Proxy) requireSession(x *exchange) bool {
-	if !respond.IsRead(x.r.Method) {
+	if !isRead(x.r.Method) {
 		return x.refuse(http.StatusMethodNotAllowed, "bad_method", "This can only be read.", nil)
 	}
 	if !p.authenticate(x) {
@@ -69,6 +73,8 @@ func (p *Proxy) requireSession(x *exchange) bool {
 	x.outcome = audit.Allow
 	return true
 }
+
+func isRead(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
 // userinfo tells a signed-in person what authgate knows of them.
 type userinfo struct {
@@ -106,7 +112,7 @@ func (p *Proxy) userinfo(x *exchange) bool {
 	}
 	x.w.Header().Set("Content-Type", "application/json")
 	text, _ := json.Marshal(known) // of strings, numbers and times
-	respond.Send(x.w, http.StatusOK, append(text, '\n'))
+	x.w.send(http.StatusOK, append(text, '\n'))
 	return true
 }
 
@@ -129,7 +135,7 @@ func (p *Proxy) portal(x *exchange) bool {
 		return false
 	}
 	data := page.Portal{
-		User: displayName(x.session.Principal), Groups: x.session.Principal.Groups, SignOut: p.prefix + "/sign_out",
+		Who: displayName(x.session.Principal), Groups: x.session.Principal.Groups, SignOut: p.prefix + "/sign_out",
 	}
 	for i := range p.config.Upstreams {
 		u := &p.config.Upstreams[i]
@@ -150,7 +156,19 @@ func (p *Proxy) portal(x *exchange) bool {
 			data.Upstreams = append(data.Upstreams, page.Link{Text: u.Name, URL: x.client.OriginOf(host) + home.String()})
 		}
 	}
-	return p.write(x, respond.Page{Page: data})
+	html, err := p.pages.Portal(data)
+	p.writePage(x, http.StatusOK, html, err)
+	return true
+}
+
+// displayName is what a person calls themselves by.
+func displayName(principal identity.Principal) string {
+	for _, name := range []string{principal.Email, principal.Username, principal.Name} {
+		if name != "" {
+			return name
+		}
+	}
+	return principal.Subject
 }
 
 func orEmpty(list []string) []string {

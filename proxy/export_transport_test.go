@@ -13,3 +13,6 @@ func (p *Proxy) PingEvery(every, timeout time.Duration) {
 		}
 	}
 }
+
+// WriteGRPCRefusal answers a call.
+var WriteGRPCRefusal = writeGRPCRefusal

@@ -10,7 +10,6 @@ import (
 	"strconv"
 
 	"github.com/example-org/authgate/audit"
-	"github.com/example-org/authgate/proxy/respond"
 	"github.com/example-org/authgate/proxy/stream"
 	"github.com/example-org/authgate/proxy/upstream/transport"
 	"github.com/example-org/authgate/text"
@@ -53,7 +52,7 @@ func (f *forwarding) handleError(_ http.ResponseWriter, _ *http.Request, err err
 		return
 	case x.r.Context().Err() != nil, errors.Is(fault, io.ErrUnexpectedEOF), isNetwork(fault):
 		x.reason = "client_gone"
-		respond.CloseIfUnread(x.w, x.r)
+		x.closeIfUnread()
 		x.w.WriteHeader(statusClientClosedRequest)
 		return
 	case fault != nil:

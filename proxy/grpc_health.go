@@ -1,10 +1,6 @@
 package proxy
 
-import (
-	"net/http"
-
-	"github.com/example-org/authgate/proxy/respond"
-)
+import "net/http"
 
 // Messages of gRPC, framed: no compression, four bytes of length, protobuf.
 const (
@@ -17,18 +13,18 @@ const (
 // request like any other. The message is not read: whichever service it names,
 // the answer is authgate's own readiness, and a body may never come.
 func (p *Proxy) serveGRPCHealth(w http.ResponseWriter, r *http.Request, path string) bool {
-	if r.Method != http.MethodPost || !respond.IsGRPC(r) {
+	if r.Method != http.MethodPost || !isGRPC(r) {
 		return false
 	}
-	respond.CloseIfUnread(w, r)
+	closeIfUnread(w, r)
 	limitHealthWrite(w, r)
 	p.closeOverLimit(w, r)
 	if path == "/grpc.health.v1.Health/Watch" { // clients take that for a server without health checks
-		respond.WriteGRPC(w, r, &Refusal{Status: http.StatusNotFound, Detail: "Health is told by Check, not by Watch."})
+		writeGRPCRefusal(w, r, &Refusal{Status: http.StatusNotFound, Detail: "Health is told by Check, not by Watch."})
 		return true
 	}
 	if reason, _ := p.notReadyReason(); reason != "" {
-		respond.WriteGRPC(w, r, &Refusal{Status: http.StatusServiceUnavailable, Detail: "authgate is not ready: " + reason})
+		writeGRPCRefusal(w, r, &Refusal{Status: http.StatusServiceUnavailable, Detail: "authgate is not ready: " + reason})
 		return true
 	}
 	message := emptyMessage

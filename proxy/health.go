@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/example-org/authgate/proxy/respond"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -143,10 +142,10 @@ func limitHealthWrite(w http.ResponseWriter, r *http.Request) {
 }
 
 func writeHealth(w http.ResponseWriter, r *http.Request, status int, body health) {
-	respond.CloseIfUnread(w, r)
+	closeIfUnread(w, r)
 	limitHealthWrite(w, r)
 	h := w.Header()
-	if !respond.IsRead(r.Method) {
+	if !isRead(r.Method) {
 		h.Set("Allow", "GET, HEAD")
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		return

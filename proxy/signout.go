@@ -8,8 +8,7 @@ import (
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/identity"
-	"github.com/example-org/authgate/proxy/respond"
-	"github.com/example-org/authgate/proxy/respond/page"
+	"github.com/example-org/authgate/page"
 	"github.com/example-org/authgate/session"
 )
 
@@ -31,7 +30,7 @@ func readForm(x *exchange) error {
 // another page must not sign anybody out.
 func (p *Proxy) signOut(x *exchange) bool {
 	switch {
-	case respond.IsRead(x.r.Method):
+	case isRead(x.r.Method):
 		return p.confirmSignOut(x)
 	case x.r.Method != http.MethodPost:
 		return x.refuse(http.StatusMethodNotAllowed, "bad_method", "Sign out with GET or POST.", nil)
@@ -62,7 +61,7 @@ func (p *Proxy) confirmSignOut(x *exchange) bool {
 	switch {
 	case x.signedIn():
 	case p.cookieWithheld(x, x.sessionErr):
-		return p.write(x, respond.Continue(respond.WithQuery(x.path.String(), x.r.URL.RawQuery), checkingSession))
+		return p.continueTo(x, withQuery(x.path.String(), x.r.URL.RawQuery), "Looking whether you are signed in.")
 	case errors.Is(x.sessionErr, session.ErrStale), errors.Is(x.sessionErr, session.ErrStoreDown):
 		// Somebody may well be signed in: the button is for them, too.
 	default:
@@ -70,17 +69,20 @@ func (p *Proxy) confirmSignOut(x *exchange) bool {
 	}
 	rd := x.r.URL.Query().Get("rd")
 	if rd != "" {
-		rd = p.endpoints.ReturnPath(rd)
+		rd = p.safeReturnPath(rd)
 	}
-	ask := page.SignOut{Action: p.prefix + "/sign_out", ReturnTo: rd, IssuerToo: p.issuerSignOutURL(x, x.session.TokenSet) != ""}
+	displayed := ""
 	if x.signedIn() {
-		ask.User = displayName(x.session.Principal)
+		displayed = displayName(x.session.Principal)
 	}
-	var targets []string
 	for _, host := range p.otherHosts(x) { // to which the answer to the form leads
-		targets = append(targets, x.client.OriginOf(host))
+		x.formTargets = append(x.formTargets, x.client.OriginOf(host))
 	}
-	return p.write(x, respond.Page{Page: ask, FormTargets: targets})
+	html, err := p.pages.SignOut(page.SignOut{
+		Who: displayed, Action: p.prefix + "/sign_out", ReturnTo: rd, IssuerToo: p.issuerSignOutURL(x, x.session.TokenSet) != "",
+	})
+	p.writePage(x, http.StatusOK, html, err)
+	return true
 }
 
 // endSession ends it here, in the browser and at the issuer.
@@ -102,7 +104,7 @@ func (p *Proxy) endSession(x *exchange) bool {
 		return p.refuseNotRevoked(x, old, err)
 	}
 	if rd != "" {
-		rd = p.endpoints.ReturnPath(rd)
+		rd = p.safeReturnPath(rd)
 	}
 	if p.beginChain(x, old, rd) {
 		return true
@@ -113,7 +115,8 @@ func (p *Proxy) endSession(x *exchange) bool {
 		}
 	}
 	if rd != "" {
-		return p.redirect(x, http.StatusSeeOther, rd)
+		x.redirect(http.StatusSeeOther, rd)
+		return true
 	}
 	return p.writeSignedOut(x, "/")
 }
@@ -145,7 +148,7 @@ func (p *Proxy) refuseNotRevoked(x *exchange, old session.Session, err error) bo
 		"This browser is signed out. The session itself could not be ended, because it could not be reached where sessions are kept. "+
 			"Whoever has a copy of its cookie could use it until "+until.UTC().Format("2006-01-02 15:04")+" UTC at the latest. "+
 			"If that matters, show the id below to whoever runs this service.", err)
-	x.refusal.Next = page.Link{Text: "Sign in again", URL: p.endpoints.Start("/")}
+	x.refusal.Next = page.Link{Text: "Sign in again", URL: p.startURL("/")}
 	return false
 }
 
@@ -160,17 +163,19 @@ func (p *Proxy) issuerSignOutURL(x *exchange, g identity.TokenSet) string {
 // a form to the form-action of the page it was on, the issuer's own included (CSP
 // Level 3, 6.4.1).
 func (p *Proxy) redirectToIssuer(x *exchange, to string) bool {
-	if respond.WantsHTML(x.r) {
-		return p.write(x, respond.Continue(to, "Your session here has ended. The identity provider ends its own."))
+	if wantsHTML(x.r) {
+		return p.continueTo(x, to, "Your session here has ended. The identity provider ends its own.")
 	}
-	return p.redirect(x, http.StatusSeeOther, to)
+	x.redirect(http.StatusSeeOther, to)
+	return true
 }
 
 // writeSignedOut says so, and offers a login that comes back to rd.
 func (p *Proxy) writeSignedOut(x *exchange, rd string) bool {
-	rd = p.endpoints.ReturnPath(rd)
-	return p.write(x, respond.Page{Page: page.SignedOut{
-		SignIn: page.Link{Text: "Sign in again", URL: p.endpoints.Start(rd)}, SwitchUser: p.endpoints.SwitchUser(rd),
-		IssuerToo: p.issuerSignOutURL(x, identity.TokenSet{}) != "",
-	}})
+	rd = p.safeReturnPath(rd)
+	html, err := p.pages.SignedOut(page.SignedOut{
+		Again: page.Link{Text: "Sign in again", URL: p.startURL(rd)}, Another: p.switchUserURL(rd), IssuerToo: p.issuerSignOutURL(x, identity.TokenSet{}) != "",
+	})
+	p.writePage(x, http.StatusOK, html, err)
+	return true
 }

@@ -85,13 +85,13 @@ func TestALBAndAuthgateGiveUpInOrder(t *testing.T) {
 		r := render(t, valuesOf(t, name))
 		timeouts := timeoutsOf(t, r)
 		annotations := ingressOf(t, r).Annotations
-		patience := attribute(t, annotations[albPrefix+"load-balancer-attributes"], "idle_timeout.timeout_seconds")
+		idleTimeout := attribute(t, annotations[albPrefix+"load-balancer-attributes"], "idle_timeout.timeout_seconds")
 		drain := attribute(t, annotations[albPrefix+"target-group-attributes"], "deregistration_delay.timeout_seconds")
-		if upstream := timeouts["upstreamDial"] + timeouts["upstreamHeader"]; upstream >= patience {
-			t.Errorf("%s: the upstream may take %v, the ALB waits %v", name, upstream, patience)
+		if upstream := timeouts["upstreamDial"] + timeouts["upstreamHeader"]; upstream >= idleTimeout {
+			t.Errorf("%s: the upstream may take %v, the ALB waits %v", name, upstream, idleTimeout)
 		}
-		if patience+5*time.Second > timeouts["idle"] {
-			t.Errorf("%s: the ALB keeps idle connections for %v, authgate for %v", name, patience, timeouts["idle"])
+		if idleTimeout+5*time.Second > timeouts["idle"] {
+			t.Errorf("%s: the ALB keeps idle connections for %v, authgate for %v", name, idleTimeout, timeouts["idle"])
 		}
 		if want := timeouts["shutdownDelay"] + timeouts["shutdown"]; drain != want {
 			t.Errorf("%s: the ALB deregisters within %v, authgate drains for %v", name, drain, want)

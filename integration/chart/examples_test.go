@@ -9,6 +9,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
@@ -25,7 +26,7 @@ func TestAuthgateAcceptsTheExampleConfiguration(t *testing.T) {
 	t.Parallel()
 	login := sourcesOf(t, nil).secrets["login"]
 	m := mounted{root: t.TempDir(), env: []string{"AUTHGATE_CLIENT_ID=authgate"}}
-	// policy.csv lies beside the configuration, as it does here.
+	// policy.csv is next to the configuration, as it is here.
 	m.write(t, "authgate.yaml", read(t, "authgate.yaml"))
 	m.write(t, "policy.csv", read(t, "policy.csv"))
 	m.write(t, "/etc/authgate/client-secret", login["client-secret"])
@@ -135,11 +136,12 @@ func TestAuthgateAcceptsWhatTheSidecarMounts(t *testing.T) {
 	t.Parallel()
 	objects := sidecar(t)
 	pod := one[*appsv1.Deployment](t, objects).Spec.Template.Spec
-	m := mount(t, pod, pod.InitContainers[0], sourcesOf(t, objects))
-	m.isAccepted(t, pod.InitContainers[0].Args[2])
+	gate, dashboard := pod.Containers[0], pod.Containers[1]
+	m := mount(t, pod, gate, sourcesOf(t, objects))
+	m.isAccepted(t, gate.Args[2])
 
 	policy := filepath.Join(m.root, "etc/authgate/policy/policy.csv")
-	ready := pod.Containers[0].ReadinessProbe.HTTPGet
+	ready := dashboard.ReadinessProbe.HTTPGet
 	asks(t, policy, true, `
 		--anonymous GET prometheus:`+ready.Path+`
 		--group example-org:dev GET prometheus:/query
@@ -162,9 +164,9 @@ func TestSidecarIsTheOnlyWayIntoTheDashboard(t *testing.T) {
 	template := one[*appsv1.Deployment](t, objects).Spec.Template
 	obeysRestricted(t, &template.ObjectMeta, &template.Spec)
 
-	door, dashboard := template.Spec.InitContainers[0], template.Spec.Containers[0]
-	if door.RestartPolicy == nil || *door.RestartPolicy != corev1.ContainerRestartPolicyAlways {
-		t.Error("without restartPolicy Always the init container never ends, and the dashboard never starts")
+	gate, dashboard := template.Spec.Containers[0], template.Spec.Containers[1]
+	if len(template.Spec.InitContainers) != 0 {
+		t.Error("Kubernetes ends a native sidecar last, and the dashboard under its requests")
 	}
 	if len(dashboard.Ports) != 0 {
 		t.Errorf("the dashboard offers ports %v", dashboard.Ports)
@@ -175,35 +177,61 @@ func TestSidecarIsTheOnlyWayIntoTheDashboard(t *testing.T) {
 	if config := dataOf(t, objects, "authgate.yaml"); !strings.Contains(config, "url: http://127.0.0.1:9091") {
 		t.Errorf("authgate forwards elsewhere:\n%s", config)
 	}
-	if got, want := dashboard.ReadinessProbe.HTTPGet.Port.IntVal, door.Ports[0].ContainerPort; got != want {
+	if got, want := dashboard.ReadinessProbe.HTTPGet.Port.IntVal, gate.Ports[0].ContainerPort; got != want {
 		t.Errorf("the dashboard's probe asks port %d, authgate is at %d", got, want)
 	}
 	service := one[*corev1.Service](t, objects)
-	if got := service.Spec.Ports[0].TargetPort.StrVal; got != door.Ports[0].Name {
-		t.Errorf("the Service leads to port %q, authgate's is %q", got, door.Ports[0].Name)
+	if got := service.Spec.Ports[0].TargetPort.StrVal; got != gate.Ports[0].Name {
+		t.Errorf("the Service leads to port %q, authgate's is %q", got, gate.Ports[0].Name)
 	}
 	if got := template.Labels["app.kubernetes.io/name"]; got != service.Spec.Selector["app.kubernetes.io/name"] {
 		t.Errorf("the Service looks for %v, pods are %q", service.Spec.Selector, got)
 	}
 }
 
-// The kubelet ends the dashboard first and authgate last: the dashboard has to
-// wait for the load balancer, and the pod for both.
-func TestSidecarOutlivesTheDashboardWithinTheGracePeriod(t *testing.T) {
+// Helm does not take over what it did not create: an example that is applied before
+// the chart must not have one of its objects.
+func TestChartCreatesNoObjectOfTheExamples(t *testing.T) {
+	t.Parallel()
+	applied, err := decodeAll(read(t, "argo-workflows/rbac.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := func(object runtime.Object) string {
+		m := object.(metav1.Object)
+		return strings.Join([]string{object.GetObjectKind().GroupVersionKind().Kind, m.GetNamespace(), m.GetName()}, "/")
+	}
+	created := map[string]bool{}
+	for _, object := range render(t, valuesOf(t, "argo")).objects {
+		created[id(object)] = true
+	}
+	if !created["Role/argo/authgate-tokens"] {
+		t.Errorf("the chart creates %v, want the Role of the tokens", created)
+	}
+	for _, object := range applied {
+		if created[id(object)] {
+			t.Errorf("both create %s", id(object))
+		}
+	}
+}
+
+// The kubelet signals both containers at once: the dashboard has to wait until
+// authgate has drained, and the pod for both.
+func TestDashboardOutlivesItsSidecarWithinTheGracePeriod(t *testing.T) {
 	t.Parallel()
 	objects := sidecar(t)
 	pod := one[*appsv1.Deployment](t, objects).Spec.Template.Spec
 	timeouts := timeoutsOf(t, rendered{objects: objects})
-	if timeouts["shutdownDelay"] != 0 {
-		t.Errorf("shutdownDelay is %v: by then the dashboard has gone", timeouts["shutdownDelay"])
+	if timeouts["shutdownDelay"] < 30*time.Second {
+		t.Errorf("shutdownDelay is %v, an ALB goes on sending for up to 30s", timeouts["shutdownDelay"])
 	}
-	sleep := time.Duration(pod.Containers[0].Lifecycle.PreStop.Sleep.Seconds) * time.Second
-	if sleep < 30*time.Second {
-		t.Errorf("the dashboard waits for %v, an ALB goes on sending for up to 30s", sleep)
+	const auditFlush, dashboardStop, spare = 2 * time.Second, 20 * time.Second, 5 * time.Second
+	sleep := time.Duration(pod.Containers[1].Lifecycle.PreStop.Sleep.Seconds) * time.Second
+	if need := timeouts["shutdownDelay"] + timeouts["shutdown"] + auditFlush; sleep < need {
+		t.Errorf("the dashboard waits for %v, authgate needs it for %v", sleep, need)
 	}
-	const dashboardStop, spare = 20 * time.Second, 5 * time.Second
 	grace := time.Duration(*pod.TerminationGracePeriodSeconds) * time.Second
-	if need := sleep + dashboardStop + timeouts["shutdown"] + spare; grace < need {
+	if need := sleep + dashboardStop + spare; grace < need {
 		t.Errorf("the grace period is %v, want %v at least", grace, need)
 	}
 }

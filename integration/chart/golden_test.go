@@ -7,8 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 func TestEveryFeatureRendersAsItDid(t *testing.T) {
@@ -65,8 +67,12 @@ func TestEveryObjectIsNamedPlacedAndLabelled(t *testing.T) {
 		if m.GetNamespace() != "edge" {
 			t.Errorf("%T is in namespace %q, want edge", object, m.GetNamespace())
 		}
+		name := "authgate"
+		if _, isTest := object.(*corev1.Pod); isTest {
+			name = "front-test" // or the Service would select it
+		}
 		for label, want := range map[string]string{
-			"app.kubernetes.io/name":     "authgate",
+			"app.kubernetes.io/name":     name,
 			"app.kubernetes.io/instance": "authgate",
 			"team":                       "platform",
 		} {
@@ -93,17 +99,27 @@ func TestServiceLeadsToThePodsPorts(t *testing.T) {
 	for _, name := range ciNames(t) {
 		r := render(t, valuesOf(t, name))
 		pod := deploymentOf(t, r).Spec.Template
-		service := one[*corev1.Service](t, r.objects)
-		for key, want := range service.Spec.Selector {
-			if got := pod.Labels[key]; got != want {
-				t.Errorf("%s: the Service looks for %s=%s, pods have %q", name, key, want, got)
+		for _, service := range all[*corev1.Service](r.objects) {
+			selector := labels.SelectorFromSet(service.Spec.Selector)
+			if !selector.Matches(labels.Set(pod.Labels)) {
+				t.Errorf("%s: the Service %s selects %s, pods have %v", name, service.Name, selector, pod.Labels)
 			}
-		}
-		for _, port := range service.Spec.Ports {
-			if !slices.ContainsFunc(pod.Spec.Containers[0].Ports, func(p corev1.ContainerPort) bool {
-				return p.Name == port.TargetPort.StrVal
-			}) {
-				t.Errorf("%s: port %s leads to %q, which no container has", name, port.Name, port.TargetPort.StrVal)
+			for _, port := range service.Spec.Ports {
+				if !slices.ContainsFunc(pod.Spec.Containers[0].Ports, func(p corev1.ContainerPort) bool {
+					return p.Name == port.TargetPort.StrVal
+				}) {
+					t.Errorf("%s: port %s leads to %q, which no container has", name, port.Name, port.TargetPort.StrVal)
+				}
+			}
+			for _, other := range all[*corev1.Pod](r.objects) {
+				if selector.Matches(labels.Set(other.Labels)) {
+					t.Errorf("%s: the Service %s selects the pod of helm test", name, service.Name)
+				}
+			}
+			for _, job := range all[*batchv1.Job](r.objects) {
+				if selector.Matches(labels.Set(job.Spec.Template.Labels)) {
+					t.Errorf("%s: the Service %s selects the pod of the preflight", name, service.Name)
+				}
 			}
 		}
 	}
@@ -112,16 +128,29 @@ func TestServiceLeadsToThePodsPorts(t *testing.T) {
 func TestMetricsPortIsTheAdminPort(t *testing.T) {
 	t.Parallel()
 	r := render(t, valuesOf(t, "metrics"))
-	service := one[*corev1.Service](t, r.objects)
-	if len(service.Spec.Ports) != 2 || service.Spec.Ports[1].Name != "metrics" || service.Spec.Ports[1].Port != 9100 {
-		t.Errorf("Service ports %+v, want http and metrics on 9100", service.Spec.Ports)
+	metrics := named[*corev1.Service](t, r.objects, "authgate-metrics").Spec.Ports
+	if len(metrics) != 1 || metrics[0].Name != "metrics" || metrics[0].Port != 9090 {
+		t.Errorf("ports of the metrics Service %+v, want metrics on 9090", metrics)
 	}
-	ports := deploymentOf(t, r).Spec.Template.Spec.Containers[0].Ports
+	// One value opens the port.
+	if config := dataOf(t, r.objects, "authgate.yaml"); !strings.Contains(config, "adminListen: :9090\n") {
+		t.Errorf("metrics.enabled leaves the admin port closed:\n%s", config)
+	}
+	set := render(t, valuesOf(t, "metrics", "config.adminListen=:9091", "metrics.port=9100"))
+	ports := deploymentOf(t, set).Spec.Template.Spec.Containers[0].Ports
 	if len(ports) != 2 || ports[1].Name != "metrics" || ports[1].ContainerPort != 9091 {
 		t.Errorf("container ports %+v, want metrics on 9091, as config.adminListen says", ports)
 	}
-	if n := len(one[*corev1.Service](t, render(t, valuesOf(t, "default")).objects).Spec.Ports); n != 1 {
-		t.Errorf("%d ports without metrics.enabled, want http alone", n)
+	if port := named[*corev1.Service](t, set.objects, "authgate-metrics").Spec.Ports[0].Port; port != 9100 {
+		t.Errorf("the metrics Service is on %d, want 9100", port)
+	}
+	for _, r := range []rendered{r, render(t, valuesOf(t, "default"))} {
+		if n := len(serviceOf(t, r).Spec.Ports); n != 1 {
+			t.Errorf("the Service for dashboards has %d ports, want http alone", n)
+		}
+	}
+	if n := len(all[*corev1.Service](render(t, valuesOf(t, "default")).objects)); n != 1 {
+		t.Errorf("%d Services without metrics.enabled, want one", n)
 	}
 }
 

@@ -1,15 +1,16 @@
 package chart_test
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"maps"
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,7 +35,11 @@ func sourcesOf(t testing.TB, objects []runtime.Object) sources {
 	login := map[string]string{"client-id": "authgate", "client-secret": "not-a-real-secret", "session-keys": keys.stdout}
 	certificate, key := authority(t)
 	s := sources{
-		configMaps: map[string]map[string]string{},
+		configMaps: map[string]map[string]string{
+			"team-policy": {"policy.csv": "p, role:viewer, argocd, /**, GET, allow\ng, example-org:dev, role:viewer\n"},
+			"team-a":      {"policy.csv": "p, role:team-a, argocd, /applications/**, GET, allow\ng, example-org:team-a, role:team-a\n"},
+			"team-b":      {"rows.csv": "p, role:team-b, argocd, /settings/**, GET, allow\ng, example-org:team-b, role:team-b\n"},
+		},
 		secrets: map[string]map[string]string{
 			"authgate": login, "login": login,
 			"argo-server-ca": {"ca.crt": certificate},
@@ -91,9 +96,26 @@ func contents(t testing.TB, volume corev1.Volume, from sources) map[string]strin
 		data, ok = from.configMaps[volume.ConfigMap.Name]
 		items = volume.ConfigMap.Items
 	case volume.Secret != nil:
+		if _, ok := from.secrets[volume.Secret.SecretName]; !ok && isOptional(volume.Secret.Optional) {
+			return nil
+		}
 		data, ok = from.secrets[volume.Secret.SecretName]
 		items = volume.Secret.Items
+	case volume.Projected != nil:
+		files := map[string]string{}
+		for _, source := range volume.Projected.Sources {
+			if _, ok := from.configMaps[source.ConfigMap.Name]; !ok && isOptional(source.ConfigMap.Optional) {
+				continue
+			}
+			maps.Copy(files, contents(t, corev1.Volume{Name: volume.Name, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+				LocalObjectReference: source.ConfigMap.LocalObjectReference, Items: source.ConfigMap.Items,
+			}}}, from))
+		}
+		return files
 	case volume.EmptyDir != nil:
+		if volume.Name == "git" { // as git-sync fills it
+			return map[string]string{"current/policy.csv": "p, role:viewer, grafana, /**, GET, allow\ng, example-org:dev, role:viewer\n"}
+		}
 		return nil
 	}
 	if !ok {
@@ -111,6 +133,8 @@ func contents(t testing.TB, volume corev1.Volume, from sources) map[string]strin
 	return files
 }
 
+func isOptional(optional *bool) bool { return optional != nil && *optional }
+
 func (m mounted) write(t testing.TB, name, data string) {
 	t.Helper()
 	file := filepath.Join(m.root, name)
@@ -122,22 +146,34 @@ func (m mounted) write(t testing.TB, name, data string) {
 	}
 }
 
-// isAccepted lets authgate judge the configuration, first by itself and then
-// with every file that it names, moved to where the files are.
+// isAccepted lets authgate check the configuration, first by itself and then with
+// every file that it names, moved to where the files are. There is no warning.
 func (m mounted) isAccepted(t testing.TB, config string) {
 	t.Helper()
 	file := filepath.Join(m.root, config)
 	accepts(t, m.env, "config", "check", "--config", file)
 
-	text, err := os.ReadFile(file)
+	m.rewrite(t, config)
+	v := authgate(t, m.env, "config", "check", "--strict", "--config", file)
+	if v.code != 0 || strings.Contains(v.stdout, "note:") {
+		t.Errorf("config check --strict: exit code %d, want 0 and no note\n%s%s", v.code, v.stdout, v.stderr)
+	}
+	accepts(t, m.env, "policy", "lint", "--fail-on=warning", "--config", file)
+}
+
+// rewrite moves the paths in a file.
+func (m mounted) rewrite(t testing.TB, name string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(m.root, name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	moved := bytes.ReplaceAll(text, []byte("/etc/authgate/"), []byte(m.root+"/etc/authgate/"))
-	if err := os.WriteFile(file, moved, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	accepts(t, m.env, "config", "check", "--strict", "--config", file)
+	m.write(t, name, m.moved(string(text)))
+}
+
+// moved gives a text with the paths that the mounted files have.
+func (m mounted) moved(text string) string {
+	return strings.NewReplacer("/etc/authgate/", m.root+"/etc/authgate/", "/git/", m.root+"/git/").Replace(text)
 }
 
 // authority makes a certificate that signs itself, such as an upstream's caFile

@@ -32,8 +32,12 @@ func obeysRestricted(t testing.TB, meta *metav1.ObjectMeta, pod *corev1.PodSpec)
 func TestPodsAreRestricted(t *testing.T) {
 	t.Parallel()
 	for _, name := range ciNames(t) {
-		template := deploymentOf(t, render(t, valuesOf(t, name))).Spec.Template
+		r := render(t, valuesOf(t, name))
+		template := deploymentOf(t, r).Spec.Template
+		template.Spec.HostNetwork = false // which no level but privileged allows, and one feature is
 		obeysRestricted(t, &template.ObjectMeta, &template.Spec)
+		test := one[*corev1.Pod](t, r.objects)
+		obeysRestricted(t, &test.ObjectMeta, &test.Spec)
 	}
 }
 

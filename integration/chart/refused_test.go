@@ -22,6 +22,23 @@ func TestUnworkableValuesAreRefusedWithAWayOut(t *testing.T) {
 		{"no issuer", "default", []string{"config.issuer.url="}, []string{"config.issuer.url is not set", "/api/dex"}},
 		{"accounts without a token to ask with", "argo", []string{"serviceAccount.automountServiceAccountToken=false"}, []string{"automountServiceAccountToken is false", "tokenFile"}},
 		{"no policy", "default", []string{"policy="}, []string{"policy is empty", "--set-file policy=policy.csv"}},
+		{"policy that is none", "default", []string{"policy=garbage"}, []string{`policy, line 1 is "garbage"`, "--set-file policy=policy.csv"}},
+		{"policy with a line that is no row", "default", []string{"policy=# rows\np\\, role:admin\\, *\\, /**\\, *\\, allow\nq\\, x"}, []string{"policy, line 3"}},
+		{"admin groups and a policy", "alb", []string{"adminGroups={example-org:platform}"}, []string{"adminGroups has no effect", "g, GROUP, role:admin"}},
+		{"two policies", "alb", []string{"existingPolicyConfigMap=team"}, []string{"existingPolicyConfigMap"}},
+		{"group that is two fields", "default", []string{`adminGroups={a\,b}`}, []string{"adminGroups"}},
+		{"no upstream", "default", []string{"config.upstreams=null"}, []string{"upstreams"}},
+		{"Argo Workflows without a credential", "default", []string{"config.upstreams[0].kind=argo-workflows"}, []string{"argocd is of kind argo-workflows", "credential: none"}},
+		{"two limits of a budget", "default", []string{"podDisruptionBudget.minAvailable=1", "podDisruptionBudget.maxUnavailable=1"}, []string{"minAvailable and maxUnavailable"}},
+		{"node port of no node", "default", []string{"service.nodePort=30080"}, []string{"service.nodePort has no effect", "NodePort or LoadBalancer"}},
+		{"source ranges of no load balancer", "default", []string{"service.loadBalancerSourceRanges={10.0.0.0/8}"}, []string{"service.loadBalancerSourceRanges"}},
+		{"monitor without a port", "default", []string{"metrics.serviceMonitor.enabled=true"}, []string{"needs metrics.enabled"}},
+		{"route to no gateway", "default", []string{"httpRoute.enabled=true"}, []string{"httpRoute.parentRefs is empty"}},
+		{"one host in two routes", "default", []string{
+			"httpRoute.enabled=true", "httpRoute.parentRefs[0].name=public", "grpcRoute.enabled=true",
+			"grpcRoute.parentRefs[0].name=public", "grpcRoute.hostnames={argo-cd.example.com}",
+		}, []string{"argo-cd.example.com is a host of httpRoute and of grpcRoute"}},
+		{"certificate of no issuer", "default", []string{"certificate.enabled=true"}, []string{"certificate.issuerRef is not set"}},
 
 		{"unknown value", "default", []string{"replicas=3"}, []string{"replicas"}},
 		{"unknown nested value", "alb", []string{"ingress.alb.idleTimeout=70"}, []string{"idleTimeout"}},
@@ -32,7 +49,7 @@ func TestUnworkableValuesAreRefusedWithAWayOut(t *testing.T) {
 
 		{"listens on loopback", "default", []string{"config.listen=127.0.0.1:8080"}, []string{"config.listen", `write ":8080"`}},
 		{"listens on a socket", "default", []string{"config.listen=unix:/run/authgate.sock"}, []string{"config.listen", `write ":8080"`}},
-		{"metrics on loopback", "default", []string{"metrics.enabled=true"}, []string{"config.adminListen", `write ":9090"`}},
+		{"metrics on loopback", "default", []string{"metrics.enabled=true", "config.adminListen=127.0.0.1:9090"}, []string{"config.adminListen", `write ":9090"`}},
 		{"grace period too short", "default", []string{"terminationGracePeriodSeconds=64"}, []string{
 			"terminationGracePeriodSeconds is 64", "65s", "remove it",
 		}},
@@ -44,10 +61,10 @@ func TestUnworkableValuesAreRefusedWithAWayOut(t *testing.T) {
 		}},
 		{"ALB raised alone, for streams", "alb", []string{"ingress.alb.idleTimeoutSeconds=4000"}, []string{"Raise config.timeouts.idle"}},
 		{"ALB less patient than the upstream", "alb", []string{"ingress.alb.idleTimeoutSeconds=55"}, []string{
-			"ingress.alb.idleTimeoutSeconds is 55", "are 55s together", "504",
+			"ingress.alb.idleTimeoutSeconds is 55", "is 55s", "504",
 		}},
 		{"ALB not trusted", "alb", []string{"config.trustedProxies=null"}, []string{"config.trustedProxies is empty", "subnets"}},
-		{"void CIDRs", "alb-all", []string{"ingress.alb.inboundCidrs={10.0.0.0/8}"}, []string{"inboundCidrs has no effect together with"}},
+		{"void CIDRs", "alb-all", []string{"ingress.alb.inboundCidrs={10.0.0.0/8}"}, []string{"inboundCidrs has no effect with"}},
 		{"computed annotation", "alb", []string{`ingress.annotations.alb\.ingress\.kubernetes\.io/healthcheck-path=/`}, []string{
 			"alb.ingress.kubernetes.io/healthcheck-path", "ingress.alb",
 		}},
@@ -72,6 +89,21 @@ func TestUnworkableValuesAreRefusedWithAWayOut(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestNoValuesAtAllAreRefusedWithAWayOut(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		values map[string]any
+		want   string
+	}{
+		{nil, "config.issuer.url is not set"},
+		{map[string]any{"config": map[string]any{"issuer": map[string]any{"url": "https://sso.example.com"}}}, "config.upstreams is empty"},
+	} {
+		if _, err := tryRender(test.values); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%v: %v, want %q", test.values, err, test.want)
+		}
 	}
 }
 

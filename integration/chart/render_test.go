@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
@@ -19,7 +21,9 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -70,6 +74,11 @@ func render(t testing.TB, values map[string]any) rendered {
 }
 
 func tryRender(values map[string]any) (rendered, error) {
+	return renderWith(values, engine.Render)
+}
+
+// renderWith renders by a function that may read a cluster.
+func renderWith(values map[string]any, render func(*chart.Chart, chartutil.Values) (map[string]string, error)) (rendered, error) {
 	chart, err := loader.Load(chartDir)
 	if err != nil {
 		return rendered{}, err
@@ -85,7 +94,7 @@ func tryRender(values map[string]any) (rendered, error) {
 	if err != nil {
 		return rendered{}, err
 	}
-	files, err := engine.Render(chart, tree)
+	files, err := render(chart, tree)
 	if err != nil {
 		return rendered{}, err
 	}
@@ -128,14 +137,24 @@ func decodeAll(text string) ([]runtime.Object, error) {
 	return objects, nil
 }
 
-// decode refuses a field that the type does not have, and a key given twice:
-// with server-side apply the API server would refuse them too.
+// kinds are the types of Kubernetes and of the operators that the chart has objects
+// for.
+var kinds = func() *runtime.Scheme {
+	kinds := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, gatewayv1.Install, monitoringv1.AddToScheme, addCertManager, addExternalSecrets} {
+		utilruntime.Must(add(kinds))
+	}
+	return kinds
+}()
+
+// decode rejects a field that the type does not have, and a duplicate key: with
+// server-side apply the API server would reject them too.
 func decode(document string) (runtime.Object, error) {
 	var kind metav1.TypeMeta
 	if err := yaml.Unmarshal([]byte(document), &kind); err != nil {
 		return nil, err
 	}
-	object, err := scheme.Scheme.New(kind.GroupVersionKind())
+	object, err := kinds.New(kind.GroupVersionKind())
 	if err != nil {
 		return nil, err
 	}
@@ -169,6 +188,27 @@ func one[T runtime.Object](t testing.TB, objects []runtime.Object) T {
 func deploymentOf(t testing.TB, r rendered) *appsv1.Deployment {
 	t.Helper()
 	return one[*appsv1.Deployment](t, r.objects)
+}
+
+// serviceOf returns the Service that dashboards are reached by.
+func serviceOf(t testing.TB, r rendered) *corev1.Service {
+	t.Helper()
+	return named[*corev1.Service](t, r.objects, "authgate")
+}
+
+// named returns the only object of a type that has a name.
+func named[T interface {
+	runtime.Object
+	metav1.Object
+}](t testing.TB, objects []runtime.Object, name string) T {
+	t.Helper()
+	for _, object := range all[T](objects) {
+		if object.GetName() == name {
+			return object
+		}
+	}
+	t.Fatalf("no %T is called %s", *new(T), name)
+	return *new(T)
 }
 
 func ingressOf(t testing.TB, r rendered) *networkingv1.Ingress {

@@ -30,12 +30,8 @@ func TestKubeletAndALBSpeakWhatThePortSpeaks(t *testing.T) {
 				t.Errorf("%s: %s is %q, want %s", name, annotation, got, wants.alb)
 			}
 		}
-		for _, port := range one[*corev1.Service](t, r.objects).Spec.Ports {
-			want := wants.named
-			if port.Name == "metrics" {
-				want = "http" // the admin port has no TLS
-			}
-			if port.AppProtocol == nil || *port.AppProtocol != want {
+		for _, port := range serviceOf(t, r).Spec.Ports {
+			if want := wants.named; port.AppProtocol == nil || *port.AppProtocol != want {
 				t.Errorf("%s: port %s of the Service is not said to speak %s", name, port.Name, want)
 			}
 		}

@@ -34,7 +34,8 @@ var (
 	server    *argo.Server // of Workflows
 	cd        *argo.CD
 	binaries  stage.Binaries
-	rbac      string // examples/argo-workflows/rbac.yaml
+	rbac      string // examples/argo-workflows/rbac.yaml and authgate-tokens.yaml
+	tokens    string // examples/argo-workflows/authgate-tokens.yaml
 )
 
 // ours is what the tests have in the cluster beside Argo Workflows.
@@ -109,11 +110,14 @@ func run(m *testing.M) (code int, err error) {
 	if binaries, err = stage.Build(ctx, dir, true, os.Stderr); err != nil {
 		return 0, err
 	}
-	text, err := os.ReadFile("../../examples/argo-workflows/rbac.yaml")
-	if err != nil {
-		return 0, err
+	for file, text := range map[string]*string{"rbac.yaml": &rbac, "authgate-tokens.yaml": &tokens} {
+		content, err := os.ReadFile("../../examples/argo-workflows/" + file)
+		if err != nil {
+			return 0, err
+		}
+		*text = string(content)
 	}
-	rbac = string(text)
+	rbac += "\n---\n" + tokens
 	if cluster, err = kube.Start(ctx, apiserver, dir); err != nil {
 		return 0, err
 	}

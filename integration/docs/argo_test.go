@@ -74,7 +74,7 @@ func TestAuthgatesOwnRoleNamesTheAccountsOfTheExample(t *testing.T) {
 	t.Parallel()
 	var accounts []string
 	var role *rbacv1.Role
-	for document := range strings.SplitSeq(read(t, "examples/argo-workflows/rbac.yaml"), "\n---\n") {
+	for document := range strings.SplitSeq(read(t, "examples/argo-workflows/rbac.yaml")+"\n---\n"+read(t, "examples/argo-workflows/authgate-tokens.yaml"), "\n---\n") {
 		kind := strictly[struct {
 			Kind                           string
 			APIVersion                     string

@@ -1,5 +1,11 @@
-{{/* The annotations of the AWS Load Balancer Controller, from typed values,
-because kubectl accepts any annotation unchecked. */}}
+{{/* The annotations of the AWS Load Balancer Controller, from typed values: nothing
+else checks them, and kubectl accepts any. */}}
+
+{{/* Whether the Ingress is one of the AWS Load Balancer Controller: true or false. */}}
+{{- define "authgate.alb.enabled" -}}
+{{- $given := .Values.ingress.alb.enabled -}}
+{{- ternary (eq .Values.ingress.className "alb") $given (kindIs "invalid" $given) -}}
+{{- end -}}
 
 {{- define "authgate.alb.annotations" -}}
 {{- include "authgate.alb.check" . -}}
@@ -48,6 +54,9 @@ because kubectl accepts any annotation unchecked. */}}
 {{- with $alb.wafv2AclArn -}}
 {{- $_ := set $annotations "wafv2-acl-arn" . -}}
 {{- end -}}
+{{- if $alb.grpc.enabled -}}
+{{- $_ := set $annotations (printf "conditions.%s-grpc" (include "authgate.fullname" .)) "[{\"field\":\"http-header\",\"httpHeaderConfig\":{\"httpHeaderName\":\"Content-Type\",\"values\":[\"application/grpc*\"]}}]" -}}
+{{- end -}}
 {{- $prefixed := dict -}}
 {{- range $name, $value := $annotations -}}
 {{- $_ := set $prefixed (printf "alb.ingress.kubernetes.io/%s" $name) $value -}}
@@ -78,7 +87,7 @@ because kubectl accepts any annotation unchecked. */}}
 {{- join "," $pairs -}}
 {{- end -}}
 
-{{/* ALB and authgate each have a timeout for one connection; the shorter one decides which of them answers. */}}
+{{/* The ALB and authgate have a timeout each for one connection: the shorter one answers. */}}
 {{- define "authgate.alb.check" -}}
 {{- $alb := .Values.ingress.alb -}}
 {{- $idleTimeout := float64 $alb.idleTimeoutSeconds -}}
@@ -88,12 +97,12 @@ because kubectl accepts any annotation unchecked. */}}
 {{- fail (printf "ingress.alb.idleTimeoutSeconds is %v and config.timeouts.idle is %vs: idle must be at least 5s longer, or the ALB sends requests into connections that authgate is closing (502). Raise config.timeouts.idle." $idleTimeout $idle) -}}
 {{- end -}}
 {{- if ge $upstream $idleTimeout -}}
-{{- fail (printf "ingress.alb.idleTimeoutSeconds is %v, and config.timeouts.upstreamDial + upstreamHeader are %vs together: the ALB would answer a slow upstream with its bare 504 before authgate can answer. Raise the first or lower the others." $idleTimeout $upstream) -}}
+{{- fail (printf "ingress.alb.idleTimeoutSeconds is %v, and config.timeouts.upstreamDial + upstreamHeader is %vs: for a slow upstream, the ALB would answer with its own 504 before authgate can explain it. Raise the first or lower the others." $idleTimeout $upstream) -}}
 {{- end -}}
 {{- if not .Values.config.trustedProxies -}}
-{{- fail "config.trustedProxies is empty and ingress.alb is enabled: list the CIDRs of the ALB's subnets. Without them, authgate treats every request as plain http from the ALB's own address: wrong callback addresses, cookies without Secure, one client address in the audit." -}}
+{{- fail "config.trustedProxies is empty, and the Ingress is an ALB: name the CIDRs of the ALB's subnets. Without them authgate treats every request as plain http from the ALB's own address: wrong callback addresses, cookies without Secure, one address in the audit." -}}
 {{- end -}}
 {{- if and $alb.inboundCidrs $alb.securityGroups -}}
-{{- fail "ingress.alb.inboundCidrs has no effect together with ingress.alb.securityGroups: write the CIDRs into those groups, or remove the groups" -}}
+{{- fail "ingress.alb.inboundCidrs has no effect with ingress.alb.securityGroups: write the CIDRs into those groups, or remove the groups" -}}
 {{- end -}}
 {{- end -}}

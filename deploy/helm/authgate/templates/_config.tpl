@@ -1,4 +1,72 @@
-{{/* What the chart reads from authgate.yaml. It never writes into it. */}}
+{{/* The configuration that the pods read, and what the chart reads from it. */}}
+
+{{/* authgate.yaml: config, and the keys that values.yaml promises where config has none. */}}
+{{- define "authgate.config" -}}
+{{- $config := deepCopy .Values.config -}}
+{{- $issuer := $config.issuer | default dict -}}
+{{- $session := $config.session | default dict -}}
+{{- $policy := $config.policy | default dict -}}
+{{- if not (hasKey $config "adminListen") -}}
+{{- $_ := set $config "adminListen" (ternary ":9090" "127.0.0.1:9090" .Values.metrics.enabled) -}}
+{{- end -}}
+{{- if not (hasKey $issuer "clientID") -}}
+{{- $_ := set $issuer "clientID" (dict "file" "/etc/authgate/secrets/client-id") -}}
+{{- end -}}
+{{- if not (hasKey $issuer "clientSecret") -}}
+{{- $_ := set $issuer "clientSecret" (dict "file" "/etc/authgate/secrets/client-secret") -}}
+{{- end -}}
+{{- if not (hasKey $issuer "backchannelURL") -}}
+{{- with include "authgate.issuerUpstream" . | fromJson -}}
+{{- $_ := set $issuer "backchannelURL" .backchannelURL -}}
+{{- end -}}
+{{- end -}}
+{{- if not (hasKey $session "keys") -}}
+{{- $_ := set $session "keys" (dict "file" (ternary "/etc/authgate/session-keys/session-keys" "/etc/authgate/secrets/session-keys" .Values.sessionKeys.create)) -}}
+{{- end -}}
+{{- if not (hasKey $policy "files") -}}
+{{- $_ := set $policy "files" (include "authgate.policyFiles" . | fromJsonArray) -}}
+{{- end -}}
+{{- if and .Values.certificate.enabled (not (hasKey $config "tls")) -}}
+{{- $_ := set $config "tls" (dict "certFile" "/etc/authgate/tls/tls.crt" "keyFile" "/etc/authgate/tls/tls.key") -}}
+{{- end -}}
+{{- range $config.upstreams -}}
+{{- if and (eq (.kind | default "") "argo-cd") (not (hasKey (.identity | default dict) "credential")) -}}
+{{- $_ := set . "identity" (merge (dict "credential" "idToken") (.identity | default dict)) -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set $config "issuer" $issuer -}}
+{{- $_ := set $config "session" $session -}}
+{{- $_ := set $config "policy" $policy -}}
+{{- toYaml $config -}}
+{{- end -}}
+
+{{/* The upstream that serves the issuer, as JSON: its name, the issuer's path below it,
+and the issuer's address inside the cluster. {} if the issuer is elsewhere. */}}
+{{- define "authgate.issuerUpstream" -}}
+{{- $found := dict -}}
+{{- $longest := -1 -}}
+{{- $issuer := urlParse (.Values.config.issuer.url | default "") -}}
+{{- $host := regexReplaceAll ":[0-9]+$" $issuer.host "" -}}
+{{- $path := trimSuffix "/" $issuer.path -}}
+{{- range .Values.config.upstreams -}}
+{{- $prefix := trimSuffix "/" (.path | default "/") -}}
+{{- $below := or (eq $path $prefix) (hasPrefix (printf "%s/" $prefix) $path) -}}
+{{- if and (has $host .hosts) $below (not .stripPath) (regexMatch "^https?://" .url) (gt (len $prefix) $longest) -}}
+{{- $longest = len $prefix -}}
+{{- $found = dict "name" .name "path" $path "backchannelURL" (printf "%s%s" (trimSuffix "/" .url) $path) -}}
+{{- end -}}
+{{- end -}}
+{{- $found | toJson -}}
+{{- end -}}
+
+{{/* The keys that the pods need of existingSecret, as a JSON list. */}}
+{{- define "authgate.secretKeys" -}}
+{{- $keys := list -}}
+{{- range regexFindAll "/etc/authgate/secrets/[-._a-zA-Z0-9]+" (include "authgate.config" .) -1 -}}
+{{- $keys = append $keys (base .) -}}
+{{- end -}}
+{{- $keys | uniq | toJson -}}
+{{- end -}}
 
 {{/* Seconds in a Go duration such as 1m30s: (list "config.timeouts.idle" value). */}}
 {{- define "authgate.seconds" -}}
@@ -27,17 +95,18 @@
 {{- define "authgate.port" -}}
 {{- $root := index . 0 -}}
 {{- $key := index . 1 -}}
-{{- $value := get $root.Values.config $key | toString -}}
+{{- $value := get (include "authgate.config" $root | fromYaml) $key | toString -}}
 {{- $port := regexFind ":[0-9]+$" $value | trimPrefix ":" -}}
 {{- if or (not $port) (hasPrefix "unix:" $value) (regexMatch "^(localhost|127\\.[0-9.]+|\\[::1\\]):" $value) -}}
-{{- fail (printf "config.%s is %q: in a pod it must be reachable from outside; write \":%s\"" $key $value (ternary "8080" "9090" (eq $key "listen"))) -}}
+{{- fail (printf "config.%s is %q: other pods must be able to reach it; write \":%s\"" $key $value (ternary "8080" "9090" (eq $key "listen"))) -}}
 {{- end -}}
 {{- $port -}}
 {{- end -}}
 
-{{/* The protocol of the traffic port: https if authgate ends TLS itself. */}}
+{{/* What the traffic port speaks: https where authgate ends TLS itself. */}}
 {{- define "authgate.scheme" -}}
-{{- ternary "https" "http" (not (empty (.Values.config.tls | default dict).certFile)) -}}
+{{- $tls := (include "authgate.config" . | fromYaml).tls | default dict -}}
+{{- ternary "https" "http" (not (empty $tls.certFile)) -}}
 {{- end -}}
 
 {{/* Every host of every upstream, once, as a JSON list. */}}
@@ -62,32 +131,25 @@
 {{- $accounts | toJson -}}
 {{- end -}}
 
-{{/* Time for the delay, the shutdown, and the kubelet's own delay. */}}
+{{/* Whether the pods get the account's token: true or false. */}}
+{{- define "authgate.mountsToken" -}}
+{{- $given := .Values.serviceAccount.automountServiceAccountToken -}}
+{{- if kindIs "invalid" $given -}}
+{{- not (empty (include "authgate.accounts" . | fromJson)) -}}
+{{- else -}}
+{{- $given -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Time for the delay, the drain, and the kubelet's own work. */}}
 {{- define "authgate.gracePeriod" -}}
 {{- $drain := addf (include "authgate.timeout" (list . "shutdownDelay")) (include "authgate.timeout" (list . "shutdown")) -}}
 {{- $given := .Values.terminationGracePeriodSeconds -}}
 {{- if kindIs "invalid" $given -}}
 {{- addf $drain 10 | ceil | int64 -}}
 {{- else if lt (float64 $given) (addf $drain 5) -}}
-{{- fail (printf "terminationGracePeriodSeconds is %v: config.timeouts.shutdownDelay + shutdown + 5s are %vs together, and a pod killed earlier aborts requests; raise it, or remove it and the chart computes it" $given (addf $drain 5)) -}}
+{{- fail (printf "terminationGracePeriodSeconds is %v: config.timeouts.shutdownDelay + shutdown + 5s is %vs, and Kubernetes cuts off requests of a pod that it kills earlier; raise it, or remove it and the chart computes it" $given (addf $drain 5)) -}}
 {{- else -}}
 {{- int64 $given -}}
-{{- end -}}
-{{- end -}}
-
-{{/* Reports missing values before any object is rendered. */}}
-{{- define "authgate.check" -}}
-{{- if not .Values.existingSecret -}}
-{{- $namespace := include "authgate.namespace" . -}}
-{{- fail (printf "existingSecret is not set. authgate reads the keys client-id, client-secret and session-keys from a Secret in namespace %s. Create it from three files with those names:\n\n  authgate keygen > session-keys\n  kubectl create secret generic authgate --namespace %s --from-file=client-id --from-file=client-secret --from-file=session-keys\n\nand set existingSecret=authgate." $namespace $namespace) -}}
-{{- end -}}
-{{- if not (.Values.config.issuer).url -}}
-{{- fail "config.issuer.url is not set: write the address of Dex as browsers reach it, for example https://argo-cd.example.com/api/dex" -}}
-{{- end -}}
-{{- if and (include "authgate.accounts" . | fromJson) (not .Values.serviceAccount.automountServiceAccountToken) -}}
-{{- fail "config.upstreams names serviceAccounts whose tokens authgate requests from Kubernetes, and serviceAccount.automountServiceAccountToken is false: the pod has no credentials for that. Set it to true, or give each a tokenFile." -}}
-{{- end -}}
-{{- if and (not .Values.existingPolicyConfigMap) (not (trim .Values.policy)) -}}
-{{- fail "policy is empty: authgate does not start without a row. Set policy (--set-file policy=policy.csv) or existingPolicyConfigMap." -}}
 {{- end -}}
 {{- end -}}

@@ -1,18 +1,18 @@
-{{/* Names and labels. */}}
+{{/* Names of objects, and their labels. */}}
 
 {{- define "authgate.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* 56 characters leave room for -config and -policy within a DNS label. */}}
+{{/* 53 characters leave room for -preflight within a DNS label. */}}
 {{- define "authgate.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 56 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc 53 | trimSuffix "-" -}}
 {{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 56 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 53 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 56 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 53 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
@@ -20,7 +20,7 @@
 {{- default .Release.Namespace .Values.namespaceOverride -}}
 {{- end -}}
 
-{{/* Name and instance only, because a selector cannot change. */}}
+{{/* Name and instance alone: a selector can never change. */}}
 {{- define "authgate.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "authgate.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
@@ -44,10 +44,6 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 {{- end -}}
 
-{{- define "authgate.policyConfigMap" -}}
-{{- default (printf "%s-policy" (include "authgate.fullname" .)) .Values.existingPolicyConfigMap -}}
-{{- end -}}
-
 {{- define "authgate.image" -}}
 {{- with .Values.image -}}
 {{- $name := .repository -}}
@@ -58,4 +54,23 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- printf "%s:%s" $name (default $.Chart.AppVersion .tag) -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{/* Annotations with their templates expanded: (list . map). */}}
+{{- define "authgate.annotations" -}}
+{{- $root := index . 0 -}}
+{{- with index . 1 -}}
+{{- tpl (toYaml .) $root -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The standard labels and further ones: (list . map). Standard labels take precedence. */}}
+{{- define "authgate.labelsWith" -}}
+{{- $root := index . 0 -}}
+{{- merge (include "authgate.labels" $root | fromYaml) (deepCopy (index . 1 | default dict)) | toYaml -}}
+{{- end -}}
+
+{{/* Secret with the certificate of certificate.enabled. */}}
+{{- define "authgate.tlsSecret" -}}
+{{- default (printf "%s-tls" (include "authgate.fullname" .)) .Values.certificate.secretName -}}
 {{- end -}}
