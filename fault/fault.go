@@ -31,6 +31,18 @@ func (p Position) String() string {
 	}
 }
 
+// FileLine is the position without its column: policy.csv:3.
+func (p Position) FileLine() string {
+	p.Column = 0
+	return p.String()
+}
+
+// Offset is the position some bytes further on the line.
+func (p Position) Offset(bytes int) Position {
+	p.Column += bytes
+	return p
+}
+
 // Fault is one thing that is wrong, and how to mend it. Neither sentence begins
 // with a capital or ends with a full stop, and neither holds a secret.
 type Fault struct {

@@ -27,11 +27,11 @@ type groupClass struct {
 func (s *Snapshot) computeGroupClasses() []groupClass {
 	var all []groupClass
 	byFingerprint := make(map[uint64]int) // fingerprint → place in all
-	for _, name := range s.Ids.Names {
+	for _, name := range s.ids.names {
 		if IsReserved(name) {
 			continue
 		}
-		set := s.Ids.onlyWithRows(asSet(s.appendSubjects(nil, Identity{Groups: []string{name}})))
+		set := s.ids.onlyWithRows(asSet(s.appendSubjects(nil, Identity{Groups: []string{name}})))
 		at, known := byFingerprint[set.fingerprint()]
 		if !known {
 			at = len(all)

@@ -68,7 +68,7 @@ func benchGroupsOf(n int) []string {
 func benchRequests(b *testing.B, s *policy.Snapshot, groups []string) []policy.Request {
 	var requests []policy.Request
 	roles := s.Resolve(policy.Identity{Groups: groups})
-	rows := s.Rows
+	rows := s.Rows()
 	for i := range 4096 {
 		row := rows[i*7919%len(rows)]
 		raw, method := row.ExampleRequest()

@@ -79,11 +79,11 @@ func newLazyEnforcers(upstreams iter.Seq[string], rows []*Row) (enforcers map[st
 	return enforcers, lazy(AnyUpstream)
 }
 
-// CasbinRule is a row as casbin holds it, in the order of the model.
-type CasbinRule [5]string
+// casbinRule is a row as casbin holds it, in the order of the model.
+type casbinRule [5]string
 
-func (r *Row) CasbinRule(upstream string) CasbinRule {
-	return CasbinRule{r.Subject, upstream, r.Path, r.Methods, r.Effect.String()}
+func (r *Row) casbinRule(upstream string) casbinRule {
+	return casbinRule{r.Subject, upstream, r.Path, r.Methods, r.Effect.String()}
 }
 
 // newUpstreamEnforcer builds the judge of an upstream from the rows that concern it, in the
@@ -96,7 +96,7 @@ func newUpstreamEnforcer(upstream string, rows []*Row) (*upstreamEnforcer, error
 	e := &upstreamEnforcer{upstream: upstream, rows: rows}
 	policy := make([][]string, len(rows))
 	for i, row := range rows {
-		rule := row.CasbinRule(upstream)
+		rule := row.casbinRule(upstream)
 		policy[i] = rule[:]
 	}
 	var err error
@@ -127,10 +127,10 @@ func (e *upstreamEnforcer) decide(roles Roles, path, method string) (d Decision,
 	if len(explanation) == 0 && !allowed {
 		return Decision{}, nil
 	}
-	if len(explanation) != len(CasbinRule{}) {
+	if len(explanation) != len(casbinRule{}) {
 		return Decision{}, errors.New("casbin names no row for its verdict")
 	}
-	row := e.findRow(CasbinRule(explanation))
+	row := e.findRow(casbinRule(explanation))
 	if row == nil || (row.Effect == Allow) != allowed {
 		return Decision{}, errors.New("casbin's verdict is not that of the row it names")
 	}
@@ -139,8 +139,8 @@ func (e *upstreamEnforcer) decide(roles Roles, path, method string) (d Decision,
 
 // findRow finds the first row that casbin holds in this form. Enforce has just looked
 // at each of them, and at far greater cost.
-func (e *upstreamEnforcer) findRow(rule CasbinRule) *Row {
-	i := slices.IndexFunc(e.rows, func(row *Row) bool { return row.CasbinRule(e.upstream) == rule })
+func (e *upstreamEnforcer) findRow(rule casbinRule) *Row {
+	i := slices.IndexFunc(e.rows, func(row *Row) bool { return row.casbinRule(e.upstream) == rule })
 	if i < 0 {
 		return nil
 	}
@@ -289,12 +289,12 @@ func (s *Snapshot) buildEnforcers() error {
 
 // checkRoles asks casbin which roles each member leads to.
 func (s *Snapshot) checkRoles() error {
-	manager, err := newRoleManager(s.Grants)
+	manager, err := newRoleManager(s.grants)
 	if err != nil {
 		return err
 	}
 	checked := StringSet{}
-	for _, g := range s.Grants {
+	for _, g := range s.grants {
 		if checked.Has(g.Member) {
 			continue
 		}
@@ -303,7 +303,7 @@ func (s *Snapshot) checkRoles() error {
 		if err != nil {
 			return err
 		}
-		fromIndex, _ := s.Ids.sortedNames(asSet(s.Ids.appendClosure(nil, g.Member)))
+		fromIndex, _ := s.ids.sortedNames(asSet(s.ids.appendClosure(nil, g.Member)))
 		fromIndex = slices.DeleteFunc(fromIndex, func(role string) bool { return role == g.Member })
 		if !slices.Equal(fromIndex, fromCasbin) {
 			return fmt.Errorf("to authgate %s leads to %q, to casbin to %q", g.Member, fromIndex, fromCasbin)
@@ -316,7 +316,7 @@ func (s *Snapshot) checkRoles() error {
 // every row in turn and, of fewer, casbin's enforcer of the whole upstream.
 func (s *Snapshot) checkRows() error {
 	const scanned, enforced = 16, 4
-	for i, row := range s.Rows {
+	for i, row := range s.rows {
 		q, err := s.exampleRequestFor(row)
 		if err != nil {
 			return err
@@ -328,10 +328,10 @@ func (s *Snapshot) checkRows() error {
 		if d.Row == nil || !d.Row.matches(q.Upstream, q.Path.String(), q.Method) || row.Effect == Deny && d.Effect != Deny {
 			return fmt.Errorf("%s (%s) is not in force: the index says %s", row, row.Where(), d)
 		}
-		if isSampled(i, len(s.Rows), scanned) && d != s.decideByScan(&q) {
+		if isSampled(i, len(s.rows), scanned) && d != s.decideByScan(&q) {
 			return fmt.Errorf("to a witness of %s (%s) the index says %s and the rows %s", row, row.Where(), d, s.decideByScan(&q))
 		}
-		if isSampled(i, len(s.Rows), enforced) {
+		if isSampled(i, len(s.rows), enforced) {
 			if fromCasbin, err := s.enforce(&q); err != nil || d != fromCasbin {
 				return fmt.Errorf("to a witness of %s (%s) the index says %s and casbin %s (%v)", row, row.Where(), d, fromCasbin, err)
 			}
@@ -354,7 +354,7 @@ func (s *Snapshot) exampleRequestFor(row *Row) (Request, error) {
 	if upstream == AnyUpstream {
 		upstream = s.exampleUpstream()
 	}
-	return Request{Roles: newRoles(s.Ids, []setWord{wordOf(s.Ids.byName[row.Subject])}), Upstream: upstream, Path: path, Method: method}, nil
+	return Request{Roles: newRoles(s.ids, []setWord{wordOf(s.ids.byName[row.Subject])}), Upstream: upstream, Path: path, Method: method}, nil
 }
 
 // exampleUpstream names one that rows of upstream * speak of, or none.
@@ -385,7 +385,7 @@ func (s *Snapshot) decideByScan(q *Request) Decision {
 // MatchingRows gives the rows that cover a method on a path of an upstream.
 func (s *Snapshot) MatchingRows(upstream, path, method string) []*Row {
 	var rows []*Row
-	for _, row := range s.Rows {
+	for _, row := range s.rows {
 		if row.matches(upstream, path, method) {
 			rows = append(rows, row)
 		}

@@ -51,7 +51,7 @@ func (c *crossCheck) enqueue(q *Request, v indexDecision) {
 // fingerprint is a fingerprint of a question as far as its answer depends on it. It is
 // never 0, which is a free place.
 func (d indexDecision) fingerprint(q *Request) uint64 {
-	return MixHash(d.matchHash, q.Roles.fingerprint) | 1
+	return mixHash(d.matchHash, q.Roles.fingerprint) | 1
 }
 
 // CrossCheck asks casbin, until ctx ends, what Decide answered to questions of a kind
@@ -126,7 +126,7 @@ func (s *Snapshot) Verify(q Request) error {
 // verifyRoles asks casbin whether a set of roles leads to any that it lacks.
 func (s *Snapshot) verifyRoles(r Roles) error {
 	var grants []Grant
-	for _, g := range s.Grants {
+	for _, g := range s.grants {
 		if r.Has(g.Member) {
 			grants = append(grants, g)
 		}

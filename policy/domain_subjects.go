@@ -52,7 +52,7 @@ func checkUser(name string) (message, hint string) {
 		return text.Quote(name) + " names no domain", domainHint + ", or system:authenticated for all who logged in"
 	case strings.Contains(address, "*"):
 		return "a * in " + text.Quote(name) + " stands for nothing", domainHint + ", or name each user"
-	case !IsEmail(address) || strings.ContainsAny(address, Whitespace):
+	case !isEmail(address) || strings.ContainsAny(address, Whitespace):
 		return text.Quote(name) + " names no e-mail address", "write user:NAME@DOMAIN for one person, or else a group"
 	}
 	return "", ""

@@ -15,7 +15,7 @@ var (
 
 // Holding is somebody who is one subject and nothing else.
 func (s *Snapshot) Holding(subject string) Roles {
-	return newRoles(s.Ids, []setWord{wordOf(s.Ids.byName[subject])})
+	return newRoles(s.ids, []setWord{wordOf(s.ids.byName[subject])})
 }
 
 // DecideWithFingerprint gives the answer of the index, and what kind of question this is.
@@ -56,7 +56,7 @@ func (s *Snapshot) SlowCasbin(upstream string, d time.Duration) {
 }
 
 // ForgetGrants makes the index forget which role leads to which.
-func (s *Snapshot) ForgetGrants() { clear(s.Ids.closure) }
+func (s *Snapshot) ForgetGrants() { clear(s.ids.closure) }
 
 // PendingChecks counts the questions that casbin was not asked yet, if somebody confirms.
 func (s *Snapshot) PendingChecks() int { return len(s.crossCheck.Load().queue) }

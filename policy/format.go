@@ -67,25 +67,25 @@ func readRows(name string, lines [][]byte) ([]string, error) {
 		fixed.WriteString(fixCommaSpacing(trimLine(line, i)))
 		fixed.WriteByte('\n')
 	}
-	p := NewParser(nil)
-	p.Read(Source{name, fixed.Bytes()})
+	p := newParser(nil)
+	p.read(Source{name, fixed.Bytes()})
 	rows := make([]string, 1+len(lines))
 	write := func(at fault.Position, row string) {
 		switch {
 		case len(row) > MaxLine:
-			p.Faults.Add(at, fmt.Sprintf("the line would be longer than %d bytes", MaxLine), "make several rows of it")
+			p.faults.Add(at, fmt.Sprintf("the line would be longer than %d bytes", MaxLine), "make several rows of it")
 		case strings.Contains(row, "\t"): // inside quotes, where nobody sees it
-			p.Faults.Add(at, "a name holds a tab", "take it out")
+			p.faults.Add(at, "a name holds a tab", "take it out")
 		}
 		rows[at.Line] = row
 	}
-	for _, row := range p.Rows {
+	for _, row := range p.rows {
 		write(row.At, row.String())
 	}
 	for _, g := range p.grants {
-		write(g.MemberAt, FormatRow(TypeG, g.Member, g.Role))
+		write(g.MemberAt, formatRow(gType, g.Member, g.Role))
 	}
-	return rows, p.Faults.Err()
+	return rows, p.faults.Err()
 }
 
 // trimLine is the text of a line without its end, and of the first one without

@@ -173,10 +173,10 @@ func commentsOf(data []byte) []string {
 // spelled is all that a policy says: its rows, field by field, and who holds what.
 func spelled(s *policy.Snapshot) string {
 	var b strings.Builder
-	for _, r := range s.Rows {
+	for _, r := range s.Rows() {
 		fmt.Fprintf(&b, "%q %q %q %q %v\n", r.Subject, r.Upstream, r.Path, r.Methods, r.Effect)
 	}
-	for _, g := range s.Grants {
+	for _, g := range s.Grants() {
 		fmt.Fprintf(&b, "%q %q\n", g.Member, g.Role)
 	}
 	return b.String()

@@ -101,7 +101,7 @@ type lookup struct {
 func (x *index) newLookup(upstream, method string) lookup {
 	root := x.roots[upstream]
 	return lookup{
-		index: x, root: root, method: 1 << x.methodBits[method], matchHash: MixHash(uint64(root)+1, uint64(x.methodBits[method])),
+		index: x, root: root, method: 1 << x.methodBits[method], matchHash: mixHash(uint64(root)+1, uint64(x.methodBits[method])),
 		firstDeny: noRow, firstAllow: noRow,
 	}
 }
@@ -155,7 +155,7 @@ func (l *lookup) patternMatched(pattern uint32) {
 		*l.collected = append(*l.collected, pattern)
 		return
 	}
-	l.matchHash = MixHash(l.matchHash, uint64(pattern))
+	l.matchHash = mixHash(l.matchHash, uint64(pattern))
 	l.evaluateRows(pattern)
 }
 

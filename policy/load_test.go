@@ -30,12 +30,12 @@ func TestRowsAreReadAsPeopleWriteThem(t *testing.T) {
 		"p, team#1, a, /, *, allow":                          "p, team#1, a, /, *, allow",
 	} {
 		s := policytest.Load(t, text)
-		rows := s.Rows
+		rows := s.Rows()
 		if len(rows) != 1 || rows[0].String() != want {
 			t.Errorf("%q is read as %v, want %s", text, rows, want)
 			continue
 		}
-		if again := policytest.Load(t, rows[0].String()).Rows; again[0].String() != want {
+		if again := policytest.Load(t, rows[0].String()).Rows(); again[0].String() != want {
 			t.Errorf("%s is read back as %v", want, again[0])
 		}
 	}

@@ -270,7 +270,7 @@ func FuzzLoad(f *testing.F) {
 		if s.RowCount() != rows {
 			t.Errorf("%d rows of %d lines", s.RowCount(), rows)
 		}
-		for _, row := range s.Rows {
+		for _, row := range s.Rows() {
 			raw, method := row.ExampleRequest()
 			p, err := target.ParseWith(raw, target.AllQuirks) // without a configuration, rows may hold any of them
 			if err != nil {
@@ -282,7 +282,7 @@ func FuzzLoad(f *testing.F) {
 			if d.Row == nil || row.Effect == policy.Deny && d.Allowed() {
 				t.Errorf("%s is not in force: %s", row, policytest.DecisionText(d))
 			}
-			again := policytest.Load(t, row.String()).Rows
+			again := policytest.Load(t, row.String()).Rows()
 			if len(again) != 1 || again[0].String() != row.String() {
 				t.Errorf("%s is read back as %v", row, again)
 			}

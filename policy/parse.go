@@ -1,9 +1,7 @@
 package policy
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"os"
@@ -20,8 +18,8 @@ import (
 )
 
 const (
-	TypeP      = "p"
-	TypeG      = "g"
+	pType      = "p"
+	gType      = "g"
 	Whitespace = " \t"
 
 	// casbin's own reader of files gives up on longer lines.
@@ -61,52 +59,52 @@ func ReadFiles(names ...string) ([]Source, error) {
 	return sources, nil
 }
 
-// Parser reads sources one after the other and goes on after a fault, so that a
-// person sees all of them. What it gathered is used only if there were none.
-//
-// It is stricter than casbin's reader, which keeps the blank before a comma and
-// the comment behind a row as part of the field, and drops or ignores the row.
-type Parser struct {
-	Faults    fault.List
-	Upstreams []string // nil: not known
-	Rows      []*Row
+// parser reads sources one after the other and continues after a fault, so that all faults
+// are reported at once. Its rows count only if there were none.
+type parser struct {
+	*LineReader
+	upstreams []string // nil: not known
+	rows      []*Row
 	grants    []Grant
 
-	first       map[rowKey]fault.Position // row → where it stood first
+	first       map[rowKey]fault.Position // row → its first position
 	rowSubjects StringSet                 // subjects of p rows, of faulty ones too
-	formatHint  string                    // ends the advice for what Format mends; empty for files that are not policies
-	unreadable  bool                      // some row could not be read: names may be missing
-	buffer      *bufio.Reader
-	csv         *csv.Reader
-	plain       []Field                  // of the line at hand; see plainFields
-	quirks      map[string]target.Quirks // what rows about an upstream may hold; see quirksOf
+	quirks      map[string]target.Quirks  // what rows about an upstream may hold; see quirksOf
 }
 
-func NewParser(upstreams []string) *Parser {
-	p := &Parser{Upstreams: upstreams, first: map[rowKey]fault.Position{}, rowSubjects: StringSet{}}
-	p.buffer = bufio.NewReader(strings.NewReader(""))
-	p.csv = csv.NewReader(p.buffer)
-	p.csv.FieldsPerRecord = -1
-	p.csv.TrimLeadingSpace = true // the examples align their columns
-	p.csv.ReuseRecord = true
-	return p
+func newParser(upstreams []string) *parser {
+	return &parser{
+		LineReader: NewLineReader(&fault.List{}), upstreams: upstreams,
+		first: map[rowKey]fault.Position{}, rowSubjects: StringSet{},
+	}
 }
 
-func (p *Parser) Read(src Source) {
+// ParseRow reads one line as a p row. A fault is returned as [fault.Faults], without a file.
+// The row is nil if the line is a g row or not a row at all.
+func ParseRow(line string) (*Row, error) {
+	p := newParser(nil)
+	p.parseLine(fault.Position{}, line)
+	if err := p.faults.Err(); err != nil || len(p.rows) == 0 {
+		return nil, err
+	}
+	return p.rows[0], nil
+}
+
+func (p *parser) read(src Source) {
 	at := fault.Position{File: src.Name, Line: 1, Column: 1}
 	data := src.Data
 	p.formatHint = ", or run authgate policy fmt"
 	if message, hint := otherFormat(src); message != "" {
-		p.AddUnreadable(fault.Position{File: src.Name}, message, hint)
+		p.addUnreadable(fault.Position{File: src.Name}, message, hint)
 		return
 	}
 	skipped := 0 // bytes before column 1
 	switch {
 	case bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
-		p.Faults.Add(at, "the file begins with a byte order mark", "save it as UTF-8 without BOM"+p.formatHint)
+		p.faults.Add(at, "the file begins with a byte order mark", "save it as UTF-8 without BOM"+p.formatHint)
 		skipped, data = 3, data[3:]
 	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
-		p.Faults.Add(at, "the file is UTF-16", "save it as UTF-8 without BOM")
+		p.faults.Add(at, "the file is UTF-16", "save it as UTF-8 without BOM")
 		p.unreadable = true
 		return
 	}
@@ -120,84 +118,35 @@ func (p *Parser) Read(src Source) {
 		at.Column = 1 + skipped
 		if isWindows && !windows { // said once: it will be so on every line
 			windows = true
-			p.Faults.Add(OffsetBy(at, len(text)), "the line ends in CR LF", "save the file with Unix line ends (LF)"+p.formatHint)
+			p.faults.Add(at.Offset(len(text)), "the line ends in CR LF", "save the file with Unix line ends (LF)"+p.formatHint)
 		}
-		if p.ParseLine(at, text) {
+		if p.parseLine(at, text) {
 			rows++
 		}
 		skipped = 0
 	}
 	if rows == 0 {
-		p.Faults.Add(fault.Position{File: src.Name}, "the policy has no rows", "add p and g rows; an empty file is most often a failed write")
+		p.faults.Add(fault.Position{File: src.Name}, "the policy has no rows", "add p and g rows; an empty file is most often a failed write")
 	}
 }
 
 // grow spares large policies the growing of lists and maps.
-func (p *Parser) grow(data []byte) {
+func (p *parser) grow(data []byte) {
 	const shortest, limit = 24, 1 << 14
 	rows := min(bytes.Count(data, []byte("\n")), len(data)/shortest, limit)
 	if len(p.first) == 0 {
 		p.first = make(map[rowKey]fault.Position, rows)
 	}
-	p.Rows = slices.Grow(p.Rows, rows)
+	p.rows = slices.Grow(p.rows, rows)
 }
 
 // ParseLine reads one line and reports whether it was meant as a row.
-func (p *Parser) ParseLine(at fault.Position, text string) bool {
-	fields, isRow := p.SplitLine(at, text)
+func (p *parser) parseLine(at fault.Position, text string) bool {
+	fields, isRow := p.Fields(at, text)
 	if fields != nil {
 		p.parseRow(fields)
 	}
 	return isRow
-}
-
-// SplitLine takes one line apart. There are no fields where it was meant as a row and
-// cannot be read.
-func (p *Parser) SplitLine(at fault.Position, line string) (fields []Field, isRow bool) {
-	line = strings.TrimRight(line, Whitespace) // invisible, and casbin drops them alike
-	trimmed := strings.TrimLeft(line, Whitespace)
-	isRow = trimmed != "" && trimmed[0] != '#'
-	if len(line) > MaxLine {
-		p.AddUnreadable(at, fmt.Sprintf("the line is longer than %d bytes", MaxLine), "make several rows of it")
-		return nil, isRow
-	}
-	if i, message, hint := text.CheckVisible("the line", line); message != "" {
-		p.AddUnreadable(OffsetBy(at, i), message, hint)
-		return nil, isRow
-	}
-	if !isRow {
-		return nil, false
-	}
-	if !strings.Contains(line, `"`) {
-		return p.plainFields(at, line), true
-	}
-	p.buffer.Reset(strings.NewReader(line))
-	record, err := p.csv.Read()
-	if err != nil {
-		p.addQuoteFault(at, err)
-		return nil, true
-	}
-	return p.quotedFields(at, line, record), true
-}
-
-func (p *Parser) addQuoteFault(at fault.Position, err error) {
-	var detail *csv.ParseError
-	if errors.As(err, &detail) {
-		at = OffsetBy(at, detail.Column-1)
-	}
-	switch {
-	case errors.Is(err, csv.ErrBareQuote):
-		p.AddUnreadable(at, "a quote stands inside a field that does not begin with one", `quote the whole field and double the quotes in it: "a ""b"" c"`)
-	case errors.Is(err, csv.ErrQuote):
-		p.AddUnreadable(at, "a quoted field does not end, or goes on behind its quote", "close the quote on the same line, right before the comma")
-	default:
-		p.AddUnreadable(at, err.Error(), "")
-	}
-}
-
-func (p *Parser) AddUnreadable(at fault.Position, message, hint string) {
-	p.unreadable = true
-	p.Faults.Add(at, message, hint)
 }
 
 // The beginnings of other formats, below comments and blank lines.

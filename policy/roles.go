@@ -13,12 +13,12 @@ import (
 // role:admin would be that role (compare CVE-2022-29165 of Argo CD). These
 // prefixes therefore belong to the policy alone: no issuer can send them.
 const (
-	RolePrefix           = "role:"
-	UserPrefix           = "user:"
-	SystemPrefix         = "system:"
-	SubjectAnonymous     = "system:anonymous"
-	SubjectAuthenticated = "system:authenticated"
-	TeamWildcard         = ":*" // ends a subject that stands for every group of an organisation
+	RolePrefix    = "role:"
+	UserPrefix    = "user:"
+	SystemPrefix  = "system:"
+	Anonymous     = "system:anonymous"
+	Authenticated = "system:authenticated"
+	TeamWildcard  = ":*" // ends a subject that stands for every group of an organisation
 )
 
 // Identity is somebody, as the issuer describes them, before the policy is asked.
@@ -88,24 +88,23 @@ func (r Roles) Subjects() []string { return r.others }
 // group: callers keep the result with the session until the snapshot is replaced.
 func (s *Snapshot) Resolve(id Identity) Roles {
 	var buf [16]setWord
-	return newRoles(s.Ids, s.appendSubjects(buf[:0], id))
+	return newRoles(s.ids, s.appendSubjects(buf[:0], id))
 }
 
 // appendSubjects adds all subjects that somebody is, in any order.
 func (s *Snapshot) appendSubjects(words []setWord, id Identity) []setWord {
-	add := func(name string) { words = s.Ids.appendClosure(words, name) }
+	add := func(name string) { words = s.ids.appendClosure(words, name) }
 	switch {
 	case id.Anonymous:
-		add(SubjectAnonymous)
+		add(Anonymous)
 		return words
 	case id.Untrusted:
 	case id.Email != "" || len(id.Groups) > 0 || len(id.Roles) == 0:
-		add(SubjectAuthenticated)
+		add(Authenticated)
 	}
-	if IsEmail(id.Email) {
-		address := LowerASCII(id.Email)
-		add(UserPrefix + address)
-		add(s.domainWildcards[domainOf(address)])
+	if user := UserSubject(id.Email); user != "" {
+		add(user)
+		add(s.domainWildcards[domainOf(user[len(UserPrefix):])])
 	}
 	for _, group := range id.Groups {
 		if IsReserved(group) {
@@ -132,7 +131,7 @@ func (s *Snapshot) MentionsGroup(group string) bool {
 	if IsReserved(group) {
 		return false
 	}
-	return s.Ids.Has(group) || slices.ContainsFunc(OrgWildcardsOf(group), s.Ids.Has)
+	return s.ids.has(group) || slices.ContainsFunc(OrgWildcardsOf(group), s.ids.has)
 }
 
 // IdentityOf describes somebody who is one subject, with what it brings, and nothing
@@ -140,9 +139,9 @@ func (s *Snapshot) MentionsGroup(group string) bool {
 // an address of DOMAIN that no row names.
 func IdentityOf(subject string) Identity {
 	switch {
-	case subject == SubjectAnonymous:
+	case subject == Anonymous:
 		return Identity{Anonymous: true}
-	case subject == SubjectAuthenticated:
+	case subject == Authenticated:
 		return Identity{}
 	case strings.HasPrefix(subject, RolePrefix):
 		return Identity{Roles: []string{subject}}
@@ -166,12 +165,12 @@ func IsReserved(name string) bool {
 // the Kelvin sign is no k here.
 func CanonicalSubject(name string) string {
 	if strings.HasPrefix(name, UserPrefix) {
-		return LowerASCII(name)
+		return lowerASCII(name)
 	}
 	return name
 }
 
-func LowerASCII(s string) string {
+func lowerASCII(s string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {
 			return r - 'A' + 'a'
@@ -180,7 +179,16 @@ func LowerASCII(s string) string {
 	}, s)
 }
 
-func IsEmail(address string) bool {
+// UserSubject gives the subject of the user with an e-mail address, or nothing if it is not
+// one.
+func UserSubject(address string) string {
+	if !isEmail(address) {
+		return ""
+	}
+	return UserPrefix + lowerASCII(address)
+}
+
+func isEmail(address string) bool {
 	local, domain, ok := strings.Cut(address, "@")
 	return ok && local != "" && domain != ""
 }
@@ -198,7 +206,7 @@ func CheckSubject(name string) (message, hint string) {
 	case strings.HasPrefix(name, UserPrefix):
 		return checkUser(name)
 	case strings.HasPrefix(name, SystemPrefix):
-		known := []string{SubjectAuthenticated, SubjectAnonymous}
+		known := []string{Authenticated, Anonymous}
 		if hint := fault.DidYouMean(name, known); !slices.Contains(known, name) {
 			return text.Quote(name) + " is not known", cmp.Or(hint, "write system:authenticated or system:anonymous")
 		}

@@ -19,11 +19,11 @@ type Row struct {
 }
 
 // Where names the row as people look for it: policy.csv:3.
-func (r *Row) Where() string { return FileLine(r.At) }
+func (r *Row) Where() string { return r.At.FileLine() }
 
 // String gives the row as it could stand in a policy file.
 func (r *Row) String() string {
-	return FormatRow(TypeP, r.Subject, r.Upstream, r.Path, r.Methods, r.Effect.String())
+	return formatRow(pType, r.Subject, r.Upstream, r.Path, r.Methods, r.Effect.String())
 }
 
 // exampleRequest is a path and a method that the row surely covers.
@@ -35,19 +35,20 @@ func (r *Row) exampleRequest() (path, method string) {
 	return strings.ReplaceAll(r.Path, "*", "x"), method
 }
 
-// Grant is one g row: who holds the member holds the role, too.
+// Grant is one g row: a subject that is the member also holds the role.
 type Grant struct {
 	Member, Role     string
 	MemberAt, RoleAt fault.Position
 }
 
-func FileLine(at fault.Position) string {
-	at.Column = 0
-	return at.String()
-}
+// Where names the row as a file and a line: policy.csv:3.
+func (g Grant) Where() string { return g.MemberAt.FileLine() }
+
+// String gives the row as it could be in a policy file.
+func (g Grant) String() string { return formatRow(gType, g.Member, g.Role) }
 
 // FormatRow writes fields so that the parser reads the same fields back.
-func FormatRow(fields ...string) string {
+func formatRow(fields ...string) string {
 	for i, f := range fields {
 		if needsQuotes(f) {
 			fields[i] = `"` + strings.ReplaceAll(f, `"`, `""`) + `"`

@@ -47,10 +47,10 @@ const AnyUpstream = "*"
 type Snapshot struct {
 	hash   string
 	quirks map[string]target.Quirks // see Quirks
-	Rows   []*Row
-	Grants []Grant
+	rows   []*Row
+	grants []Grant
 
-	Ids             *subjectIDs         // of every name that stands in a first column, or is granted
+	ids             *subjectIDs         // of every name that stands in a first column, or is granted
 	orgWildcards    map[string]string   // "example-org:" → "example-org:*", where a row names it
 	domainWildcards map[string]string   // "example.com" → "user:*@example.com", where a row names it
 	groupClasses    func() []groupClass // of groups; worked out when first asked for
@@ -69,33 +69,33 @@ type Snapshot struct {
 // where upstreams is nil, as in a dry run without configuration, any will do. quirks
 // says what the paths of an upstream may hold, by its name.
 func Load(sources []Source, upstreams []string, quirks ...map[string]target.Quirks) (*Snapshot, error) {
-	p := NewParser(upstreams)
+	p := newParser(upstreams)
 	for _, some := range quirks {
 		p.quirks = some
 	}
 	if len(sources) == 0 {
-		p.Faults.Add(fault.Position{File: "policy"}, "no policy file is named", "name at least one")
+		p.faults.Add(fault.Position{File: "policy"}, "no policy file is named", "name at least one")
 	}
 	digest := sha256.New()
 	for _, src := range sources {
-		p.Read(src)
+		p.read(src)
 		digest.Write(src.Data)
 	}
 	if !p.unreadable { // else a row may be missing that has the name
-		checkNames(p.grants, p.rowSubjects, &p.Faults)
+		checkNames(p.grants, p.rowSubjects, p.faults)
 	}
-	checkChains(p.grants, &p.Faults)
-	if err := p.Faults.Err(); err != nil {
+	checkChains(p.grants, p.faults)
+	if err := p.faults.Err(); err != nil {
 		return nil, err
 	}
-	s := &Snapshot{hash: hex.EncodeToString(digest.Sum(nil))[:12], Rows: slices.Clone(p.Rows), Grants: slices.Clone(p.grants)}
-	s.Ids = newSubjectIDs(s.Rows, s.Grants)
-	s.index = compile(s.Rows, s.Ids, upstreams, &p.Faults)
-	if err := p.Faults.Err(); err != nil {
+	s := &Snapshot{hash: hex.EncodeToString(digest.Sum(nil))[:12], rows: slices.Clone(p.rows), grants: slices.Clone(p.grants)}
+	s.ids = newSubjectIDs(s.rows, s.grants)
+	s.index = compile(s.rows, s.ids, upstreams, p.faults)
+	if err := p.faults.Err(); err != nil {
 		return nil, err
 	}
 	s.orgWildcards, s.domainWildcards = make(map[string]string), make(map[string]string)
-	for _, name := range s.Ids.Names {
+	for _, name := range s.ids.names {
 		if domain, isDomain := strings.CutPrefix(name, DomainWildcard); isDomain {
 			s.domainWildcards[domain] = name
 		} else if IsWildcardSubject(name) {
@@ -104,9 +104,9 @@ func Load(sources []Source, upstreams []string, quirks ...map[string]target.Quir
 	}
 	s.groupClasses = sync.OnceValue(s.computeGroupClasses)
 	if s.quirks = p.quirks; upstreams == nil {
-		s.quirks = quirksIn(s.Rows)
+		s.quirks = quirksIn(s.rows)
 	}
-	enforcers, other := newLazyEnforcers(maps.Keys(s.index.roots), s.Rows)
+	enforcers, other := newLazyEnforcers(maps.Keys(s.index.roots), s.rows)
 	if s.enforcers = enforcers; upstreams == nil {
 		s.otherEnforcer = other
 	}
@@ -119,11 +119,20 @@ func Load(sources []Source, upstreams []string, quirks ...map[string]target.Quir
 func (s *Snapshot) Hash() string { return s.hash }
 
 // RowCount counts p and g rows.
-func (s *Snapshot) RowCount() int { return len(s.Rows) + len(s.Grants) }
+func (s *Snapshot) RowCount() int { return len(s.rows) + len(s.grants) }
+
+// Rows gives the p rows in the order of the files. The caller must not change them.
+func (s *Snapshot) Rows() []*Row { return s.rows }
+
+// Grants gives the g rows in the order of the files. The caller must not change them.
+func (s *Snapshot) Grants() []Grant { return s.grants }
+
+// HasSubject reports whether a row names a subject.
+func (s *Snapshot) HasSubject(name string) bool { return s.ids.has(name) }
 
 // Subjects gives every subject that the policy names, in p rows or g rows,
 // sorted: roles, groups, ORG:*, users, user:*@DOMAIN and system names.
-func (s *Snapshot) Subjects() []string { return slices.Sorted(slices.Values(s.Ids.Names)) }
+func (s *Snapshot) Subjects() []string { return slices.Sorted(slices.Values(s.ids.names)) }
 
 // RoleNames gives those of Subjects that are roles.
 func (s *Snapshot) RoleNames() []string {
@@ -133,7 +142,7 @@ func (s *Snapshot) RoleNames() []string {
 // Upstreams gives every upstream that a row names, sorted, and not *.
 func (s *Snapshot) Upstreams() []string {
 	names := StringSet{}
-	for _, row := range s.Rows {
+	for _, row := range s.rows {
 		names[row.Upstream] = struct{}{}
 	}
 	delete(names, AnyUpstream)
@@ -143,7 +152,7 @@ func (s *Snapshot) Upstreams() []string {
 // Decide answers one request: the first row, in the order of the files, that
 // denies; else the first that allows; else no. It allocates nothing.
 func (s *Snapshot) Decide(q Request) Decision {
-	if !isWellFormed(q.Upstream, q.Path, q.Method) || q.Roles.ids != s.Ids {
+	if !isWellFormed(q.Upstream, q.Path, q.Method) || q.Roles.ids != s.ids {
 		return Decision{}
 	}
 	v := s.index.decide(&q)
@@ -168,7 +177,7 @@ func (s *Snapshot) hasUpstream(upstream string) bool {
 
 // CanDecide reports whether a question is one that rows can answer.
 func (s *Snapshot) CanDecide(q Request) bool {
-	return isWellFormed(q.Upstream, q.Path, q.Method) && q.Roles.ids == s.Ids && s.hasUpstream(q.Upstream)
+	return isWellFormed(q.Upstream, q.Path, q.Method) && q.Roles.ids == s.ids && s.hasUpstream(q.Upstream)
 }
 
 // A policy matches what is forwarded, so that a row may hold //, ; or %25 before two
@@ -182,9 +191,9 @@ func (s *Snapshot) Quirks(upstream string) target.Quirks {
 
 // quirksOf gives what rows that name an upstream may hold; those for every upstream,
 // what any of them may.
-func (p *Parser) quirksOf(upstream string) target.Quirks {
+func (p *parser) quirksOf(upstream string) target.Quirks {
 	switch {
-	case p.Upstreams == nil:
+	case p.upstreams == nil:
 		return target.AllQuirks
 	case upstream != AnyUpstream:
 		return p.quirks[upstream]

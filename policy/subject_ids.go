@@ -40,7 +40,7 @@ func asSet(words []setWord) subjectSet {
 // them brings. Snapshots are told apart by theirs.
 type subjectIDs struct {
 	byName   map[string]uint32
-	Names    []string
+	names    []string
 	withRows uint32       // how many are subjects of p rows: those are numbered first
 	closure  []subjectSet // id → itself and every role that it leads to; nil: itself alone
 }
@@ -50,7 +50,7 @@ func newSubjectIDs(rows []*Row, grants []Grant) *subjectIDs {
 	for _, row := range rows {
 		n.add(row.Subject)
 	}
-	n.withRows = uint32(len(n.Names))
+	n.withRows = uint32(len(n.names))
 	for _, g := range grants {
 		n.add(g.Member)
 		n.add(g.Role)
@@ -60,9 +60,9 @@ func newSubjectIDs(rows []*Row, grants []Grant) *subjectIDs {
 }
 
 func (ids *subjectIDs) add(name string) {
-	if !ids.Has(name) {
-		ids.byName[name] = uint32(len(ids.Names))
-		ids.Names = append(ids.Names, name)
+	if !ids.has(name) {
+		ids.byName[name] = uint32(len(ids.names))
+		ids.names = append(ids.names, name)
 	}
 }
 
@@ -70,8 +70,8 @@ func (ids *subjectIDs) add(name string) {
 // that they go in no circle and end after maxChain of them, so that this is what
 // casbin's role manager finds (see checkRoles).
 func (ids *subjectIDs) computeClosure(grants []Grant) {
-	ids.closure = make([]subjectSet, len(ids.Names))
-	granted := make([][]uint32, len(ids.Names))
+	ids.closure = make([]subjectSet, len(ids.names))
+	granted := make([][]uint32, len(ids.names))
 	for _, g := range grants {
 		member := ids.byName[g.Member]
 		granted[member] = append(granted[member], ids.byName[g.Role])
@@ -95,7 +95,7 @@ func (ids *subjectIDs) computeClosure(grants []Grant) {
 	}
 }
 
-func (ids *subjectIDs) Has(name string) bool {
+func (ids *subjectIDs) has(name string) bool {
 	_, numbered := ids.byName[name]
 	return numbered
 }
@@ -133,7 +133,7 @@ func (ids *subjectIDs) onlyWithRows(set subjectSet) subjectSet {
 func (ids *subjectIDs) sortedNames(set subjectSet) (roles, others []string) {
 	for _, word := range set {
 		for remaining := word.bits; remaining != 0; remaining &= remaining - 1 {
-			name := ids.Names[word.index*wordSize+uint32(bits.TrailingZeros64(remaining))]
+			name := ids.names[word.index*wordSize+uint32(bits.TrailingZeros64(remaining))]
 			if strings.HasPrefix(name, RolePrefix) {
 				roles = append(roles, name)
 			} else {
@@ -150,14 +150,14 @@ func (ids *subjectIDs) sortedNames(set subjectSet) (roles, others []string) {
 func (s subjectSet) fingerprint() uint64 {
 	sum := uint64(1)
 	for _, word := range s {
-		sum = MixHash(MixHash(sum, uint64(word.index)), word.bits)
+		sum = mixHash(mixHash(sum, uint64(word.index)), word.bits)
 	}
 	return sum
 }
 
-// MixHash mixes one more number into a fingerprint (the finaliser of MurmurHash3). A
+// mixHash mixes one more number into a fingerprint (the finaliser of MurmurHash3). A
 // fingerprint must not begin at 0: a 0 more would leave no trace in it.
-func MixHash(sum, value uint64) uint64 {
+func mixHash(sum, value uint64) uint64 {
 	sum = bits.RotateLeft64(sum, 29) ^ value
 	sum ^= sum >> 33
 	sum *= 0xff51afd7ed558ccd

@@ -39,14 +39,14 @@ func (s *Snapshot) Unknown(names ...string) []UnknownName {
 }
 
 func (s *Snapshot) mentions(name string) bool {
-	if s.Ids.Has(name) {
+	if s.ids.has(name) {
 		return true
 	}
 	switch SubjectKind(name) {
 	case KindGroup:
 		return s.MentionsGroup(name)
 	case KindUser:
-		return s.Ids.Has(DomainSubject(name))
+		return s.ids.has(DomainSubject(name))
 	case KindSystem:
 		return true
 	}
@@ -60,7 +60,7 @@ func (s *Snapshot) UnknownMethod(method string) (hint string, unknown bool) {
 		return "", false
 	}
 	known := strings.Fields(RegisteredMethods)
-	for _, row := range s.Rows {
+	for _, row := range s.rows {
 		if row.Methods != AnyMethod {
 			known = append(known, strings.Split(row.Methods, MethodSeparator)...)
 		}
@@ -74,7 +74,7 @@ func (s *Snapshot) UnknownMethod(method string) (hint string, unknown bool) {
 // Paths gives the path patterns of the rows that concern an upstream, sorted.
 func (s *Snapshot) Paths(upstream string) []string {
 	var paths []string
-	for _, row := range RowsOn(upstream, s.Rows) {
+	for _, row := range RowsOn(upstream, s.rows) {
 		paths = append(paths, row.Path)
 	}
 	slices.Sort(paths)

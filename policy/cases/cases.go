@@ -44,7 +44,7 @@ func (c Case) File() string { return c.at.File }
 func (c Case) Line() int { return c.at.Line }
 
 // Where names the case as people look for it: cases.yaml:7.
-func (c Case) Where() string { return policy.FileLine(c.at) }
+func (c Case) Where() string { return c.at.FileLine() }
 
 // SubjectList shows who asks as a table of cases has it.
 func (c Case) SubjectList() string { return strings.Join(c.Subjects, subjectSeparator) }
@@ -151,9 +151,9 @@ func (r *caseReader) parseSubjects(subjects []policy.Field) (c Case, ok bool) {
 		case message != "":
 		case seen[name] != i:
 			message, hint = text.Quote(f.Text)+" is named twice", "name it once"
-		case name == policy.SubjectAnonymous && len(subjects) > 1:
+		case name == policy.Anonymous && len(subjects) > 1:
 			message, hint = "system:anonymous is somebody else beside others", "give it a case of its own"
-		case name == policy.SubjectAuthenticated && len(subjects) > 1:
+		case name == policy.Authenticated && len(subjects) > 1:
 			message, hint = "system:authenticated stands beside others", "leave it out: whoever has a group or an e-mail address holds it"
 		case strings.HasPrefix(name, policy.UserPrefix) && c.Identity.Email != "":
 			message, hint = "a person has one e-mail address, and this is a second one", "give each person a case"
@@ -230,7 +230,7 @@ func (r *caseReader) addUnique(c Case) {
 	}
 	key := strings.Join(append(c.Subjects[:len(c.Subjects):len(c.Subjects)], c.Method, shownTarget), "\x00")
 	if first, seen := r.first[key]; seen {
-		r.faults.Add(c.at, "the same is asked at "+policy.FileLine(first), "delete one of the two")
+		r.faults.Add(c.at, "the same is asked at "+first.FileLine(), "delete one of the two")
 		return
 	}
 	r.first[key] = c.at

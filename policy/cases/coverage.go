@@ -67,9 +67,9 @@ func (c *coverageTracker) record(row *policy.Row, subjects string, roles policy.
 		members = c.graph.ImplicitMembers([]string{row.Subject})
 		c.members[row.Subject] = members
 	}
-	for _, role := range members.Order {
-		for _, g := range c.graph.GrantsByRole[role] {
-			if roles.Has(c.graph.Grants[g].Member) {
+	for _, role := range members.Names() {
+		for _, g := range c.graph.GrantsOfRole(role) {
+			if roles.Has(c.graph.Grant(g).Member) {
 				c.grants[g] = true
 			}
 		}
@@ -90,14 +90,14 @@ func coverageOf(s *policy.Snapshot, t *coverageTracker) Coverage {
 		}
 		return files[file]
 	}
-	for _, row := range s.Rows {
+	for _, row := range s.Rows() {
 		if file := rank(row.At.File); !t.rows[row] {
 			missing = append(missing, located{Untested{row.Where(), row.String()}, file, row.At.Line})
 		}
 	}
-	for i, g := range s.Grants {
+	for i, g := range s.Grants() {
 		if file := rank(g.MemberAt.File); !t.grants[i] {
-			missing = append(missing, located{Untested{policy.FileLine(g.MemberAt), policy.FormatRow(policy.TypeG, g.Member, g.Role)}, file, g.MemberAt.Line})
+			missing = append(missing, located{Untested{g.Where(), g.String()}, file, g.MemberAt.Line})
 		}
 	}
 	slices.SortFunc(missing, func(a, b located) int { return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.line, b.line)) })

@@ -116,11 +116,11 @@ type permittedExample struct {
 }
 
 func newInvariants(s *policy.Snapshot, cases []Case) *invariants {
-	extra := []string{policy.SubjectAnonymous, policy.SubjectAuthenticated}
+	extra := []string{policy.Anonymous, policy.Authenticated}
 	for _, c := range cases {
 		extra = append(extra, c.Only...)
 	}
-	return &invariants{s, pathspace.NewSubjectClasses(extra, s), policy.NewRoleGraph(s.Grants), map[string]permitted{}}
+	return &invariants{s, pathspace.NewSubjectClasses(extra, s), policy.NewRoleGraph(s.Grants()), map[string]permitted{}}
 }
 
 func (v *invariants) run(c Case) Outcome {
@@ -136,7 +136,7 @@ func (v *invariants) run(c Case) Outcome {
 	var others []string
 	for _, subject := range v.classes.Names {
 		e, allowed := result.byClass[v.classes.ClassOf[subject]]
-		if !v.Ids.Has(subject) && subject != policy.SubjectAnonymous && subject != policy.SubjectAuthenticated {
+		if !v.HasSubject(subject) && subject != policy.Anonymous && subject != policy.Authenticated {
 			continue // it is here because a case names it, and may what everyone who is signed in may
 		}
 		if !allowed || v.holdsAny(subject, c.Only) || v.hasMembers(subject) {
@@ -182,7 +182,7 @@ func (v *invariants) permitted(c Case) permitted {
 	}
 	result := permitted{byClass: map[int]permittedExample{}}
 	pattern := &policy.Row{Path: c.Pattern, Methods: c.Method}
-	regions, err := pathspace.RegionsOf(v.Quirks(c.Upstream), policy.RowsOn(c.Upstream, v.Rows), []*policy.Row{pattern})
+	regions, err := pathspace.RegionsOf(v.Quirks(c.Upstream), policy.RowsOn(c.Upstream, v.Rows()), []*policy.Row{pattern})
 	result.err = err
 	decisions := pathspace.NewClassDecisions(v.classes)
 	for i := range regions {
@@ -213,10 +213,10 @@ func (v *invariants) holdsAny(subject string, others []string) bool {
 	roles := v.RolesOfSubject(subject)
 	return slices.ContainsFunc(others, func(other string) bool {
 		switch {
-		case other == subject || other == policy.SubjectAnonymous || roles.Has(other): // anonymous: everybody may go as such
+		case other == subject || other == policy.Anonymous || roles.Has(other): // anonymous: everybody may go as such
 			return true
-		case other == policy.SubjectAuthenticated:
-			return subject != policy.SubjectAnonymous
+		case other == policy.Authenticated:
+			return subject != policy.Anonymous
 		case policy.SubjectKind(other) == policy.KindUser:
 			return other == policy.DomainSubject(subject)
 		}
@@ -227,7 +227,7 @@ func (v *invariants) holdsAny(subject string, others []string) bool {
 // hasMembers reports whether g rows make somebody a role. Then the members are looked
 // at, and not the role itself.
 func (v *invariants) hasMembers(subject string) bool {
-	return policy.SubjectKind(subject) == policy.KindRole && slices.ContainsFunc(v.graph.ImplicitMembers([]string{subject}).Order, func(member string) bool {
+	return policy.SubjectKind(subject) == policy.KindRole && slices.ContainsFunc(v.graph.ImplicitMembers([]string{subject}).Names(), func(member string) bool {
 		return policy.SubjectKind(member) != policy.KindRole
 	})
 }

@@ -22,7 +22,7 @@ func (o Outcome) Passed() bool { return o.Failure == "" }
 func Run(s *policy.Snapshot, cases []Case) ([]Outcome, Coverage) {
 	outcomes := make([]Outcome, len(cases))
 	resolved := map[string]policy.Roles{} // most cases are those of a few people
-	tracker := newCoverageTracker(s.Grants)
+	tracker := newCoverageTracker(s.Grants())
 	var invariants *invariants // made when there is one
 	for i, c := range cases {
 		if c.Only != nil {
@@ -53,7 +53,7 @@ func runCase(s *policy.Snapshot, c Case, roles policy.Roles) Outcome {
 	if o.Failure = failureOf(s, c, o.Decision); o.Decision.Row != nil {
 		return o
 	}
-	q.Roles = s.RolesOfSubject(policy.SubjectAnonymous)
+	q.Roles = s.RolesOfSubject(policy.Anonymous)
 	if anonymousDecision := s.Decide(q); anonymousDecision.Allowed() {
 		o.AnonymousRow = anonymousDecision.Row
 	}
@@ -65,7 +65,7 @@ func failureOf(s *policy.Snapshot, c Case, d policy.Decision) string {
 		return c.Bypass.Error()
 	}
 	for _, role := range c.Identity.Roles {
-		if !s.Ids.Has(role) { // it holds nothing, so that being denied would show nothing
+		if !s.HasSubject(role) { // it holds nothing, so that being denied would show nothing
 			return strings.TrimSuffix("the policy has no "+role+"; "+policy.SuggestRole(role, s.RoleNames()), "; ")
 		}
 	}
@@ -75,7 +75,7 @@ func failureOf(s *policy.Snapshot, c Case, d policy.Decision) string {
 	case c.Rule == "" || c.expectsRow(d.Row):
 		return ""
 	}
-	for _, row := range s.Rows {
+	for _, row := range s.Rows() {
 		if c.expectsRow(row) {
 			return "expected " + row.Where() + " to decide"
 		}

@@ -31,18 +31,17 @@ func (r *caseReader) parseRule(f policy.Field, effect policy.Effect) (rule strin
 }
 
 func (r *caseReader) parseRuleRow(f policy.Field, effect policy.Effect) (rule string, ok bool) {
-	p := policy.NewParser(nil)
-	p.ParseLine(fault.Position{}, f.Text)
+	row, err := policy.ParseRow(f.Text)
 	var faults fault.Faults
 	switch {
-	case errors.As(p.Faults.Err(), &faults):
+	case errors.As(err, &faults):
 		return "", r.addFault(f, "rule "+text.Quote(f.Text)+": "+faults[0].Message, faults[0].Hint)
-	case len(p.Rows) == 0:
+	case row == nil:
 		return "", r.addFault(f, "rule "+text.Quote(f.Text)+" is a g row, and only p rows decide", "write the p row that decides")
-	case p.Rows[0].Effect != effect:
-		return "", r.addFault(f, "a row that says "+p.Rows[0].Effect.String()+" never decides "+effect.String(), "name another row, or expect "+p.Rows[0].Effect.String())
+	case row.Effect != effect:
+		return "", r.addFault(f, "a row that says "+row.Effect.String()+" never decides "+effect.String(), "name another row, or expect "+row.Effect.String())
 	}
-	return p.Rows[0].String(), true
+	return row.String(), true
 }
 
 // expectsRow reports whether a row is the one that the case names. The policy may have

@@ -2,7 +2,6 @@ package cases
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,10 +20,10 @@ var tableColumns = strings.Split(tableHeader, ", ")
 // parseTable reads a table of cases. Its lines are held to what a line of a policy is
 // held to: a name that ends in a blank is nobody there and would be nobody here.
 func (r *caseReader) parseTable(data []byte) {
-	lines := policy.NewParser(nil) // for its lines, not for its rows
+	lines := policy.NewLineReader(&r.faults)
 	at := fault.Position{File: r.file, Line: 1, Column: 1}
 	if bytes.HasPrefix(data, []byte("\xef\xbb\xbf")) {
-		lines.AddUnreadable(at, "the file begins with a byte order mark", "save it as UTF-8 without BOM")
+		r.faults.Add(at, "the file begins with a byte order mark", "save it as UTF-8 without BOM")
 		at.Column, data = 4, data[3:]
 	}
 	headed, rows, windows := false, 0, false
@@ -34,9 +33,9 @@ func (r *caseReader) parseTable(data []byte) {
 		text, isWindows := strings.CutSuffix(string(line), "\r")
 		if isWindows && !windows { // said once: it will be so on every line
 			windows = true
-			lines.AddUnreadable(policy.OffsetBy(at, len(text)), "the line ends in CR LF", "save the file with Unix line ends (LF)")
+			r.faults.Add(at.Offset(len(text)), "the line ends in CR LF", "save the file with Unix line ends (LF)")
 		}
-		fields, isRow := lines.SplitLine(at, text)
+		fields, isRow := lines.Fields(at, text)
 		switch {
 		case !isRow:
 		case headed:
@@ -51,12 +50,6 @@ func (r *caseReader) parseTable(data []byte) {
 	}
 	if rows == 0 {
 		r.faults.Add(r.filePosition(), "the table has no cases", "write a line for each, below a first line "+tableHeader)
-	}
-	var faults fault.Faults
-	if errors.As(lines.Faults.Err(), &faults) {
-		for _, f := range faults {
-			r.faults.Add(f.Position, f.Message, f.Hint)
-		}
 	}
 }
 
@@ -124,7 +117,7 @@ func (r *caseReader) splitSubjects(joined policy.Field) []policy.Field {
 	at := joined.At
 	for part := range strings.SplitSeq(joined.Text, subjectSeparator) {
 		named = append(named, policy.Field{Text: part, At: at})
-		at = policy.OffsetBy(at, len(part)+len(subjectSeparator))
+		at = at.Offset(len(part) + len(subjectSeparator))
 	}
 	return named
 }

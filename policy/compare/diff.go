@@ -49,7 +49,7 @@ func Policies(before, after *policy.Snapshot, upstreams []string) (Diff, error) 
 	classes := pathspace.NewSubjectClasses(nil, before, after)
 	c := comparison{
 		SubjectClasses: classes, policies: [2]*policy.Snapshot{before, after},
-		graphs:       [2]policy.RoleGraph{policy.NewRoleGraph(before.Grants), policy.NewRoleGraph(after.Grants)},
+		graphs:       [2]policy.RoleGraph{policy.NewRoleGraph(before.Grants()), policy.NewRoleGraph(after.Grants())},
 		reachable:    [2]map[string]policy.ReachableSet{{}, {}},
 		changedRows:  changedRows(classes, before, after),
 		decisions:    [2]*pathspace.ClassDecisions{pathspace.NewClassDecisions(classes), pathspace.NewClassDecisions(classes)},
@@ -59,7 +59,7 @@ func Policies(before, after *policy.Snapshot, upstreams []string) (Diff, error) 
 	for row := range c.changedRows {
 		changedUpstreams[row.Upstream] = true
 	}
-	for _, upstream := range pathspace.UpstreamsOf(upstreams, before, after) {
+	for _, upstream := range pathspace.UpstreamsOf(upstreams, before.Rows(), after.Rows()) {
 		if !changedUpstreams[upstream] && !changedUpstreams[policy.AnyUpstream] {
 			continue
 		}
@@ -110,7 +110,7 @@ func (c classChange) allowingPolicy() int {
 }
 
 func (c *comparison) compare(upstream string) error {
-	rows := overlappingRows(c.changedRows, policy.RowsOn(upstream, c.policies[0].Rows), policy.RowsOn(upstream, c.policies[1].Rows))
+	rows := overlappingRows(c.changedRows, policy.RowsOn(upstream, c.policies[0].Rows()), policy.RowsOn(upstream, c.policies[1].Rows()))
 	if len(rows[0])+len(rows[1]) == 0 {
 		return nil
 	}
@@ -213,7 +213,7 @@ func (c *comparison) minimalSubjects(classes []int, policyIndex int) []string {
 		for _, subject := range c.Classes[k].Subjects {
 			roles := c.policies[policyIndex].RolesOfSubject(subject)
 			others := slices.Concat(roles.Names(), roles.Subjects())
-			if subject == policy.SubjectAnonymous || !slices.ContainsFunc(others, func(other string) bool {
+			if subject == policy.Anonymous || !slices.ContainsFunc(others, func(other string) bool {
 				return other != subject && included[c.ClassOf[other]]
 			}) {
 				minimal = append(minimal, subject)
@@ -278,7 +278,7 @@ func (c *comparison) chain(change Change, policyIndex int) []policy.Link {
 // has two e-mail addresses, and whoever is not signed in is nothing else.
 func compatibleWith(subject string, list []coSubject) []coSubject {
 	switch {
-	case subject == policy.SubjectAnonymous:
+	case subject == policy.Anonymous:
 		return nil
 	case policy.SubjectKind(subject) == policy.KindUser:
 		return slices.DeleteFunc(slices.Clone(list), func(a coSubject) bool { return policy.SubjectKind(a.subject) == policy.KindUser })

@@ -12,19 +12,19 @@ import (
 // people come to. Where none of them matches, the same rows speak of the same
 // people. Most changes are small, so most of a policy need not be looked at.
 func changedRows(c *pathspace.SubjectClasses, before, after *policy.Snapshot) map[*policy.Row]bool {
-	removed := make(map[policy.CasbinRule]*policy.Row, len(before.Rows))
-	for _, row := range before.Rows {
-		removed[row.CasbinRule(row.Upstream)] = row
+	removed := make(map[string]*policy.Row, len(before.Rows()))
+	for _, row := range before.Rows() {
+		removed[row.String()] = row
 	}
 	sameHolders := map[string]bool{} // subject → whether the same people come to it
 	changed := map[*policy.Row]bool{}
-	for _, row := range after.Rows {
+	for _, row := range after.Rows() {
 		unchanged, known := sameHolders[row.Subject]
 		if !known {
 			unchanged = slices.Equal(c.Holders[0][row.Subject], c.Holders[1][row.Subject])
 			sameHolders[row.Subject] = unchanged
 		}
-		key := row.CasbinRule(row.Upstream)
+		key := row.String()
 		_, existed := removed[key]
 		delete(removed, key)
 		if !existed || !unchanged {

@@ -56,8 +56,8 @@ type Cell struct {
 func NewMatrix(s *policy.Snapshot, upstreams, subjects []string) (Matrix, error) {
 	subjects = slices.Clone(subjects)
 	builder := matrixBuilder{SubjectClasses: pathspace.NewSubjectClasses(subjects, s), restricted: map[int]bool{}}
-	for _, upstream := range pathspace.UpstreamsOf(upstreams, s) {
-		regions, err := pathspace.RegionsOf(s.Quirks(upstream), policy.RowsOn(upstream, s.Rows))
+	for _, upstream := range pathspace.UpstreamsOf(upstreams, s.Rows()) {
+		regions, err := pathspace.RegionsOf(s.Quirks(upstream), policy.RowsOn(upstream, s.Rows()))
 		if err != nil {
 			return Matrix{}, fmt.Errorf("upstream %s: %w", upstream, err)
 		}
@@ -67,13 +67,13 @@ func NewMatrix(s *policy.Snapshot, upstreams, subjects []string) (Matrix, error)
 		subjects = builder.columns()
 	}
 	m := Matrix{Columns: []Column{}, Tables: []Table{}}
-	graph := policy.NewRoleGraph(s.Grants)
+	graph := policy.NewRoleGraph(s.Grants())
 	slices.SortFunc(subjects, policy.CompareSubjects)
 	subjects = slices.Compact(subjects)
 	for _, subject := range subjects {
 		c := Column{Subject: subject}
 		if policy.SubjectKind(subject) == policy.KindRole {
-			c.Members = slices.DeleteFunc(graph.ImplicitMembers([]string{subject}).Order, func(member string) bool { return policy.SubjectKind(member) == policy.KindRole })
+			c.Members = slices.DeleteFunc(graph.ImplicitMembers([]string{subject}).Names(), func(member string) bool { return policy.SubjectKind(member) == policy.KindRole })
 			slices.SortFunc(c.Members, policy.CompareSubjects)
 		}
 		m.Columns = append(m.Columns, c)

@@ -32,7 +32,7 @@ func NewWhoCan(s *policy.Snapshot, upstream string, path target.Path, method str
 	const verified = 8 // rows; each costs about a millisecond
 	var result WhoCan
 	deciding := map[*policy.Row]bool{}
-	graph := policy.NewRoleGraph(s.Grants)
+	graph := policy.NewRoleGraph(s.Grants())
 	rows := s.MatchingRows(upstream, path.String(), method)
 	for _, subject := range pathspace.SubjectNames(nil, s) {
 		roles := s.RolesOfSubject(subject)

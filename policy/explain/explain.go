@@ -39,11 +39,11 @@ type HeldSubject struct {
 // It is made for people: it looks at every row, and costs some thousand decisions.
 func Explain(s *policy.Snapshot, identity policy.Identity, upstream string, path target.Path, method string) Explanation {
 	q := policy.Request{Roles: s.Resolve(identity), Upstream: upstream, Path: path, Method: method}
-	graph := policy.NewRoleGraph(s.Grants)
+	graph := policy.NewRoleGraph(s.Grants())
 	direct := directSubjects(s, identity)
 	reachable := graph.ImplicitRoles(direct)
 	e := Explanation{Decision: s.Decide(q), Unknown: unknownNames(s, identity)}
-	for _, name := range reachable.Order {
+	for _, name := range reachable.Names() {
 		e.Subjects = append(e.Subjects, HeldSubject{name, reachable.ChainTo(name)})
 	}
 	if !s.CanDecide(q) {
@@ -51,14 +51,14 @@ func Explain(s *policy.Snapshot, identity policy.Identity, upstream string, path
 	}
 	if !identity.Anonymous {
 		anonymousRequest := q
-		anonymousRequest.Roles = s.RolesOfSubject(policy.SubjectAnonymous)
+		anonymousRequest.Roles = s.RolesOfSubject(policy.Anonymous)
 		if anonymousDecision := s.Decide(anonymousRequest); anonymousDecision.Allowed() {
 			e.AnonymousRow = anonymousDecision.Row
 		}
 	}
 	query := &rowQuery{q.Roles, upstream, path.String(), method}
-	e.Rows = make([]RowMatch, len(s.Rows))
-	for i, row := range s.Rows {
+	e.Rows = make([]RowMatch, len(s.Rows()))
+	for i, row := range s.Rows() {
 		e.Rows[i] = query.match(row, e.Decision.Effect)
 	}
 	slices.SortStableFunc(e.Rows, func(a, b RowMatch) int { return cmp.Compare(e.sortKey(a), e.sortKey(b)) })
@@ -110,12 +110,12 @@ func (e *Explanation) matchingRows(effect policy.Effect) []*policy.Row {
 func directSubjects(s *policy.Snapshot, id policy.Identity) []string {
 	var names []string
 	add := func(name string) {
-		if s.Ids.Has(name) && !slices.Contains(names, name) {
+		if s.HasSubject(name) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
 	if id.Anonymous {
-		add(policy.SubjectAnonymous)
+		add(policy.Anonymous)
 		return names
 	}
 	for _, role := range id.Roles {
@@ -123,15 +123,16 @@ func directSubjects(s *policy.Snapshot, id policy.Identity) []string {
 			add(role)
 		}
 	}
-	if policy.IsEmail(id.Email) {
-		add(policy.UserPrefix + policy.LowerASCII(id.Email))
+	user := policy.UserSubject(id.Email)
+	if user != "" {
+		add(user)
 	}
 	groups := groupsOf(id)
 	for _, group := range groups {
 		add(group)
 	}
-	if policy.IsEmail(id.Email) {
-		add(policy.DomainSubject(policy.UserPrefix + policy.LowerASCII(id.Email)))
+	if user != "" {
+		add(policy.DomainSubject(user))
 	}
 	for _, group := range groups {
 		for _, wildcard := range policy.OrgWildcardsOf(group) {
@@ -139,7 +140,7 @@ func directSubjects(s *policy.Snapshot, id policy.Identity) []string {
 		}
 	}
 	if !rolesOnly(id) {
-		add(policy.SubjectAuthenticated)
+		add(policy.Authenticated)
 	}
 	return names
 }
@@ -152,8 +153,8 @@ func unknownNames(s *policy.Snapshot, id policy.Identity) []string {
 	}
 	for _, name := range slices.Concat(id.Groups, id.Roles) {
 		isRole := strings.HasPrefix(name, policy.RolePrefix) && slices.Contains(id.Roles, name)
-		known := s.Ids.Has(name) && (isRole || !policy.IsReserved(name)) ||
-			!policy.IsReserved(name) && slices.ContainsFunc(policy.OrgWildcardsOf(name), s.Ids.Has)
+		known := s.HasSubject(name) && (isRole || !policy.IsReserved(name)) ||
+			!policy.IsReserved(name) && slices.ContainsFunc(policy.OrgWildcardsOf(name), s.HasSubject)
 		if !known {
 			unknown = append(unknown, name)
 		}

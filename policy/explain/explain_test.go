@@ -514,7 +514,7 @@ func checkRows(t *testing.T, s *policy.Snapshot, q policy.Request, e explain.Exp
 		}
 		seen[row] = true
 	}
-	if len(seen) != len(s.Rows) {
-		t.Fatalf("%d rows of %d are told", len(seen), len(s.Rows))
+	if len(seen) != len(s.Rows()) {
+		t.Fatalf("%d rows of %d are told", len(seen), len(s.Rows()))
 	}
 }

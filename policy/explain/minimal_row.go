@@ -27,9 +27,8 @@ func isExactRow(row *policy.Row) bool {
 	if strings.Contains(row.Path, "*") {
 		return false
 	}
-	p := policy.NewParser(nil)
-	p.Read(policy.Source{Data: []byte(row.String())})
-	return p.Faults.Empty() && len(p.Rows) == 1 && p.Rows[0].String() == row.String()
+	read, err := policy.ParseRow(row.String())
+	return err == nil && read != nil && read.String() == row.String()
 }
 
 // specificSubjects gives the subjects to which a row for this person may be given: the
@@ -37,19 +36,19 @@ func isExactRow(row *policy.Row) bool {
 // the row reaches the fewest others; then the person's groups and address.
 func (w *whatIf) specificSubjects() []string {
 	if w.identity.Anonymous {
-		return []string{policy.SubjectAnonymous}
+		return []string{policy.Anonymous}
 	}
 	var roles, names, signedInRoles []string
 	inherited := map[string]bool{} // roles that another role of the person leads to
-	for _, role := range w.reachable.Order {
-		for _, i := range w.graph.GrantsByMember[role] {
+	for _, role := range w.reachable.Names() {
+		for _, i := range w.graph.GrantsOfMember(role) {
 			if strings.HasPrefix(role, policy.RolePrefix) {
-				inherited[w.graph.Grants[i].Role] = true
+				inherited[w.graph.Grant(i).Role] = true
 			}
 		}
 	}
-	signedIn := w.graph.ImplicitRoles([]string{policy.SubjectAuthenticated})
-	for _, name := range w.reachable.Order {
+	signedIn := w.graph.ImplicitRoles([]string{policy.Authenticated})
+	for _, name := range w.reachable.Names() {
 		switch {
 		case !strings.HasPrefix(name, policy.RolePrefix) || inherited[name]:
 		case !rolesOnly(w.identity) && signedIn.Has(name):
@@ -59,8 +58,8 @@ func (w *whatIf) specificSubjects() []string {
 		}
 	}
 	names = append(names, groupsOf(w.identity)...)
-	if policy.IsEmail(w.identity.Email) {
-		names = append(names, policy.UserPrefix+policy.LowerASCII(w.identity.Email))
+	if user := policy.UserSubject(w.identity.Email); user != "" {
+		names = append(names, user)
 	}
 	for _, name := range w.identity.Roles {
 		if strings.HasPrefix(name, policy.RolePrefix) {
@@ -68,7 +67,7 @@ func (w *whatIf) specificSubjects() []string {
 		}
 	}
 	if !rolesOnly(w.identity) {
-		names = append(append(names, signedInRoles...), policy.SubjectAuthenticated)
+		names = append(append(names, signedInRoles...), policy.Authenticated)
 	}
 	return slices.Concat(roles, names)
 }

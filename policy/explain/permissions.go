@@ -24,7 +24,7 @@ type Permission struct {
 func PermissionsOf(s *policy.Snapshot, identity policy.Identity) (Permissions, error) {
 	roles := s.Resolve(identity)
 	var heldRows []*policy.Row
-	for _, row := range s.Rows {
+	for _, row := range s.Rows() {
 		if roles.Has(row.Subject) {
 			heldRows = append(heldRows, row)
 		}
@@ -42,7 +42,7 @@ func PermissionsOf(s *policy.Snapshot, identity policy.Identity) (Permissions, e
 		}
 	}
 	var p Permissions
-	graph := policy.NewRoleGraph(s.Grants)
+	graph := policy.NewRoleGraph(s.Grants())
 	reachable := graph.ImplicitRoles(directSubjects(s, identity))
 	for _, row := range heldRows {
 		if !effective[row] {
@@ -77,5 +77,5 @@ func markEffective(rows []*policy.Row, effective map[*policy.Row]bool) {
 
 // upstreamsIn gives the upstreams that rows tell apart.
 func upstreamsIn(rows []*policy.Row) []string {
-	return pathspace.UpstreamsOf(nil, &policy.Snapshot{Rows: rows})
+	return pathspace.UpstreamsOf(nil, rows)
 }

@@ -34,8 +34,8 @@ func (w *whatIf) tryChange(c policyChange) bool {
 	}
 	var requested, orphaned []string // g rows that the edit is about, and those that have to go with it
 	for _, i := range removed {
-		g := w.snapshot.Grants[i]
-		r := Removal{policy.FileLine(g.MemberAt), policy.FormatRow(policy.TypeG, g.Member, g.Role)}
+		g := w.snapshot.Grants()[i]
+		r := Removal{g.Where(), g.String()}
 		e.Remove = append(e.Remove, r)
 		if slices.Contains(c.removeGrants, i) {
 			requested = append(requested, r.Where+" ("+r.Row+")")
@@ -104,18 +104,18 @@ func (w *whatIf) decideChanged(c policyChange, removed []int) (policy.Decision, 
 	}
 	// A role without any rule does not load. These rules are of no path in question.
 	filler := &policy.Row{
-		Subject: policy.SubjectAuthenticated, Upstream: w.request.Upstream, Path: "/", Methods: "GET", Effect: policy.Allow,
+		Subject: policy.Authenticated, Upstream: w.request.Upstream, Path: "/", Methods: "GET", Effect: policy.Allow,
 	}
 	if w.request.Path.String() == filler.Path {
 		filler.Path = "/elsewhere"
 	}
 	write(filler.String(), nil)
 	granted := policy.StringSet{}
-	for i, g := range w.snapshot.Grants {
+	for i, g := range w.snapshot.Grants() {
 		if _, out := slices.BinarySearch(removed, i); out || !w.reachable.Has(g.Member) {
 			continue
 		}
-		write(policy.FormatRow(policy.TypeG, g.Member, g.Role), nil)
+		write(g.String(), nil)
 		for _, role := range []string{g.Member, g.Role} {
 			if strings.HasPrefix(role, policy.RolePrefix) && !granted.Has(role) {
 				granted[role] = struct{}{}
@@ -147,7 +147,7 @@ func (w *whatIf) grantsToRemove(c policyChange) (removed []int, loadable bool) {
 	removedRows := rowSet(c.removeRows)
 	remaining := map[string]int{} // file → rows
 	rowSubjects := policy.StringSet{}
-	for _, row := range w.snapshot.Rows {
+	for _, row := range w.snapshot.Rows() {
 		if !removedRows[row] {
 			rowSubjects[row.Subject] = struct{}{}
 			remaining[row.At.File]++
@@ -156,8 +156,8 @@ func (w *whatIf) grantsToRemove(c policyChange) (removed []int, loadable bool) {
 	if c.addRow != nil {
 		rowSubjects[c.addRow.Subject] = struct{}{}
 	}
-	grants := make(map[int]policy.Grant, len(w.snapshot.Grants))
-	for i, g := range w.snapshot.Grants {
+	grants := make(map[int]policy.Grant, len(w.snapshot.Grants()))
+	for i, g := range w.snapshot.Grants() {
 		grants[i] = g
 		remaining[g.MemberAt.File]++
 	}
@@ -191,7 +191,7 @@ func (w *whatIf) grantsToRemove(c policyChange) (removed []int, loadable bool) {
 		}
 	}
 	for _, i := range removed {
-		if remaining[w.snapshot.Grants[i].MemberAt.File] == 0 {
+		if remaining[w.snapshot.Grants()[i].MemberAt.File] == 0 {
 			return nil, false
 		}
 	}

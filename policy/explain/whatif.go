@@ -172,7 +172,7 @@ func (w *whatIf) tryJoin(effect policy.Effect) {
 			subjects = append(subjects, c.Row.Subject)
 		}
 	}
-	members := w.graph.ImplicitMembers(subjects).Order
+	members := w.graph.ImplicitMembers(subjects).Names()
 	if !rolesOnly(w.identity) {
 		w.tryJoinEach(members, func(name string) (identity policy.Identity, text string, ok bool) {
 			if !w.identity.Anonymous {
@@ -233,15 +233,15 @@ func (w *whatIf) tryRemoveGrants(denies []*policy.Row) {
 	var tried []int
 	for _, row := range denies {
 		for name := row.Subject; ; {
-			i, ok := w.reachable.Via[name]
-			if !ok || i == policy.NoGrant {
+			i, ok := w.reachable.GrantTo(name)
+			if !ok {
 				break
 			}
 			if !slices.Contains(tried, i) && len(tried) < maxRemovedGrants {
 				tried = append(tried, i)
 				w.tryChange(policyChange{kind: EditRemove, removeGrants: []int{i}})
 			}
-			name = w.snapshot.Grants[i].Member
+			name = w.snapshot.Grants()[i].Member
 		}
 	}
 }

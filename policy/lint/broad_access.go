@@ -10,7 +10,7 @@ import (
 // checkBroadSubjects finds rows by which all who signed in, or all of an organisation or of a mail domain, may
 // change anything, or read everything.
 func (l *linter) checkBroadSubjects() {
-	for _, row := range l.Rows {
+	for _, row := range l.Rows() {
 		if !l.isBroad(row.Subject) || !allowsEverything(row) || l.ineffective[row] {
 			continue
 		}
@@ -20,7 +20,7 @@ func (l *linter) checkBroadSubjects() {
 		}
 		l.addRow(code, row, describeSubject(row.Subject)+" may "+describeAccess(row), hint)
 	}
-	for _, g := range l.Grants {
+	for _, g := range l.Grants() {
 		if !l.isBroad(g.Member) {
 			continue
 		}
@@ -36,8 +36,8 @@ const readingHint = "if a GET there does more than read, such as open a shell, a
 
 // checkAnonymous lists what needs no login, and warns where that is much.
 func (l *linter) checkAnonymous() {
-	for _, row := range l.Rows {
-		if row.Subject != policy.SubjectAnonymous || row.Effect != policy.Allow || l.ineffective[row] {
+	for _, row := range l.Rows() {
+		if row.Subject != policy.Anonymous || row.Effect != policy.Allow || l.ineffective[row] {
 			continue
 		}
 		if isBroadWithoutLogin(row) {
@@ -46,8 +46,8 @@ func (l *linter) checkAnonymous() {
 		}
 		l.addRow(noLogin, row, "without a login, anybody may "+describeAccess(row), "")
 	}
-	for _, g := range l.Grants {
-		if g.Member != policy.SubjectAnonymous {
+	for _, g := range l.Grants() {
+		if g.Member != policy.Anonymous {
 			continue
 		}
 		if row := l.firstAllow(g.Role, isBroadWithoutLogin); row != nil {
@@ -62,7 +62,7 @@ func (l *linter) checkAnonymous() {
 // something holds.
 func (l *linter) firstAllow(role string, condition func(*policy.Row) bool) *policy.Row {
 	implied := l.graph.ImplicitRoles([]string{role})
-	for _, row := range l.Rows {
+	for _, row := range l.Rows() {
 		if row.Effect == policy.Allow && implied.Has(row.Subject) && condition(row) && !l.ineffective[row] {
 			return row
 		}

@@ -11,7 +11,7 @@ import (
 
 // checkDenies looks at what each deny takes away, and from whom.
 func (l *linter) checkDenies() {
-	for _, row := range l.Rows {
+	for _, row := range l.Rows() {
 		if row.Effect != policy.Deny || l.ineffective[row] {
 			continue
 		}
@@ -131,5 +131,5 @@ func isRole(name string) bool { return strings.HasPrefix(name, policy.RolePrefix
 
 // isBroad tells subjects that stand for all who come from somewhere.
 func (l *linter) isBroad(subject string) bool {
-	return subject == policy.SubjectAuthenticated || policy.IsWildcardSubject(subject)
+	return subject == policy.Authenticated || policy.IsWildcardSubject(subject)
 }

@@ -63,10 +63,10 @@ func (l *linter) checkMergedRoles(sources []policy.Source) {
 				"import one of them again with another --role-prefix")
 		}
 	}
-	for _, row := range l.Rows {
+	for _, row := range l.Rows() {
 		check(row.Subject, row.At)
 	}
-	for _, g := range l.Grants {
+	for _, g := range l.Grants() {
 		check(g.Role, g.RoleAt)
 		check(g.Member, g.MemberAt)
 	}

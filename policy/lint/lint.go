@@ -135,19 +135,19 @@ type linter struct {
 
 func newLinter(s *policy.Snapshot, env Environment) *linter {
 	l := &linter{
-		Snapshot: s, env: env, graph: policy.NewRoleGraph(s.Grants), impliedCache: map[string]policy.ReachableSet{}, holdersCache: map[string]policy.ReachableSet{},
-		order: make(map[*policy.Row]int, len(s.Rows)), ineffective: map[*policy.Row]bool{}, budget: maxComparisons,
+		Snapshot: s, env: env, graph: policy.NewRoleGraph(s.Grants()), impliedCache: map[string]policy.ReachableSet{}, holdersCache: map[string]policy.ReachableSet{},
+		order: make(map[*policy.Row]int, len(s.Rows())), ineffective: map[*policy.Row]bool{}, budget: maxComparisons,
 	}
-	l.anonymousHolds = l.graph.ImplicitRoles([]string{policy.SubjectAnonymous})
-	l.authenticatedHolds = l.graph.ImplicitRoles([]string{policy.SubjectAuthenticated})
+	l.anonymousHolds = l.graph.ImplicitRoles([]string{policy.Anonymous})
+	l.authenticatedHolds = l.graph.ImplicitRoles([]string{policy.Authenticated})
 	denies := 0
-	for _, row := range s.Rows {
+	for _, row := range s.Rows() {
 		if row.Effect == policy.Deny {
 			denies++
 		}
 	}
-	l.allowRows, l.denyRows = newPrefixIndex(len(s.Rows)-denies), newPrefixIndex(denies)
-	for i, row := range s.Rows {
+	l.allowRows, l.denyRows = newPrefixIndex(len(s.Rows())-denies), newPrefixIndex(denies)
+	for i, row := range s.Rows() {
 		l.order[row] = i
 		if row.Effect == policy.Allow {
 			l.allowRows.add(row)
@@ -173,7 +173,7 @@ func (l *linter) impliedBy(subject string) policy.ReachableSet {
 	if !known {
 		direct := policy.DirectSubjectsOf(subject)
 		if strings.HasPrefix(subject, policy.RolePrefix) && !l.anonymousHolds.Has(subject) {
-			direct = append(direct, policy.SubjectAuthenticated)
+			direct = append(direct, policy.Authenticated)
 		}
 		r = l.graph.ImplicitRoles(direct)
 		l.impliedCache[subject] = r
@@ -188,7 +188,7 @@ func (l *linter) holdersOf(subject string) []string {
 		r = l.graph.ImplicitMembers([]string{subject})
 		l.holdersCache[subject] = r
 	}
-	return r.Order
+	return r.Names()
 }
 
 // heldTogether reports whether somebody surely holds both subjects: one leads to the
@@ -209,7 +209,7 @@ func (l *linter) heldTogether(a, b string) bool {
 // two persons are surely not the same; a person and the domain of their address may be.
 func (l *linter) mayOverlap(deny, allow string) bool {
 	switch {
-	case deny == policy.SubjectAnonymous:
+	case deny == policy.Anonymous:
 		return l.anonymousHolds.Has(allow)
 	case strings.HasPrefix(deny, policy.UserPrefix) && strings.HasPrefix(allow, policy.UserPrefix):
 		return deny == allow || deny == policy.DomainSubject(allow) || allow == policy.DomainSubject(deny)

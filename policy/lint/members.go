@@ -11,20 +11,20 @@ import (
 // checkMembers finds roles with rows that nobody holds.
 func (l *linter) checkMembers() {
 	var members []string
-	for _, g := range l.Grants {
+	for _, g := range l.Grants() {
 		if !isRole(g.Member) {
 			members = append(members, g.Member)
 		}
 	}
 	heldRoles := l.graph.ImplicitRoles(members)
 	var names []string
-	for _, name := range heldRoles.Order {
+	for _, name := range heldRoles.Names() {
 		if isRole(name) {
 			names = append(names, name)
 		}
 	}
 	reported := policy.StringSet{}
-	for _, row := range l.Rows {
+	for _, row := range l.Rows() {
 		if !isRole(row.Subject) || heldRoles.Has(row.Subject) || reported.Has(row.Subject) {
 			continue
 		}
@@ -37,13 +37,13 @@ func (l *linter) checkMembers() {
 // checkRedundantGrants finds g rows without which the member would hold the role, too.
 func (l *linter) checkRedundantGrants() {
 	cache := map[string]policy.ReachableSet{}
-	for i, g := range l.Grants {
+	for i, g := range l.Grants() {
 		direct := []string{g.Member}
 		if !isRole(g.Member) {
 			direct = policy.DirectSubjectsOf(g.Member)
 		}
 		if other, found := l.otherGrant(i, direct, cache); found {
-			l.add(redundantGrant, g.MemberAt, g.Member+" holds "+g.Role+" anyway, by "+policy.FileLine(other.MemberAt), "delete the row")
+			l.add(redundantGrant, g.MemberAt, g.Member+" holds "+g.Role+" anyway, by "+other.Where(), "delete the row")
 		}
 	}
 }
@@ -51,13 +51,13 @@ func (l *linter) checkRedundantGrants() {
 // otherGrant finds a grant of one of the starts, but for the i-th, that leads to the
 // role of the i-th.
 func (l *linter) otherGrant(i int, direct []string, cache map[string]policy.ReachableSet) (policy.Grant, bool) {
-	role := l.Grants[i].Role
+	role := l.Grants()[i].Role
 	for _, name := range direct {
-		for _, n := range l.graph.GrantsByMember[name] {
+		for _, n := range l.graph.GrantsOfMember(name) {
 			if l.budget--; l.budget < 0 {
 				return policy.Grant{}, false
 			}
-			other := l.Grants[n]
+			other := l.Grants()[n]
 			if n == i {
 				continue
 			}
@@ -79,7 +79,7 @@ func (l *linter) otherGrant(i int, direct []string, cache map[string]policy.Reac
 
 // checkRegistered finds methods that no registry knows.
 func (l *linter) checkRegistered() {
-	for _, row := range l.Rows {
+	for _, row := range l.Rows() {
 		if row.Methods == policy.AnyMethod || l.ineffective[row] {
 			continue
 		}

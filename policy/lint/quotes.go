@@ -13,17 +13,17 @@ const quoteMarks = "'`\"\u00b4\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u
 
 // checkQuotes finds subjects that stand in quotes which are part of the name.
 func (l *linter) checkQuotes() {
-	for _, row := range l.Rows {
+	for _, row := range l.Rows() {
 		if unquotedName := unquoted(row.Subject); unquotedName != "" {
 			fixed := *row
 			fixed.Subject = policy.CanonicalSubject(unquotedName)
 			l.addRow(quotedSubject, row, "the quotes around "+row.Subject+" are part of the name, so the row matches no one", "write "+fixed.String())
 		}
 	}
-	for _, g := range l.Grants {
+	for _, g := range l.Grants() {
 		if unquotedName := unquoted(g.Member); unquotedName != "" {
 			l.add(quotedSubject, g.MemberAt, "the quotes around "+g.Member+" are part of the name, so the row matches no one",
-				"write "+policy.FormatRow(policy.TypeG, policy.CanonicalSubject(unquotedName), g.Role))
+				"write "+policy.Grant{Member: policy.CanonicalSubject(unquotedName), Role: g.Role}.String())
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 // checkUnmatchable finds rows that no request can match.
 func (l *linter) checkUnmatchable() {
-	for _, row := range l.Rows {
+	for _, row := range l.Rows() {
 		if why := l.unmatchableReason(row); why != "" {
 			l.ineffective[row] = true
 			l.addRow(neverMatches, row, "no request can match the row: "+why, "delete it, or correct the path")
@@ -79,7 +79,7 @@ func overlapsAny(patterns []string, path string) bool {
 
 // checkDeadAllows finds allow rows of which a deny takes away all.
 func (l *linter) checkDeadAllows() {
-	for _, row := range l.Rows {
+	for _, row := range l.Rows() {
 		if row.Effect != policy.Allow || l.ineffective[row] {
 			continue
 		}
@@ -93,7 +93,7 @@ func (l *linter) checkDeadAllows() {
 
 // checkShadowed finds rows that change nothing, because a broader one says the same.
 func (l *linter) checkShadowed() {
-	for _, row := range l.Rows {
+	for _, row := range l.Rows() {
 		if l.ineffective[row] {
 			continue
 		}
@@ -118,7 +118,7 @@ func (l *linter) describeDenied(wide, narrow string) string {
 // coveredBy finds a row that covers another one and binds all who hold it. Of two
 // rows that cover each other, the later one counts as covered.
 func (l *linter) coveredBy(rows *prefixIndex, row *policy.Row) *policy.Row {
-	for _, subject := range l.impliedBy(row.Subject).Order {
+	for _, subject := range l.impliedBy(row.Subject).Names() {
 		for wide := range rows.coveringCandidates(row.Path, subject) {
 			if l.budget--; l.budget < 0 {
 				return nil

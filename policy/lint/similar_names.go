@@ -26,10 +26,10 @@ func (l *linter) checkSimilarNames() {
 			groups.count("", name, at)
 		}
 	}
-	for _, g := range l.Grants {
+	for _, g := range l.Grants() {
 		count(g.Member, g.MemberAt)
 	}
-	for _, row := range l.Rows {
+	for _, row := range l.Rows() {
 		count(row.Subject, row.At)
 		if row.Upstream != policy.AnyUpstream && l.env.Upstreams == nil { // else the loader knows them
 			upstreams.count("", row.Upstream, row.At)
@@ -82,7 +82,7 @@ func (l *linter) reportSimilar(code string, t *nameCounter) {
 		}
 		if !reported[a.order] {
 			reported[a.order] = true
-			l.add(code, a.first, t.kind+" "+text.Quote(a.scope+a.name)+" looks like "+text.Quote(b.scope+b.name)+" ("+policy.FileLine(b.first)+")", "if one is meant, write it in one way")
+			l.add(code, a.first, t.kind+" "+text.Quote(a.scope+a.name)+" looks like "+text.Quote(b.scope+b.name)+" ("+b.first.FileLine()+")", "if one is meant, write it in one way")
 		}
 	}
 	byFolded := map[string]int{}

@@ -16,7 +16,7 @@ const optionallyEscaped = "!$&'()+,=:@[]"
 // checkSpellings finds paths that can be written in another way, which the row leaves
 // open or shut.
 func (l *linter) checkSpellings() {
-	for _, row := range l.Rows {
+	for _, row := range l.Rows() {
 		if l.ineffective[row] || !strings.ContainsAny(row.Path, optionallyEscaped+"%") {
 			continue
 		}
@@ -77,7 +77,7 @@ const optionalEscapes = "%21%24%26%27%28%29%2B%2C%3D%3A%40%5B%5D"
 // checkSlashes finds denies of a path that leave it open with a slash at its end, or
 // without: two paths here, and one page to many servers.
 func (l *linter) checkSlashes() {
-	for _, row := range l.Rows {
+	for _, row := range l.Rows() {
 		if row.Effect != policy.Deny || l.ineffective[row] || row.Path == "/" || strings.HasSuffix(row.Path, "/"+target.AnyRest) {
 			continue
 		}
@@ -97,7 +97,7 @@ func (l *linter) checkSlashes() {
 // checkStrippedPrefixes finds allows of a prefix that is taken off which leave out the form
 // with a slash at its end, or without: the upstream serves one page, its root, for both.
 func (l *linter) checkStrippedPrefixes() {
-	for _, row := range l.Rows {
+	for _, row := range l.Rows() {
 		prefix := l.env.StripPrefix[row.Upstream]
 		if prefix == "" || row.Effect != policy.Allow || l.ineffective[row] {
 			continue

@@ -130,13 +130,13 @@ func (r *Region) RowsFor(side int, method string) []*policy.Row {
 // UpstreamsOf gives the upstreams that are told apart: the given ones or, where
 // their names are not known, those that rows name and, for all the others
 // together, *.
-func UpstreamsOf(known []string, policies ...*policy.Snapshot) []string {
+func UpstreamsOf(known []string, policies ...[]*policy.Row) []string {
 	if known != nil {
 		return slices.Compact(slices.Sorted(slices.Values(known)))
 	}
 	seen := policy.StringSet{}
-	for _, s := range policies {
-		for _, row := range s.Rows {
+	for _, rows := range policies {
+		for _, row := range rows {
 			seen[row.Upstream] = struct{}{}
 		}
 	}

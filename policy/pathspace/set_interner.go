@@ -2,8 +2,6 @@ package pathspace
 
 import (
 	"slices"
-
-	"github.com/example-org/authgate/policy"
 )
 
 // setInterner numbers sets of numbers, given in ascending order, from 0 on. Two sets
@@ -29,7 +27,8 @@ func (si *setInterner) grow(sets int) {
 func hashOf(set []int) uint64 {
 	sum := uint64(1)
 	for _, member := range set {
-		sum = policy.MixHash(sum, uint64(member))
+		sum = (sum ^ uint64(member)) * 0x9e3779b97f4a7c15
+		sum ^= sum >> 32
 	}
 	return sum
 }

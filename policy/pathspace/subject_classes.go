@@ -30,7 +30,7 @@ func NewSubjectClasses(extra []string, policies ...*policy.Snapshot) *SubjectCla
 	for i, s := range policies {
 		c.Holders = append(c.Holders, map[string][]int{})
 		rowSubjects[i] = policy.StringSet{}
-		for _, row := range s.Rows {
+		for _, row := range s.Rows() {
 			rowSubjects[i][row.Subject] = struct{}{}
 		}
 	}
@@ -75,7 +75,7 @@ func NewSubjectClasses(extra []string, policies ...*policy.Snapshot) *SubjectCla
 func SubjectNames(extra []string, policies ...*policy.Snapshot) []string {
 	names := slices.Clone(extra)
 	for _, s := range policies {
-		names = append(names, s.Ids.Names...)
+		names = append(names, s.Subjects()...)
 	}
 	slices.SortFunc(names, policy.CompareSubjects)
 	return slices.Compact(names)

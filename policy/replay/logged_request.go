@@ -37,12 +37,12 @@ func (o *LoggedRequest) SignedIn() bool { return o.User != "" || o.Email != "" }
 func (o *LoggedRequest) Identity() (identity policy.Identity, byRoles bool) {
 	signedIn := o.SignedIn()
 	switch {
-	case slices.Contains(o.Groups, policy.SubjectAnonymous), !signedIn && len(o.Groups) == 0 && len(o.Roles) == 0:
+	case slices.Contains(o.Groups, policy.Anonymous), !signedIn && len(o.Groups) == 0 && len(o.Roles) == 0:
 		return policy.Identity{Anonymous: true}, false
 	case o.Groups != nil:
 		return policy.Identity{Email: o.address(), Groups: o.Groups}, false
 	case signedIn: // a group that no issuer can send: signed in, and in no group
-		return policy.Identity{Email: o.Email, Groups: []string{policy.SubjectAuthenticated}, Roles: o.Roles}, true
+		return policy.Identity{Email: o.Email, Groups: []string{policy.Authenticated}, Roles: o.Roles}, true
 	default:
 		return policy.Identity{Roles: o.Roles}, true
 	}
@@ -54,7 +54,7 @@ func (o *LoggedRequest) address() string {
 	address := o.Email
 	for _, name := range o.Groups {
 		email, isUser := strings.CutPrefix(name, policy.UserPrefix)
-		if isUser && policy.DomainSubject(policy.UserPrefix+policy.LowerASCII(address)) != name {
+		if isUser && policy.DomainSubject(policy.UserSubject(address)) != name {
 			address = email
 		}
 	}

@@ -99,10 +99,10 @@ func New(s *policy.Snapshot) *Replay {
 		decider: NewCachedDecider(s), groups: map[differenceKey]*differenceGroup{}, users: UserCounter{Limit: maxUsers},
 		unseen: map[string]struct{}{}, seed: maphash.MakeSeed(),
 	}
-	for _, row := range s.Rows {
+	for _, row := range s.Rows() {
 		r.expectSubject(row.Subject)
 	}
-	for _, g := range s.Grants {
+	for _, g := range s.Grants() {
 		r.expectSubject(g.Member)
 	}
 	return r
@@ -202,13 +202,13 @@ func (r *Replay) groupFor(o *LoggedRequest, d policy.Decision, identity policy.I
 func (o *LoggedRequest) subjects(identity policy.Identity) []string {
 	switch {
 	case identity.Anonymous:
-		return []string{policy.SubjectAnonymous}
+		return []string{policy.Anonymous}
 	case len(o.Roles) > 0:
 		return slices.Sorted(slices.Values(o.Roles))
-	case slices.ContainsFunc(o.Groups, func(name string) bool { return name != policy.SubjectAuthenticated }):
-		return slices.DeleteFunc(slices.Sorted(slices.Values(o.Groups)), func(name string) bool { return name == policy.SubjectAuthenticated })
+	case slices.ContainsFunc(o.Groups, func(name string) bool { return name != policy.Authenticated }):
+		return slices.DeleteFunc(slices.Sorted(slices.Values(o.Groups)), func(name string) bool { return name == policy.Authenticated })
 	default:
-		return []string{policy.SubjectAuthenticated}
+		return []string{policy.Authenticated}
 	}
 }
 
@@ -235,7 +235,7 @@ func (r *Replay) markSeen(identity policy.Identity) {
 	if len(r.unseen) == 0 {
 		return
 	}
-	user := policy.UserPrefix + policy.LowerASCII(identity.Email)
+	user := policy.UserSubject(identity.Email)
 	delete(r.unseen, user)
 	delete(r.unseen, policy.DomainSubject(user))
 	for _, group := range identity.Groups {

@@ -27,7 +27,7 @@ func (r *Report) compare(options Options, attributed []attribution, requests map
 	}
 	var unneeded []*policy.Row
 	rowSubjects := policy.StringSet{}
-	for _, row := range options.Current.Rows {
+	for _, row := range options.Current.Rows() {
 		i, same := suggested[normalizedRow(row.Subject, row.Upstream, row.Path, row.Methods)]
 		switch {
 		case row.Effect == policy.Allow && same && r.Rows[i].Change == NewRow:
@@ -43,7 +43,7 @@ func (r *Report) compare(options Options, attributed []attribution, requests map
 	for _, row := range r.Rows {
 		rowSubjects[row.Subject] = struct{}{}
 	}
-	unneeded, restored := restore(unneeded, options.Current.Grants, rowSubjects)
+	unneeded, restored := restore(unneeded, options.Current.Grants(), rowSubjects)
 	for _, row := range restored {
 		kept = append(kept, row.String())
 	}
@@ -54,12 +54,12 @@ func (r *Report) compare(options Options, attributed []attribution, requests map
 		}
 		r.Remove = append(r.Remove, removed)
 	}
-	grants, empty := prune(options.Current.Grants, rowSubjects)
+	grants, empty := prune(options.Current.Grants(), rowSubjects)
 	for _, g := range grants {
-		kept = append(kept, policy.FormatRow(policy.TypeG, g.Member, g.Role))
+		kept = append(kept, g.String())
 	}
 	for _, g := range empty {
-		r.Remove = append(r.Remove, RemovedRow{policy.FileLine(g.MemberAt), policy.FormatRow(policy.TypeG, g.Member, g.Role), EmptyRole, 0})
+		r.Remove = append(r.Remove, RemovedRow{g.Where(), g.String(), EmptyRole, 0})
 	}
 	r.Kept += len(kept)
 	return kept
@@ -72,7 +72,7 @@ func normalizedRow(subject, upstream, path, methods string) string {
 	if slices.Contains(all, "GET") {
 		all = slices.DeleteFunc(all, func(m string) bool { return m == "HEAD" })
 	}
-	return policy.FormatRow(subject, upstream, path, strings.Join(all, policy.MethodSeparator))
+	return strings.Join([]string{subject, upstream, path, strings.Join(all, policy.MethodSeparator)}, "\x00")
 }
 
 // restore keeps the rows of a role that inherits others and has no members:

@@ -36,8 +36,8 @@ func (s *Suggester) inferMembers() map[string][]string {
 		for _, name := range a.possibleMembers() {
 			holders[name] = append(holders[name], i)
 		}
-		if !slices.Contains(a.possibleMembers(), policy.SubjectAuthenticated) {
-			holders[policy.SubjectAuthenticated] = append(holders[policy.SubjectAuthenticated], i)
+		if !slices.Contains(a.possibleMembers(), policy.Authenticated) {
+			holders[policy.Authenticated] = append(holders[policy.Authenticated], i)
 		}
 		for _, role := range a.loggedRoles {
 			byRole[role] = append(byRole[role], i)
@@ -85,7 +85,7 @@ func (s *Suggester) membersOfRole(role string, users []int, holders map[string][
 // possibleMembers are the subjects by which a user may have come to a role.
 func (c *userClass) possibleMembers() []string {
 	if len(c.loggedGroups) == 0 {
-		return []string{policy.SubjectAuthenticated}
+		return []string{policy.Authenticated}
 	}
 	return c.loggedGroups
 }
@@ -120,7 +120,7 @@ func membersOf(rows []Row, members map[string][]string) []Member {
 		}
 		seen[row.Subject] = struct{}{}
 		for _, member := range members[row.Subject] {
-			all = append(all, Member{policy.FormatRow(policy.TypeG, member, row.Subject), member, row.Subject})
+			all = append(all, Member{policy.Grant{Member: member, Role: row.Subject}.String(), member, row.Subject})
 		}
 	}
 	slices.SortFunc(all, func(a, b Member) int {

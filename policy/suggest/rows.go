@@ -135,7 +135,7 @@ func (s *Suggester) rows(attributed []attribution) (rows, rare []Row) {
 		for path, row := range byPath {
 			slices.Sort(seen[path])
 			row.Paths = len(slices.Compact(seen[path]))
-			row.Row = policy.FormatRow(policy.TypeP, row.Subject, row.Upstream, row.Path, row.Methods, policy.Allow.String())
+			row.Row = (&policy.Row{Subject: row.Subject, Upstream: row.Upstream, Path: row.Path, Methods: row.Methods, Effect: policy.Allow}).String()
 			if row.Requests < s.options.MinCount {
 				rare = append(rare, *row)
 			} else {
@@ -174,7 +174,7 @@ func (s *Suggester) patterns(attributed []attribution) map[subjectUpstream]map[s
 		f.trees[q.upstream].add(q.path.String())
 	}
 	if s.options.Current != nil {
-		f.denyRows = slices.DeleteFunc(slices.Clone(s.options.Current.Rows), func(row *policy.Row) bool { return row.Effect == policy.Allow })
+		f.denyRows = slices.DeleteFunc(slices.Clone(s.options.Current.Rows()), func(row *policy.Row) bool { return row.Effect == policy.Allow })
 	}
 	for _, g := range attributed {
 		path := g.path.String()

@@ -16,7 +16,7 @@ import (
 func namedSubjects(o *replay.LoggedRequest) []string {
 	names := slices.Concat(o.Roles, o.Groups)
 	if o.SignedIn() {
-		names = append(names, policy.SubjectAuthenticated)
+		names = append(names, policy.Authenticated)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
@@ -28,13 +28,13 @@ func candidates(o *replay.LoggedRequest, identity policy.Identity, roles []strin
 	var names []string
 	switch {
 	case identity.Anonymous:
-		return []string{policy.SubjectAnonymous}
+		return []string{policy.Anonymous}
 	case len(roles) > 0:
 		names = roles
 	case len(o.Groups) > 0:
 		names = o.Groups
 	default:
-		return []string{policy.SubjectAuthenticated}
+		return []string{policy.Authenticated}
 	}
 	names = slices.Clone(names)
 	slices.Sort(names)
@@ -72,7 +72,7 @@ func (s *Suggester) recordDenied(o *replay.LoggedRequest, class int) {
 		return
 	}
 	a := &s.classes[class]
-	for _, subject := range slices.Concat(a.namedSubjects, a.candidates, []string{policy.SubjectAnonymous}) {
+	for _, subject := range slices.Concat(a.namedSubjects, a.candidates, []string{policy.Anonymous}) {
 		key := accessKey{subject, o.Upstream, o.Method}
 		if s.deniedPaths[key] == nil {
 			s.deniedPaths[key] = map[string]struct{}{}
@@ -133,7 +133,7 @@ func (s *Suggester) eligible(q request) []string {
 		return all
 	}
 	if row.anonymous { // who is signed in went as nobody, too
-		return []string{policy.SubjectAnonymous}
+		return []string{policy.Anonymous}
 	}
 	if both := intersect(all, row.subjects); len(both) > 0 {
 		return both

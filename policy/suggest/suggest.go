@@ -143,9 +143,9 @@ func (s *Suggester) classOf(o *replay.LoggedRequest, identity policy.Identity) i
 // namedAddress gives as much of an e-mail address as a policy names: all of it, *@DOMAIN
 // or nothing.
 func (s *Suggester) namedAddress(o *replay.LoggedRequest, address string) string {
-	user := policy.UserPrefix + policy.LowerASCII(address)
+	user := policy.UserSubject(address)
 	for _, name := range []string{user, policy.DomainSubject(user)} {
-		if name != "" && (slices.Contains(o.Groups, name) || s.decider != nil && s.options.Current.Ids.Has(name)) {
+		if name != "" && (slices.Contains(o.Groups, name) || s.decider != nil && s.options.Current.HasSubject(name)) {
 			return name[len(policy.UserPrefix):]
 		}
 	}
@@ -257,20 +257,20 @@ func (s *Suggester) notExpressible(g *attribution) string {
 	if strings.Count(row.Path, "/") > policy.MaxVisits/4 {
 		return "the path has more segments than a policy takes"
 	}
-	p := policy.Parser{Upstreams: s.options.Upstreams}
-	checkPath := func(path string) (message, hint string) { return target.CheckPatternWith(path, target.AllQuirks) }
-	for _, field := range []policy.FieldCheck{
-		{Name: "subject", Check: policy.CheckSubject},
-		{Name: "upstream", Check: p.CheckUpstream},
-		{Name: "path", Check: checkPath},
-		{Name: "method", Check: policy.CheckMethods},
+	for _, field := range []struct {
+		name, value string
+		check       func(string) (message, hint string)
+	}{
+		{"subject", row.Subject, policy.CheckSubject},
+		{"upstream", row.Upstream, func(name string) (message, hint string) { return policy.CheckUpstream(name, s.options.Upstreams) }},
+		{"path", row.Path, func(path string) (message, hint string) { return target.CheckPatternWith(path, target.AllQuirks) }},
+		{"method", row.Methods, policy.CheckMethods},
 	} {
-		text := map[string]string{"subject": row.Subject, "upstream": row.Upstream, "path": row.Path, "method": row.Methods}[field.Name]
-		if message, _ := field.Check(text); message != "" || text == "" {
-			if field.Name == "upstream" && s.options.Upstreams != nil {
+		if message, _ := field.check(field.value); message != "" || field.value == "" {
+			if field.name == "upstream" && s.options.Upstreams != nil {
 				return "the configuration has no such upstream"
 			}
-			return "no row can name this " + field.Name
+			return "no row can name this " + field.name
 		}
 	}
 	const reserve = 1 << 10 // methods that the row may get besides
