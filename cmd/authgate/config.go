@@ -10,6 +10,7 @@ import (
 
 	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/config"
+	"github.com/example-org/authgate/server"
 )
 
 func newConfig() *cobra.Command {
@@ -52,9 +53,9 @@ func newConfigCheck() *cobra.Command {
 				return nil
 			}
 			if strict {
-				onMissing = failOnMissing
+				onMissing = server.FailOnMissing
 			}
-			deps, err := loadDeps(file, onMissing)
+			deps, err := server.LoadDeps(file, onMissing)
 			if err != nil {
 				return cli.LoadError(err)
 			}
@@ -66,20 +67,20 @@ func newConfigCheck() *cobra.Command {
 	return cmd
 }
 
-func printSummary(w io.Writer, file string, deps *deps, missing []error) error {
-	summary := fmt.Sprintf("%s: ok: %d upstreams", file, len(deps.config.Upstreams))
-	if deps.policy != nil {
-		summary += fmt.Sprintf(", %d policy rows (%s)", deps.policy.RowCount(), deps.policy.Hash())
+func printSummary(w io.Writer, file string, deps *server.Deps, missing []error) error {
+	summary := fmt.Sprintf("%s: ok: %d upstreams", file, len(deps.Config.Upstreams))
+	if deps.Policy != nil {
+		summary += fmt.Sprintf(", %d policy rows (%s)", deps.Policy.RowCount(), deps.Policy.Hash())
 	}
-	if deps.shadow != nil {
-		summary += fmt.Sprintf(", %d of the candidate in policy.shadow (%s)", deps.shadow.RowCount(), deps.shadow.Hash())
+	if deps.Shadow != nil {
+		summary += fmt.Sprintf(", %d of the candidate in policy.shadow (%s)", deps.Shadow.RowCount(), deps.Shadow.Hash())
 	}
 	for _, err := range missing {
 		for line := range strings.Lines(err.Error()) { // several policy files are one error
 			summary += "\n  not here, so not looked at: " + strings.TrimSuffix(line, "\n")
 		}
 	}
-	for _, warning := range deps.warnings() {
+	for _, warning := range deps.Warnings() {
 		summary += "\n  note: " + warning
 	}
 	_, err := fmt.Fprintln(w, summary)

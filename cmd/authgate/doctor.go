@@ -2,16 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/url"
-	"os"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -19,12 +13,11 @@ import (
 
 	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/config"
-	"github.com/example-org/authgate/doctor"
-	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/policy/lint"
 	"github.com/example-org/authgate/proxy"
-	"github.com/example-org/authgate/session"
-	"github.com/example-org/authgate/session/cookiestore"
+	"github.com/example-org/authgate/server"
+	"github.com/example-org/authgate/server/doctor"
+	"github.com/example-org/authgate/session/redisstore"
 	"github.com/example-org/authgate/session/seal"
 )
 
@@ -51,17 +44,17 @@ func newDoctor() *cobra.Command {
 				return err
 			}
 			var missing []error
-			p, err := loadDeps(file, func(err error) error {
+			p, err := server.LoadDeps(file, func(err error) error {
 				missing = append(missing, err)
 				return nil
 			})
 			if err != nil {
 				return cli.LoadError(err)
 			}
-			if err := checkOriginsServed(p.config, requestedOrigins); err != nil {
+			if err := checkOriginsServed(p.Config, requestedOrigins); err != nil {
 				return err
 			}
-			return printFindings(cmd, &out, doctor.Run(cmd.Context(), p.checks(missing, groups, requestedOrigins)))
+			return printFindings(cmd, &out, doctor.Run(cmd.Context(), doctorChecks(p, missing, groups, requestedOrigins)))
 		},
 	}
 	cli.AddConfigFlag(cmd, &file)
@@ -97,187 +90,87 @@ func printFindings(cmd *cobra.Command, out *cli.Output, found []doctor.Finding) 
 	return err
 }
 
-// checks are all that there is to look at.
-func (p *deps) checks(missing []error, groups int, origins []*url.URL) []doctor.Check {
-	c := p.config
-	callbacks, wildcards := callbackCandidates(c, origins)
+// doctorChecks lists all checks. missing are the files and variables that do not exist here.
+func doctorChecks(p *server.Deps, missing []error, groups int, origins []*url.URL) []doctor.Check {
+	c := p.Config
+	callbacks, wildcards := doctor.CallbackCandidates(c, origins)
 	issuer := doctor.Issuer{
-		URL: c.Issuer.URL, Backchannel: c.Issuer.BackchannelURL, ClientID: p.issuer.ClientID, Secret: p.issuer.ClientSecret,
-		Scopes: c.Issuer.Scopes, RootCAs: p.issuer.RootCAs, ClockSkew: time.Duration(c.Issuer.ClockSkew), Callbacks: callbacks, Wildcards: wildcards, Now: time.Now,
+		URL: c.Issuer.URL, Backchannel: c.Issuer.BackchannelURL, ClientID: p.Issuer.ClientID, Secret: p.Issuer.ClientSecret,
+		Scopes: c.Issuer.Scopes, RootCAs: p.Issuer.RootCAs, ClockSkew: time.Duration(c.Issuer.ClockSkew), Callbacks: callbacks, Wildcards: wildcards, Now: time.Now,
 	}
-	all := slices.Concat([]doctor.Check{{Name: "configuration", Run: p.checkConfigFile(missing)}, {Name: "policy", Run: p.checkPolicy}},
-		issuer.Checks(), p.bearerChecks(),
-		[]doctor.Check{{Name: "sessions", Run: p.checkSessions(groups)}, {Name: "certificate", Run: p.checkCertificate}})
+	sessions := doctor.Sessions{Config: c, KeysText: p.KeysText, Cookie: proxy.NewSessionCookie(c.Session.Cookie), Groups: groups}
+	if p.Redis.URL != "" {
+		sessions.OpenRedis = func() (*redisstore.Store, error) {
+			return p.OpenRedis(seal.NewKeyring(p.Keys), slog.New(slog.DiscardHandler))
+		}
+	}
+	var tlsPEM [][]byte
+	if p.TLS != nil {
+		tlsPEM = p.TLS.PEM
+	}
+	all := slices.Concat(
+		[]doctor.Check{doctor.CheckConfig(c, missing, p.Warnings()), checkPolicy(p)},
+		issuer.Checks(), doctor.CheckBearers(c, p.BearerCAs),
+		[]doctor.Check{sessions.Check(), doctor.CheckCertificate(c, tlsPEM)})
 	for _, set := range callbacks {
-		all = append(all, loadBalancer(c, set, len(origins) > 0).Check())
+		all = append(all, doctor.NewLoadBalancer(c, set, len(origins) > 0).Check())
 	}
 	for _, u := range c.Upstreams {
 		upstream := doctor.Upstream{
-			Name: u.Name, URL: u.URL, RootCAs: p.upstreamCAs[u.Name], ServerName: u.TLS.ServerName, ClientID: p.issuer.ClientID,
+			Name: u.Name, URL: u.URL, RootCAs: p.UpstreamCAs[u.Name], ServerName: u.TLS.ServerName, ClientID: p.Issuer.ClientID,
 			ArgoCD: u.Kind == config.KindArgoCD && u.Identity.Credential == config.CredentialIDToken,
 		}
-		if cert := p.clientCerts[u.Name]; cert != nil {
+		if cert := p.ClientCerts[u.Name]; cert != nil {
 			upstream.Certificate = cert.ClientCertificate
 		}
 		all = append(all, upstream.Check())
 	}
-	return append(all, p.serviceAccountChecks()...)
+	return append(all, doctor.CheckServiceAccounts(server.NewServiceAccounts(c, slog.New(slog.DiscardHandler)).Sources)...)
 }
 
-func (p *deps) checkConfigFile(missing []error) func(context.Context) []doctor.Finding {
-	return func(context.Context) []doctor.Finding {
-		found := []doctor.Finding{{State: doctor.OK, Message: fmt.Sprintf("it loads, with %d upstreams", len(p.config.Upstreams))}}
-		for _, err := range missing {
-			for line := range strings.Lines(err.Error()) {
-				found = append(found, doctor.Finding{State: doctor.Skipped, Message: "not here: " + strings.TrimSpace(line)})
+func checkPolicy(p *server.Deps) doctor.Check {
+	return doctor.Check{Name: "policy", Run: func(context.Context) []doctor.Finding {
+		if p.Policy == nil {
+			return []doctor.Finding{{State: doctor.Skipped, Message: "it is not here"}}
+		}
+		warnings := 0
+		for _, f := range lint.Run(p.Sources, lint.Environment{Upstreams: p.Config.UpstreamNames(), Quirks: p.Config.Quirks()}).Findings {
+			if f.Hint != "" {
+				warnings++
 			}
 		}
-		for _, warning := range p.warnings() {
-			message, hint, _ := strings.Cut(warning, "; ")
-			found = append(found, doctor.Finding{State: doctor.Warn, Message: message, Hint: hint})
+		if warnings > 0 {
+			return []doctor.Finding{{
+				State: doctor.Warn, Message: fmt.Sprintf("%d of %d rows may do something else than was meant", warnings, p.Policy.RowCount()),
+				Hint: "see authgate policy lint --config",
+			}}
 		}
-		if len(p.config.TrustedProxies) == 0 && !p.config.TLS.Enabled() {
-			found = append(found, doctor.Finding{
-				State: doctor.Warn, Message: "no TLS here and no trustedProxies: an ALB's X-Forwarded-Proto is not believed, and logins go back to http",
-				Hint: "list the ALB's subnets in trustedProxies",
-			})
-		}
-		return found
-	}
+		return []doctor.Finding{{State: doctor.OK, Message: fmt.Sprintf("%d rows", p.Policy.RowCount())}}
+	}}
 }
 
-func (p *deps) checkPolicy(context.Context) []doctor.Finding {
-	if p.policy == nil {
-		return []doctor.Finding{{State: doctor.Skipped, Message: "it is not here"}}
-	}
-	lint := lint.Run(p.sources, lint.Environment{Upstreams: p.config.UpstreamNames(), Quirks: p.config.Quirks()})
-	warnings := 0
-	for _, f := range lint.Findings {
-		if f.Hint != "" {
-			warnings++
+// parseOrigins reads --origin.
+func parseOrigins(raw []string) ([]*url.URL, error) {
+	var all []*url.URL
+	for _, text := range raw {
+		u, err := url.Parse(text)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
+			strings.Trim(u.Path, "/") != "" || strings.ContainsAny(text, "?#") || strings.HasSuffix(u.Host, ":") {
+			return nil, fmt.Errorf("--origin is no origin; write what browsers have before the path, such as https://argo-cd.example.com or http://127.0.0.1:8080")
 		}
+		all = append(all, u)
 	}
-	if warnings > 0 {
-		return []doctor.Finding{{State: doctor.Warn, Message: fmt.Sprintf("%d of %d rows may do something else than was meant", warnings, p.policy.RowCount()), Hint: "see authgate policy lint --config"}}
-	}
-	return []doctor.Finding{{State: doctor.OK, Message: fmt.Sprintf("%d rows", p.policy.RowCount())}}
+	return all, nil
 }
 
-// checkSessions tries what somebody with many groups would get.
-func (p *deps) checkSessions(groups int) func(context.Context) []doctor.Finding {
-	return func(ctx context.Context) []doctor.Finding {
-		found := p.checkKeys()
-		if p.config.Session.Store == config.StoreRedis {
-			return append(found, p.checkRedis(ctx)...)
-		}
-		if fitsCookies(p.config, groups) {
-			return append(found, doctor.Finding{State: doctor.OK, Message: fmt.Sprintf("people in %d groups fit into cookies", groups)})
-		}
-		fitting := sort.Search(groups, func(n int) bool { return !fitsCookies(p.config, n) }) - 1
-		return append(found, doctor.Finding{
-			State: doctor.Warn, Message: fmt.Sprintf("people in more than %d groups do not fit into cookies: groups that the policy does not name are left out", fitting),
-			Hint: "keep sessions in Redis (session.store: redis), or have the issuer send fewer groups",
-		})
-	}
-}
-
-func (p *deps) checkKeys() []doctor.Finding {
-	if p.keysText == "" {
-		return nil
-	}
-	count := 0
-	for line := range strings.Lines(p.keysText) {
-		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
-			count++
+// checkOriginsServed are the origins whose host no upstream has.
+func checkOriginsServed(c *config.Config, origins []*url.URL) error {
+	for _, origin := range origins {
+		if !slices.ContainsFunc(c.Upstreams, func(u config.Upstream) bool {
+			return slices.ContainsFunc(u.Hosts, func(host string) bool { return len(doctor.OriginsForHost([]*url.URL{origin}, host)) > 0 })
+		}) {
+			return fmt.Errorf("--origin is %s://%s, and no upstream has that host; write one of hosts", origin.Scheme, origin.Host)
 		}
 	}
-	found := []doctor.Finding{{State: doctor.OK, Message: fmt.Sprintf("%d keys; the first seals", count)}}
-	if path := p.config.Session.Keys.File(); path != "" {
-		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o007 != 0 {
-			found = append(found, doctor.Finding{State: doctor.Warn, Message: "everybody on this machine may read the keys", Hint: "chmod o= " + path})
-		}
-	}
-	return found
-}
-
-// fitsCookies seals a session of somebody whose groups are named as teams are: random
-// words, since what repeats would be compressed away.
-func fitsCookies(c *config.Config, groups int) bool {
-	keys, err := seal.ParseKeys(seal.NewKey())
-	if err != nil {
-		return false
-	}
-	grant := identity.TokenSet{RefreshToken: rand.Text() + rand.Text() + rand.Text(), FetchedAt: time.Now()}
-	grant.Principal = identity.Principal{Issuer: c.Issuer.URL, Subject: rand.Text(), Email: "somebody@example.com", Name: "Some Body", Expiry: time.Now().Add(time.Hour)}
-	for range groups {
-		grant.Principal.Groups = append(grant.Principal.Groups, "example-org:"+rand.Text()[:12])
-	}
-	if slices.ContainsFunc(c.Upstreams, func(u config.Upstream) bool { return u.Identity.Credential == config.CredentialIDToken }) {
-		grant.IDToken = rand.Text() + "." + strings.Join(grant.Principal.Groups, "") + "." + strings.Repeat(rand.Text(), 14)
-	}
-	store := cookiestore.New(cookiestore.Options{Cookie: proxy.NewSessionCookie(c.Session.Cookie), Keyring: seal.NewKeyring(keys)})
-	_, err = store.Create(context.Background(), discardResponse{}, nil, session.New(grant, time.Now(), time.Hour), true)
-	return err == nil
-}
-
-// discardResponse is an answer that goes nowhere.
-type discardResponse http.Header
-
-func (u discardResponse) Header() http.Header       { return http.Header(u) }
-func (discardResponse) Write(p []byte) (int, error) { return len(p), nil }
-func (discardResponse) WriteHeader(int)             {}
-
-func (p *deps) checkRedis(ctx context.Context) []doctor.Finding {
-	if p.redis.URL == "" {
-		return []doctor.Finding{{State: doctor.Skipped, Message: "session.redis.url is not here"}}
-	}
-	redis, err := p.openRedis(seal.NewKeyring(p.keys), slog.New(slog.DiscardHandler))
-	if err != nil {
-		return []doctor.Finding{{State: doctor.Fail, Message: err.Error(), Hint: "see docs/configuration.md, session.redis"}}
-	}
-	defer redis.Close()
-	if _, err := redis.List(ctx, session.Filter{ID: "doctor"}); err != nil {
-		return []doctor.Finding{{State: doctor.Fail, Message: "Redis does not answer as it should: " + err.Error(), Hint: "look at session.redis.url, its user's rights (docs/operations.md) and caFile"}}
-	}
-	return []doctor.Finding{{State: doctor.OK, Message: "Redis answers"}}
-}
-
-func (p *deps) checkCertificate(context.Context) []doctor.Finding {
-	if p.tls == nil {
-		return nil
-	}
-	pair, err := tls.X509KeyPair(p.tls.contents[0], p.tls.contents[1])
-	if err != nil {
-		return []doctor.Finding{{State: doctor.Fail, Message: err.Error(), Hint: "look at tls.certFile"}}
-	}
-	var hosts []string
-	for _, u := range p.config.Upstreams {
-		hosts = append(hosts, u.Hosts...)
-	}
-	return doctor.CheckHostNames(pair.Leaf, hosts)
-}
-
-func (p *deps) serviceAccountChecks() []doctor.Check {
-	all := newServiceAccounts(p.config, slog.New(slog.DiscardHandler))
-	var checks []doctor.Check
-	for account, source := range all.sources {
-		name := account.Namespace + "/" + account.Name
-		if account.TokenFile != "" {
-			name = account.TokenFile
-		}
-		checks = append(checks, doctor.Check{Name: "ServiceAccount " + name, Run: func(ctx context.Context) []doctor.Finding {
-			_, err := source.Token(ctx)
-			if err == nil {
-				return []doctor.Finding{{State: doctor.OK, Message: "its token can be had"}}
-			}
-			finding := doctor.Finding{State: doctor.Fail, Message: err.Error()}
-			var hinter interface{ Hint() string }
-			if errors.As(err, &hinter) {
-				finding.Hint = hinter.Hint()
-			}
-			return []doctor.Finding{finding}
-		}})
-	}
-	slices.SortFunc(checks, func(a, b doctor.Check) int { return strings.Compare(a.Name, b.Name) })
-	return checks
+	return nil
 }

@@ -38,7 +38,9 @@ func TestRotatedKeysStandInTheirOrderAndCommentsStay(t *testing.T) {
 func TestRotationOutlivesALoginOnlyAsLongAsItsKeyIsKept(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "keys")
-	write(t, file, seal.NewKey()+"\n")
+	if err := os.WriteFile(file, []byte(seal.NewKey()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	seal := func() string {
 		sealed, err := ring(t, file).SecureCodec("test").Encode("n", 1)
 		if err != nil {
@@ -85,7 +87,9 @@ func TestRotatedFileIsStillItsOwners(t *testing.T) {
 		t.Skip("only root can make a file that is somebody else's")
 	}
 	file := filepath.Join(t.TempDir(), "keys")
-	write(t, file, seal.NewKey()+"\n")
+	if err := os.WriteFile(file, []byte(seal.NewKey()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Chown(file, 65532, 65533); err != nil {
 		t.Fatal(err)
 	}

@@ -5,13 +5,17 @@ import (
 
 	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/cmd/authgate/policycmd"
+	"github.com/example-org/authgate/server"
 )
 
+// version is set by release builds: -ldflags "-X main.version=v1.2.3".
+var version string
+
 func newRoot() *cobra.Command {
-	build := readBuildInfo()
+	build := server.ReadBuildInfo(version)
 	root := cli.Group("authgate", "One login and one policy file in front of your dashboards",
-		newServe(), newConfig(), policycmd.New(build.version), newDoctor(), newSession(), newToken(), newKeygen(), newVersion(), cli.NewCompletion())
-	root.Version = build.version
+		newServe(build), newConfig(), policycmd.New(build.Version), newDoctor(), newSession(), newToken(), newKeygen(), newVersion(build), cli.NewCompletion())
+	root.Version = build.Version
 	root.SetVersionTemplate(build.String() + "\n")
 	root.Flags().Bool("version", false, "print version, revision, Go and platform")
 	return root

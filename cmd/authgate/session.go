@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strconv"
 	"time"
 
@@ -13,9 +12,9 @@ import (
 	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/proxy"
+	"github.com/example-org/authgate/server"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/session/redisstore"
-	"github.com/example-org/authgate/session/seal"
 	"github.com/example-org/authgate/text"
 )
 
@@ -186,11 +185,7 @@ func (f *sessionFlags) withStore(cmd *cobra.Command, do func(context.Context, *r
 		return cli.LoadError(fmt.Errorf("%s: session.store is cookie: sessions are in the browsers, and nothing lists them or ends one of them everywhere; "+
 			"to end all of them, put a new key alone into %s; to list them and end some, use session.store: redis", f.config, c.Session.Keys.Source()))
 	}
-	p := &deps{config: c}
-	if err := errors.Join(p.readKeys(failOnMissing), p.readRedis(failOnMissing)); err != nil {
-		return cli.LoadError(err)
-	}
-	store, err := p.openRedis(seal.NewKeyring(p.keys), slog.New(slog.DiscardHandler))
+	store, err := server.OpenSessionStore(c)
 	if err != nil {
 		return cli.LoadError(err)
 	}

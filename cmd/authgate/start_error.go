@@ -9,6 +9,7 @@ import (
 
 	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/server"
 )
 
 // startError marks an error that kept `serve` from starting. Whatever the form of
@@ -22,19 +23,23 @@ type startError struct {
 
 func (e startError) Unwrap() error { return e.error }
 
-// startFailure marks what kept a server from starting, and leaves other errors as
-// they are. A log that programs read has each reason as a record.
-func (f *logFlags) startFailure(log levelLogger, err error) error {
-	if !cli.IsLoadError(err) {
-		return err
+// exitError marks the error of a server for its exit code. A JSON log has each reason
+// that kept it from starting as a record.
+func (f *logFlags) exitError(stderr io.Writer, err error) error {
+	var start *server.StartError
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &start):
+		return cli.RunError(err)
+	case f.format == cli.TextFormat:
+		return startError{error: start.Err}
 	}
-	if f.format == cli.TextFormat {
-		return startError{error: err}
-	}
-	for _, reason := range reasons(err) {
+	log := server.NewLog(stderr, f.options())
+	for _, reason := range reasons(start.Err) {
 		log.Error("cannot start", "error", reason)
 	}
-	return startError{error: err, logged: true}
+	return startError{error: start.Err, logged: true}
 }
 
 func (e startError) Print(stderr io.Writer) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/server"
 )
 
 func TestWhatKeepsAServerFromStartingIsTheLastLine(t *testing.T) {
@@ -39,7 +40,7 @@ func TestWhatKeepsAServerFromStartingIsTheLastLine(t *testing.T) {
 		for _, form := range logFormats {
 			var stderr bytes.Buffer
 			f := logFlags{format: form, level: "error"}
-			code := cli.ExitCode(&stderr, new(cobra.Command), f.startFailure(f.open(&stderr), cli.LoadError(c.err)))
+			code := cli.ExitCode(&stderr, new(cobra.Command), f.exitError(&stderr, &server.StartError{Err: c.err}))
 			lines := strings.Split(strings.TrimSuffix(stderr.String(), "\n"), "\n")
 			if last := lines[len(lines)-1]; code != cli.ExitLoadError || last != "authgate: cannot start: "+c.last {
 				t.Errorf("%s, %s: code %d, %q", c.what, form, code, last)
@@ -66,10 +67,10 @@ func TestAServerThatEndsLaterDidStart(t *testing.T) {
 	t.Parallel()
 	var stderr bytes.Buffer
 	f := logFlags{format: cli.JSONFormat, level: "info"}
-	if code := cli.ExitCode(&stderr, new(cobra.Command), f.startFailure(f.open(&stderr), cli.RunError(errors.New("serving: closed")))); code != cli.ExitNo || strings.Contains(stderr.String(), "cannot start") {
+	if code := cli.ExitCode(&stderr, new(cobra.Command), f.exitError(&stderr, errors.New("serving: closed"))); code != cli.ExitNo || strings.Contains(stderr.String(), "cannot start") {
 		t.Errorf("%d: %s", code, &stderr)
 	}
-	if err := f.startFailure(f.open(&stderr), nil); err != nil {
+	if err := f.exitError(&stderr, nil); err != nil {
 		t.Error(err)
 	}
 }

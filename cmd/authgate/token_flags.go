@@ -15,6 +15,7 @@ import (
 	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/identity/clilogin"
+	"github.com/example-org/authgate/server"
 	"github.com/example-org/authgate/text"
 )
 
@@ -115,7 +116,7 @@ func (f *tokenFlags) clientConfig() (cfg clilogin.Config, err error) {
 			return cfg, err
 		}
 	}
-	cfg.RootCAs, err = readCAs(key, caFile)
+	cfg.RootCAs, err = server.ReadCAs(key, caFile)
 	return cfg, err
 }
 

@@ -2,14 +2,14 @@ package main
 
 import (
 	"fmt"
-	"runtime"
 
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/cmd/authgate/cli"
+	"github.com/example-org/authgate/server"
 )
 
-func newVersion() *cobra.Command {
+func newVersion(build server.BuildInfo) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print version, revision, Go and platform",
@@ -18,12 +18,8 @@ func newVersion() *cobra.Command {
 		Example: "  authgate version",
 		Args:    cli.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), readBuildInfo())
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), build)
 			return cli.WriteError(err)
 		},
 	}
-}
-
-func (b buildInfo) String() string {
-	return fmt.Sprintf("authgate %s (revision %s) %s %s/%s", b.version, b.revision, b.goVersion, runtime.GOOS, runtime.GOARCH)
 }

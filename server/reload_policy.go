@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"fmt"
@@ -25,12 +25,12 @@ func newReloader(log *slog.Logger) *reloader {
 
 // watchPolicies puts changed policy files in force, and changed candidates beside
 // them.
-func (w *reloader) watchPolicies(p *deps, reverseProxy *proxy.Proxy) {
-	activeRows := p.policy.RowCount()
+func (w *reloader) watchPolicies(p *Deps, reverseProxy *proxy.Proxy) {
+	activeRows := p.Policy.RowCount()
 	w.watcher.Add(&watch.Files{
-		Name: "policy", Paths: p.config.Policy.Files, Read: func() ([][]byte, error) { return readPolicies(p.config.Policy.Files) },
-		Apply: p.applyPolicy(p.config.Policy.Files, func(s *policy.Snapshot) error {
-			if err := checkShrink(activeRows, s.RowCount()); err != nil && !p.config.Policy.AllowShrink {
+		Name: "policy", Paths: p.Config.Policy.Files, Read: func() ([][]byte, error) { return readPolicies(p.Config.Policy.Files) },
+		Apply: p.applyPolicy(p.Config.Policy.Files, func(s *policy.Snapshot) error {
+			if err := checkShrink(activeRows, s.RowCount()); err != nil && !p.Config.Policy.AllowShrink {
 				return err
 			}
 			activeRows = s.RowCount()
@@ -38,11 +38,11 @@ func (w *reloader) watchPolicies(p *deps, reverseProxy *proxy.Proxy) {
 			return nil
 		}),
 		OnError: reverseProxy.RejectPolicy,
-	}, contentsOf(p.sources))
-	if len(p.config.Policy.Shadow) > 0 {
+	}, contentsOf(p.Sources))
+	if len(p.Config.Policy.Shadow) > 0 {
 		w.watcher.Add(&watch.Files{
-			Name: "candidate policy", Paths: p.config.Policy.Shadow, Read: func() ([][]byte, error) { return readPolicies(p.config.Policy.Shadow) },
-			Apply:   p.applyPolicy(p.config.Policy.Shadow, func(s *policy.Snapshot) error { reverseProxy.SetShadow(s); return nil }),
+			Name: "candidate policy", Paths: p.Config.Policy.Shadow, Read: func() ([][]byte, error) { return readPolicies(p.Config.Policy.Shadow) },
+			Apply:   p.applyPolicy(p.Config.Policy.Shadow, func(s *policy.Snapshot) error { reverseProxy.SetShadow(s); return nil }),
 			OnError: reverseProxy.RejectShadow,
 		}, contentsOf(p.shadowSources))
 	}
@@ -62,13 +62,13 @@ func contentsOf(sources []policy.Source) [][]byte {
 }
 
 // applyPolicy loads what the files held and hands it over.
-func (p *deps) applyPolicy(files []string, apply func(*policy.Snapshot) error) func([][]byte) error {
+func (p *Deps) applyPolicy(files []string, apply func(*policy.Snapshot) error) func([][]byte) error {
 	return func(contents [][]byte) error {
 		sources := make([]policy.Source, len(files))
 		for i, file := range files {
 			sources[i] = policy.Source{Name: file, Data: contents[i]}
 		}
-		snapshot, err := loadPolicy(sources, p.config)
+		snapshot, err := loadPolicy(sources, p.Config)
 		if err != nil {
 			return err
 		}

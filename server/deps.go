@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"crypto/x509"
@@ -17,50 +17,50 @@ import (
 	"github.com/example-org/authgate/session/seal"
 )
 
-// deps are what a configuration names, read and checked.
-type deps struct {
-	config      *config.Config
-	issuer      identity.Config
-	keys        seal.Keys
-	keysText    string             // that they were made of
-	redis       redisstore.Options // where it is, if sessions are kept there
-	policy      *policy.Snapshot
-	bearers     map[string]*x509.CertPool // further issuer → CAs to trust, where its items name some
-	upstreamCAs map[string]*x509.CertPool // upstream → CAs to believe, where it names some
-	clientCerts map[string]*certificate   // upstream → what authgate shows it
-	tls         *certificate              // nil: the port speaks without TLS
+// Deps are what a configuration names, read and checked.
+type Deps struct {
+	Config      *config.Config
+	Issuer      identity.Config
+	Keys        seal.Keys
+	KeysText    string             // that they were made of
+	Redis       redisstore.Options // where it is, if sessions are kept there
+	Policy      *policy.Snapshot
+	BearerCAs   map[string]*x509.CertPool // further issuer → CAs to trust, where its items name some
+	UpstreamCAs map[string]*x509.CertPool // upstream → CAs to believe, where it names some
+	ClientCerts map[string]*Certificate   // upstream → what authgate shows it
+	TLS         *Certificate              // nil: the port speaks without TLS
 	caPEMs      map[string][]byte         // key → contents of the file of CAs that it names
 
 	adminToken string // empty: the admin port lists no sessions
 
-	shadow *policy.Snapshot // nil: no candidate
+	Shadow *policy.Snapshot // nil: no candidate
 
-	sources, shadowSources []policy.Source // that they were made of
+	Sources, shadowSources []policy.Source // that they were made of
 }
 
-// missingHandler judges that a file or a variable is not there: an error ends the load,
+// MissingHandler judges that a file or a variable is not there: an error ends the load,
 // nil goes on without.
-type missingHandler func(error) error
+type MissingHandler func(error) error
 
-// failOnMissing is for `serve`, which goes on without nothing.
-func failOnMissing(err error) error { return err }
+// FailOnMissing is for `serve`, which goes on without nothing.
+func FailOnMissing(err error) error { return err }
 
 // handle hands over what is not there, and leaves every other error as it is.
-func (a missingHandler) handle(err error) error {
+func (a MissingHandler) handle(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return a(err)
 	}
 	return err
 }
 
-// loadDeps reads a configuration and every file and variable that it names, all
+// LoadDeps reads a configuration and every file and variable that it names, all
 // of them before it fails. It dials nothing.
-func loadDeps(file string, onMissing missingHandler) (*deps, error) {
+func LoadDeps(file string, onMissing MissingHandler) (*Deps, error) {
 	c, err := config.Load(file)
 	if err != nil {
 		return nil, err
 	}
-	p := &deps{config: c, upstreamCAs: make(map[string]*x509.CertPool)}
+	p := &Deps{Config: c, UpstreamCAs: make(map[string]*x509.CertPool)}
 	if err := errors.Join(
 		p.readIssuer(onMissing), p.readBearers(onMissing), p.readKeys(onMissing), p.readRedis(onMissing), p.readAdminToken(onMissing),
 		p.readUpstreams(onMissing), p.readTLS(onMissing), p.readClientCerts(onMissing), p.readPolicy(onMissing), p.readShadow(onMissing),
@@ -70,15 +70,15 @@ func loadDeps(file string, onMissing missingHandler) (*deps, error) {
 	return p, nil
 }
 
-func (p *deps) readIssuer(onMissing missingHandler) error {
-	c := p.config.Issuer
+func (p *Deps) readIssuer(onMissing MissingHandler) error {
+	c := p.Config.Issuer
 	id, noID := c.ClientID.Reveal()
 	secret, noSecret := c.ClientSecret.Reveal()
 	pool, noPool := p.readCAs("issuer.caFile", c.CAFile)
-	p.issuer = identity.Config{
+	p.Issuer = identity.Config{
 		URL: c.URL, BackchannelURL: c.BackchannelURL, ClientID: id, ClientSecret: secret, RootCAs: pool,
 		Scopes: scopesWithAudiences(c), AuthParams: c.AuthParams, GroupsClaim: c.GroupsClaim, ClockSkew: time.Duration(c.ClockSkew),
-		AccessAudiences: accessAudiences(p.config),
+		AccessAudiences: accessAudiences(p.Config),
 	}
 	return errors.Join(onMissing.handle(noID), onMissing.handle(noSecret), onMissing.handle(noPool))
 }
@@ -104,75 +104,75 @@ func scopesWithAudiences(c config.Issuer) []string {
 	return scopes
 }
 
-func (p *deps) readKeys(onMissing missingHandler) error {
-	secret := p.config.Session.Keys
+func (p *Deps) readKeys(onMissing MissingHandler) error {
+	secret := p.Config.Session.Keys
 	lines, err := secret.Reveal()
 	if err != nil {
 		return onMissing.handle(err)
 	}
-	if p.keys, err = seal.ParseKeys(lines); err != nil {
+	if p.Keys, err = seal.ParseKeys(lines); err != nil {
 		return fmt.Errorf("session.keys: %s: %w", secret.Source(), err)
 	}
-	p.keysText = lines
+	p.KeysText = lines
 	return nil
 }
 
-func (p *deps) readUpstreams(onMissing missingHandler) error {
+func (p *Deps) readUpstreams(onMissing MissingHandler) error {
 	var errs []error
-	for i, u := range p.config.Upstreams {
+	for i, u := range p.Config.Upstreams {
 		pool, err := p.readCAs(upstreamCAKey(i), u.CAFile)
 		errs = append(errs, onMissing.handle(err))
 		if pool != nil {
-			p.upstreamCAs[u.Name] = pool
+			p.UpstreamCAs[u.Name] = pool
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (p *deps) readTLS(onMissing missingHandler) (err error) {
-	p.tls, err = readCertificate("tls", p.config.TLS.CertFile, p.config.TLS.KeyFile)
+func (p *Deps) readTLS(onMissing MissingHandler) (err error) {
+	p.TLS, err = readCertificate("tls", p.Config.TLS.CertFile, p.Config.TLS.KeyFile)
 	return onMissing.handle(err)
 }
 
 // readClientCerts reads what authgate shows to upstreams.
-func (p *deps) readClientCerts(onMissing missingHandler) error {
+func (p *Deps) readClientCerts(onMissing MissingHandler) error {
 	var errs []error
-	p.clientCerts = make(map[string]*certificate)
-	for i, u := range p.config.Upstreams {
+	p.ClientCerts = make(map[string]*Certificate)
+	for i, u := range p.Config.Upstreams {
 		cert, err := readCertificate(fmt.Sprintf("upstreams[%d].tls", i), u.TLS.CertFile, u.TLS.KeyFile)
 		errs = append(errs, onMissing.handle(err))
 		if cert != nil {
-			p.clientCerts[u.Name] = cert
+			p.ClientCerts[u.Name] = cert
 		}
 	}
 	return errors.Join(errs...)
 }
 
 // clientCertificates are those, as package proxy takes them.
-func (p *deps) clientCertificates() map[string]proxy.ClientCertificate {
-	all := make(map[string]proxy.ClientCertificate, len(p.clientCerts))
-	for name, cert := range p.clientCerts {
+func (p *Deps) clientCertificates() map[string]proxy.ClientCertificate {
+	all := make(map[string]proxy.ClientCertificate, len(p.ClientCerts))
+	for name, cert := range p.ClientCerts {
 		all[name] = cert.ClientCertificate
 	}
 	return all
 }
 
-func (p *deps) readPolicy(onMissing missingHandler) (err error) {
-	if p.sources, err = policy.ReadFiles(p.config.Policy.Files...); err != nil {
+func (p *Deps) readPolicy(onMissing MissingHandler) (err error) {
+	if p.Sources, err = policy.ReadFiles(p.Config.Policy.Files...); err != nil {
 		return onMissing.handle(err)
 	}
-	p.policy, err = loadPolicy(p.sources, p.config)
+	p.Policy, err = loadPolicy(p.Sources, p.Config)
 	return err
 }
 
-func (p *deps) readShadow(onMissing missingHandler) (err error) {
-	if len(p.config.Policy.Shadow) == 0 {
+func (p *Deps) readShadow(onMissing MissingHandler) (err error) {
+	if len(p.Config.Policy.Shadow) == 0 {
 		return nil
 	}
-	if p.shadowSources, err = policy.ReadFiles(p.config.Policy.Shadow...); err != nil {
+	if p.shadowSources, err = policy.ReadFiles(p.Config.Policy.Shadow...); err != nil {
 		return onMissing.handle(err)
 	}
-	p.shadow, err = loadPolicy(p.shadowSources, p.config)
+	p.Shadow, err = loadPolicy(p.shadowSources, p.Config)
 	return err
 }
 
@@ -187,8 +187,8 @@ func loadPolicy(sources []policy.Source, c *config.Config) (*policy.Snapshot, er
 
 func upstreamCAKey(i int) string { return fmt.Sprintf("upstreams[%d].caFile", i) }
 
-// readCAs also keeps what it read.
-func (p *deps) readCAs(key, file string) (*x509.CertPool, error) {
+// ReadCAs also keeps what it read.
+func (p *Deps) readCAs(key, file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
@@ -203,9 +203,9 @@ func (p *deps) readCAs(key, file string) (*x509.CertPool, error) {
 	return parseCAs(key, file, pem)
 }
 
-// readCAs reads certificates in PEM; no file is nil, the system's.
-func readCAs(key, file string) (*x509.CertPool, error) {
-	return (&deps{}).readCAs(key, file)
+// ReadCAs reads certificates in PEM; no file is nil, the system's.
+func ReadCAs(key, file string) (*x509.CertPool, error) {
+	return (&Deps{}).readCAs(key, file)
 }
 
 func parseCAs(key, file string, pem []byte) (*x509.CertPool, error) {

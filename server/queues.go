@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"context"
@@ -25,10 +25,10 @@ func startQueue(q *audit.Queue) (end func()) {
 	}
 }
 
-// openLog makes a log that holds nothing up when its reader stalls.
-func (f *logFlags) openLog(stderr io.Writer) (levelLogger, *audit.Queue) {
+// openLog returns a log that holds nothing up when its reader stalls.
+func openLog(stderr io.Writer, o LogOptions) (levelLogger, *audit.Queue) {
 	deferred := &deferredWriter{}
-	log := f.open(deferred)
+	log := newLevelLogger(deferred, o)
 	deferred.Queue = audit.NewQueue(audit.NewOutput(stderr), audit.QueueOptions{Label: "log lines", Log: log.Logger})
 	return log, deferred.Queue
 }

@@ -1,11 +1,13 @@
-package main
+package doctor_test
 
 import (
 	"net/netip"
+	"net/url"
 	"slices"
 	"testing"
 
 	"github.com/example-org/authgate/config"
+	"github.com/example-org/authgate/server/doctor"
 )
 
 func TestTheDoctorAsksForTheCallbacksThatServeMaySend(t *testing.T) {
@@ -32,11 +34,15 @@ func TestTheDoctorAsksForTheCallbacksThatServeMaySend(t *testing.T) {
 		if row.trusted {
 			c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 		}
-		origins, err := parseOrigins(row.origins)
-		if err != nil {
-			t.Fatal(err)
+		var origins []*url.URL
+		for _, origin := range row.origins {
+			u, err := url.Parse(origin)
+			if err != nil {
+				t.Fatal(err)
+			}
+			origins = append(origins, u)
 		}
-		if sets, _ := callbackCandidates(c, origins); len(sets) != 1 || !slices.Equal([]string(sets[0]), row.want) {
+		if sets, _ := doctor.CallbackCandidates(c, origins); len(sets) != 1 || !slices.Equal([]string(sets[0]), row.want) {
 			t.Errorf("%s: %q", name, sets)
 		}
 	}

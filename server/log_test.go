@@ -1,9 +1,8 @@
-package main
+package server
 
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"log/slog"
 	"math"
 	"os"
@@ -11,16 +10,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/example-org/authgate/cmd/authgate/cli"
 )
 
 func TestSignalSwitchesTheLogToDebugAndBackAndIsAlwaysAnswered(t *testing.T) {
 	t.Parallel()
-	for _, given := range levelNames() {
+	for _, given := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
 		synctest.Test(t, func(t *testing.T) {
 			var written bytes.Buffer
-			log := (&logFlags{format: cli.TextFormat, level: given}).open(&written)
+			log := newLevelLogger(&written, LogOptions{Level: given})
 			signals := make(chan os.Signal)
 			ctx, stop := context.WithCancel(t.Context())
 			go log.toggleDebugOn(ctx, signals)
@@ -31,7 +28,7 @@ func TestSignalSwitchesTheLogToDebugAndBackAndIsAlwaysAnswered(t *testing.T) {
 				if got := log.current.Level(); got != want {
 					t.Errorf("%s, signal %d: the level is %s", given, i+1, got)
 				}
-				if says := written.String(); says == "" || strings.Contains(says, "stays at debug") != (given == "debug") {
+				if says := written.String(); says == "" || strings.Contains(says, "stays at debug") != (given == slog.LevelDebug) {
 					t.Errorf("%s, signal %d: it says %q", given, i+1, says)
 				}
 			}
@@ -44,38 +41,9 @@ func TestEveryFormOfTheLogSpellsDurations(t *testing.T) {
 	t.Parallel()
 	for form, want := range map[string]string{"text": "delay=1m30s", "json": `"delay":"1m30s"`} {
 		var written bytes.Buffer
-		(&logFlags{form, "info"}).open(&written).Info("word", "delay", 90*time.Second)
+		NewLog(&written, LogOptions{JSON: form == "json"}).Info("word", "delay", 90*time.Second)
 		if !strings.Contains(written.String(), want) {
 			t.Errorf("%s: %s", form, &written)
-		}
-	}
-}
-
-func TestLogHasTheFormAndTheLevelAskedFor(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		flags logFlags
-		says  string
-	}{
-		{logFlags{"text", "info"}, "level=INFO"},
-		{logFlags{"text", "warn"}, ""},
-		{logFlags{"json", "info"}, `"level":"INFO"`},
-	} {
-		var written bytes.Buffer
-		if err := c.flags.check(); err != nil {
-			t.Error(err)
-		}
-		c.flags.open(&written).Info("word")
-		if !strings.Contains(written.String(), c.says) || (written.Len() == 0) != (c.says == "") {
-			t.Errorf("%+v: %s", c.flags, &written)
-		}
-		if c.flags.format == cli.JSONFormat && !json.Valid(written.Bytes()) {
-			t.Errorf("no JSON: %s", &written)
-		}
-	}
-	for _, flags := range []logFlags{{"yaml", "info"}, {"text", "INFO"}, {"", "info"}, {"text", ""}} {
-		if err := flags.check(); err == nil || !strings.Contains(err.Error(), "write ") {
-			t.Errorf("%+v: %v", flags, err)
 		}
 	}
 }
@@ -93,7 +61,7 @@ func TestScannersAreNoWarning(t *testing.T) {
 		"http2: server: error reading preface from client a: bogus greeting \"secret\"": "WARN",
 	} {
 		var written bytes.Buffer
-		(&logFlags{format: cli.TextFormat, level: "debug"}).open(&written).serverLogger().Print(said)
+		newLevelLogger(&written, LogOptions{Level: slog.LevelDebug}).serverLogger().Print(said)
 		if !strings.Contains(written.String(), "level="+want) || strings.Count(written.String(), "\n") != 1 || strings.Contains(written.String(), "secret") {
 			t.Errorf("%q: %s", said, &written)
 		}

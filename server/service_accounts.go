@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"context"
@@ -10,27 +10,27 @@ import (
 	"github.com/example-org/authgate/proxy"
 )
 
-// serviceAccounts are the sources of the tokens that upstreams are shown, one for each
+// ServiceAccounts are the sources of the tokens that upstreams are shown, one for each
 // account however many upstreams and roles name it.
-type serviceAccounts struct {
-	sources map[config.ServiceAccount]*credential.Source // by the account alone, without the role
+type ServiceAccounts struct {
+	Sources map[config.ServiceAccount]*credential.Source // by the account alone, without the role
 	proxy   proxy.TokenSources
 }
 
-// newServiceAccounts asks nobody yet: a missing Role must not fail the start.
-func newServiceAccounts(c *config.Config, log *slog.Logger) serviceAccounts {
+// NewServiceAccounts asks nobody yet: a missing Role must not fail the start.
+func NewServiceAccounts(c *config.Config, log *slog.Logger) ServiceAccounts {
 	cluster := credential.NewCluster(log)
-	all := serviceAccounts{make(map[config.ServiceAccount]*credential.Source), make(proxy.TokenSources)}
+	all := ServiceAccounts{make(map[config.ServiceAccount]*credential.Source), make(proxy.TokenSources)}
 	for _, u := range c.Upstreams {
 		for _, a := range u.Identity.ServiceAccounts {
 			of := a
 			of.Role = ""
-			source := all.sources[of]
+			source := all.Sources[of]
 			if source == nil {
 				if source = cluster.ServiceAccount(a.Namespace, a.Name); a.TokenFile != "" {
 					source = credential.File(a.TokenFile, log)
 				}
-				all.sources[of] = source
+				all.Sources[of] = source
 			}
 			all.proxy[a] = source
 		}
@@ -39,9 +39,9 @@ func newServiceAccounts(c *config.Config, log *slog.Logger) serviceAccounts {
 }
 
 // run keeps all of them warm until ctx ends.
-func (a serviceAccounts) run(ctx context.Context) {
+func (a ServiceAccounts) run(ctx context.Context) {
 	var running sync.WaitGroup
-	for _, source := range a.sources {
+	for _, source := range a.Sources {
 		running.Go(func() { source.Run(ctx) })
 	}
 	running.Wait()

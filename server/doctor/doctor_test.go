@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/example-org/authgate/doctor"
+	"github.com/example-org/authgate/server/doctor"
 )
 
 // issuer is a Dex as far as the doctor asks.

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"errors"
@@ -11,16 +11,16 @@ import (
 	"github.com/example-org/authgate/server/watch"
 )
 
-// certificate is the one of tls, and the files that it was made of.
-type certificate struct {
+// Certificate is the one of tls, and the files that it was made of.
+type Certificate struct {
 	*listen.Certificate
 
-	contents [][]byte
+	PEM [][]byte
 }
 
 // readCertificate reads those that a key of the configuration names; nil where it
 // names none.
-func readCertificate(key, certFile, keyFile string) (*certificate, error) {
+func readCertificate(key, certFile, keyFile string) (*Certificate, error) {
 	if certFile == "" {
 		return nil, nil
 	}
@@ -28,7 +28,7 @@ func readCertificate(key, certFile, keyFile string) (*certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
-	read := &certificate{new(listen.Certificate), contents}
+	read := &Certificate{new(listen.Certificate), contents}
 	if err := read.Set(contents[0], contents[1]); err != nil {
 		return nil, fmt.Errorf("%s: %s and %s are no pair: %w", key, certFile, keyFile, err)
 	}
@@ -50,7 +50,7 @@ func readPair(files ...string) ([][]byte, error) {
 // watchCertificate shows a changed pair, on the port or to an upstream. The two files may change one
 // after the other: the moment between, in which they are no pair, passes mostly
 // unseen, and otherwise with a complaint that the next look makes good.
-func (w *reloader) watchCertificate(what, certFile, keyFile string, cert *certificate) {
+func (w *reloader) watchCertificate(what, certFile, keyFile string, cert *Certificate) {
 	if cert == nil {
 		return
 	}
@@ -68,10 +68,10 @@ func (w *reloader) watchCertificate(what, certFile, keyFile string, cert *certif
 		OnError: func(err error) {
 			w.log.Error("the changed certificate is not used, the last good one stays", "files", []string{certFile, keyFile}, "error", err)
 		},
-	}, cert.contents)
+	}, cert.PEM)
 }
 
-func (c *certificate) logTo(log *slog.Logger, message string) {
+func (c *Certificate) logTo(log *slog.Logger, message string) {
 	if warning := c.Warning(time.Now()); warning != "" {
 		log.Warn(warning, "certificate", c.String())
 		return

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"log/slog"
@@ -25,7 +25,7 @@ func TestEmptyPoliciesAreRefused(t *testing.T) {
 		files := []string{filepath.Join(t.TempDir(), "policy.csv")}
 		write(t, files[0], text)
 		var errs []error
-		known := &deps{config: &config.Config{Upstreams: []config.Upstream{{Name: "argocd"}}}}
+		known := &Deps{Config: &config.Config{Upstreams: []config.Upstream{{Name: "argocd"}}}}
 		w := watch.New(slog.New(slog.DiscardHandler))
 		w.Add(&watch.Files{
 			Name: "policy", Paths: files, Read: func() ([][]byte, error) { return readPolicies(files) },

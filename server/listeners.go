@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"context"
@@ -36,7 +36,7 @@ func openListeners(ctx context.Context, c *config.Config) (*listeners, error) {
 
 // setHandlers says who answers on each. The traffic port speaks TLS where it has a
 // certificate to show.
-func (p *listeners) setHandlers(c *config.Config, handler, admin http.Handler, cert *certificate, log levelLogger) {
+func (p *listeners) setHandlers(c *config.Config, handler, admin http.Handler, cert *Certificate, log levelLogger) {
 	p.traffic = newServer(c, p.countRequests(handler), log)
 	p.traffic.ConnContext = listen.ConnContext
 	if cert != nil {

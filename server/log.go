@@ -1,9 +1,8 @@
-package main
+package server
 
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -11,45 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/spf13/cobra"
-
-	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/text"
 )
-
-// logFlags say how authgate tells what happens to it, on stderr.
-type logFlags struct{ format, level string }
-
-var logFormats = []string{cli.TextFormat, cli.JSONFormat}
-
-func logLevels() []slog.Level {
-	return []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
-}
-
-func levelNames() []string {
-	var words []string
-	for _, l := range logLevels() {
-		words = append(words, strings.ToLower(l.String()))
-	}
-	return words
-}
-
-func (f *logFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.format, "log-format", cli.TextFormat, "`FORM` of the log: "+strings.Join(logFormats, " or "))
-	cmd.Flags().StringVar(&f.level, "log-level", "info", "least `LEVEL` that is logged: "+strings.Join(levelNames(), ", "))
-	_ = cmd.RegisterFlagCompletionFunc("log-format", cobra.FixedCompletions(logFormats, cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions(levelNames(), cobra.ShellCompDirectiveNoFileComp))
-}
-
-func (f *logFlags) check() error {
-	if !slices.Contains(logFormats, f.format) {
-		return fmt.Errorf("--log-format is %q; %w", f.format, cli.OneOf(f.format, logFormats))
-	}
-	if !slices.Contains(levelNames(), f.level) {
-		return fmt.Errorf("--log-level is %q; write one of %s", f.level, strings.Join(levelNames(), ", "))
-	}
-	return nil
-}
 
 // levelLogger is a log whose level can be changed while it is written to.
 type levelLogger struct {
@@ -59,11 +21,20 @@ type levelLogger struct {
 	current    *slog.LevelVar
 }
 
-func (f *logFlags) open(w io.Writer) levelLogger {
-	l := levelLogger{configured: logLevels()[slices.Index(levelNames(), f.level)], current: new(slog.LevelVar)}
-	l.current.Set(l.configured)
+// LogOptions are the form and the level of the log.
+type LogOptions struct {
+	JSON  bool
+	Level slog.Level
+}
+
+// NewLog returns a log that writes to w.
+func NewLog(w io.Writer, o LogOptions) *slog.Logger { return newLevelLogger(w, o).Logger }
+
+func newLevelLogger(w io.Writer, o LogOptions) levelLogger {
+	l := levelLogger{configured: o.Level, current: new(slog.LevelVar)}
+	l.current.Set(o.Level)
 	options := &slog.HandlerOptions{Level: l.current}
-	if f.format == cli.JSONFormat {
+	if o.JSON {
 		options.ReplaceAttr = formatDuration
 		l.Logger = slog.New(slog.NewJSONHandler(w, options))
 	} else {

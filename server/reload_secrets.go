@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"crypto/x509"
@@ -24,9 +24,9 @@ type reloadTargets struct {
 
 // watchSecrets puts changed secrets in force, and changed CAs. Only files can change:
 // what an environment variable holds stays what it was.
-func (w *reloader) watchSecrets(p *deps, targets reloadTargets) {
-	c := p.config
-	id, secret := secretValue(c.Issuer.ClientID, p.issuer.ClientID), secretValue(c.Issuer.ClientSecret, p.issuer.ClientSecret)
+func (w *reloader) watchSecrets(p *Deps, targets reloadTargets) {
+	c := p.Config
+	id, secret := secretValue(c.Issuer.ClientID, p.Issuer.ClientID), secretValue(c.Issuer.ClientSecret, p.Issuer.ClientSecret)
 	w.watchValues("issuer.clientSecret", []watchedValue{id, secret}, func(now []string) error {
 		targets.issuer.SetCredentials(now[0], now[1])
 		return nil
@@ -60,10 +60,10 @@ func (w *reloader) watchSecrets(p *deps, targets reloadTargets) {
 }
 
 // watchRedis goes on with another URL, password or CA: one connection needs all of it.
-func (w *reloader) watchRedis(p *deps, store *redisstore.Store) {
+func (w *reloader) watchRedis(p *Deps, store *redisstore.Store) {
 	const key = "session.redis.caFile"
-	r := p.config.Session.Redis
-	address := secretValue(r.URL, p.redis.URL)
+	r := p.Config.Session.Redis
+	address := secretValue(r.URL, p.Redis.URL)
 	address.read = func() (string, error) {
 		text, err := r.URL.Reveal()
 		return strings.TrimSpace(text), err
@@ -80,7 +80,7 @@ func (w *reloader) watchRedis(p *deps, store *redisstore.Store) {
 	})
 }
 
-func (w *reloader) watchCAs(key, file string, p *deps, apply func(*x509.CertPool) error) {
+func (w *reloader) watchCAs(key, file string, p *Deps, apply func(*x509.CertPool) error) {
 	w.watchValues(key, []watchedValue{fileValue(file, p.caPEMs[key])}, func(now []string) error {
 		pool, err := parseCAs(key, file, []byte(now[0]))
 		if err != nil {

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"net/http/httptest"
@@ -14,14 +14,14 @@ import (
 func TestBuildInfoIsPublishedAsLabels(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
-	buildInfo{version: "v2.0.0", revision: "4eca640-dirty", goVersion: "go1.26.8"}.register(registry)
+	BuildInfo{Version: "v2.0.0", Revision: "4eca640-dirty", GoVersion: "go1.26.8"}.register(registry)
 	w := httptest.NewRecorder()
 	promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	const want = "\nauthgate_build_info{goversion=\"go1.26.8\",revision=\"4eca640-dirty\",version=\"v2.0.0\"} 1\n"
 	if !strings.Contains(w.Body.String(), want) {
 		t.Error(w.Body)
 	}
-	if b := readBuildInfo(); b.version == "" || b.revision == "" || b.goVersion != runtime.Version() {
+	if b := ReadBuildInfo(""); b.Version == "" || b.Revision == "" || b.GoVersion != runtime.Version() {
 		t.Errorf("this binary: %+v", b)
 	}
 }
@@ -33,9 +33,9 @@ func TestRevisionSaysWhetherFilesWereChanged(t *testing.T) {
 		"4eca640":       {{Key: "vcs", Value: "git"}, {Key: "vcs.revision", Value: "4eca640"}, {Key: "vcs.modified", Value: "false"}},
 		"afab51b-dirty": {{Key: "vcs.modified", Value: "true"}, {Key: "vcs.revision", Value: "afab51b"}},
 	} {
-		b := buildInfo{revision: "unknown"}
-		if b.readRevision(settings); b.revision != want {
-			t.Errorf("%s, want %s", b.revision, want)
+		b := BuildInfo{Revision: "unknown"}
+		if b.readRevision(settings); b.Revision != want {
+			t.Errorf("%s, want %s", b.Revision, want)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"crypto/x509"
@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/example-org/authgate/config"
-	"github.com/example-org/authgate/doctor"
 	"github.com/example-org/authgate/identity"
 )
 
@@ -47,35 +46,15 @@ func bearerCAsOf(c *config.Config) (all []bearerCAs) {
 	return all
 }
 
-func (p *deps) readBearers(absent missingHandler) error {
+func (p *Deps) readBearers(absent MissingHandler) error {
 	var errs []error
-	p.bearers = make(map[string]*x509.CertPool)
-	for _, b := range bearerCAsOf(p.config) {
+	p.BearerCAs = make(map[string]*x509.CertPool)
+	for _, b := range bearerCAsOf(p.Config) {
 		pool, err := p.readCAs(b.key, b.file)
 		errs = append(errs, absent.handle(err))
 		if pool != nil {
-			p.bearers[b.issuer] = pool
+			p.BearerCAs[b.issuer] = pool
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// bearerChecks look at each further issuer once.
-func (p *deps) bearerChecks() []doctor.Check {
-	missing := make(map[string]string)
-	for _, b := range bearerCAsOf(p.config) {
-		if p.bearers[b.issuer] == nil {
-			missing[b.issuer] = b.key
-		}
-	}
-	var checks []doctor.Check
-	seen := map[string]bool{p.config.Issuer.URL: true}
-	for _, b := range p.config.Bearer {
-		if !seen[b.Issuer] {
-			seen[b.Issuer] = true
-			issuer := doctor.BearerIssuer{URL: b.Issuer, RootCAs: p.bearers[b.Issuer], Missing: missing[b.Issuer]}
-			checks = append(checks, issuer.Check())
-		}
-	}
-	return checks
 }

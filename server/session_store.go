@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"errors"
@@ -18,8 +18,8 @@ import (
 // count how often somebody tries.
 const minAdminTokenLength = 16
 
-func (p *deps) readAdminToken(onMissing missingHandler) error {
-	secret := p.config.AdminToken
+func (p *Deps) readAdminToken(onMissing MissingHandler) error {
+	secret := p.Config.AdminToken
 	if secret.IsZero() {
 		return nil
 	}
@@ -45,9 +45,9 @@ func checkAdminToken(secret config.Secret, token string) error {
 }
 
 // readRedis reads where sessions are kept, and has the client judge it.
-func (p *deps) readRedis(onMissing missingHandler) error {
-	r := p.config.Session.Redis
-	if p.config.Session.Store != config.StoreRedis {
+func (p *Deps) readRedis(onMissing MissingHandler) error {
+	r := p.Config.Session.Redis
+	if p.Config.Session.Store != config.StoreRedis {
 		return nil
 	}
 	address, noURL := r.URL.Reveal()
@@ -55,26 +55,26 @@ func (p *deps) readRedis(onMissing missingHandler) error {
 	if err := errors.Join(onMissing.handle(noURL), onMissing.handle(noPool)); err != nil || noURL != nil {
 		return err
 	}
-	p.redis = redisstore.Options{URL: strings.TrimSpace(address), RootCAs: pool}
+	p.Redis = redisstore.Options{URL: strings.TrimSpace(address), RootCAs: pool}
 	throwawayKeys, err := seal.ParseKeys(seal.NewKey())
 	if err != nil {
 		return err
 	}
-	store, err := p.openRedis(seal.NewKeyring(throwawayKeys), slog.New(slog.DiscardHandler))
+	store, err := p.OpenRedis(seal.NewKeyring(throwawayKeys), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
 	return store.Close()
 }
 
-// openRedis builds the store and dials nothing. It gives nil where sessions are
+// OpenRedis builds the store and dials nothing. It gives nil where sessions are
 // kept in cookies.
-func (p *deps) openRedis(keys *seal.Keyring, log *slog.Logger) (*redisstore.Store, error) {
-	c := p.config.Session
+func (p *Deps) OpenRedis(keys *seal.Keyring, log *slog.Logger) (*redisstore.Store, error) {
+	c := p.Config.Session
 	if c.Store != config.StoreRedis {
 		return nil, nil
 	}
-	o := p.redis
+	o := p.Redis
 	o.Cookie, o.Keyring, o.IdleTimeout, o.Log = proxy.NewSessionCookie(c.Cookie), keys, time.Duration(c.IdleTimeout), log
 	store, err := redisstore.New(o)
 	if err != nil {
@@ -83,10 +83,10 @@ func (p *deps) openRedis(keys *seal.Keyring, log *slog.Logger) (*redisstore.Stor
 	return store, nil
 }
 
-// warnings adds what only the values of secrets tell.
-func (p *deps) warnings() []string {
-	warnings := p.config.Warnings()
-	if u, err := url.Parse(p.redis.URL); err == nil && u.Scheme == "redis" && !config.IsLocal(hostPort(u)) {
+// Warnings adds what only the values of secrets tell.
+func (p *Deps) Warnings() []string {
+	warnings := p.Config.Warnings()
+	if u, err := url.Parse(p.Redis.URL); err == nil && u.Scheme == "redis" && !config.IsLocal(hostPort(u)) {
 		warnings = append(warnings, "session.redis.url begins with redis://, without TLS, and redis is on another host: who may sign in as whom passes the network "+
 			"sealed, but the password of redis in clear; write rediss://")
 	}
@@ -98,4 +98,13 @@ func hostPort(u *url.URL) string {
 		return u.Host + ":6379"
 	}
 	return u.Host
+}
+
+// OpenSessionStore opens the Redis of a configuration, of which it reads only what that needs.
+func OpenSessionStore(c *config.Config) (*redisstore.Store, error) {
+	p := &Deps{Config: c}
+	if err := errors.Join(p.readKeys(FailOnMissing), p.readRedis(FailOnMissing)); err != nil {
+		return nil, err
+	}
+	return p.OpenRedis(seal.NewKeyring(p.Keys), slog.New(slog.DiscardHandler))
 }

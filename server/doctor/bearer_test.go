@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/example-org/authgate/doctor"
+	"github.com/example-org/authgate/server/doctor"
 )
 
 // ofMachines starts an issuer over TLS that has keys and no endpoints, and gives a
