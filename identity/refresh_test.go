@@ -98,7 +98,7 @@ func TestASpentRefreshTokenEndsTheSessionAndATroubledIssuerDoesNot(t *testing.T)
 }
 
 // OpenID Connect Core 1.0, section 12.2.
-func TestARefreshedTokenOfSomebodyElseIsAnImpostors(t *testing.T) {
+func TestARefreshedTokenOfAnotherUserEndsTheSession(t *testing.T) {
 	t.Parallel()
 	for claim, value := range map[string]any{
 		"iss": "https://other.example.com", "sub": "CgNib2I", "aud": []string{clientID, "argo-cd"}, "azp": clientID, "nonce": "another",
@@ -129,7 +129,7 @@ func TestARefreshedTokenMayLackWhatItNeedNotRepeat(t *testing.T) {
 	}
 }
 
-func TestTheNextRefreshTokenIsNotLostBesideATokenThatCannotBeBelieved(t *testing.T) {
+func TestTheNextRefreshTokenIsKeptWhenTheIDTokenCannotBeVerified(t *testing.T) {
 	t.Parallel()
 	i := serve(t)
 	rp := party(t, config(i.url))

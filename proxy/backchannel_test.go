@@ -39,7 +39,7 @@ func (g *gate) believes(tokens map[string]identity.Logout) {
 
 const dex = "https://dex.example.com"
 
-func TestTheIssuerEndsTheSessionsOfOnePersonAndTheirStreams(t *testing.T) {
+func TestTheIssuerEndsTheSessionsOfOneUserAndTheirStreams(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "/stream/") {

@@ -278,7 +278,7 @@ func TestASessionThatTheIssuerHasEndedLeadsToTheLogin(t *testing.T) {
 	}
 }
 
-func TestAStoreThatDoesNotAnswerSignsNobodyOutOrIn(t *testing.T) {
+func TestAStoreThatDoesNotAnswerSignsNoUserOutOrIn(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil).besideARedisThatIsDown()
 	cookie := inRedis(t)

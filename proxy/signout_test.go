@@ -113,7 +113,7 @@ func TestSigningOutGoesOnToTheIssuerWhereItHasAnAddressForThat(t *testing.T) {
 	}
 }
 
-func TestSigningOutTellsWhatItDoesNotEnd(t *testing.T) {
+func TestSigningOutSaysWhatItDoesNotEnd(t *testing.T) {
 	t.Parallel()
 	g := newGateTo(t, brokenUpstream(t), oneHost)
 	for what, res := range map[string]*http.Response{

@@ -114,7 +114,7 @@ func TestATroubledIssuerIsNoReasonToLogInAnew(t *testing.T) {
 	}
 }
 
-func TestTheNextRefreshTokenIsNotLostBesideATokenThatCannotBeBelieved(t *testing.T) {
+func TestTheNextRefreshTokenIsKeptWhenTheIDTokenCannotBeVerified(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	d.mustToken()

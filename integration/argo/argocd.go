@@ -49,7 +49,7 @@ func (c *CD) Manifests() (string, error) {
 	return all.String(), nil
 }
 
-// Dependencies is what argocd-server needs beside a cluster.
+// Dependencies is what argocd-server needs in addition to a cluster.
 type Dependencies struct {
 	Kubeconfig string
 	Redis      string // host:port
@@ -75,7 +75,7 @@ func (c *CD) Serve(ctx context.Context, dir string, deps Dependencies, port *pro
 }
 
 // Command is `argocd` at a server, given as HOST:PORT without TLS, with a token, in
-// the environment of nobody. Web has it speak gRPC-web and not gRPC.
+// an environment without other variables. Web has it speak gRPC-web and not gRPC.
 func (c *CD) Command(ctx context.Context, server, token string, web bool, args ...string) *exec.Cmd {
 	args = append(args, "--server", server, "--plaintext", "--grpc-web="+strconv.FormatBool(web))
 	cmd := exec.CommandContext(ctx, c.Binary, args...)

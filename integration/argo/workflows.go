@@ -97,7 +97,7 @@ func (w *Workflows) Serve(ctx context.Context, dir, kubeconfig string) (*Server,
 }
 
 // Command is `argo` at a server, given as HOST:PORT without TLS, with a token, in the
-// environment of nobody. HTTP1 has it speak JSON and not gRPC.
+// environment without other variables. HTTP1 has it speak JSON and not gRPC.
 func (w *Workflows) Command(ctx context.Context, server, token string, http1 bool, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, w.Binary, append(args, "--namespace", "argo")...)
 	cmd.Env = []string{

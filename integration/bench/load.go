@@ -26,7 +26,7 @@ type sample struct {
 }
 
 // checkAnswers sees that what will be measured is what it says: each contender
-// passes the upstream's answer on, and authgate refuses whoever has no session.
+// passes the upstream's answer on, and authgate refuses requests without a session.
 func (s *scene) checkAnswers(ctx context.Context) error {
 	for _, c := range s.contenders {
 		if status, body, err := s.ask(ctx, c, browserHeaders(s.cookies[0])); err != nil || status != http.StatusOK || !bytes.HasSuffix(answer, body) || len(body) != 1024 {
@@ -36,7 +36,7 @@ func (s *scene) checkAnswers(ctx context.Context) error {
 			continue
 		}
 		if status, _, err := s.ask(ctx, c, browserHeaders("")); err != nil || status != http.StatusUnauthorized {
-			return fmt.Errorf("%s lets in whoever has no session: status %d, %w", c.name, status, err)
+			return fmt.Errorf("%s admits a request without a session: status %d, %w", c.name, status, err)
 		}
 	}
 	return nil
@@ -95,7 +95,7 @@ func (s *scene) measure(ctx context.Context, o options, progress io.Writer) ([]s
 }
 
 // script prints what wrk found out in a form to be read again. A table of
-// requests is made once: wrk would build each one anew.
+// requests is made once: wrk would build each one again.
 const script = `
 local requests = {}
 function init(args)

@@ -1,4 +1,4 @@
-// Command bench measures what authgate costs, beside the proxies that one would
+// Command bench measures what authgate costs, compared with the proxies that one would
 // otherwise have: in one run, on one machine, by turns.
 //
 //	go run -C integration ./bench

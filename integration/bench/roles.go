@@ -99,7 +99,7 @@ func bare(upstream string) http.Handler {
 	return &httputil.ReverseProxy{Rewrite: rewriteTo(upstream), Transport: transport}
 }
 
-// tuned is the same with what everybody finds out: buffers are used again, and
+// tuned is the same with the usual improvements: buffers are used again, and
 // neither compression nor HTTP_PROXY is looked at.
 func tuned(upstream string) http.Handler {
 	transport := &http.Transport{

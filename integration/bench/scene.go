@@ -213,7 +213,7 @@ func groupNames() []string {
 	return names
 }
 
-// policy lets in whoever is in one of the groups, by a rule among many.
+// policy admits users in one of the groups, by a rule among many.
 func policy() string {
 	var csv strings.Builder
 	for i := range rules {

@@ -10,10 +10,10 @@ import (
 const fragment = "#/applications/a%2Fb?view=tree"
 
 // leaks fails where the issuer's host, or a script on its page, learned the fragment.
-func leaks(t *testing.T, what, told string) {
+func leaks(t *testing.T, what, sent string) {
 	t.Helper()
-	if strings.Contains(told, "view=tree") || strings.Contains(told, "applications/a") {
-		t.Errorf("%s: %s", what, told)
+	if strings.Contains(sent, "view=tree") || strings.Contains(sent, "applications/a") {
+		t.Errorf("%s: %s", what, sent)
 	}
 }
 
@@ -36,7 +36,7 @@ func TestAFragmentSurvivesALoginWhereItIsToBeKept(t *testing.T) {
 			if got := tab.Await("#dashboard"); got != "/other#/second" {
 				t.Errorf("in a session the dashboard sees %s", got)
 			}
-			leaks(t, "the issuer was told", s.toldIssuer())
+			leaks(t, "the issuer received", s.sentToIssuer())
 		})
 	}
 }
@@ -57,7 +57,7 @@ func TestAFragmentThatIsNotKeptReachesNoOtherHost(t *testing.T) {
 			if path, rest, _ := strings.Cut(got, "#"); path != "/app?x=1" || rest != "" && rest != "/" {
 				t.Errorf("the dashboard sees %s", got)
 			}
-			leaks(t, "the issuer was told", s.toldIssuer())
+			leaks(t, "the issuer received", s.sentToIssuer())
 		})
 	}
 }
@@ -95,7 +95,7 @@ func TestWithoutScriptsALoginThatKeepsFragmentsStillWorks(t *testing.T) {
 	if got := tab.Address(); !strings.HasPrefix(got, s.at("keeps", "/app?x=1")) {
 		t.Errorf("ended at %s", got)
 	}
-	leaks(t, "the issuer was told", s.toldIssuer())
+	leaks(t, "the issuer received", s.sentToIssuer())
 }
 
 // With strict cookies a link of another site comes without the session.

@@ -55,7 +55,7 @@ type site struct {
 	port   string
 
 	mu   sync.Mutex
-	told []string // what the browser told the issuer's host: addresses and referrers
+	sent []string // what the browser sent to the issuer's host: addresses and referrers
 	asks bool     // whether the issuer shows a page with a button
 }
 
@@ -153,7 +153,7 @@ func (s *site) at(host, rest string) string { return "http://" + host + ".localh
 // signIn is the issuer's login page: a button, or nothing at all for whom it knows.
 func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	s.told = append(s.told, r.URL.String(), r.Referer())
+	s.sent = append(s.sent, r.URL.String(), r.Referer())
 	asks := s.asks
 	s.mu.Unlock()
 	back := issuer.CallbackURL(r, "alice")
@@ -171,8 +171,8 @@ func (s *site) ask(asks bool) {
 	s.asks = asks
 }
 
-func (s *site) toldIssuer() string {
+func (s *site) sentToIssuer() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return strings.Join(s.told, "\n")
+	return strings.Join(s.sent, "\n")
 }

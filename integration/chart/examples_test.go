@@ -90,7 +90,7 @@ func TestExamplePolicyDoesWhatItsCommentsSay(t *testing.T) {
 		--anonymous GET argocd:/api/webhook
 		--anonymous GET workflows:/api/dex/auth
 		--anonymous GET workflows:/
-		--group example-org:nobody GET argocd:/
+		--group example-org:unknown GET argocd:/
 		--group other-org:argo GET argocd:/
 
 		--group example-org:dev GET argocd:/terminal

@@ -24,7 +24,7 @@ const (
 	examplesDir = "../../examples"
 )
 
-var update = flag.Bool("update", false, "write testdata/*.golden.yaml anew")
+var update = flag.Bool("update", false, "rewrite testdata/*.golden.yaml")
 
 // built is where authgate's binary is; the first test that wants it builds it.
 var built func() (string, error)

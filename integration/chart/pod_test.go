@@ -41,12 +41,12 @@ func TestPodsAreRestricted(t *testing.T) {
 	}
 }
 
-func TestContainerMayDoNothingBesidesServing(t *testing.T) {
+func TestContainerMayOnlyServe(t *testing.T) {
 	t.Parallel()
 	pod := deploymentOf(t, render(t, valuesOf(t, "default"))).Spec.Template.Spec
 	container := pod.Containers[0]
 	for what, holds := range map[string]bool{
-		"runs as somebody":             *pod.SecurityContext.RunAsNonRoot && *pod.SecurityContext.RunAsUser != 0 && *pod.SecurityContext.RunAsGroup != 0,
+		"runs as a user":               *pod.SecurityContext.RunAsNonRoot && *pod.SecurityContext.RunAsUser != 0 && *pod.SecurityContext.RunAsGroup != 0,
 		"can read its secrets":         *pod.SecurityContext.FSGroup != 0,
 		"has the runtime's seccomp":    pod.SecurityContext.SeccompProfile.Type == corev1.SeccompProfileTypeRuntimeDefault,
 		"gains no privilege":           !*container.SecurityContext.AllowPrivilegeEscalation,
@@ -111,7 +111,7 @@ func TestProbesAskTheTrafficPort(t *testing.T) {
 	}
 }
 
-func TestRolloutTakesNobodyAway(t *testing.T) {
+func TestRolloutKeepsOldPodsUntilNewOnesAreReady(t *testing.T) {
 	t.Parallel()
 	strategy := deploymentOf(t, render(t, valuesOf(t, "default"))).Spec.Strategy
 	if got := strategy.RollingUpdate.MaxUnavailable.IntValue(); got != 0 {

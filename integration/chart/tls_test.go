@@ -6,7 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Whoever talks to the traffic port has to speak what it speaks: a kubelet that
+// Clients of the traffic port must use its protocol: a kubelet that
 // asks a port with TLS in plain gets 400, and ends the pod for it.
 func TestKubeletAndALBSpeakWhatThePortSpeaks(t *testing.T) {
 	t.Parallel()

@@ -89,7 +89,7 @@ func TestReaderOfStandardOutputThatStallsStopsNoRequest(t *testing.T) {
 			for full := false; !full; {
 				status, _ := get(t, client, path)
 				switch {
-				case status == http.StatusUnauthorized: // as for everybody without a session
+				case status == http.StatusUnauthorized: // as for every request without a session
 					answered++
 					full = c.loses && answered%100 == 0 && s.number("authgate_audit_lost_total") > 0
 				case status == c.refused:

@@ -48,7 +48,7 @@ func TestTheRoleOfTheExampleIsNotTooMuch(t *testing.T) {
 	}
 }
 
-func TestWithoutTheRoleAPageNamesItAndItMendsItself(t *testing.T) {
+func TestAPageNamesAMissingRoleAndAuthgateRecovers(t *testing.T) {
 	s := set(t, stage.Options{}) // a start without any right
 	alice := arrive(t, s, "alice")
 	a := page(t, s, alice)
@@ -84,7 +84,7 @@ func TestDoctorSaysWhetherTokensCanBeHad(t *testing.T) {
 }
 
 // A pod shows its own token, asked for with authgate's audience.
-func TestAPodsTokenOpensWithoutAnybodysLogin(t *testing.T) {
+func TestAPodsTokenIsAcceptedWithoutALogin(t *testing.T) {
 	apply(t, "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: reporter, namespace: argo}\n")
 	apply(t, rbac)
 	s := set(t, stage.Options{Config: func(yaml string, _ stage.Files) string {
@@ -117,7 +117,7 @@ func TestAPodsTokenOpensWithoutAnybodysLogin(t *testing.T) {
 	}
 }
 
-// Every manifest that somebody copies, or the chart makes, is one that a server
+// Every manifest that operators copy, or the chart renders, is one that a server
 // takes, each field of it.
 func TestAnAPIServerTakesEveryManifest(t *testing.T) {
 	if err := cluster.Check(t.Context(), "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: odd, namespace: argo}\nautomount: true\n"); err == nil {

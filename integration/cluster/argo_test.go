@@ -29,7 +29,7 @@ spec:
       container: {image: busybox, command: [echo, hello]}
 `
 
-// terminal is somebody with `argo` and a token of `authgate token`.
+// terminal is a user with `argo` and a token of `authgate token`.
 type terminal struct {
 	t       *testing.T
 	address string // of authgate; below localhost, which every machine knows
@@ -54,7 +54,7 @@ func behind(t *testing.T, rows string) (s *stage.Stage, at func(login string, ht
 	if err := os.WriteFile(file, []byte(hello), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tokens := map[string]string{"": ""} // of nobody
+	tokens := map[string]string{"": ""} // anonymous
 	return s, func(login string, http1 bool) *terminal {
 		t.Helper()
 		if _, ok := tokens[login]; !ok {
@@ -162,7 +162,7 @@ status: {phase: Succeeded, startedAt: "2026-01-01T00:00:00Z", finishedAt: "2026-
 	}
 }
 
-func TestTheArgoCommandIsToldWhyItMayNot(t *testing.T) {
+func TestTheArgoCommandLearnsWhyItIsDenied(t *testing.T) {
 	apply(t, rbac)
 	s, at := behind(t, viewersCalls)
 	for form, http1 := range forms {
@@ -170,8 +170,8 @@ func TestTheArgoCommandIsToldWhyItMayNot(t *testing.T) {
 			bob := at("bob", http1)
 			bob.refused("PermissionDenied desc = No rule of the policy lets you do this", "submit", bob.file)
 			bob.refused("PermissionDenied desc = No rule of the policy lets you do this", "delete", "hello")
-			nobody := at("", http1)
-			nobody.refused("Unauthenticated", "list")
+			anonymous := at("", http1)
+			anonymous.refused("Unauthenticated", "list")
 			carol := at("carol", http1) // in no team
 			carol.refused("PermissionDenied desc = No rule", "list")
 		})
@@ -182,7 +182,7 @@ func TestTheArgoCommandIsToldWhyItMayNot(t *testing.T) {
 }
 
 // The pages and the API as a browser asks for them, in a session.
-func TestPeopleUseArgoWorkflowsWithoutALoginOfItsOwn(t *testing.T) {
+func TestUsersUseArgoWorkflowsWithoutALoginOfItsOwn(t *testing.T) {
 	apply(t, rbac)
 	s, at := behind(t, viewersCalls)
 	alice := arrive(t, s, "alice")

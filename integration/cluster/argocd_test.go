@@ -21,8 +21,8 @@ import (
 	"github.com/example-org/authgate/integration/stage"
 )
 
-// beside is what Argo CD needs to have beside the examples.
-const beside = `
+// prerequisites is what Argo CD needs in addition to the examples.
+const prerequisites = `
 apiVersion: v1
 kind: Secret
 metadata: {name: argocd-secret, namespace: argocd, labels: {app.kubernetes.io/part-of: argocd}}
@@ -35,7 +35,7 @@ spec:
   destinations: [{server: "*", namespace: "*"}]
 `
 
-// guestbook is what somebody syncs.
+// guestbook is the application that users sync.
 const guestbook = `
 apiVersion: argoproj.io/v1alpha1
 kind: Application
@@ -68,7 +68,7 @@ func behindCD(t *testing.T, rows string) (s *stage.Stage, argocd func(login stri
 		}
 		apply(t, strings.ReplaceAll(string(text), "https://argo-cd.example.com", s.ArgoCD))
 	}
-	apply(t, beside)
+	apply(t, prerequisites)
 	cache, err := redis.Start(t.Context(), t.TempDir(), redis.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func behindCD(t *testing.T, rows string) (s *stage.Stage, argocd func(login stri
 			t.Logf("argocd-server's log:\n%s", log)
 		}
 	})
-	tokens := map[string]string{"": ""} // of nobody
+	tokens := map[string]string{"": ""} // anonymous
 	_, at, _ := strings.Cut(hostOf(t, s.ArgoCD), ":")
 	return s, func(login string, web bool, args ...string) (string, error) {
 		t.Helper()
@@ -147,7 +147,7 @@ func TestTheRealArgoCDCommandWorksThroughAuthgate(t *testing.T) {
 			if said, err := argocd("alice", web, "app", "sync", "guestbook", "--revision", commit, "--async"); err != nil {
 				t.Errorf("alice syncs: %v\n%s", err, said)
 			}
-			// authgate lets bob to the door, and Argo CD's own RBAC not further.
+			// authgate admits bob, and Argo CD's own RBAC denies.
 			if said, err := argocd("bob", web, "app", "sync", "guestbook", "--revision", commit, "--async"); err == nil || !strings.Contains(said, "permission denied: applications, sync, default/guestbook") {
 				t.Errorf("bob syncs: %v\n%s", err, said)
 			}
@@ -155,7 +155,7 @@ func TestTheRealArgoCDCommandWorksThroughAuthgate(t *testing.T) {
 				t.Errorf("bob deletes: %v\n%s", err, said)
 			}
 			if said, err := argocd("", web, "app", "list"); err == nil || strings.Contains(said, "guestbook") {
-				t.Errorf("nobody lists: %v\n%s", err, said)
+				t.Errorf("an anonymous client lists: %v\n%s", err, said)
 			}
 		})
 	}

@@ -38,7 +38,7 @@ var (
 	tokens    string // examples/argo-workflows/authgate-tokens.yaml
 )
 
-// ours is what the tests have in the cluster beside Argo Workflows.
+// ours is what the tests have in the cluster next to Argo Workflows.
 const ours = `
 apiVersion: v1
 kind: Namespace
@@ -232,7 +232,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	wait.For(t, 30*time.Second, what, holds)
 }
 
-// page is what somebody sees on Argo Workflows.
+// page is what a user sees on Argo Workflows.
 func page(t *testing.T, s *stage.Stage, v *visitor.Visitor) visitor.Answer {
 	t.Helper()
 	a, err := v.Open(t.Context(), s.Workflows+"/workflows")

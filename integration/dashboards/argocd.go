@@ -67,7 +67,7 @@ var version = map[string]string{"Version": "v3.6.0+sample"}
 
 // ArgoCD is the dashboard on which Dex also lives: below /api/dex/, which is
 // where people's browsers meet it. dexURL is Dex's own address, without path. A nil
-// check lets everybody do everything.
+// check lets every user do everything.
 func ArgoCD(log *slog.Logger, dexURL string, links Links, check Credential) (Dashboard, error) {
 	to, err := url.Parse(dexURL)
 	if err != nil {
@@ -111,7 +111,7 @@ func (d *argoCD) calls() http.Handler {
 	return g.mux
 }
 
-// switcher has gRPC-web told by exactly one Content-Type, whatever the path
+// switcher recognises gRPC-web by exactly one Content-Type, whatever the path
 // (server/server.go, handlerSwitcher).
 func switcher(web, rest http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -160,7 +160,7 @@ func extension(w http.ResponseWriter, _ *http.Request) {
 }
 
 // dexBehind passes requests to Dex. argocd-server turns Dex's 500, which is all
-// that Dex says to somebody it does not let in, into a way back to its own
+// that Dex sends to a user whom it does not admit, into a way back to its own
 // login page (argo-cd util/dex/dex.go); the sample does as it does.
 func dexBehind(log *slog.Logger, to *url.URL) http.Handler {
 	return &httputil.ReverseProxy{
@@ -198,7 +198,7 @@ func onlyJSONWrites(h http.Handler) http.Handler {
 }
 
 func (d *argoCD) page(w http.ResponseWriter, r *http.Request) {
-	renderPage(w, "argocd.html", map[string]any{"Told": readIdentityHeaders(r), "As": d.check.as(r), "Links": d.links})
+	renderPage(w, "argocd.html", map[string]any{"Identity": readIdentityHeaders(r), "As": d.check.as(r), "Links": d.links})
 }
 
 func (d *argoCD) loginPage(w http.ResponseWriter, r *http.Request) {

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Credential says as whom a request runs. A refusal has a status and words.
+// Credential determines the user of a request. A refusal has a status and words.
 type Credential func(r *http.Request) (as string, refused *Rejection)
 
-// Rejection is how a server turns somebody away.
+// Rejection is how a server rejects a request.
 type Rejection struct {
 	Status  int
 	Message string
@@ -52,7 +52,7 @@ func IDToken(verify func(ctx context.Context, raw string) (name string, err erro
 }
 
 // ServiceAccounts is argo-server with --auth-mode=client: Authorization and no
-// cookie, and whoever a token is of (server/auth/gatekeeper.go). tokens maps them to
+// cookie, and the user of a token (server/auth/gatekeeper.go). tokens maps them to
 // accounts.
 func ServiceAccounts(tokens map[string]string) Credential {
 	return ClientAuth(func(_ context.Context, token string) (string, error) {
@@ -63,7 +63,7 @@ func ServiceAccounts(tokens map[string]string) Credential {
 	})
 }
 
-// ClientAuth is ServiceAccounts where somebody else is asked whose token it is, as the
+// ClientAuth is ServiceAccounts where another server is asked whose token it is, as the
 // real one leaves that to the API server.
 func ClientAuth(accountOf func(ctx context.Context, token string) (account string, err error)) Credential {
 	return func(r *http.Request) (string, *Rejection) {
@@ -98,7 +98,7 @@ func guarded(check Credential, h http.Handler, paths ...string) http.Handler {
 	})
 }
 
-// as is who a request runs as; empty where nobody says.
+// as is who a request runs as; empty if unknown.
 func (check Credential) as(r *http.Request) string {
 	if check == nil {
 		return ""

@@ -3,8 +3,8 @@
 // WebSocket, gRPC, and Dex served through the one as argocd-server does it. What a
 // path, a form or a connection means is found by the libraries of the real servers.
 //
-// They know no login. They show whom they were told about in X-Forwarded-User
-// and its like, and as whom a request runs by the credential that it brings, which
+// They have no login. They show the user of X-Forwarded-User and the other identity
+// headers, and the user of the credential that a request brings, which
 // they check by the rules of the real servers. Safe for concurrent use.
 package dashboards
 
@@ -35,7 +35,7 @@ var pages = template.Must(template.New("").ParseFS(assets, "assets/*.html"))
 type Links struct {
 	Others  []Link
 	SignOut string // receives a POST
-	Switch  string // where one becomes somebody else
+	Switch  string // where a visitor switches users
 }
 
 // Link is a name to click on.
@@ -128,7 +128,7 @@ func static() http.Handler {
 func renderPage(w http.ResponseWriter, name string, data any) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	_ = pages.ExecuteTemplate(w, name, data) // the browser has gone: nobody is left to tell
+	_ = pages.ExecuteTemplate(w, name, data) // the browser has closed the connection
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

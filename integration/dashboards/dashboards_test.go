@@ -40,7 +40,7 @@ func argoCD(t *testing.T, dexURL string) string {
 	return serve(t, h)
 }
 
-func TestPageNamesWhomItWasToldAbout(t *testing.T) {
+func TestPageNamesTheUserOfTheIdentityHeaders(t *testing.T) {
 	t.Parallel()
 	for _, at := range []string{argoCD(t, ""), serve(t, dashboards.Workflows(dashboards.Links{}, nil))} {
 		a, err := visitor.Curl(t.Context(), http.MethodGet, at+"/",
@@ -96,7 +96,7 @@ func TestTerminalRepeatsWhatIsTyped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.CloseNow() // the test is over
+	defer c.CloseNow() // the test has ended
 	if err := wsjson.Write(t.Context(), c, map[string]string{"operation": "stdin", "data": "ls"}); err != nil {
 		t.Fatal(err)
 	}

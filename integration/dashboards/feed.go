@@ -11,7 +11,7 @@ import (
 // keepalive is how often the real servers send a comment on a quiet stream.
 const keepalive = 15 * time.Second
 
-// feed hands every event to everybody who listens just then.
+// feed hands every event to every listener at that time.
 type feed struct {
 	mu        sync.Mutex
 	listeners map[chan []byte]struct{}

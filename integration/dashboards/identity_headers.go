@@ -39,5 +39,5 @@ func (t forwardedIdentity) Name() string {
 			return name
 		}
 	}
-	return "nobody"
+	return "anonymous"
 }

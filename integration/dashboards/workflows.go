@@ -35,7 +35,7 @@ type workflows struct {
 	list  []*workflow
 }
 
-// Workflows is the dashboard of Argo Workflows. A nil check lets everybody do
+// Workflows is the dashboard of Argo Workflows. A nil check lets every user do
 // everything.
 func Workflows(links Links, check Credential) Dashboard {
 	d := &workflows{links: links, check: check, feed: newFeed()}
@@ -82,7 +82,7 @@ func (d *workflows) add(name, namespace, phase, creator string) *workflow {
 }
 
 func (d *workflows) page(w http.ResponseWriter, r *http.Request) {
-	renderPage(w, "workflows.html", map[string]any{"Told": readIdentityHeaders(r), "As": d.check.as(r), "Links": d.links})
+	renderPage(w, "workflows.html", map[string]any{"Identity": readIdentityHeaders(r), "As": d.check.as(r), "Links": d.links})
 }
 
 func (d *workflows) userinfo(w http.ResponseWriter, r *http.Request, _ map[string]string) {

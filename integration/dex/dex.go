@@ -30,7 +30,7 @@ func Build(ctx context.Context, out string, progress io.Writer) error {
 	}, out, progress)
 }
 
-// Options is what one Dex is told.
+// Options configure one Dex.
 type Options struct {
 	Binary string
 	Dir    string // config, certificate and log are written here
@@ -86,7 +86,7 @@ func Start(ctx context.Context, o Options) (*program.Process, error) {
 			"AUTHGATE_CLIENT_SECRET=" + o.Client.Secret,
 			"GITHUB_CLIENT_ID=" + o.GitHub.ClientID,
 			"GITHUB_CLIENT_SECRET=" + o.GitHub.ClientSecret,
-			// The connector uses rootCA when somebody logs in and forgets it
+			// The connector uses rootCA when a user logs in and forgets it
 			// when a token is refreshed (dex v2.45.1, connector/github/github.go).
 			"SSL_CERT_FILE=" + caFile(o),
 		},

@@ -101,7 +101,7 @@ func newSet(t *testing.T) set {
 	return set{gh, p, issuer, rp}
 }
 
-// visit walks a person towards the relying party's callback, where nobody
+// visit walks a person towards the relying party's callback, where no one
 // listens, and returns where the way ended.
 func (s set) visit(t *testing.T, login string) visitor.Answer {
 	t.Helper()
@@ -197,7 +197,7 @@ func TestTeamsBeyondTheFirstPageBecomeGroups(t *testing.T) {
 	}
 }
 
-func TestRefreshSeesThatSomebodyLeftATeam(t *testing.T) {
+func TestRefreshSeesThatAUserLeftATeam(t *testing.T) {
 	t.Parallel()
 	s := newSet(t)
 	token, err := s.rp.Exchange(t.Context(), s.login(t, "alice"))

@@ -123,7 +123,7 @@ func TestTheWorkflowReviewsAPullRequest(t *testing.T) {
 		t.Fatalf("compare: %s", out)
 	}
 	if got := c.read(t, "output"); got != "granted=1\n" {
-		t.Errorf("the comparison comes to %q", got)
+		t.Errorf("the comparison prints %q", got)
 	}
 	if summary := c.read(t, "summary"); !strings.Contains(summary, "/terminal") {
 		t.Errorf("the summary does not name what is granted:\n%s", summary)
@@ -189,7 +189,7 @@ func TestTheWorkflowMayDoLittle(t *testing.T) {
 		t.Errorf("the job may %v", got)
 	}
 	if strings.Contains(text, "pull_request_target") {
-		t.Error("a pull request of anybody runs with the repository's secrets")
+		t.Error("any pull request runs with the repository's secrets")
 	}
 	for _, s := range w.Jobs["policy"].Steps {
 		if strings.Contains(s.Run, "${{") {

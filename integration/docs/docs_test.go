@@ -24,7 +24,7 @@ var (
 var pages = []string{"README.md", "docs/policy.md"}
 
 // TestTranscriptsAreWhatTheProgramPrints runs the console blocks of the pages
-// beside the files that they show.
+// in a folder with the files that they show.
 func TestTranscriptsAreWhatTheProgramPrints(t *testing.T) {
 	t.Parallel()
 	bin := authgate(t)
@@ -34,7 +34,7 @@ func TestTranscriptsAreWhatTheProgramPrints(t *testing.T) {
 			dir := t.TempDir()
 			commands := 0
 			text := read(t, page)
-			told := block.ReplaceAllStringFunc(text, func(fence string) string {
+			printed := block.ReplaceAllStringFunc(text, func(fence string) string {
 				match := block.FindStringSubmatch(fence)
 				kind, name, body := match[1], match[2], match[3]
 				switch {
@@ -57,8 +57,8 @@ func TestTranscriptsAreWhatTheProgramPrints(t *testing.T) {
 			if commands == 0 {
 				t.Errorf("%s shows no command", page)
 			}
-			if *update && told != text {
-				if err := os.WriteFile(filepath.Join(root, page), []byte(told), 0o600); err != nil {
+			if *update && printed != text {
+				if err := os.WriteFile(filepath.Join(root, page), []byte(printed), 0o600); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -123,9 +123,9 @@ func TestLinksLeadSomewhere(t *testing.T) {
 func TestEveryMetricIsDocumented(t *testing.T) {
 	t.Parallel()
 	name := regexp.MustCompile(`authgate_[a-z_]+`)
-	told := make(map[string]bool)
+	documented := make(map[string]bool)
 	for _, metric := range name.FindAllString(read(t, "docs/operations.md"), -1) {
-		told[metric] = true
+		documented[metric] = true
 	}
 	made := make(map[string]bool)
 	registered := regexp.MustCompile(`"(authgate_[a-z_]+)"`)
@@ -147,13 +147,13 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 		t.Errorf("only %d metrics were found", len(made))
 	}
 	for metric := range made {
-		if !told[metric] {
+		if !documented[metric] {
 			t.Errorf("%s is not in docs/operations.md", metric)
 		}
 	}
-	for metric := range told {
+	for metric := range documented {
 		if !made[metric] {
-			t.Errorf("docs/operations.md tells of %s, which does not exist", metric)
+			t.Errorf("docs/operations.md has %s, which does not exist", metric)
 		}
 	}
 }

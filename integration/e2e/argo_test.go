@@ -10,7 +10,7 @@ import (
 	"github.com/example-org/authgate/integration/stage"
 )
 
-func TestEachDashboardKnowsThePersonInItsOwnWay(t *testing.T) {
+func TestEachDashboardKnowsTheUserInItsOwnWay(t *testing.T) {
 	t.Parallel()
 	s := set(t, stage.Options{})
 	for who, want := range map[string]struct{ argocd, workflows string }{
@@ -27,7 +27,7 @@ func TestEachDashboardKnowsThePersonInItsOwnWay(t *testing.T) {
 }
 
 // The UI reacts to a 401 by opening the dashboard's own login.
-func TestADashboardsOwnLoginBringsPeopleBackToWhereTheyWere(t *testing.T) {
+func TestADashboardsOwnLoginReturnsUsersToTheirPage(t *testing.T) {
 	t.Parallel()
 	s := set(t, stage.Options{})
 	alice := arrive(t, s, "alice")
@@ -67,9 +67,9 @@ func TestATokenOfTheIssuerOpensWithoutABrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, headers := range map[string][]string{
-		"curl":                  {"Authorization", "Bearer " + idToken},
-		"beside another header": {"Proxy-Authorization", "Bearer " + idToken},
-		"argocd":                {"token", idToken},
+		"curl":                {"Authorization", "Bearer " + idToken},
+		"with another header": {"Proxy-Authorization", "Bearer " + idToken},
+		"argocd":              {"token", idToken},
 	} {
 		if a := curl(t, s.ArgoCD+"/api/v1/applications", headers...); a.Status != http.StatusOK || !strings.Contains(a.Body, "guestbook") {
 			t.Errorf("%s: %d %s", name, a.Status, a.Body)
@@ -83,7 +83,7 @@ func TestATokenOfTheIssuerOpensWithoutABrowser(t *testing.T) {
 	wantProblem(t, curl(t, s.ArgoCD+"/api/v1/applications", "token", ""), http.StatusUnauthorized)
 }
 
-// What Argo CD is shown for somebody is for Argo CD alone: Dex repeats the nonce of
+// The token that Argo CD gets for a user is for Argo CD only: Dex repeats the nonce of
 // the login in ID tokens, in those of refreshes and in access tokens.
 func TestATokenThatADashboardWasShownOpensNothing(t *testing.T) {
 	t.Parallel()
@@ -101,7 +101,7 @@ func TestATokenThatADashboardWasShownOpensNothing(t *testing.T) {
 		}
 		seen++
 		for name, headers := range map[string][]string{
-			"curl": {"Authorization", "Bearer " + token}, "beside": {"Proxy-Authorization", "Bearer " + token}, "argocd": {"token", token},
+			"curl": {"Authorization", "Bearer " + token}, "proxy": {"Proxy-Authorization", "Bearer " + token}, "argocd": {"token", token},
 		} {
 			a := curl(t, s.ArgoCD+"/api/v1/applications", headers...)
 			wantProblem(t, a, http.StatusUnauthorized)
@@ -115,7 +115,7 @@ func TestATokenThatADashboardWasShownOpensNothing(t *testing.T) {
 	}
 }
 
-func TestATokenFileThatIsMissingIsAPageAndMendsItself(t *testing.T) {
+func TestAMissingTokenFileIsAPageAndRecovers(t *testing.T) {
 	t.Parallel()
 	s := set(t, stage.Options{Config: func(yaml string, f stage.Files) string {
 		return strings.Replace(yaml, "/argo-admin-token", "/late-token", 1)

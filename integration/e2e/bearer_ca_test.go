@@ -114,7 +114,7 @@ func startPrivateIssuer(t *testing.T, ca privateCA) *privateIssuer {
 	return i
 }
 
-// renewKey has the issuer sign by another key: whoever accepts a token has fetched keys since.
+// renewKey has the issuer sign by another key: a verifier that accepts a token has fetched keys since.
 func (i *privateIssuer) renewKey(t *testing.T) {
 	t.Helper()
 	i.key, i.renewals = newKey(t), i.renewals+1

@@ -82,7 +82,7 @@ func TestCallbackInAnotherBrowserStartsAgain(t *testing.T) {
 	other, _ := atCallback(t, s, "bob")
 	wantStartAgain(t, open(t, other, callback))
 	if got := fetch(t, other, http.MethodGet, s.ArgoCD+"/oauth2/userinfo").Status; got != http.StatusUnauthorized {
-		t.Errorf("somebody else's callback signed in: %d", got)
+		t.Errorf("another user's callback signed in: %d", got)
 	}
 }
 

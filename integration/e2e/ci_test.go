@@ -21,7 +21,7 @@ import (
 )
 
 // actions is the issuer of GitHub Actions: five minutes, the claims of a real job,
-// and a token for any audience to whoever asks.
+// and a token for any audience to every client.
 type actions struct {
 	url   string
 	keyID string

@@ -119,7 +119,7 @@ func TestAFormRunsNoOtherMethodThanWasJudged(t *testing.T) {
 	}
 }
 
-func TestACodedSlashIsWhereTheServerSplitsOrNowhere(t *testing.T) {
+func TestAnEncodedSlashIsAllowedOnlyWhereTheServerKeepsIt(t *testing.T) {
 	t.Parallel()
 	s := set(t, stage.Options{})
 	alice := signedIn(t, s, "alice")
@@ -161,8 +161,8 @@ func TestATrailingSlashIsKept(t *testing.T) {
 	}
 }
 
-// What a client says of itself beside its credential is not heard.
-func TestNoHeaderNamesAnotherPerson(t *testing.T) {
+// Identity headers that a client sends with its credential are ignored.
+func TestNoHeaderNamesAnotherUser(t *testing.T) {
 	t.Parallel()
 	s := set(t, stage.Options{})
 	token, err := s.Token(t.Context(), "alice")
@@ -192,7 +192,7 @@ func TestNoHeaderNamesAnotherPerson(t *testing.T) {
 	}
 }
 
-func TestAWebhookOfNobodyPassesUntouchedAndWithoutACredential(t *testing.T) {
+func TestAnAnonymousWebhookPassesUnchangedAndWithoutACredential(t *testing.T) {
 	t.Parallel()
 	s := set(t, stage.Options{})
 	before, err := s.Files.ReadPolicy()
@@ -218,7 +218,7 @@ func TestAWebhookOfNobodyPassesUntouchedAndWithoutACredential(t *testing.T) {
 		}
 	}
 	if saw.Get("Cookie") != "" || saw.Get("X-Forwarded-User") != "" {
-		t.Errorf("somebody is named: %v", saw)
+		t.Errorf("a user is named: %v", saw)
 	}
 }
 
@@ -320,7 +320,7 @@ p, role:viewer, argocd, /application.ApplicationService/List*, POST, allow
 			return err == nil && strings.Contains(version, "v3.6.0")
 		})
 		if _, err := argocd(ctx, service+"List", "", ""); !failed(err, codes.Unauthenticated) {
-			t.Errorf("%s: nobody lists: %v", way, err)
+			t.Errorf("%s: an anonymous client lists: %v", way, err)
 		}
 		for _, login := range []string{"alice", "bob"} {
 			if list, err := argocd(ctx, service+"List", tokens[login], ""); err != nil || !strings.Contains(list, "guestbook") {
@@ -333,10 +333,10 @@ p, role:viewer, argocd, /application.ApplicationService/List*, POST, allow
 		if _, err := argocd(ctx, service+"Sync", tokens["bob"], "payments"); !failed(err, codes.PermissionDenied) {
 			t.Errorf("%s: bob syncs: %v", way, err)
 		}
-		// JSON beside it, on the same port: another connection of the server's.
+		// JSON on the same port: another connection of the server's.
 		list := sent{http.MethodGet, "/api/v1/applications", map[string]string{"Authorization": "Bearer " + tokens["alice"]}, ""}
 		if !has(t, send(t, s.ArgoCD, stage.ArgoCDHost, list), "guestbook") {
-			t.Errorf("%s: no JSON beside it", way)
+			t.Errorf("%s: no JSON on the same port", way)
 		}
 	}
 }

@@ -45,13 +45,13 @@ func newSlow(t *testing.T) *slow {
 	return s
 }
 
-// slowStage has it in place of Argo CD, for everybody.
+// slowStage has it in place of Argo CD, for every user.
 func slowStage(t *testing.T, upstream *slow, timeouts string) *stage.Stage {
 	t.Helper()
 	return set(t, stage.Options{NoDex: true, Config: func(yaml string, f stage.Files) string {
 		yaml = replaceLine(t, yaml, "timeouts: ", "timeouts: "+timeouts)
 		yaml = replaceLine(t, yaml, "    url: ", "    url: "+upstream.URL)
-		return withPolicy(t, yaml, f, anybody)
+		return withPolicy(t, yaml, f, allowAll)
 	}})
 }
 

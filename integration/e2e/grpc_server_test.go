@@ -24,7 +24,7 @@ import (
 type text = wrapperspb.StringValue
 
 // calls is a server as argocd-server is one: gRPC and everything else on one
-// port, told apart once a connection, by its first bytes. Its gRPC is grpc-go.
+// port, distinguished once per connection, by its first bytes. Its gRPC is grpc-go.
 type calls struct {
 	address string
 	stop    func()
@@ -32,7 +32,7 @@ type calls struct {
 	mu    sync.Mutex
 	heard metadata.MD   // of the last call
 	until time.Duration // the deadline that the last call had when it came; 0: none
-	ended chan error    // what a call that waits for its end was told
+	ended chan error    // what a call that waits for its end received
 }
 
 const echo = "/example.Echo/"
@@ -92,7 +92,7 @@ func (c *calls) start(t *testing.T, address string) {
 	})
 }
 
-// say answers with what it was told, or does it.
+// say echoes its text, or does what it asks for.
 func (c *calls) say(ctx context.Context, in *text) (*text, error) {
 	c.mu.Lock()
 	c.heard, _ = metadata.FromIncomingContext(ctx)
@@ -118,7 +118,7 @@ func (c *calls) say(ctx context.Context, in *text) (*text, error) {
 	return in, nil
 }
 
-// count sends as many messages as it is told.
+// count sends as many messages as requested.
 func (c *calls) count(stream grpc.ServerStream) error {
 	in := new(text)
 	if err := stream.RecvMsg(in); err != nil {
@@ -146,7 +146,7 @@ func (c *calls) talk(stream grpc.ServerStream) error {
 	}
 }
 
-// serveWeb echoes the body and its type: what gRPC-web is to whoever is between.
+// serveWeb echoes the body and its type: what gRPC-web looks like to a proxy.
 func (c *calls) serveWeb(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
@@ -154,7 +154,7 @@ func (c *calls) serveWeb(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-// split hands a connection to whoever speaks its protocol (RFC 9113, 3.4).
+// split hands a connection to the server of its protocol (RFC 9113, 3.4).
 func split(conn net.Conn, inHTTP1, inHTTP2 *branch) {
 	reader := bufio.NewReader(conn)
 	begin, _ := reader.Peek(3)

@@ -25,7 +25,7 @@ import (
 	"github.com/example-org/authgate/integration/visitor"
 )
 
-// setCalls is a stage with a server of gRPC beside Argo CD.
+// setCalls is a stage with a gRPC server next to Argo CD.
 func setCalls(t *testing.T) (*stage.Stage, *calls) {
 	t.Helper()
 	server := serveCalls(t)
@@ -222,8 +222,8 @@ func TestGRPCPassesWhole(t *testing.T) {
 			return err == nil && n == 0
 		})
 	})
-	t.Run("JSON and gRPC-web beside it", func(t *testing.T) {
-		// A frame of data and one of trailers (gRPC-web): nothing to whoever is between.
+	t.Run("JSON and gRPC-web on the same port", func(t *testing.T) {
+		// A frame of data and one of trailers (gRPC-web): nothing to a proxy.
 		frames := "\x00\x00\x00\x00\x07\n\x05hello\x80\x00\x00\x00\x0fgrpc-status:0\r\n"
 		for kind, body := range map[string]string{"application/json": "{}", "application/grpc-web+proto": frames, "application/grpc-web-text": "AAAAAAcKBWhlbGxv"} {
 			out, _ := metadata.FromOutgoingContext(alice)
@@ -259,11 +259,11 @@ func post(t *testing.T, address, kind, body, cookie string) *http.Response {
 func TestGRPCIsRefusedInItsOwnTerms(t *testing.T) {
 	t.Parallel()
 	s, server := setCalls(t)
-	conn, nobody := client(t, s, stage.ArgoCDHost), t.Context()
+	conn, anonymous := client(t, s, stage.ArgoCDHost), t.Context()
 	bob, alice := as(t, s, signedIn(t, s, "bob")), as(t, s, signedIn(t, s, "alice"))
 
-	_, err := say(nobody, conn, "hello")
-	hasStatus(t, "nobody", err, codes.Unauthenticated)
+	_, err := say(anonymous, conn, "hello")
+	hasStatus(t, "anonymous", err, codes.Unauthenticated)
 	_, err = say(bob, conn, "hello")
 	hasStatus(t, "bob", err, codes.PermissionDenied)
 	_, err = say(alice, client(t, s, "other.localhost"), "hello")

@@ -77,7 +77,7 @@ func TestDeniedBrowserSeesItsGroupsAndWhichGetIn(t *testing.T) {
 	wantPage(t, a, http.StatusForbidden, "example-org:dev", "example-org:argo")
 }
 
-func TestNobodyGetsJSONUnlessABrowserNavigates(t *testing.T) {
+func TestUnauthenticatedClientsGetJSONUnlessABrowserNavigates(t *testing.T) {
 	t.Parallel()
 	s := set(t, stage.Options{})
 	a := curl(t, s.ArgoCD+"/api/v1/applications")
@@ -105,9 +105,9 @@ func TestUserinfoShowsThePersonTheGroupsAndTheRoles(t *testing.T) {
 	}
 }
 
-// What nobody in particular may open, somebody may too: the style sheet, and Dex
+// What anonymous clients may open, users may too: the style sheet, and Dex
 // on Argo CD's host, where each further dashboard's login passes through.
-func TestRowsForEverybodyHoldForPeopleWhoAreSignedInToo(t *testing.T) {
+func TestAnonymousRowsAlsoApplyToSignedInUsers(t *testing.T) {
 	t.Parallel()
 	s := set(t, stage.Options{})
 	bob := signedIn(t, s, "bob")
@@ -116,7 +116,7 @@ func TestRowsForEverybodyHoldForPeopleWhoAreSignedInToo(t *testing.T) {
 			t.Errorf("bob gets %s: %d", path, a.Status)
 		}
 		if a := curl(t, s.ArgoCD+path); a.Status != http.StatusOK {
-			t.Errorf("nobody gets %s: %d", path, a.Status)
+			t.Errorf("an anonymous client gets %s: %d", path, a.Status)
 		}
 	}
 }
@@ -189,8 +189,8 @@ func TestDashboardSeesNothingThatTheClientSaidAboutItself(t *testing.T) {
 		lies = append(lies, name, "mallory")
 	}
 	for who, ask := range map[string]func(){
-		"bob":    func() { fetch(t, bob, http.MethodGet, s.ArgoCD+"/api/v1/session/userinfo", lies...) },
-		"nobody": func() { curl(t, s.ArgoCD+"/assets/dashboard.css", lies...) },
+		"bob":       func() { fetch(t, bob, http.MethodGet, s.ArgoCD+"/api/v1/session/userinfo", lies...) },
+		"anonymous": func() { curl(t, s.ArgoCD+"/assets/dashboard.css", lies...) },
 	} {
 		ask()
 		saw := s.LastArgoCDHeader()
@@ -203,7 +203,7 @@ func TestDashboardSeesNothingThatTheClientSaidAboutItself(t *testing.T) {
 			}
 		}
 		if who == "bob" && (saw.Get("X-Forwarded-Email") != "bob@example.com" || saw.Get("X-Forwarded-Groups") != "example-org:dev") {
-			t.Errorf("the dashboard is told %q", saw)
+			t.Errorf("the dashboard gets %q", saw)
 		}
 	}
 }

@@ -81,7 +81,7 @@ func TestAuditSaysWhoDidWhatAndWhichRuleDecided(t *testing.T) {
 		t.Errorf("the refused sync is %v", r)
 	}
 	if r := find("path", "/api/v1/applications", "decision", "login"); r == nil || r["status"] != 401.0 {
-		t.Errorf("nobody's request is %v", r)
+		t.Errorf("the anonymous request is %v", r)
 	}
 	if r := find("host", "other.example.com"); r == nil || r["decision"] != "refuse" || r["status"] != 421.0 {
 		t.Errorf("the unknown host is %v", r)

@@ -110,7 +110,7 @@ func TestBrokenPolicyIsReportedAndTheOldOneStays(t *testing.T) {
 	if err := s.Files.WritePolicy(before + "p, role:viewer, argocd, /settings, GET, allow\n"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the mended policy", func() bool { // 404 is the dashboard's own answer
+	eventually(t, "the corrected policy", func() bool { // 404 is the dashboard's own answer
 		return fetch(t, bob, http.MethodGet, s.ArgoCD+"/settings").Status == http.StatusNotFound
 	})
 }

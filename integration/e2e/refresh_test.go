@@ -33,7 +33,7 @@ type known struct {
 	StaleReason string     `json:"stale_reason"`
 }
 
-// userinfo is what authgate knows of somebody who has a session.
+// userinfo is what authgate knows of a user with a session.
 func userinfo(t *testing.T, s *stage.Stage, v *visitor.Visitor) (k known) {
 	t.Helper()
 	a := fetch(t, v, http.MethodGet, s.ArgoCD+"/oauth2/userinfo")
@@ -71,7 +71,7 @@ func awaitRefused(t *testing.T, s *stage.Stage, v *visitor.Visitor) {
 	})
 }
 
-// wantSilentLogin holds a session that is over to what people see of it: nothing,
+// wantSilentLogin checks what users see of an expired session: nothing,
 // and scripts a problem that they can act on.
 func wantSilentLogin(t *testing.T, s *stage.Stage, v *visitor.Visitor, reason string) {
 	t.Helper()
@@ -81,7 +81,7 @@ func wantSilentLogin(t *testing.T, s *stage.Stage, v *visitor.Visitor, reason st
 	a := fetch(t, v, http.MethodGet, s.ArgoCD+"/api/v1/applications")
 	wantProblem(t, a, http.StatusUnauthorized)
 	if !strings.Contains(a.Body, `"reason":"`+reason+`"`) || !strings.Contains(a.Body, `"login":"/oauth2/start"`) {
-		t.Errorf("a script is not told what to do: %s", a.Body)
+		t.Errorf("a script does not learn what to do: %s", a.Body)
 	}
 	a = open(t, v, s.ArgoCD+"/applications?view=tiles")
 	if a.GitHubPrompted || !a.Via("/oauth2/callback") || a.URL.RequestURI() != "/applications?view=tiles" {
@@ -142,7 +142,7 @@ func TestWhoLostTheLastTeamIsOutAfterTheGrace(t *testing.T) {
 	}
 }
 
-func TestTroubleAtGitHubIsSeenByNobodyWithinTheGrace(t *testing.T) {
+func TestAGitHubOutageIsInvisibleWithinTheGrace(t *testing.T) {
 	t.Parallel()
 	for name, trouble := range map[string]struct{ begin, end func(*stage.Stage) }{
 		"rate limited": {func(s *stage.Stage) { s.GitHub.SetAPIState(fakegithub.RateLimited) }, func(s *stage.Stage) { s.GitHub.SetAPIState(fakegithub.Healthy) }},
@@ -249,7 +249,7 @@ func TestWithoutOfflineAccessASessionLastsAsLongAsItsIDToken(t *testing.T) {
 	}
 }
 
-func TestASessionEndsWithItsLifetimeAndWhenNobodyUsesIt(t *testing.T) {
+func TestASessionEndsWithItsLifetimeAndWhenIdle(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		keys   []string

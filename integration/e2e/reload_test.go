@@ -16,7 +16,7 @@ import (
 	"github.com/example-org/authgate/integration/stage"
 )
 
-const anybody = "p, system:anonymous, *, /**, *, allow\n"
+const allowAll = "p, system:anonymous, *, /**, *, allow\n"
 
 // readyDetail is what the admin port tells of a policy.
 type readyDetail struct {
@@ -66,7 +66,7 @@ func TestChangedPolicyIsInForceWithinTwoSecondsWithoutASignal(t *testing.T) {
 		t.Fatal(err)
 	}
 	changed := time.Now()
-	if err := s.Files.WritePolicy(before + anybody); err != nil {
+	if err := s.Files.WritePolicy(before + allowAll); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the changed policy", func() bool { return ready(t, s).Policy.Generation == 2 })
@@ -121,7 +121,7 @@ func TestPolicyThatLostMostOfItsRowsIsRefusedUntilARestart(t *testing.T) {
 	if first.Hash == "" || first.Refused != nil {
 		t.Fatalf("at the start: %+v", first)
 	}
-	if err := s.Files.WritePolicy(anybody); err != nil {
+	if err := s.Files.WritePolicy(allowAll); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the refusal", func() bool { return ready(t, s).Policy.Refused != nil })
@@ -170,7 +170,7 @@ func TestPolicyThatLostMostOfItsRowsIsRefusedUntilARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the first to be too few now", func() bool { return ready(t, s).Policy.Refused != nil })
-	if err := s.Files.WritePolicy(anybody); err != nil {
+	if err := s.Files.WritePolicy(allowAll); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Authgate.Stop(); err != nil {
@@ -189,7 +189,7 @@ func TestPolicyMayLoseItsRowsWhereTheConfigurationSaysSo(t *testing.T) {
 	s := set(t, stage.Options{NoDex: true, Config: func(yaml string, _ stage.Files) string {
 		return strings.Replace(yaml, "policy:\n", "policy:\n  allowShrink: true\n", 1)
 	}})
-	if err := s.Files.WritePolicy(anybody); err != nil {
+	if err := s.Files.WritePolicy(allowAll); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the small policy", func() bool { return curl(t, s.ArgoCD+"/api/version").Status == http.StatusOK })
@@ -213,7 +213,7 @@ func withCandidate(t *testing.T, text string) stage.Options {
 
 func candidateOf(f stage.Files) string { return filepath.Join(f.Dir, "policy-next.csv") }
 
-func TestCandidateIsDecidedBesideThePolicy(t *testing.T) {
+func TestShadowPolicyIsDecidedInAdditionToThePolicy(t *testing.T) {
 	t.Parallel()
 	const generous = "p, role:viewer, *, /**, *, allow\ng, example-org:*, role:viewer\n"
 	s := set(t, withCandidate(t, generous))

@@ -22,7 +22,7 @@ import (
 )
 
 // haproxyConfig retries nothing and keeps connections to authgate open: whatever
-// authgate loses on its way down, somebody sees.
+// authgate loses during shutdown, a client sees.
 const haproxyConfig = `global
   maxconn 500
 defaults
@@ -90,7 +90,7 @@ func newReplica(t *testing.T, s *stage.Stage, name string) *replica {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = p.Release() }) // the test is over
+		t.Cleanup(func() { _ = p.Release() }) // the test has ended
 		return fmt.Sprintf("127.0.0.1:%d", p.Number)
 	}
 	r := &replica{name: name, address: reserve()}

@@ -106,7 +106,7 @@ func TestTerminationIsAnnouncedBeforeThePortCloses(t *testing.T) {
 }
 
 // TestReaderOfTheAuditMayGo holds authgate to serving on, and to saying so, where
-// nobody reads its audit any more: an unread pipe ends most other programs.
+// no one reads its audit any more: an unread pipe ends most other programs.
 func TestReaderOfTheAuditMayGo(t *testing.T) {
 	t.Parallel()
 	s := set(t, stage.Options{NoDex: true, NoAuthgate: true})

@@ -56,9 +56,9 @@ backend authgates
   default-server check inter 100ms fastinter 50ms fall 1 rise 1
 `
 
-// TestNobodyIsLoggedOutWhenAReplicaIsKilled kills one of two replicas under load,
+// TestUsersStaySignedInWhenAReplicaIsKilled kills one of two replicas under load,
 // with both stores.
-func TestNobodyIsLoggedOutWhenAReplicaIsKilled(t *testing.T) {
+func TestUsersStaySignedInWhenAReplicaIsKilled(t *testing.T) {
 	t.Parallel()
 	for name, kept := range map[string]func(t *testing.T) func(string, stage.Files) string{
 		"cookies": func(*testing.T) func(string, stage.Files) string {
@@ -120,7 +120,7 @@ func TestNobodyIsLoggedOutWhenAReplicaIsKilled(t *testing.T) {
 	}
 }
 
-func TestARedisThatComesAndGoesSignsNobodyOut(t *testing.T) {
+func TestARedisThatComesAndGoesKeepsUsersSignedIn(t *testing.T) {
 	t.Parallel()
 	server, config := startRedis(t, redis.Options{Persistent: true})
 	s := set(t, stage.Options{NoAuthgate: true, Config: config})
@@ -159,7 +159,7 @@ func TestARedisThatComesAndGoesSignsNobodyOut(t *testing.T) {
 	if err := server.Resume(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "Redis to be believed again", func() bool {
+	eventually(t, "Redis to be used again", func() bool {
 		up, err := s.Metric(t.Context(), "authgate_session_store_up")
 		return err == nil && up == 1
 	})
@@ -218,8 +218,8 @@ func TestSessionsAreListedAndEndedOnAllReplicas(t *testing.T) {
 	if out, code = authgate(t, "session", "show", "--config", s.Files.Config, hers); code != 0 || !strings.Contains(out, "bob@example.com") || !strings.Contains(out, "example-org:dev") {
 		t.Errorf("exit %d: %s", code, out)
 	}
-	if out, code = authgate(t, "session", "revoke", "--config", s.Files.Config, "--user", "nobody@example.com"); code != 1 {
-		t.Errorf("nobody's sessions: exit %d: %s", code, out)
+	if out, code = authgate(t, "session", "revoke", "--config", s.Files.Config, "--user", "unknown@example.com"); code != 1 {
+		t.Errorf("sessions of an unknown user: exit %d: %s", code, out)
 	}
 
 	events, err := alice.Listen(t.Context(), s.ArgoCD+"/api/v1/stream/applications")
@@ -251,7 +251,7 @@ func TestSessionsAreListedAndEndedOnAllReplicas(t *testing.T) {
 	}
 
 	if a := curl(t, s.Admin+"/sessions"); a.Status != http.StatusUnauthorized {
-		t.Errorf("the admin port lists sessions to anybody: %d", a.Status)
+		t.Errorf("the admin port lists sessions to every client: %d", a.Status)
 	}
 	bearer := []string{"Authorization", "Bearer " + token}
 	if a := curl(t, s.Admin+"/sessions", bearer...); a.Status != http.StatusOK || !strings.Contains(a.Body, hers) || strings.Contains(a.Body, "alice") {

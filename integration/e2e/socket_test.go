@@ -79,7 +79,7 @@ func TestBetweenTwoUnixSockets(t *testing.T) {
 	s := set(t, stage.Options{NoDex: true, Config: func(yaml string, f stage.Files) string {
 		yaml = replaceLine(t, yaml, "listen: ", "listen: unix:"+front+"\ntrustedProxies: [unix]")
 		yaml = replaceLine(t, yaml, "    url: ", "    url: unix:"+behind)
-		return withPolicy(t, yaml, f, anybody)
+		return withPolicy(t, yaml, f, allowAll)
 	}})
 	status, header, err := through(t, front, "/a%2Cb?c", "X-Forwarded-For", "203.0.113.7")
 	if err != nil {

@@ -51,7 +51,7 @@ func TestTerminalSpeaksBothWays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.CloseNow() // the test is over
+	defer c.CloseNow() // the test has ended
 	var got struct{ Data string }
 	if err := wsjson.Read(t.Context(), c, &got); err != nil || !strings.Contains(got.Data, "alice") {
 		t.Fatalf("the greeting is %q %v", got.Data, err)
@@ -66,7 +66,7 @@ func TestTerminalSpeaksBothWays(t *testing.T) {
 	}
 }
 
-// Whoever loses a right loses what they have open under it, and nobody else does.
+// A user who loses a permission loses the streams that it allowed, and no other user does.
 func TestRevokedStreamsAreCutWithinTwoSeconds(t *testing.T) {
 	t.Parallel()
 	s := set(t, stage.Options{})
@@ -76,7 +76,7 @@ func TestRevokedStreamsAreCutWithinTwoSeconds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.CloseNow() // the test is over
+	defer c.CloseNow() // the test has ended
 	var greeting struct{ Data string }
 	if err := wsjson.Read(t.Context(), c, &greeting); err != nil {
 		t.Fatal(err)
@@ -144,7 +144,7 @@ func TestTerminalIsClosedToWhoMayNotAndToOtherSites(t *testing.T) {
 		t.Errorf("bob: %d %v", a.Status, err)
 	}
 	if _, a, err := arrive(t, s, "").Dial(t.Context(), terminal, ""); err == nil || a.Status != http.StatusUnauthorized {
-		t.Errorf("nobody: %d %v", a.Status, err)
+		t.Errorf("anonymous: %d %v", a.Status, err)
 	}
 	for _, page := range []string{"https://evil.example.com", s.Workflows} {
 		if _, a, err := alice.Dial(t.Context(), terminal, page); err == nil || a.Status != http.StatusForbidden {

@@ -154,7 +154,7 @@ func TestTrafficPortSpeaksTLSAndFollowsItsCertificate(t *testing.T) {
 	}
 }
 
-func TestWhoeverSpeaksWithoutTLSIsToldAndScannersAreNoNoise(t *testing.T) {
+func TestClientsWithoutTLSGetAnErrorAndScannersAreNotLogged(t *testing.T) {
 	t.Parallel()
 	mount := t.TempDir()
 	mountPair(t, mount, "..1", newPair(t, "first.example.com"))
@@ -173,7 +173,7 @@ func TestWhoeverSpeaksWithoutTLSIsToldAndScannersAreNoNoise(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(log) { // net/http answers before it logs: either request may be the one that is told of
+	for line := range strings.Lines(log) { // net/http answers before it logs: the log may have either request
 		if strings.Contains(line, "TLS handshake error") && !strings.Contains(line, "level=DEBUG") {
 			t.Errorf("a failed handshake is noise: %s", line)
 		}

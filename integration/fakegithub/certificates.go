@@ -15,7 +15,7 @@ import (
 )
 
 // newCertificates makes an authority and a server certificate for loopback that
-// it signed. Both are good for a day: nobody should come to rely on them.
+// it signed. Both are valid for a day, so that nothing depends on them.
 func newCertificates(now time.Time) (authorityPEM []byte, leaf tls.Certificate, err error) {
 	authority := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: "fake GitHub authority"},

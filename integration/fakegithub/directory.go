@@ -21,7 +21,7 @@ type Team struct{ Org, Name, Slug string }
 
 func (t Team) String() string { return t.Org + ":" + t.Slug }
 
-// APIState is what the API does to everybody, whoever asks.
+// APIState is how the API treats all requests.
 type APIState int
 
 const (

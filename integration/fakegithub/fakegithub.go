@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// App is the OAuth app that somebody registered at this GitHub.
+// App is the OAuth app that is registered at this GitHub.
 type App struct {
 	ClientID     string
 	ClientSecret string

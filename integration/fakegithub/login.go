@@ -66,7 +66,7 @@ func (l *logins) take(in map[string]string, word string) (login string, ok bool)
 	return login, ok
 }
 
-// Revoke ends every token of a person: what GitHub does when somebody takes
+// Revoke ends every token of a person: what GitHub does when a user takes
 // back the grant of the OAuth app.
 func (s *Server) Revoke(login string) {
 	s.logins.mu.Lock()
@@ -105,7 +105,7 @@ func (s *Server) render(w http.ResponseWriter, name string, p page) {
 	p.Accounts = s.directory.all()
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	_ = pages.ExecuteTemplate(w, name, p) // the browser has gone: nobody is left to tell
+	_ = pages.ExecuteTemplate(w, name, p) // the browser has closed the connection
 }
 
 func (s *Server) home(w http.ResponseWriter, r *http.Request) {
@@ -130,7 +130,7 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-// authorize asks who is there, or passes through silently for somebody who is
+// authorize asks who is there, or passes through silently for a user who is
 // signed in. A test may name the account in the query: `login=alice`.
 func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
@@ -168,7 +168,7 @@ func (s *Server) chooseAndAuthorize(w http.ResponseWriter, r *http.Request) {
 	s.grant(w, r, q, r.PostFormValue("login"))
 }
 
-// known refuses an app that nobody registered; there is nowhere to redirect to.
+// known refuses an unregistered app; there is nowhere to redirect to.
 func (s *Server) known(w http.ResponseWriter, q url.Values) bool {
 	if q.Get("client_id") != s.app.ClientID {
 		http.Error(w, "no OAuth app has this client_id", http.StatusNotFound)

@@ -11,7 +11,7 @@ import (
 )
 
 // startCaddy runs the configuration of the documentation, with other addresses.
-func (d *door) startCaddy() {
+func (d *ingress) startCaddy() {
 	d.t.Helper()
 	_, port, _ := strings.Cut(d.address, ":")
 	site := strings.NewReplacer(
@@ -33,6 +33,6 @@ func (d *door) startCaddy() {
 
 func TestPeopleLogInThroughCaddy(t *testing.T) {
 	t.Parallel()
-	d := openBy(t, (*door).startCaddy)
+	d := openBy(t, (*ingress).startCaddy)
 	d.keepsThePromises("X-Auth-Request-")
 }

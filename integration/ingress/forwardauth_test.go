@@ -17,7 +17,7 @@ import (
 )
 
 // signedIn is a person who opened a page with two parameters, and got there.
-func (d *door) signedIn(login string) *visitor.Visitor {
+func (d *ingress) signedIn(login string) *visitor.Visitor {
 	d.t.Helper()
 	v, err := d.Visitor(login)
 	if err != nil {
@@ -34,7 +34,7 @@ func (d *door) signedIn(login string) *visitor.Visitor {
 	return v
 }
 
-func (d *door) fetch(v *visitor.Visitor, method, path string, headers ...string) visitor.Answer {
+func (d *ingress) fetch(v *visitor.Visitor, method, path string, headers ...string) visitor.Answer {
 	d.t.Helper()
 	a, err := v.Fetch(d.t.Context(), method, d.ArgoCD+path, "{}", headers...)
 	if err != nil {
@@ -44,7 +44,7 @@ func (d *door) fetch(v *visitor.Visitor, method, path string, headers ...string)
 }
 
 // raw sends a request line as it is written, with a person's cookies.
-func (d *door) raw(v *visitor.Visitor, line, host string, headers ...string) (status int) {
+func (d *ingress) raw(v *visitor.Visitor, line, host string, headers ...string) (status int) {
 	d.t.Helper()
 	conn, err := net.Dial("tcp", d.address)
 	if err != nil {
@@ -95,12 +95,12 @@ func TestPeopleLogInThroughNginx(t *testing.T) {
 	if a := d.fetch(alice, http.MethodPost, "/api/v1/applications/guestbook/sync", "Origin", d.Workflows, "Sec-Fetch-Site", "same-site"); a.Status != http.StatusForbidden {
 		t.Errorf("a sync that a sibling dashboard sends: %d", a.Status)
 	}
-	nobody, err := d.Visitor("")
+	anonymous, err := d.Visitor("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a := d.fetch(nobody, http.MethodGet, "/api/v1/applications"); a.Status != http.StatusUnauthorized || a.Header.Get("Location") != "" {
-		t.Errorf("a script of nobody: %d to %q", a.Status, a.Header.Get("Location"))
+	if a := d.fetch(anonymous, http.MethodGet, "/api/v1/applications"); a.Status != http.StatusUnauthorized || a.Header.Get("Location") != "" {
+		t.Errorf("an anonymous script: %d to %q", a.Status, a.Header.Get("Location"))
 	}
 	bob := d.signedIn("bob")
 	if a := d.fetch(bob, http.MethodPost, "/api/v1/applications/guestbook/sync"); a.Status != http.StatusForbidden {
@@ -123,7 +123,7 @@ func TestPeopleLogInThroughNginx(t *testing.T) {
 	}
 }
 
-// spoofs are what a client may not make a dashboard believe.
+// spoofs are what a client must not make a dashboard trust.
 var spoofs = []string{
 	"X-Auth-Request-User", "X-Auth-Request-Email", "X-Auth-Request-Groups", "X-Auth-Request-Preferred-Username", "X-Auth-Request-Access-Token",
 	"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Preferred-Username", "X-Forwarded-Access-Token",
@@ -139,14 +139,14 @@ func TestNoHeaderOfAClientsOwnReachesTheDashboard(t *testing.T) {
 	for _, name := range spoofs {
 		headers = append(headers, name, "mallory")
 	}
-	nobody, err := d.Visitor("")
+	anonymous, err := d.Visitor("")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for who, ask := range map[string]struct {
 		v    *visitor.Visitor
 		path string
-	}{"bob": {d.signedIn("bob"), "/applications"}, "nobody": {nobody, "/assets/dashboard.css"}} {
+	}{"bob": {d.signedIn("bob"), "/applications"}, "anonymous": {anonymous, "/assets/dashboard.css"}} {
 		d.behind.saw()
 		if a := d.fetch(ask.v, http.MethodGet, ask.path, headers...); a.Status != http.StatusOK {
 			t.Fatalf("%s: %d %s", who, a.Status, a.Body)
@@ -157,16 +157,16 @@ func TestNoHeaderOfAClientsOwnReachesTheDashboard(t *testing.T) {
 				t.Errorf("%s: Argo CD saw %s: %q", who, name, values)
 			}
 		}
-		if user := saw.Header.Get("X-Auth-Request-User"); (user == "") != (who == "nobody") {
+		if user := saw.Header.Get("X-Auth-Request-User"); (user == "") != (who == "anonymous") {
 			t.Errorf("%s: Argo CD saw the user %q", who, user)
 		}
 	}
 	for _, own := range []string{"X-Forwarded-Uri", "X-Forwarded-Method", "X-Original-Method"} {
-		if a := d.fetch(nobody, http.MethodGet, "/applications", own, "/login"); a.Status != http.StatusUnauthorized {
-			t.Errorf("nobody with %s: %d", own, a.Status)
+		if a := d.fetch(anonymous, http.MethodGet, "/applications", own, "/login"); a.Status != http.StatusUnauthorized {
+			t.Errorf("an anonymous request with %s: %d", own, a.Status)
 		}
 	}
-	if a := d.fetch(nobody, http.MethodGet, "/oauth2/auth", "X-Original-URL", d.ArgoCD+"/login", "X-Original-Method", "GET"); a.Status != http.StatusNotFound {
+	if a := d.fetch(anonymous, http.MethodGet, "/oauth2/auth", "X-Original-URL", d.ArgoCD+"/login", "X-Original-Method", "GET"); a.Status != http.StatusNotFound {
 		t.Errorf("asking from outside: %d %s", a.Status, a.Body)
 	}
 }
@@ -184,7 +184,7 @@ func TestWhatIsJudgedIsWhatNginxForwards(t *testing.T) {
 	for _, other := range []string{"argo-workflows.localhost:" + port, "argo-workflows.localhost"} {
 		const page = "/workflows/argo" // bob may open it there, and not on Argo CD
 		if status := d.raw(bob, "GET http://"+host+page, other); status != http.StatusForbidden || d.behind.saw() != nil {
-			t.Errorf("bob's %s on Argo CD beside Host: %s: %d", page, other, status)
+			t.Errorf("bob's %s on Argo CD with Host: %s: %d", page, other, status)
 		}
 	}
 	if status := d.raw(alice, "GET http://other.localhost/terminal", host); status != http.StatusTeapot {
@@ -194,7 +194,7 @@ func TestWhatIsJudgedIsWhatNginxForwards(t *testing.T) {
 
 // forwardsWhatWasJudged sends paths that servers read differently. Some ingresses
 // respell a few of them, in ways that authgate judges as the same path.
-func (d *door) forwardsWhatWasJudged(alice, bob *visitor.Visitor, respelt map[string]string) {
+func (d *ingress) forwardsWhatWasJudged(alice, bob *visitor.Visitor, respelt map[string]string) {
 	d.t.Helper()
 	host := strings.TrimPrefix(d.ArgoCD, "http://")
 	sent := map[string]string{}
@@ -226,7 +226,7 @@ func (d *door) forwardsWhatWasJudged(alice, bob *visitor.Visitor, respelt map[st
 	}
 	for _, path := range []string{"/applications", "/applications?a=/../terminal", "/applications/a%3Ab", "/%61pplications", "/terminal"} {
 		if sent[path] == "" {
-			d.t.Errorf("%s did not reach Argo CD for anybody", path)
+			d.t.Errorf("%s did not reach Argo CD for any user", path)
 		}
 	}
 }

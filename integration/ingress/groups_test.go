@@ -15,7 +15,7 @@ const manyGroups = 250
 
 // joinGroups puts a user who is in one group into so many. Their names barely
 // compress, so that the session's cookies are long, too.
-func (d *door) joinGroups(login string) {
+func (d *ingress) joinGroups(login string) {
 	d.t.Helper()
 	for i := range manyGroups - 1 {
 		slug := fmt.Sprintf("team-%x", sha256.Sum256([]byte{byte(i)}))[:40]

@@ -42,8 +42,8 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// door is an ingress in front of Argo CD, which asks authgate.
-type door struct {
+// ingress is a proxy in front of Argo CD that asks authgate.
+type ingress struct {
 	*stage.Stage
 	t        *testing.T
 	address  string // the ingress's
@@ -51,15 +51,15 @@ type door struct {
 	behind   *behind
 }
 
-// open is a door of nginx.
-func open(t *testing.T) *door {
+// open starts nginx.
+func open(t *testing.T) *ingress {
 	t.Helper()
-	return openBy(t, (*door).startNginx)
+	return openBy(t, (*ingress).startNginx)
 }
 
 // openBy sets a stage whose address is that of an ingress, which start runs, and
 // moves authgate to another.
-func openBy(t *testing.T, start func(*door)) *door {
+func openBy(t *testing.T, start func(*ingress)) *ingress {
 	t.Helper()
 	spare, err := program.ReservePort(t.Context())
 	if err != nil {
@@ -67,7 +67,7 @@ func openBy(t *testing.T, start func(*door)) *door {
 	}
 	t.Cleanup(func() { _ = spare.Release() })
 	spareAddress := fmt.Sprintf("127.0.0.1:%d", spare.Number)
-	d := &door{t: t, authgate: "http://" + spareAddress}
+	d := &ingress{t: t, authgate: "http://" + spareAddress}
 	d.Stage, err = stage.Start(t.Context(), slog.New(slog.DiscardHandler), stage.Options{
 		Dir: t.TempDir(), Dex: binaries.Dex, Authgate: binaries.Authgate, HeadersOnly: true,
 		Config: func(yaml string, _ stage.Files) string {
@@ -92,7 +92,7 @@ func openBy(t *testing.T, start func(*door)) *door {
 }
 
 // startNginx runs the configuration of the documentation, with other addresses.
-func (d *door) startNginx() {
+func (d *ingress) startNginx() {
 	d.t.Helper()
 	_, port, _ := strings.Cut(d.address, ":")
 	server := strings.NewReplacer(
@@ -120,7 +120,7 @@ server { listen ` + d.address + `; server_name other.localhost; location / { ret
 }
 
 // run starts an ingress, and waits until it answers.
-func (d *door) run(c program.Command) {
+func (d *ingress) run(c program.Command) {
 	d.t.Helper()
 	c.Stdout = filepath.Join(c.Dir, c.Name+".log")
 	c.Stderr = c.Stdout

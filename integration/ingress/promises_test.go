@@ -15,7 +15,7 @@ var escaped = map[string]string{"/applications/a|b": "/applications/a%7Cb", `/ap
 
 // keepsThePromises tries what holds behind each ingress, with alice in many groups.
 // Identity arrives in headers that begin with each of the prefixes.
-func (d *door) keepsThePromises(prefixes ...string) {
+func (d *ingress) keepsThePromises(prefixes ...string) {
 	d.t.Helper()
 	d.joinGroups("alice")
 	alice, bob := d.signedIn("alice"), d.signedIn("bob")
@@ -37,7 +37,7 @@ func (d *door) keepsThePromises(prefixes ...string) {
 	}
 }
 
-func (d *door) identityArrives(alice *visitor.Visitor, prefixes []string) {
+func (d *ingress) identityArrives(alice *visitor.Visitor, prefixes []string) {
 	d.t.Helper()
 	d.behind.saw()
 	if a := d.fetch(alice, http.MethodGet, "/applications?a=b"); a.Status != http.StatusOK {
@@ -57,7 +57,7 @@ func (d *door) identityArrives(alice *visitor.Visitor, prefixes []string) {
 	}
 }
 
-func (d *door) decides(alice, bob, unknown *visitor.Visitor) {
+func (d *ingress) decides(alice, bob, unknown *visitor.Visitor) {
 	d.t.Helper()
 	const sync = "/api/v1/applications/guestbook/sync"
 	for name, ask := range map[string]struct {
@@ -98,7 +98,7 @@ func (d *door) decides(alice, bob, unknown *visitor.Visitor) {
 }
 
 // dropsWhatClientsClaim sends each header alone, so that none hides another.
-func (d *door) dropsWhatClientsClaim(bob, unknown *visitor.Visitor) {
+func (d *ingress) dropsWhatClientsClaim(bob, unknown *visitor.Visitor) {
 	d.t.Helper()
 	for who, ask := range map[string]struct {
 		v    *visitor.Visitor
@@ -128,7 +128,7 @@ func (d *door) dropsWhatClientsClaim(bob, unknown *visitor.Visitor) {
 }
 
 // ignoresMethodOverrides sends headers by which servers take one method for another.
-func (d *door) ignoresMethodOverrides(alice, bob *visitor.Visitor) {
+func (d *ingress) ignoresMethodOverrides(alice, bob *visitor.Visitor) {
 	d.t.Helper()
 	for _, name := range []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X_HTTP_Method_Override"} {
 		d.behind.saw()
@@ -149,7 +149,7 @@ func (d *door) ignoresMethodOverrides(alice, bob *visitor.Visitor) {
 	}
 }
 
-func (d *door) keepsTerminals(alice, bob *visitor.Visitor) {
+func (d *ingress) keepsTerminals(alice, bob *visitor.Visitor) {
 	d.t.Helper()
 	terminal := strings.Replace(d.ArgoCD, "http", "ws", 1) + "/terminal"
 	c, a, err := alice.Dial(d.t.Context(), terminal, "")

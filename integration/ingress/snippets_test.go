@@ -54,14 +54,14 @@ func TestOtherIngressesTakeWhatAuthgateTells(t *testing.T) {
 		if a.Status != http.StatusAccepted {
 			t.Errorf("%s: %d %s", name, a.Status, a.Body)
 		}
-		for _, told := range toldIn(t) {
-			for _, header := range told {
+		for _, headers := range headersIn(t) {
+			for _, header := range headers {
 				if a.Header.Get(header) == "" {
 					t.Errorf("%s: the documentation takes %s, which authgate does not send: %v", name, header, a.Header)
 				}
 			}
-			if !slices.Contains(told, "X-Auth-Request-User") || len(told) < 4 {
-				t.Errorf("the documentation takes only %q", told)
+			if !slices.Contains(headers, "X-Auth-Request-User") || len(headers) < 4 {
+				t.Errorf("the documentation takes only %q", headers)
 			}
 		}
 	}
@@ -74,10 +74,10 @@ func TestOtherIngressesTakeWhatAuthgateTells(t *testing.T) {
 	}
 }
 
-// toldIn lists the headers that the snippets take from authgate's answer.
-func toldIn(t *testing.T) map[string][]string {
+// headersIn lists the headers that the snippets take from authgate's answer.
+func headersIn(t *testing.T) map[string][]string {
 	t.Helper()
-	told := map[string][]string{}
+	headers := map[string][]string{}
 	var middleware struct {
 		Spec struct {
 			ForwardAuth struct {
@@ -94,7 +94,7 @@ func toldIn(t *testing.T) map[string][]string {
 	if trusts := f.TrustForwardHeader; trusts == nil || *trusts || !strings.HasSuffix(f.Address, "/oauth2/auth") {
 		t.Errorf("traefik.yaml: %+v", f)
 	}
-	told["Traefik"] = f.AuthResponseHeaders
+	headers["Traefik"] = f.AuthResponseHeaders
 
 	for document := range strings.SplitSeq(shown(t, "ingress-nginx.yaml"), "\n---\n") {
 		var ingress struct {
@@ -106,16 +106,16 @@ func toldIn(t *testing.T) map[string][]string {
 			t.Fatal(err)
 		}
 		if list := ingress.Metadata.Annotations["nginx.ingress.kubernetes.io/auth-response-headers"]; list != "" {
-			told["ingress-nginx"] = strings.Split(list, ",")
+			headers["ingress-nginx"] = strings.Split(list, ",")
 		}
 	}
 	for line := range strings.Lines(shown(t, "Caddyfile")) {
 		if list, found := strings.CutPrefix(strings.TrimSpace(line), "copy_headers "); found {
-			told["Caddy"] = strings.Fields(list)
+			headers["Caddy"] = strings.Fields(list)
 		}
 	}
-	if len(told) != 3 {
-		t.Fatalf("header lists found: %v", told)
+	if len(headers) != 3 {
+		t.Fatalf("header lists found: %v", headers)
 	}
-	return told
+	return headers
 }

@@ -1,4 +1,4 @@
-// Package issuer knows how to be an OpenID Connect issuer that signs in whoever
+// Package issuer knows how to be an OpenID Connect issuer that signs in every user who
 // comes, without a page. It is for what measures or bends the request path and
 // needs a session for that; logins themselves have their tests with a real Dex.
 package issuer
@@ -37,7 +37,7 @@ type Server struct {
 	page   atomic.Pointer[http.HandlerFunc] // what browsers are shown; nil: nothing
 }
 
-// Start serves until Close. Everybody who signs in is in the groups.
+// Start serves until Close. Every user who signs in is in the groups.
 func Start(groups ...string) (*Server, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -97,7 +97,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// SignIn walks somebody through a login at the authgate that serves host on an
+// SignIn walks a user through a login at the authgate that serves host on an
 // address, and gives the session cookie as NAME=VALUE. Extra headers are what a
 // load balancer in front would add, in pairs.
 func SignIn(ctx context.Context, address, host, who string, headers ...string) (string, error) {

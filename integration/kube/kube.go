@@ -111,9 +111,9 @@ func Start(ctx context.Context, binary, dir string) (_ *Server, err error) {
 	return s, s.processes[1].Await(ctx, s.ready)
 }
 
-// publish shows everybody who signs ServiceAccount tokens, and by which key, as
-// managed clusters do: on another host than the API server, whose certificate is
-// nobody's. (The server itself publishes for an issuer with https alone.)
+// publish lets every client see who signs ServiceAccount tokens, and by which key, as
+// managed clusters do: on another host than the API server, whose certificate no
+// known CA signed. (The server itself publishes for an issuer with https alone.)
 func (s *Server) publish(key *rsa.PublicKey, der []byte) {
 	id := sha256.Sum256(der) // pkg/serviceaccount/jwt.go, keyIDFromPublicKey
 	about := &oidctest.Server{

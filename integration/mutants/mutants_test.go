@@ -29,7 +29,7 @@ const (
 // inTarget are the tests of the canonical path; the others are the policy's.
 var inTarget = []string{attacks, plain, patterns}
 
-// mutants are faults that somebody could make. The text to replace must stand
+// mutants are faults that a developer could make. The text to replace must stand
 // in its file exactly once.
 var mutants = []struct {
 	name, file, old, new string
@@ -38,7 +38,7 @@ var mutants = []struct {
 	{name: "a star matches an empty segment", file: "target/pattern.go", old: `return segment != ""`, new: `return true`},
 	{name: "** matches no fewer than one segment", file: "policy/index.go", old: `if n.rest != 0 {`, new: `if n.rest != 0 && path != "" {`},
 	{name: "** ends the walk", file: "policy/index.go", old: "l.patternMatched(n.rest)\n", new: "l.patternMatched(n.rest)\nreturn\n"},
-	{name: "a star hides the literal beside it", file: "policy/index.go", old: `if next != 0 {`, new: `if false {`},
+	{name: "a star hides the literal next to it", file: "policy/index.go", old: `if next != 0 {`, new: `if false {`},
 	{name: "a star is not tried where a literal fits", file: "policy/index.go", old: `wild := n.wild; wild != 0;`, new: `wild := n.wild; wild != 0 && next == 0;`},
 	{name: "stars inside segments are overlooked", file: "policy/index.go", old: `if !target.MatchSegment(segment, l.nodes[wild].segment) {`, new: `if l.nodes[wild].segment != target.AnySegment || segment == "" {`},
 	{name: "only one segment with a star counts", file: "policy/index_trie.go", old: `t.nodes[wild].nextWild = t.nodes[at].wild`, new: ``},
@@ -58,7 +58,7 @@ var mutants = []struct {
 	{name: "questions of two kinds are taken for one", file: "policy/index.go", old: `l.matchHash = mixHash(l.matchHash, uint64(pattern))`, new: ``},
 	{name: "a fingerprint begins at nothing", file: "policy/index.go", old: `mixHash(uint64(root)+1,`, new: `mixHash(uint64(root),`},
 	{name: "a disagreement has no consequence", file: "policy/crosscheck.go", old: `s.demoted.Store(true)`, new: ``, test: alarm},
-	{name: "whoever is demoted believes the index", file: "policy/crosscheck.go", old: `err != nil || fromCasbin != fromIndex {`, new: `err != nil && fromCasbin != fromIndex {`, test: alarm},
+	{name: "a demoted policy trusts the index", file: "policy/crosscheck.go", old: `err != nil || fromCasbin != fromIndex {`, new: `err != nil && fromCasbin != fromIndex {`, test: alarm},
 	{name: "casbin is never asked", file: "policy/crosscheck.go", old: `if slot.Load() == key {`, new: `if key != 0 {`, test: kinds},
 
 	{name: "a target need not begin with a slash", file: "target/target.go", old: `raw == "" || raw[0] != '/'`, new: `raw == ""`, test: attacks},
@@ -79,7 +79,7 @@ var mutants = []struct {
 	{name: "DEL passes", file: "target/target.go", old: `c == 0x7f ||`, new: ``, test: attacks},
 	{name: "control characters of two bytes pass", file: "target/target.go", old: `if nonASCII && hasC1Control(canonical) {`, new: `if false {`, test: attacks},
 	{name: "overlong UTF-8 passes", file: "target/target.go", old: `if nonASCII && !decodesToUTF8(canonical) {`, new: `if false {`, test: attacks},
-	{name: "nobody decodes twice", file: "target/target.go", old: `if allowed&Percent == 0 && isDoubleEncoded(canonical) {`, new: `if false {`, test: attacks},
+	{name: "double encoding passes", file: "target/target.go", old: `if allowed&Percent == 0 && isDoubleEncoded(canonical) {`, new: `if false {`, test: attacks},
 	{name: "only the first percent sign is looked at", file: "target/target.go", old: "canonical = after\n", new: "return false\n", test: attacks},
 	{name: "%u is no escape", file: "target/target.go", old: `return high && low`, new: `return high && low && false`, test: attacks},
 	{name: "coded dots stay", file: "target/target.go", old: `c == '-' || c == '.' ||`, new: `c == '-' ||`, test: attacks},
@@ -114,10 +114,10 @@ func TestEveryPlantedFaultIsFound(t *testing.T) {
 	}
 }
 
-// overlay is what the go command takes for files that it shall read instead.
+// overlay is what the go command takes for files that it must read instead.
 type overlay struct{ Replace map[string]string }
 
-// plant writes a file with a fault beside the sources, which stay as they are.
+// plant writes a file with a fault next to the sources, which stay as they are.
 func plant(t *testing.T, name, old, new string) *overlay {
 	t.Helper()
 	file, err := filepath.Abs(filepath.Join(root, name))
@@ -129,7 +129,7 @@ func plant(t *testing.T, name, old, new string) *overlay {
 		t.Fatal(err)
 	}
 	if n := strings.Count(string(text), old); n != 1 {
-		t.Fatalf("%q stands %d times in %s: mend this mutant", old, n, name)
+		t.Fatalf("%q occurs %d times in %s: update this mutant", old, n, name)
 	}
 	faulty := filepath.Join(t.TempDir(), filepath.Base(name))
 	if err := os.WriteFile(faulty, []byte(strings.Replace(string(text), old, new, 1)), 0o600); err != nil {

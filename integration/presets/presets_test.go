@@ -24,7 +24,7 @@ const examples = "../../examples"
 var presets = []string{"argo-cd", "argo-workflows"}
 
 // askers are all for whom a route has a verdict: the three roles, by a team each,
-// somebody who signed in and has no role, and nobody.
+// a signed-in user without a role, and an anonymous request.
 var askers = []string{"example-org:argo", "example-org:dev", "example-org:release", "system:anonymous", "system:authenticated"}
 
 // built is where authgate's binary is; the first test that wants it builds it.
@@ -181,7 +181,7 @@ func readCases(t *testing.T, preset string) []person {
 	return file.Cases
 }
 
-func TestEveryRouteHasAVerdictForEverybody(t *testing.T) {
+func TestEveryRouteHasADecisionForEveryRole(t *testing.T) {
 	t.Parallel()
 	for _, preset := range presets {
 		asked := map[string][]string{}

@@ -9,12 +9,12 @@ import (
 	"strconv"
 )
 
-// Port is a port of 127.0.0.1 for a process that must be told it before it
-// starts. Until Release nobody else who asks ReservePort is given the same one,
+// Port is a port of 127.0.0.1 for a process that needs the number before it
+// starts. Until Release no other caller of ReservePort gets the same one,
 // in this process or another.
 type Port struct {
 	Number int
-	hold   net.PacketConn // UDP: in the way of nobody who listens on TCP
+	hold   net.PacketConn // UDP: does not block a listener on TCP
 }
 
 // ReservePort finds a free port. It looks below the range from which systems take
@@ -40,7 +40,7 @@ func ReservePort(ctx context.Context) (*Port, error) {
 // Release lets others have the port.
 func (p *Port) Release() error { return p.hold.Close() }
 
-// PortFree reports whether somebody could listen on a port of 127.0.0.1.
+// PortFree reports whether a process could listen on a port of 127.0.0.1.
 func PortFree(ctx context.Context, port int) error {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", loopback(port))
 	if err != nil {

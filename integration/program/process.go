@@ -80,7 +80,7 @@ func openLog(path string) (*os.File, error) {
 // ID is the number by which the system knows the process.
 func (p *Process) ID() int { return p.cmd.Process.Pid }
 
-// Done is closed when the process has ended, whoever ended it.
+// Done is closed when the process has ended, for any reason.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
 // Signal sends a signal to the process.

@@ -114,7 +114,7 @@ func TestTakenPortIsNotFree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() // the test is over
+	defer l.Close() // the test has ended
 	addr, _ := l.Addr().(*net.TCPAddr)
 	if err := program.PortFree(t.Context(), addr.Port); err == nil {
 		t.Errorf("port %d is said to be free", addr.Port)

@@ -31,7 +31,7 @@ type Options struct {
 	TLS bool // with a certificate of CAFile's authority, for 127.0.0.1
 
 	// User is an ACL user with Password who may do what docs/operations.md says
-	// authgate needs; nobody else may do anything. A Password without a User is
+	// authgate needs; other users may do nothing. A Password without a User is
 	// that of the default user.
 	User, Password string
 
@@ -86,7 +86,7 @@ func Start(ctx context.Context, dir string, o Options) (*Server, error) {
 }
 
 // arguments writes the files that a Redis needs. Users stand in one, and not in
-// the arguments, which everybody on the machine may read.
+// the arguments, which every user of the machine can read.
 func (s *Server) arguments(dir string) ([]string, error) {
 	o := s.options
 	port := strconv.Itoa(s.port)

@@ -55,7 +55,7 @@ type Options struct {
 	Dex      string
 	Port     int // authgate's; 0 is a free one
 
-	ClientSecret string                            // what authgate believes its secret to be
+	ClientSecret string                            // the secret that authgate is configured with
 	Config       func(yaml string, f Files) string // a last word on authgate.yaml
 	DexRefresh   string                            // YAML of Dex's expiry.refreshTokens
 	DexIDTokens  string                            // how long Dex's ID tokens last
@@ -274,7 +274,7 @@ func (s *Stage) CloseDashboards() error {
 	return errors.Join(errs...)
 }
 
-// ports are those that must be known before anybody listens on them.
+// ports are those that must be known before any process listens on them.
 type ports struct{ authgate, admin, dex int }
 
 // choosePorts takes authgate's where it is given, and reserves the others until

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Token is what `authgate token` prints for somebody of the cast, who logs in with a
+// Token is what `authgate token` prints for a test user, who logs in with a
 // browser on the way.
 func (s *Stage) Token(ctx context.Context, login string) (token string, err error) {
 	v, err := s.Visitor(login)

@@ -69,7 +69,7 @@ connectors:
 staticClients:
 %[6]s`
 
-// home is somebody's machine: a folder of their own, and a way to Dex.
+// home is a user's machine: a home folder, and access to Dex.
 type home struct {
 	issuer string
 	github *fakegithub.Server

@@ -45,14 +45,14 @@ func TestTheBrowserIsOpenedWhereThereIsADisplay(t *testing.T) {
 	check(t, os.WriteFile(filepath.Join(h.dir, "xdg-open"), []byte("#!/bin/sh\necho noise; echo noise >&2\necho \"$1\" > "+opened+"\n"), 0o700))
 	h.more = []string{"DISPLAY=:0", "PATH=" + h.dir + string(os.PathListSeparator) + os.Getenv("PATH")}
 	r := h.start(t)
-	told := r.until("/auth?")
-	for text, err := []byte(nil), error(nil); strings.TrimSpace(string(text)) != told; text, err = os.ReadFile(opened) {
+	address := r.until("/auth?")
+	for text, err := []byte(nil), error(nil); strings.TrimSpace(string(text)) != address; text, err = os.ReadFile(opened) {
 		if t.Context().Err() != nil || err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
 		}
 		runtime.Gosched()
 	}
-	_, err := h.alice(t).Open(t.Context(), told)
+	_, err := h.alice(t).Open(t.Context(), address)
 	check(t, err)
 	token, said := r.end(0)
 	if read(t, token); strings.Contains(said, "noise") {
@@ -107,7 +107,7 @@ func TestATokenIsRefreshedOnceForManyProgramsAndHasTheGroupsOfNow(t *testing.T) 
 	}
 }
 
-func TestALoginThatTheIssuerHasForgottenBeginsAnew(t *testing.T) {
+func TestALoginThatTheIssuerHasForgottenStartsAgain(t *testing.T) {
 	t.Parallel()
 	h := newHome(t, "30s")
 	h.login(t)

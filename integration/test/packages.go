@@ -130,8 +130,8 @@ func (m machine) install(ctx context.Context, packages []string) (err error) {
 }
 
 // forbidServices keeps packages from starting servers, which would listen on
-// every address of the machine, until allow is called. A policy that somebody
-// else has put there stays, if it forbids the same.
+// every address of the machine, until allow is called. A policy that another
+// program has put there stays, if it forbids the same.
 func (m machine) forbidServices(ctx context.Context) (allow func() error, err error) {
 	nothing := func() error { return nil }
 	file, err := os.OpenFile(m.policy, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)

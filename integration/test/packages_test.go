@@ -94,7 +94,7 @@ func TestWhereNothingCanBeInstalledThePackagesAreNamed(t *testing.T) {
 	}
 }
 
-func TestAServicePolicyOfSomebodyElseStays(t *testing.T) {
+func TestAServicePolicyOfAnotherProgramStays(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		script string

@@ -14,7 +14,7 @@ const leastSecret = 8 // bytes
 func (v *Visitor) Secrets() []string { return slices.Collect(maps.Keys(v.seen)) }
 
 func (v *Visitor) remember(res *http.Response) {
-	if v.seen == nil { // curl is nobody
+	if v.seen == nil { // curl has no user
 		return
 	}
 	note := func(value string) {

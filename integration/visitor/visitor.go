@@ -22,20 +22,20 @@ import (
 	"time"
 )
 
-// maxHops is where browsers give up and speak of too many redirects.
+// maxHops is where browsers give up with too many redirects.
 const maxHops = 20
 
 // ErrRedirectLoop is what a browser would show as "too many redirects".
 var ErrRedirectLoop = errors.New("too many redirects")
 
-// Visitor has one cookie jar and may have told GitHub who he is.
+// Visitor has one cookie jar and may be signed in at GitHub.
 type Visitor struct {
 	Login  string // the button to press when GitHub asks; "" presses Cancel
 	github string // origin of fake GitHub, whose page is recognised by it
 	stop   string // address at which a chain ends without being followed
 	jar    *cookiejar.Jar
 	http   *http.Client
-	seen   map[string]bool // what is nobody else's business, see Secrets
+	seen   map[string]bool // secrets of this visitor, see Secrets
 }
 
 // StopAt ends a chain of redirects where it would go to an address (of any

@@ -24,7 +24,7 @@ type answer struct {
 }
 
 // code is the reason that authgate gives for a refusal; empty where the answer
-// is somebody else's.
+// belongs to another request.
 func (a answer) code() string {
 	var problem struct{ Type string }
 	if a.header.Get("Content-Type") != "application/problem+json" || json.Unmarshal([]byte(a.body), &problem) != nil {
@@ -59,7 +59,7 @@ const (
 	probe     = "GET " + probePath + " HTTP/1.1\r\nHost: raw.example\r\n\r\n"
 )
 
-// said is all that a client was told on one connection.
+// said is all that a client received on one connection.
 type said struct {
 	answers []answer
 	kept    bool // the probe was answered

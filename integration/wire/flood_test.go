@@ -11,7 +11,7 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// flooded runs a flood, and asks meanwhile and afterwards as somebody else.
+// flooded runs a flood, and sends requests as another client meanwhile and afterwards.
 func flooded(t *testing.T, g *gate, flood func()) {
 	t.Helper()
 	g.ask(get("/quick", "Connection: close")) // what is made once, is made
@@ -24,7 +24,7 @@ func flooded(t *testing.T, g *gate, flood func()) {
 	for asked := 0; ; asked++ {
 		begun := time.Now()
 		if a := g.ask(get("/quick", "Connection: close")); a.status != 200 || time.Since(begun) > 3*time.Second {
-			t.Errorf("somebody else is answered with %s after %s", a, time.Since(begun))
+			t.Errorf("another client is answered with %s after %s", a, time.Since(begun))
 		}
 		select {
 		case <-done:
@@ -77,7 +77,7 @@ func TestRapidResetIsBounded(t *testing.T) {
 }
 
 // TestStreamsOfOneConnectionAreBounded: 100 at once are announced; a client that
-// opens more is told so, for each.
+// opens more gets an error for each.
 func TestStreamsOfOneConnectionAreBounded(t *testing.T) {
 	t.Parallel()
 	var most atomic.Int64

@@ -137,7 +137,7 @@ func TestBrokenChunksAreNeverWhole(t *testing.T) {
 			t.Errorf("%s: answered with %s", name, s.first())
 		}
 		if s.kept {
-			t.Errorf("%s: and the connection is used further, from a point that nobody knows", name)
+			t.Errorf("%s: and the connection is used further, from an unknown position", name)
 		}
 		for _, a := range u.arrivals() {
 			if a.target() == path && !a.cut {

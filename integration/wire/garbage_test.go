@@ -14,7 +14,7 @@ import (
 )
 
 // TestGarbageOfAnUpstreamStaysThere: whatever an upstream says, the client is
-// told one clean thing: the answer, that there is none, or visibly a part of it.
+// receives one clear result: the answer, that there is none, or visibly a part of it.
 func TestGarbageOfAnUpstreamStaysThere(t *testing.T) {
 	t.Parallel()
 	const (
@@ -61,7 +61,7 @@ func TestGarbageOfAnUpstreamStaysThere(t *testing.T) {
 		{"half a header", ok + "X-A: EV", failed},
 		{"a header of 9 MiB", ok + "X-A: " + strings.Repeat("a", 9<<20) + "\r\n" + two + end, failed},
 		{"100,000 headers", ok + strings.Repeat("a:\r\n", 100_000) + two + end, failed},
-		{"101 that nobody asked for", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nEVIL", failed},
+		{"unrequested 101", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nEVIL", failed},
 		{"101 without a protocol", "HTTP/1.1 101 Switching Protocols\r\n\r\nEVIL", failed},
 		{"204 with a body", "HTTP/1.1 204 No Content\r\n" + two + end, "204"},
 		{"304 with a body", "HTTP/1.1 304 Not Modified\r\n" + two + end, "304"},
@@ -84,7 +84,7 @@ func TestGarbageOfAnUpstreamStaysThere(t *testing.T) {
 		conn := dial(t, g.address)
 		s := listen(t, conn, get(path(row.name))+probe, 8*time.Second)
 		conn.Close() // read to its end
-		got := toldOnce(s)
+		got := receivedOnce(s)
 		if got != row.want {
 			t.Errorf("%s: the client got %s, want %s", row.name, got, row.want)
 		}
@@ -102,9 +102,9 @@ func TestGarbageOfAnUpstreamStaysThere(t *testing.T) {
 	}
 }
 
-// toldOnce sums up what a client was told by its last answer; interim ones come
+// receivedOnce sums up what a client received in its last answer; interim ones come
 // before it.
-func toldOnce(s said) string {
+func receivedOnce(s said) string {
 	for len(s.answers) > 1 && s.answers[0].status/100 == 1 {
 		s.answers = s.answers[1:]
 	}
@@ -124,9 +124,9 @@ func toldOnce(s said) string {
 	}
 }
 
-// TestAnswerThatNobodyAskedForReachesNobody: an upstream that speaks up on an idle
-// connection must not answer the next request, somebody else's, with that.
-func TestAnswerThatNobodyAskedForReachesNobody(t *testing.T) {
+// TestAnUnrequestedResponseReachesNoClient: an upstream that speaks up on an idle
+// connection must not answer the next request, of another client, with that.
+func TestAnUnrequestedResponseReachesNoClient(t *testing.T) {
 	t.Parallel()
 	u := newUpstream(t, func(conn net.Conn, _ *arrival) bool {
 		_, err := io.WriteString(conn, fine+"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL")
@@ -276,9 +276,9 @@ func TestClientCannotWriteAHeaderOfTheAnswer(t *testing.T) {
 	}
 }
 
-// TestResetOfAnUpstreamIsTold: before the answer it is a 502, within it the answer
+// TestResetOfAnUpstreamIsReported: before the answer it is a 502, within it the answer
 // is visibly cut.
-func TestResetOfAnUpstreamIsTold(t *testing.T) {
+func TestResetOfAnUpstreamIsReported(t *testing.T) {
 	t.Parallel()
 	u := newUpstream(t, func(conn net.Conn, a *arrival) bool {
 		if tcp, ok := conn.(*net.TCPConn); ok {

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// believed are names that servers take a proxy's word for: of families, one or
+// spoofable are header names that servers trust from a proxy: of families, one or
 // two each. None may come from a client.
-var believed = strings.Fields(`
+var spoofable = strings.Fields(`
 X-Forwarded-User X-Forwarded-Email X-Forwarded-Groups X-Forwarded-Preferred-Username X-Forwarded-Access-Token
 X-Auth-Request-User X-Auth-Request-Email X-Auth-Request-Groups X-Auth-Request-Preferred-Username X-Auth-Request-Access-Token
 X-Auth-Request-Redirect X-Auth-Request-Anything
@@ -62,7 +62,7 @@ func at(i int) string { return "/headers/" + strconv.Itoa(i) }
 const planted = "planted-by-the-client"
 
 // TestNoHeaderOfAProxyComesFromAClient sends each of them in all spellings at
-// once, and in a trailer too, as nobody and as somebody; and once more listed in
+// once, and in a trailer too, anonymous and signed in; and once more listed in
 // Connection, which would take away what authgate says under that name.
 func TestNoHeaderOfAProxyComesFromAClient(t *testing.T) {
 	t.Parallel()
@@ -72,12 +72,12 @@ func TestNoHeaderOfAProxyComesFromAClient(t *testing.T) {
 	conn := dial(t, g.address)
 	for _, who := range []string{"", session} {
 		for _, listed := range []bool{false, true} {
-			for i, name := range believed {
+			for i, name := range spoofable {
 				a := g.askOn(conn, planting(at(i), name, who, listed))
 				if a.status != 200 {
 					t.Fatalf("%s: answered with %s", name, a)
 				}
-				// With a credential that is not authgate's own it is nobody's request.
+				// With a credential that is not authgate's own the request is anonymous.
 				checkArrival(t, name, u.at(t, at(i)), who != "" && name != "Proxy-Authorization")
 			}
 		}
@@ -98,13 +98,13 @@ func planting(path, name, cookie string, listed bool) string {
 	return request("POST", path, "3\r\nabc\r\n0\r\n"+name+": "+planted+"\r\nX-T: "+planted+"\r\n\r\n", lines...)
 }
 
-func checkArrival(t *testing.T, name string, a arrival, somebody bool) {
+func checkArrival(t *testing.T, name string, a arrival, signedIn bool) {
 	t.Helper()
 	if strings.Contains(a.head+a.tail, planted) {
 		t.Errorf("%s: the upstream got %q %q", name, a.head, a.tail)
 	}
 	if a.tail != "" || len(a.header("Trailer")) > 0 {
-		t.Errorf("%s: the upstream is told of trailers: %q %q", name, a.head, a.tail)
+		t.Errorf("%s: the upstream gets trailers: %q %q", name, a.head, a.tail)
 	}
 	seen := map[string]bool{}
 	for line := range strings.SplitSeq(a.head, "\r\n") {
@@ -120,12 +120,12 @@ func checkArrival(t *testing.T, name string, a arrival, somebody bool) {
 	}
 	// What authgate says instead stays, although Connection listed it.
 	user, groups := a.header("X-Forwarded-User"), a.header("X-Forwarded-Groups")
-	if somebody && (!slices.Equal(user, []string{"sub-alice"}) || !slices.Equal(groups, []string{"example-org:argo"})) ||
-		!somebody && len(user)+len(groups) > 0 {
-		t.Errorf("%s: the upstream is told of %q in %q", name, user, groups)
+	if signedIn && (!slices.Equal(user, []string{"sub-alice"}) || !slices.Equal(groups, []string{"example-org:argo"})) ||
+		!signedIn && len(user)+len(groups) > 0 {
+		t.Errorf("%s: the upstream gets %q in %q", name, user, groups)
 	}
 	if got := a.header("X-Forwarded-For"); !slices.Equal(got, []string{"127.0.0.1"}) {
-		t.Errorf("%s: the upstream is told that the client is at %q", name, got)
+		t.Errorf("%s: the upstream gets the client address %q", name, got)
 	}
 }
 
@@ -137,7 +137,7 @@ func TestHeadersOverHTTP2AreTheSame(t *testing.T) {
 	hop := []string{"proxy-connection"} // net/http's to refuse
 	f := g.speakFrames(t)
 	stream := uint32(1)
-	for i, name := range believed {
+	for i, name := range spoofable {
 		lower := strings.ToLower(name)
 		if slices.Contains(hop, lower) {
 			continue
@@ -215,7 +215,7 @@ func TestRequestIDIsTheClientsOnlyIfItIsHarmless(t *testing.T) {
 	}
 }
 
-// TestEnvironmentLeadsNowhere: a proxy named in the environment, by whoever wrote
+// TestEnvironmentLeadsNowhere: a proxy named in the environment, by the author of
 // the pod or by httpoxy, would see every credential.
 func TestEnvironmentLeadsNowhere(t *testing.T) {
 	t.Parallel()

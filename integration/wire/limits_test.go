@@ -104,11 +104,11 @@ func TestThousandsOfCookiesHideNone(t *testing.T) {
 		t.Errorf("%d of 3001 other cookies reached the upstream", got)
 	}
 	if a := g.ask(get("/oauth2/userinfo", "Cookie: "+crowd+session+"; "+crowd+"a=1", "Connection: close")); a.status != 200 {
-		t.Errorf("nobody is found among 3,002 cookies: %s", a)
+		t.Errorf("no session is found among 3,002 cookies: %s", a)
 	}
 }
 
-// TestSilentConnectionsAreClosed: whoever says nothing, or stops in the middle,
+// TestSilentConnectionsAreClosed: a client that sends nothing, or stops in the middle,
 // holds a connection for readHeader (1 s here) or idle (2 s), and not longer.
 func TestSilentConnectionsAreClosed(t *testing.T) {
 	t.Parallel()
@@ -132,7 +132,7 @@ func TestSilentConnectionsAreClosed(t *testing.T) {
 		}
 	}
 	if a := g.ask(get("/a", "Connection: close")); a.status != 200 {
-		t.Errorf("somebody else is answered with %s", a)
+		t.Errorf("another client is answered with %s", a)
 	}
 	for name, conn := range held {
 		if err := ends(conn, begun.Add(6*time.Second)); err != nil {
@@ -144,7 +144,7 @@ func TestSilentConnectionsAreClosed(t *testing.T) {
 	}
 }
 
-// TestSlowHeadersAreNoWayToStay: each byte that comes must not begin the time anew.
+// TestSlowHeadersAreNoWayToStay: each byte that comes must not restart the timeout.
 func TestSlowHeadersAreNoWayToStay(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, newUpstream(t, probed(sayFine)), nil)

@@ -83,7 +83,7 @@ func TestNoRequestIsHiddenInAnother(t *testing.T) {
 			t.Errorf("%s: the upstream saw %q, the audit tells of %q", row.name, saw, audited)
 		}
 		if !slices.Equal(saw, row.want) {
-			t.Errorf("%s: the upstream saw %q, want %q; the client was told %v", row.name, saw, row.want, s.answers)
+			t.Errorf("%s: the upstream saw %q, want %q; the client received %v", row.name, saw, row.want, s.answers)
 		}
 	}
 }

@@ -243,7 +243,7 @@ func readChunks(r *bufio.Reader) (body, tail string, cut bool, broken string) {
 	}
 }
 
-// own are the lines that authgate itself adds to a request of nobody; a table
+// own are the lines that authgate itself adds to an anonymous request; a table
 // need not repeat them for each row. With any other value they are shown.
 var own = regexp.MustCompile(`^(X-Forwarded-For: 127\.0\.0\.1|X-Real-Ip: 127\.0\.0\.1|X-Forwarded-Proto: http|X-Forwarded-Port: \d+|X-Forwarded-Host: raw\.example|X-Request-Id: [0-9a-f]{16})$`)
 

@@ -5,7 +5,7 @@
 //
 // Each topic has a file with its table. Tables in testdata/*.golden tell of each
 // row what was sent, what was answered and what reached the upstream, so that a
-// new Go that changes one is seen; `go test ./wire -update` writes them anew.
+// new Go that changes one is seen; `go test ./wire -update` rewrites them.
 // Whatever a test does, at its end every request that the upstream saw must have
 // its record in the audit (gate.settle).
 package wire_test
@@ -36,7 +36,7 @@ import (
 )
 
 var (
-	update = flag.Bool("update", false, "write testdata/*.golden anew")
+	update = flag.Bool("update", false, "rewrite testdata/*.golden")
 
 	// Set by TestMain, never after.
 	binary string
@@ -63,7 +63,7 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// Whoever asks may do anything but under /private.
+// Every client may do anything except below /private.
 const rules = `p, system:anonymous, *, /**, *, allow
 p, system:anonymous, *, /private/**, *, deny
 p, system:authenticated, *, /**, *, allow
@@ -323,7 +323,7 @@ func dial(t *testing.T, address string) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() }) // the test is over
+	t.Cleanup(func() { conn.Close() }) // the test has ended
 	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}

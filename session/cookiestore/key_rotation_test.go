@@ -58,7 +58,7 @@ func TestKeyThatIsGoneTakesWhatItOpenedWithIt(t *testing.T) {
 	}
 }
 
-func TestCookieOfAnOlderKeyIsSealedAnewBeforeThatKeyGoes(t *testing.T) {
+func TestCookieOfAnOlderKeyIsEncryptedAgainBeforeThatKeyIsRemoved(t *testing.T) {
 	t.Parallel()
 	old, fresh := seal.NewKey(), seal.NewKey()
 	ring := seal.NewKeyring(sessiontest.Keys(t, old))

@@ -249,7 +249,7 @@ func TestLateResponseDoesNotPutAnOlderSessionInThePlaceOfANewLogin(t *testing.T)
 	}
 }
 
-func TestSessionNobodyUsesEndsAndOneInUseGoesOn(t *testing.T) {
+func TestAnIdleSessionEndsAndOneInUseContinues(t *testing.T) {
 	t.Parallel()
 	clock := &watch{sessiontest.Noon}
 	ring := seal.NewKeyring(sessiontest.Keys(t, seal.NewKey()))

@@ -38,7 +38,7 @@ func quickly(t *testing.T, what string, do func()) {
 	}
 }
 
-func TestWhileRedisHangsKnownSessionsGoOnForAMinuteAndNobodyIsSentToLogIn(t *testing.T) {
+func TestWhileRedisHangsCachedSessionsWorkForAMinuteAndNoneIsSentToLogIn(t *testing.T) {
 	t.Parallel()
 	redis := startRedis(t)
 	r := newReplicas(t, redis.url())
@@ -173,7 +173,7 @@ func TestAFlushedRedisEndsSessionsWithinTwoSeconds(t *testing.T) {
 	}
 }
 
-func TestWhatRedisEvictsIsOverAndNothingElseGoesWrong(t *testing.T) {
+func TestEvictedSessionsEndAndNothingElseFails(t *testing.T) {
 	t.Parallel()
 	redis := startRedis(t, "--maxmemory", "3mb", "--maxmemory-policy", "allkeys-lru")
 	r := newReplicas(t, redis.url())
@@ -388,7 +388,7 @@ func TestARenewalElsewhereIsWaitedForAsLongAsTheCallerMay(t *testing.T) {
 	}
 }
 
-func TestWhatSomebodyWroteIntoRedisOpensNothing(t *testing.T) {
+func TestModifiedRecordsInRedisAreRejected(t *testing.T) {
 	t.Parallel()
 	server := startRedis(t)
 	for name, spoil := range map[string]func(key string){

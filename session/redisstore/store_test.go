@@ -392,7 +392,7 @@ func TestARefusedRefreshTokenEndsAllSessionsOfThatPerson(t *testing.T) {
 	}
 }
 
-func TestWhatIsRevokedIsOverOnAllReplicasWithinTwoSeconds(t *testing.T) {
+func TestRevokedSessionsEndOnAllReplicasWithinTwoSeconds(t *testing.T) {
 	t.Parallel()
 	redis := startRedis(t)
 	for name, test := range map[string]struct {

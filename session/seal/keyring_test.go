@@ -40,7 +40,7 @@ func TestBoxOpensWhatItSealedForTheSamePurposeInTheSamePlaceAlone(t *testing.T) 
 	refused("longer", box, append(bytes.Clone(sealed), 0), "here")
 }
 
-func TestFirstKeySealsAndEveryKeyOpens(t *testing.T) {
+func TestFirstKeyEncryptsAndEveryKeyDecrypts(t *testing.T) {
 	t.Parallel()
 	old, fresh := seal.NewKey(), seal.NewKey()
 	ring := seal.NewKeyring(sessiontest.Keys(t, old))
