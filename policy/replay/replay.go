@@ -49,8 +49,8 @@ type Report struct {
 	People         int          `json:"people"`          // somebody who is signed in and whom a difference concerns
 	PeopleMore     bool         `json:"people_more"`     // there are more, not counted
 	Differences    []Difference `json:"differences"`     // the most frequent first
-	Ungrouped      int64        `json:"ungrouped"`       // differing requests beyond the differences that are told apart
-	UnseenSubjects []string     `json:"unseen_subjects"` // groups and persons that the policy names, and no line
+	Ungrouped      int64        `json:"truncated"`       // differing requests beyond the differences that are told apart
+	UnseenSubjects []string     `json:"unused_subjects"` // groups and persons that the policy names, and no line
 }
 
 // Difference is a kind of request that would be decided differently.

@@ -75,13 +75,13 @@ func (m *timeFlag) Set(text string) (err error) {
 // Counts says what the lines of the logs were. Every line is one of these.
 type Counts struct {
 	Lines            int64 `json:"lines"`
-	Requests         int64 `json:"requests"`     // that a policy decided: these are judged
-	OutOfRange       int64 `json:"outside"`      // requests outside --since and --until
-	Refused          int64 `json:"refused"`      // requests refused before any policy was asked
-	EndpointRequests int64 `json:"own_pages"`    // requests for authgate's own pages
-	OtherEvents      int64 `json:"other_events"` // logins, reloads and the like
+	Requests         int64 `json:"requests"`          // that a policy decided: these are judged
+	OutOfRange       int64 `json:"outside"`           // requests outside --since and --until
+	Refused          int64 `json:"refused"`           // requests refused before any policy was asked
+	EndpointRequests int64 `json:"endpoint_requests"` // requests for authgate's own pages
+	OtherEvents      int64 `json:"other_events"`      // logins, reloads and the like
 	Unreadable       int64 `json:"unreadable"`
-	Incomplete       int64 `json:"cut_short"` // last lines that are still being written
+	Incomplete       int64 `json:"incomplete_lines"` // last lines that are still being written
 }
 
 // Read streams the logs, whatever their size, and gives each request that a

@@ -148,16 +148,16 @@ type policyChanges struct {
 
 type policyChange struct {
 	Subject     string      `json:"subject"`
-	AlsoIn      []string    `json:"with"`     // empty, or: only for whoever is also one of these
+	AlsoIn      []string    `json:"also_in"`  // empty, or: only for whoever is also one of these
 	Upstream    string      `json:"upstream"` // * for every upstream that no row names
 	Path        string      `json:"path"`     // a pattern for people; a path that a closer one fits is not meant
 	Methods     []string    `json:"methods"`  // GET covers HEAD, and * is every method, but those in except
 	Except      []string    `json:"except"`
-	ExamplePath string      `json:"witness"`   // a path for which the answer turns
-	Rule        string      `json:"rule"`      // file:line of the row that lets them in: a new one where granted, an old one where revoked
-	Row         string      `json:"row"`       // its text
-	Chain       []chainLink `json:"chain"`     // g rows by which the subject, or else the first of with, comes to that of the row
-	DeniedBy    string      `json:"denied_by"` // file:line of the row that denies on the other side; empty where no row lets them in there
+	ExamplePath string      `json:"example_path"` // a path for which the answer turns
+	Rule        string      `json:"rule"`         // file:line of the row that lets them in: a new one where granted, an old one where revoked
+	Row         string      `json:"row"`          // its text
+	Chain       []chainLink `json:"chain"`        // g rows by which the subject, or else the first of with, comes to that of the row
+	DeniedBy    string      `json:"denied_by"`    // file:line of the row that denies on the other side; empty where no row lets them in there
 }
 
 func newPolicyChanges(c comparison) policyChanges {

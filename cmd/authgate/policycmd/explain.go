@@ -61,12 +61,12 @@ func newPolicyExplain() *cobra.Command {
 // explanation is the answer of `policy explain`.
 type explanation struct {
 	canAnswer
-	Who           []matchedSubject `json:"who"`         // what the person is, nearest first
-	Unknown       []string         `json:"unknown"`     // groups and roles of the person that the policy does not name
-	Rows          []consideredRow  `json:"rows"`        // what decides first, then what matches, then what nearly does
-	Others        int              `json:"others"`      // rows that are not listed
-	NearMisses    []nearMiss       `json:"near_misses"` // edits, each of which turns the answer; the smallest first
-	AnonymousRule string           `json:"anybody"`     // file:line of the row that lets anybody do this without a login, or empty
+	Who           []matchedSubject `json:"who"`            // what the person is, nearest first
+	Unknown       []string         `json:"unknown"`        // groups and roles of the person that the policy does not name
+	Rows          []consideredRow  `json:"rows"`           // what decides first, then what matches, then what nearly does
+	Others        int              `json:"others"`         // rows that are not listed
+	NearMisses    []nearMiss       `json:"near_misses"`    // edits, each of which turns the answer; the smallest first
+	AnonymousRule string           `json:"anonymous_rule"` // file:line of the row that lets anybody do this without a login, or empty
 
 	groups []string // of the person, as they were given
 }

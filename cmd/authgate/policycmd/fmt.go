@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/cmd/authgate/cli"
+	"github.com/example-org/authgate/cmd/authgate/render"
 	"github.com/example-org/authgate/policy"
 )
 
@@ -38,7 +39,7 @@ func newPolicyFmt() *cobra.Command {
 			"  authgate policy fmt --check examples/*.csv\n" +
 			"  authgate policy fmt - < policy.csv",
 		Args: cli.Arguments("FILE..."),
-		RunE: withAnnotations(&out, func(cmd *cobra.Command, args []string) error {
+		RunE: render.WithAnnotations(&out, func(cmd *cobra.Command, args []string) error {
 			if err := out.Check(); err != nil {
 				return err
 			}
@@ -56,7 +57,7 @@ func newPolicyFmt() *cobra.Command {
 			switch piped := args[0] == fromStdin; {
 			case diff && out.Format == cli.TextFormat:
 				answer.print = func(s *cli.Printer) { answer.printDiff(s, sources) }
-			case check || diff || out.Format == githubFormat:
+			case check || diff || out.Format == render.GitHubFormat:
 				answer.print = answer.printCheck
 			case piped && out.Format == cli.TextFormat:
 				_, err := cmd.OutOrStdout().Write(answer.texts[0])
@@ -68,15 +69,15 @@ func newPolicyFmt() *cobra.Command {
 					return cli.RunError(err)
 				}
 			}
-			if out.Format == githubFormat {
-				err = cli.WriteError(writeAnnotations(cmd.OutOrStdout(), answer.annotations()))
+			if out.Format == render.GitHubFormat {
+				err = cli.WriteError(render.Annotations(cmd.OutOrStdout(), answer.annotations()))
 			} else {
 				err = out.Render(cmd, answer, answer.print)
 			}
 			if err != nil {
 				return err
 			}
-			if (check || diff || out.Format == githubFormat) && answer.Changed > 0 {
+			if (check || diff || out.Format == render.GitHubFormat) && answer.Changed > 0 {
 				return cli.ErrNo
 			}
 			return nil
@@ -87,7 +88,7 @@ func newPolicyFmt() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&check, "check", false, "write nothing; exit code 1 where a file would change")
 	cmd.Flags().BoolVar(&diff, "diff", false, "write nothing; print a unified diff, and exit code 1 where a file would change")
-	out.AddFlag(cmd, githubFormat)
+	out.AddFlag(cmd, render.GitHubFormat)
 	return cmd
 }
 
@@ -138,12 +139,12 @@ func format(sources []policy.Source) (*fmtAnswer, error) {
 }
 
 // annotations tell of the files that would change.
-func (f *fmtAnswer) annotations() []annotation {
-	var all []annotation
+func (f *fmtAnswer) annotations() []render.Annotation {
+	var all []render.Annotation
 	for _, file := range f.Files {
 		if file.Changed {
 			text := countLines(file.Lines, "would change", "is", file.File) + "; run authgate policy fmt " + cli.ShellQuote(file.File)
-			all = append(all, annotation{"error", file.File, file.Lines[0], 0, "not in canonical form", text})
+			all = append(all, render.Annotation{Level: "error", File: file.File, Line: file.Lines[0], Title: "not in canonical form", Text: text})
 		}
 	}
 	return all
@@ -171,6 +172,14 @@ func (f *fmtAnswer) printCheck(s *cli.Printer) {
 	s.Table(rows)
 	if len(names) > 0 && !slices.Equal(names, []string{stdinName}) {
 		s.Line("%s", s.Dim("to change them: authgate policy fmt "+strings.Join(names, " ")))
+	}
+}
+
+func (f *fmtAnswer) printDiff(s *cli.Printer, sources []policy.Source) {
+	for i, file := range f.Files {
+		if file.Changed {
+			render.UnifiedDiff(s, file.File, string(sources[i].Data), string(f.texts[i]), file.Lines)
+		}
 	}
 }
 

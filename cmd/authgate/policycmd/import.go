@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/cmd/authgate/cli"
+	"github.com/example-org/authgate/cmd/authgate/render"
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/policy/importer"
 )
@@ -44,14 +45,14 @@ func newImportArgoCD() *cobra.Command {
 			"  kubectl -n argocd get configmap,appproject -o yaml | authgate policy import argocd - > policy.csv\n" +
 			"  helm template argo-cd argo/argo-cd -f values.yaml | authgate policy import argocd - > policy.csv",
 		Args: cli.Arguments("FILE..."),
-		RunE: withAnnotations(&out, func(cmd *cobra.Command, args []string) error {
+		RunE: render.WithAnnotations(&out, func(cmd *cobra.Command, args []string) error {
 			return importWith(cmd, &out, args, options, importer.ArgoCD)
 		}),
 		ValidArgsFunction: completeYAML,
 	}
 	cmd.Flags().StringVar(&options.Upstream, "upstream", "argocd", "`NAME` that the configuration gives Argo CD")
 	addRolePrefix(cmd, &options.RolePrefix, "argocd-")
-	out.AddFlag(cmd, githubFormat)
+	out.AddFlag(cmd, render.GitHubFormat)
 	return cmd
 }
 
@@ -71,7 +72,7 @@ func newImportWorkflows() *cobra.Command {
 		Example: "  kubectl -n argo get serviceaccounts -o yaml > sa.yaml\n" +
 			"  authgate policy import workflows sa.yaml > policy.csv",
 		Args: cli.Arguments("FILE..."),
-		RunE: withAnnotations(&out, func(cmd *cobra.Command, args []string) error {
+		RunE: render.WithAnnotations(&out, func(cmd *cobra.Command, args []string) error {
 			return importWith(cmd, &out, args, options, importer.Workflows)
 		}),
 		ValidArgsFunction: completeYAML,
@@ -79,7 +80,7 @@ func newImportWorkflows() *cobra.Command {
 	cmd.Flags().StringVar(&options.Upstream, "upstream", "workflows", "`NAME` that the configuration gives Argo Workflows")
 	addRolePrefix(cmd, &options.RolePrefix, "workflows-")
 	cmd.Flags().StringVarP(&options.Namespace, "namespace", "n", "", "`NAMESPACE` in which argo-server looks for the account of a login")
-	out.AddFlag(cmd, githubFormat)
+	out.AddFlag(cmd, render.GitHubFormat)
 	return cmd
 }
 
@@ -190,8 +191,8 @@ func importSource(stdin io.Reader, name string) (importer.Source, error) {
 type importAnswer struct {
 	Policy          string            `json:"policy"`           // text of a policy.csv
 	Rows            int               `json:"rows"`             // in it
-	Skipped         []importRemark    `json:"left"`             // what was not carried over
-	Notes           []importRemark    `json:"notes"`            // what was, and means something else now
+	Skipped         []importRemark    `json:"skipped"`          // what was not carried over
+	Notes           []importRemark    `json:"changed_meaning"`  // what was, and means something else now
 	ServiceAccounts []importedAccount `json:"service_accounts"` // of the upstream's identity, in their order
 }
 
@@ -200,7 +201,7 @@ type importRemark struct {
 	Line    int    `json:"line"`
 	Column  int    `json:"column"` // in bytes
 	Message string `json:"message"`
-	Hint    string `json:"mend"`
+	Hint    string `json:"fix"`
 }
 
 type importedAccount struct {
@@ -231,8 +232,8 @@ func (a importAnswer) write(cmd *cobra.Command, out *cli.Output, text string) er
 	if out.Format == cli.JSONFormat {
 		return out.Render(cmd, a, nil)
 	}
-	if out.Format == githubFormat { // the rows would hide them, and GitHub reads this stream, too
-		if err := writeAnnotations(cmd.ErrOrStderr(), a.annotations()); err != nil {
+	if out.Format == render.GitHubFormat { // the rows would hide them, and GitHub reads this stream, too
+		if err := render.Annotations(cmd.ErrOrStderr(), a.annotations()); err != nil {
 			return cli.WriteError(err)
 		}
 		_, err := io.WriteString(cmd.OutOrStdout(), text)
@@ -252,8 +253,8 @@ func (a importAnswer) write(cmd *cobra.Command, out *cli.Output, text string) er
 	return cli.WriteError(err)
 }
 
-func (a importAnswer) annotations() []annotation {
-	var all []annotation
+func (a importAnswer) annotations() []render.Annotation {
+	var all []render.Annotation
 	for _, r := range a.Skipped {
 		all = append(all, r.annotation("error", "not carried over"))
 	}
@@ -263,8 +264,8 @@ func (a importAnswer) annotations() []annotation {
 	return all
 }
 
-func (r importRemark) annotation(level, title string) annotation {
-	return annotation{level, r.File, r.Line, r.Column, title, strings.TrimSuffix(r.Message+"; "+r.Hint, "; ")}
+func (r importRemark) annotation(level, title string) render.Annotation {
+	return render.Annotation{Level: level, File: r.File, Line: r.Line, Column: r.Column, Title: title, Text: strings.TrimSuffix(r.Message+"; "+r.Hint, "; ")}
 }
 
 func (r importRemark) sentence() string {

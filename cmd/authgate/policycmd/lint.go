@@ -10,16 +10,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/cmd/authgate/cli"
+	"github.com/example-org/authgate/cmd/authgate/render"
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/policy/lint"
 	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/text"
 )
 
-const (
-	sarifFormat = "sarif"
-	lintDocURL  = "https://github.com/example-org/authgate/blob/main/docs/lint.md"
-)
+const sarifFormat = "sarif"
 
 func newPolicyLint(version string) *cobra.Command {
 	var flags policyFlags
@@ -31,7 +29,7 @@ func newPolicyLint(version string) *cobra.Command {
 		Long: "Point out rows that do something else than they seem to: a deny that locks out\n" +
 			"who inherits it, rows that change nothing, names that look like a slip, doors that\n" +
 			"stand open. With --config, paths that no request can have, too. Every finding has\n" +
-			"a code, which " + lintDocURL + " explains.\n\n" +
+			"a code, which " + render.LintDocsURL + " explains.\n\n" +
 			"A comment right above a row silences a code, and says why:\n\n" +
 			"  # authgate:ignore AG105 here until the page is back\n\n" +
 			"Exit code 0: nothing at or above --fail-on; 1: something; 3: the policy does not\n" +
@@ -40,7 +38,7 @@ func newPolicyLint(version string) *cobra.Command {
 			"  authgate policy lint --config authgate.yaml --fail-on info\n" +
 			"  authgate policy lint --policy policy.csv -o sarif > policy.sarif",
 		Args: cli.Arguments(),
-		RunE: withAnnotations(&out, func(cmd *cobra.Command, _ []string) error {
+		RunE: render.WithAnnotations(&out, func(cmd *cobra.Command, _ []string) error {
 			limit, err := severity(failOn)
 			if err := cmp.Or(err, out.Check()); err != nil {
 				return err
@@ -52,9 +50,9 @@ func newPolicyLint(version string) *cobra.Command {
 			report := lint.Run(sources, lintEnvironment(c))
 			switch out.Format {
 			case sarifFormat:
-				err = cli.WriteError(writeSARIF(cmd.OutOrStdout(), report.Findings, version))
-			case githubFormat:
-				err = cli.WriteError(writeAnnotations(cmd.OutOrStdout(), lintAnnotations(report.Findings)))
+				err = cli.WriteError(render.SARIF(cmd.OutOrStdout(), report.Findings, version))
+			case render.GitHubFormat:
+				err = cli.WriteError(render.Annotations(cmd.OutOrStdout(), lintAnnotations(report.Findings)))
 			default:
 				answer := newLintAnswer(report)
 				err = out.Render(cmd, answer, answer.print)
@@ -73,18 +71,18 @@ func newPolicyLint(version string) *cobra.Command {
 	flags.add(cmd)
 	cmd.Flags().StringVar(&failOn, "fail-on", lint.Warning.String(), "least `SEVERITY` that makes exit code 1: error, warning or info")
 	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions([]string{"error", "warning", "info"}, cobra.ShellCompDirectiveNoFileComp))
-	out.AddFlag(cmd, sarifFormat, githubFormat)
+	out.AddFlag(cmd, sarifFormat, render.GitHubFormat)
 	return cmd
 }
 
-func lintAnnotations(findings []lint.Finding) []annotation {
-	var all []annotation
+func lintAnnotations(findings []lint.Finding) []render.Annotation {
+	var all []render.Annotation
 	for _, f := range findings {
 		level := f.Severity.String()
 		if f.Severity == lint.Info {
 			level = "notice"
 		}
-		all = append(all, annotation{level, f.At.File, f.At.Line, f.At.Column, f.Code, strings.TrimSuffix(f.Message+"; "+f.Hint, "; ")})
+		all = append(all, render.Annotation{Level: level, File: f.At.File, Line: f.At.Line, Column: f.At.Column, Title: f.Code, Text: strings.TrimSuffix(f.Message+"; "+f.Hint, "; ")})
 	}
 	return all
 }
@@ -155,7 +153,7 @@ type lintFinding struct {
 	Line     int    `json:"line"`   // 0 where it is about the whole file
 	Column   int    `json:"column"` // in bytes
 	Message  string `json:"message"`
-	Hint     string `json:"mend"` // empty where nothing needs to be done
+	Hint     string `json:"fix"`  // empty where nothing needs to be done
 	Text     string `json:"text"` // of the line
 	Page     string `json:"page"` // that explains the code
 }
@@ -170,7 +168,7 @@ func newLintAnswer(report lint.Report) lintAnswer {
 		answer.Findings = append(answer.Findings, lintFinding{
 			Code: f.Code, Name: names[f.Code], Severity: f.Severity.String(),
 			File: f.At.File, Line: f.At.Line, Column: f.At.Column,
-			Message: f.Message, Hint: f.Hint, Text: strings.TrimSpace(f.Line), Page: docURL(f.Code),
+			Message: f.Message, Hint: f.Hint, Text: strings.TrimSpace(f.Line), Page: render.LintDocs(f.Code),
 		})
 		switch f.Severity {
 		case lint.Error:
@@ -183,8 +181,6 @@ func newLintAnswer(report lint.Report) lintAnswer {
 	}
 	return answer
 }
-
-func docURL(code string) string { return lintDocURL + "#" + strings.ToLower(code) }
 
 func (a lintAnswer) print(s *cli.Printer) {
 	for _, f := range a.Findings {
@@ -212,7 +208,7 @@ func (a lintAnswer) print(s *cli.Printer) {
 		summary += fmt.Sprintf(", %d silenced", a.Silenced)
 	}
 	if len(a.Findings) > 0 {
-		summary += "; the codes: " + lintDocURL
+		summary += "; the codes: " + render.LintDocsURL
 	}
 	s.Line("%s", summary)
 }

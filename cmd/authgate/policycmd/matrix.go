@@ -4,16 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/fault"
-	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/policy/compare"
+	"github.com/example-org/authgate/proxy"
+	"github.com/example-org/authgate/target"
 	"github.com/example-org/authgate/text"
 )
 
@@ -144,9 +145,9 @@ type matrixTable struct {
 // matrixLine is the paths of one class, and methods on them, that no row tells
 // apart.
 type matrixLine struct {
-	Path        string       `json:"path"`    // a pattern for people; a path that a closer one fits is not meant
-	ExamplePath string       `json:"witness"` // a path of the class
-	Methods     []string     `json:"methods"` // GET covers HEAD, and * is every method, but those in except
+	Path        string       `json:"path"`         // a pattern for people; a path that a closer one fits is not meant
+	ExamplePath string       `json:"example_path"` // a path of the class
+	Methods     []string     `json:"methods"`      // GET covers HEAD, and * is every method, but those in except
 	Except      []string     `json:"except"`
 	Cells       []matrixCell `json:"cells"` // without the subjects of whom no row speaks
 }
@@ -176,130 +177,30 @@ func newMatrix(found compare.Matrix, hash string) matrix {
 	return m
 }
 
-// maxMatrixWidth is how many characters the names of columns may take before the
-// cells are lists instead.
-const maxMatrixWidth = 100
-
-// printMatrix leaves out who has no say on an upstream, unless they were asked for.
-func printMatrix(s *cli.Printer, m compare.Matrix, asked bool) {
-	for _, t := range m.Tables {
-		s.Line("%s", s.Bold(upstreamName(t.Upstream)))
-		lines := mergeMethods(t.Lines)
-		columns, width := columnsOf(m, t, asked)
-		switch {
-		case len(lines) == 0:
-			s.Line("  everything is refused to all of these")
-		case width > maxMatrixWidth:
-			printLists(s, lines)
-		default:
-			printColumns(s, lines, columns)
-		}
-		s.Line("")
-	}
-	var members [][]string
-	for _, c := range m.Columns {
-		if len(c.Members) > 0 {
-			members = append(members, []string{"  " + c.Subject, text.JoinFew(c.Members, ", ", 8)})
-		}
-	}
-	if len(members) > 0 {
-		s.Line("%s", s.Bold("who holds what"))
-		s.Table(members)
-		s.Line("")
-	}
-	s.Line("%s", s.Dim("A path belongs to the line that fits it best. · is refused, as no row speaks of it; what fits no line is refused to all."))
-}
-
-func upstreamName(name string) string {
-	if name == "*" {
-		return "any other upstream"
-	}
-	return name
-}
-
-// mergeMethods joins the methods of a path where people fare alike, whichever row
-// says so.
-func mergeMethods(lines []compare.Line) []compare.Line {
-	merged := make([]compare.Line, 0, len(lines))
-	first := 0 // line of the path at hand
-	for i, l := range lines {
-		if i > 0 && lines[i-1].ExamplePath != l.ExamplePath {
-			first = len(merged)
-		}
-		at := slices.IndexFunc(merged[first:], func(other compare.Line) bool {
-			return slices.EqualFunc(other.Cells, l.Cells, func(a, b compare.Cell) bool { return a.Subject == b.Subject && a.Effect == b.Effect })
-		})
-		if at < 0 {
-			merged = append(merged, l)
-			continue
-		}
-		merged[first+at].Methods = merged[first+at].Methods.Union(l.Methods)
-	}
-	return merged
-}
-
-// columnsOf gives those of whom some line of a table speaks, or all, and their
-// width.
-func columnsOf(m compare.Matrix, t compare.Table, all bool) (columns []string, width int) {
-	used := map[string]bool{}
-	for _, l := range t.Lines {
-		for _, c := range l.Cells {
-			used[c.Subject] = true
-		}
-	}
-	for _, c := range m.Columns {
-		if all || used[c.Subject] {
-			columns = append(columns, c.Subject)
-			width += utf8.RuneCountInString(c.Subject) + 2
-		}
-	}
-	return columns, width
-}
-
-func printColumns(s *cli.Printer, lines []compare.Line, columns []string) {
-	head := []string{"  path", "methods"}
-	for _, c := range columns {
-		head = append(head, s.Bold(c))
-	}
-	rows := append(make([][]string, 0, 1+len(lines)), head)
-	for _, l := range lines {
-		row := append(make([]string, 0, len(head)), "  "+l.Path, l.Methods.String())
-		rest := l.Cells
-		for _, c := range columns {
-			if len(rest) == 0 || rest[0].Subject != c {
-				row = append(row, s.Dim("·"))
-				continue
+// withoutEndpoints leaves out what authgate answers itself, and names it.
+func (l *loadedPolicy) withoutEndpoints(m compare.Matrix) (compare.Matrix, []string) {
+	var endpoints []string
+	for i, t := range m.Tables {
+		m.Tables[i].Lines = slices.DeleteFunc(t.Lines, func(line compare.Line) bool {
+			isEndpoint := l.isOwn(line.ExamplePath)
+			if isEndpoint && !slices.Contains(endpoints, line.Path) {
+				endpoints = append(endpoints, line.Path)
 			}
-			row = append(row, effect(s, rest[0]))
-			rest = rest[1:]
-		}
-		rows = append(rows, row)
+			return isEndpoint
+		})
 	}
-	s.Table(rows)
+	return m, endpoints
 }
 
-func effect(s *cli.Printer, c compare.Cell) string {
-	if c.Allowed() {
-		return s.Success(c.Effect.String())
+// isOwn reports whether authgate answers a path itself. Where its endpoints are, only a
+// configuration says.
+func (l *loadedPolicy) isOwn(raw string) bool {
+	if proxy.IsHealthCheck(http.MethodGet, raw) {
+		return true
 	}
-	return s.Failure(c.Effect.String())
-}
-
-func printLists(s *cli.Printer, lines []compare.Line) {
-	var rows [][]string
-	for _, l := range lines {
-		of := map[policy.Effect][]string{}
-		for _, c := range l.Cells {
-			of[c.Effect] = append(of[c.Effect], c.Subject)
-		}
-		row := []string{"  " + l.Path, l.Methods.String()}
-		if may := of[policy.Allow]; len(may) > 0 {
-			row = append(row, s.Success("allow")+" "+text.JoinFew(may, ", ", 8))
-		}
-		if not := of[policy.Deny]; len(not) > 0 {
-			row = append(row, s.Failure("deny")+" "+text.JoinFew(not, ", ", 8))
-		}
-		rows = append(rows, row)
+	if l.config == nil {
+		return false
 	}
-	s.Table(rows)
+	path, err := target.ParseWith(raw, target.AllQuirks)
+	return err == nil && proxy.IsEndpoint(l.config.PathPrefix, path)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/cmd/authgate/cli"
+	"github.com/example-org/authgate/cmd/authgate/render"
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/policy/cases"
 	"github.com/example-org/authgate/proxy"
@@ -64,7 +65,7 @@ func newPolicyTest() *cobra.Command {
 			}
 			return cli.Arguments("CASES...")(cmd, args)
 		},
-		RunE: withAnnotations(&t.out, func(cmd *cobra.Command, args []string) error {
+		RunE: render.WithAnnotations(&t.out, func(cmd *cobra.Command, args []string) error {
 			if err := t.out.Check(); err != nil {
 				return err
 			}
@@ -84,7 +85,7 @@ func newPolicyTest() *cobra.Command {
 		}),
 	}
 	t.flags.add(cmd)
-	t.out.AddFlag(cmd, junitFormat, githubFormat)
+	t.out.AddFlag(cmd, junitFormat, render.GitHubFormat)
 	cmd.Flags().BoolVar(&t.coverage, "coverage", false, "list the rows that no case tests")
 	cmd.Flags().Var(&t.minimum, "coverage-min", "fail if fewer than `PERCENT` of the rows are tested")
 	cmd.Flags().BoolVar(&t.strict, "strict", false, "fail cases with groups, roles, users or methods that no row names")
@@ -122,9 +123,9 @@ func (t *policyTest) run(cmd *cobra.Command) error {
 	report := t.report(loaded.Hash(), outcomes, coverage)
 	switch t.out.Format {
 	case junitFormat:
-		err = cli.WriteError(writeJUnit(cmd.OutOrStdout(), report))
-	case githubFormat:
-		err = cli.WriteError(writeAnnotations(cmd.OutOrStdout(), report.annotations()))
+		err = cli.WriteError(render.JUnit(cmd.OutOrStdout(), "authgate policy test", report.junit()))
+	case render.GitHubFormat:
+		err = cli.WriteError(render.Annotations(cmd.OutOrStdout(), report.annotations()))
 	default:
 		err = t.out.Render(cmd, report, report.print)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/cmd/authgate/cli"
+	"github.com/example-org/authgate/cmd/authgate/render"
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/policy/cases"
 	"github.com/example-org/authgate/text"
@@ -161,47 +162,6 @@ func (t *policyTest) command(name string) []string {
 	return words
 }
 
-// identityArgs writes who asks as flags.
-func identityArgs(identity policy.Identity) []string {
-	var words []string
-	for _, group := range identity.Groups {
-		words = append(words, "--group", cli.ShellQuote(group))
-	}
-	for _, role := range identity.Roles {
-		words = append(words, "--role", cli.ShellQuote(role))
-	}
-	switch {
-	case identity.Anonymous:
-		words = append(words, "--anonymous")
-	case identity.Email != "":
-		words = append(words, "--user", cli.ShellQuote(identity.Email))
-	case len(identity.Groups)+len(identity.Roles) == 0: // signed in, and nobody whom a row names (RFC 2606)
-		words = append(words, "--user", "somebody@example.invalid")
-	}
-	return words
-}
-
-// annotations tell of the cases that failed, at their lines.
-func (r testReport) annotations() []annotation {
-	var all []annotation
-	for _, c := range r.Cases {
-		if c.Passed {
-			continue
-		}
-		got := c.Reason
-		if c.Row != "" {
-			got = c.Rule + ": " + c.Row
-		}
-		text := fmt.Sprintf("%s: %s (%s)\n%s: %s", strings.Join(c.Who, " + "), strings.TrimSpace(c.Method+" "+c.Target), c.Failure, c.Decision, got)
-		all = append(all, annotation{"error", c.file, c.line, 0, c.Name, text})
-	}
-	if r.Coverage.belowMinimum {
-		text := fmt.Sprintf("%d of %s decided a case, less than %s %%", r.Coverage.Covered, cli.Plural(r.Coverage.Rows, "row"), r.Coverage.minimum)
-		all = append(all, annotation{level: "error", title: "coverage", text: text})
-	}
-	return all
-}
-
 func (r testReport) print(s *cli.Printer) {
 	for _, c := range r.Cases {
 		if !c.Passed {
@@ -283,4 +243,64 @@ func (r testReport) summary(s *cli.Printer) string {
 	c := r.Coverage
 	return fmt.Sprintf("%s, %s; %d of %s decided a case (%s %%)",
 		cli.Plural(len(r.Cases), "case"), failed, c.Covered, cli.Plural(c.Rows, "row"), strconv.FormatFloat(c.Percent, 'f', -1, 64))
+}
+
+// annotations tell of the cases that failed, at their lines.
+func (r testReport) annotations() []render.Annotation {
+	var all []render.Annotation
+	for _, c := range r.Cases {
+		if c.Passed {
+			continue
+		}
+		got := c.Reason
+		if c.Row != "" {
+			got = c.Rule + ": " + c.Row
+		}
+		text := fmt.Sprintf("%s: %s (%s)\n%s: %s", strings.Join(c.Who, " + "), strings.TrimSpace(c.Method+" "+c.Target), c.Failure, c.Decision, got)
+		all = append(all, render.Annotation{Level: "error", File: c.file, Line: c.line, Title: c.Name, Text: text})
+	}
+	if r.Coverage.belowMinimum {
+		text := fmt.Sprintf("%d of %s decided a case, less than %s %%", r.Coverage.Covered, cli.Plural(r.Coverage.Rows, "row"), r.Coverage.minimum)
+		all = append(all, render.Annotation{Level: "error", Title: "coverage", Text: text})
+	}
+	return all
+}
+
+// junit gives a test for each case and, where a minimum is set, one for the coverage.
+func (r testReport) junit() []render.JUnitTest {
+	var tests []render.JUnitTest
+	for _, c := range r.Cases {
+		tests = append(tests, c.junit())
+	}
+	if r.Coverage.minimum != "0" {
+		tests = append(tests, r.Coverage.junit())
+	}
+	return tests
+}
+
+func (c caseReport) junit() render.JUnitTest {
+	who := strings.Join(c.Who, " + ")
+	j := render.JUnitTest{Suite: c.file, Name: who + " " + c.Method + " " + c.Target + ": " + c.Expect, ClassName: c.file, File: c.file, Line: c.line}
+	if c.Name != "" {
+		j.Name = c.Name + ": " + j.Name
+	}
+	if !c.Passed {
+		var text strings.Builder
+		c.print(cli.NewPrinter(&text))
+		j.Failure = &render.JUnitFailure{Message: c.Case + ": " + c.Failure, Type: "decision", Text: text.String()}
+	}
+	return j
+}
+
+func (c coverageReport) junit() render.JUnitTest {
+	j := render.JUnitTest{Suite: "coverage", Name: "at least " + c.minimum + " % of the rows decide a case", ClassName: "coverage"}
+	if !c.belowMinimum {
+		return j
+	}
+	var text strings.Builder
+	for _, u := range c.Untested {
+		fmt.Fprintf(&text, "%s: %s\n", u.Rule, u.Row)
+	}
+	j.Failure = &render.JUnitFailure{Message: fmt.Sprintf("%d of %s decided a case", c.Covered, cli.Plural(c.Rows, "row")), Type: "coverage", Text: text.String()}
+	return j
 }

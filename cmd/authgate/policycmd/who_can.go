@@ -59,7 +59,7 @@ type whoCan struct {
 	Path      string   `json:"path"`      // canonical
 	Reason    string   `json:"reason"`    // why nobody may, where no row says so
 	SignedIn  bool     `json:"signed_in"` // everybody who is signed in may, but for the refused
-	Anonymous bool     `json:"anybody"`   // nobody needs to sign in; whoever did, and is spoken of by no row, goes as nobody
+	Anonymous bool     `json:"anonymous"` // nobody needs to sign in; whoever did, and is spoken of by no row, goes as nobody
 	May       []access `json:"may"`       // every subject that may; roles first
 	Refused   []access `json:"refused"`   // whoever is one of these is refused, whatever else they are
 	Policy    string   `json:"policy"`    // hash
@@ -69,8 +69,8 @@ type access struct {
 	Subject        string      `json:"subject"`
 	Rule           string      `json:"rule"` // file:line of the row that decides
 	Row            string      `json:"row"`
-	Chain          []chainLink `json:"chain"`   // g rows by which the subject comes to that of the row; empty where it needs none
-	OverriddenRule string      `json:"instead"` // of the refused: file:line of the row that would let them in, or empty
+	Chain          []chainLink `json:"chain"`           // g rows by which the subject comes to that of the row; empty where it needs none
+	OverriddenRule string      `json:"overridden_rule"` // of the refused: file:line of the row that would let them in, or empty
 
 	viaAuthenticated bool // it comes in as everybody who is signed in does
 }

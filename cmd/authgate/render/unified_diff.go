@@ -1,25 +1,20 @@
-package policycmd
+package render
 
 import (
 	"fmt"
 	"strings"
 
 	"github.com/example-org/authgate/cmd/authgate/cli"
-	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/text"
 )
 
-// printDiff prints what formatting would change as a unified diff.
-func (f *fmtAnswer) printDiff(s *cli.Printer, sources []policy.Source) {
-	for i, file := range f.Files {
-		if !file.Changed {
-			continue
-		}
-		s.Line("%s", s.Bold("--- "+file.File))
-		s.Line("%s", s.Bold("+++ "+file.File+" (formatted)"))
-		for _, h := range hunks(string(sources[i].Data), string(f.texts[i]), file.Lines) {
-			h.print(s)
-		}
+// UnifiedDiff prints what formatting changes in a file: changed are the lines of the text
+// before that are written differently or left out.
+func UnifiedDiff(s *cli.Printer, file, before, after string, changed []int) {
+	s.Line("%s", s.Bold("--- "+file))
+	s.Line("%s", s.Bold("+++ "+file+" (formatted)"))
+	for _, h := range hunks(before, after, changed) {
+		h.print(s)
 	}
 }
 

@@ -124,3 +124,41 @@ func inlineCode(text string) string {
 	}
 	return quotes + text + quotes
 }
+
+// matrixMarkdown writes a table for each upstream, and who holds which role.
+func matrixMarkdown(m compare.Matrix) string {
+	var b strings.Builder
+	row := func(cells []string) {
+		b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
+	}
+	table := func(head ...string) {
+		row(head)
+		row(slices.Repeat([]string{"---"}, len(head)))
+	}
+	for _, t := range m.Tables {
+		b.WriteString("### " + upstreamCell(t.Upstream) + "\n\n")
+		head := []string{"path", "methods"}
+		for _, c := range m.Columns {
+			head = append(head, inlineCode(c.Subject))
+		}
+		table(head...)
+		for _, l := range mergeMethods(t.Lines) {
+			row(append([]string{inlineCode(l.Path), inlineCode(l.Methods.String())}, cellsOf(m, l)...))
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("### Members\n\n")
+	table("role", "members")
+	for _, c := range m.Columns {
+		if len(c.Members) == 0 {
+			continue
+		}
+		members := make([]string, len(c.Members))
+		for i, member := range c.Members {
+			members[i] = inlineCode(member)
+		}
+		row([]string{inlineCode(c.Subject), strings.Join(members, ", ")})
+	}
+	b.WriteString("\nAn empty cell is denied, because no row is about it. Requests that fit no line are denied to everyone.\n")
+	return b.String()
+}

@@ -1,4 +1,6 @@
-package policycmd
+// Package render writes answers in the formats of other programs: SARIF, JUnit XML,
+// workflow commands of GitHub, and unified diffs.
+package render
 
 import (
 	"errors"
@@ -13,16 +15,16 @@ import (
 	"github.com/example-org/authgate/fault"
 )
 
-// githubFormat is workflow commands of GitHub Actions: annotations in the diff of a pull
+// GitHubFormat is workflow commands of GitHub Actions: annotations in the diff of a pull
 // request (docs.github.com, "Workflow commands for GitHub Actions").
-const githubFormat = "github"
+const GitHubFormat = "github"
 
-// annotation is one of them.
-type annotation struct {
-	level        string // error, warning or notice
-	file         string
-	line, column int // 0: of the file as a whole
-	title, text  string
+// Annotation is one of them.
+type Annotation struct {
+	Level        string // error, warning or notice
+	File         string
+	Line, Column int // 0: of the file as a whole
+	Title, Text  string
 }
 
 // The characters that would end a value or begin another one.
@@ -31,21 +33,21 @@ var (
 	githubProperty = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 )
 
-func (a annotation) String() string {
+func (a Annotation) String() string {
 	var properties []string
 	add := func(key, value string) {
 		if value != "" && value != "0" {
 			properties = append(properties, key+"="+githubProperty.Replace(value))
 		}
 	}
-	add("file", filepath.ToSlash(a.file))
-	add("line", fmt.Sprint(a.line))
-	add("col", fmt.Sprint(a.column))
-	add("title", a.title)
-	return "::" + strings.TrimSpace(a.level+" "+strings.Join(properties, ",")) + "::" + githubText.Replace(a.text)
+	add("file", filepath.ToSlash(a.File))
+	add("line", fmt.Sprint(a.Line))
+	add("col", fmt.Sprint(a.Column))
+	add("title", a.Title)
+	return "::" + strings.TrimSpace(a.Level+" "+strings.Join(properties, ",")) + "::" + githubText.Replace(a.Text)
 }
 
-func writeAnnotations(w io.Writer, all []annotation) error {
+func Annotations(w io.Writer, all []Annotation) error {
 	var b strings.Builder
 	for _, a := range all {
 		b.WriteString(a.String() + "\n")
@@ -54,25 +56,25 @@ func writeAnnotations(w io.Writer, all []annotation) error {
 	return err
 }
 
-// withAnnotations also writes the faults of files as annotations if that is the form.
-func withAnnotations(o *cli.Output, run func(*cobra.Command, []string) error) func(*cobra.Command, []string) error {
+// WithAnnotations also writes the faults of files as annotations if that is the form.
+func WithAnnotations(o *cli.Output, run func(*cobra.Command, []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		err := run(cmd, args)
-		if o.Format != githubFormat {
+		if o.Format != GitHubFormat {
 			return err
 		}
 		if all := annotationsFrom(err); len(all) > 0 {
-			return errors.Join(err, cli.WriteError(writeAnnotations(cmd.OutOrStdout(), all)))
+			return errors.Join(err, cli.WriteError(Annotations(cmd.OutOrStdout(), all)))
 		}
 		return err
 	}
 }
 
 // annotationsFrom finds the faults in an error.
-func annotationsFrom(err error) []annotation {
+func annotationsFrom(err error) []Annotation {
 	var joined interface{ Unwrap() []error }
 	var faults fault.Faults
-	var all []annotation
+	var all []Annotation
 	switch {
 	case errors.As(err, &joined):
 		for _, one := range joined.Unwrap() {
@@ -81,7 +83,7 @@ func annotationsFrom(err error) []annotation {
 	case errors.As(err, &faults):
 		for _, f := range faults {
 			text := strings.TrimSuffix(f.Message+"; "+f.Hint, "; ")
-			all = append(all, annotation{"error", f.File, f.Line, f.Column, "does not load", text})
+			all = append(all, Annotation{"error", f.File, f.Line, f.Column, "does not load", text})
 		}
 	}
 	return all

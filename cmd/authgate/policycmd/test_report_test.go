@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/example-org/authgate/cmd/authgate/cli"
+	"github.com/example-org/authgate/cmd/authgate/render"
 )
 
 func TestJUnitIsXMLWhateverTheCasesHold(t *testing.T) {
@@ -20,7 +21,7 @@ func TestJUnitIsXMLWhateverTheCasesHold(t *testing.T) {
 		Coverage: coverageReport{Rows: 3, Covered: 2, minimum: "66.7", belowMinimum: true, Untested: []untestedRow{{odd, odd}}},
 	}
 	var out strings.Builder
-	if err := writeJUnit(&out, report); err != nil {
+	if err := render.JUnit(&out, "authgate policy test", report.junit()); err != nil {
 		t.Fatal(err)
 	}
 	var read struct {

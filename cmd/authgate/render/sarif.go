@@ -1,4 +1,4 @@
-package policycmd
+package render
 
 import (
 	"crypto/sha256"
@@ -91,9 +91,9 @@ const (
 	fingerprint = "authgatePolicyLint/v1"
 )
 
-// writeSARIF writes findings for a code scanning service. Files are named relative
+// SARIF writes findings for a code scanning service. Files are named relative
 // to the working directory, which should be the root of the repository.
-func writeSARIF(w io.Writer, findings []lint.Finding, version string) error {
+func SARIF(w io.Writer, findings []lint.Finding, version string) error {
 	run := sarifRun{ColumnKind: "unicodeCodePoints", Results: []sarifResult{}}
 	run.Tool.Driver = sarifDriver{Name: "authgate", Version: version, InformationURI: homePage}
 	index := map[string]int{}
@@ -101,7 +101,7 @@ func writeSARIF(w io.Writer, findings []lint.Finding, version string) error {
 		index[check.Code] = i
 		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{
 			ID: check.Code, Name: check.Name, Short: sarifText{check.Title}, Full: sarifText{check.Title + "."},
-			Help: sarifText{"See " + docURL(check.Code)}, HelpURI: docURL(check.Code),
+			Help: sarifText{"See " + LintDocs(check.Code)}, HelpURI: LintDocs(check.Code),
 			Default: sarifLevel{levelOf(check.Severity)}, Labels: sarifTags{[]string{"security", "access-control"}},
 		})
 	}
@@ -164,3 +164,9 @@ func region(f lint.Finding) sarifRegion {
 	before := f.Line[:min(max(f.At.Column-1, 0), len(f.Line))]
 	return sarifRegion{f.At.Line, 1 + utf8.RuneCountInString(before)}
 }
+
+// LintDocsURL is the page that explains the codes of lint.
+const LintDocsURL = homePage + "/blob/main/docs/lint.md"
+
+// LintDocs is the address of what that page says about a code.
+func LintDocs(code string) string { return LintDocsURL + "#" + strings.ToLower(code) }
