@@ -14,6 +14,7 @@ import (
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/config"
+	"github.com/example-org/authgate/proxy/respond"
 	"github.com/example-org/authgate/session"
 )
 
@@ -47,14 +48,14 @@ func (p *Proxy) SetAdminToken(token string) {
 
 // serve judges the token before it says anything of the request.
 func (a *sessionsAdmin) serve(w http.ResponseWriter, r *http.Request, selectFilter func(*http.Request) (session.Filter, *Refusal)) {
-	closeIfUnread(w, r)
-	setResponseHeaders(w.Header())
+	respond.CloseIfUnread(w, r)
+	respond.SetHeaders(w.Header())
 	if !a.hasToken(r.Header["Authorization"]) {
 		a.p.log.Warn("a request to the admin port without its token was refused", "remote", remoteHost(r), "method", r.Method)
 		refuseAdmin(w, Refusal{Status: http.StatusUnauthorized, Code: "admin_token", Detail: "Send the token of adminToken as Authorization: Bearer."})
 		return
 	}
-	if !isRead(r.Method) && r.Method != http.MethodDelete {
+	if !respond.IsRead(r.Method) && r.Method != http.MethodDelete {
 		w.Header().Set("Allow", "GET, HEAD, DELETE")
 		refuseAdmin(w, Refusal{Status: http.StatusMethodNotAllowed, Code: "method", Detail: "GET lists sessions, DELETE ends them."})
 		return
@@ -66,7 +67,7 @@ func (a *sessionsAdmin) serve(w http.ResponseWriter, r *http.Request, selectFilt
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), adminTimeout)
 	defer cancel()
-	if isRead(r.Method) {
+	if respond.IsRead(r.Method) {
 		a.list(ctx, w, filter)
 		return
 	}
@@ -109,7 +110,7 @@ func (a *sessionsAdmin) sessionsFromQuery(r *http.Request) (session.Filter, *Ref
 		return session.Filter{}, badSelection("Write ?user=EMAIL or ?all=true, not both.")
 	case user != "":
 		return session.Filter{Email: user}, nil
-	case all == "true", all == "" && isRead(r.Method):
+	case all == "true", all == "" && respond.IsRead(r.Method):
 		return session.Filter{All: true}, nil
 	case all != "":
 		return session.Filter{}, badSelection("all is true, or not there.")
@@ -200,10 +201,7 @@ func answerAdmin(w http.ResponseWriter, body any) {
 }
 
 func refuseAdmin(w http.ResponseWriter, f Refusal) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	challenge(w.Header(), f.Status, "")
-	w.WriteHeader(f.Status)
-	_ = json.NewEncoder(w).Encode(problem{Type: "urn:authgate:problem:" + f.Code, Title: title(f.Status), Status: f.Status, Detail: f.Detail, ID: newID()})
+	respond.WriteProblem(respond.Request{W: w, ID: newID()}, &f)
 }
 
 // remoteHost is who connected: no proxy is believed on the admin port.

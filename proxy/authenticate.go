@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/proxy/client"
+	"github.com/example-org/authgate/proxy/respond"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/target"
 )
@@ -103,7 +104,7 @@ func (x *exchange) allowedOrigin(origin string) bool {
 }
 
 func isSafeMethod(method string) bool {
-	return isRead(method) || method == http.MethodOptions
+	return respond.IsRead(method) || method == http.MethodOptions
 }
 
 // isWebSocketUpgrade reports whether the request asks for a WebSocket, the one protocol

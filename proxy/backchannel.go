@@ -63,7 +63,8 @@ func (p *Proxy) refuseLogout(x *exchange, code, detail string, cause error) bool
 		level = p.log.Error
 	}
 	level("back-channel logout refused", "id", x.id, "request_id", x.requestID, "code", code, "error", cause)
-	return x.refuse(http.StatusBadRequest, code, detail, nil)
+	x.refusal = &Refusal{Status: http.StatusBadRequest, Code: code, Detail: detail, OAuth: true}
+	return false
 }
 
 // logoutToken reads the one field of the form (2.5).

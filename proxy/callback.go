@@ -10,7 +10,8 @@ import (
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/identity"
-	"github.com/example-org/authgate/page"
+	"github.com/example-org/authgate/proxy/respond"
+	"github.com/example-org/authgate/proxy/respond/page"
 	"github.com/example-org/authgate/session"
 )
 
@@ -124,7 +125,7 @@ func (p *Proxy) staleCallback(x *exchange, to returnPath, cause error) bool {
 		if to.URL != "" {
 			again += "?" + url.Values{"state": {x.r.URL.Query().Get("state")}}.Encode()
 		}
-		return p.continueTo(x, again, "Looking whether you are signed in.")
+		return p.write(x, respond.Continue(again, checkingSession))
 	default:
 		return p.loginFailed(x, "state", Refusal{
 			Status: http.StatusBadRequest, Code: "login_unknown", Cause: cause,
@@ -147,7 +148,7 @@ func (p *Proxy) loginFailed(x *exchange, result string, f Refusal, to returnPath
 	p.metrics.logins.WithLabelValues(result).Inc()
 	p.log.Warn("login failed", "id", x.id, "request_id", x.requestID, "result", result, "error", f.Cause)
 	f.Cause = nil // said already
-	f.Next = page.Link{Text: "Start again", URL: p.startURL(cmp.Or(to.URL, "/"))}
+	f.Next = page.Link{Text: "Start again", URL: p.endpoints.Start(cmp.Or(to.URL, "/"))}
 	x.refusal = &f
 	return false
 }

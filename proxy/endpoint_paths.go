@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/example-org/authgate/proxy/respond"
 	"github.com/example-org/authgate/target"
 )
 
@@ -23,5 +24,5 @@ func IsHealthCheck(method, sent string) bool {
 // IsEndpoint reports whether a path is one of authgate's own endpoints, which have no
 // upstream and no policy.
 func IsEndpoint(pathPrefix string, path target.Path) bool {
-	return !path.IsZero() && hasPathPrefix(path.String(), pathPrefix)
+	return respond.Endpoints{Prefix: pathPrefix}.Has(path)
 }

@@ -9,24 +9,20 @@ import (
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/identity"
-	"github.com/example-org/authgate/page"
+	"github.com/example-org/authgate/proxy/respond"
+	"github.com/example-org/authgate/proxy/respond/page"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/target"
 )
 
-// isEndpoint reports whether a path is one of authgate's own endpoints.
-func (p *Proxy) isEndpoint(path target.Path) bool {
-	return hasPathPrefix(path.String(), p.prefix)
-}
-
 // serveEndpoint answers authgate's own endpoints. It reports whether it did: they have
 // no upstream and no policy, so that signing in never depends on a rule.
 func (p *Proxy) serveEndpoint(x *exchange) bool {
-	if !p.isEndpoint(x.path) {
+	if !p.endpoints.Has(x.path) {
 		return false
 	}
-	x.closeIfUnread() // a form that is read has as long
-	setResponseHeaders(x.w.Header())
+	respond.CloseIfUnread(x.w, x.r) // a form that is read has as long
+	respond.SetHeaders(x.w.Header())
 	if !p.routeEndpoint(x) {
 		p.answer(x)
 	}
@@ -61,7 +57,7 @@ func (p *Proxy) routeEndpoint(x *exchange) bool {
 
 // requireSession is step 3 for endpoints that only show something to somebody.
 func (p *Proxy) requireSession(x *exchange) bool {
-	if !isRead(x.r.Method) {
+	if !respond.IsRead(x.r.Method) {
 		return x.refuse(http.StatusMethodNotAllowed, "bad_method", "This can only be read.", nil)
 	}
 	if !p.authenticate(x) {
@@ -73,8 +69,6 @@ func (p *Proxy) requireSession(x *exchange) bool {
 	x.outcome = audit.Allow
 	return true
 }
-
-func isRead(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
 // userinfo tells a signed-in person what authgate knows of them.
 type userinfo struct {
@@ -112,7 +106,7 @@ func (p *Proxy) userinfo(x *exchange) bool {
 	}
 	x.w.Header().Set("Content-Type", "application/json")
 	text, _ := json.Marshal(known) // of strings, numbers and times
-	x.w.send(http.StatusOK, append(text, '\n'))
+	respond.Send(x.w, http.StatusOK, append(text, '\n'))
 	return true
 }
 
@@ -135,7 +129,7 @@ func (p *Proxy) portal(x *exchange) bool {
 		return false
 	}
 	data := page.Portal{
-		Who: displayName(x.session.Principal), Groups: x.session.Principal.Groups, SignOut: p.prefix + "/sign_out",
+		User: displayName(x.session.Principal), Groups: x.session.Principal.Groups, SignOut: p.prefix + "/sign_out",
 	}
 	for i := range p.config.Upstreams {
 		u := &p.config.Upstreams[i]
@@ -156,19 +150,7 @@ func (p *Proxy) portal(x *exchange) bool {
 			data.Upstreams = append(data.Upstreams, page.Link{Text: u.Name, URL: x.client.OriginOf(host) + home.String()})
 		}
 	}
-	html, err := p.pages.Portal(data)
-	p.writePage(x, http.StatusOK, html, err)
-	return true
-}
-
-// displayName is what a person calls themselves by.
-func displayName(principal identity.Principal) string {
-	for _, name := range []string{principal.Email, principal.Username, principal.Name} {
-		if name != "" {
-			return name
-		}
-	}
-	return principal.Subject
+	return p.write(x, respond.Page{Page: data})
 }
 
 func orEmpty(list []string) []string {

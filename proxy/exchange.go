@@ -53,8 +53,6 @@ type exchange struct {
 	authorizedBy atomic.Pointer[state]
 	groupsReadAt atomic.Int64 // Unix ns
 
-	formTargets []string // origins besides this one to which a form of the page may lead
-
 	unrecorded bool // there is no room for its record: it was not served
 
 	refusal *Refusal

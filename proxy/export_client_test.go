@@ -6,6 +6,3 @@ var (
 	IsPlainHeaderName = isPlainHeaderName
 	HasParameter      = hasParameter
 )
-
-// SafeReturnPath reads rd under a path prefix.
-func SafeReturnPath(prefix, rd string) string { return (&Proxy{prefix: prefix}).safeReturnPath(rd) }

@@ -13,6 +13,3 @@ func (p *Proxy) PingEvery(every, timeout time.Duration) {
 		}
 	}
 }
-
-// WriteGRPCRefusal answers a call.
-var WriteGRPCRefusal = writeGRPCRefusal

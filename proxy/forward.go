@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/proxy/respond"
 	"github.com/example-org/authgate/proxy/stream"
 	"github.com/example-org/authgate/target"
 	"github.com/example-org/authgate/text"
@@ -75,7 +76,7 @@ func (p *Proxy) forward(x *exchange) {
 	switch {
 	case switchesProtocol(x):
 		f.serveWebSocket(in)
-	case isGRPC(x.r) && !p.openStream(x, stream.GRPC, cancel): // known before the upstream is asked
+	case respond.IsGRPC(x.r) && !p.openStream(x, stream.GRPC, cancel): // known before the upstream is asked
 		f.handleError(nil, nil, errTooManyStreams)
 	default:
 		f.serve(in, x.route.roundTripper(x))
@@ -236,7 +237,7 @@ func (b *streamBody) Read(to []byte) (int, error) {
 		if b.res.Trailer == nil {
 			b.res.Trailer = make(http.Header)
 		}
-		setGRPCStatus(b.res.Trailer, f)
+		respond.SetGRPCStatus(b.res.Trailer, f)
 		return n, io.EOF
 	default: // whoever reads must see that this is not all
 		return n, err

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/proxy/respond"
 	"github.com/example-org/authgate/proxy/stream"
 	"github.com/example-org/authgate/proxy/upstream/transport"
 	"github.com/example-org/authgate/text"
@@ -52,7 +53,7 @@ func (f *forwarding) handleError(_ http.ResponseWriter, _ *http.Request, err err
 		return
 	case x.r.Context().Err() != nil, errors.Is(fault, io.ErrUnexpectedEOF), isNetwork(fault):
 		x.reason = "client_gone"
-		x.closeIfUnread()
+		respond.CloseIfUnread(x.w, x.r)
 		x.w.WriteHeader(statusClientClosedRequest)
 		return
 	case fault != nil:

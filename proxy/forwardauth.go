@@ -5,8 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/example-org/authgate/page"
 	"github.com/example-org/authgate/proxy/client"
+	"github.com/example-org/authgate/proxy/respond"
+	"github.com/example-org/authgate/proxy/respond/page"
 	"github.com/example-org/authgate/session/cookie"
 	"github.com/example-org/authgate/target"
 )
@@ -23,8 +24,8 @@ func (p *Proxy) serveForwardAuth(x *exchange) bool {
 	if !p.isAuthRequest(x.r.RequestURI) {
 		return false
 	}
-	x.closeIfUnread() // the question has no body of its own
-	setResponseHeaders(x.w.Header())
+	respond.CloseIfUnread(x.w, x.r) // the question has no body of its own
+	respond.SetHeaders(x.w.Header())
 	switch {
 	case !p.admit(x):
 	case !p.canonicalise(x): // the question
@@ -95,7 +96,7 @@ func (p *Proxy) hasSecureCookie(h http.Header) bool {
 // checkNotEndpoint refuses authgate's own endpoints: the ingress would send them to a
 // dashboard, unjudged.
 func (p *Proxy) checkNotEndpoint(x *exchange) bool {
-	if !p.isEndpoint(x.path) {
+	if !p.endpoints.Has(x.path) {
 		return true
 	}
 	return x.refuse(http.StatusForbidden, "own_endpoint",
@@ -116,17 +117,21 @@ func (p *Proxy) writeAllowed(x *exchange) {
 func (p *Proxy) writeDenied(x *exchange) {
 	f := x.refusal
 	x.reason = f.Code
-	p.logRefusal(x)
+	q := x.respondTo()
+	p.respond.LogRefusal(q, f)
 	if f.Status != http.StatusUnauthorized && f.Status < http.StatusInternalServerError {
 		f.Status = http.StatusForbidden
 	}
-	if f.Code == codeLoginRequired && isNavigation(x.r) {
-		login := p.startURL(withQuery(x.path.String(), x.r.URL.RawQuery))
+	if f.Code == codeLoginRequired && respond.IsNavigation(x.r) {
+		login := p.endpoints.Start(respond.WithQuery(x.path.String(), x.r.URL.RawQuery))
 		f.Next = page.Link{Text: "Sign in", URL: login} // Traefik shows the page
 		// Others make a redirect of it: nginx has no way to escape a query.
 		x.w.Header().Set("Location", x.client.Origin()+login)
 	}
-	p.writeRefusal(x)
+	if f.Code == codeDenied {
+		p.addDenial(x)
+	}
+	p.respond.WriteRefusal(q, f)
 }
 
 // ambiguousHeader says what in a request could make the dashboard do something else than

@@ -1,6 +1,10 @@
 package proxy
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/example-org/authgate/proxy/respond"
+)
 
 // Messages of gRPC, framed: no compression, four bytes of length, protobuf.
 const (
@@ -13,18 +17,18 @@ const (
 // request like any other. The message is not read: whichever service it names,
 // the answer is authgate's own readiness, and a body may never come.
 func (p *Proxy) serveGRPCHealth(w http.ResponseWriter, r *http.Request, path string) bool {
-	if r.Method != http.MethodPost || !isGRPC(r) {
+	if r.Method != http.MethodPost || !respond.IsGRPC(r) {
 		return false
 	}
-	closeIfUnread(w, r)
+	respond.CloseIfUnread(w, r)
 	limitHealthWrite(w, r)
 	p.closeOverLimit(w, r)
 	if path == "/grpc.health.v1.Health/Watch" { // clients take that for a server without health checks
-		writeGRPCRefusal(w, r, &Refusal{Status: http.StatusNotFound, Detail: "Health is told by Check, not by Watch."})
+		respond.WriteGRPC(w, r, &Refusal{Status: http.StatusNotFound, Detail: "Health is told by Check, not by Watch."})
 		return true
 	}
 	if reason, _ := p.notReadyReason(); reason != "" {
-		writeGRPCRefusal(w, r, &Refusal{Status: http.StatusServiceUnavailable, Detail: "authgate is not ready: " + reason})
+		respond.WriteGRPC(w, r, &Refusal{Status: http.StatusServiceUnavailable, Detail: "authgate is not ready: " + reason})
 		return true
 	}
 	message := emptyMessage

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/example-org/authgate/proxy"
+	"github.com/example-org/authgate/proxy/respond"
 )
 
 const grpcWebPath = "https://argo-cd.example.com/application.ApplicationService/Watch"
@@ -75,7 +76,7 @@ func TestStatusesOfGRPC(t *testing.T) {
 		400: "13", 401: "16", 403: "7", 404: "12", 405: "12", 413: "8", 415: "2", 421: "12", 429: "8", 431: "8", 500: "2", 502: "14", 503: "14", 504: "14",
 	} {
 		w := httptest.NewRecorder()
-		proxy.WriteGRPCRefusal(w, httptest.NewRequest("POST", "/", nil), &proxy.Refusal{Status: status, Detail: "100 % sûr\n"})
+		respond.WriteGRPC(w, httptest.NewRequest("POST", "/", nil), &respond.Refusal{Status: status, Detail: "100 % sûr\n"})
 		if got := w.Header().Get("Grpc-Status"); got != want {
 			t.Errorf("%d became %s, want %s", status, got, want)
 		}

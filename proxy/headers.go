@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/example-org/authgate/proxy/respond"
 	"github.com/example-org/authgate/session/cookie"
 )
 
@@ -16,7 +17,7 @@ func (p *Proxy) setRequestHeaders(x *exchange, h http.Header) {
 	}
 	p.sessionCookie.Strip(h)
 	x.setCredentials(h)
-	if !isGRPC(x.r) && !isGRPCWeb(x.r) {
+	if !respond.IsGRPC(x.r) && !respond.IsGRPCWeb(x.r) {
 		delete(h, "Grpc-Timeout") // grpc-gateway obeys it on REST calls
 	}
 	if te, ok := h["Te"]; ok && !(len(te) == 1 && te[0] == "trailers") {
@@ -76,28 +77,4 @@ func (x *exchange) setForwarded(h http.Header) {
 	if prefix := x.route.strippedPrefix(); prefix != "" {
 		set("X-Forwarded-Prefix", prefix)
 	}
-}
-
-// encodeHeaderValue percent-encodes what is not plain ASCII, and the comma and percent
-// sign, so that no name can make two groups or two headers.
-func encodeHeaderValue(s string) string {
-	const hex = "0123456789ABCDEF"
-	var b []byte
-	for i := range len(s) {
-		c := s[i]
-		if c < ' ' || c > '~' || c == ',' || c == '%' {
-			if b == nil {
-				b = append(make([]byte, 0, len(s)+8), s[:i]...)
-			}
-			b = append(b, '%', hex[c>>4], hex[c&15])
-			continue
-		}
-		if b != nil {
-			b = append(b, c)
-		}
-	}
-	if b == nil {
-		return s
-	}
-	return string(b)
 }

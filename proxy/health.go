@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/example-org/authgate/proxy/respond"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -142,10 +143,10 @@ func limitHealthWrite(w http.ResponseWriter, r *http.Request) {
 }
 
 func writeHealth(w http.ResponseWriter, r *http.Request, status int, body health) {
-	closeIfUnread(w, r)
+	respond.CloseIfUnread(w, r)
 	limitHealthWrite(w, r)
 	h := w.Header()
-	if !isRead(r.Method) {
+	if !respond.IsRead(r.Method) {
 		h.Set("Allow", "GET, HEAD")
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		return

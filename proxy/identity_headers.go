@@ -9,6 +9,7 @@ import (
 
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/identity"
+	"github.com/example-org/authgate/proxy/respond"
 )
 
 // headerBuilder knows what an upstream is told of the people who come: under which names,
@@ -67,7 +68,7 @@ func (t *headerBuilder) build(principal identity.Principal, named func(group str
 	known := t.fields(principal, named)
 	var lines identityHeaders
 	for _, field := range [...][2]string{
-		{"User", known["sub"]}, {"Email", known["email"]}, {"Preferred-Username", encodeHeaderValue(principal.Username)}, {"Groups", known["groups"]},
+		{"User", known["sub"]}, {"Email", known["email"]}, {"Preferred-Username", respond.EncodeHeaderValue(principal.Username)}, {"Groups", known["groups"]},
 	} {
 		if field[1] == "" {
 			continue
@@ -90,16 +91,16 @@ func (t *headerBuilder) fields(principal identity.Principal, named func(group st
 	var groups []string
 	for _, g := range principal.Groups {
 		if !t.policyGroupsOnly || named(g) {
-			groups = append(groups, encodeHeaderValue(g))
+			groups = append(groups, respond.EncodeHeaderValue(g))
 		}
 	}
 	name := principal.Name
 	if name == "" {
 		name = principal.Username
 	}
-	known := map[string]string{"sub": encodeHeaderValue(principal.Subject), "name": encodeHeaderValue(name), "groups": strings.Join(groups, ",")}
+	known := map[string]string{"sub": respond.EncodeHeaderValue(principal.Subject), "name": respond.EncodeHeaderValue(name), "groups": strings.Join(groups, ",")}
 	if principal.EmailVerified {
-		known["email"] = encodeHeaderValue(principal.Email)
+		known["email"] = respond.EncodeHeaderValue(principal.Email)
 	}
 	return known
 }

@@ -6,7 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/example-org/authgate/page"
+	"github.com/example-org/authgate/proxy/respond"
+	"github.com/example-org/authgate/proxy/respond/page"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/session/cookie"
 )
@@ -31,7 +32,7 @@ type loginAttempts struct {
 // the callback. Logins that were only begun do not count: any number of tabs may
 // wait at the issuer.
 func (p *Proxy) allowAttempt(x *exchange, pending pendingLogin) bool {
-	if !isNavigation(x.r) { // nothing follows by itself from what does not navigate
+	if !respond.IsNavigation(x.r) { // nothing follows by itself from what does not navigate
 		return true
 	}
 	if p.isOwnLoginPage(pending.Return.URL) {
@@ -58,7 +59,7 @@ func (p *Proxy) refuseLoop(x *exchange, rd, reason, hint string) bool {
 	x.refuse(http.StatusTooManyRequests, "login_loop",
 		"You were sent to sign in again and again, and your session never came back. Most likely your browser blocks the cookies of this site, "+
 			"or its clock is wrong, or this site is set up for another domain. Wait a minute; if it happens again, show the id below to whoever runs this service.", nil)
-	x.refusal.Next = page.Link{Text: "Try again", URL: p.startURL(rd)}
+	x.refusal.Next = page.Link{Text: "Try again", URL: p.endpoints.Start(rd)}
 	return false
 }
 

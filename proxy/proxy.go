@@ -21,9 +21,9 @@ import (
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/identity"
-	"github.com/example-org/authgate/page"
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/proxy/client"
+	"github.com/example-org/authgate/proxy/respond"
 	"github.com/example-org/authgate/proxy/stream"
 	"github.com/example-org/authgate/proxy/upstream/transport"
 	"github.com/example-org/authgate/session"
@@ -90,7 +90,7 @@ type Proxy struct {
 	stateCodec     *seal.SecureCodec // seals those under way, as states
 	usedStates     replayCache       // states
 	chainAEAD      *seal.AEAD        // sign-outs on their way over the hosts
-	pages          *page.Set
+	respond        *respond.Writer
 	audit          *audit.Writer
 	auditQueue     *audit.Queue // nil: records do not wait
 	metrics        *metrics
@@ -103,7 +103,8 @@ type Proxy struct {
 	overloaded      func(context.Context) bool // nil: never
 
 	config    *config.Config
-	prefix    string        // authgate's own endpoints, without a slash at the end
+	prefix    string // authgate's own endpoints, without a slash at the end
+	endpoints respond.Endpoints
 	upstreams []*upstream   // in the order of the configuration
 	quirks    target.Quirks // of any of them
 
@@ -123,12 +124,12 @@ func New(o Options) (*Proxy, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	pages, err := page.New()
+	responses, err := respond.New(o.Log)
 	if err != nil {
 		return nil, err
 	}
 	p := &Proxy{
-		issuer: o.Issuer, bearerVerifier: o.BearerVerifier, stateCodec: o.Keyring.SecureCodecUpTo("login", maxState), chainAEAD: o.Keyring.AEAD("sign-out"), pages: pages, audit: o.Audit, auditQueue: o.AuditQueue, log: o.Log, now: o.Now,
+		issuer: o.Issuer, bearerVerifier: o.BearerVerifier, stateCodec: o.Keyring.SecureCodecUpTo("login", maxState), chainAEAD: o.Keyring.AEAD("sign-out"), respond: responses, audit: o.Audit, auditQueue: o.AuditQueue, log: o.Log, now: o.Now,
 		usedStates:    session.NewReplayCache(maxUsedStates, o.Now),
 		codeExchanges: make(chan struct{}, maxCodeExchanges),
 		crossCheck:    (*policy.Snapshot).CrossCheck,
@@ -148,6 +149,7 @@ func New(o Options) (*Proxy, error) {
 		names = append(names, u.Name)
 		p.quirks |= u.Quirks()
 	}
+	p.endpoints = respond.Endpoints{Prefix: p.prefix, Quirks: p.quirks}
 	p.streams = stream.NewRegistry(stream.Options{
 		Upstreams: names, PerOwner: o.Config.Limits.StreamsPerPrincipal, Now: o.Now, Report: p.reportCut,
 	})

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/example-org/authgate/proxy"
+	"github.com/example-org/authgate/proxy/respond"
 )
 
 // redirects are attacks on rd. None of them may lead to another host, whatever
@@ -168,15 +168,16 @@ func FuzzReturnTo(f *testing.F) {
 		}
 	}
 	f.Add("/applications?view=tiles&x=%2F")
+	endpoints := respond.Endpoints{Prefix: "/oauth2"}
 	f.Fuzz(func(t *testing.T, rd string) {
-		got := proxy.SafeReturnPath("/oauth2", rd)
+		got := endpoints.ReturnPath(rd)
 		if where := leaves(got); where != "" {
 			t.Errorf("%q: %q: %s", rd, got, where)
 		}
 		if strings.HasPrefix(got, "/oauth2/") || got == "/oauth2" || len(got) > 2048+1+4096 {
 			t.Errorf("%q: %q", rd, got)
 		}
-		if again := proxy.SafeReturnPath("/oauth2", got); again != got {
+		if again := endpoints.ReturnPath(got); again != got {
 			t.Errorf("%q: %q, and again %q", rd, got, again)
 		}
 		for i := range len(got) {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/example-org/authgate/proxy/respond"
 	"github.com/example-org/authgate/proxy/stream"
 	"github.com/example-org/authgate/text"
 )
@@ -56,7 +57,7 @@ func (f *forwarding) newClientBody(limit int64) *clientBody {
 		// It looks for the server's own writer, which then gives up the connection.
 		b.ReadCloser = http.MaxBytesReader(x.w.ResponseWriter, x.r.Body, limit)
 	}
-	if !b.http1 && isGRPC(x.r) {
+	if !b.http1 && respond.IsGRPC(x.r) {
 		b.idleTimeout = 0 // such a call is quiet as long as nobody has anything to say, and watched from its beginning
 	}
 	return b

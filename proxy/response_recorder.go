@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"net/http"
-	"strconv"
 
 	"github.com/example-org/authgate/proxy/stream"
 	"github.com/example-org/authgate/text"
@@ -114,13 +113,6 @@ func (w *recorder) Write(b []byte) (int, error) {
 	w.stream.MarkWriting(false)
 	w.bytes += int64(n)
 	return n, err
-}
-
-// send writes an answer that is known whole.
-func (w *recorder) send(status int, body []byte) {
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	_, _ = w.Write(body)
 }
 
 // flushBody waits until a client of HTTP/2 has taken the body, as long as the answer

@@ -14,6 +14,7 @@ import (
 
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/proxy/client"
+	"github.com/example-org/authgate/proxy/respond"
 	"github.com/example-org/authgate/proxy/upstream/transport"
 	"github.com/example-org/authgate/session/cookie"
 	"github.com/example-org/authgate/target"
@@ -168,7 +169,7 @@ func (u *upstream) roundTripper(x *exchange) http.RoundTripper {
 	switch {
 	case x.isWebSocketUpgrade():
 		return available.Upgrade
-	case isGRPC(x.r):
+	case respond.IsGRPC(x.r):
 		return transport.Duplex(available.GRPC, x.r)
 	}
 	selected := available.Plain
@@ -203,7 +204,7 @@ func (p *Proxy) findHost(x *exchange) bool {
 		return x.refuse(http.StatusMisdirectedRequest, "unknown_host",
 			"No dashboard is served under this host name.", errors.New("no upstream has this host; add it to upstreams[].hosts"))
 	}
-	if index >= 0 && !p.isEndpoint(x.path) {
+	if index >= 0 && !p.endpoints.Has(x.path) {
 		x.route = p.upstreams[index]
 	}
 	return x.checkQuirks()

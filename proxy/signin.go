@@ -10,7 +10,8 @@ import (
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/identity"
-	"github.com/example-org/authgate/page"
+	"github.com/example-org/authgate/proxy/respond"
+	"github.com/example-org/authgate/proxy/respond/page"
 )
 
 const (
@@ -39,7 +40,7 @@ func (b pendingLogin) forcesLogin() bool { return b.ForceLogin || b.SwitchUser }
 // loginRequest reads what /start is asked for.
 func (p *Proxy) loginRequest(x *exchange) pendingLogin {
 	query := x.r.URL.Query()
-	to, shortened := p.parseReturnPath(query.Get("rd"))
+	to, shortened := p.endpoints.ParseReturnPath(query.Get("rd"))
 	return pendingLogin{
 		StartedAt: x.startedAt,
 		Return: returnPath{
@@ -52,7 +53,7 @@ func (p *Proxy) loginRequest(x *exchange) pendingLogin {
 // start begins a login: the browser is sent to the issuer with a state and a
 // nonce that only this browser can bring back.
 func (p *Proxy) start(x *exchange) bool {
-	if !isRead(x.r.Method) {
+	if !respond.IsRead(x.r.Method) {
 		return x.refuse(http.StatusMethodNotAllowed, "bad_method", "Open this address in a browser.", nil)
 	}
 	pending := p.loginRequest(x)
@@ -76,8 +77,7 @@ func (p *Proxy) start(x *exchange) bool {
 			"Nobody can sign in right now: the identity provider has not answered yet. Try again in a moment.", err)
 	}
 	x.outcome = audit.LoginRequired
-	x.redirectExternal(http.StatusFound, authorize)
-	return true
+	return p.write(x, respond.RedirectExternal(http.StatusFound, authorize))
 }
 
 var errStateNotEncrypted = errors.New("the state could not be sealed")
@@ -134,4 +134,27 @@ func (p *Proxy) isOwnLoginPage(to string) bool {
 	_, query, _ := strings.Cut(to, "?")
 	values, err := url.ParseQuery(query)
 	return err == nil && p.stateCodec.Decode(stateName, values.Get("state"), new(pendingLogin)) == nil
+}
+
+// returnPath is where the user was on this host.
+type returnPath struct {
+	URL          string `json:"u"`           // path and query
+	Shortened    bool   `json:"s,omitempty"` // they were longer
+	KeptFragment bool   `json:"f,omitempty"` // the browser has stored one
+}
+
+// redirectBack ends a login where it began.
+func (p *Proxy) redirectBack(x *exchange, status int, to returnPath) bool {
+	back := page.Interstitial{Link: page.Link{URL: to.URL, Text: "You are signed in."}, RestoreFragment: to.KeptFragment}
+	switch {
+	case to.Shortened:
+		back.Confirm = true
+		back.Text = "You are signed in. The address that you opened was too long to keep during the login, so a part of it is missing. " +
+			"If something is missing on the page, open your link again."
+	case to.KeptFragment:
+	case p.sameSiteStrict() && x.event == audit.Login: // the browser sends no cookie after redirects that the issuer began
+	default:
+		return p.redirect(x, status, to.URL)
+	}
+	return p.write(x, respond.Page{Page: back})
 }

@@ -8,7 +8,8 @@ import (
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/identity"
-	"github.com/example-org/authgate/page"
+	"github.com/example-org/authgate/proxy/respond"
+	"github.com/example-org/authgate/proxy/respond/page"
 	"github.com/example-org/authgate/session"
 )
 
@@ -30,7 +31,7 @@ func readForm(x *exchange) error {
 // another page must not sign anybody out.
 func (p *Proxy) signOut(x *exchange) bool {
 	switch {
-	case isRead(x.r.Method):
+	case respond.IsRead(x.r.Method):
 		return p.confirmSignOut(x)
 	case x.r.Method != http.MethodPost:
 		return x.refuse(http.StatusMethodNotAllowed, "bad_method", "Sign out with GET or POST.", nil)
@@ -61,7 +62,7 @@ func (p *Proxy) confirmSignOut(x *exchange) bool {
 	switch {
 	case x.signedIn():
 	case p.cookieWithheld(x, x.sessionErr):
-		return p.continueTo(x, withQuery(x.path.String(), x.r.URL.RawQuery), "Looking whether you are signed in.")
+		return p.write(x, respond.Continue(respond.WithQuery(x.path.String(), x.r.URL.RawQuery), checkingSession))
 	case errors.Is(x.sessionErr, session.ErrStale), errors.Is(x.sessionErr, session.ErrStoreDown):
 		// Somebody may well be signed in: the button is for them, too.
 	default:
@@ -69,20 +70,17 @@ func (p *Proxy) confirmSignOut(x *exchange) bool {
 	}
 	rd := x.r.URL.Query().Get("rd")
 	if rd != "" {
-		rd = p.safeReturnPath(rd)
+		rd = p.endpoints.ReturnPath(rd)
 	}
-	displayed := ""
+	ask := page.SignOut{Action: p.prefix + "/sign_out", ReturnTo: rd, IssuerToo: p.issuerSignOutURL(x, x.session.TokenSet) != ""}
 	if x.signedIn() {
-		displayed = displayName(x.session.Principal)
+		ask.User = displayName(x.session.Principal)
 	}
+	var targets []string
 	for _, host := range p.otherHosts(x) { // to which the answer to the form leads
-		x.formTargets = append(x.formTargets, x.client.OriginOf(host))
+		targets = append(targets, x.client.OriginOf(host))
 	}
-	html, err := p.pages.SignOut(page.SignOut{
-		Who: displayed, Action: p.prefix + "/sign_out", ReturnTo: rd, IssuerToo: p.issuerSignOutURL(x, x.session.TokenSet) != "",
-	})
-	p.writePage(x, http.StatusOK, html, err)
-	return true
+	return p.write(x, respond.Page{Page: ask, FormTargets: targets})
 }
 
 // endSession ends it here, in the browser and at the issuer.
@@ -104,7 +102,7 @@ func (p *Proxy) endSession(x *exchange) bool {
 		return p.refuseNotRevoked(x, old, err)
 	}
 	if rd != "" {
-		rd = p.safeReturnPath(rd)
+		rd = p.endpoints.ReturnPath(rd)
 	}
 	if p.beginChain(x, old, rd) {
 		return true
@@ -115,8 +113,7 @@ func (p *Proxy) endSession(x *exchange) bool {
 		}
 	}
 	if rd != "" {
-		x.redirect(http.StatusSeeOther, rd)
-		return true
+		return p.redirect(x, http.StatusSeeOther, rd)
 	}
 	return p.writeSignedOut(x, "/")
 }
@@ -148,7 +145,7 @@ func (p *Proxy) refuseNotRevoked(x *exchange, old session.Session, err error) bo
 		"This browser is signed out. The session itself could not be ended, because it could not be reached where sessions are kept. "+
 			"Whoever has a copy of its cookie could use it until "+until.UTC().Format("2006-01-02 15:04")+" UTC at the latest. "+
 			"If that matters, show the id below to whoever runs this service.", err)
-	x.refusal.Next = page.Link{Text: "Sign in again", URL: p.startURL("/")}
+	x.refusal.Next = page.Link{Text: "Sign in again", URL: p.endpoints.Start("/")}
 	return false
 }
 
@@ -163,19 +160,17 @@ func (p *Proxy) issuerSignOutURL(x *exchange, g identity.TokenSet) string {
 // a form to the form-action of the page it was on, the issuer's own included (CSP
 // Level 3, 6.4.1).
 func (p *Proxy) redirectToIssuer(x *exchange, to string) bool {
-	if wantsHTML(x.r) {
-		return p.continueTo(x, to, "Your session here has ended. The identity provider ends its own.")
+	if respond.WantsHTML(x.r) {
+		return p.write(x, respond.Continue(to, "Your session here has ended. The identity provider ends its own."))
 	}
-	x.redirect(http.StatusSeeOther, to)
-	return true
+	return p.redirect(x, http.StatusSeeOther, to)
 }
 
 // writeSignedOut says so, and offers a login that comes back to rd.
 func (p *Proxy) writeSignedOut(x *exchange, rd string) bool {
-	rd = p.safeReturnPath(rd)
-	html, err := p.pages.SignedOut(page.SignedOut{
-		Again: page.Link{Text: "Sign in again", URL: p.startURL(rd)}, Another: p.switchUserURL(rd), IssuerToo: p.issuerSignOutURL(x, identity.TokenSet{}) != "",
-	})
-	p.writePage(x, http.StatusOK, html, err)
-	return true
+	rd = p.endpoints.ReturnPath(rd)
+	return p.write(x, respond.Page{Page: page.SignedOut{
+		SignIn: page.Link{Text: "Sign in again", URL: p.endpoints.Start(rd)}, SwitchUser: p.endpoints.SwitchUser(rd),
+		IssuerToo: p.issuerSignOutURL(x, identity.TokenSet{}) != "",
+	}})
 }

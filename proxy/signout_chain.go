@@ -13,7 +13,8 @@ import (
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/identity"
-	"github.com/example-org/authgate/page"
+	"github.com/example-org/authgate/proxy/respond"
+	"github.com/example-org/authgate/proxy/respond/page"
 	"github.com/example-org/authgate/session"
 )
 
@@ -113,7 +114,7 @@ func (p *Proxy) signOutChain(x *exchange) bool {
 	}
 	s, err := p.sessions.Peek(x.r.Context(), x.r.Header, x.client.Secure())
 	if p.cookieWithheld(x, err) {
-		return p.continueTo(x, withQuery(x.path.String(), x.r.URL.RawQuery), "Signing out.")
+		return p.write(x, respond.Continue(respond.WithQuery(x.path.String(), x.r.URL.RawQuery), "Signing out."))
 	}
 	c.Results += string(p.endChainSession(x, c, s, err))
 	return p.nextHop(x, c)
@@ -161,10 +162,9 @@ func (p *Proxy) nextHop(x *exchange, c signOutChain) bool {
 	}
 	to := x.client.OriginOf(next) + p.prefix + "/sign_out" + chainPath + "?t=" + p.encryptChain(c)
 	if len(c.Results)%maxRedirects == 0 {
-		return p.continueTo(x, to, "Signing out.")
+		return p.write(x, respond.Continue(to, "Signing out."))
 	}
-	x.redirect(http.StatusSeeOther, to)
-	return true
+	return p.redirect(x, http.StatusSeeOther, to)
 }
 
 func (p *Proxy) servesHost(host string) bool {
@@ -175,13 +175,13 @@ func (p *Proxy) servesHost(host string) bool {
 // finishChain says at the first host what was found at each, and goes on to the issuer.
 func (p *Proxy) finishChain(x *exchange, c signOutChain) bool {
 	to := p.issuerSignOutURL(x, identity.TokenSet{})
-	if to != "" && !wantsHTML(x.r) {
-		x.redirect(http.StatusSeeOther, to)
-		return true
+	if to != "" && !respond.WantsHTML(x.r) {
+		return p.redirect(x, http.StatusSeeOther, to)
 	}
 	back := cmp.Or(c.ReturnTo, "/")
 	data := page.SignedOut{
-		Again: page.Link{Text: "Sign in again", URL: p.startURL(back)}, Another: p.switchUserURL(back), IssuerToo: to != "", Onward: to,
+		SignIn: page.Link{Text: "Sign in again", URL: p.endpoints.Start(back)}, SwitchUser: p.endpoints.SwitchUser(back),
+		IssuerToo: to != "", IssuerSignOut: to,
 	}
 	for i, found := range c.Results {
 		data.Hosts = append(data.Hosts, page.HostSession{Host: c.Hosts[i], State: chainResultText[found]})
@@ -189,9 +189,7 @@ func (p *Proxy) finishChain(x *exchange, c signOutChain) bool {
 	if c.ReturnTo != "" {
 		data.Return = page.Link{Text: "Back to where you were", URL: c.ReturnTo}
 	}
-	html, err := p.pages.SignedOut(data)
-	p.writePage(x, http.StatusOK, html, err)
-	return true
+	return p.write(x, respond.Page{Page: data})
 }
 
 // encryptChain gives nothing where there is no key, or too much to say.

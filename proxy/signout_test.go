@@ -108,7 +108,7 @@ func TestSigningOutGoesOnToTheIssuerWhereItHasAnAddressForThat(t *testing.T) {
 
 	back := g.do("GET", own+"/sign_out", arriving("cross-site"))
 	expect(t, "coming back", back, http.StatusOK)
-	if page := body(t, back); !strings.Contains(page, "signed out") || !strings.Contains(page, "so has the one of the identity provider") {
+	if page := body(t, back); !strings.Contains(page, "signed out") || !strings.Contains(page, "The session at the identity provider has also ended") {
 		t.Errorf("%s", page)
 	}
 }
@@ -121,7 +121,7 @@ func TestSigningOutSaysWhatItDoesNotEnd(t *testing.T) {
 		"after":  g.do("POST", own+"/sign_out", g.as("alice"), arriving("same-origin")),
 		"nobody": g.do("GET", own+"/sign_out", browser),
 	} {
-		if page := body(t, res); !strings.Contains(page, "at GitHub if it asks there") {
+		if page := body(t, res); !strings.Contains(page, "at its own login provider, for example GitHub") {
 			t.Errorf("%s:\n%s", what, page)
 		}
 	}

@@ -5,12 +5,14 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/example-org/authgate/proxy/respond"
 )
 
 // requestsStream reports whether an answer may begin late because it is a stream:
 // there is no limit for when it begins. Calls of gRPC go another way.
 func (u *upstream) requestsStream(r *http.Request) bool {
-	return acceptsEvents(r.Header["Accept"]) || isGRPCWeb(r) || u.kind.streamsByQuery && hasFollowParam(r.URL.RawQuery)
+	return acceptsEvents(r.Header["Accept"]) || respond.IsGRPCWeb(r) || u.kind.streamsByQuery && hasFollowParam(r.URL.RawQuery)
 }
 
 func acceptsEvents(accept []string) bool {

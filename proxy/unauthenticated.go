@@ -6,7 +6,8 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/audit"
-	"github.com/example-org/authgate/page"
+	"github.com/example-org/authgate/proxy/respond"
+	"github.com/example-org/authgate/proxy/respond/page"
 	"github.com/example-org/authgate/session"
 )
 
@@ -26,12 +27,16 @@ const (
 func (p *Proxy) refuseUnauthenticated(x *exchange) bool {
 	switch err := x.sessionErr; {
 	case x.credentialErr != nil:
-		return p.refuseCredential(x)
+		p.refuseCredential(x)
+		if x.refusal.Status == http.StatusUnauthorized {
+			x.refusal.Reason = x.refusal.Code
+		}
+		return false
 	case errors.Is(err, session.ErrAmbiguous):
 		x.outcome = audit.LoginRequired
 		p.refuseAmbiguous(x)
-		if wantsHTML(x.r) {
-			x.refusal.Next = page.Link{Text: "Sign in", URL: p.startURL(p.returnPathOf(x))}
+		if respond.WantsHTML(x.r) {
+			x.refusal.Next = page.Link{Text: "Sign in", URL: p.endpoints.Start(p.returnPathOf(x))}
 		}
 		return false
 	case errors.Is(err, session.ErrStoreDown):
@@ -41,18 +46,19 @@ func (p *Proxy) refuseUnauthenticated(x *exchange) bool {
 		x.refuse(http.StatusServiceUnavailable, "groups_stale",
 			"You are signed in, but which groups you are in could not be asked for too long: the identity provider does not answer, or no longer knows of any group of yours. "+
 				"What was true then is not used any more. Nothing was done. Try again in a moment, or sign in again.", nil)
-		x.refusal.Next = page.Link{Text: "Sign in again", URL: p.startURL(p.returnPathOf(x))}
+		x.refusal.Next = page.Link{Text: "Sign in again", URL: p.endpoints.Start(p.returnPathOf(x))}
 		return false
 	default:
 		x.outcome = audit.LoginRequired
 		x.refuse(http.StatusUnauthorized, codeLoginRequired, "Sign in to do this.", err)
+		x.refusal.Reason, x.refusal.LoginURL = unauthenticatedReason(err), p.prefix+"/start"
 		if !isSafeMethod(x.r.Method) && !errors.Is(err, session.ErrNoCookie) {
 			x.refusal.Detail = "Your session has ended, and nothing of what you sent was done. Sign in, and send it again."
 		}
-		if wantsHTML(x.r) { // for whom a redirect is no way: what was sent would be lost unsaid
-			x.refusal.Next = page.Link{Text: "Sign in", URL: p.startURL(p.returnPathOf(x))}
+		if respond.WantsHTML(x.r) { // for whom a redirect is no way: what was sent would be lost unsaid
+			x.refusal.Next = page.Link{Text: "Sign in", URL: p.endpoints.Start(p.returnPathOf(x))}
 			if x.forceLogin {
-				x.refusal.Next.URL = p.forceLoginURL(p.returnPathOf(x))
+				x.refusal.Next.URL = p.endpoints.ForceLogin(p.returnPathOf(x))
 			}
 		}
 		return false
@@ -62,15 +68,15 @@ func (p *Proxy) refuseUnauthenticated(x *exchange) bool {
 // returnPathOf is where a person is to come back to: the page that they opened, or the
 // one of this very origin that sent the form.
 func (p *Proxy) returnPathOf(x *exchange) string {
-	if isRead(x.r.Method) {
-		return withQuery(x.path.String(), x.r.URL.RawQuery)
+	if respond.IsRead(x.r.Method) {
+		return respond.WithQuery(x.path.String(), x.r.URL.RawQuery)
 	}
 	if !x.isSameOriginReferer() {
 		return "/"
 	}
 	_, rest, _ := strings.Cut(x.r.Header.Get("Referer"), "://")
 	_, path, _ := strings.Cut(rest, "/")
-	return p.safeReturnPath("/" + path)
+	return p.endpoints.ReturnPath("/" + path)
 }
 
 // unauthenticatedReason is the reason for a problem's body.

@@ -10,7 +10,7 @@ import (
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/identity"
-	"github.com/example-org/authgate/page"
+	"github.com/example-org/authgate/proxy/respond/page"
 	"github.com/example-org/authgate/session"
 )
 
@@ -143,7 +143,7 @@ func (p *Proxy) useServiceAccountToken(x *exchange) bool {
 	}
 	x.outcome = audit.Refuse
 	x.refuse(http.StatusBadGateway, "no_account_token", detail, err)
-	x.refusal.Next = page.Link{Text: "Try again", URL: p.safeReturnPath(x.path.String())}
+	x.refusal.Next = page.Link{Text: "Try again", URL: p.endpoints.ReturnPath(x.path.String())}
 	return false
 }
 

@@ -6,8 +6,9 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/audit"
-	"github.com/example-org/authgate/page"
 	"github.com/example-org/authgate/proxy/client"
+	"github.com/example-org/authgate/proxy/respond"
+	"github.com/example-org/authgate/proxy/respond/page"
 	"github.com/example-org/authgate/target"
 )
 
@@ -26,7 +27,7 @@ func (p *Proxy) serveLoginPage(x *exchange) bool {
 }
 
 func (x *exchange) matchLoginPage(of *upstream) (loginPage, bool) {
-	if !isRead(x.r.Method) || isGRPC(x.r) || isGRPCWeb(x.r) {
+	if !respond.IsRead(x.r.Method) || respond.IsGRPC(x.r) || respond.IsGRPCWeb(x.r) {
 		return loginPage{}, false
 	}
 	for _, matched := range of.kind.loginPages {
@@ -45,29 +46,27 @@ const maxLoginRedirects = 3
 // interceptLoginPage goes through authgate's own login, which people mostly do not see, and
 // back to where they were.
 func (p *Proxy) interceptLoginPage(x *exchange, matched loginPage, of *upstream) bool {
-	setResponseHeaders(x.w.Header())
+	respond.SetHeaders(x.w.Header())
 	x.outcome = audit.LoginRequired
 	if matched.logout {
-		x.redirect(http.StatusFound, p.prefix+"/sign_out")
-		return true
+		return p.redirect(x, http.StatusFound, p.prefix+"/sign_out")
 	}
 	if matched.failedParam != "" && hasParameter(x.r.URL.RawQuery, matched.failedParam) {
 		return p.refuseIssuerDenied(x)
 	}
 	rd := "/"
 	if matched.returnParam != "" {
-		rd = p.safeReturnPath(x.sameOriginPath(x.r.URL.Query().Get(matched.returnParam)))
+		rd = p.endpoints.ReturnPath(x.sameOriginPath(x.r.URL.Query().Get(matched.returnParam)))
 	}
 	_, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.Secure())
 	switch {
 	case err != nil:
-		x.redirect(http.StatusFound, p.startURL(rd))
+		return p.redirect(x, http.StatusFound, p.endpoints.Start(rd))
 	case p.readAttempts(x).count >= maxLoginRedirects:
 		return p.refuseCredentialRejected(x, of.name, rd)
 	default:
-		x.redirect(http.StatusFound, p.forceLoginURL(rd))
+		return p.redirect(x, http.StatusFound, p.endpoints.ForceLogin(rd))
 	}
-	return true
 }
 
 // refuseIssuerDenied explains a refusal of Dex, which gives no reason.
@@ -76,7 +75,7 @@ func (p *Proxy) refuseIssuerDenied(x *exchange) bool {
 	x.refuse(http.StatusForbidden, "login_denied",
 		"The identity provider could not log you in: you are in none of the organisations that it lets in, you said no at GitHub, or GitHub did not answer. "+
 			"If you should be let in, show the id below to whoever runs this service.", nil)
-	x.refusal.Next = page.Link{Text: "Start again", URL: p.startURL("/")}
+	x.refusal.Next = page.Link{Text: "Start again", URL: p.endpoints.Start("/")}
 	return false
 }
 
@@ -101,5 +100,5 @@ func (x *exchange) sameOriginPath(address string) string {
 	if err != nil || client.CanonicalOrigin(u.Scheme+"://"+u.Host) != x.client.Origin() {
 		return ""
 	}
-	return withQuery(u.EscapedPath(), u.RawQuery)
+	return respond.WithQuery(u.EscapedPath(), u.RawQuery)
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/example-org/authgate/page"
+	"github.com/example-org/authgate/proxy/respond/page"
 )
 
 func draw(t *testing.T) map[string]string {
@@ -17,28 +17,22 @@ func draw(t *testing.T) map[string]string {
 	}
 	const evil = `<script>alert("x")</script>`
 	pages := make(map[string]string)
-	keep := func(name string) func([]byte, error) {
-		return func(html []byte, err error) {
-			if err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
-			pages[name] = string(html)
+	keep := func(name string, p page.Page) {
+		html, _, err := set.Render(p)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
 		}
+		pages[name] = string(html)
 	}
-	keep("problem")(set.Problem(page.Problem{Status: 502, Title: evil, Detail: evil, ID: "id-1", Next: page.Link{Text: "Start again", URL: "/oauth2/start"}}))
-	keep("denied")(set.Denied(page.Denied{Who: evil, Groups: []string{evil}, Admitted: []string{"example-org:argo"}, Rule: "policy.csv:3", Upstream: "argocd", Method: "GET", Path: "/x", ID: "id-1", SignOut: "/oauth2/sign_out", Another: "/oauth2/start"}))
-	keep("sign out")(set.SignOut(page.SignOut{Who: evil, Action: "/oauth2/sign_out", ReturnTo: `/"><x>`}))
-	keep("signed out")(set.SignedOut(page.SignedOut{Again: page.Link{Text: evil, URL: "/oauth2/start"}}))
-	keep("signed out everywhere")(set.SignedOut(page.SignedOut{Again: page.Link{Text: evil, URL: "/oauth2/start"}, IssuerToo: true}))
-	keep("onward")(onward(set, page.Interstitial{Link: page.Link{Text: evil, URL: `/"><x>?a=<script>&b='"`}}))
-	keep("onward, and stays")(onward(set, page.Interstitial{Link: page.Link{Text: evil, URL: `/"><x>?a=<script>&b='"`}, Stay: true}))
-	keep("portal")(set.Portal(page.Portal{Who: evil, Groups: []string{evil}, Upstreams: []page.Link{{Text: evil, URL: "https://argo-cd.example.com/"}}}))
+	keep("problem", page.Problem{Status: 502, Title: evil, Detail: evil, ID: "id-1", Next: page.Link{Text: "Start again", URL: "/oauth2/start"}})
+	keep("denied", page.Denied{User: evil, Groups: []string{evil}, Admitted: []string{"example-org:argo"}, Rule: "policy.csv:3", Upstream: "argocd", Method: "GET", Path: "/x", ID: "id-1", SignOut: "/oauth2/sign_out", SwitchUser: "/oauth2/start"})
+	keep("sign out", page.SignOut{User: evil, Action: "/oauth2/sign_out", ReturnTo: `/"><x>`})
+	keep("signed out", page.SignedOut{SignIn: page.Link{Text: evil, URL: "/oauth2/start"}})
+	keep("signed out everywhere", page.SignedOut{SignIn: page.Link{Text: evil, URL: "/oauth2/start"}, IssuerToo: true})
+	keep("interstitial", page.Interstitial{Link: page.Link{Text: evil, URL: `/"><x>?a=<script>&b='"`}})
+	keep("interstitial with a button", page.Interstitial{Link: page.Link{Text: evil, URL: `/"><x>?a=<script>&b='"`}, Confirm: true})
+	keep("portal", page.Portal{User: evil, Groups: []string{evil}, Upstreams: []page.Link{{Text: evil, URL: "https://argo-cd.example.com/"}}})
 	return pages
-}
-
-func onward(set *page.Set, o page.Interstitial) ([]byte, error) {
-	html, _, err := set.Interstitial(o)
-	return html, err
 }
 
 func TestNothingThatIsShownBecomesMarkup(t *testing.T) {
@@ -59,12 +53,16 @@ func TestStyleSheetIsTheOneThatThePolicyAllows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, csp, err := set.Render(page.Portal{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, html := range draw(t) {
 		_, rest, _ := strings.Cut(html, "<style>")
 		style, _, _ := strings.Cut(rest, "</style>")
 		sum := sha256.Sum256([]byte(style))
-		if want := "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; !strings.Contains(set.Policy(), want) {
-			t.Errorf("%s: its style sheet is %s, the policy is %s", name, want, set.Policy())
+		if want := "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; !strings.Contains(csp, want) {
+			t.Errorf("%s: its style sheet is %s, the policy is %s", name, want, csp)
 		}
 	}
 }
@@ -75,11 +73,11 @@ func TestDeniedPageSaysNoGroupsInWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	html, err := set.Denied(page.Denied{Who: "carol@example.com", Admitted: []string{"example-org:argo", "example-org:dev"}, Upstream: "argocd", Method: "GET", Path: "/"})
+	html, _, err := set.Render(page.Denied{User: "carol@example.com", Admitted: []string{"example-org:argo", "example-org:dev"}, Upstream: "argocd", Method: "GET", Path: "/"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"carol@example.com", "no groups", "example-org:argo", "example-org:dev", "no rule allows you"} {
+	for _, want := range []string{"carol@example.com", "no groups", "example-org:argo", "example-org:dev", "no rule of the policy allows you"} {
 		if !strings.Contains(string(html), want) {
 			t.Errorf("%q is missing in:\n%s", want, html)
 		}
@@ -99,7 +97,7 @@ func TestAPageThatGoesOnKeepsTheAddressWhole(t *testing.T) {
 		"https://dex.example.com/logout?client_id=authgate": "https://dex.example.com/logout?client_id=authgate",
 		"javascript:alert(1)":                               "#ZgotmplZ", // nobody asks for it; no script may come of it
 	} {
-		html, err := onward(set, page.Interstitial{Link: page.Link{Text: "x", URL: to}})
+		html, _, err := set.Render(page.Interstitial{Link: page.Link{Text: "x", URL: to}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,18 +114,22 @@ func TestAPageThatKeepsAFragmentRunsOneScriptThatItsPolicyAllows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, csp, err := set.Render(page.Portal{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	nonces := map[string]bool{}
 	for name, o := range map[string]page.Interstitial{
-		"keep": {Keep: true}, "restore": {Restore: true}, "restore, and stay": {Restore: true, Stay: true},
+		"keep": {KeepFragment: true}, "restore": {RestoreFragment: true}, "restore, and stay": {RestoreFragment: true, Confirm: true},
 	} {
 		o.Link = page.Link{Text: "x", URL: `/oauth2/start?rd=%2F&a="</script><script>alert(1)`}
-		html, policy, err := set.Interstitial(o)
+		html, policy, err := set.Render(o)
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, rest, _ := strings.Cut(string(html), `<script nonce="`)
 		nonce, _, _ := strings.Cut(rest, `"`)
-		if len(nonce) < 22 || nonces[nonce] || policy != set.Policy()+"; script-src 'nonce-"+nonce+"'" {
+		if len(nonce) < 22 || nonces[nonce] || policy != csp+"; script-src 'nonce-"+nonce+"'" {
 			t.Errorf("%s: nonce %q, policy %q", name, nonce, policy)
 		}
 		nonces[nonce] = true

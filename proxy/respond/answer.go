@@ -1,0 +1,131 @@
+// Package respond writes authgate's own responses: refusals, pages and redirects. It knows
+// the HTTP request that it answers, and nothing of sessions or the policy.
+package respond
+
+import (
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/example-org/authgate/proxy/respond/page"
+)
+
+// Request is the request that an answer is for.
+type Request struct {
+	W         http.ResponseWriter
+	R         *http.Request
+	ID        string // authgate's own: no client can choose it
+	RequestID string // the client's, or ID
+	HasToken  bool   // it carries a bearer token
+}
+
+// Answer is a response of authgate's own that has not been written: a [*Refusal], a
+// [Redirect] or a [Page].
+type Answer interface{ write(w *Writer, q Request) }
+
+// Writer writes answers. It is safe for concurrent use.
+type Writer struct {
+	pages *page.Set
+	log   *slog.Logger
+}
+
+// New returns a Writer.
+func New(log *slog.Logger) (*Writer, error) {
+	pages, err := page.New()
+	if err != nil {
+		return nil, err
+	}
+	return &Writer{pages: pages, log: log}, nil
+}
+
+// Write writes an answer.
+func (w *Writer) Write(q Request, a Answer) { a.write(w, q) }
+
+// SetHeaders sets the headers that all answers of authgate's own have.
+func SetHeaders(h http.Header) {
+	h.Set("Cache-Control", "no-store")
+	h.Set("Vary", "Cookie, Authorization, Accept, Origin, Sec-Fetch-Site, Sec-Fetch-Mode")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "same-origin") // no-referrer would make browsers send our own form with Origin: null
+}
+
+// Redirect leads the browser to another address.
+type Redirect struct {
+	Status   int
+	Location string
+}
+
+// neutralFragment ends every redirect to another host. A browser appends the fragment of the
+// current page to an address that has none (RFC 9110, 10.2.2), and would show the other
+// host's scripts and logs which page was open. This fragment may come back at the end of a
+// login that asks for nothing. It is the start page of dashboards that route by fragment.
+const neutralFragment = "#/"
+
+// RedirectExternal leads the browser to another host.
+func RedirectExternal(status int, location string) Redirect {
+	return Redirect{status, location + neutralFragment}
+}
+
+func (a Redirect) write(_ *Writer, q Request) {
+	q.W.Header().Set("Location", a.Location)
+	q.W.WriteHeader(a.Status)
+}
+
+// Page is an HTML page with status 200.
+type Page struct {
+	page.Page
+	FormTargets []string // further origins to which a form of the page may lead
+}
+
+func (a Page) write(w *Writer, q Request) { w.writePage(q, nil, a.Page, a.FormTargets) }
+
+// Continue is a page that opens an address, for a reason that the user can read.
+func Continue(to, reason string) Page {
+	return Page{Page: page.Interstitial{Link: page.Link{Text: reason, URL: to}}}
+}
+
+// KeepFragment is a page that opens an address after the browser has stored the fragment of
+// this one, which no server sees and which the way through the issuer loses.
+func KeepFragment(to, reason string) Page {
+	return Page{Page: page.Interstitial{Link: page.Link{Text: reason, URL: to}, KeepFragment: true}}
+}
+
+// writePage renders a page. f is nil, or the refusal that the page shows.
+func (w *Writer) writePage(q Request, f *Refusal, p page.Page, formTargets []string) {
+	html, csp, err := w.pages.Render(p)
+	if err != nil { // a mistake in package page, whose tests render every page
+		w.log.Error("page not rendered", "id", q.ID, "request_id", q.RequestID, "error", err)
+		if f == nil {
+			f = &Refusal{Status: http.StatusInternalServerError, Code: "render_failed", Detail: "This page could not be shown."}
+		}
+		WriteProblem(q, f)
+		return
+	}
+	h := q.W.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", allowFormTargets(csp, formTargets))
+	status := http.StatusOK
+	if f != nil {
+		status = f.Status
+		challenge(h, f.Status, tokenError(q, f))
+	}
+	Send(q.W, status, html)
+}
+
+// Send writes a response whose body is complete.
+func Send(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
+
+// allowFormTargets lets the forms of a page lead to further origins: browsers check the
+// redirects that answer a form against the form-action of its page (CSP Level 3, 6.4.1).
+func allowFormTargets(csp string, origins []string) string {
+	if len(origins) == 0 {
+		return csp
+	}
+	const own = "form-action 'self'"
+	return strings.Replace(csp, own, own+" "+strings.Join(origins, " "), 1)
+}

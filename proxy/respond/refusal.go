@@ -1,0 +1,75 @@
+package respond
+
+import (
+	"net/http"
+
+	"github.com/example-org/authgate/proxy/respond/page"
+)
+
+// Refusal is the answer to a request that ends without being served. Detail is for the user
+// and has nothing of tokens, cookies or upstream bodies. Cause is for the log.
+type Refusal struct {
+	Status int
+	Code   string // stable: audit reason and the problem's type
+	Detail string
+	Cause  error
+	Next   page.Link // what a user can do now
+
+	Reason       string       // why a client is not authenticated, for programs; empty: not said
+	LoginURL     string       // where a browser signs in, for programs; empty: not said
+	Denied       *page.Denied // whom the policy denies, and whom it admits; nil: the policy did not decide
+	OAuth        bool         // an issuer reads the answer: it has an error of RFC 6749
+	OnNavigation Answer       // for a browser that opens a page, instead of a page with the refusal; nil: none
+}
+
+// write answers gRPC with a status, a user with a page, and other clients with problem+json.
+func (f *Refusal) write(w *Writer, q Request) {
+	w.LogRefusal(q, f)
+	CloseIfUnread(q.W, q.R)
+	SetHeaders(q.W.Header())
+	if f.Status == http.StatusServiceUnavailable || f.Status == http.StatusTooManyRequests {
+		q.W.Header().Set("Retry-After", "5") // both pass by themselves, in seconds
+	}
+	switch {
+	case IsGRPC(q.R), IsGRPCWeb(q.R):
+		WriteGRPC(q.W, q.R, f)
+	case f.OnNavigation != nil && IsNavigation(q.R):
+		f.OnNavigation.write(w, q)
+	default:
+		w.WriteRefusal(q, f)
+	}
+}
+
+// WriteRefusal writes a page for a user, or problem+json for a program, and no other headers
+// of the response.
+func (w *Writer) WriteRefusal(q Request, f *Refusal) {
+	switch {
+	case !WantsHTML(q.R):
+		WriteProblem(q, f)
+	case f.Denied != nil:
+		denied := *f.Denied
+		denied.ID = q.ID
+		w.writePage(q, f, denied, nil)
+	default:
+		w.writePage(q, f, page.Problem{Status: f.Status, Title: title(f.Status), Detail: f.Detail, ID: q.ID, Next: f.Next}, nil)
+	}
+}
+
+// LogRefusal logs the cause of a refusal, if it has one.
+func (w *Writer) LogRefusal(q Request, f *Refusal) {
+	switch {
+	case f.Cause == nil:
+	case f.Status >= http.StatusInternalServerError:
+		w.log.Error("request failed", "id", q.ID, "request_id", q.RequestID, "code", f.Code, "status", f.Status, "error", f.Cause)
+	default:
+		w.log.Debug("request refused", "id", q.ID, "request_id", q.RequestID, "code", f.Code, "status", f.Status, "error", f.Cause)
+	}
+}
+
+// title is the name of a status.
+func title(status int) string {
+	if text := http.StatusText(status); text != "" {
+		return text
+	}
+	return "Refused"
+}
