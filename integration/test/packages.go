@@ -31,6 +31,7 @@ var requirements = []requirement{
 	{[]string{"chromium"}, []string{"chromium"}, "what only a browser does is tried in it"},
 	{[]string{"runc"}, []string{"runc"}, "the container image is run with it"},
 	{[]string{"etcd"}, []string{"etcd-server"}, "the API server of Kubernetes keeps its objects in it"},
+	{[]string{"promtool"}, []string{"prometheus"}, "it tests the alerts, and evaluates them on real metrics"},
 	{[]string{"redis-sentinel"}, []string{"redis-sentinel"}, "it makes a replica of redis the master, and sessions go on"},
 }
 
