@@ -12,6 +12,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/example-org/authgate/backoff"
+	"golang.org/x/sync/singleflight"
 )
 
 const (
@@ -46,23 +49,17 @@ type Source struct {
 
 	cached atomic.Pointer[cachedToken]
 
+	flight singleflight.Group
+
 	mu         sync.Mutex
-	inflight   *call // nil: nobody asks right now
 	failure    failure
-	rejectedAt time.Time // when a renewal was last begun because a token was rejected
-	fetches    sync.WaitGroup
+	rejectedAt time.Time // when a token was last fetched because an upstream rejected one
 }
 
 // cachedToken is a token at hand. It is immutable.
 type cachedToken struct {
 	issuedToken
 	fetchedAt, refreshAt time.Time
-}
-
-// call is one attempt, for all who wait for it.
-type call struct {
-	done chan struct{}
-	err  error
 }
 
 // failure is a row of attempts that came to nothing.
@@ -82,16 +79,12 @@ func (s *Source) Token(ctx context.Context) (string, error) {
 	if h := s.cached.Load(); h != nil && h.isFresh(s.now()) {
 		return h.token, nil
 	}
-	f := s.startFetch()
-	if f == nil {
-		return "", s.lastError()
-	}
 	timeout := time.NewTimer(waitTimeout)
 	defer timeout.Stop()
 	select {
-	case <-f.done:
-		if f.err != nil {
-			return "", f.err
+	case attempt := <-s.startFetch():
+		if attempt.Err != nil {
+			return "", attempt.Err
 		}
 		if h := s.cached.Load(); h != nil && h.isFresh(s.now()) {
 			return h.token, nil
@@ -136,42 +129,19 @@ func (s *Source) noteRejection(token string) bool {
 	return true
 }
 
-// startFetch joins the attempt that is under way, or starts one; nil: the last one
-// failed a moment ago.
-func (s *Source) startFetch() *call {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.inflight != nil {
-		return s.inflight
-	}
-	if wait := s.failure.retryAt.Sub(s.now()); 0 < wait && wait <= maxBackoff { // more than that: the clock was set back
-		return nil
-	}
-	f := &call{done: make(chan struct{})}
-	s.inflight = f
-	s.fetches.Go(func() { s.runFetch(f) })
-	return f
+// startFetch joins the attempt that is in flight, or starts one.
+func (s *Source) startFetch() <-chan singleflight.Result {
+	return s.flight.DoChan("", func() (any, error) { return nil, s.attempt() })
 }
 
-func (s *Source) lastError() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.failure.err == nil {
-		return errTimeout
+// attempt fetches a token, unless the last attempt failed a moment ago. It does not end with
+// the request that started it.
+func (s *Source) attempt() error {
+	if err := s.inBackoff(); err != nil {
+		return err
 	}
-	return s.failure.err
-}
-
-func (s *Source) runFetch(f *call) {
 	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
 	defer cancel()
-	f.err = errTimeout // should fetch panic
-	defer func() {
-		s.mu.Lock()
-		s.inflight = nil
-		s.mu.Unlock()
-		close(f.done)
-	}()
 	issued, err := s.fetch(ctx)
 	if err == nil {
 		err = checkToken(issued.token)
@@ -179,8 +149,18 @@ func (s *Source) runFetch(f *call) {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = errTimeout
 	}
-	f.err = err
 	s.record(issued, err)
+	return err
+}
+
+// inBackoff gives the last failure until it is time to retry.
+func (s *Source) inBackoff() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if wait := s.failure.retryAt.Sub(s.now()); wait <= 0 || wait > maxBackoff { // more than that: the clock was set back
+		return nil
+	}
+	return s.failure.err
 }
 
 // record keeps what an attempt came to. The log has each row of failures once.
@@ -192,7 +172,7 @@ func (s *Source) record(issued issuedToken, err error) {
 		if s.failure.count++; s.failure.count == 1 {
 			s.log.Error("no token for an account; the last one is shown as long as it is good", "account", s.name, "error", err, "mend", hintOf(err))
 		}
-		s.failure.err, s.failure.retryAt = err, now.Add(backoff(s.failure.count))
+		s.failure.err, s.failure.retryAt = err, now.Add(backoff.Delay(firstBackoff, maxBackoff, s.failure.count))
 		return
 	}
 	if s.failure.count > 0 {
@@ -215,28 +195,11 @@ func refreshAfter(lifetime time.Duration) time.Duration {
 	return lifetime*8/10 - rand.N(lifetime/10+1)
 }
 
-// backoff is a second after the first failure and doubles up to a minute, less up
-// to a quarter.
-func backoff(failed int) time.Duration {
-	d := maxBackoff
-	if failed < 7 {
-		d = min(firstBackoff<<max(failed-1, 0), maxBackoff)
-	}
-	return d - rand.N(d/4)
-}
-
 // Run keeps the token warm until ctx ends.
 func (s *Source) Run(ctx context.Context) {
-	defer s.fetches.Wait()
 	for {
 		if s.needsRefresh() {
-			if f := s.startFetch(); f != nil {
-				select {
-				case <-f.done:
-				case <-ctx.Done():
-					return
-				}
-			}
+			<-s.startFetch()
 		}
 		timer := time.NewTimer(s.untilRefresh())
 		select {

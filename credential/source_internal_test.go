@@ -165,7 +165,7 @@ func TestNobodyWaitsForAServerThatHangsForMoreThanFiveSeconds(t *testing.T) {
 		if !errors.As(err, &unreachable) || time.Since(began) != 5*time.Second {
 			t.Errorf("after %s: %v", time.Since(began), err)
 		}
-		s.fetches.Wait()
+		<-s.startFetch() // joins the attempt, which goes on
 	})
 }
 
@@ -243,7 +243,7 @@ func TestRejectedTokenIsReplacedAlsoWhereNothingKeepsItWarm(t *testing.T) {
 		m := &mint{life: time.Hour}
 		s := newSource("argo/admin", m.fetch, quiet, time.Now)
 		s.TokenRejected(token(t, s))
-		s.fetches.Wait()
+		synctest.Wait()
 		if got := token(t, s); got != "token-b" {
 			t.Error(got)
 		}
@@ -277,7 +277,6 @@ func TestWhatIsNoTokenIsNotShown(t *testing.T) {
 		if err == nil || len(bad) > 2 && strings.Contains(err.Error(), bad) {
 			t.Errorf("%.10q: %v", bad, err)
 		}
-		s.fetches.Wait()
 	}
 }
 

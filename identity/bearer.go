@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
-	"hash/maphash"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -70,7 +69,7 @@ func NewBearers(rp *RelyingParty, others []Bearer, log *slog.Logger) *Bearers {
 
 // newBearers reaches further issuers over base; nil: each over a transport of its own.
 func newBearers(rp *RelyingParty, others []Bearer, log *slog.Logger, base http.RoundTripper) *Bearers {
-	b := &Bearers{relyingParty: rp, cache: tokenCache{seed: maphash.MakeSeed()}, issuers: map[string]*bearerIssuer{
+	b := &Bearers{relyingParty: rp, cache: newTokenCache(), issuers: map[string]*bearerIssuer{
 		rp.cfg.URL: {
 			keySet:  rp.keySet,
 			configs: []bearerConfig{{Bearer: Bearer{Issuer: rp.cfg.URL}, isLoginIssuer: true, idTokensOnly: true, clientID: rp.clientID}},
@@ -153,7 +152,7 @@ func (b *Bearers) Verify(ctx context.Context, raw string) (Token, error) {
 		return Token{}, err
 	}
 	t.client = client
-	b.cache.put(t, b.relyingParty.cfg.Now())
+	b.cache.put(raw, t)
 	return t.token, nil
 }
 
@@ -186,39 +185,39 @@ func unverifiedIssuer(raw string) (string, error) {
 	return iss, nil
 }
 
-func (i *bearerIssuer) verify(ctx context.Context, raw string) (*cachedToken, error) {
+func (i *bearerIssuer) verify(ctx context.Context, raw string) (cachedToken, error) {
 	rp, typ := i.keySet.rp, header(raw).Typ
 	if err := checkType(typ); err != nil {
-		return nil, err
+		return cachedToken{}, err
 	}
 	o, err := i.keySet.verifySignature(ctx, raw, fromClient)
 	if err != nil {
-		return nil, err
+		return cachedToken{}, err
 	}
 	c := o.claims
 	a, err := i.selectConfig(c, typ)
 	if err != nil {
-		return nil, err
+		return cachedToken{}, err
 	}
 	if err := rp.checkTimes(c); err != nil {
-		return nil, err
+		return cachedToken{}, err
 	}
 	if err := a.checkRequired(c); err != nil {
-		return nil, err
+		return cachedToken{}, err
 	}
 	p, err := a.principal(rp, c)
 	if err != nil {
-		return nil, err
+		return cachedToken{}, err
 	}
 	t := Token{Principal: p, Digest: TokenDigest(raw)}
 	if t.IssuedAt, _, err = c.numericDate("iat"); err != nil {
-		return nil, err
+		return cachedToken{}, err
 	}
 	if t.SessionID, err = c.stringClaim("sid"); err != nil {
-		return nil, err
+		return cachedToken{}, err
 	}
-	return &cachedToken{
-		raw: strings.Clone(raw), token: t,
+	return cachedToken{
+		token:     t,
 		expiresAt: p.Expiry.Add(rp.cfg.ClockSkew).UnixNano(), keySet: i.keySet, verifiedBy: o.keys,
 	}, nil
 }

@@ -30,7 +30,7 @@ func (rp *RelyingParty) LogoutOf(payload []byte) (Logout, error) {
 	if err := json.Unmarshal(payload, &c); err != nil {
 		return Logout{}, err
 	}
-	return rp.checkLogout(c)
+	return rp.checkLogout(context.Background(), c)
 }
 
 // NewBearersOver is NewBearers over a transport of the test's, for further issuers

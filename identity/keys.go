@@ -34,7 +34,8 @@ const (
 // not do for the others: it fails on a set that holds one; it fetches inside a
 // request, and accepts a key that was taken back until some token names another.
 //
-// Keys are fetched by one attempt at a time, beside the requests that wait for it.
+// Keys are fetched by one attempt at a time, and requests wait for it. It is not a
+// singleflight.Group, which cannot tell whether an attempt is in flight (see underWay).
 type issuerKeySet struct {
 	rp           *RelyingParty
 	discoveredCh <-chan struct{} // closed when rp was discovered; nil: that is done here

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/example-org/authgate/text"
 )
@@ -60,10 +58,10 @@ func (rp *RelyingParty) ReadLogout(ctx context.Context, raw string) (Logout, err
 	if err != nil {
 		return Logout{}, err
 	}
-	return rp.checkLogout(o.claims)
+	return rp.checkLogout(ctx, o.claims)
 }
 
-func (rp *RelyingParty) checkLogout(c claims) (Logout, error) {
+func (rp *RelyingParty) checkLogout(ctx context.Context, c claims) (Logout, error) {
 	texts := map[string]string{}
 	for _, name := range []string{"iss", "sub", "sid", "jti"} {
 		text, err := c.stringClaim(name)
@@ -97,37 +95,13 @@ func (rp *RelyingParty) checkLogout(c claims) (Logout, error) {
 	if err != nil {
 		return Logout{}, err
 	}
-	if !rp.logouts.markUsed(texts["jti"], expiry.Add(rp.cfg.ClockSkew), rp.cfg.Now()) {
+	now := rp.cfg.Now() // as the creation time as well: no token is refused because others were forgotten
+	if first, _ := rp.logouts.Use(ctx, texts["jti"], now, expiry.Add(rp.cfg.ClockSkew).Sub(now)); !first {
 		return Logout{}, refused("it was used before (jti)")
 	}
 	return Logout{Issuer: texts["iss"], Subject: texts["sub"], SessionID: texts["sid"]}, nil
 }
 
-// maxLogouts bounds the logout tokens that are remembered. Only genuine ones are;
-// what is forgotten early ends, at worst, a session that had ended already.
+// maxLogouts bounds the logout tokens that are remembered. Only genuine ones are; a replay
+// of one that is forgotten early ends, at worst, a session that had ended already.
 const maxLogouts = 10_000
-
-// logouts remembers tokens that were used, until they expire.
-type logouts struct {
-	mu   sync.Mutex
-	used map[string]time.Time // jti → expiry
-}
-
-func (l *logouts) markUsed(jti string, expiry, now time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, used := l.used[jti]; used {
-		return false
-	}
-	if l.used == nil || len(l.used) >= maxLogouts {
-		remaining := make(map[string]time.Time)
-		for id, until := range l.used {
-			if until.After(now) && len(remaining) < maxLogouts/2 {
-				remaining[id] = until
-			}
-		}
-		l.used = remaining
-	}
-	l.used[jti] = expiry
-	return true
-}

@@ -18,6 +18,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
+	"github.com/example-org/authgate/cache"
 	"github.com/example-org/authgate/text"
 )
 
@@ -59,7 +60,7 @@ type RelyingParty struct {
 
 	state          atomic.Pointer[discoveryState]
 	keySet         *issuerKeySet
-	logouts        logouts
+	logouts        *cache.Replay
 	discovered     chan struct{} // closed with the first provider
 	discoveredOnce sync.Once
 
@@ -111,7 +112,7 @@ func newRelyingParty(cfg Config, log *slog.Logger, base http.RoundTripper) *Rely
 	if !slices.Contains(cfg.Scopes, oidc.ScopeOpenID) { // without it there is no ID token
 		cfg.Scopes = append([]string{oidc.ScopeOpenID}, cfg.Scopes...)
 	}
-	rp := &RelyingParty{cfg: cfg, log: log, discovered: make(chan struct{})}
+	rp := &RelyingParty{cfg: cfg, log: log, discovered: make(chan struct{}), logouts: cache.NewReplay(maxLogouts, cfg.Now)}
 	rp.credentials.Store(&credentials{cfg.ClientID, cfg.ClientSecret})
 	rp.keySet = newIssuerKeySet(rp, rp.discovered, log)
 	rp.state.Store(&discoveryState{failure: errors.New("discovery has not finished its first attempt")})

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/cache"
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/policy"
@@ -44,7 +45,7 @@ type issuer interface {
 	SignOutURL(g identity.TokenSet, back string) string
 }
 
-// replayCache remembers what may be used once: [session.ReplayCache] or [redisstore.Store].
+// replayCache remembers what may be used once: [cache.Replay] or [redisstore.Store].
 type replayCache interface {
 	Use(ctx context.Context, secret string, made time.Time, keep time.Duration) (first bool, err error)
 }
@@ -130,7 +131,7 @@ func New(o Options) (*Proxy, error) {
 	}
 	p := &Proxy{
 		issuer: o.Issuer, bearerVerifier: o.BearerVerifier, stateCodec: o.Keyring.SecureCodecUpTo("login", maxState), chainAEAD: o.Keyring.AEAD("sign-out"), respond: responses, audit: o.Audit, auditQueue: o.AuditQueue, log: o.Log, now: o.Now,
-		usedStates:    session.NewReplayCache(maxUsedStates, o.Now),
+		usedStates:    cache.NewReplay(maxUsedStates, o.Now),
 		codeExchanges: make(chan struct{}, maxCodeExchanges),
 		crossCheck:    (*policy.Snapshot).CrossCheck,
 		overloaded:    o.Overloaded,

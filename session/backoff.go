@@ -2,9 +2,10 @@ package session
 
 import (
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/example-org/authgate/backoff"
 )
 
 const (
@@ -80,7 +81,7 @@ func (t *refreshFailures) failed(key, subject string, cause error, now time.Time
 	}
 	failure.count++
 	failure.err = cause
-	failure.retryAt = now.Add(backoff(failure.count))
+	failure.retryAt = now.Add(backoff.Delay(firstBackoff, maxBackoff, failure.count))
 	t.byKey[key] = failure
 }
 
@@ -113,14 +114,4 @@ func (t *refreshFailures) remove(key string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.byKey, key)
-}
-
-// backoff is 5 s after the first failure and doubles up to a minute, less up to a
-// quarter: those who failed together do not ask together again.
-func backoff(failed int) time.Duration {
-	d := maxBackoff
-	if doublings := failed - 1; doublings < 4 { // 5 s << 4 is more than a minute
-		d = min(firstBackoff<<max(doublings, 0), maxBackoff)
-	}
-	return d - rand.N(d/4)
 }

@@ -21,12 +21,3 @@ func TestTroublesOfAllThePeopleInTheWorldStayBounded(t *testing.T) {
 		t.Errorf("the last is forgotten: %v", got)
 	}
 }
-
-func TestBackoffStaysWithinItsBoundsForEver(t *testing.T) {
-	t.Parallel()
-	for _, failed := range []int{-1, 0, 1, 2, 5, 63, 64, 65, 1 << 40} {
-		if d := backoff(failed); d < firstBackoff*3/4 || d > maxBackoff {
-			t.Errorf("after %d failures it waits %s", failed, d)
-		}
-	}
-}

@@ -92,7 +92,8 @@ type BearerDenylist struct {
 	loginTokens denySet      // → until when it could be used
 }
 
-// denySet are tags with a time each, in Unix nanoseconds.
+// denySet holds tags with a time each, in Unix nanoseconds. It is not a cache.Replay: requests
+// read it without a lock, and what it forgets early must deny more, not less.
 type denySet struct {
 	times sync.Map // tag → int64
 	count atomic.Int64

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 const (
@@ -13,9 +15,11 @@ const (
 	refreshShutdownTimeout = 3 * time.Second  // of renewals at shutdown: what the issuer has given already should be kept
 )
 
-// refreshGroup are those under way: one for each owner, and no more than maxRefreshes.
+// refreshGroup holds the refreshes in flight: one per Store.RefreshKey, and no more than
+// maxRefreshes. It is not a singleflight.Group, which can only join a call: each request
+// that passes while a refresh is in flight would leave a channel in it.
 type refreshGroup struct {
-	slots chan struct{}
+	slots *semaphore.Weighted
 
 	mu     sync.Mutex
 	calls  map[string]*refreshCall // by Store.Owner
@@ -31,7 +35,7 @@ type refreshCall struct {
 }
 
 func newRefreshGroup() *refreshGroup {
-	return &refreshGroup{slots: make(chan struct{}, maxRefreshes), calls: make(map[string]*refreshCall)}
+	return &refreshGroup{slots: semaphore.NewWeighted(maxRefreshes), calls: make(map[string]*refreshCall)}
 }
 
 // start lets renewals go on beside requests. finish begins none any more and waits
@@ -59,12 +63,10 @@ func (k *Refresher) tryRefresh(ctx context.Context, key string, s Session, mayWa
 	if k.failures.inBackoff(key, s.FetchedAt, k.o.Now()) != nil || k.refreshes.find(key) != nil {
 		return nil
 	}
-	select {
-	case k.refreshes.slots <- struct{}{}:
-		return k.startRefresh(ctx, key, s, mayWait)
-	default:
+	if !k.refreshes.slots.TryAcquire(1) {
 		return nil
 	}
+	return k.startRefresh(ctx, key, s, mayWait)
 }
 
 // joinRefresh gives the renewal that is under way, or begins one as soon as there
@@ -76,12 +78,10 @@ func (k *Refresher) joinRefresh(ctx context.Context, key string, s Session) (*re
 	if cause := k.failures.inBackoff(key, s.FetchedAt, k.o.Now()); cause != nil {
 		return nil, cause
 	}
-	select {
-	case k.refreshes.slots <- struct{}{}:
-		return k.startRefresh(ctx, key, s, true), nil
-	case <-ctx.Done():
+	if k.refreshes.slots.Acquire(ctx, 1) != nil {
 		return nil, errTooManyRefreshes
 	}
+	return k.startRefresh(ctx, key, s, true), nil
 }
 
 func (r *refreshGroup) find(key string) *refreshCall {
@@ -96,12 +96,12 @@ func (k *Refresher) startRefresh(ctx context.Context, key string, s Session, may
 	r.mu.Lock()
 	if other := r.calls[key]; other != nil {
 		r.mu.Unlock()
-		<-r.slots
+		r.slots.Release(1)
 		return other
 	}
 	if r.runCtx == nil && !mayWait {
 		r.mu.Unlock()
-		<-r.slots
+		r.slots.Release(1)
 		return nil
 	}
 	call := &refreshCall{done: make(chan struct{})}
@@ -124,7 +124,7 @@ func (k *Refresher) runRefresh(ctx context.Context, call *refreshCall, key strin
 		k.refreshes.mu.Lock()
 		delete(k.refreshes.calls, key)
 		k.refreshes.mu.Unlock()
-		<-k.refreshes.slots
+		k.refreshes.slots.Release(1)
 		close(call.done)
 	}()
 	call.session, call.err = k.refresh(ctx, key, s)

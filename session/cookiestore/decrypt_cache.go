@@ -1,154 +1,68 @@
 package cookiestore
 
 import (
-	"hash/maphash"
 	"strings"
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/example-org/authgate/cache"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/session/cookie"
 	"github.com/example-org/authgate/session/seal"
 )
 
-// What a process remembers of cookies: about 4,000 people with 20 groups. Beyond
-// it sessions are opened anew, which costs some 30 µs.
+// What a process remembers of cookies: about 4,000 users with 20 groups. A session that it
+// does not remember is decrypted again, which costs some 30 µs.
 const (
 	decryptCacheSlots    = 8192
-	decryptCacheWays     = 4        // places where one cookie may stand
 	maxDecryptCacheBytes = 16 << 20 // a quarter of the memory that a small pod has
 )
 
-// decryptCache remembers the sessions of cookies that were authentic, so that a browser's
-// hundredth request costs no cryptography. Only what opened gets in: whoever is
-// not signed in cannot grow it or push others out.
+// decryptCache remembers the sessions of authentic cookies, so that the hundredth request of
+// a browser costs no cryptography. Only decrypted cookies get in: a client without a
+// session can neither grow it nor evict others.
 //
-// It is for the keys of one moment: when they change, all that they opened goes
-// with it. Reads take no lock and wait for nobody.
+// It belongs to one set of session keys. When they change, all that they decrypted goes.
 type decryptCache struct {
-	keys      *seal.Keys
-	seed      maphash.Seed // of this process: nobody can aim at a slot
-	slots     [decryptCacheSlots]atomic.Pointer[decryptEntry]
-	bytes     atomic.Int64
-	clockHand atomic.Uint64 // where the next slot is freed
+	keys    *seal.Keys
+	entries *cache.Clock[cookieKey, *decrypted]
 }
 
-// decryptEntry is what one browser's cookies held. The whole of them is compared: a hash
-// alone would let one person be taken for another.
-type decryptEntry struct {
-	hash       uint64
-	name       string
-	chunks     cookie.Chunks
-	session    session.Session
-	state      atomic.Pointer[sessionState]
-	size       int64
-	referenced atomic.Bool // since the hand came by
+type decryptEntry = cache.Entry[cookieKey, *decrypted]
+
+// cookieKey is a session cookie, whole: with a hash alone one user could pass for another.
+type cookieKey struct {
+	name   string
+	chunks cookie.Chunks
+}
+
+type decrypted struct {
+	session session.Session
+	state   atomic.Pointer[sessionState]
 }
 
 func newDecryptCache(keys *seal.Keys) *decryptCache {
-	return &decryptCache{keys: keys, seed: maphash.MakeSeed()}
+	return &decryptCache{keys, cache.NewClock[cookieKey, *decrypted](decryptCacheSlots, maxDecryptCacheBytes)}
 }
 
-// hash is of the beginning, which holds a random nonce: no two cookies share it
-// but by design, and then only one of them can have opened.
-func (s *decryptCache) hash(p *cookie.Chunks) uint64 {
-	const prefixLen = 64
-	return maphash.String(s.seed, p[0][:min(len(p[0]), prefixLen)])
+// noncePrefix is the beginning of a cookie, which holds a random nonce. Two cookies share
+// it only by design, and then only one of them can be authentic.
+func noncePrefix(p *cookie.Chunks) string { return p[0][:min(len(p[0]), 64)] }
+
+func (d *decryptCache) get(name string, p *cookie.Chunks) *decryptEntry {
+	return d.entries.Get(noncePrefix(p), cookieKey{name, *p})
 }
 
-// get gives what cookies opened as before; nil: not remembered. The hash is
-// looked at first, so that the time of a miss tells those who do not know the
-// nonce nothing of a value that would have opened.
-func (s *decryptCache) get(name string, p *cookie.Chunks) *decryptEntry {
-	hash := s.hash(p)
-	set := s.bucket(hash)
-	for i := range set {
-		if entry := set[i].Load(); entry != nil && entry.hash == hash && entry.chunks == *p && entry.name == name {
-			if !entry.referenced.Load() {
-				entry.referenced.Store(true)
-			}
-			return entry
-		}
-	}
-	return nil
-}
-
-// put keeps what cookies opened as. The strings are copied: they are parts of
-// a request's whole header.
-func (s *decryptCache) put(name string, p *cookie.Chunks, session session.Session, state *sessionState) *decryptEntry {
-	entry := &decryptEntry{hash: s.hash(p), name: strings.Clone(name), session: session}
+// put copies the strings: they are parts of the whole header of a request.
+func (d *decryptCache) put(name string, p *cookie.Chunks, s session.Session, state *sessionState) *decryptEntry {
+	key, value := cookieKey{name: strings.Clone(name)}, &decrypted{session: s}
+	bytes := int(unsafe.Sizeof(decryptEntry{})+unsafe.Sizeof(*value)-unsafe.Sizeof(s)) + len(name)
 	for i := range p {
-		entry.chunks[i] = strings.Clone(p[i])
+		key.chunks[i] = strings.Clone(p[i])
+		bytes += len(p[i])
 	}
-	entry.state.Store(state)
-	entry.size = entry.memorySize()
-	s.addBytes(entry, s.victim(s.bucket(entry.hash)).Swap(entry))
-	for range decryptCacheSlots {
-		if s.bytes.Load() <= maxDecryptCacheBytes {
-			break
-		}
-		s.sweepSlot(&s.slots[s.clockHand.Add(1)%decryptCacheSlots])
-	}
-	return entry
-}
-
-func (s *decryptCache) bucket(hash uint64) []atomic.Pointer[decryptEntry] {
-	at := hash % (decryptCacheSlots / decryptCacheWays) * decryptCacheWays
-	return s.slots[at : at+decryptCacheWays]
-}
-
-// victim is a slot to write to: an empty one, or one that was not used since the
-// last look, or the first.
-func (s *decryptCache) victim(set []atomic.Pointer[decryptEntry]) *atomic.Pointer[decryptEntry] {
-	for i := range set {
-		if set[i].Load() == nil {
-			return &set[i]
-		}
-	}
-	for i := range set {
-		if entry := set[i].Load(); entry == nil || !entry.referenced.Swap(false) {
-			return &set[i]
-		}
-	}
-	return &set[0]
-}
-
-// sweepSlot empties a slot that was not used since the hand came by the last time.
-func (s *decryptCache) sweepSlot(slot *atomic.Pointer[decryptEntry]) {
-	if entry := slot.Load(); entry != nil && !entry.referenced.Swap(false) {
-		s.clearSlot(slot, entry)
-	}
-}
-
-// remove forgets a session, because it is over.
-func (s *decryptCache) remove(entry *decryptEntry) {
-	set := s.bucket(entry.hash)
-	for i := range set {
-		s.clearSlot(&set[i], entry)
-	}
-}
-
-func (s *decryptCache) clearSlot(slot *atomic.Pointer[decryptEntry], entry *decryptEntry) {
-	if slot.CompareAndSwap(entry, nil) {
-		s.addBytes(nil, entry)
-	}
-}
-
-func (s *decryptCache) addBytes(in, out *decryptEntry) {
-	if in != nil {
-		s.bytes.Add(in.size)
-	}
-	if out != nil {
-		s.bytes.Add(-out.size)
-	}
-}
-
-func (entry *decryptEntry) memorySize() int64 {
-	size := int(unsafe.Sizeof(*entry)-unsafe.Sizeof(entry.session)) + len(entry.name)
-	for _, piece := range entry.chunks {
-		size += len(piece)
-	}
-	return int64(size) + memorySize(&entry.session)
+	value.state.Store(state)
+	return d.entries.Put(noncePrefix(p), key, value, int64(bytes)+memorySize(&s))
 }
 
 // memorySize is about how much memory a session holds.

@@ -74,8 +74,8 @@ func (c *Store) Open(_ context.Context, h http.Header, secure bool) (session.Ses
 	if err != nil {
 		return session.Session{}, err
 	}
-	now, name, cache := c.o.Now(), c.Name(secure), c.decryptedCache()
-	entry := cache.get(name, &p)
+	now, name, opened := c.o.Now(), c.Name(secure), c.decryptedCache()
+	entry := opened.get(name, &p)
 	if entry == nil {
 		s, err := c.decrypt(name, &p)
 		if err != nil {
@@ -84,19 +84,19 @@ func (c *Store) Open(_ context.Context, h http.Header, secure bool) (session.Ses
 		if s.Expired(now) {
 			return session.Session{}, session.ErrExpired
 		}
-		entry = cache.put(name, &p, s, c.states.get(&s, now))
+		entry = opened.put(name, &p, s, c.states.get(&s, now))
 	}
-	state := entry.state.Load()
+	state := entry.Value.state.Load()
 	if state.evicted.Load() {
-		state = c.states.get(&entry.session, now)
-		entry.state.Store(state)
+		state = c.states.get(&entry.Value.session, now)
+		entry.Value.state.Store(state)
 	}
-	if v := state.newest.Load(); v != nil && v.number <= entry.session.Cookie.Version && !state.acked.Load() {
-		c.states.ack(state, entry.session.Cookie.Version)
+	if v := state.newest.Load(); v != nil && v.number <= entry.Value.session.Cookie.Version && !state.acked.Load() {
+		c.states.ack(state, entry.Value.session.Cookie.Version)
 	}
-	s, err := c.newestVersion(state, &entry.session, now)
+	s, err := c.newestVersion(state, &entry.Value.session, now)
 	if err != nil {
-		cache.remove(entry)
+		opened.entries.Remove(entry)
 		return session.Session{}, err
 	}
 	if c.o.IdleTimeout > 0 {

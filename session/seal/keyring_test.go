@@ -105,3 +105,31 @@ func TestKeysThatAreNoKeysAreRefused(t *testing.T) {
 		t.Errorf("comment and CRLF: %v", err)
 	}
 }
+
+func TestASealedValueMayBeLongerOutsideOfACookie(t *testing.T) {
+	t.Parallel()
+	keys, err := seal.ParseKeys(seal.NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring := seal.NewKeyring(keys)
+	random := "" // does not compress
+	for len(random) < 6000 {
+		random += seal.NewKey()
+	}
+	long := ring.SecureCodecUpTo("login", 16<<10)
+	sealed, err := long.Encode("state", random)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var opened string
+	if err := long.Decode("state", sealed, &opened); err != nil || opened != random {
+		t.Errorf("%d of %d bytes, %v", len(opened), len(random), err)
+	}
+	if _, err := ring.SecureCodec("login").Encode("state", random); !errors.Is(err, seal.ErrTooLarge) {
+		t.Errorf("in a cookie: %v", err)
+	}
+	if err := ring.SecureCodec("login").Decode("state", sealed, &opened); err == nil {
+		t.Error("what no cookie can hold came out of one")
+	}
+}

@@ -1,15 +1,13 @@
-package session_test
+package cache_test
 
 import (
-	"errors"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/example-org/authgate/session"
-	"github.com/example-org/authgate/session/seal"
+	"github.com/example-org/authgate/cache"
 )
 
 const keepSpent = 15 * time.Minute
@@ -17,7 +15,7 @@ const keepSpent = 15 * time.Minute
 func TestWhatIsSpentOnceIsNotSpentAgain(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	s := session.NewReplayCache(10, func() time.Time { return now })
+	s := cache.NewReplay(10, func() time.Time { return now })
 	spend := func(secret string, made time.Time) bool {
 		t.Helper()
 		first, err := s.Use(t.Context(), secret, made, keepSpent)
@@ -37,7 +35,7 @@ func TestWhatIsSpentOnceIsNotSpentAgain(t *testing.T) {
 
 func TestOfManyUsesAtATimeOneIsTheFirst(t *testing.T) {
 	t.Parallel()
-	s := session.NewReplayCache(10, nil)
+	s := cache.NewReplay(10, nil)
 	var first atomic.Int32
 	var all sync.WaitGroup
 	for range 100 {
@@ -57,7 +55,7 @@ func TestAFullMemoryOfWhatIsSpentRefusesInDoubt(t *testing.T) {
 	t.Parallel()
 	begun := time.Now()
 	now := begun
-	s := session.NewReplayCache(100, func() time.Time { return now })
+	s := cache.NewReplay(100, func() time.Time { return now })
 	made := func(n int) time.Time { return begun.Add(time.Duration(n) * time.Second) }
 	spend := func(n int) bool {
 		first, _ := s.Use(t.Context(), strconv.Itoa(n), made(n), keepSpent)
@@ -85,33 +83,5 @@ func TestAFullMemoryOfWhatIsSpentRefusesInDoubt(t *testing.T) {
 		if !spend(n) {
 			t.Fatalf("%d: there is room again", n)
 		}
-	}
-}
-
-func TestASealedValueMayBeLongerOutsideOfACookie(t *testing.T) {
-	t.Parallel()
-	keys, err := seal.ParseKeys(seal.NewKey())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ring := seal.NewKeyring(keys)
-	random := "" // does not compress
-	for len(random) < 6000 {
-		random += seal.NewKey()
-	}
-	long := ring.SecureCodecUpTo("login", 16<<10)
-	sealed, err := long.Encode("state", random)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var opened string
-	if err := long.Decode("state", sealed, &opened); err != nil || opened != random {
-		t.Errorf("%d of %d bytes, %v", len(opened), len(random), err)
-	}
-	if _, err := ring.SecureCodec("login").Encode("state", random); !errors.Is(err, session.ErrTooLarge) {
-		t.Errorf("in a cookie: %v", err)
-	}
-	if err := ring.SecureCodec("login").Decode("state", sealed, &opened); err == nil {
-		t.Error("what no cookie can hold came out of one")
 	}
 }
