@@ -61,7 +61,7 @@ func (e *RefreshRefusedError) Error() string {
 type SubjectMismatchError struct{ Reason string }
 
 func (e *SubjectMismatchError) Error() string {
-	return "the refreshed ID token is another's: " + e.Reason
+	return "the refreshed ID token belongs to another user: " + e.Reason
 }
 
 // UnverifiedError says that the issuer gave a new refresh token, for which the

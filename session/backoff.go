@@ -11,24 +11,23 @@ import (
 const (
 	firstBackoff       = 5 * time.Second
 	maxBackoff         = time.Minute
-	maxRefreshFailures = 1 << 16 // people: some 16 MB, when the issuer fails for all of them
+	maxRefreshFailures = 1 << 16 // users: some 16 MB, when the issuer fails for all of them
 )
 
-// refreshFailures remember whose groups could not be read again. Only a session that
-// opened gets in, and what is forgotten for want of room costs a question to the
-// issuer and nothing else.
+// refreshFailures remembers whose groups could not be refreshed. Only valid sessions get in.
+// One that is evicted costs a request to the issuer and nothing else.
 type refreshFailures struct {
 	log *slog.Logger
 
 	mu    sync.Mutex
-	byKey map[string]refreshFailure // by Store.Owner
+	byKey map[string]refreshFailure // by Store.RefreshKey
 }
 
-// refreshFailure is a row of failures, with no success between them.
+// refreshFailure is a series of failures without a success.
 type refreshFailure struct {
 	subject string
 	since   time.Time
-	retryAt time.Time // nobody asks again before
+	retryAt time.Time // no refresh before
 	count   int
 	err     error
 }
@@ -37,8 +36,8 @@ func newRefreshFailures(log *slog.Logger) *refreshFailures {
 	return &refreshFailures{log: log, byKey: make(map[string]refreshFailure)}
 }
 
-// get gives the trouble with the groups that were read at a time; a nil why: there
-// is none.
+// get gives the failure to refresh groups that were read at a time; a nil cause: there is
+// none.
 func (t *refreshFailures) get(key string, read, now time.Time) (since time.Time, cause error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -46,7 +45,7 @@ func (t *refreshFailures) get(key string, read, now time.Time) (since time.Time,
 	return failure.since, failure.err
 }
 
-// inBackoff says why the issuer is not asked again yet; nil: it may be.
+// inBackoff gives the cause for which the issuer is not asked yet; nil: it may be asked.
 func (t *refreshFailures) inBackoff(key string, read, now time.Time) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -58,8 +57,7 @@ func (t *refreshFailures) inBackoff(key string, read, now time.Time) error {
 	return failure.err
 }
 
-// find ends a trouble that somebody else has mended: another replica, or a later
-// login.
+// find ends a failure that another replica or a later login has ended.
 func (t *refreshFailures) find(key string, read, now time.Time) refreshFailure {
 	failure, ok := t.byKey[key]
 	if ok && read.After(failure.since) && !read.After(now.Add(MaxClockSkew)) {
@@ -69,7 +67,7 @@ func (t *refreshFailures) find(key string, read, now time.Time) refreshFailure {
 	return failure
 }
 
-// failed notes that a renewal came to nothing. The log has it once.
+// failed records a failed refresh. The log has the first of a series.
 func (t *refreshFailures) failed(key, subject string, cause error, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -77,7 +75,7 @@ func (t *refreshFailures) failed(key, subject string, cause error, now time.Time
 	if !ok {
 		t.evict()
 		failure.since, failure.subject = now, subject
-		t.log.Warn("groups cannot be read again: the session goes on with the old ones for session.refreshGrace", "sub", subject, "error", cause)
+		t.log.Warn("cannot refresh groups; keeping the previous groups for session.refreshGrace", "sub", subject, "error", cause)
 	}
 	failure.count++
 	failure.err = cause
@@ -85,7 +83,7 @@ func (t *refreshFailures) failed(key, subject string, cause error, now time.Time
 	t.byKey[key] = failure
 }
 
-// evict forgets anybody.
+// evict forgets any user.
 func (t *refreshFailures) evict() {
 	for key := range t.byKey {
 		if len(t.byKey) < maxRefreshFailures {
@@ -95,7 +93,7 @@ func (t *refreshFailures) evict() {
 	}
 }
 
-// succeeded notes that groups were read again.
+// succeeded records a successful refresh.
 func (t *refreshFailures) succeeded(key string, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -106,10 +104,10 @@ func (t *refreshFailures) succeeded(key string, now time.Time) {
 
 func (t *refreshFailures) recovered(key string, failure refreshFailure, now time.Time) {
 	delete(t.byKey, key)
-	t.log.Warn("groups are read again", "sub", failure.subject, "failed", failure.count, "after", now.Sub(failure.since).Round(time.Second).String())
+	t.log.Warn("groups refreshed again", "sub", failure.subject, "failed", failure.count, "after", now.Sub(failure.since).Round(time.Second).String())
 }
 
-// remove forgets somebody whose session is over.
+// remove forgets a user whose session has ended.
 func (t *refreshFailures) remove(key string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -15,20 +15,20 @@ import (
 
 // Why a bearer token is refused although its issuer made it for authgate.
 var (
-	// ErrLoginToken is for a token that a browser login or its refresh obtained, and
-	// that does not say so itself ([identity.Grant].IDMarked).
+	// ErrLoginToken is for a token that a browser login or its refresh obtained, and that
+	// does not say so itself ([identity.TokenSet].IDTokenMarked).
 	ErrLoginToken = errors.New("a browser login or its refresh obtained the token")
 	// ErrTokenRevoked is for a token issued before its user's sessions were revoked.
 	ErrTokenRevoked = errors.New("the sessions of the token's user were revoked after it was issued")
-	// ErrTooManyTokens is for a token that there is no room to remember.
-	ErrTooManyTokens = errors.New("as many tokens of logins are remembered as may be")
+	// ErrTooManyTokens is for a token that does not fit into the denylist.
+	ErrTooManyTokens = errors.New("the list of login tokens is full")
 )
 
 const (
-	// RevocationTTL is how long a revocation counts for bearer tokens.
+	// RevocationTTL is how long a revocation applies to bearer tokens.
 	RevocationTTL = 30 * 24 * time.Hour
 
-	// MaxDenyKeys bounds the revocations and the tokens that are remembered, each.
+	// MaxDenyKeys bounds the revocations, and the denied tokens.
 	MaxDenyKeys = 1 << 16
 )
 
@@ -44,8 +44,8 @@ func denyKeyOf(kind string, parts ...string) DenyKey {
 // AllUsers is the tag of a revocation of all sessions.
 var AllUsers DenyKey
 
-// What revocations are found by. Not every issuer says in a token to which of its
-// sessions it belongs: such a token may belong to any.
+// The keys of revocations. Not every issuer says in a token to which of its sessions it
+// belongs: such a token may belong to any.
 func userDenyKey(issuer, subject string) DenyKey { return denyKeyOf("user", issuer, subject) }
 
 func emailDenyKey(email string) DenyKey               { return denyKeyOf("email", strings.ToLower(email)) }
@@ -54,8 +54,8 @@ func anySessionDenyKey(issuer, subject string) DenyKey {
 	return denyKeyOf("any sid", issuer, subject)
 }
 
-// DenyKeys are what a revocation concerns: users whole, or one session of the
-// issuer. One session of authgate is none: a token is another login than that.
+// DenyKeys gives the keys of a revocation: of whole users, or of one session of the issuer.
+// One session of authgate has none, because a token belongs to another login.
 func DenyKeys(filter Filter, found []Session) []DenyKey {
 	switch {
 	case filter.ID != "":
@@ -75,7 +75,7 @@ func DenyKeys(filter Filter, found []Session) []DenyKey {
 		return []DenyKey{userDenyKey(filter.Issuer, filter.Subject)}
 	case filter.Email != "":
 		tags := []DenyKey{emailDenyKey(filter.Email)}
-		for _, s := range found { // their tokens may not name the address
+		for _, s := range found { // their tokens may lack the address
 			tags = append(tags, userDenyKey(s.Principal.Issuer, s.Principal.Subject))
 		}
 		return tags
@@ -84,18 +84,18 @@ func DenyKeys(filter Filter, found []Session) []DenyKey {
 	}
 }
 
-// BearerDenylist is what a store knows of bearer tokens. It is safe for concurrent use;
-// who asks takes no lock.
+// BearerDenylist is what a store knows about bearer tokens. It is safe for concurrent use;
+// Check takes no lock.
 type BearerDenylist struct {
 	revokedUpTo atomic.Int64 // tokens issued up to then are refused, Unix nanoseconds
-	revoked     denySet      // → when
-	loginTokens denySet      // → until when it could be used
+	revoked     denySet      // by time of revocation
+	loginTokens denySet      // by expiry
 }
 
-// denySet holds tags with a time each, in Unix nanoseconds. It is not a cache.Replay: requests
-// read it without a lock, and what it forgets early must deny more, not less.
+// denySet is a set of keys with a time each, in Unix nanoseconds. It is not a cache.Replay:
+// requests read it without a lock, and what it forgets early must deny more, not less.
 type denySet struct {
-	times sync.Map // tag → int64
+	times sync.Map // DenyKey → int64
 	count atomic.Int64
 	write sync.Mutex
 }
@@ -111,7 +111,7 @@ func (m *denySet) get(k DenyKey) (int64, bool) {
 	return at.(int64), true //nolint:forcetypeassert // nothing else is put in
 }
 
-// full reports whether there is no room for another.
+// full reports whether there is no room for another key.
 func (m *denySet) full() bool { return m.count.Load() >= MaxDenyKeys }
 
 // put keeps the later of two times.
@@ -126,7 +126,7 @@ func (m *denySet) put(k DenyKey, at int64) {
 	m.times.Store(k, at)
 }
 
-// removeUpTo forgets what is not after a time, and gives the latest of it.
+// removeUpTo removes the keys up to a time, and gives the latest time of them.
 func (m *denySet) removeUpTo(notAfter int64) (latest int64) {
 	m.write.Lock()
 	defer m.write.Unlock()
@@ -141,7 +141,7 @@ func (m *denySet) removeUpTo(notAfter int64) (latest int64) {
 	return latest
 }
 
-// medianTime is about the median of the times: that of some of them.
+// medianTime is about the median: that of a sample.
 func (m *denySet) medianTime() int64 {
 	var some []int64
 	m.times.Range(func(_, v any) bool {
@@ -152,8 +152,8 @@ func (m *denySet) medianTime() int64 {
 	return some[len(some)/2]
 }
 
-// Revoke notes that the sessions of users were revoked. Where there is no room,
-// tokens as old as what is forgotten are refused, whoever's they are.
+// Revoke records that the sessions of users were revoked. If there is no room, tokens as old
+// as the forgotten revocations are refused, of every user.
 func (b *BearerDenylist) Revoke(k DenyKey, at time.Time) {
 	if k == AllUsers {
 		RaiseTime(&b.revokedUpTo, at.UnixNano())
@@ -165,8 +165,7 @@ func (b *BearerDenylist) Revoke(k DenyKey, at time.Time) {
 	}
 }
 
-// DenyToken notes that an upstream will see a token. It reports whether there was
-// room.
+// DenyToken records that an upstream will see a token. It reports whether there was room.
 func (b *BearerDenylist) DenyToken(k DenyKey, until, now time.Time) bool {
 	if b.loginTokens.full() {
 		if b.loginTokens.removeUpTo(now.UnixNano()); b.loginTokens.full() {
@@ -177,14 +176,13 @@ func (b *BearerDenylist) DenyToken(k DenyKey, until, now time.Time) bool {
 	return true
 }
 
-// DeniedUntil gives until when a token is denied already.
+// DeniedUntil gives until when a token is denied.
 func (b *BearerDenylist) DeniedUntil(k DenyKey) (until time.Time, denied bool) {
 	at, denied := b.loginTokens.get(k)
 	return time.Unix(0, at), denied
 }
 
-// Full reports whether there is no room for another token, once those that do not
-// matter any more are forgotten.
+// Full reports whether there is no room for another token after expired ones are removed.
 func (b *BearerDenylist) Full(now time.Time) bool {
 	if b.loginTokens.full() {
 		b.Prune(now)
@@ -192,12 +190,12 @@ func (b *BearerDenylist) Full(now time.Time) bool {
 	return b.loginTokens.full()
 }
 
-// Check is nil for a token that may say who asks: ErrLoginToken, ErrTokenRevoked.
+// Check is nil for a token that may authenticate a request: ErrLoginToken, ErrTokenRevoked.
 func (b *BearerDenylist) Check(t *identity.Token) error {
 	if _, denied := b.loginTokens.get(t.Digest); denied {
 		return ErrLoginToken
 	}
-	issued := t.IssuedAt.UnixNano() // of whole seconds: in doubt it was before
+	issued := t.IssuedAt.UnixNano() // of whole seconds: in doubt before the revocation
 	if revokedUpTo := b.revokedUpTo.Load(); revokedUpTo != 0 && issued <= revokedUpTo {
 		return ErrTokenRevoked
 	}
@@ -218,7 +216,7 @@ func (b *BearerDenylist) Check(t *identity.Token) error {
 	return nil
 }
 
-// Prune forgets what does not matter any more.
+// Prune removes what has expired.
 func (b *BearerDenylist) Prune(now time.Time) {
 	b.revoked.removeUpTo(now.Add(-RevocationTTL).UnixNano())
 	b.loginTokens.removeUpTo(now.UnixNano())

@@ -2,8 +2,8 @@ package session
 
 import "github.com/example-org/authgate/session/cookie"
 
-// PickLatest gives the session that counts among those that the cookies of a browser open
-// as. open gives false for what does not open.
+// PickLatest gives the latest of the sessions in a browser's duplicate cookies. open is
+// false for cookies that do not hold a session.
 func PickLatest(sets [][]cookie.Chunks, open func(*cookie.Chunks) (Session, bool, error)) (s Session, p cookie.Chunks, err error) {
 	if len(sets) == 0 {
 		return Session{}, cookie.Chunks{}, ErrInvalid

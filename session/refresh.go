@@ -10,27 +10,27 @@ import (
 	"github.com/example-org/authgate/identity"
 )
 
-// freshness is what may be done with the groups of a session.
+// freshness is how the groups of a session may be used.
 type freshness int
 
 const (
 	fresh      freshness = iota // use them
-	refreshDue                  // use them, and have them read again beside the request
-	stale                       // no request gets past them
+	refreshDue                  // use them, and refresh them in the background
+	stale                       // refuse requests until they are refreshed
 )
 
-// MaxClockSkew is how far clocks of replicas and issuers may stand apart. What was read
-// later than that in the future was read before a clock was set back.
+// MaxClockSkew is how far the clocks of replicas and issuers may differ. A time that is
+// further in the future was recorded before a clock was set back.
 const MaxClockSkew = time.Minute
 
 var (
 	errNoAnswer         = errors.New("the issuer has not answered yet")
-	errTooManyRefreshes = errors.New("as many renewals as may be are under way: the issuer is slow")
-	errNotNewer         = errors.New("what the renewal gave is no newer than what was there")
+	errTooManyRefreshes = errors.New("too many refreshes in flight: the issuer is slow")
+	errNotNewer         = errors.New("the refreshed tokens are not newer than the previous ones")
 )
 
-// staleError wraps the reason why groups that are too old were not read again. A store
-// that does not answer is no fault of the issuer's, and said as what it is.
+// staleError wraps the reason why stale groups were not refreshed. An unavailable store is
+// not the issuer's fault, so that error stays.
 func staleError(cause error) error {
 	if errors.Is(cause, ErrStoreDown) || errors.Is(cause, ErrExpired) {
 		return cause
@@ -38,9 +38,9 @@ func staleError(cause error) error {
 	return fmt.Errorf("%w: %w", ErrStale, cause)
 }
 
-// clampExpiry shortens a session that began under a longer lifetime than is configured
-// now. Its end is a point on the wall clock: a clock that is set back puts it off
-// by as much, and never past Begun + Lifetime on that clock.
+// clampExpiry shortens a session that began under a longer lifetime than the configured one.
+// Its end is a point on the wall clock: a clock that is set back postpones it by as much,
+// but never past CreatedAt + Lifetime on that clock.
 func (k *Refresher) clampExpiry(s *Session) {
 	if last := s.CreatedAt.Add(k.o.Lifetime); s.Expires.After(last) {
 		s.Expires = last
@@ -65,8 +65,8 @@ func (k *Refresher) freshness(s *Session, now time.Time) freshness {
 	}
 }
 
-// idTokenExpiring reports whether an ID token that is kept for upstreams is in the last
-// fifth of its life, half a minute at most.
+// idTokenExpiring reports whether an ID token for upstreams is in the last fifth of its
+// lifetime, half a minute at most.
 func idTokenExpiring(s *Session, now time.Time) bool {
 	if s.IDToken == "" {
 		return false
@@ -75,8 +75,8 @@ func idTokenExpiring(s *Session, now time.Time) bool {
 	return !now.Before(s.Principal.Expiry.Add(-left))
 }
 
-// WithValidIDToken is the session with an ID token that has not expired: the request
-// waits for a renewal where it has. ErrStale, ErrExpired, ErrStoreDown.
+// WithValidIDToken gives the session with an ID token that has not expired. It waits for a
+// refresh if necessary. ErrStale, ErrExpired, ErrStoreDown.
 func (k *Refresher) WithValidIDToken(ctx context.Context, s Session) (Session, error) {
 	expired := func(s *Session) bool { return !k.o.Now().Before(s.Principal.Expiry) }
 	switch {
@@ -88,9 +88,9 @@ func (k *Refresher) WithValidIDToken(ctx context.Context, s Session) (Session, e
 	return k.refreshUntil(ctx, s, func(s *Session) bool { return !expired(s) })
 }
 
-// unknownAge is for groups read in the future. They are due at once; and since
-// their age says nothing, the grace is counted from when the issuer began to fail,
-// or a clock set back would make them last for as long.
+// unknownAge is for groups read in the future. They are due at once. Because their age is
+// unknown, the grace counts from the issuer's first failure; otherwise a clock that was set
+// back would extend it.
 func (k *Refresher) unknownAge(s *Session, now time.Time) freshness {
 	since, cause := k.failures.get(k.o.Store.RefreshKey(*s), s.FetchedAt, now)
 	if cause != nil && now.Sub(since) >= k.o.RefreshGrace {
@@ -99,21 +99,21 @@ func (k *Refresher) unknownAge(s *Session, now time.Time) freshness {
 	return refreshDue
 }
 
-// jitteredInterval is 0.8 to 1.0 of refreshEvery, the same for all requests of a session,
-// so that people who signed in together do not ask together for ever.
+// jitteredInterval is 0.8 to 1.0 of refreshEvery, the same for all requests of a session, so
+// that users who signed in together do not refresh together for ever.
 func (k *Refresher) jitteredInterval(id string) time.Duration {
 	jitter := uint64(k.o.RefreshEvery/5) + 1
 	return k.o.RefreshEvery - time.Duration(maphash.String(k.seed, id)%jitter)
 }
 
-// refreshAsync lets the request go on with the groups that it has.
+// refreshAsync lets the request continue with its current groups.
 func (k *Refresher) refreshAsync(ctx context.Context, s Session) (Session, error) {
 	r := k.tryRefresh(ctx, k.o.Store.RefreshKey(s), s, true)
 	if r == nil {
 		return s, nil
 	}
 	select {
-	case <-r.done: // it went on within the request, or was quick
+	case <-r.done: // it ran within the request, or was quick
 	default:
 		return s, nil
 	}
@@ -127,9 +127,8 @@ func (k *Refresher) refreshAsync(ctx context.Context, s Session) (Session, error
 	}
 }
 
-// refreshSync has the request wait for new groups. After a failure it waits no
-// more until the issuer is asked again: an outage must not fill authgate with
-// requests that wait.
+// refreshSync makes the request wait for new groups. After a failure it does not wait until
+// the backoff ends: an outage must not fill authgate with waiting requests.
 func (k *Refresher) refreshSync(ctx context.Context, s Session) (Session, error) {
 	return k.refreshUntil(ctx, s, func(s *Session) bool { return k.freshness(s, k.o.Now()) != stale })
 }
@@ -152,7 +151,7 @@ func (k *Refresher) refreshUntil(ctx context.Context, s Session, done func(*Sess
 			return Session{}, staleError(r.err)
 		}
 		newest := r.session
-		if newest.ID != s.ID { // of another browser of the same person
+		if newest.ID != s.ID { // of another browser of the same user
 			if newest, err = k.o.Store.Current(s); err != nil {
 				return Session{}, err
 			}
@@ -169,10 +168,10 @@ func (k *Refresher) refreshUntil(ctx context.Context, s Session, done func(*Sess
 	return Session{}, staleError(errNotNewer)
 }
 
-// refresh does one renewal. It is never called twice at a time for one owner.
+// refresh does one refresh. It never runs twice at a time for one key.
 func (k *Refresher) refresh(ctx context.Context, key string, s Session) (Session, error) {
-	// The caller's copy may be older than a renewal that has just ended. A refresh
-	// token that is shown twice costs the session (RFC 9700, 4.14.2).
+	// The caller's copy may be older than a refresh that has just ended. A refresh token
+	// that is used twice costs the session (RFC 9700, 4.14.2).
 	newest, err := k.o.Store.Current(s)
 	if err != nil {
 		return Session{}, err
@@ -192,20 +191,20 @@ func (k *Refresher) refresh(ctx context.Context, key string, s Session) (Session
 	return k.finish(ctx, key, newest, got, err, now)
 }
 
-// refreshSameSubject makes sure, whoever answers, that nobody gets the groups of another (OpenID
-// Connect Core 1.0, section 12.2).
+// refreshSameSubject makes sure that no user gets the groups of another (OpenID Connect Core
+// 1.0, section 12.2).
 func (k *Refresher) refreshSameSubject(ctx context.Context, g identity.TokenSet) (identity.TokenSet, error) {
 	got, err := k.o.Refresh(ctx, g)
 	if err != nil {
 		return got, err // an error may come with a rotated refresh token
 	}
 	if got.Principal.Issuer != g.Principal.Issuer || got.Principal.Subject != g.Principal.Subject {
-		return identity.TokenSet{}, &identity.SubjectMismatchError{Reason: "issuer or subject is another"}
+		return identity.TokenSet{}, &identity.SubjectMismatchError{Reason: "another issuer or subject"}
 	}
 	return got, nil
 }
 
-// finish notes what a renewal came to, tells the log, and the rest of authgate.
+// finish records the result of a refresh, logs it and reports it.
 func (k *Refresher) finish(ctx context.Context, key string, s, got Session, err error, now time.Time) (Session, error) {
 	var refused *identity.RefreshRefusedError
 	var mismatch *identity.SubjectMismatchError
@@ -215,15 +214,15 @@ func (k *Refresher) finish(ctx context.Context, key string, s, got Session, err 
 		k.o.Refreshed(got, nil)
 		return got, nil
 	case errors.As(err, &mismatch):
-		k.o.Log.Error("refreshed ID token is another's: the session has ended",
+		k.o.Log.Error("the refreshed ID token belongs to another user: session ended",
 			"sub", s.Principal.Subject, "issuer", s.Principal.Issuer, "session", s.ID, "reason", mismatch.Reason)
 	case errors.As(err, &refused):
-		k.o.Log.Info("the issuer refused the refresh token: the session has ended",
+		k.o.Log.Info("the issuer refused the refresh token: session ended",
 			"sub", s.Principal.Subject, "session", s.ID, "status", refused.Status, "code", refused.Code)
-	case errors.Is(err, ErrExpired): // signed out, or revoked, meanwhile
+	case errors.Is(err, ErrExpired): // signed out or revoked meanwhile
 		k.failures.remove(key)
 		return Session{}, err
-	case errors.Is(ctx.Err(), context.Canceled): // authgate is shutting down: nobody's failure
+	case errors.Is(ctx.Err(), context.Canceled): // authgate is shutting down: not a failure
 		return Session{}, err
 	default:
 		k.failures.failed(key, s.Principal.Subject, err, now)

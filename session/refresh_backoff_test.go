@@ -47,7 +47,7 @@ func TestOldGroupsGoOnWithinTheGraceAndEndAfterIt(t *testing.T) {
 		}
 		log := k.log.all()
 		if len(log) != 2 || !strings.Contains(log[0], "level=WARN") || !strings.Contains(log[0], "bad gateway") ||
-			!strings.Contains(log[0], "sub=alice") || !strings.Contains(log[1], "level=WARN") || !strings.Contains(log[1], "read again") {
+			!strings.Contains(log[0], "sub=alice") || !strings.Contains(log[1], "level=WARN") || !strings.Contains(log[1], "refreshed again") {
 			t.Errorf("logged\n%s\nwant one line for the begin and one for the end", strings.Join(log, "\n"))
 		}
 		told := k.told.all()

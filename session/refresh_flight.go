@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	maxRefreshes           = 16               // at a time: an issuer that was away is not met by everybody at once
-	maxRefreshWait         = 10 * time.Second // of a request for a renewal
-	refreshTimeout         = 20 * time.Second // of a renewal, which goes on when its request gave up
-	refreshShutdownTimeout = 3 * time.Second  // of renewals at shutdown: what the issuer has given already should be kept
+	maxRefreshes           = 16               // at a time: an issuer that comes back does not get all users' refreshes at once
+	maxRefreshWait         = 10 * time.Second // of a request for a refresh
+	refreshTimeout         = 20 * time.Second // of a refresh, which continues when its request ends
+	refreshShutdownTimeout = 3 * time.Second  // of refreshes at shutdown: tokens that the issuer has already issued should be stored
 )
 
 // refreshGroup holds the refreshes in flight: one per Store.RefreshKey, and no more than
@@ -22,12 +22,12 @@ type refreshGroup struct {
 	slots *semaphore.Weighted
 
 	mu     sync.Mutex
-	calls  map[string]*refreshCall // by Store.Owner
-	runCtx context.Context         // what goes on beside requests belongs to Run, not to them; nil: nobody runs
+	calls  map[string]*refreshCall // by Store.RefreshKey
+	runCtx context.Context         // of Run, which owns background refreshes; nil: it does not run
 	wg     sync.WaitGroup
 }
 
-// refreshCall is one that is under way. What it came to is there once done is closed.
+// refreshCall is a refresh in flight. Its result is there once done is closed.
 type refreshCall struct {
 	done    chan struct{}
 	session Session
@@ -38,8 +38,8 @@ func newRefreshGroup() *refreshGroup {
 	return &refreshGroup{slots: semaphore.NewWeighted(maxRefreshes), calls: make(map[string]*refreshCall)}
 }
 
-// start lets renewals go on beside requests. finish begins none any more and waits
-// for those under way; what takes too long is cancelled.
+// start allows background refreshes. finish allows no new ones and waits for those in
+// flight; slow ones are cancelled.
 func (r *refreshGroup) start(ctx context.Context) (finish func()) {
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	r.mu.Lock()
@@ -56,9 +56,9 @@ func (r *refreshGroup) start(ctx context.Context) (finish func()) {
 	}
 }
 
-// tryRefresh begins a renewal unless one is under way, too many are, or the last
-// one failed a moment ago; nil: it did not. Where nobody runs and the caller may
-// wait, the renewal is over when this returns.
+// tryRefresh starts a refresh unless one is in flight, too many are, or the last one failed
+// a moment ago; nil: it did not. If Run does not run and the caller may wait, the refresh
+// has ended when this returns.
 func (k *Refresher) tryRefresh(ctx context.Context, key string, s Session, mayWait bool) *refreshCall {
 	if k.failures.inBackoff(key, s.FetchedAt, k.o.Now()) != nil || k.refreshes.find(key) != nil {
 		return nil
@@ -69,8 +69,8 @@ func (k *Refresher) tryRefresh(ctx context.Context, key string, s Session, mayWa
 	return k.startRefresh(ctx, key, s, mayWait)
 }
 
-// joinRefresh gives the renewal that is under way, or begins one as soon as there
-// is a place. The error says why there is none.
+// joinRefresh gives the refresh in flight, or starts one as soon as there is a slot. The
+// error says why there is none.
 func (k *Refresher) joinRefresh(ctx context.Context, key string, s Session) (*refreshCall, error) {
 	if r := k.refreshes.find(key); r != nil {
 		return r, nil
@@ -90,7 +90,7 @@ func (r *refreshGroup) find(key string) *refreshCall {
 	return r.calls[key]
 }
 
-// startRefresh is called with a place, which it gives back.
+// startRefresh needs a slot, which it releases.
 func (k *Refresher) startRefresh(ctx context.Context, key string, s Session, mayWait bool) *refreshCall {
 	r := k.refreshes
 	r.mu.Lock()
@@ -119,7 +119,7 @@ func (k *Refresher) startRefresh(ctx context.Context, key string, s Session, may
 func (k *Refresher) runRefresh(ctx context.Context, call *refreshCall, key string, s Session) {
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
-	call.err = errNoAnswer // should renew panic: net/http goes on after that
+	call.err = errNoAnswer // if refresh panics: net/http recovers
 	defer func() {
 		k.refreshes.mu.Lock()
 		delete(k.refreshes.calls, key)

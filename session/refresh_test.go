@@ -152,7 +152,7 @@ func TestSessionIsOverWhenTheIssuerSaysSo(t *testing.T) {
 					}
 					k.wantsAsked(1)
 					log := strings.Join(k.log.all(), "\n")
-					if attack := strings.Contains(log, "level=ERROR") && strings.Contains(log, `"refreshed ID token is another's`) &&
+					if attack := strings.Contains(log, "level=ERROR") && strings.Contains(log, `"the refreshed ID token belongs to another user`) &&
 						strings.Contains(log, "sub=alice"); attack != test.attack {
 						t.Errorf("logged %s", log)
 					}

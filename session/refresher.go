@@ -12,7 +12,7 @@ import (
 	"github.com/example-org/authgate/identity"
 )
 
-// RefresherOptions are the parts and times of a Keeper.
+// RefresherOptions are the parts and times of a Refresher.
 type RefresherOptions struct {
 	Store   Store
 	Refresh RefreshFunc
@@ -20,19 +20,19 @@ type RefresherOptions struct {
 	Lifetime, IdleTimeout      time.Duration // IdleTimeout 0: none
 	RefreshEvery, RefreshGrace time.Duration
 
-	// Refreshed is told of every renewal that was tried: nil, ErrStoreDown, or what
-	// the issuer's answer came to. It must be safe for concurrent use.
+	// Refreshed is called after every refresh attempt: with nil, ErrStoreDown, or the error
+	// of the issuer's response. It must be safe for concurrent use.
 	Refreshed func(s Session, err error)
 
 	Log *slog.Logger
 	Now func() time.Time // nil: time.Now
 }
 
-// Refresher finds the session of a request, keeps its groups fresh, and ends it. It
-// is safe for concurrent use.
+// Refresher finds the session of a request, keeps its groups fresh, and ends it. It is safe
+// for concurrent use.
 //
-// It asks the issuer only for sessions that are in use, by a request or by an open
-// stream: an idle browser costs nothing.
+// It asks the issuer only for sessions in use, by a request or by an open stream: an idle
+// browser costs nothing.
 type Refresher struct {
 	o         RefresherOptions
 	seed      maphash.Seed
@@ -40,7 +40,7 @@ type Refresher struct {
 	failures  *refreshFailures
 }
 
-// NewRefresher asks nobody anything yet.
+// NewRefresher makes no requests.
 func NewRefresher(o RefresherOptions) *Refresher {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -54,11 +54,11 @@ func NewRefresher(o RefresherOptions) *Refresher {
 	return &Refresher{o: o, seed: maphash.MakeSeed(), refreshes: newRefreshGroup(), failures: newRefreshFailures(o.Log)}
 }
 
-// Find gives the session of a request, with groups that are fresh enough. The
-// error says why there is none: that of [Store.Open], ErrExpired or ErrStale.
+// Find gives the session of a request, with groups that are fresh enough. The error says why
+// there is none: that of [Store.Open], ErrExpired or ErrStale.
 //
-// Groups that are due are read again beside the request. Only where they are too
-// old to be used does the request wait, and not for long.
+// Groups that are due are refreshed in the background. The request waits for a moment only
+// if its groups are stale.
 func (k *Refresher) Find(ctx context.Context, h http.Header, secure bool) (Session, error) {
 	s, err := k.o.Store.Open(ctx, h, secure)
 	if err != nil {
@@ -78,14 +78,14 @@ func (k *Refresher) Find(ctx context.Context, h http.Header, secure bool) (Sessi
 	}
 }
 
-// Peek gives the session of a request however old its groups are: for what ends a
-// session, and asks the issuer nothing. The error is that of [Store.Open].
+// Peek gives the session of a request without refreshing its groups, to end a session. The
+// error is that of [Store.Open].
 func (k *Refresher) Peek(ctx context.Context, h http.Header, secure bool) (Session, error) {
 	return k.o.Store.Open(ctx, h, secure)
 }
 
-// Current is the newest copy of a session, for streams. It waits for nothing, and
-// begins a renewal where one is due.
+// Current gives the newest copy of a session, for streams. It does not wait, and starts a
+// refresh if one is due.
 func (k *Refresher) Current(s Session) (Session, error) {
 	s, err := k.o.Store.Current(s)
 	if err != nil {
@@ -110,23 +110,23 @@ func (k *Refresher) Current(s Session) (Session, error) {
 	return Session{}, staleError(errNoAnswer)
 }
 
-// Create makes the session of somebody who has just signed in.
+// Create stores the session of a user who has just signed in.
 func (k *Refresher) Create(ctx context.Context, w http.ResponseWriter, h http.Header, g identity.TokenSet, secure bool) (Session, error) {
 	s, err := k.o.Store.Create(ctx, w, h, New(g, k.o.Now(), k.o.Lifetime), secure)
 	if err != nil {
-		return Session{}, fmt.Errorf("keeping the new session: %w", err)
+		return Session{}, fmt.Errorf("storing the new session: %w", err)
 	}
 	return s, nil
 }
 
-// WriteCookie hands the browser what has changed of the session; before the response
-// header is sent.
+// WriteCookie updates the browser's cookie if the session has changed; call it before the
+// response header is sent.
 func (k *Refresher) WriteCookie(w http.ResponseWriter, h http.Header, s Session, secure bool) {
 	k.o.Store.WriteCookie(w, h, s, secure)
 }
 
-// End ends the session of a request, here and in the browser. The browser loses
-// its cookie also where the error says that the store could not be told.
+// End ends the session of a request, in the store and in the browser. The browser loses its
+// cookie even if the error says that the store is unavailable.
 func (k *Refresher) End(ctx context.Context, w http.ResponseWriter, h http.Header, s Session, secure bool) error {
 	k.o.Store.ClearCookie(w, h, secure)
 	k.failures.remove(k.o.Store.RefreshKey(s))
@@ -136,41 +136,41 @@ func (k *Refresher) End(ctx context.Context, w http.ResponseWriter, h http.Heade
 	return nil
 }
 
-// ClearCookie takes the cookie from the browser.
+// ClearCookie removes the cookie from the browser.
 func (k *Refresher) ClearCookie(w http.ResponseWriter, h http.Header, secure bool) {
 	k.o.Store.ClearCookie(w, h, secure)
 }
 
-// RefreshFailure says since when and why the groups of a session could not be read again;
-// a zero time: they could.
+// RefreshFailure says since when and why the groups of a session could not be refreshed; a
+// zero time: they could.
 func (k *Refresher) RefreshFailure(s Session) (since time.Time, cause error) {
 	return k.failures.get(k.o.Store.RefreshKey(s), s.FetchedAt, k.o.Now())
 }
 
-// Revoke ends sessions, and says how many the store knew of.
+// Revoke ends sessions, and gives how many the store knew.
 func (k *Refresher) Revoke(ctx context.Context, filter Filter) (int, error) {
 	return k.o.Store.Revoke(ctx, filter)
 }
 
-// CheckBearer is nil for a bearer token that may say who asks.
+// CheckBearer is nil for a bearer token that may authenticate a request.
 func (k *Refresher) CheckBearer(t *identity.Token) error { return k.o.Store.CheckBearer(t) }
 
-// DenyBearer has a token refused as a bearer token, before an upstream sees it.
+// DenyBearer denies a token as a bearer token. Call it before an upstream sees the token.
 func (k *Refresher) DenyBearer(ctx context.Context, digest [sha256.Size]byte, until time.Time) error {
 	return k.o.Store.DenyBearer(ctx, digest, until)
 }
 
-// List gives sessions without their tokens; ErrNotListable where there is no list.
+// List gives sessions without their tokens; ErrNotListable if the store has no list.
 func (k *Refresher) List(ctx context.Context, filter Filter) ([]Session, error) {
 	return k.o.Store.List(ctx, filter)
 }
 
-// Down says why the store does not answer; nil: it does.
+// Down says why the store is unavailable; nil: it is available.
 func (k *Refresher) Down() error { return k.o.Store.Down() }
 
-// Run does the store's work, and owns the renewals that go on beside requests,
-// until ctx ends. It returns when the last of them has. One Run at a time: before
-// and after it, whoever needs a renewal does it within the request.
+// Run does the store's work and owns background refreshes, until ctx ends. It returns when
+// the last of them has ended. Only one Run at a time: without it, refreshes run within
+// requests.
 func (k *Refresher) Run(ctx context.Context) {
 	finish := k.refreshes.start(ctx)
 	defer finish()

@@ -1,10 +1,9 @@
-// Package session remembers a principal between requests, keeps its groups fresh, and
-// ends it. A [Store] holds the sessions: session/cookiestore in cookies that only
-// authgate can read or make, session/redisstore in a Redis that holds only what
-// authgate has encrypted. A [Refresher] stands before either of them.
+// Package session remembers a principal between requests, keeps its groups fresh, and ends
+// it. A [Store] holds the sessions: session/cookiestore in cookies that only authgate can
+// read or make, session/redisstore in a Redis, encrypted. A [Refresher] uses either of them.
 //
-// The package knows no OpenID Connect, no routes and no policy. Everything in it is
-// safe for concurrent use.
+// The package knows no OpenID Connect, no routes and no policy. Everything in it is safe for
+// concurrent use.
 package session
 
 import (
@@ -15,8 +14,8 @@ import (
 	"github.com/example-org/authgate/session/seal"
 )
 
-// Session is a principal who signed in, and until when that holds. The zero
-// Session is over. Its JSON is sealed before it is kept anywhere.
+// Session is a principal who signed in, and until when. The zero Session has expired. Its
+// JSON is encrypted wherever it is stored.
 type Session struct {
 	identity.TokenSet `json:"g"`
 
@@ -29,8 +28,8 @@ type Session struct {
 	Cookie CookieState `json:"-"` // how it relates to the cookie that it was found by
 }
 
-// CookieState is how a session relates to the cookie that it was found by. Only the
-// store that gave the session reads and writes it.
+// CookieState is how a session relates to the cookie that it was read from. Only the store
+// that gave the session uses it.
 type CookieState struct {
 	Local   any    // what the store knows of the session in this process
 	Version uint64 // of the session
@@ -43,9 +42,9 @@ type CookieState struct {
 	Value     string // of a session in Redis with such a duplicate: what the cookie must hold
 }
 
-// New makes the session of somebody who signed in now. It lasts for lifetime;
-// without a refresh token never longer than the ID token, for its groups are as
-// old as that.
+// New makes the session of a user who signed in now. It lasts for lifetime. Without a
+// refresh token it ends with the ID token at the latest, because its groups are as old as
+// that.
 func New(g identity.TokenSet, now time.Time, lifetime time.Duration) Session {
 	expires := now.Add(lifetime)
 	if g.RefreshToken == "" && g.Principal.Expiry.Before(expires) {
@@ -57,5 +56,5 @@ func New(g identity.TokenSet, now time.Time, lifetime time.Duration) Session {
 // Expired reports whether the session has ended by now.
 func (s Session) Expired(now time.Time) bool { return !now.Before(s.Expires) }
 
-// newID begins with a letter or a digit: no command line takes it for a flag.
+// newID begins with a letter or a digit, so that no command line reads it as a flag.
 func newID() string { return rand.Text() }

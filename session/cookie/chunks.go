@@ -9,19 +9,19 @@ import (
 	"github.com/example-org/authgate/session/seal"
 )
 
-// A value that is too long for one cookie goes in up to three: NAME, NAME-1 and
-// NAME-2. The first begins with how many there are; what stands behind that is the
-// value, cut anywhere. Nothing else says that pieces belong together: the value is
-// sealed as a whole, and opens with every piece in its place or not at all.
+// A value that is too long for one cookie is split over up to three: NAME, NAME-1 and
+// NAME-2. The first begins with their number, and the value follows, split anywhere. Nothing
+// else says which chunks belong together: the value is encrypted as a whole, and decrypts
+// with every chunk in its place or not at all.
 const (
 	maxChunks = 3
 
-	// maxCookies is for all pieces with their names. A load balancer takes 16 KiB of
-	// cookies for a host, and the upstreams have theirs.
+	// maxCookies is for all chunks with their names. A load balancer takes 16 KiB of cookies
+	// per host, and the upstreams have theirs.
 	maxCookies = 8 << 10
 
-	// maxAttributes is more than those of a cookie take, but for its domain. Some
-	// browsers count them.
+	// maxAttributes is more than the attributes of a cookie need, except for its domain.
+	// Some browsers count them.
 	maxAttributes = 128
 )
 
@@ -35,7 +35,7 @@ type chunkNames [maxChunks]string
 
 func newChunkNames(name string) chunkNames { return chunkNames{name, name + "-1", name + "-2"} }
 
-// index tells which piece a name is.
+// index gives the chunk that a cookie name stands for.
 func (n *chunkNames) index(name string) (int, bool) {
 	rest, match := strings.CutPrefix(name, n[0])
 	switch {
@@ -50,10 +50,10 @@ func (n *chunkNames) index(name string) (int, bool) {
 	}
 }
 
-// Chunks are the values of a set of cookies, as many as the first one says.
+// Chunks are the values of the chunks of a cookie, as many as the first one says.
 type Chunks [maxChunks]string
 
-// Value gives the value.
+// Value joins the chunks.
 func (p *Chunks) Value() string {
 	if p[0] == "" {
 		return ""
@@ -64,9 +64,9 @@ func (p *Chunks) Value() string {
 	return p[0][1:] + p[1] + p[2]
 }
 
-// ReadChunks finds those of the browser. The error is ErrNone, ErrDuplicate or
-// ErrInvalid. Pieces beyond the number that the first one says are not looked at,
-// unless they are doubled: they are left over, or planted, and change nothing.
+// ReadChunks finds the chunks in request headers. The error is ErrNone, ErrDuplicate or
+// ErrInvalid. Chunks beyond the number in the first one are ignored unless they are
+// duplicates: they are left over or planted, and change nothing.
 func (j *Chunked) ReadChunks(h http.Header, secure bool) (p Chunks, err error) {
 	names := j.names(secure)
 	var found [maxChunks]bool
@@ -102,7 +102,7 @@ func (j *Chunked) ReadChunks(h http.Header, secure bool) (p Chunks, err error) {
 	return p, nil
 }
 
-// Read gives the value that the browser was given. ErrNone, ErrDuplicate, ErrInvalid.
+// Read gives the value in request headers. ErrNone, ErrDuplicate, ErrInvalid.
 func (j *Chunked) Read(h http.Header, secure bool) (string, error) {
 	p, err := j.ReadChunks(h, secure)
 	if err != nil {
@@ -111,22 +111,21 @@ func (j *Chunked) Read(h http.Header, secure bool) (string, error) {
 	return p.Value(), nil
 }
 
-// Fits reports whether a value of so many bytes goes into the cookies, on https or
-// not.
+// Fits reports whether a value of so many bytes fits into the cookies, on https or not.
 func (j *Chunked) Fits(size int) bool {
 	room := j.chunkCapacity()
-	size++ // how many there are
+	size++ // the digit of the number of chunks
 	n := (size + room - 1) / max(room, 1)
 	return room > 0 && n <= maxChunks && size+n*(len(j.hostPrefixed[1])+len("=; ")) <= maxCookies
 }
 
-// chunkCapacity is for the value of one piece.
+// chunkCapacity is the room for the value of one chunk.
 func (j *Chunked) chunkCapacity() int {
 	return seal.MaxCookie - maxAttributes - len("; Domain=") - len(j.domain) - len(j.hostPrefixed[1]) - len("=")
 }
 
-// Write gives the browser a value, in as many pieces as it needs, and takes older
-// pieces, which h shows, away. ErrTooLarge.
+// Write sets the cookies for a value, as many as it needs, and removes older chunks that h
+// has. ErrTooLarge.
 func (j *Chunked) Write(w http.ResponseWriter, h http.Header, value string, expires time.Time, secure bool) error {
 	if !j.Fits(len(value)) {
 		return seal.ErrTooLarge
@@ -145,13 +144,13 @@ func (j *Chunked) Write(w http.ResponseWriter, h http.Header, value string, expi
 	return nil
 }
 
-// Clear takes all pieces that h shows from the browser, and the first in any case.
+// Clear removes all chunks that h has from the browser, and always the first one.
 func (j *Chunked) Clear(w http.ResponseWriter, h http.Header, secure bool) {
 	j.expireChunk(w, j.Name(secure), secure)
 	j.clearFrom(w, h, 1, secure)
 }
 
-// clearFrom takes away the pieces that h shows, from one on.
+// clearFrom removes the chunks that h has, from one on.
 func (j *Chunked) clearFrom(w http.ResponseWriter, h http.Header, from int, secure bool) {
 	names := j.names(secure)
 	var present [maxChunks]bool

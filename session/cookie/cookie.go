@@ -1,5 +1,6 @@
-// Package cookie reads and writes authgate's session cookie in a browser: a value that is
-// too long for one cookie is split over three. It does not know what the value means.
+// Package cookie reads and writes authgate's session cookie in a browser. A value that is
+// too long for one cookie is split over three. The package does not know what the value
+// means.
 package cookie
 
 import (
@@ -9,25 +10,25 @@ import (
 	"strings"
 )
 
-// Chunked knows authgate's session cookie in a browser: its name, its pieces, and what
-// an upstream must not see of it. It is safe for concurrent use.
+// Chunked is authgate's session cookie in a browser: its name, its chunks, and what an
+// upstream must not see of it. It is safe for concurrent use.
 type Chunked struct {
 	name     string
 	domain   string
 	sameSite http.SameSite
 
-	unprefixed, hostPrefixed chunkNames // bound: behind __Host-
+	unprefixed, hostPrefixed chunkNames // bound to the host by the prefix __Host-
 }
 
-// New is for cookies of that name. A domain that is not empty shares them with
-// every host below it.
+// New is for cookies with that name. A domain that is not empty shares them with all its
+// subdomains.
 func New(name, domain string, sameSite http.SameSite) *Chunked {
 	return &Chunked{name: name, domain: domain, sameSite: sameSite, unprefixed: newChunkNames(name), hostPrefixed: newChunkNames("__Host-" + name)}
 }
 
-// Name is the session cookie's name. On https it begins with __Host-, so that no
-// sibling host can plant one (RFC 6265bis, 4.1.3.2); a browser refuses that
-// prefix on plain http and beside a domain.
+// Name is the session cookie's name. On https it begins with __Host-, so that no sibling
+// host can plant one (RFC 6265bis, 4.1.3.2). Browsers refuse that prefix on plain http and
+// together with a domain.
 func (j *Chunked) Name(secure bool) string { return j.names(secure)[0] }
 
 func (j *Chunked) names(secure bool) *chunkNames {
@@ -57,7 +58,7 @@ func Find(h http.Header, name string) (string, error) {
 	}
 }
 
-// Names gives the names of all cookies, doubles included.
+// Names gives the names of all cookies, duplicates included.
 func Names(h http.Header) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for name := range cookies(h) {
@@ -68,9 +69,8 @@ func Names(h http.Header) iter.Seq[string] {
 	}
 }
 
-// cookies reads the header itself because r.Cookies returns nothing at all
-// beyond 3,000 parts and trims names that browsers tell apart (net/http,
-// readCookies).
+// cookies reads the header itself, because r.Cookies returns nothing beyond 3,000 parts and
+// trims names that browsers keep apart (net/http, readCookies).
 func cookies(h http.Header) iter.Seq2[string, string] {
 	return func(yield func(name, value string) bool) {
 		for _, line := range h["Cookie"] {
@@ -84,9 +84,9 @@ func cookies(h http.Header) iter.Seq2[string, string] {
 	}
 }
 
-// Strip takes every cookie of authgate's out of request headers that go on to an
-// upstream, and leaves the rest byte for byte. It takes more than [Chunked.Read]
-// accepts: whatever some server might read as authgate's cookie.
+// Strip removes all of authgate's cookies from request headers that go to an upstream, and
+// keeps the rest byte for byte. It removes more than [Chunked.Read] accepts: whatever a
+// server might read as authgate's cookie.
 func (j *Chunked) Strip(h http.Header) {
 	lines := h["Cookie"]
 	if !slices.ContainsFunc(lines, j.ownsAnyOf) {
@@ -114,9 +114,9 @@ func (j *Chunked) ownsAnyOf(line string) bool {
 	return false
 }
 
-// stripLine gives the parts of a line that are not authgate's. As long as they
-// stand side by side, and browsers send the session first or last more often than
-// not, they are a part of the line and nothing is copied.
+// stripLine gives the parts of a line that are not authgate's. While they are adjacent, and
+// browsers mostly send the session first or last, they are a substring of the line and
+// nothing is copied.
 func (j *Chunked) stripLine(line string) string {
 	var copied strings.Builder // all that is kept, from the first gap on
 	begin, end := -1, -1
@@ -151,11 +151,11 @@ func (j *Chunked) stripLine(line string) string {
 	}
 }
 
-// Owns reports whether a cookie, as NAME=VALUE with anything behind, would be
-// one of authgate's to any reader: without case, through blanks, quotes and
-// bytes that some servers trim, and as the value of a cookie without a name.
+// Owns reports whether any server could read a cookie, as NAME=VALUE with or without
+// attributes, as one of authgate's: it ignores case, and spaces, quotes and bytes that some
+// servers trim, and reads a value without a name as a name.
 func (j *Chunked) Owns(cookie string) bool {
-	cookie, _, _ = strings.Cut(cookie, ";") // a name alone may have attributes behind it
+	cookie, _, _ = strings.Cut(cookie, ";") // a name alone may have attributes
 	name, value, _ := strings.Cut(cookie, "=")
 	name = strings.TrimFunc(name, isNotTokenRune)
 	if name == "" {

@@ -9,18 +9,19 @@ import (
 	"github.com/example-org/authgate/session/seal"
 )
 
-// A browser may hold several cookies of one name: session.cookie.domain has changed, or
-// a sibling host has planted one. Their order tells nothing of where they come from.
+// A browser may have several cookies of one name: session.cookie.domain has changed, or a
+// sibling host has planted one. Their order says nothing about their origin.
 //
-// What can be no session at all is ignored. Sessions of one user are no conflict: the
-// latest counts. Anything else is one, also where only one of them opens: the other may
-// be the user's own, sealed with a key that is gone, and the one that opens an attacker's.
+// Values that cannot be a session are ignored. Of several sessions of one user the latest
+// counts. Anything else is ambiguous, even if only one of them is valid: the other may be
+// the user's own, encrypted with a removed key, and the valid one an attacker's.
 
-// maxDuplicates bounds the cookies of one name: a host, and each domain above it.
+// maxDuplicates bounds the cookies of one name: one of the host, and one of each domain
+// above it.
 const maxDuplicates = 4
 
-// Candidates gives what may be the pieces of a session, grouped by their first one. The
-// error is ErrDuplicate where there are too many.
+// Candidates gives the possible combinations of chunks, grouped by the first chunk. The
+// error is ErrDuplicate if there are too many.
 func (j *Chunked) Candidates(h http.Header, secure bool) (sets [][]Chunks, err error) {
 	names := j.names(secure)
 	var values [maxChunks][]string
@@ -54,10 +55,10 @@ func (j *Chunked) Candidates(h http.Header, secure bool) (sets [][]Chunks, err e
 	return sets, nil
 }
 
-// minValueSize is the size of the shortest value that a store gives: 256 random bits.
+// minValueSize is the size of the shortest value that a store writes: 256 random bits.
 const minValueSize = 32
 
-// wellFormed reports whether a first piece may once have been authgate's.
+// wellFormed reports whether a first chunk may be authgate's.
 func wellFormed(first string) bool {
 	if len(first) < 2 || first[0] < '1' || first[0] > '0'+maxChunks || len(first) > seal.MaxCookie {
 		return false
@@ -66,10 +67,10 @@ func wellFormed(first string) bool {
 	return len(first)-1 >= base64.RawURLEncoding.EncodedLen(minValueSize) && strings.Trim(first[1:], alphabet) == ""
 }
 
-// ClearDuplicates takes every cookie of a session from the browser but those that Write
-// makes: of the other name, and of other domains that a browser sends to host. It comes
-// before Write in a response: some clients take a cookie of the host and one of a domain
-// of the same name for one.
+// ClearDuplicates removes every session cookie from the browser except those that Write
+// sets: those of the other name, and of other domains that a browser sends to host. Call it
+// before Write: some clients treat a cookie of the host and one of a domain with the same
+// name as one.
 func (j *Chunked) ClearDuplicates(w http.ResponseWriter, h http.Header, host string, secure bool) {
 	for i, names := range j.presentChunks(h) {
 		if names.hostPrefixed && secure && j.domain != "" {
@@ -86,8 +87,8 @@ func (j *Chunked) ClearDuplicates(w http.ResponseWriter, h http.Header, host str
 	}
 }
 
-// ClearAll takes every cookie of a session from the browser, those that a sibling host
-// has planted for the path of this request, too.
+// ClearAll removes every session cookie from the browser, including those that a sibling
+// host has planted for the path of this request.
 func (j *Chunked) ClearAll(w http.ResponseWriter, h http.Header, host, path string, secure bool) {
 	names, counts := j.names(secure), map[string]int{}
 	for name := range cookies(h) {
@@ -108,7 +109,7 @@ func (j *Chunked) ClearAll(w http.ResponseWriter, h http.Header, host, path stri
 	}
 }
 
-// presentChunks tells which pieces the browser has, by either name.
+// presentChunks gives the chunks that the browser has, by either name.
 func (j *Chunked) presentChunks(h http.Header) (has [maxChunks]struct{ unprefixed, hostPrefixed bool }) {
 	for name := range cookies(h) {
 		if i, match := j.unprefixed.index(name); match {
@@ -126,8 +127,8 @@ func expireCookie(w http.ResponseWriter, c *http.Cookie) {
 	http.SetCookie(w, c)
 }
 
-// parentDomains gives those of which a browser sends cookies to a host: itself and all above
-// it, down to two labels.
+// parentDomains gives the domains whose cookies a browser sends to a host: itself and all
+// above it, down to two labels.
 func parentDomains(host string) []string {
 	if strings.ContainsAny(host, ":*") || strings.Trim(host, "0123456789.") == "" {
 		return nil // an address has none
@@ -140,7 +141,7 @@ func parentDomains(host string) []string {
 	return domains
 }
 
-// parentPaths gives the paths, but for /, of which a browser sends cookies with a request.
+// parentPaths gives the paths, except /, whose cookies a browser sends with a request.
 func parentPaths(path string) []string {
 	const maxPaths = 8
 	var paths []string

@@ -15,26 +15,25 @@ import (
 	"github.com/example-org/authgate/session/seal"
 )
 
-// codec makes a session small enough for cookies, and large again. Compression
-// goes before encryption, which tells nobody anything here: whoever could write
-// into a session next to its tokens, again and again, while the tokens stay the
-// same, and see its length, is the issuer or its owner (unlike CRIME, where a
-// site writes into requests that somebody else's cookie rides on).
+// codec makes a session small enough for cookies, and restores it. It compresses before
+// encryption, which leaks nothing here: only the issuer or the user could repeatedly write
+// into a session next to its unchanged tokens and see its length (unlike CRIME, where a site
+// writes into requests that carry the cookie of another user).
 //
-// Two things that are long are repeated: groups begin alike; and an ID token that
-// is kept for upstreams names them all again. So a token is kept decoded, behind
-// the session's JSON, where the compressor finds it.
+// Two long things repeat: groups have common prefixes, and an ID token for upstreams names
+// them all again. So a token is stored decoded, after the session's JSON, where the
+// compressor finds the repetition.
 type codec struct {
 	writers, readers sync.Pool
 }
 
-// payload is what goes into a cookie, but for the tokens.
+// payload is what a cookie holds, except for the tokens.
 type payload struct {
 	Version uint64          `json:"n"` // rises with every renewal
 	Session session.Session `json:"s"`
 }
 
-// formatVersion is the form below. Others are refused.
+// formatVersion is the format below. Others are refused.
 const formatVersion = 1
 
 func (p *codec) encode(version uint64, s session.Session) ([]byte, error) {
@@ -66,7 +65,7 @@ func (p *codec) encode(version uint64, s session.Session) ([]byte, error) {
 	return compressed.Bytes(), nil
 }
 
-// decode reads what was authentic, and yet may be of another version of authgate.
+// decode reads an authentic value, which may be of another version of authgate.
 func (p *codec) decode(compressed []byte) (uint64, session.Session, error) {
 	if len(compressed) == 0 || compressed[0] != formatVersion {
 		return 0, session.Session{}, session.ErrInvalid
@@ -128,7 +127,7 @@ func cutField(from []byte) (field, rest []byte, ok bool) {
 	return from[n:end], from[end:], true
 }
 
-// A token is kept in its parts, where they are base64 as of a JWT, and else whole.
+// A token is stored in its parts if they are base64 as in a JWT, and else whole.
 const (
 	tokenOpaque = 0
 	tokenJWT    = 3
@@ -143,7 +142,7 @@ func appendToken(to []byte, token string) []byte {
 	for i, part := range parts {
 		var err error
 		if raw[i], err = base64.RawURLEncoding.DecodeString(part); err != nil || base64.RawURLEncoding.EncodeToString(raw[i]) != part {
-			return appendField(append(to, tokenOpaque), token) // it must come back byte for byte
+			return appendField(append(to, tokenOpaque), token) // it must be restored byte for byte
 		}
 	}
 	to = append(to, tokenJWT)

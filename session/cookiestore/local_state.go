@@ -12,31 +12,31 @@ import (
 )
 
 const (
-	maxSessionStates = 1 << 15  // sessions that one process knows more of than their cookies say
-	maxStateBytes    = 32 << 20 // of renewed sessions among them
+	maxSessionStates = 1 << 15  // sessions of which one process knows more than their cookies say
+	maxStateBytes    = 32 << 20 // of refreshed sessions among them
 	maxRevocations   = 4096
 
 	maxVersion  = 1 << 53
 	allVersions = math.MaxUint64 // versions
 
-	// tombstoneTTL is how much longer than its end a session is known, for clocks that
-	// are set back.
+	// tombstoneTTL is how long an expired session is remembered, for clocks that are set
+	// back.
 	tombstoneTTL = time.Hour
 )
 
-// sessionState is what a process knows of a session beside what its cookies say. Its
-// atomic parts are read by requests, without a lock.
+// sessionState is what a process knows of a session in addition to its cookies. Requests
+// read its atomic fields without a lock.
 type sessionState struct {
-	session session.Session // who and when, without groups and tokens; under the lock of lives
+	session session.Session // user and times, without groups and tokens; under the lock of sessionStates
 
-	evicted      atomic.Bool             // forgotten: whoever holds it asks for another
+	evicted      atomic.Bool             // forgotten: get another one
 	newest       atomic.Pointer[version] // nil: no newer one than the browser's
-	acked        atomic.Bool             // the browser has shown the newest
-	endedVersion atomic.Uint64           // versions up to this one are over
-	replaced     atomic.Bool             // the browser has been given another session
+	acked        atomic.Bool             // the browser has sent the newest
+	endedVersion atomic.Uint64           // versions up to this one have ended
+	replaced     atomic.Bool             // the browser has another session
 	lastUsed     atomic.Int64            // last use, Unix nanoseconds
 
-	writtenAt      atomic.Int64 // when the browser was last given a cookie, likewise
+	writtenAt      atomic.Int64 // when the browser was last sent a cookie, Unix nanoseconds
 	writtenVersion atomic.Uint64
 
 	list    *list.List
@@ -49,16 +49,16 @@ func localState(s *session.Session) *sessionState {
 	return state
 }
 
-// version is a session as one renewal left it. It is immutable.
+// version is a session after one refresh. It is immutable.
 type version struct {
 	number  uint64
 	session session.Session
 	size    int64
 }
 
-// sessionStates are the sessions that this process has seen. What is over is remembered
-// longest, then what the browser has not been given yet: with that a refresh token
-// would be lost. It is safe for concurrent use.
+// sessionStates are the sessions that this process has seen. It remembers ended ones
+// longest, then those whose newest version the browser does not have: with that a refresh
+// token would be lost. It is safe for concurrent use.
 type sessionStates struct {
 	mu   sync.Mutex
 	byID map[string]*sessionState
@@ -67,7 +67,7 @@ type sessionStates struct {
 	bytes                       int64
 
 	revocations  []revocation
-	allRevokedAt time.Time // sessions begun up to then are over
+	allRevokedAt time.Time // sessions created up to then have ended
 }
 
 // revocation ends sessions that this process has not seen yet.
@@ -78,7 +78,7 @@ type revocation struct {
 
 func newSessionStates() *sessionStates { return &sessionStates{byID: make(map[string]*sessionState)} }
 
-// get gives the life of a session that has opened.
+// get gives the state of a valid session.
 func (states *sessionStates) get(s *session.Session, now time.Time) *sessionState {
 	states.mu.Lock()
 	defer states.mu.Unlock()
@@ -99,7 +99,7 @@ func (states *sessionStates) getLocked(s *session.Session, now time.Time) *sessi
 			states.endLocked(state, allVersions)
 		}
 	}
-	session.RaiseTime(&state.lastUsed, min(s.LastUsed.UnixNano(), now.UnixNano())) // what was used in the future was used now at the latest
+	session.RaiseTime(&state.lastUsed, min(s.LastUsed.UnixNano(), now.UnixNano())) // a use in the future counts as now
 	return state
 }
 
@@ -112,7 +112,7 @@ func (states *sessionStates) add(id string, state *sessionState) {
 	}
 }
 
-// relink puts a life into the list where it belongs, as the latest.
+// relink moves a state to the end of the list where it belongs.
 func (states *sessionStates) relink(state *sessionState) {
 	if state.list != nil {
 		state.list.Remove(state.element)
@@ -146,7 +146,7 @@ func (states *sessionStates) evict(state *sessionState) {
 	state.evicted.Store(true)
 }
 
-// setNewest puts another version in the place of the newest.
+// setNewest replaces the newest version.
 func (states *sessionStates) setNewest(state *sessionState, v *version) {
 	if old := state.newest.Swap(v); old != nil {
 		states.bytes -= old.size
@@ -156,7 +156,7 @@ func (states *sessionStates) setNewest(state *sessionState, v *version) {
 	}
 }
 
-// setVersion remembers a new version of a session, unless that is over meanwhile.
+// setVersion stores a new version of a session, unless that has ended meanwhile.
 func (states *sessionStates) setVersion(s session.Session, number uint64, now time.Time) (state *sessionState, ok bool) {
 	v := &version{number: number, session: s, size: memorySize(&s) + int64(unsafe.Sizeof(version{}))}
 	states.mu.Lock()
@@ -177,7 +177,7 @@ func (states *sessionStates) setVersion(s session.Session, number uint64, now ti
 	return state, true
 }
 
-// ack notes that the browser has shown a version.
+// ack records that the browser has sent a version.
 func (states *sessionStates) ack(state *sessionState, number uint64) {
 	states.mu.Lock()
 	defer states.mu.Unlock()
@@ -185,15 +185,15 @@ func (states *sessionStates) ack(state *sessionState, number uint64) {
 	if v == nil || v.number > number || state.evicted.Load() {
 		return
 	}
-	if v.number < number { // another replica has renewed it
+	if v.number < number { // another replica has refreshed it
 		states.setNewest(state, nil)
 	}
 	state.acked.Store(true)
 	states.relink(state)
 }
 
-// endVersions ends the versions of a session up to one: a later one is of another
-// replica, whose refresh token was good.
+// endVersions ends the versions of a session up to one. A later one is of another replica,
+// whose refresh token was valid.
 func (states *sessionStates) endVersions(s *session.Session, upTo uint64, now time.Time) {
 	states.mu.Lock()
 	defer states.mu.Unlock()
@@ -208,7 +208,7 @@ func (states *sessionStates) endLocked(state *sessionState, upTo uint64) {
 	states.relink(state)
 }
 
-// revoke ends sessions, those that come later included, and says how many it knew.
+// revoke ends sessions, including those seen later, and gives how many it knew.
 func (states *sessionStates) revoke(filter session.Filter, now time.Time) int {
 	if filter == (session.Filter{}) || len(filter.ID) > maxID {
 		return 0
@@ -236,7 +236,7 @@ func (states *sessionStates) revoke(filter session.Filter, now time.Time) int {
 		}
 	default:
 		states.revocations = append(states.revocations, revocation{filter, now})
-		if excess := len(states.revocations) - maxRevocations; excess > 0 { // rather too many log in again than one too few
+		if excess := len(states.revocations) - maxRevocations; excess > 0 { // too many new logins are better than one too few
 			states.allRevokedAt = states.revocations[excess-1].at
 			states.revocations = append([]revocation(nil), states.revocations[excess:]...)
 		}
@@ -244,7 +244,7 @@ func (states *sessionStates) revoke(filter session.Filter, now time.Time) int {
 	return ended
 }
 
-// list gives the sessions that are known, without groups and tokens.
+// list gives the known sessions, without groups and tokens.
 func (states *sessionStates) list(filter session.Filter) (found []session.Session) {
 	states.mu.Lock()
 	defer states.mu.Unlock()
@@ -266,8 +266,8 @@ func (states *sessionStates) matching(filter session.Filter) map[string]*session
 	return nil
 }
 
-// isRevoked: what began in the future began before a clock was set back, and
-// nobody knows when.
+// isRevoked: a session that was created in the future was created before a clock was set
+// back, at an unknown time.
 func (states *sessionStates) isRevoked(s *session.Session, now time.Time) bool {
 	ahead := s.CreatedAt.After(now.Add(session.MaxClockSkew))
 	if !states.allRevokedAt.IsZero() && (ahead || !s.CreatedAt.After(states.allRevokedAt)) {
@@ -281,7 +281,7 @@ func (states *sessionStates) isRevoked(s *session.Session, now time.Time) bool {
 	return false
 }
 
-// prune forgets sessions that have expired.
+// prune forgets expired sessions.
 func (states *sessionStates) prune(now time.Time) {
 	states.mu.Lock()
 	defer states.mu.Unlock()

@@ -20,11 +20,11 @@ import (
 
 // Store keeps sessions in the browser. It is safe for concurrent use.
 //
-// What a browser holds may be older than what is known of its session: groups are
-// read again beside a request, and the issuer takes a refresh token once. So the
-// newest is remembered until the browser has it, and longer while there is room;
-// and so is what has ended, because a cookie that was copied would open for as long
-// as it lasts. This is known to one process alone: several need session/redisstore.
+// The browser's cookie may be older than the session: groups are refreshed in the
+// background, and the issuer accepts a refresh token once. So the store remembers the newest
+// version until the browser has it, and longer while there is room. It also remembers which
+// sessions have ended, because a copied cookie would be valid until it expires. Only this
+// process knows that: several replicas need session/redisstore.
 type Store struct {
 	*cookie.Chunked
 
@@ -44,8 +44,8 @@ type Options struct {
 
 	IdleTimeout time.Duration // 0: none
 
-	// PolicyNames reports whether the policy names a group. Where a session is too large,
-	// only those are kept. Nil: all are.
+	// PolicyNames reports whether the policy names a group. If a session is too large, only
+	// those groups are kept. Nil: all are.
 	PolicyNames func(group string) bool
 
 	Now func() time.Time // nil: time.Now
@@ -56,7 +56,7 @@ const maxID = 64
 
 var _ session.Store = (*Store)(nil)
 
-// New keeps sessions in the cookies of a jar.
+// New keeps sessions in the cookies of o.Cookie.
 func New(o Options) *Store {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -64,8 +64,8 @@ func New(o Options) *Store {
 	return &Store{Chunked: o.Cookie, o: o, aead: o.Keyring.AEAD("session cookie"), states: newSessionStates()}
 }
 
-// Open implements [session.Store]. Requests share what the Session points to: nobody may write
-// to its groups.
+// Open implements [session.Store]. Requests share what the Session points to: callers must
+// not write to its groups.
 func (c *Store) Open(_ context.Context, h http.Header, secure bool) (session.Session, error) {
 	p, err := c.ReadChunks(h, secure)
 	if errors.Is(err, session.ErrAmbiguous) {
@@ -108,7 +108,7 @@ func (c *Store) Open(_ context.Context, h http.Header, secure bool) (session.Ses
 	return s, nil
 }
 
-// resolveDuplicates is Open where the browser has several cookies of one name.
+// resolveDuplicates is Open for a browser with several cookies of one name.
 func (c *Store) resolveDuplicates(h http.Header, secure bool) (session.Session, error) {
 	sets, err := c.Candidates(h, secure)
 	if err != nil {
@@ -130,8 +130,8 @@ func (c *Store) resolveDuplicates(h http.Header, secure bool) (session.Session, 
 	return c.newestVersion(c.states.get(&s, now), &s, now)
 }
 
-// decryptedCache is what the keys in force have opened. It is looked for before anything
-// is opened: what an older key opened gets into nothing newer.
+// decryptedCache is the cache for the current keys. It is looked up before decryption, so
+// that what an older key decrypted never gets into a newer cache.
 func (c *Store) decryptedCache() *decryptCache {
 	for {
 		cached, keys := c.decrypted.Load(), c.o.Keyring.Current()
@@ -162,7 +162,7 @@ func (c *Store) decrypt(name string, p *cookie.Chunks) (session.Session, error) 
 	return s, nil
 }
 
-// newestVersion gives the latest version of a session, if it is not over.
+// newestVersion gives the latest version of a session, unless it has ended.
 func (c *Store) newestVersion(state *sessionState, s *session.Session, now time.Time) (session.Session, error) {
 	got := *s
 	got.Cookie.Local = state
@@ -177,8 +177,8 @@ func (c *Store) newestVersion(state *sessionState, s *session.Session, now time.
 	return got, nil
 }
 
-// isIdle reports whether a session was not used for too long. A use in the future
-// was before a clock was set back: it counts from now on, once.
+// isIdle reports whether a session was not used for too long. A use in the future was
+// recorded before a clock was set back: it counts from now on, once.
 func (c *Store) isIdle(state *sessionState, now time.Time) bool {
 	if c.o.IdleTimeout == 0 {
 		return false
@@ -193,8 +193,8 @@ func (c *Store) isIdle(state *sessionState, now time.Time) bool {
 
 func absDiff(a, b int64) int64 { return max(a-b, b-a) }
 
-// Create implements [session.Store]. A session that the browser has already is not given to it
-// again, by a response that comes late: it would take the place of the new one.
+// Create implements [session.Store]. It marks the session that the browser has as replaced:
+// a late response must not write its cookie over the new one.
 func (c *Store) Create(ctx context.Context, w http.ResponseWriter, h http.Header, s session.Session, secure bool) (session.Session, error) {
 	compressed, s, err := c.encodeToFit(firstVersion, s)
 	if err != nil {
@@ -209,10 +209,10 @@ func (c *Store) Create(ctx context.Context, w http.ResponseWriter, h http.Header
 	return s, nil
 }
 
-// firstVersion is the version that a login makes.
+// firstVersion is the version of a login.
 const firstVersion = 1
 
-// encodeToFit makes a session small enough for cookies, if need be without the groups that
+// encodeToFit makes a session small enough for cookies, if necessary without the groups that
 // the policy does not name.
 func (c *Store) encodeToFit(version uint64, s session.Session) ([]byte, session.Session, error) {
 	compressed, err := c.codec.encode(version, s)
@@ -245,15 +245,15 @@ func (c *Store) setCookie(w http.ResponseWriter, h http.Header, compressed []byt
 	return c.Write(w, h, base64.RawURLEncoding.EncodeToString(sealed), expires, secure)
 }
 
-// cookieWriteInterval keeps responses that go out together from each giving the browser its
-// cookie: pieces of two could be mixed.
+// cookieWriteInterval keeps concurrent responses from each writing the cookie: the browser
+// could mix their chunks.
 const cookieWriteInterval = 2 * time.Second
 
-// WriteCookie implements [session.Store]. It also replaces cookies that are sealed with a key that will
-// go.
+// WriteCookie implements [session.Store]. It also replaces cookies that were encrypted with
+// an older key.
 func (c *Store) WriteCookie(w http.ResponseWriter, h http.Header, s session.Session, secure bool) {
 	state := localState(&s)
-	if state == nil || state.replaced.Load() { // begun with this response; or another was
+	if state == nil || state.replaced.Load() { // created with this response, or replaced
 		return
 	}
 	now := c.o.Now()
@@ -267,7 +267,7 @@ func (c *Store) WriteCookie(w http.ResponseWriter, h http.Header, s session.Sess
 	}
 	s.LastUsed = now
 	if compressed, s, err := c.encodeToFit(s.Cookie.Version, s); err == nil {
-		_ = c.setCookie(w, h, compressed, s.Expires, secure) // it goes on from memory
+		_ = c.setCookie(w, h, compressed, s.Expires, secure) // the session continues in memory
 	}
 }
 
@@ -288,18 +288,18 @@ func (c *Store) ClearCookie(w http.ResponseWriter, h http.Header, secure bool) {
 	c.Clear(w, h, secure)
 }
 
-// Current implements [session.Store]. It is no use of the session: a stream that is merely open
-// does not keep its session from becoming idle.
+// Current implements [session.Store]. It is not a use of the session: an open stream does
+// not keep its session from becoming idle.
 func (c *Store) Current(s session.Session) (session.Session, error) {
 	now := c.o.Now()
 	state := c.stateOf(&s, now)
 	if s.Cookie.Local != nil && !c.aead.CanDecrypt(s.Cookie.Key) {
-		return session.Session{}, session.ErrExpired // its cookie does not open any more either
+		return session.Session{}, session.ErrExpired // its cookie does not decrypt any more either
 	}
 	return c.newestVersion(state, &s, now)
 }
 
-// stateOf is for sessions that have opened before, or have just begun.
+// stateOf is for valid sessions.
 func (c *Store) stateOf(s *session.Session, now time.Time) *sessionState {
 	s.Cookie.Version = max(s.Cookie.Version, firstVersion)
 	if state := localState(s); state != nil && !state.evicted.Load() {
@@ -330,7 +330,7 @@ func (c *Store) Refresh(ctx context.Context, s session.Session, refresh session.
 		return s, err
 	}
 	var unverified *identity.UnverifiedError
-	if errors.As(err, &unverified) { // the groups stay old; the refresh token before this one is used up
+	if errors.As(err, &unverified) { // the groups stay old; the previous refresh token is used up
 		if s, failed := c.storeGrant(s, unverified.Tokens); failed != nil {
 			return s, failed
 		}
@@ -338,8 +338,8 @@ func (c *Store) Refresh(ctx context.Context, s session.Session, refresh session.
 	return s, err
 }
 
-// storeGrant keeps what the issuer gave until the browser has it. What is too large
-// for cookies lasts as long as it is remembered, and the next login says so.
+// storeGrant keeps the tokens until the browser has them. What is too large for cookies
+// lasts as long as it is remembered, and the next login reports it.
 func (c *Store) storeGrant(s session.Session, g identity.TokenSet) (session.Session, error) {
 	if g.SessionID == "" {
 		g.SessionID = s.SessionID
@@ -366,17 +366,17 @@ func (c *Store) storeGrant(s session.Session, g identity.TokenSet) (session.Sess
 // RefreshKey implements [session.Store].
 func (c *Store) RefreshKey(s session.Session) string { return s.ID }
 
-// Revoke implements [session.Store]. It reaches the sessions that have begun by now, in this
+// Revoke implements [session.Store]. It ends sessions that were created before, in this
 // process, and counts those that it knows.
 func (c *Store) Revoke(_ context.Context, filter session.Filter) (int, error) {
 	now := c.o.Now()
-	for _, k := range session.DenyKeys(filter, c.states.list(filter)) { // first: nobody comes back meanwhile
+	for _, k := range session.DenyKeys(filter, c.states.list(filter)) { // first, so that no token passes meanwhile
 		c.denylist.Revoke(k, now)
 	}
 	return c.states.revoke(filter, now), nil
 }
 
-// CheckBearer implements [session.Store]: what this process was told.
+// CheckBearer implements [session.Store] with what this process knows.
 func (c *Store) CheckBearer(t *identity.Token) error { return c.denylist.Check(t) }
 
 // DenyBearer implements [session.Store].

@@ -10,43 +10,42 @@ import (
 	"github.com/example-org/authgate/session"
 )
 
-// maxCacheEntries bounds the sessions that one replica remembers having opened. What
-// is forgotten is read again.
+// maxCacheEntries bounds the sessions that one replica caches. A session that was evicted is
+// read again.
 const maxCacheEntries = 20000
 
-// cacheEntry is a session as this replica last read it. What it says changes whole.
+// cacheEntry is a session as this replica last read it. Its snapshot is replaced as a whole.
 type cacheEntry struct {
 	digest digest // zero: not known yet
 	id     string
 
 	snapshot       atomic.Pointer[entrySnapshot]
-	verified       atomic.Int64 // when Redis last confirmed it, since the store was made
+	verified       atomic.Int64 // when Redis last confirmed it, since the store was created
 	lastUsed       atomic.Int64 // last use, Unix nanoseconds
-	storedLastUsed atomic.Int64 // the use that Redis knows of, likewise
-	queued         atomic.Bool  // it is on the list of what to look after
+	storedLastUsed atomic.Int64 // the use that Redis knows, Unix nanoseconds
+	queued         atomic.Bool  // it is in the revalidation queue
 }
 
 // entrySnapshot is immutable.
 type entrySnapshot struct {
 	session    session.Session
-	record     record // zero where only the ID is known
+	record     record // zero if only the ID is known
 	user       userKey
 	fence      uint64
 	generation uint64
-	epoch      uint64 // 0: to be read again before it is believed
+	epoch      uint64 // 0: read it again before using it
 	ended      bool
 }
 
-// cachePosition is a point in the change feed: what was read at one, and is put into memory
-// at another, may have changed in between.
+// cachePosition is a point in the changelog. What was read at one position and is cached at
+// another may have changed in between.
 type cachePosition struct{ epoch, changes uint64 }
 
-// sessionCache is what a replica remembers of the sessions it opened. A session is found
-// by its digest under the lock of one shard out of many, and everything else
-// under the one lock of the whole.
+// sessionCache holds the sessions that a replica has read. Sessions are found by digest
+// under the lock of one of many shards; everything else is under one lock.
 type sessionCache struct {
-	epoch   atomic.Uint64 // rises where changes may have been missed
-	changes atomic.Uint64 // rises with every change that was heard of
+	epoch   atomic.Uint64 // rises when changes may have been missed
+	changes atomic.Uint64 // rises with every change that was read
 
 	shards [64]cacheShard
 
@@ -58,7 +57,7 @@ type sessionCache struct {
 type cacheShard struct {
 	sync.RWMutex
 	entries map[digest]*cacheEntry
-	_       [32]byte // apart from its neighbours' cache lines
+	_       [32]byte // keeps neighbours on other cache lines
 }
 
 func newSessionCache() *sessionCache {
@@ -89,7 +88,7 @@ func (m *sessionCache) getByID(id string) *cacheEntry {
 	return m.byID[id]
 }
 
-// put remembers what was read since a mark. A zero digest remembers a session of
+// put caches a session that was read since position. A zero digest stands for a session of
 // which only the ID is known.
 func (m *sessionCache) put(d digest, v entrySnapshot, position cachePosition, verified time.Duration) *cacheEntry {
 	m.mu.Lock()
@@ -116,7 +115,7 @@ func (m *sessionCache) put(d digest, v entrySnapshot, position cachePosition, ve
 		return entry
 	}
 	old := entry.snapshot.Load()
-	if old.ended || old.fence > v.fence && old.epoch == m.epoch.Load() { // heard of meanwhile, and newer
+	if old.ended || old.fence > v.fence && old.epoch == m.epoch.Load() { // a newer one was read from the changelog meanwhile
 		return entry
 	}
 	session.RaiseTime(&entry.lastUsed, v.session.LastUsed.UnixNano())
@@ -157,7 +156,7 @@ func (m *sessionCache) remove(entry *cacheEntry) {
 	s.Unlock()
 }
 
-// evict forgets the longest unused of a few, which a map gives in no order.
+// evict removes the least recently used of a few entries, which a map gives in random order.
 func (m *sessionCache) evict() {
 	var oldest *cacheEntry
 	n := 0
@@ -174,21 +173,20 @@ func (m *sessionCache) evict() {
 	}
 }
 
-// change is something that happened to sessions: one ended, or a user's grant of
-// a birth and all before it.
+// change is an event about sessions: one ended, or a user's grants up to a generation did.
 type change struct {
 	id         string
 	user       userKey
-	generation uint64 // with owner: ended up to here
-	fence      uint64 // with owner: a grant of this fence is in Redis
+	generation uint64 // with user: ended up to this one
+	fence      uint64 // with user: a grant with this fence is in Redis
 
-	// Of bearer tokens: a revocation, or a token that is none, and a time in
-	// milliseconds since 1970; 0: it is about neither.
+	// About bearer tokens: a revocation or a denied token, and a time in milliseconds since
+	// 1970. 0: the change is about neither.
 	revoked, token session.DenyKey
 	at             int64
 }
 
-// apply takes in changes, and gives the users whose grants are to be read again.
+// apply applies changes, and gives the users whose grants must be read again.
 func (m *sessionCache) apply(changes []change) []userKey {
 	if len(changes) == 0 {
 		return nil
@@ -204,7 +202,7 @@ func (m *sessionCache) apply(changes []change) []userKey {
 		for entry := range m.byUser[c.user] {
 			v := entry.snapshot.Load()
 			switch {
-			case v.ended || v.generation == 0: // what is not known is read again before it is believed
+			case v.ended || v.generation == 0: // what is not known is read again before it is used
 			case v.generation <= c.generation:
 				m.markEndedLocked(entry)
 			case v.fence < c.fence:
@@ -215,8 +213,8 @@ func (m *sessionCache) apply(changes []change) []userKey {
 	return slices.Collect(maps.Keys(stale))
 }
 
-// markEndedLocked remembers that a session has ended, for streams that ask, and keeps no
-// token of it.
+// markEndedLocked remembers that a session has ended, for streams that ask, and drops its
+// tokens.
 func (m *sessionCache) markEndedLocked(entry *cacheEntry) {
 	if entry == nil {
 		return
@@ -226,7 +224,7 @@ func (m *sessionCache) markEndedLocked(entry *cacheEntry) {
 	entry.snapshot.Store(&v)
 }
 
-// markEnded is end for who does not hold the lock.
+// markEnded is markEndedLocked for callers that do not hold the lock.
 func (m *sessionCache) markEnded(entry *cacheEntry) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -253,7 +251,7 @@ func (m *sessionCache) updateGrant(user userKey, g grantState) {
 	}
 }
 
-// invalidateUser makes the sessions of a user be read again.
+// invalidateUser marks the sessions of a user to be read again.
 func (m *sessionCache) invalidateUser(user userKey) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -264,7 +262,7 @@ func (m *sessionCache) invalidateUser(user userKey) {
 	}
 }
 
-// invalidateAll makes everything be read again; until when it was good is kept.
+// invalidateAll marks every session to be read again, and keeps until when it was confirmed.
 func (m *sessionCache) invalidateAll(good time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

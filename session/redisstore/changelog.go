@@ -13,17 +13,18 @@ import (
 const (
 	pollEvery = 500 * time.Millisecond
 
-	// cacheTrustedFor is how long memory is believed after the last poll that was answered.
-	// With pollEvery it makes every change known everywhere within two seconds.
+	// cacheTrustedFor is how long the cache is used after the last successful poll. With
+	// pollEvery it makes every change known to every replica within two seconds.
 	cacheTrustedFor = 1500 * time.Millisecond
 
-	changelogLength = 10000 // changes; a replica that lags behind by more reads all again
+	changelogLength = 10000 // changes; a replica that lags behind by more reads everything again
 	changelogPage   = 500
 
-	neverHappened = time.Duration(-1 << 62) // a time that is long ago
+	neverHappened = time.Duration(-1 << 62) // long ago
 )
 
-// Run implements [session.Store]: it polls what other replicas changed, and writes what waits.
+// Run implements [session.Store]: it polls the changes of other replicas, and retries
+// pending writes.
 func (r *Store) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { r.revalidateLoop(ctx) })
@@ -40,7 +41,7 @@ func (r *Store) Run(ctx context.Context) {
 	}
 }
 
-// reportHealth logs when Redis goes and comes.
+// reportHealth logs when Redis becomes unavailable and available.
 func (r *Store) reportHealth(err error) {
 	if errors.Is(err, context.Canceled) {
 		return
@@ -49,29 +50,29 @@ func (r *Store) reportHealth(err error) {
 	switch {
 	case err != nil && (prev == nil || prev.since.IsZero()):
 		r.outage.Store(&outage{since: r.o.Now(), err: err})
-		r.o.Log.Warn("the session store does not answer: people whom this replica knows go on for a minute, nobody is sent to log in", "err", err)
+		r.o.Log.Warn("session store unreachable: cached sessions stay valid for a minute, other requests get 503", "error", err)
 	case err != nil:
 		r.outage.Store(&outage{since: prev.since, err: err})
 	case prev != nil:
 		r.outage.Store(nil)
 		if !prev.since.IsZero() {
-			r.o.Log.Info("the session store answers again", "after", r.o.Now().Sub(prev.since).Round(time.Millisecond))
+			r.o.Log.Info("session store reachable again", "after", r.o.Now().Sub(prev.since).Round(time.Millisecond))
 		}
 	}
 }
 
-// outage is why Redis does not answer; a zero time: it was not asked yet.
+// outage is why Redis is unavailable; a zero time: no command was sent yet.
 type outage struct {
 	since time.Time
 	err   error
 }
 
-// poll hears what changed since the last one.
+// poll reads what changed since the last one.
 func (r *Store) poll(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	askedAt := r.elapsed()
-	if now := r.currentClient.Load(); now != r.polledClient { // what its feed says is of another Redis
+	if now := r.currentClient.Load(); now != r.polledClient { // its changelog is another one
 		r.polledClient, r.lastEntry = now, ""
 	}
 	changes, complete, err := r.readChangelog(ctx)
@@ -98,8 +99,8 @@ func (r *Store) poll(ctx context.Context) error {
 	return r.flushPending(ctx)
 }
 
-// keysReplaced reports whether the session keys are others than at the last poll:
-// then what was opened before may no longer open.
+// keysReplaced reports whether the session keys have changed since the last poll: sessions
+// that were decrypted before may not decrypt any more.
 func (r *Store) keysReplaced() bool {
 	now := r.o.Keyring.Current()
 	replaced := now != r.polledKeys
@@ -107,9 +108,9 @@ func (r *Store) keysReplaced() bool {
 	return replaced
 }
 
-// readChangelog reads the stream from the last entry that is known, which must be its
-// first answer. Where it is not, the stream was trimmed past it, flushed, or is
-// another's after a failover, and nothing is known of what was missed.
+// readChangelog reads the stream from the last known entry, which must come first in the
+// reply. If it does not, the stream was trimmed past it, flushed, or replaced after a
+// failover, and changes may have been missed.
 func (r *Store) readChangelog(ctx context.Context) (changes []change, complete bool, err error) {
 	for r.lastEntry != "" {
 		page, err := r.client().XRangeN(ctx, changelogKey, r.lastEntry, "+", changelogPage).Result()
@@ -134,7 +135,7 @@ func (r *Store) readChangelog(ctx context.Context) (changes []change, complete b
 	return nil, false, r.seekEnd(ctx)
 }
 
-// seekEnd finds the end of the stream, and makes one where there is none.
+// seekEnd finds the end of the stream, and creates the stream if there is none.
 func (r *Store) seekEnd(ctx context.Context) error {
 	r.lastEntry = ""
 	page, err := r.client().XRevRangeN(ctx, changelogKey, "+", "-", 1).Result()
@@ -142,7 +143,7 @@ func (r *Store) seekEnd(ctx context.Context) error {
 		if r.classify(ctx, err) != errNotInRedis {
 			return err
 		}
-		if err := r.client().Del(ctx, changelogKey).Err(); err != nil { // something else under the name
+		if err := r.client().Del(ctx, changelogKey).Err(); err != nil { // the key has another type
 			return err
 		}
 	}
@@ -189,7 +190,7 @@ func (r *Store) reloadGrants(ctx context.Context, users []userKey) error {
 		for i, fields := range grants {
 			if g, err := r.openGrant(page[i], fields.Val()); err == nil {
 				r.cache.updateGrant(page[i], g)
-			} else { // gone, or it does not open: reading the sessions says so
+			} else { // deleted, or it does not decrypt: reading the sessions reports it
 				r.cache.invalidateUser(page[i])
 			}
 		}
@@ -197,11 +198,11 @@ func (r *Store) reloadGrants(ctx context.Context, users []userKey) error {
 	return nil
 }
 
-// publish tells other replicas, after what changed is in Redis. What cannot be
-// told is told later.
+// publish tells other replicas about a change that is in Redis. It retries later if Redis is
+// unavailable.
 func (r *Store) publish(ctx context.Context, c change) error {
 	err := r.classify(ctx, r.client().XAdd(ctx, changelogEntry(c)).Err())
-	if errors.Is(err, errNotInRedis) { // no stream any more: all replicas find that out, and read everything again
+	if errors.Is(err, errNotInRedis) { // the stream is gone: all replicas notice, and read everything again
 		return nil
 	}
 	if err != nil {
@@ -215,10 +216,10 @@ func (r *Store) publish(ctx context.Context, c change) error {
 	return err
 }
 
-// maxPending bounds what waits for Redis to answer again.
+// maxPending bounds the writes that wait for Redis.
 const maxPending = 1000
 
-// retryLater does something once Redis answers again.
+// retryLater repeats a write when Redis is available again.
 func (r *Store) retryLater(what string, do func(context.Context) error) {
 	r.pendingMu.Lock()
 	defer r.pendingMu.Unlock()
@@ -227,7 +228,7 @@ func (r *Store) retryLater(what string, do func(context.Context) error) {
 	}
 }
 
-// flushPending does what is owed.
+// flushPending does the pending writes.
 func (r *Store) flushPending(ctx context.Context) error {
 	r.pendingMu.Lock()
 	owed := r.pending

@@ -14,15 +14,16 @@ import (
 	"github.com/example-org/authgate/session"
 )
 
-// What stores know of bearer tokens stands in two sorted sets, digests by when: a
-// replica reads them once, and hears of what is added through the feed.
+// What stores know about bearer tokens is in two sorted sets, digests by time. A replica
+// reads them once, and additions from the changelog.
 const (
-	revokedKey = "authgate:{revoked}" // tags of revocations, by when they were
-	tokensKey  = "authgate:{tokens}"  // digests of tokens, by until when they could be used
+	revokedKey = "authgate:{revoked}" // tags of revocations, by time
+	tokensKey  = "authgate:{tokens}"  // digests of tokens, by expiry
 )
 
-// revokeScript notes a revocation (ARGV 1) at ARGV 2. It drops what is older than
-// ARGV 3, and beyond ARGV 4 the older half, for which ARGV 5 stands then: everyone.
+// revokeScript adds a revocation (ARGV 1) at ARGV 2. It drops those older than ARGV 3. Above
+// ARGV 4 entries it drops the older half and adds ARGV 5 in its place, which revokes
+// everyone up to then.
 var revokeScript = redis.NewScript(`
 local k = KEYS[1]
 if redis.call('TYPE', k).ok ~= 'zset' then redis.call('DEL', k) end
@@ -43,8 +44,8 @@ func parseDenyKey(s string) (session.DenyKey, bool) {
 	return session.DenyKey(d), ok
 }
 
-// CheckBearer implements [session.Store]. What other replicas were told is known within two
-// seconds, as everything else is.
+// CheckBearer implements [session.Store]. Revocations of other replicas are known within two
+// seconds, like every change.
 func (r *Store) CheckBearer(t *identity.Token) error {
 	if err := r.denylist.Check(t); err != nil {
 		return err
@@ -77,7 +78,7 @@ func (r *Store) DenyBearer(ctx context.Context, digest [sha256.Size]byte, until 
 	return r.publish(ctx, change{token: k, at: until.UnixMilli()})
 }
 
-// publishRevocations notes revocations in Redis, and tells other replicas.
+// publishRevocations writes revocations to Redis, and tells other replicas.
 func (r *Store) publishRevocations(ctx context.Context, tags []session.DenyKey, now time.Time) error {
 	for _, k := range tags {
 		err := revokeScript.Run(ctx, r.client(), []string{revokedKey}, k.String(), now.UnixMilli(),
@@ -92,7 +93,7 @@ func (r *Store) publishRevocations(ctx context.Context, tags []session.DenyKey, 
 	return nil
 }
 
-// applyDenylist takes in what other replicas noted.
+// applyDenylist applies the changes of other replicas.
 func (r *Store) applyDenylist(changes []change) {
 	for _, c := range changes {
 		at := time.UnixMilli(c.at)
@@ -106,8 +107,8 @@ func (r *Store) applyDenylist(changes []change) {
 	}
 }
 
-// loadDenylist reads all that is known, after changes may have been missed. Each set
-// comes in one answer: what is dropped meanwhile would shift pages.
+// loadDenylist reads both sets, after changes may have been missed. Each set comes in one
+// reply: entries that are dropped meanwhile would shift pages.
 func (r *Store) loadDenylist(ctx context.Context) error {
 	for _, set := range []string{revokedKey, tokensKey} {
 		found, err := r.client().ZRangeByScoreWithScores(ctx, set, &redis.ZRangeBy{Min: "-inf", Max: "+inf"}).Result()
@@ -127,7 +128,7 @@ func parseDenylist(set string, found []redis.Z) []change {
 		member, _ := one.Member.(string)
 		k, ok := parseDenyKey(member)
 		if !ok {
-			continue // of another version
+			continue // written by another version
 		}
 		c := change{at: int64(one.Score), revoked: k}
 		if set == tokensKey {
@@ -138,7 +139,7 @@ func parseDenylist(set string, found []redis.Z) []change {
 	return changes
 }
 
-// denylistFields are those of an entry of the feed, empty in others.
+// denylistFields gives the fields of a changelog entry that are about bearer tokens.
 func (c *change) denylistFields() []any {
 	switch {
 	case c.at == 0:
@@ -150,8 +151,8 @@ func (c *change) denylistFields() []any {
 	}
 }
 
-// parseDenylistFields reports whether an entry can be read. Other versions of authgate
-// write entries without these fields.
+// parseDenylistFields reports whether an entry is valid. Other versions of authgate write
+// entries without these fields.
 func (c *change) parseDenylistFields(values map[string]any) bool {
 	text, present := values["at"].(string)
 	if !present {

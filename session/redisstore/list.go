@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// storedSession is a session as it stands in Redis.
+// storedSession is a session as Redis has it.
 type storedSession struct {
 	digest  digest
 	session session.Session
@@ -32,20 +32,20 @@ func (r *Store) List(ctx context.Context, filter session.Filter) ([]session.Sess
 	return sessions, nil
 }
 
-// Revoke implements [session.Store]. Whole users lose their grant, and with it every session
-// whether an index names it or not.
+// Revoke implements [session.Store]. A whole user loses the grant, and with it every
+// session, even those that no index has.
 func (r *Store) Revoke(ctx context.Context, filter session.Filter) (int, error) {
 	found, err := r.findStored(ctx, filter)
 	tags := session.DenyKeys(filter, sessionsOf(found))
 	now := r.o.Now()
-	for _, k := range tags { // here at once, whatever Redis answers
+	for _, k := range tags { // in this process at once, even if Redis is unavailable
 		r.denylist.Revoke(k, now)
 	}
 	ended, err := r.endAll(ctx, filter, found, err)
 	return ended, errors.Join(err, r.publishRevocations(ctx, tags, now))
 }
 
-// endAll ends the sessions that were found; failed is why they were not.
+// endAll ends the sessions that were found; failed is why the search failed.
 func (r *Store) endAll(ctx context.Context, filter session.Filter, found []storedSession, failed error) (int, error) {
 	if failed != nil {
 		if filter.ID != "" {
@@ -53,7 +53,7 @@ func (r *Store) endAll(ctx context.Context, filter session.Filter, found []store
 		}
 		return 0, failed
 	}
-	if filter.ID != "" && filter == (session.Filter{ID: filter.ID}) && len(found) == 0 { // Redis has lost it, memory may not have
+	if filter.ID != "" && filter == (session.Filter{ID: filter.ID}) && len(found) == 0 { // Redis has lost it, the cache may not have
 		r.cache.apply([]change{{id: filter.ID}})
 		return 0, r.publish(ctx, change{id: filter.ID})
 	}
@@ -72,7 +72,7 @@ func (r *Store) endAll(ctx context.Context, filter session.Filter, found []store
 		ended++
 	}
 	if filter.Issuer != "" && filter.Subject != "" && filter.ID == "" && filter.IssuerSession == "" && filter.Email == "" {
-		users[userKeyOf(filter.Issuer, filter.Subject)] = 0 // also where the index has lost them
+		users[userKeyOf(filter.Issuer, filter.Subject)] = 0 // even if the index has lost them
 	}
 	for user, generation := range users {
 		if err := r.endUser(ctx, user, generation); err != nil {
@@ -90,8 +90,8 @@ func sessionsOf(found []storedSession) []session.Session {
 	return sessions
 }
 
-// endLater ends a session in this replica, since Redis does not answer, and has it
-// deleted there once it does.
+// endLater ends a session in this replica while Redis is unavailable, and deletes it there
+// afterwards.
 func (r *Store) endLater(id string) {
 	entry := r.cache.getByID(id)
 	if entry == nil || entry.digest == (digest{}) {
@@ -109,7 +109,7 @@ func (r *Store) endLater(id string) {
 	})
 }
 
-// endSession deletes one session, and the grant with the last of its user.
+// endSession deletes one session, and the grant with the last session of its user.
 func (r *Store) endSession(ctx context.Context, k storedSession) error {
 	pipe := r.client().Pipeline()
 	pipe.Del(ctx, k.digest.record())
@@ -122,15 +122,15 @@ func (r *Store) endSession(ctx context.Context, k storedSession) error {
 	}
 	event := change{id: k.session.ID}
 	r.cache.apply([]change{event})
-	if left.Err() == nil && left.Val() == 0 { // a login since then has raised the fence
+	if left.Err() == nil && left.Val() == 0 { // a later login has raised the fence
 		if err := r.classify(ctx, endScript.Run(ctx, r.client(), []string{k.user.grant()}, k.grant.fence).Err()); err != nil {
-			r.o.Log.Debug("a grant that nobody uses stays in redis until it expires", "err", err)
+			r.o.Log.Debug("cannot delete an unused grant in redis; it expires", "error", err)
 		}
 	}
 	return r.publish(ctx, event)
 }
 
-// endUser deletes a user's grant: all sessions that stand on it are over.
+// endUser deletes a user's grant, which ends all sessions of that grant.
 func (r *Store) endUser(ctx context.Context, user userKey, generation uint64) error {
 	text, err := r.client().HGet(ctx, user.grant(), "n").Result()
 	if err := r.classify(ctx, err); err == nil {
@@ -150,13 +150,13 @@ func (r *Store) endUser(ctx context.Context, user userKey, generation uint64) er
 		return err
 	}
 	if err := r.sweep(ctx, user, generation); err != nil {
-		r.o.Log.Debug("records of ended sessions stay in redis until they expire; none of them opens", "err", err)
+		r.o.Log.Debug("cannot delete records of ended sessions in redis; they expire and are not valid", "error", err)
 	}
 	return nil
 }
 
-// sweep deletes the records of sessions whose grant is gone. A session that began
-// since then stands on a later birth and stays.
+// sweep deletes the records of sessions whose grant is deleted. A session that began later
+// has a later generation and stays.
 func (r *Store) sweep(ctx context.Context, user userKey, generation uint64) error {
 	members, err := r.client().ZRange(ctx, user.sessions(), 0, -1).Result()
 	if err := r.classify(ctx, err); err != nil {
@@ -171,7 +171,7 @@ func (r *Store) sweep(ctx context.Context, user userKey, generation uint64) erro
 		if rec.Generation > generation {
 			continue
 		}
-		pipe.Del(ctx, d.record()) // one key a command: they may be on several nodes
+		pipe.Del(ctx, d.record()) // one key per command: they may be on several nodes
 		pipe.Del(ctx, idKey(rec.ID))
 		pipe.ZRem(ctx, allKey, d.String())
 		pipe.ZRem(ctx, user.sessions(), d.String())
@@ -179,10 +179,10 @@ func (r *Store) sweep(ctx context.Context, user userKey, generation uint64) erro
 	return r.exec(ctx, pipe)
 }
 
-// listPage bounds what is read at once.
+// listPage bounds what one pipeline reads.
 const listPage = 256
 
-// findStored finds sessions, by the narrowest index there is.
+// findStored finds sessions by the narrowest index.
 func (r *Store) findStored(ctx context.Context, filter session.Filter) ([]storedSession, error) {
 	var members []string
 	var err error
@@ -218,8 +218,8 @@ func (r *Store) findStored(ctx context.Context, filter session.Filter) ([]stored
 	return found, nil
 }
 
-// allDigests gives the digests of all sessions, page by page: one long answer
-// would hold up Redis for everybody else.
+// allDigests gives the digests of all sessions, page by page: one long reply would block
+// Redis for other clients.
 func (r *Store) allDigests(ctx context.Context) ([]string, error) {
 	var all []string
 	from := fmt.Sprint(r.o.Now().UnixMilli())
@@ -235,8 +235,8 @@ func (r *Store) allDigests(ctx context.Context) ([]string, error) {
 	}
 }
 
-// readPage reads sessions and their users' grants, and keeps those that agree and
-// have not ended.
+// readPage reads sessions and their users' grants, and gives those that match and have not
+// ended.
 func (r *Store) readPage(ctx context.Context, members []string, filter session.Filter) ([]storedSession, error) {
 	records, err := r.readRecords(ctx, members)
 	if err != nil {
@@ -277,7 +277,7 @@ func (r *Store) readPage(ctx context.Context, members []string, filter session.F
 	return found, nil
 }
 
-// readRecords reads the records that there are.
+// readRecords reads the records that exist.
 func (r *Store) readRecords(ctx context.Context, members []string) (map[digest]record, error) {
 	pipe := r.client().Pipeline()
 	sealed := map[digest]*redis.StringCmd{}

@@ -13,43 +13,42 @@ import (
 )
 
 const (
-	// commandTimeout bounds what a request waits for Redis in all.
+	// commandTimeout bounds how long a request waits for Redis in total.
 	commandTimeout = 2 * time.Second
 
-	// circuitOpenFor is how long nobody asks after a failure, so that requests do not
-	// queue for a server that is away. The poll, which goes on, ends it.
+	// circuitOpenFor is how long no command is sent after a failure, so that requests do not
+	// queue for an unavailable server. The poll continues, and closes the circuit.
 	circuitOpenFor = 2 * time.Second
 
-	// outageGrace is how long sessions that this replica knows go on while Redis does not
-	// answer.
+	// outageGrace is how long cached sessions stay valid while Redis is unavailable.
 	outageGrace = time.Minute
 
-	// maxClockAhead is how far another clock may be ahead before its times are not believed.
+	// maxClockAhead is how far a time may be ahead of this clock before it is ignored.
 	maxClockAhead = time.Minute
 )
 
 // errNotInRedis says that something is not in Redis.
-var errNotInRedis = errors.New("it is not in redis")
+var errNotInRedis = errors.New("not found in redis")
 
-// classify sorts what a command came to: nil, errNotInRedis or ErrStoreDown.
+// classify maps the error of a command to nil, errNotInRedis or ErrStoreDown.
 func (r *Store) classify(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, redis.Nil), strings.Contains(err.Error(), "WRONGTYPE"):
 		return errNotInRedis
-	case ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled): // who asked has gone: that says nothing of Redis
+	case ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled): // the client has gone: that says nothing about Redis
 		return fmt.Errorf("%w: %w", session.ErrStoreDown, context.Canceled)
 	default:
-		if reply := redis.Error(nil); !errors.As(err, &reply) { // an error that the server sends makes nobody wait
+		if reply := redis.Error(nil); !errors.As(err, &reply) { // an error reply of the server does not block
 			r.failedAt.Store(int64(r.elapsed()))
 		}
 		return fmt.Errorf("%w: %s", session.ErrStoreDown, shortError(err))
 	}
 }
 
-// exec runs a pipeline. What is not there, or of another type, does not matter to
-// who calls it: it deletes, or looks at each command.
+// exec runs a pipeline. Missing keys and keys of another type are no error: its callers
+// delete, or check each command.
 func (r *Store) exec(ctx context.Context, pipe redis.Pipeliner) error {
 	if pipe.Len() == 0 {
 		return nil
@@ -66,8 +65,8 @@ func (r *Store) exec(ctx context.Context, pipe redis.Pipeliner) error {
 	return nil
 }
 
-// shortError keeps the words of the client and the server, on one short line. The
-// client never puts a password or a value into an error.
+// shortError gives the message of the client or the server on one short line. The client
+// never puts a password or a value into an error.
 func shortError(err error) string {
 	var timeout net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
@@ -80,16 +79,16 @@ func shortError(err error) string {
 	return strings.ToValidUTF8(text, "")
 }
 
-// elapsed is the time since the store was made. It does not jump with the clock.
+// elapsed is the time since the store was created. It does not jump with the clock.
 func (r *Store) elapsed() time.Duration { return r.o.Now().Sub(r.createdAt) }
 
-// circuitOpen reports whether Redis has just failed to answer.
+// circuitOpen reports whether a command to Redis has just failed.
 func (r *Store) circuitOpen() bool {
 	at := time.Duration(r.failedAt.Load())
 	return at != neverHappened && r.elapsed()-at < circuitOpenFor
 }
 
-// load reads a session from Redis and remembers it. ErrExpired, ErrStoreDown.
+// load reads a session from Redis and caches it. ErrExpired, ErrStoreDown.
 func (r *Store) load(ctx context.Context, d digest) (session.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
@@ -113,7 +112,7 @@ func (r *Store) load(ctx context.Context, d digest) (session.Session, error) {
 	return r.cacheLoaded(d, rec, g, position, askedAt)
 }
 
-// cacheLoaded remembers what was read of a session, unless it is over.
+// cacheLoaded caches a session that was read, unless it has ended.
 func (r *Store) cacheLoaded(d digest, rec record, g grantState, position cachePosition, askedAt time.Duration) (session.Session, error) {
 	now := r.o.Now()
 	if rec.LastUsed.After(now.Add(maxClockAhead)) {
@@ -122,7 +121,7 @@ func (r *Store) cacheLoaded(d digest, rec record, g grantState, position cachePo
 	s := rec.join(g)
 	if entry := r.cache.get(d); entry != nil {
 		if lastUsed := time.Unix(0, entry.lastUsed.Load()).UTC(); lastUsed.After(s.LastUsed) {
-			s.LastUsed = lastUsed // here, and not told to Redis yet
+			s.LastUsed = lastUsed // used in this replica, and not written to Redis yet
 		}
 	}
 	if g.generation != rec.Generation || s.Expired(now) || r.isIdle(s.LastUsed, now) {
@@ -137,14 +136,14 @@ func (r *Store) cacheLoaded(d digest, rec record, g grantState, position cachePo
 	return s, nil
 }
 
-// handleLoadError says what an error of reading makes of a session, and forgets it where it
-// is over.
+// handleLoadError maps the error of reading a session, and evicts the session if it has
+// ended.
 func (r *Store) handleLoadError(d digest, err error) error {
 	if errors.Is(err, session.ErrStoreDown) {
 		return err
 	}
 	if !errors.Is(err, errNotInRedis) && r.mayWarn() {
-		r.o.Log.Warn("what redis holds of a session does not open: it was changed, or sealed with other keys; the session is over", "err", err)
+		r.o.Log.Warn("cannot decrypt a session stored in redis (modified, or encrypted with an unknown key); the session has ended", "error", err)
 	}
 	if entry := r.cache.get(d); entry != nil {
 		r.cache.markEnded(entry)
@@ -152,8 +151,8 @@ func (r *Store) handleLoadError(d digest, err error) error {
 	return session.ErrExpired
 }
 
-// mayWarn is true once a minute: keys that were replaced too early, or somebody
-// who writes into Redis, would fill the log.
+// mayWarn is true once a minute: keys that were replaced too early, or another program that
+// writes to Redis, would fill the log.
 func (r *Store) mayWarn() bool {
 	prev, now := r.warnedAt.Load(), int64(r.elapsed())
 	return (prev == int64(neverHappened) || now-prev >= int64(time.Minute)) && r.warnedAt.CompareAndSwap(prev, now)
@@ -163,7 +162,7 @@ func (r *Store) isIdle(lastUsed, now time.Time) bool {
 	return r.o.IdleTimeout > 0 && now.Sub(lastUsed) > r.o.IdleTimeout
 }
 
-// fromCache answers from memory, where that may be believed.
+// fromCache answers from the cache, if the entry is known to be current.
 func (r *Store) fromCache(entry *cacheEntry) (s session.Session, known bool, err error) {
 	v := entry.snapshot.Load()
 	if v.ended {
@@ -178,15 +177,15 @@ func (r *Store) fromCache(entry *cacheEntry) (s session.Session, known bool, err
 	}
 	lastUsed := entry.lastUsed.Load()
 	if r.o.IdleTimeout > 0 && now.UnixNano()-lastUsed > int64(r.o.IdleTimeout) {
-		return session.Session{}, false, nil // another replica may have seen it since
+		return session.Session{}, false, nil // another replica may have seen a use
 	}
 	s = v.session
 	s.LastUsed = time.Unix(0, lastUsed).UTC()
 	return s, true, nil
 }
 
-// fromCacheInOutage answers from memory while Redis does not answer, for a minute after it
-// last did.
+// fromCacheInOutage answers from the cache while Redis is unavailable, for outageGrace after
+// the last confirmation.
 func (r *Store) fromCacheInOutage(entry *cacheEntry, down error) (session.Session, error) {
 	if entry == nil {
 		return session.Session{}, down

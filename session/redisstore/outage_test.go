@@ -90,9 +90,9 @@ func TestWhileRedisHangsCachedSessionsWorkForAMinuteAndNoneIsSentToLogIn(t *test
 	if _, err := at.Current(s); err != nil {
 		t.Errorf("a stream afterwards: %v", err)
 	}
-	for _, says := range []string{"does not answer", "answers again"} {
+	for _, says := range []string{"session store unreachable", "session store reachable again"} {
 		if !strings.Contains(r.log.text(), says) {
-			t.Errorf("the log does not say that redis %s:\n%s", says, r.log.text())
+			t.Errorf("the log lacks %q:\n%s", says, r.log.text())
 		}
 	}
 }
@@ -641,16 +641,16 @@ func TestAURLThatCannotBeUsedIsRefusedWithoutBeingShown(t *testing.T) {
 		"rediss://u:p4ss/w@redis.example.com":                "percent-encoded",
 		"rediss://u:p4ss w@redis.example.com":                "percent-encoded",
 		"rediss://u:12?p4ss=w@redis.example.com":             "does not know",
-		"rediss://u:12/p4ss@redis.example.com":               "number of a database",
-		"rediss://u:p4ss@h/one":                              "number of a database",
-		"rediss://u:p4ss@h?dial_timeout=soon":                "bad value",
+		"rediss://u:12/p4ss@redis.example.com":               "not a database number",
+		"rediss://u:p4ss@h/one":                              "not a database number",
+		"rediss://u:p4ss@h?dial_timeout=soon":                "invalid value",
 		"rediss://u:p4ss@h?skip_verify=true":                 "session.redis.caFile",
-		"rediss://u:p4ss@h?addr=h2":                          "bad value",
+		"rediss://u:p4ss@h?addr=h2":                          "invalid value",
 		"rediss://u:p4ss@h/1?addr=h2:1":                      "cluster",
 		"rediss://u:p4ss@h?addr=h2:1&read_only=1":            "revoked",
-		"redis://u:p4ss@h?master_name=":                      "bad value",
+		"redis://u:p4ss@h?master_name=":                      "invalid value",
 		"redis://u:p4ss@h?master_name=m&route_randomly=true": "revoked",
-		"unix://u:p4ss@/run/redis.sock?addr=h:1":             "bad value",
+		"unix://u:p4ss@/run/redis.sock?addr=h:1":             "invalid value",
 	} {
 		r := newReplicas(t, address)
 		_, err := redisstore.New(r.options())

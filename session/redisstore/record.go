@@ -14,14 +14,13 @@ import (
 	"github.com/example-org/authgate/session"
 )
 
-// Names in Redis. Braces keep what belongs together on one node of a cluster.
+// Keys in Redis. Braces keep related keys on one node of a cluster.
 const (
-	changelogKey = "authgate:{feed}" // stream: what other replicas must hear of
-	allKey       = "authgate:{all}"  // sorted set: the digests of all sessions, by when they expire
+	changelogKey = "authgate:{feed}" // stream: changes that other replicas must know
+	allKey       = "authgate:{all}"  // sorted set: the digests of all sessions, by expiry
 )
 
-// digest is what Redis sees of the cookie's random value: who reads Redis cannot
-// make a cookie of it.
+// digest is what Redis has of the cookie's random value: a cookie cannot be made from it.
 type digest [sha256.Size]byte
 
 const secretSize = 32
@@ -33,7 +32,7 @@ func newCookieValue() (value string, d digest) {
 	return base64.RawURLEncoding.EncodeToString(secret), sha256.Sum256(secret)
 }
 
-// parseCookieValue gives the digest of a cookie's value, in the one spelling of it.
+// parseCookieValue gives the digest of a cookie's value, which has exactly one encoding.
 func parseCookieValue(value string) (d digest, ok bool) {
 	var secret [secretSize]byte
 	if len(value) != base64.RawURLEncoding.EncodedLen(secretSize) {
@@ -58,7 +57,7 @@ func parseDigest(s string) (d digest, ok bool) {
 
 func (d digest) record() string { return "authgate:session:{" + d.String() + "}" }
 
-// idKey names what leads from a session's ID to its digest.
+// idKey maps a session's ID to its digest.
 func idKey(id string) string { return "authgate:id:{" + id + "}" }
 
 // userKey names a user: all sessions of one subject at one issuer.
@@ -72,21 +71,21 @@ func userKeyOf(issuer, subject string) userKey {
 func (o userKey) grant() string    { return "authgate:grant:{" + string(o) + "}" }
 func (o userKey) sessions() string { return "authgate:sessions:{" + string(o) + "}" }
 
-// record is what Redis keeps of one session, sealed. It holds no token.
+// record is what Redis keeps of one session, encrypted. It holds no token.
 type record struct {
 	ID            string    `json:"id"`
 	User          userKey   `json:"w"`
-	Generation    uint64    `json:"n"` // of the owner's grant
+	Generation    uint64    `json:"n"` // of the user's grant
 	IssuerSession string    `json:"sid,omitempty"`
 	CreatedAt     time.Time `json:"b"`
 	Expires       time.Time `json:"e"`
 	LastUsed      time.Time `json:"u"`
 }
 
-var errNotRecord = errors.New("it is no record of a session")
+var errNotRecord = errors.New("not the record of a session")
 
-// parseRecord reads what a seal held. Whoever has the session keys wrote it; it
-// may still be of another version.
+// parseRecord reads a decrypted record. A process with the session keys wrote it, but it may
+// be of another version.
 func parseRecord(plain []byte) (record, error) {
 	var r record
 	if err := json.Unmarshal(plain, &r); err != nil {
@@ -99,20 +98,20 @@ func parseRecord(plain []byte) (record, error) {
 	return r, nil
 }
 
-// grantState is a user's grant as it stands in Redis.
+// grantState is a user's grant as Redis has it.
 type grantState struct {
 	grant             identity.TokenSet
 	fence, generation uint64
 }
 
-// join makes a session of what Redis keeps apart.
+// join makes a session of its record and its user's grant.
 func (r record) join(g grantState) session.Session {
 	s := session.Session{TokenSet: g.grant, ID: r.ID, CreatedAt: r.CreatedAt, Expires: r.Expires, LastUsed: r.LastUsed}
 	if r.IssuerSession != "" {
 		s.SessionID = r.IssuerSession
 	}
-	// A later login of the same user may have brought no refresh token: without
-	// one, groups are good for no longer than the ID token that named them.
+	// A later login of the same user may have brought no refresh token: without one, groups
+	// are valid no longer than the ID token that named them.
 	if s.RefreshToken == "" && s.Principal.Expiry.Before(s.Expires) {
 		s.Expires = s.Principal.Expiry
 	}
@@ -127,8 +126,8 @@ func (r *Store) sealRecord(d digest, rec record) ([]byte, error) {
 	return r.aead.Seal(plain, d.record()), nil
 }
 
-// openRecord: bound to the name it stands under, a record put in the place of
-// another does not open.
+// openRecord decrypts a record. It is bound to its key: a record that was copied to another
+// key does not decrypt.
 func (r *Store) openRecord(d digest, sealed string) (record, error) {
 	plain, err := r.aead.Open([]byte(sealed), d.record())
 	if err != nil {
@@ -145,10 +144,9 @@ func (r *Store) sealGrant(o userKey, g identity.TokenSet) ([]byte, error) {
 	return r.aead.Seal(plain, o.grant()), nil
 }
 
-var errNotGrant = errors.New("it is no grant of its owner")
+var errNotGrant = errors.New("not the grant of its user")
 
-// openGrant reads the fields f, n and g of a grant, as HMGET and the scripts give
-// them.
+// openGrant reads the fields f, n and g of a grant, as HMGET and the scripts return them.
 func (r *Store) openGrant(o userKey, fields []any) (grantState, error) {
 	if len(fields) < 3 || fields[0] == nil || fields[1] == nil || fields[2] == nil {
 		return grantState{}, errNotInRedis

@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	// lockLease is how long one replica may renew: longer than any renewal takes, for
-	// whoever comes after it asks with a refresh token that may be used up.
+	// lockLease is how long one replica may refresh: longer than any refresh takes, because
+	// the next one would use a refresh token that may be used up.
 	lockLease = 30 * time.Second
 
 	lockPoll = 50 * time.Millisecond
 )
 
-// Refresh implements [session.Store]. One replica asks for all sessions of a user; whoever comes
-// meanwhile waits for what it learns.
+// Refresh implements [session.Store]. One replica asks the issuer for all sessions of a
+// user, and the others wait for the result.
 func (r *Store) Refresh(ctx context.Context, s session.Session, refresh session.RefreshFunc) (session.Session, error) {
 	user := userKeyOf(s.Principal.Issuer, s.Principal.Subject)
 	lockToken, seenFence := rand.Text(), ""
@@ -29,7 +29,7 @@ func (r *Store) Refresh(ctx context.Context, s session.Session, refresh session.
 		switch {
 		case errors.Is(err, session.ErrStoreDown):
 			return s, err
-		case err != nil: // the grant is gone, or does not open
+		case err != nil: // the grant is deleted, or does not decrypt
 			r.cache.apply([]change{{user: user, generation: r.generationOf(s)}})
 			return s, session.ErrExpired
 		case status == "mine" && !g.grant.FetchedAt.After(s.FetchedAt):
@@ -49,7 +49,7 @@ func (r *Store) Refresh(ctx context.Context, s session.Session, refresh session.
 	}
 }
 
-// generationOf is the birth of the grant that a session of this replica stands on.
+// generationOf is the generation of the grant that a session of this replica belongs to.
 func (r *Store) generationOf(s session.Session) uint64 {
 	if entry := r.cache.getByID(s.ID); entry != nil {
 		return entry.snapshot.Load().generation
@@ -70,14 +70,14 @@ func (r *Store) lock(ctx context.Context, user userKey, lockToken, seenFence str
 	return status, g, err
 }
 
-// unlock lets others renew. It is worth a moment even when ctx has ended.
+// unlock lets other replicas refresh. It is worth a moment even when ctx has ended.
 func (r *Store) unlock(ctx context.Context, user userKey, lockToken string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commandTimeout)
 	defer cancel()
-	_ = unlockScript.Run(ctx, r.client(), []string{user.grant()}, lockToken).Err() // the lease runs out
+	_ = unlockScript.Run(ctx, r.client(), []string{user.grant()}, lockToken).Err() // the lease expires otherwise
 }
 
-// refreshLocked asks the issuer with the lock held, and stores what it said.
+// refreshLocked asks the issuer with the lock held, and stores the response.
 func (r *Store) refreshLocked(ctx context.Context, s session.Session, user userKey, lockToken string, g grantState, refresh session.RefreshFunc) (session.Session, error) {
 	got, err := refresh(ctx, g.grant)
 	var refused *identity.RefreshRefusedError
@@ -89,7 +89,7 @@ func (r *Store) refreshLocked(ctx context.Context, s session.Session, user userK
 		return r.handleRefused(ctx, s, user, g, err)
 	}
 	var unverified *identity.UnverifiedError
-	if errors.As(err, &unverified) { // the groups are as old as they were, the refresh token is new
+	if errors.As(err, &unverified) { // the groups are as old as before, the refresh token is new
 		stored, failed := r.storeGrant(ctx, s, user, g, unverified.Tokens)
 		if failed != nil {
 			return s, failed
@@ -100,9 +100,8 @@ func (r *Store) refreshLocked(ctx context.Context, s session.Session, user userK
 	return s, err
 }
 
-// storeGrant stores a grant. The refresh token in it is the only one that the issuer
-// still honours, so it is stored although ctx may have ended, and later if Redis
-// does not answer now.
+// storeGrant stores a grant. Its refresh token is the only one that the issuer still
+// accepts, so it is stored even if ctx has ended, and later if Redis is unavailable.
 func (r *Store) storeGrant(ctx context.Context, s session.Session, user userKey, prev grantState, got identity.TokenSet) (session.Session, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commandTimeout)
 	defer cancel()
@@ -129,21 +128,21 @@ func (r *Store) storeGrant(ctx context.Context, s session.Session, user userKey,
 			if errors.Is(err, session.ErrStoreDown) {
 				return err
 			}
-			r.cache.invalidateUser(user) // somebody signed in, or was signed out, meanwhile
+			r.cache.invalidateUser(user) // the user signed in or was signed out meanwhile
 			return nil
 		})
 		r.cache.updateGrant(user, grantState{grant: got, fence: prev.fence + 1, generation: prev.generation})
 		s.TokenSet = got
 		return s, nil
 	case err != nil:
-		return r.adoptStored(ctx, s, user) // the fence has risen: what was learned is dropped
+		return r.adoptStored(ctx, s, user) // the fence has risen: the response is dropped
 	}
 	_ = r.publish(ctx, change{user: user, fence: g.fence})
 	return r.adopt(ctx, s, user, g)
 }
 
-// handleRefused ends all of a user's sessions, unless a later login has made the
-// refusal one of an old token.
+// handleRefused ends all sessions of a user, unless a later login has replaced the refresh
+// token that the issuer refused.
 func (r *Store) handleRefused(ctx context.Context, s session.Session, user userKey, g grantState, cause error) (session.Session, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commandTimeout)
 	defer cancel()
@@ -172,12 +171,12 @@ func (r *Store) handleRefused(ctx context.Context, s session.Session, user userK
 	r.cache.apply([]change{event})
 	_ = r.publish(ctx, event)
 	if err := r.sweep(ctx, user, g.generation); err != nil {
-		r.o.Log.Debug("records of ended sessions stay in redis until they expire; none of them opens", "err", err)
+		r.o.Log.Debug("cannot delete records of ended sessions in redis; they expire and are not valid", "error", err)
 	}
 	return s, cause
 }
 
-// adoptStored adopts what stands in Redis.
+// adoptStored adopts the grant that is in Redis.
 func (r *Store) adoptStored(ctx context.Context, s session.Session, user userKey) (session.Session, error) {
 	fields, err := r.client().HMGet(ctx, user.grant(), "f", "n", "g").Result()
 	if err := r.classify(ctx, err); errors.Is(err, session.ErrStoreDown) {
@@ -191,9 +190,8 @@ func (r *Store) adoptStored(ctx context.Context, s session.Session, user userKey
 	return r.adopt(ctx, s, user, g)
 }
 
-// adopt gives a session the grant that stands in Redis, and all others of the
-// user in memory. A grant that was born after the session is that of a login
-// after its end.
+// adopt gives a session the grant that is in Redis, and all other cached sessions of the
+// user. A grant of a later generation is that of a login after the session's end.
 func (r *Store) adopt(ctx context.Context, s session.Session, user userKey, g grantState) (session.Session, error) {
 	r.cache.updateGrant(user, g)
 	entry := r.cache.getByID(s.ID)

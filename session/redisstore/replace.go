@@ -7,19 +7,18 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// drainTime is how long a client that was replaced stays open: longer than the
-// commands that are under way may take.
+// drainTime is how long a replaced client stays open: longer than the commands in flight may
+// take.
 const drainTime = 5 * commandTimeout
 
-// client is the one in force. What takes several steps in one transaction or
-// pipeline takes it once.
+// client is the current one. A transaction or pipeline of several steps gets it once.
 func (r *Store) client() redis.UniversalClient { return *r.currentClient.Load() }
 
-// Replace goes on with the Redis of another URL, or with another password or CA for
-// the same. It dials nothing. An error says what is wrong with the URL, without the
-// URL, and leaves everything as it is.
+// Replace switches to the Redis of another URL, or to another password or CA for the same
+// URL. It does not dial. An error says what is wrong with the URL, without quoting it, and
+// changes nothing.
 //
-// Sessions that are not in the new one are over, as after a Redis that came back empty.
+// Sessions that are not in the new Redis have ended, as after a Redis that lost its data.
 func (r *Store) Replace(address string, pool *x509.CertPool) error {
 	fresh, err := newClient(address, pool)
 	if err != nil {

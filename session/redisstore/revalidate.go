@@ -10,18 +10,18 @@ import (
 )
 
 const (
-	// maxQueued bounds the sessions that wait for being looked after; what does not
-	// find room comes again with its next request.
+	// maxQueued bounds the sessions that wait for revalidation. One that finds no room is
+	// queued again by its next request.
 	maxQueued = 1024
 
 	maxRevalidated = 128 // at once
 
-	// revalidateEvery is how often a session in use is read again, although nothing was
-	// heard of it: Redis may have evicted it, and tells nobody.
+	// revalidateEvery is how often a session in use is read again without a change: Redis
+	// may have evicted it, and sends no notice.
 	revalidateEvery = time.Minute
 )
 
-// markUsed notes that a session was used, and has it looked after where that is due.
+// markUsed notes that a session was used, and queues it for revalidation if that is due.
 func (r *Store) markUsed(entry *cacheEntry) {
 	now := r.o.Now().UnixNano()
 	if lastUsed := entry.lastUsed.Load(); now-lastUsed > int64(time.Second) || lastUsed-now > int64(maxClockAhead) {
@@ -47,7 +47,7 @@ func (r *Store) enqueueRevalidation(entry *cacheEntry) {
 	}
 }
 
-// revalidateLoop looks after what waits, until ctx ends.
+// revalidateLoop revalidates queued sessions until ctx ends.
 func (r *Store) revalidateLoop(ctx context.Context) {
 	for {
 		var batch []*cacheEntry
@@ -74,8 +74,8 @@ func (r *Store) revalidateLoop(ctx context.Context) {
 	}
 }
 
-// revalidate reads sessions again, and writes when they were last used. Where Redis
-// does not answer they stay as they are.
+// revalidate reads sessions again, and writes when they were last used. If Redis is
+// unavailable they stay as they are.
 func (r *Store) revalidate(ctx context.Context, batch []*cacheEntry) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
@@ -122,7 +122,7 @@ func (r *Store) revalidate(ctx context.Context, batch []*cacheEntry) {
 		}
 		if err != nil {
 			if errors.Is(err, session.ErrExpired) {
-				r.cache.markEnded(read.entry) // which had no digest, perhaps
+				r.cache.markEnded(read.entry) // which may have had no digest
 			}
 			continue
 		}
@@ -149,8 +149,8 @@ func (r *Store) parse(ctx context.Context, d digest, user userKey, sealed *redis
 	return rec, g, err
 }
 
-// writeLastUsed writes the last use of a session that Redis still has: XX, or it would
-// bring back one that has just ended.
+// writeLastUsed writes the last use of a session that Redis still has: with XX, or it would
+// restore a session that has just ended.
 func (r *Store) writeLastUsed(ctx context.Context, writes redis.Pipeliner, d digest, rec record) {
 	entry := r.cache.get(d)
 	if entry == nil {
@@ -169,8 +169,8 @@ func (r *Store) writeLastUsed(ctx context.Context, writes redis.Pipeliner, d dig
 	entry.storedLastUsed.Store(rec.LastUsed.UnixNano())
 }
 
-// recordTTL is how long Redis keeps a record: to the end, or to when it will have
-// been idle, as coarsely as its last use is known.
+// recordTTL is how long Redis keeps a record: until it expires or is idle, to the precision
+// of its last use.
 func (r *Store) recordTTL(rec record) time.Duration {
 	left := rec.Expires.Sub(r.o.Now())
 	if r.o.IdleTimeout > 0 {

@@ -2,21 +2,20 @@ package redisstore
 
 import "github.com/redis/go-redis/v9"
 
-// The grant of a user is one Redis hash, and every script works on that one key,
-// so that it may be on any node of a cluster:
+// The grant of a user is one Redis hash, and every script works on that one key, so that it
+// may be on any node of a cluster:
 //
-//	f  fence: rises with every login and every renewal that was stored
-//	n  birth: the first fence of this hash; a session holds it, and is over where
-//	   the hash has another one or is gone. So deleting the hash ends all sessions
-//	   of the user, whatever else is or is not deleted.
-//	g  the grant, sealed
-//	l  who renews it, and u until when, by the clock of Redis
+// f  fence: rises with every login and every stored refresh
+// n  generation: the first fence of this hash. A session has ended when the hash has
+// another one or is deleted, so deleting the hash ends all sessions of the user.
+// g  the grant, encrypted
+// l  the token of the replica that refreshes it, and u until when, by the clock of Redis
 //
-// The first fence is the time in microseconds: a hash that was deleted and made
-// again never has a fence that an old refresher remembers.
+// The first fence is the time in microseconds: a hash that is deleted and created again
+// never has a fence that an old refresh remembers.
 
-// loginScript replaces the grant: the latest login wins, and whoever is renewing
-// the one before it finds the fence risen.
+// loginScript replaces the grant. The latest login wins: a refresh that is in flight finds
+// the fence risen.
 var loginScript = redis.NewScript(`
 local k = KEYS[1]
 if redis.call('TYPE', k).ok ~= 'hash' then redis.call('DEL', k) end
@@ -35,8 +34,8 @@ if redis.call('PTTL', k) < tonumber(ARGV[2]) then redis.call('PEXPIRE', k, ARGV[
 return redis.call('HMGET', k, 'f', 'n', 'g')
 `)
 
-// lockScript makes the caller (ARGV 1) the one who renews, for ARGV 2
-// milliseconds, unless somebody else is, or the fence is no longer ARGV 3.
+// lockScript gives the caller (ARGV 1) the refresh lock for ARGV 2 milliseconds, unless
+// another has it, or the fence is no longer ARGV 3.
 var lockScript = redis.NewScript(`
 local k = KEYS[1]
 local now = redis.call('HMGET', k, 'f', 'n', 'g', 'l', 'u')
@@ -52,9 +51,9 @@ redis.call('HSET', k, 'l', ARGV[1], 'u', string.format('%.0f', ms + ARGV[2]))
 return {'mine', now[1], now[2], now[3]}
 `)
 
-// storeScript stores what a renewal gave (ARGV 3), unless the fence has risen
-// above the one (ARGV 2) it began with. Who holds the lock does not matter: if it
-// ran out, this grant is still the one that the issuer will honour.
+// storeScript stores the result of a refresh (ARGV 3), unless the fence has risen above the
+// one (ARGV 2) at its start. It does not check the lock: if that expired, this grant is
+// still the one that the issuer accepts.
 var storeScript = redis.NewScript(`
 local k = KEYS[1]
 if redis.call('HGET', k, 'f') ~= ARGV[2] then return {} end
@@ -64,14 +63,14 @@ redis.call('HDEL', k, 'l', 'u')
 return redis.call('HMGET', k, 'f', 'n', 'g')
 `)
 
-// unlockScript lets others renew.
+// unlockScript lets other replicas refresh.
 var unlockScript = redis.NewScript(`
 if redis.call('HGET', KEYS[1], 'l') == ARGV[1] then return redis.call('HDEL', KEYS[1], 'l', 'u') end
 return 0
 `)
 
-// indexScript adds ARGV 1 to a sorted set until ARGV 2, drops what is older than
-// ARGV 3, and lets the set live for ARGV 4 milliseconds at least.
+// indexScript adds ARGV 1 to a sorted set until ARGV 2, drops entries older than ARGV 3, and
+// lets the set live for at least ARGV 4 milliseconds.
 var indexScript = redis.NewScript(`
 local k = KEYS[1]
 if redis.call('TYPE', k).ok ~= 'zset' then redis.call('DEL', k) end

@@ -18,7 +18,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Options say where sessions are kept, and for how long.
+// Options say where and for how long sessions are kept.
 type Options struct {
 	URL     string         // redis://, rediss://, sentinel and cluster in the client's own forms; holds a password
 	RootCAs *x509.CertPool // nil: the system's
@@ -32,34 +32,34 @@ type Options struct {
 	Now func() time.Time // nil: time.Now
 }
 
-// Store keeps sessions in a Redis. The browser has a random value that says
-// nothing, Redis its digest and sealed records: who reads or writes Redis can
-// neither become somebody nor learn who is signed in, only end sessions, or put
-// an older state of the same user back. It is safe for concurrent use.
+// Store keeps sessions in a Redis. The browser has a random value without meaning. Redis has
+// its digest and encrypted records: an attacker with access to Redis can neither become a
+// user nor learn who is signed in, only end sessions, or restore an older state of the same
+// user. It is safe for concurrent use.
 //
-// Every replica remembers what it opened, and believes it while it hears of all
-// changes (redis_changelog.go). A session is over where its record or its user's
-// grant is not in Redis.
+// Every replica caches the sessions that it has read, and uses them as long as it polls all
+// changes (changelog.go). A session has ended when its record or its user's grant is not in
+// Redis.
 type Store struct {
 	o                Options
 	currentClient    atomic.Pointer[redis.UniversalClient]
 	aead             *seal.AEAD
 	cache            *sessionCache
 	lastUsedInterval time.Duration
-	revalidateQueue  chan *cacheEntry // to be looked after
+	revalidateQueue  chan *cacheEntry // to be revalidated
 	createdAt        time.Time
 
-	polledAt atomic.Int64 // when the last poll that was answered began, since made
-	failedAt atomic.Int64 // when Redis last failed to answer, likewise
-	warnedAt atomic.Int64 // when the log was last told of what does not open, likewise
+	polledAt atomic.Int64 // start of the last successful poll, since createdAt
+	failedAt atomic.Int64 // when Redis last failed, since createdAt
+	warnedAt atomic.Int64 // when the log last reported a session that does not decrypt, since createdAt
 	outage   atomic.Pointer[outage]
 
 	denylist       session.BearerDenylist
-	denylistLoaded atomic.Bool // once
-	denylistStale  bool        // some changes to them; Run's alone
+	denylistLoaded atomic.Bool // at least once
+	denylistStale  bool        // changes may have been missed; only Run uses it
 
-	lastEntry    string                 // entry of the feed; Run's alone, like the two below
-	polledKeys   *seal.Keys             // in force at the last poll
+	lastEntry    string                 // of the changelog; only Run uses it and the two below
+	polledKeys   *seal.Keys             // at the last poll
 	polledClient *redis.UniversalClient // which was polled last
 
 	pendingMu sync.Mutex
@@ -68,8 +68,7 @@ type Store struct {
 
 var _ session.Store = (*Store)(nil)
 
-// New dials nothing yet. An error says what is wrong with the URL, without
-// the URL.
+// New does not dial. An error says what is wrong with the URL, without quoting it.
 func New(o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -90,12 +89,12 @@ func New(o Options) (*Store, error) {
 	r.polledAt.Store(int64(neverHappened))
 	r.failedAt.Store(int64(neverHappened))
 	r.warnedAt.Store(int64(neverHappened))
-	r.outage.Store(&outage{err: fmt.Errorf("%w: it was not asked yet", session.ErrStoreDown)})
+	r.outage.Store(&outage{err: fmt.Errorf("%w: no command was sent yet", session.ErrStoreDown)})
 	return r, nil
 }
 
-// Open implements [session.Store]. Requests share what the Session points to: nobody may write
-// to its groups.
+// Open implements [session.Store]. Requests share what the Session points to: callers must
+// not write to its groups.
 func (r *Store) Open(ctx context.Context, h http.Header, secure bool) (session.Session, error) {
 	value, err := r.o.Cookie.Read(h, secure)
 	if errors.Is(err, session.ErrAmbiguous) {
@@ -107,7 +106,7 @@ func (r *Store) Open(ctx context.Context, h http.Header, secure bool) (session.S
 	return r.openValue(ctx, value)
 }
 
-// resolveDuplicates is Open where the browser has several cookies of one name.
+// resolveDuplicates is Open for a browser with several cookies of one name.
 func (r *Store) resolveDuplicates(ctx context.Context, h http.Header, secure bool) (session.Session, error) {
 	sets, err := r.o.Cookie.Candidates(h, secure)
 	if err != nil {
@@ -154,9 +153,9 @@ func (r *Store) openValue(ctx context.Context, value string) (session.Session, e
 	return s, err
 }
 
-// Create implements [session.Store]. The order matters: the index before the grant, so that a
-// sign-out elsewhere does not take the grant for unused; the record after it,
-// for it holds the grant's birth.
+// Create implements [session.Store]. The order matters. The index comes before the grant, so
+// that a concurrent sign-out does not delete the grant as unused. The record comes after the
+// grant, because it holds its generation.
 func (r *Store) Create(ctx context.Context, w http.ResponseWriter, h http.Header, s session.Session, secure bool) (session.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
@@ -183,7 +182,7 @@ func (r *Store) Create(ctx context.Context, w http.ResponseWriter, h http.Header
 	}
 	g, err := r.openGrant(user, fields)
 	if err != nil {
-		return session.Session{}, fmt.Errorf("%w: it gave back another grant than it was given", session.ErrStoreDown)
+		return session.Session{}, fmt.Errorf("%w: redis returned another grant than was written", session.ErrStoreDown)
 	}
 	rec := record{ID: s.ID, User: user, Generation: g.generation, IssuerSession: s.SessionID, CreatedAt: s.CreatedAt, Expires: s.Expires, LastUsed: s.LastUsed}
 	if sealed, err = r.sealRecord(d, rec); err != nil {
@@ -201,15 +200,15 @@ func (r *Store) Create(ctx context.Context, w http.ResponseWriter, h http.Header
 	}
 	r.cache.put(d, entrySnapshot{session: rec.join(g), record: rec, user: user, fence: g.fence, generation: g.generation}, position, askedAt)
 	r.cache.updateGrant(user, g)
-	_ = r.publish(ctx, change{user: user, fence: g.fence}) // others go on with the grant before it until it is told
+	_ = r.publish(ctx, change{user: user, fence: g.fence}) // other replicas use the previous grant until this succeeds
 	return s, nil
 }
 
-// WriteCookie implements [session.Store]. What changes, changes in Redis; only where the browser has
-// several cookies of one name, it is given the one that counts.
+// WriteCookie implements [session.Store]. Sessions change in Redis, so the cookie stays.
+// Only a browser with several cookies of one name gets the one that counts.
 func (r *Store) WriteCookie(w http.ResponseWriter, h http.Header, s session.Session, secure bool) {
 	if s.Cookie.Value != "" {
-		_ = r.o.Cookie.Write(w, h, s.Cookie.Value, s.Expires, secure) // it was read from the browser, and fits
+		_ = r.o.Cookie.Write(w, h, s.Cookie.Value, s.Expires, secure) // it comes from the browser, and fits
 	}
 }
 
@@ -218,11 +217,11 @@ func (r *Store) ClearCookie(w http.ResponseWriter, h http.Header, secure bool) {
 	r.o.Cookie.Clear(w, h, secure)
 }
 
-// Current implements [session.Store]. It is no use of the session: a stream that is merely open
-// does not keep its session from becoming idle.
+// Current implements [session.Store]. It is not a use of the session: an open stream does
+// not keep its session from becoming idle.
 func (r *Store) Current(s session.Session) (session.Session, error) {
 	entry := r.cache.getByID(s.ID)
-	if entry == nil { // forgotten for want of room: good as it was, until it is read again
+	if entry == nil { // evicted: as good as it was, until it is read again
 		v := entrySnapshot{session: s, user: userKeyOf(s.Principal.Issuer, s.Principal.Subject)}
 		entry = r.cache.put(digest{}, v, cachePosition{}, time.Duration(r.polledAt.Load()))
 	}
@@ -235,12 +234,12 @@ func (r *Store) Current(s session.Session) (session.Session, error) {
 	r.enqueueRevalidation(entry)
 	now, err := r.fromCacheInOutage(entry, r.downError())
 	if err != nil && r.isIdle(time.Unix(0, entry.lastUsed.Load()), r.o.Now()) && r.Down() == nil {
-		return s, nil // until Redis has said whether another replica has seen it
+		return s, nil // until Redis says whether another replica has seen it used
 	}
 	return now, err
 }
 
-// RefreshKey implements [session.Store]: one renewal at a time for all sessions of a user.
+// RefreshKey implements [session.Store]: one refresh at a time for all sessions of a user.
 func (r *Store) RefreshKey(s session.Session) string {
 	return string(userKeyOf(s.Principal.Issuer, s.Principal.Subject))
 }
@@ -253,7 +252,7 @@ func (r *Store) Down() error {
 	return nil
 }
 
-// downError is never nil: for who has to refuse although the poll has not noticed.
+// downError is never nil: for callers that must refuse although the poll has not failed yet.
 func (r *Store) downError() error {
 	if err := r.Down(); err != nil {
 		return err

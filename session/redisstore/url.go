@@ -16,8 +16,8 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// How long one command may take, and how many may be under way. A request waits
-// for them, so they are short where the URL does not say otherwise.
+// How long one command may take, and how many may be in flight. A request waits for them, so
+// the defaults are short.
 const (
 	redisDialTimeout = time.Second
 	redisReadTimeout = time.Second
@@ -26,25 +26,25 @@ const (
 	redisMaxRetries  = 1
 )
 
-// Faults of a URL. None quotes it: a password with unescaped characters ends up
+// Errors about a URL. They do not quote it: a password with unescaped characters can end up
 // in any part of it, and in the parser's own errors.
 var (
-	errNoURL           = errors.New("is no URL; write rediss://USER:PASSWORD@HOST:PORT/0, with @ / ? # % : in user and password percent-encoded")
+	errNoURL           = errors.New("is not a URL; write rediss://USER:PASSWORD@HOST:PORT/0, with @ / ? # % : in user and password percent-encoded")
 	errScheme          = errors.New("must begin with rediss://, redis:// or unix://")
-	errDatabase        = errors.New("has a path that is no number of a database; write /0, or leave it out, and percent-encode / in the password")
-	errClusterDatabase = errors.New("has a path and addr=, which makes it a cluster: those have no numbered databases; leave the path out")
-	errOption          = errors.New("has an option behind ? that the redis client does not know, or with a bad value; see the options of go-redis' ParseURL, ParseClusterURL and ParseFailoverURL")
-	errReplicas        = errors.New("has an option that reads from replicas, which know of a revoked session too late; leave read_only, replica_only, use_disconnected_replicas and route_... out")
-	errSkipVerify      = errors.New("has skip_verify, with which anybody could pose as redis; leave it out and name its CA in session.redis.caFile")
-	errCAWithoutTLS    = errors.New("has no TLS, and session.redis.caFile is set; write rediss://, or leave caFile out")
+	errDatabase        = errors.New("has a path that is not a database number; write /0 or remove it, and percent-encode / in the password")
+	errClusterDatabase = errors.New("has a path and addr=, which selects a cluster, and clusters have no numbered databases; remove the path")
+	errOption          = errors.New("has an option after ? that the redis client does not know, or that has an invalid value; see the options of go-redis' ParseURL, ParseClusterURL and ParseFailoverURL")
+	errReplicas        = errors.New("has an option that reads from replicas, where a revoked session stays valid for a while; remove read_only, replica_only, use_disconnected_replicas and route_...")
+	errSkipVerify      = errors.New("has skip_verify, which disables certificate checks; remove it, and set session.redis.caFile to the CA of redis")
+	errCAWithoutTLS    = errors.New("has no TLS, but session.redis.caFile is set; write rediss://, or remove caFile")
 )
 
-// muteClientLog ends what the client writes to stderr past slog; what matters comes back
-// as an error. Its logger is the whole process's, and not to be set while clients run.
+// muteClientLog stops the client from writing to stderr past slog; it returns what matters
+// as an error. Its logger is global, and must not be set while clients run.
 var muteClientLog = sync.OnceFunc(func() { redis.SetLogger(&logging.VoidLogger{}) })
 
-// newClient makes the client that a URL asks for, and dials nothing: one server;
-// with addr=, a cluster; with master_name=, what sentinels name.
+// newClient makes the client for a URL, and does not dial: one server; with addr=, a
+// cluster; with master_name=, the servers that sentinels name.
 func newClient(address string, pool *x509.CertPool) (redis.UniversalClient, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme == "" || u.Fragment != "" || u.Opaque != "" {
@@ -136,7 +136,7 @@ func setDefaults(dial, read, write, wait *time.Duration, size, retries *int) {
 		to *time.Duration
 		is time.Duration
 	}{{dial, redisDialTimeout}, {read, redisReadTimeout}, {write, redisReadTimeout}, {wait, redisPoolTimeout}} {
-		if *d.to <= 0 { // negative would wait for ever
+		if *d.to <= 0 { // a negative value would wait for ever
 			*d.to = d.is
 		}
 	}

@@ -20,15 +20,15 @@ import (
 
 // Why a value cannot be decrypted, or not be stored.
 var (
-	ErrInvalid  = errors.New("the session cookie does not open: it was changed, or sealed with other keys")
-	ErrTooLarge = errors.New("it does not fit into cookies")
+	ErrInvalid  = errors.New("cannot decrypt the session cookie: it was modified, or encrypted with an unknown key")
+	ErrTooLarge = errors.New("the value does not fit into cookies")
 )
 
-// AEAD seals and opens bytes for one purpose. It is safe for concurrent use.
+// AEAD encrypts and decrypts bytes for one purpose. It is safe for concurrent use.
 //
-// What it seals is the key's name, the nonce, the text and its tag. Nonces are
-// random and of 96 bits, so one key is for 2^32 seals (NIST SP 800-38D, 8.3): ten
-// a second for thirteen years.
+// Its output is the key ID, the nonce, the ciphertext and its tag. Nonces are random and
+// have 96 bits, so one key is good for 2^32 values (NIST SP 800-38D, 8.3): ten a second for
+// thirteen years.
 type AEAD struct {
 	derived derivedKeys[aeadKey]
 }
@@ -38,11 +38,11 @@ type aeadKey struct {
 	aead cipher.AEAD
 }
 
-// KeyID tells which key to open with. It is derived from the key, and says nothing
-// of it.
+// KeyID says which key decrypts a value. It is derived from the key, and reveals nothing
+// about it.
 type KeyID [4]byte
 
-// AEAD seals bytes for one purpose with an AEAD; it follows the ring.
+// AEAD makes an AEAD for one purpose, which follows the keyring.
 func (r *Keyring) AEAD(purpose string) *AEAD {
 	return &AEAD{derived: derivedKeys[aeadKey]{keyring: r, derive: func(secret []byte) (aeadKey, error) { return newAEADKey(secret, purpose) }}}
 }
@@ -68,11 +68,11 @@ func newAEADKey(secret []byte, purpose string) (aeadKey, error) {
 	return k, nil
 }
 
-// Overhead is how much longer than the text a seal is.
+// Overhead is by how much encryption makes a value longer.
 const Overhead = len(KeyID{}) + 12 + 16
 
-// Seal encrypts plain under the first key, bound to a context that Open must name.
-// Without a key it gives nothing, which opens as nothing.
+// Seal encrypts plain with the first key, bound to a context that Open must name. Without a
+// key it returns nil, which Open refuses.
 func (b *AEAD) Seal(plain []byte, aad string) []byte {
 	keys := b.derived.get()
 	if len(keys) == 0 {
@@ -83,13 +83,13 @@ func (b *AEAD) Seal(plain []byte, aad string) []byte {
 	return keys[0].aead.Seal(sealed, nil, plain, additionalData(keys[0].id, aad))
 }
 
-// Open undoes Seal with any of the keys; ErrInvalid.
+// Open decrypts what Seal returned, with any of the keys; ErrInvalid.
 func (b *AEAD) Open(sealed []byte, aad string) ([]byte, error) {
 	plain, _, err := b.OpenWithKey(sealed, aad)
 	return plain, err
 }
 
-// OpenWithKey also tells which key it was.
+// OpenWithKey also says which key it was.
 func (b *AEAD) OpenWithKey(sealed []byte, aad string) ([]byte, KeyID, error) {
 	if len(sealed) < Overhead {
 		return nil, KeyID{}, ErrInvalid
@@ -108,13 +108,13 @@ func (b *AEAD) OpenWithKey(sealed []byte, aad string) ([]byte, KeyID, error) {
 
 func additionalData(id KeyID, aad string) []byte { return append(id[:], aad...) }
 
-// IsPrimary reports whether a key is the one that seals.
+// IsPrimary reports whether a key is the one that encrypts.
 func (b *AEAD) IsPrimary(id KeyID) bool {
 	keys := b.derived.get()
 	return len(keys) > 0 && keys[0].id == id
 }
 
-// CanDecrypt reports whether a key is still in force.
+// CanDecrypt reports whether a key is still in the keyring.
 func (b *AEAD) CanDecrypt(id KeyID) bool {
 	for _, k := range b.derived.get() {
 		if k.id == id {

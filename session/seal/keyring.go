@@ -7,26 +7,27 @@ import (
 	"sync/atomic"
 )
 
-// Keyring holds the keys in force. It is safe for concurrent use.
+// Keyring holds the current session keys. It is safe for concurrent use.
 type Keyring struct {
 	keys atomic.Pointer[Keys]
 }
 
-// NewKeyring puts keys in force.
+// NewKeyring makes a keyring of keys.
 func NewKeyring(k Keys) *Keyring {
 	r := new(Keyring)
 	r.Set(k)
 	return r
 }
 
-// Set replaces the keys: what was sealed with a key that is gone opens no more.
+// Set replaces the keys: values that were encrypted with a removed key do not decrypt any
+// more.
 func (r *Keyring) Set(k Keys) { r.keys.Store(&k) }
 
-// Current gives the keys in force.
+// Current gives the current keys.
 func (r *Keyring) Current() *Keys { return r.keys.Load() }
 
-// derivedKeys is what the keys of a ring come to for one purpose, in their order. It
-// is made anew by whoever first needs it after the keys have changed.
+// derivedKeys derives a value from each key of a keyring for one purpose, in their order. It
+// derives them again after the keys have changed.
 type derivedKeys[T any] struct {
 	keyring *Keyring
 	derive  func(secret []byte) (T, error)
@@ -38,8 +39,7 @@ type derivedSet[T any] struct {
 	values []T
 }
 
-// get gives none where there is no key, or none that can be used: nothing is
-// sealed then, and nothing opens.
+// get gives none if there is no usable key: then nothing is encrypted or decrypted.
 func (d *derivedKeys[T]) get() []T {
 	keys := d.keyring.Current()
 	if cached := d.cached.Load(); cached != nil && cached.source == keys {
@@ -55,8 +55,8 @@ func (d *derivedKeys[T]) get() []T {
 	return next.values
 }
 
-// derive makes a key for one use out of a secret (HKDF-SHA256, RFC 5869), so that
-// what is sealed for one purpose is nothing for another.
+// derive makes a key for one use out of a secret (HKDF-SHA256, RFC 5869), so that a value
+// encrypted for one purpose is invalid for another.
 func derive(secret []byte, purpose, use string, size int) ([]byte, error) {
 	key, err := hkdf.Key(sha256.New, secret, nil, "authgate "+purpose+" "+use, size)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/gorilla/securecookie"
 )
 
-// KeySize is the least number of bytes in a session key, and what [NewKey] makes.
+// KeySize is the least number of bytes of a session key, and what [NewKey] makes.
 const KeySize = 32
 
 // NewKey makes a random session key in the form that [ParseKeys] reads.
@@ -25,14 +25,14 @@ func NewKey() string {
 	return base64.StdEncoding.EncodeToString(key)
 }
 
-// Keys seal and open what a browser keeps for authgate: the first seals, all
-// open. They are immutable and safe for concurrent use.
+// Keys encrypt and decrypt what authgate stores outside its process: the first encrypts, all
+// decrypt. They are immutable and safe for concurrent use.
 type Keys struct {
 	secrets [][]byte
 }
 
-// ParseKeys reads one base64 key a line; blank lines and lines that begin with #
-// are skipped. An error names the line and never what stands on it.
+// ParseKeys reads one base64 key per line; empty lines and lines that begin with # are
+// skipped. An error names the line without quoting it.
 func ParseKeys(text string) (Keys, error) {
 	var keys Keys
 	lines := bufio.NewScanner(strings.NewReader(text))
@@ -59,26 +59,26 @@ func ParseKeys(text string) (Keys, error) {
 	return keys, nil
 }
 
-// MaxPlaintext bounds what a cookie holds when it is decompressed: some 4,000 groups.
+// MaxPlaintext bounds the decompressed size of a cookie: some 4,000 groups.
 const MaxPlaintext = 256 << 10
 
-// MaxCookie bounds one cookie: browsers drop what is over 4096 bytes without a
-// word (RFC 6265bis, 5.6).
+// MaxCookie bounds one cookie: browsers silently drop cookies of more than 4096 bytes (RFC
+// 6265bis, 5.6).
 const MaxCookie = 4096
 
-// SecureCodec seals values for one purpose; what is sealed for another does not open.
-// It is safe for concurrent use.
+// SecureCodec encrypts values for one purpose; values of another purpose do not decrypt. It
+// is safe for concurrent use.
 type SecureCodec struct {
 	codecs derivedKeys[securecookie.Codec]
-	limit  int // bytes of a name and a sealed value
+	limit  int // bytes of a name and an encrypted value
 }
 
-// SecureCodec seals values for one purpose in cookies of their own; it follows the ring.
+// SecureCodec makes a codec for values in cookies of their own, which follows the keyring.
 func (r *Keyring) SecureCodec(purpose string) *SecureCodec {
 	return r.SecureCodecUpTo(purpose, MaxCookie)
 }
 
-// SecureCodecUpTo is a [Keyring.SecureCodec] for what goes elsewhere than into a cookie.
+// SecureCodecUpTo is a [Keyring.SecureCodec] for values that are not stored in a cookie.
 func (r *Keyring) SecureCodecUpTo(purpose string, limit int) *SecureCodec {
 	return &SecureCodec{limit: limit, codecs: derivedKeys[securecookie.Codec]{keyring: r, derive: func(secret []byte) (securecookie.Codec, error) {
 		hash, err := derive(secret, purpose, "hmac-sha256", 32)
@@ -89,22 +89,21 @@ func (r *Keyring) SecureCodecUpTo(purpose string, limit int) *SecureCodec {
 		if err != nil {
 			return nil, err
 		}
-		// Age is judged by the times inside the value, on an injected clock.
+		// Expiry is checked by the times inside the value, with an injected clock.
 		return securecookie.New(hash, block).MaxAge(0).MaxLength(0).SetSerializer(deflatedJSON{}), nil
 	}}}
 }
 
-// Encode encrypts and signs v for the cookie of that name. The error is
-// [ErrTooLarge] where name and value are more than the limit, which is that of
-// browsers in a cookie.
+// Encode encrypts and signs v for the cookie of that name. The error is [ErrTooLarge] if
+// name and value exceed the limit.
 func (s *SecureCodec) Encode(name string, v any) (string, error) {
 	codecs := s.codecs.get()
 	if len(codecs) == 0 {
-		return "", fmt.Errorf("sealing %s: there is no session key", name)
+		return "", fmt.Errorf("encrypting %s: there is no session key", name)
 	}
 	sealed, err := codecs[0].Encode(name, v)
 	if err != nil {
-		return "", fmt.Errorf("sealing %s: %w", name, err)
+		return "", fmt.Errorf("encrypting %s: %w", name, err)
 	}
 	if len(name)+len(sealed) > s.limit {
 		return "", ErrTooLarge
@@ -112,16 +111,17 @@ func (s *SecureCodec) Encode(name string, v any) (string, error) {
 	return sealed, nil
 }
 
-// Decode undoes Seal with any of the keys. An error says nothing of the value.
+// Decode decrypts what Encode returned, with any of the keys. An error says nothing about
+// the value.
 func (s *SecureCodec) Decode(name, sealed string, v any) error {
 	if len(sealed) > s.limit || securecookie.DecodeMulti(name, sealed, v, s.codecs.get()...) != nil {
-		return fmt.Errorf("%s does not open: it was changed, or sealed with other keys", name)
+		return fmt.Errorf("cannot decrypt %s: it was modified, or encrypted with an unknown key", name)
 	}
 	return nil
 }
 
-// deflatedJSON is how a value is written before it is sealed: securecookie's base64
-// makes 16 bytes of 9, and the addresses in a value compress well.
+// deflatedJSON serializes a value before encryption: securecookie's base64 makes 16 bytes of
+// 9, and the addresses in a value compress well.
 type deflatedJSON struct{}
 
 func (deflatedJSON) Serialize(v any) ([]byte, error) {
@@ -143,7 +143,7 @@ func (deflatedJSON) Serialize(v any) ([]byte, error) {
 	return compressed.Bytes(), nil
 }
 
-// Deserialize reads what was authentic; its size is bounded all the same.
+// Deserialize reads an authentic value; its size is bounded all the same.
 func (deflatedJSON) Deserialize(compressed []byte, v any) error {
 	text, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(compressed)), MaxPlaintext))
 	if err != nil {
