@@ -28,7 +28,7 @@ func (s *Snapshot) computeGroupClasses() []groupClass {
 	var all []groupClass
 	byFingerprint := make(map[uint64]int) // fingerprint → place in all
 	for _, name := range s.ids.names {
-		if IsReserved(name) {
+		if ParseSubject(name).Kind != KindGroup {
 			continue
 		}
 		set := s.ids.onlyWithRows(asSet(s.appendSubjects(nil, Identity{Groups: []string{name}})))

@@ -31,7 +31,7 @@ func checkNames(grants []Grant, rowSubjects StringSet, faults *fault.List) {
 		faults.Add(at, role+" "+message, cmp.Or(SuggestRole(role, known), hint))
 	}
 	for _, g := range grants {
-		if strings.HasPrefix(g.Member, RolePrefix) && !rowSubjects.Has(g.Member) && !granted.Has(g.Member) {
+		if ParseSubject(g.Member).Kind == KindRole && !rowSubjects.Has(g.Member) && !granted.Has(g.Member) {
 			report(g.MemberAt, g.Member, "is used but has no rules and no members", "add rows for it", heldRoles)
 		}
 		if !rowSubjects.Has(g.Role) && !inheriting.Has(g.Role) {
@@ -45,7 +45,7 @@ func rolesIn(a, b StringSet) []string {
 	var roles []string
 	for _, set := range []StringSet{a, b} {
 		for name := range set {
-			if strings.HasPrefix(name, RolePrefix) {
+			if ParseSubject(name).Kind == KindRole {
 				roles = append(roles, name)
 			}
 		}

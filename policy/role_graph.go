@@ -2,7 +2,6 @@ package policy
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/example-org/authgate/fault"
 )
@@ -29,13 +28,13 @@ func (s *Snapshot) Chain(subject, role string) []Link {
 // DirectSubjectsOf gives what a subject is by its name alone, before any g row.
 func DirectSubjectsOf(subject string) []string {
 	direct := []string{subject}
-	if strings.HasPrefix(subject, RolePrefix) || subject == Anonymous {
+	if ParseSubject(subject).Kind == KindRole || subject == Anonymous {
 		return direct
 	}
 	if domain := DomainSubject(subject); domain != "" && domain != subject {
 		direct = append(direct, domain)
 	}
-	if !IsReserved(subject) {
+	if ParseSubject(subject).Kind == KindGroup {
 		direct = append(direct, OrgWildcardsOf(subject)...)
 	}
 	return append(direct, Authenticated)

@@ -136,7 +136,7 @@ func (s *Snapshot) Subjects() []string { return slices.Sorted(slices.Values(s.id
 
 // RoleNames gives those of Subjects that are roles.
 func (s *Snapshot) RoleNames() []string {
-	return slices.DeleteFunc(s.Subjects(), func(name string) bool { return SubjectKind(name) != KindRole })
+	return slices.DeleteFunc(s.Subjects(), func(name string) bool { return ParseSubject(name).Kind != KindRole })
 }
 
 // Upstreams gives every upstream that a row names, sorted, and not *.

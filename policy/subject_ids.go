@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math/bits"
 	"slices"
-	"strings"
 )
 
 // wordSize is how many subjects one word of a subjectSet holds.
@@ -134,7 +133,7 @@ func (ids *subjectIDs) sortedNames(set subjectSet) (roles, others []string) {
 	for _, word := range set {
 		for remaining := word.bits; remaining != 0; remaining &= remaining - 1 {
 			name := ids.names[word.index*wordSize+uint32(bits.TrailingZeros64(remaining))]
-			if strings.HasPrefix(name, RolePrefix) {
+			if ParseSubject(name).Kind == KindRole {
 				roles = append(roles, name)
 			} else {
 				others = append(others, name)

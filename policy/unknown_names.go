@@ -28,8 +28,8 @@ func (s *Snapshot) Unknown(names ...string) []UnknownName {
 		if s.mentions(name) {
 			continue
 		}
-		kind := SubjectKind(name)
-		sameKind := slices.DeleteFunc(s.Subjects(), func(known string) bool { return SubjectKind(known) != kind })
+		kind := ParseSubject(name).Kind
+		sameKind := slices.DeleteFunc(s.Subjects(), func(known string) bool { return ParseSubject(known).Kind != kind })
 		n := UnknownName{Name: name, Hint: fault.DidYouMean(name, sameKind)}
 		if kind != KindUser || n.Hint != "" || len(names) == 1 {
 			unknown = append(unknown, n)
@@ -42,7 +42,7 @@ func (s *Snapshot) mentions(name string) bool {
 	if s.ids.has(name) {
 		return true
 	}
-	switch SubjectKind(name) {
+	switch ParseSubject(name).Kind {
 	case KindGroup:
 		return s.MentionsGroup(name)
 	case KindUser:

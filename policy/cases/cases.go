@@ -155,7 +155,7 @@ func (r *caseReader) parseSubjects(subjects []policy.Field) (c Case, ok bool) {
 			message, hint = "system:anonymous is somebody else beside others", "give it a case of its own"
 		case name == policy.Authenticated && len(subjects) > 1:
 			message, hint = "system:authenticated stands beside others", "leave it out: whoever has a group or an e-mail address holds it"
-		case strings.HasPrefix(name, policy.UserPrefix) && c.Identity.Email != "":
+		case policy.ParseSubject(name).Kind == policy.KindUser && c.Identity.Email != "":
 			message, hint = "a person has one e-mail address, and this is a second one", "give each person a case"
 		}
 		if message != "" {

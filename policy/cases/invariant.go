@@ -217,17 +217,17 @@ func (v *invariants) holdsAny(subject string, others []string) bool {
 			return true
 		case other == policy.Authenticated:
 			return subject != policy.Anonymous
-		case policy.SubjectKind(other) == policy.KindUser:
+		case policy.ParseSubject(other).Kind == policy.KindUser:
 			return other == policy.DomainSubject(subject)
 		}
-		return policy.SubjectKind(subject) == policy.KindGroup && slices.Contains(policy.OrgWildcardsOf(subject), other)
+		return policy.ParseSubject(subject).Kind == policy.KindGroup && slices.Contains(policy.OrgWildcardsOf(subject), other)
 	})
 }
 
 // hasMembers reports whether g rows make somebody a role. Then the members are looked
 // at, and not the role itself.
 func (v *invariants) hasMembers(subject string) bool {
-	return policy.SubjectKind(subject) == policy.KindRole && slices.ContainsFunc(v.graph.ImplicitMembers([]string{subject}).Names(), func(member string) bool {
-		return policy.SubjectKind(member) != policy.KindRole
+	return policy.ParseSubject(subject).Kind == policy.KindRole && slices.ContainsFunc(v.graph.ImplicitMembers([]string{subject}).Names(), func(member string) bool {
+		return policy.ParseSubject(member).Kind != policy.KindRole
 	})
 }

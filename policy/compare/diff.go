@@ -280,8 +280,8 @@ func compatibleWith(subject string, list []coSubject) []coSubject {
 	switch {
 	case subject == policy.Anonymous:
 		return nil
-	case policy.SubjectKind(subject) == policy.KindUser:
-		return slices.DeleteFunc(slices.Clone(list), func(a coSubject) bool { return policy.SubjectKind(a.subject) == policy.KindUser })
+	case policy.ParseSubject(subject).Kind == policy.KindUser:
+		return slices.DeleteFunc(slices.Clone(list), func(a coSubject) bool { return policy.ParseSubject(a.subject).Kind == policy.KindUser })
 	}
 	return list
 }

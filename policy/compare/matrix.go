@@ -72,8 +72,8 @@ func NewMatrix(s *policy.Snapshot, upstreams, subjects []string) (Matrix, error)
 	subjects = slices.Compact(subjects)
 	for _, subject := range subjects {
 		c := Column{Subject: subject}
-		if policy.SubjectKind(subject) == policy.KindRole {
-			c.Members = slices.DeleteFunc(graph.ImplicitMembers([]string{subject}).Names(), func(member string) bool { return policy.SubjectKind(member) == policy.KindRole })
+		if policy.ParseSubject(subject).Kind == policy.KindRole {
+			c.Members = slices.DeleteFunc(graph.ImplicitMembers([]string{subject}).Names(), func(member string) bool { return policy.ParseSubject(member).Kind == policy.KindRole })
 			slices.SortFunc(c.Members, policy.CompareSubjects)
 		}
 		m.Columns = append(m.Columns, c)
@@ -147,7 +147,7 @@ func (mb *matrixBuilder) columns() []string {
 	var columns []string
 	for _, name := range mb.Names {
 		_, hasRows := mb.Holders[0][name]
-		if hasRows || mb.restricted[mb.ClassOf[name]] || policy.SubjectKind(name) == policy.KindRole {
+		if hasRows || mb.restricted[mb.ClassOf[name]] || policy.ParseSubject(name).Kind == policy.KindRole {
 			columns = append(columns, name)
 		}
 	}

@@ -6,7 +6,6 @@ package explain
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/target"
@@ -119,7 +118,7 @@ func directSubjects(s *policy.Snapshot, id policy.Identity) []string {
 		return names
 	}
 	for _, role := range id.Roles {
-		if strings.HasPrefix(role, policy.RolePrefix) {
+		if policy.ParseSubject(role).Kind == policy.KindRole {
 			add(role)
 		}
 	}
@@ -152,9 +151,9 @@ func unknownNames(s *policy.Snapshot, id policy.Identity) []string {
 		return nil
 	}
 	for _, name := range slices.Concat(id.Groups, id.Roles) {
-		isRole := strings.HasPrefix(name, policy.RolePrefix) && slices.Contains(id.Roles, name)
-		known := s.HasSubject(name) && (isRole || !policy.IsReserved(name)) ||
-			!policy.IsReserved(name) && slices.ContainsFunc(policy.OrgWildcardsOf(name), s.HasSubject)
+		kind := policy.ParseSubject(name).Kind
+		isRole, isGroup := kind == policy.KindRole && slices.Contains(id.Roles, name), kind == policy.KindGroup
+		known := s.HasSubject(name) && (isRole || isGroup) || isGroup && slices.ContainsFunc(policy.OrgWildcardsOf(name), s.HasSubject)
 		if !known {
 			unknown = append(unknown, name)
 		}
@@ -164,7 +163,7 @@ func unknownNames(s *policy.Snapshot, id policy.Identity) []string {
 
 // groupStart gives the groups of somebody that count.
 func groupsOf(id policy.Identity) []string {
-	return slices.DeleteFunc(slices.Clone(id.Groups), policy.IsReserved)
+	return slices.DeleteFunc(slices.Clone(id.Groups), func(name string) bool { return policy.ParseSubject(name).Kind != policy.KindGroup })
 }
 
 // rolesOnly reports whether this is somebody of a dry run who is roles and

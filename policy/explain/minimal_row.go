@@ -42,7 +42,7 @@ func (w *whatIf) specificSubjects() []string {
 	inherited := map[string]bool{} // roles that another role of the person leads to
 	for _, role := range w.reachable.Names() {
 		for _, i := range w.graph.GrantsOfMember(role) {
-			if strings.HasPrefix(role, policy.RolePrefix) {
+			if policy.ParseSubject(role).Kind == policy.KindRole {
 				inherited[w.graph.Grant(i).Role] = true
 			}
 		}
@@ -50,7 +50,7 @@ func (w *whatIf) specificSubjects() []string {
 	signedIn := w.graph.ImplicitRoles([]string{policy.Authenticated})
 	for _, name := range w.reachable.Names() {
 		switch {
-		case !strings.HasPrefix(name, policy.RolePrefix) || inherited[name]:
+		case policy.ParseSubject(name).Kind != policy.KindRole || inherited[name]:
 		case !rolesOnly(w.identity) && signedIn.Has(name):
 			signedInRoles = append(signedInRoles, name)
 		default:
@@ -62,7 +62,7 @@ func (w *whatIf) specificSubjects() []string {
 		names = append(names, user)
 	}
 	for _, name := range w.identity.Roles {
-		if strings.HasPrefix(name, policy.RolePrefix) {
+		if policy.ParseSubject(name).Kind == policy.KindRole {
 			names = append(names, name)
 		}
 	}

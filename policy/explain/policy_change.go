@@ -117,7 +117,7 @@ func (w *whatIf) decideChanged(c policyChange, removed []int) (policy.Decision, 
 		}
 		write(g.String(), nil)
 		for _, role := range []string{g.Member, g.Role} {
-			if strings.HasPrefix(role, policy.RolePrefix) && !granted.Has(role) {
+			if policy.ParseSubject(role).Kind == policy.KindRole && !granted.Has(role) {
 				granted[role] = struct{}{}
 				filler.Subject = role
 				write(filler.String(), nil)
@@ -177,7 +177,7 @@ func (w *whatIf) grantsToRemove(c policyChange) (removed []int, loadable bool) {
 		}
 		more = false
 		for i, g := range grants {
-			withoutMembers := strings.HasPrefix(g.Member, policy.RolePrefix) && !rowSubjects.Has(g.Member) && !granted.Has(g.Member)
+			withoutMembers := policy.ParseSubject(g.Member).Kind == policy.KindRole && !rowSubjects.Has(g.Member) && !granted.Has(g.Member)
 			leadsNowhere := !rowSubjects.Has(g.Role) && !inheriting.Has(g.Role)
 			if withoutMembers || leadsNowhere {
 				remove(i)

@@ -182,7 +182,7 @@ func (w *whatIf) tryJoin(effect policy.Effect) {
 			switch {
 			case isWildcard && identity.Email == "":
 				identity.Email, text = name[len(policy.UserPrefix):], "have a verified e-mail address of "+domain
-			case policy.IsReserved(name):
+			case policy.ParseSubject(name).Kind != policy.KindGroup:
 				return policy.Identity{}, "", false
 			default:
 				identity.Groups, text = append(slices.Clone(identity.Groups), name), "be in group "+name
@@ -202,7 +202,7 @@ func (w *whatIf) tryJoin(effect policy.Effect) {
 	w.tryJoinEach(members, func(name string) (identity policy.Identity, text string, ok bool) {
 		identity = w.identity
 		identity.Roles = append(slices.Clone(identity.Roles), name)
-		return identity, "have " + name, strings.HasPrefix(name, policy.RolePrefix)
+		return identity, "have " + name, policy.ParseSubject(name).Kind == policy.KindRole
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/text"
 )
 
@@ -30,8 +31,8 @@ func (a *argoCD) roleNames() *roleNames {
 		if name == "" || n.byName[name] != "" || n.conflicts[name] != "" {
 			return
 		}
-		short := strings.TrimPrefix(strings.TrimPrefix(name, rolePrefix), "proj:")
-		own := rolePrefix + a.RolePrefix + short
+		short := strings.TrimPrefix(strings.TrimPrefix(name, policy.RolePrefix), "proj:")
+		own := policy.RolePrefix + a.RolePrefix + short
 		if other := used[own]; other != "" {
 			n.conflicts[name] = other
 			return
@@ -44,14 +45,14 @@ func (a *argoCD) roleNames() *roleNames {
 	add(adminRole)
 	add(readonlyRole)
 	for _, r := range a.model.rows {
-		if strings.HasPrefix(r.subject, rolePrefix) || r.project != "" && strings.HasPrefix(r.subject, "proj:") {
+		if strings.HasPrefix(r.subject, policy.RolePrefix) || r.project != "" && strings.HasPrefix(r.subject, "proj:") {
 			if message, _ := malformedName(r.subject); message == "" {
 				add(r.subject)
 			}
 		}
 	}
 	for _, g := range a.model.grants {
-		if strings.HasPrefix(g.member, rolePrefix) {
+		if strings.HasPrefix(g.member, policy.RolePrefix) {
 			add(g.member)
 		}
 		if !strings.HasPrefix(g.role, "proj:") || a.model.hasRows(g.role) {
@@ -143,7 +144,7 @@ const (
 
 // hasReservedPrefix reports whether a name begins as only the policy's own may.
 func hasReservedPrefix(name string) bool {
-	for _, prefix := range []string{rolePrefix, "user:", "system:"} {
+	for _, prefix := range []string{policy.RolePrefix, policy.UserPrefix, policy.SystemPrefix} {
 		if len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) {
 			return true
 		}
@@ -167,7 +168,7 @@ func (a *argoCD) subjects(name string) (subjects []string, remark, message, hint
 		message = "a * in " + text.Quote(name) + " stands for itself in Argo CD, and for every team here"
 		hint = "write ORG:* for GROUP if you mean all teams"
 	case strings.Contains(name, "@") && slices.Contains(a.scopes, "email"):
-		subjects = []string{"user:" + name}
+		subjects = []string{policy.UserPrefix + name}
 		if groupsCount {
 			subjects = append(subjects, name)
 		}

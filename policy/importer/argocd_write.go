@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/text"
 )
 
@@ -56,7 +57,7 @@ func (w *argocdWriter) write() {
 	if prefix == "" {
 		prefix = "argocd-" // two imports without a prefix would have one role of pages
 	}
-	w.pagesRole = w.names.unused(rolePrefix + prefix + "pages")
+	w.pagesRole = w.names.unused(policy.RolePrefix + prefix + "pages")
 	w.reportRules()
 	w.findRoles()
 	w.writeHeading()
@@ -181,7 +182,7 @@ func (w *argocdWriter) findHolders() {
 			return
 		}
 		member, role := e.fields[1], e.fields[2]
-		if w.roles[member] != nil && strings.HasPrefix(member, rolePrefix) {
+		if w.roles[member] != nil && strings.HasPrefix(member, policy.RolePrefix) {
 			return
 		}
 		i, known := byName[member]

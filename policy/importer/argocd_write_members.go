@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/text"
 )
 
@@ -73,7 +74,7 @@ func (w *argocdWriter) writeMember(e entry, written map[string]bool) {
 			"give the role rules there, and import again", "")
 		return
 	}
-	if strings.HasPrefix(member, rolePrefix) {
+	if strings.HasPrefix(member, policy.RolePrefix) {
 		return // written with the role
 	}
 	if len(h.subjects) == 0 {
@@ -185,7 +186,7 @@ func (w *argocdWriter) writeDefaultRole() {
 	given, name := s.value(), w.defaultRole()
 	if name == "" {
 		switch {
-		case given == "" || given == "role:none" || strings.Trim(strings.TrimPrefix(given, rolePrefix), `'"`) == "":
+		case given == "" || given == "role:none" || strings.Trim(strings.TrimPrefix(given, policy.RolePrefix), `'"`) == "":
 		case w.deniesOnly(given):
 			w.pb.comment("policy.default: %s allows nothing.", given)
 		case w.isConsequence(given):
@@ -201,20 +202,20 @@ func (w *argocdWriter) writeDefaultRole() {
 	}
 	r := w.roles[name]
 	if r.broad {
-		w.pb.skip(s.at(), "g, "+authenticated+", "+r.name, "policy.default "+text.Quote(name)+" lets everybody who signed in "+
+		w.pb.skip(s.at(), "g, "+policy.Authenticated+", "+r.name, "policy.default "+text.Quote(name)+" lets everybody who signed in "+
 			"change anything", "grant "+r.name+" to groups that you can name; if everybody is meant, take the # off the row "+
 			"and write a reason above it")
 		w.writePlaceholder(r.name)
 		return
 	}
 	w.pb.comment("policy.default: everyone who signed in.")
-	w.pb.row(s.at(), "g", authenticated, r.name)
+	w.pb.row(s.at(), "g", policy.Authenticated, r.name)
 	switch {
 	case anonymousAllowed:
 		at := w.serverConfig.keys[anonymousSetting].at()
 		w.pb.comment("WARNING: users.anonymous.enabled. ANYBODY WITHOUT A LOGIN holds %s. Delete the", r.name)
 		w.pb.comment("row unless that is meant: then no login is asked for where it opens an endpoint.")
-		w.pb.row(at, "g", anonymous, r.name)
+		w.pb.row(at, "g", policy.Anonymous, r.name)
 		w.note(at, "WARNING: ANYBODY WITHOUT A LOGIN holds "+r.name+", since users.anonymous.enabled is true",
 			"delete the row of system:anonymous unless that is meant")
 	case w.serverConfig.file == nil && !hasNoPosition(s.at()):

@@ -34,13 +34,7 @@ type ServiceAccount struct {
 	Name      string
 }
 
-const (
-	policyName    = "policy.csv"
-	rolePrefix    = "role:"
-	userPrefix    = "user:"
-	authenticated = "system:authenticated"
-	anonymous     = "system:anonymous"
-)
+const policyName = "policy.csv"
 
 // line is a line of the policy to be.
 type line struct {
@@ -77,7 +71,7 @@ func (pb *policyBuilder) generate(fields ...string) { pb.addRow(fault.Position{}
 
 func (pb *policyBuilder) addRow(from fault.Position, generated bool, fields []string) {
 	text := strings.Join(fields, "\x00")
-	if strings.HasPrefix(fields[1], userPrefix) { // addresses are the same in any case of letters
+	if strings.HasPrefix(fields[1], policy.UserPrefix) { // addresses are the same in any case of letters
 		text = strings.ToLower(text)
 	}
 	if pb.seen[text] { // one is enough, and two are a fault
@@ -177,7 +171,7 @@ func (pb *policyBuilder) applyFinding(f lint.Finding, all []lint.Finding) bool {
 		pb.note(l.from, "nobody holds "+l.fields[1]+", so its row is left out", "")
 	case f.Severity == lint.Error:
 		pb.drop(l, f.Message, f.Hint)
-	case f.Code == wideOpen && l.fields[1] == anonymous && !pb.allowsEverything(l.fields[2], all):
+	case f.Code == wideOpen && l.fields[1] == policy.Anonymous && !pb.allowsEverything(l.fields[2], all):
 		l.ignoreCode = wideOpen
 		return true
 	case f.Code == everybodyMayChange || f.Code == wideOpen:
@@ -225,7 +219,7 @@ func (pb *policyBuilder) addIgnores() {
 
 // hasMembers reports whether somebody comes to a role by the rows that are left.
 func (pb *policyBuilder) hasMembers(role string) bool {
-	if !strings.HasPrefix(role, rolePrefix) {
+	if !strings.HasPrefix(role, policy.RolePrefix) {
 		return true
 	}
 	granted := map[string]bool{}
@@ -235,7 +229,7 @@ func (pb *policyBuilder) hasMembers(role string) bool {
 			if l.fields == nil || l.dropped || l.fields[0] != "g" || granted[l.fields[2]] {
 				continue
 			}
-			if member := l.fields[1]; granted[member] || !strings.HasPrefix(member, rolePrefix) {
+			if member := l.fields[1]; granted[member] || !strings.HasPrefix(member, policy.RolePrefix) {
 				granted[l.fields[2]], more = true, true
 			}
 		}

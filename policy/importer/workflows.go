@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/text"
 	"github.com/example-org/authgate/yamlfile"
 )
@@ -135,7 +136,7 @@ func (w *workflowsWriter) readCandidates(objects []object, faults *fault.List) [
 			continue
 		}
 		c := candidate{
-			object: o, role: rolePrefix + w.RolePrefix + o.name, rule: value(rule),
+			object: o, role: policy.RolePrefix + w.RolePrefix + o.name, rule: value(rule),
 			ruleAt: o.file.at(rule), precedenceAt: o.file.at(rule), ruleNode: yamlfile.ResolveAlias(rule),
 		}
 		if n := annotations[precedenceKey]; n != nil {

@@ -31,7 +31,7 @@ func (w *workflowsWriter) write() {
 	if prefix == "" {
 		prefix = "workflows-" // two imports without a prefix would have one role of pages
 	}
-	w.viewerRole, w.pagesRole = w.unused(rolePrefix+prefix+"viewer"), w.unused(rolePrefix+prefix+"pages")
+	w.viewerRole, w.pagesRole = w.unused(policy.RolePrefix+prefix+"viewer"), w.unused(policy.RolePrefix+prefix+"pages")
 	w.evaluateRules()
 	w.writeHeading()
 	for i := range w.accounts {
@@ -124,7 +124,7 @@ func (w *workflowsWriter) evaluateRule(c *candidate, higher []atom, blockers []*
 func (c *candidate) hasMembers() bool { return c.blockedBy == "" && len(c.atoms) > 0 }
 
 // everyoneSubject stands for all who signed in.
-var everyoneSubject = atom{kind: everyoneAtom, text: authenticated}
+var everyoneSubject = atom{kind: everyoneAtom, text: policy.Authenticated}
 
 // subject gives who an atom is in a row.
 func (a atom) subject() string {
@@ -132,9 +132,9 @@ func (a atom) subject() string {
 	case teamsAtom:
 		return a.text + "*"
 	case emailAtom:
-		return "user:" + a.text
+		return policy.UserPrefix + a.text
 	case domainAtom:
-		return "user:*@" + a.text
+		return policy.DomainWildcard + a.text
 	}
 	return a.text
 }
@@ -236,7 +236,7 @@ func (w *workflowsWriter) writeAtom(c *candidate, a atom) {
 		}
 		w.pb.comment("%s", csvRow([]string{"g", a.subject(), c.role}))
 	case a == everyoneSubject:
-		w.pb.row(c.ruleAt, "g", authenticated, c.role)
+		w.pb.row(c.ruleAt, "g", policy.Authenticated, c.role)
 		w.pb.note(c.ruleAt, "everyone who signed in holds "+c.role, "argo-server refused them where a rule before failed, "+
 			"as it does for people without groups; narrow the row if that was the fence")
 	default:

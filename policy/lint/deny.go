@@ -3,7 +3,6 @@ package lint
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/text"
@@ -127,7 +126,7 @@ func (l *linter) describeAffected(denied string, affected []affectedSubject) str
 	return text.JoinFew(parts, "; ", limit)
 }
 
-func isRole(name string) bool { return strings.HasPrefix(name, policy.RolePrefix) }
+func isRole(name string) bool { return policy.ParseSubject(name).Kind == policy.KindRole }
 
 // isBroad tells subjects that stand for all who come from somewhere.
 func (l *linter) isBroad(subject string) bool {

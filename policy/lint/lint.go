@@ -172,7 +172,7 @@ func (l *linter) impliedBy(subject string) policy.ReachableSet {
 	r, known := l.impliedCache[subject]
 	if !known {
 		direct := policy.DirectSubjectsOf(subject)
-		if strings.HasPrefix(subject, policy.RolePrefix) && !l.anonymousHolds.Has(subject) {
+		if policy.ParseSubject(subject).Kind == policy.KindRole && !l.anonymousHolds.Has(subject) {
 			direct = append(direct, policy.Authenticated)
 		}
 		r = l.graph.ImplicitRoles(direct)
@@ -211,7 +211,7 @@ func (l *linter) mayOverlap(deny, allow string) bool {
 	switch {
 	case deny == policy.Anonymous:
 		return l.anonymousHolds.Has(allow)
-	case strings.HasPrefix(deny, policy.UserPrefix) && strings.HasPrefix(allow, policy.UserPrefix):
+	case policy.ParseSubject(deny).Kind == policy.KindUser && policy.ParseSubject(allow).Kind == policy.KindUser:
 		return deny == allow || deny == policy.DomainSubject(allow) || allow == policy.DomainSubject(deny)
 	}
 	return true // whoever is signed in passes where nobody may, unless a row denies it

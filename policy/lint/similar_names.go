@@ -19,10 +19,10 @@ func (l *linter) checkSimilarNames() {
 		if address, isUser := strings.CutPrefix(name, policy.UserPrefix); isUser {
 			_, domain, _ := strings.Cut(address, "@")
 			domains.count("", domain, at)
-		} else if organisation, team, isTeam := strings.Cut(name, ":"); isTeam && !policy.IsReserved(name) {
+		} else if organisation, team, isTeam := strings.Cut(name, ":"); isTeam && policy.ParseSubject(name).Kind == policy.KindGroup {
 			organisations.count("", organisation, at)
 			groups.count(organisation+":", team, at)
-		} else if !policy.IsReserved(name) {
+		} else if policy.ParseSubject(name).Kind == policy.KindGroup {
 			groups.count("", name, at)
 		}
 	}

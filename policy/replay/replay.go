@@ -109,7 +109,7 @@ func New(s *policy.Snapshot) *Replay {
 }
 
 func (r *Replay) expectSubject(subject string) {
-	if !strings.HasPrefix(subject, policy.RolePrefix) && !strings.HasPrefix(subject, policy.SystemPrefix) {
+	if kind := policy.ParseSubject(subject).Kind; kind == policy.KindGroup || kind == policy.KindUser {
 		r.unseen[subject] = struct{}{}
 	}
 }

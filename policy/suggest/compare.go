@@ -84,7 +84,7 @@ func restore(unneeded []*policy.Row, grants []policy.Grant, rowSubjects policy.S
 		granted[g.Role] = struct{}{}
 	}
 	needed := func(row *policy.Row) bool {
-		return strings.HasPrefix(row.Subject, policy.RolePrefix) && inheriting.Has(row.Subject) && !granted.Has(row.Subject)
+		return policy.ParseSubject(row.Subject).Kind == policy.KindRole && inheriting.Has(row.Subject) && !granted.Has(row.Subject)
 	}
 	for _, row := range unneeded {
 		if needed(row) && !rowSubjects.Has(row.Subject) {

@@ -107,7 +107,7 @@ func (c *userClass) candidatesWith(members map[string][]string) []string {
 }
 
 func withoutSystem(names []string) []string {
-	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return policy.SubjectKind(name) == policy.KindSystem })
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return policy.ParseSubject(name).Kind == policy.KindSystem })
 }
 
 // membersOf gives the g rows for the roles that some rows are about.

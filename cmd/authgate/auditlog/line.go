@@ -2,7 +2,6 @@ package auditlog
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/example-org/authgate/audit"
@@ -63,11 +62,11 @@ func (l *auditLine) loggedRequest() (o replay.LoggedRequest, problem string) {
 	if l.Groups != nil {
 		o.Groups = *l.Groups
 	}
-	const role = "role:"
-	if slices.ContainsFunc(o.Roles, func(name string) bool { return !strings.HasPrefix(name, role) }) {
+	isRole := func(name string) bool { return policy.ParseSubject(name).Kind == policy.KindRole }
+	if slices.ContainsFunc(o.Roles, func(name string) bool { return !isRole(name) }) {
 		return o, "has something else than role:NAME in its roles"
 	}
-	if slices.ContainsFunc(o.Groups, func(name string) bool { return name == "" || strings.HasPrefix(name, role) }) {
+	if slices.ContainsFunc(o.Groups, func(name string) bool { return name == "" || isRole(name) }) {
 		return o, "has something else than a group in its groups"
 	}
 	return o, ""

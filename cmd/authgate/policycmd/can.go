@@ -196,7 +196,7 @@ func listPermissions(cmd *cobra.Command, loaded *loadedPolicy, idFlags *identity
 	}
 	answer := permissions{Who: append([]string{}, idFlags.subjects()...), Rows: permitting(allowed.Rows), Denied: permitting(allowed.Denied), Policy: loaded.Hash()}
 	if idFlags.identity.Anonymous {
-		answer.Who, answer.Anonymous = []string{anonymousSubject}, permitting(nil)
+		answer.Who, answer.Anonymous = []string{policy.Anonymous}, permitting(nil)
 	} else {
 		open, err := explain.PermissionsOf(loaded.Snapshot, policy.Identity{Anonymous: true})
 		if err != nil {

@@ -171,11 +171,11 @@ func (g *changeGroup) subjectText() string {
 	var roles, others []string
 	for _, subject := range g.subjects {
 		switch {
-		case strings.HasPrefix(subject, "role:"):
+		case policy.ParseSubject(subject).Kind == policy.KindRole:
 			roles = append(roles, subject)
-		case subject == authenticatedSubject:
+		case subject == policy.Authenticated:
 			others = append([]string{"everybody who is signed in (" + subject + ")"}, others...)
-		case subject == anonymousSubject:
+		case subject == policy.Anonymous:
 			others = append(others, "whoever is not signed in ("+subject+"), and people of whom no row speaks")
 		default:
 			others = append(others, subject)

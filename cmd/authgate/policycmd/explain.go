@@ -200,18 +200,18 @@ func (h matchedSubject) describeChain(s *cli.Printer) string {
 		}
 		return text
 	}
-	org, everyGroup := strings.CutSuffix(h.Subject, ":*")
-	domain, everyAddress := strings.CutPrefix(h.Subject, "user:*@")
+	org, everyGroup := strings.CutSuffix(h.Subject, policy.TeamWildcard)
+	domain, everyAddress := strings.CutPrefix(h.Subject, policy.DomainWildcard)
 	switch {
 	case everyAddress:
 		return "any verified address of " + domain
-	case strings.HasPrefix(h.Subject, "role:"):
+	case policy.ParseSubject(h.Subject).Kind == policy.KindRole:
 		return "by --role"
-	case strings.HasPrefix(h.Subject, "user:"):
+	case policy.ParseSubject(h.Subject).Kind == policy.KindUser:
 		return "by --user"
-	case h.Subject == "system:anonymous":
+	case h.Subject == policy.Anonymous:
 		return "whoever is not signed in"
-	case h.Subject == "system:authenticated":
+	case h.Subject == policy.Authenticated:
 		return "whoever is signed in"
 	case everyGroup:
 		return "any group of " + org

@@ -42,7 +42,7 @@ func (f *identityFlags) isSet() bool {
 func (f *identityFlags) subjects() []string {
 	subjects := slices.Concat(f.identity.Groups, f.identity.Roles)
 	if f.identity.Email != "" {
-		subjects = append(subjects, "user:"+f.identity.Email)
+		subjects = append(subjects, policy.UserPrefix+f.identity.Email)
 	}
 	return subjects
 }
@@ -52,7 +52,7 @@ func (f *identityFlags) check() error {
 		return errors.New("nobody is named; write --group, --user, --role or --anonymous")
 	}
 	for _, role := range f.identity.Roles {
-		if !strings.HasPrefix(role, "role:") {
+		if policy.ParseSubject(role).Kind != policy.KindRole {
 			return fmt.Errorf("--role is %q; a role begins with role:, so write --role role:%s", role, role)
 		}
 	}
@@ -60,7 +60,7 @@ func (f *identityFlags) check() error {
 		return errors.New("--group is empty; name a group, or leave the flag out")
 	}
 	name, domain, _ := strings.Cut(f.identity.Email, "@")
-	if f.identity.Email != "" && (name == "" || domain == "" || strings.HasPrefix(name, "user:")) {
+	if f.identity.Email != "" && (name == "" || domain == "" || policy.ParseSubject(name).Kind == policy.KindUser) {
 		return fmt.Errorf("--user is %q; write the e-mail address alone, such as eve@example.com", f.identity.Email)
 	}
 	return nil
@@ -83,12 +83,12 @@ func identityArguments(names ...string) cobra.PositionalArgs {
 // identityFlag writes a subject as the flags of WHO do.
 func identityFlag(subject string) string {
 	switch {
-	case strings.HasPrefix(subject, "role:"):
+	case policy.ParseSubject(subject).Kind == policy.KindRole:
 		return "--role " + cli.ShellQuote(subject)
-	case subject == anonymousSubject:
+	case subject == policy.Anonymous:
 		return "--anonymous"
-	case strings.HasPrefix(subject, "user:"):
-		return "--user " + cli.ShellQuote(strings.TrimPrefix(subject, "user:"))
+	case policy.ParseSubject(subject).Kind == policy.KindUser:
+		return "--user " + cli.ShellQuote(policy.ParseSubject(subject).Name)
 	case strings.Contains(subject, "@"):
 		return "--user " + cli.ShellQuote(subject)
 	}
@@ -149,15 +149,12 @@ func (l *loadedPolicy) upstreams() []string {
 	return l.Upstreams()
 }
 
-// subjectsWithPrefix gives the subjects that begin so, without this beginning, or, for
-// none, the groups.
-func (l *loadedPolicy) subjectsWithPrefix(prefix string) []string {
+// subjectsOf gives the subjects of a kind, without the prefix.
+func (l *loadedPolicy) subjectsOf(kind policy.Kind) []string {
 	var names []string
 	for _, name := range l.Subjects() {
-		bare, has := strings.CutPrefix(name, prefix)
-		isGroup := !slices.ContainsFunc([]string{"role:", "user:", "system:"}, func(p string) bool { return strings.HasPrefix(name, p) })
-		if has && (prefix != "" || isGroup) {
-			names = append(names, bare)
+		if subject := policy.ParseSubject(name); subject.Kind == kind {
+			names = append(names, subject.Name)
 		}
 	}
 	return names
@@ -186,18 +183,18 @@ func completeFromPolicy(known func(*loadedPolicy) []string) cobra.CompletionFunc
 }
 
 func completeGroups() cobra.CompletionFunc {
-	return completeFromPolicy(func(l *loadedPolicy) []string { return l.subjectsWithPrefix("") })
+	return completeFromPolicy(func(l *loadedPolicy) []string { return l.subjectsOf(policy.KindGroup) })
 }
 
 func completeUsers() cobra.CompletionFunc {
-	return completeFromPolicy(func(l *loadedPolicy) []string { return l.subjectsWithPrefix("user:") })
+	return completeFromPolicy(func(l *loadedPolicy) []string { return l.subjectsOf(policy.KindUser) })
 }
 
 func completeRoles() cobra.CompletionFunc {
 	return completeFromPolicy(func(l *loadedPolicy) []string {
-		roles := l.subjectsWithPrefix("role:")
+		roles := l.subjectsOf(policy.KindRole)
 		for i := range roles {
-			roles[i] = "role:" + roles[i]
+			roles[i] = policy.RolePrefix + roles[i]
 		}
 		return roles
 	})

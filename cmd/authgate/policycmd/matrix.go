@@ -6,12 +6,12 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/policy/compare"
 	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/target"
@@ -49,9 +49,7 @@ func newPolicyMatrix() *cobra.Command {
 				return err
 			}
 			for i, subject := range subjects {
-				if strings.HasPrefix(subject, "user:") { // as rows have it
-					subjects[i] = strings.ToLower(subject)
-				}
+				subjects[i] = policy.CanonicalSubject(subject)
 			}
 			if err := errors.Join(loaded.checkUpstreams(upstreams), loaded.checkSubjects(subjects)); err != nil {
 				return err
@@ -104,11 +102,11 @@ func (l *loadedPolicy) checkUpstreams(names []string) error {
 func (l *loadedPolicy) checkSubjects(names []string) error {
 	var ours []string
 	for _, name := range names {
-		if strings.HasPrefix(name, "role:") || strings.HasPrefix(name, "system:") {
+		if policy.ParseSubject(name).Kind == policy.KindRole || policy.ParseSubject(name).Kind == policy.KindSystem {
 			ours = append(ours, name)
 		}
 	}
-	return checkKnown(ours, append(l.Subjects(), authenticatedSubject, anonymousSubject), "the policy has no %q")
+	return checkKnown(ours, append(l.Subjects(), policy.Authenticated, policy.Anonymous), "the policy has no %q")
 }
 
 func checkKnown(names, known []string, format string) error {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/example-org/authgate/cmd/authgate/auditlog"
 	"github.com/example-org/authgate/cmd/authgate/cli"
+	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/policy/suggest"
 	"github.com/example-org/authgate/text"
 )
@@ -169,7 +170,7 @@ func rolesWithoutMembers(report suggest.Report) []string {
 	var roles []string
 	for _, row := range report.Rows {
 		hasMember := slices.ContainsFunc(report.Members, func(m suggest.Member) bool { return m.Role == row.Subject })
-		if strings.HasPrefix(row.Subject, "role:") && !hasMember && !slices.Contains(roles, row.Subject) {
+		if policy.ParseSubject(row.Subject).Kind == policy.KindRole && !hasMember && !slices.Contains(roles, row.Subject) {
 			roles = append(roles, row.Subject)
 		}
 	}

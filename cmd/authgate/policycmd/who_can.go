@@ -86,8 +86,8 @@ func findWhoCan(query *query) (whoCan, error) {
 		return whoCan{}, err
 	}
 	for _, a := range who.May {
-		answer.SignedIn = answer.SignedIn || a.Subject == authenticatedSubject
-		answer.Anonymous = answer.Anonymous || a.Subject == anonymousSubject
+		answer.SignedIn = answer.SignedIn || a.Subject == policy.Authenticated
+		answer.Anonymous = answer.Anonymous || a.Subject == policy.Anonymous
 		answer.May = append(answer.May, newAccess(a))
 	}
 	for _, a := range who.Refused {
@@ -99,18 +99,13 @@ func findWhoCan(query *query) (whoCan, error) {
 	return answer, nil
 }
 
-const (
-	authenticatedSubject = "system:authenticated"
-	anonymousSubject     = "system:anonymous"
-)
-
 func newAccess(a compare.Access) access {
 	answer := access{Subject: a.Subject, Rule: a.Row.Where(), Row: a.Row.String(), Chain: newChain(a.Chain)}
 	first := a.Row.Subject
 	if len(a.Chain) > 0 {
 		first = a.Chain[0].Member
 	}
-	answer.viaAuthenticated = first == authenticatedSubject && a.Subject != authenticatedSubject
+	answer.viaAuthenticated = first == policy.Authenticated && a.Subject != policy.Authenticated
 	if a.OverriddenRow != nil {
 		answer.OverriddenRule = a.OverriddenRow.Where()
 	}

@@ -1,42 +1,55 @@
 package policy
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
+	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/text"
 )
 
-// DomainWildcard begins a subject that stands for every verified e-mail address of a
-// domain: user:*@example.com.
-const DomainWildcard = UserPrefix + "*@"
-
-// domainOf gives the domain of an e-mail address, exactly as it is written. It is empty
-// for an address with a second @: two programs may cut it at different places.
-func domainOf(address string) string {
-	local, domain, _ := strings.Cut(address, "@")
-	if local == "" || strings.Contains(domain, "@") {
-		return ""
+// CheckSubject judges the first column of p rows and of g rows alike.
+func CheckSubject(name string) (message, hint string) {
+	for _, prefix := range []string{RolePrefix, UserPrefix, SystemPrefix} {
+		if len(name) >= len(prefix) && name[:len(prefix)] != prefix && strings.EqualFold(name[:len(prefix)], prefix) {
+			return text.Quote(name) + " begins like " + prefix + " in other letters", "write " + text.Quote(prefix+name[len(prefix):])
+		}
 	}
-	return domain
+	switch {
+	case ParseSubject(name).Kind == KindRole:
+		return checkRole(name)
+	case ParseSubject(name).Kind == KindUser:
+		return checkUser(name)
+	case ParseSubject(name).Kind == KindSystem:
+		known := []string{Authenticated, Anonymous}
+		if hint := fault.DidYouMean(name, known); !slices.Contains(known, name) {
+			return text.Quote(name) + " is not known", cmp.Or(hint, "write system:authenticated or system:anonymous")
+		}
+	case name == "*":
+		return `"*" is nobody`, "write system:authenticated for all who logged in, system:anonymous for the others"
+	case strings.HasPrefix(name, "*@"):
+		return text.Quote(name) + " would be a group", "write " + text.Quote(UserPrefix+name) + " for every verified address of the domain"
+	case strings.Contains(strings.TrimSuffix(name, TeamWildcard), "*") || name == TeamWildcard:
+		return "a * in " + text.Quote(name) + " stands for nothing", "write ORG:* for every group of an organisation, or name each group"
+	}
+	return "", ""
 }
 
-// DomainSubject gives the subject user:*@DOMAIN that stands for a user, or nothing.
-func DomainSubject(user string) string {
-	address, isUser := strings.CutPrefix(user, UserPrefix)
-	domain := domainOf(address)
-	if !isUser || domain == "" {
-		return ""
+// checkRole judges the name of a role, as a subject and as what a g row grants.
+func checkRole(name string) (message, hint string) {
+	short, isRole := strings.CutPrefix(name, RolePrefix)
+	switch {
+	case !isRole:
+		return text.Quote(name) + " is not a role", "write " + text.Quote(RolePrefix+name)
+	case short == "":
+		return `"role:" has no name`, "write role:NAME"
+	case strings.Trim(short, Whitespace) != short:
+		return text.Quote(name) + " has a blank at an end of its name", "write " + text.Quote(RolePrefix+strings.Trim(short, Whitespace))
+	case strings.ContainsAny(short, "*,"):
+		return text.Quote(name) + " holds a * or a comma", "name one role"
 	}
-	return DomainWildcard + domain
-}
-
-// IsWildcardSubject reports whether a subject stands for all groups of an organisation or for
-// all addresses of a domain.
-func IsWildcardSubject(subject string) bool {
-	if strings.HasPrefix(subject, DomainWildcard) {
-		return true
-	}
-	return !IsReserved(subject) && strings.HasSuffix(subject, TeamWildcard)
+	return "", ""
 }
 
 const domainHint = "write user:*@DOMAIN for every verified address of one domain"
