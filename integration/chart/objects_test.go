@@ -170,7 +170,7 @@ func TestServiceFollowsItsValues(t *testing.T) {
 	spec := service.Spec
 	if spec.Type != corev1.ServiceTypeLoadBalancer || *spec.LoadBalancerClass != "service.k8s.aws/nlb" || len(spec.LoadBalancerSourceRanges) != 1 ||
 		spec.ExternalTrafficPolicy != "Local" || *spec.InternalTrafficPolicy != "Cluster" || *spec.TrafficDistribution != "PreferClose" ||
-		*spec.IPFamilyPolicy != "PreferDualStack" || len(spec.IPFamilies) != 2 || spec.Ports[0].NodePort != 30443 || spec.Ports[0].Port != 443 {
+		*spec.IPFamilyPolicy != "PreferDualStack" || len(spec.IPFamilies) != 1 || spec.Ports[0].NodePort != 30443 || spec.Ports[0].Port != 443 {
 		t.Errorf("%+v", spec)
 	}
 	if service.Labels["team"] != "platform" || service.Annotations["service.beta.kubernetes.io/aws-load-balancer-name"] != "authgate" {

@@ -70,6 +70,12 @@ metadata: {name: argo-server-binding}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: argo-server-cluster-role}
 subjects: [{kind: ServiceAccount, name: argo-server, namespace: argo}]
 ---
+# Which a values file of the chart names.
+apiVersion: node.k8s.io/v1
+kind: RuntimeClass
+metadata: {name: gvisor}
+handler: runsc
+---
 apiVersion: v1
 kind: ServiceAccount
 metadata: {name: argocd-server, namespace: argocd}

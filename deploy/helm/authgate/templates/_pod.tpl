@@ -7,6 +7,9 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 terminationMessagePolicy: FallbackToLogsOnError
 securityContext:
   {{- toYaml .Values.securityContext | nindent 2 }}
+{{- end -}}
+
+{{- define "authgate.env" -}}
 {{- with .Values.extraEnv }}
 env:
   {{- toYaml . | nindent 2 }}
