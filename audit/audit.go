@@ -1,6 +1,5 @@
-// Package audit writes down what authgate decided: one JSON object a line, the
-// same keys on every line, nothing secret in any of them. Reading a log back
-// decodes into the same [Record].
+// Package audit records what authgate decided: one JSON object per line, with the same keys
+// on every line and nothing secret. Reading a log decodes into the same [Record].
 package audit
 
 import "time"
@@ -9,9 +8,9 @@ import "time"
 type Record struct {
 	Time       time.Time `json:"time"` // UTC, when the request arrived
 	Event      Event     `json:"event"`
-	ID         string    `json:"id"`         // also on every page that authgate shows
+	ID         string    `json:"id"`         // also on every page of authgate
 	RequestID  string    `json:"request_id"` // what the client, or authgate, named it in X-Request-Id
-	Remote     string    `json:"remote"`     // client address, behind trusted proxies
+	Remote     string    `json:"remote"`     // client address, as trusted proxies report it
 	Host       string    `json:"host"`
 	Method     string    `json:"method"`
 	Path       string    `json:"path"` // canonical, never with a query
@@ -19,17 +18,17 @@ type Record struct {
 	Subject    string    `json:"sub"`
 	Email      string    `json:"email"`
 	Roles      []string  `json:"roles"`
-	Groups     []string  `json:"groups"` // and user:EMAIL, user:*@DOMAIN, ORG:*, system:NAME: as what else the policy knows them
+	Groups     []string  `json:"groups"` // and user:EMAIL, user:*@DOMAIN, ORG:*, system:NAME: the other subjects of the policy that match
 	Decision   Decision  `json:"decision"`
 	Reason     string    `json:"reason"`     // code of a refusal, or why an event failed
 	Rule       string    `json:"rule"`       // file:line
 	Policy     string    `json:"policy"`     // hash
-	Generation uint64    `json:"generation"` // how many policies there were since the start
-	Age        float64   `json:"age"`        // seconds that it had been in force
+	Generation uint64    `json:"generation"` // how many policies were loaded since the start
+	Age        float64   `json:"age"`        // seconds since it was loaded
 	Status     int       `json:"status"`
 	Bytes      int64     `json:"bytes"` // of the response body
 	Millis     float64   `json:"ms"`
-	Shadow     string    `json:"shadow"` // what the candidate policy says: allow, deny, or nothing
+	Shadow     string    `json:"shadow"` // decision of the shadow policy: allow, deny, or empty
 }
 
 // Event says what a record is about.
@@ -41,18 +40,18 @@ const (
 	Login       Event = "login"
 	LoginFailed Event = "login_failed"
 	Logout      Event = "logout"
-	Refresh     Event = "refresh"    // groups were read again, or not
+	Refresh     Event = "refresh"    // groups were refreshed, or could not be
 	Policy      Event = "policy"     // a policy was loaded or refused
-	StreamCut   Event = "stream_cut" // a stream was ended because it may not go on
+	StreamCut   Event = "stream_cut" // a stream was ended because it is no longer allowed
 )
 
-// Decision says what became of a request.
+// Decision is the outcome of a request.
 type Decision string
 
-// The decisions. Authgate's own pages are allowed or refused like any other.
+// The decisions. Requests to authgate's own pages are allowed or refused like others.
 const (
 	Allow         Decision = "allow"
 	Deny          Decision = "deny"
-	LoginRequired Decision = "login"  // sent to the issuer, or told to sign in
-	Refuse        Decision = "refuse" // before any policy was asked
+	LoginRequired Decision = "login"  // redirected to the issuer, or asked to sign in
+	Refuse        Decision = "refuse" // before the policy was evaluated
 )

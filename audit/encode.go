@@ -6,10 +6,9 @@ import (
 	"strconv"
 )
 
-// appendRecord appends the JSON of a record, byte for byte what encoding/json
-// makes of it, without reflection: this runs once for each request. The fields
-// stand in the order of [Record]; whatever needs an escape is left to
-// encoding/json.
+// appendRecord appends the JSON of a record, byte for byte as encoding/json does, without
+// reflection: this runs once per request. The fields are in the order of [Record];
+// encoding/json encodes strings that need an escape.
 func appendRecord(b []byte, r *Record) ([]byte, error) {
 	b = append(b, `{"time":"`...)
 	b, err := r.Time.AppendText(b)
@@ -64,7 +63,7 @@ func appendStrings(b []byte, key string, all []string) []byte {
 func appendString(b []byte, key, s string) []byte {
 	b = append(b, key...)
 	if !needsNoEscape(s) {
-		quoted, _ := json.Marshal(s) // no string fails
+		quoted, _ := json.Marshal(s) // a string never fails
 		return append(b, quoted...)
 	}
 	b = append(b, '"')
@@ -72,7 +71,7 @@ func appendString(b []byte, key, s string) []byte {
 	return append(b, '"')
 }
 
-// needsNoEscape reports whether a string is the same inside of JSON.
+// needsNoEscape reports whether a string is the same in JSON.
 func needsNoEscape(s string) bool {
 	for i := range len(s) {
 		if needsEscape[s[i]] {
@@ -82,8 +81,8 @@ func needsNoEscape(s string) bool {
 	return true
 }
 
-// needsEscape are the bytes of which encoding/json may make something else; <, > and
-// & because a log can end up in a page.
+// needsEscape are the bytes that encoding/json may escape; <, > and & because a log can end
+// up in a page.
 var needsEscape = func() (t [256]bool) {
 	for c := range t {
 		t[c] = c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&'
@@ -96,6 +95,6 @@ func appendFloat(b []byte, key string, f float64) ([]byte, error) {
 	if size := math.Abs(f); size == 0 || size >= 1e-6 && size < 1e21 {
 		return strconv.AppendFloat(b, f, 'f', -1, 64), nil
 	}
-	number, err := json.Marshal(f) // an exponent, or no number
+	number, err := json.Marshal(f) // an exponent, or not a number
 	return append(b, number...), err
 }

@@ -10,22 +10,22 @@ import (
 	"time"
 )
 
-// reopenCheckEvery is how often a file is looked for under its name: logrotate moves it
-// away, and the next one is to be there within 2 seconds.
+// reopenCheckEvery is how often a file is checked by its name: logrotate moves it away, and
+// the next one must exist within 2 seconds.
 const reopenCheckEvery = time.Second
 
-// Output is where lines end up. Only one goroutine uses it: that of a [Queue].
+// Output is the destination of lines. Only one goroutine uses it: that of a [Queue].
 type Output struct {
-	w    io.Writer // nil: a named pipe that nobody reads yet
-	name string    // of a file that can be opened again; empty: stdout, stderr or a buffer
+	w    io.Writer // nil: a named pipe without a reader so far
+	name string    // of a file that can be reopened; empty: stdout, stderr or a buffer
 
-	file         *os.File // to, where it has a name
-	partialLine  bool     // what is there ends within a line
-	reopenFailed bool     // it could not be opened again; said once
+	file         *os.File // if it has a name
+	partialLine  bool     // the file ends within a line
+	reopenFailed bool     // it could not be reopened; logged once
 }
 
-// Open opens what audit.output names: stdout, stderr, or a file to which lines are
-// appended. It is nil for none.
+// Open opens the output that audit.output names: stdout, stderr, or a file, to which lines
+// are appended. It is nil for none.
 func Open(output string, stdout, stderr io.Writer) (*Output, error) {
 	switch output {
 	case "stdout":
@@ -47,7 +47,7 @@ func NewOutput(w io.Writer) *Output { return &Output{w: w} }
 
 var errNoReader = errors.New("no program reads the named pipe")
 
-// open opens the file under its name. Whatever was open stays so on failure.
+// open opens the file by its name. On failure the previous file stays open.
 func (o *Output) open() error {
 	flags := os.O_APPEND | os.O_CREATE | os.O_WRONLY
 	info, err := os.Stat(o.name)
@@ -63,13 +63,13 @@ func (o *Output) open() error {
 		return err
 	}
 	if o.file != nil {
-		_ = o.file.Close() // all of it was written
+		_ = o.file.Close() // everything was written
 	}
 	o.w, o.file, o.partialLine = file, file, !pipe && endsWithinLine(o.name)
 	return nil
 }
 
-// isFile reports whether writing waits for no reader: a pipe or a terminal has one.
+// isFile reports whether a write never waits for a reader, as to a pipe or a terminal.
 func (o *Output) isFile() bool {
 	file, ok := o.w.(*os.File)
 	if !ok {
@@ -79,12 +79,12 @@ func (o *Output) isFile() bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// endsWithinLine finds what a crash or a full disk has left: the next line must not
-// be glued to it.
+// endsWithinLine reports whether a crash or a full disk has left an incomplete line: the
+// next line must not continue it.
 func endsWithinLine(name string) bool {
 	file, err := os.Open(name)
 	if err != nil {
-		return false // it need not be readable
+		return false // it may be unreadable
 	}
 	defer file.Close()
 	info, err := file.Stat()
@@ -111,12 +111,12 @@ func (o *Output) write(b []byte) (int, error) {
 	return o.w.Write(b)
 }
 
-// needsReopen reports whether only opening the output again can help.
+// needsReopen reports whether the output must be reopened after an error.
 func (o *Output) needsReopen(err error) bool {
 	return o.name != "" && errors.Is(err, syscall.EPIPE)
 }
 
-// reopenIfMoved opens the file again if another one, or none, has its name; or in any case.
+// reopenIfMoved reopens the file if its name belongs to another file or none, or if forced.
 // It reports whether it did.
 func (o *Output) reopenIfMoved(force bool) (opened bool, err error) {
 	if o.name == "" || o.file != nil && !force && o.isCurrentFile() {
@@ -124,7 +124,7 @@ func (o *Output) reopenIfMoved(force bool) (opened bool, err error) {
 	}
 	old := o.file
 	if err = o.open(); old == nil && errors.Is(err, errNoReader) {
-		err = nil // still
+		err = nil // no reader yet
 	}
 	return o.file != old, err
 }

@@ -128,7 +128,7 @@ func TestFileThatMovedIsOpenedAgainWithinTwoSeconds(t *testing.T) {
 			move(t, file)
 			await(t, 2*time.Second, "the file is there again", func() bool {
 				_, err := os.Stat(file)
-				return err == nil && strings.Contains(log.String(), "opened again")
+				return err == nil && strings.Contains(log.String(), "reopened")
 			})
 			w.Write(full)
 			await(t, time.Second, "the second record", func() bool { return text(file) != "" })
@@ -163,13 +163,13 @@ func TestFileThatCannotBeOpenedAgainIsWrittenToUnderItsOldName(t *testing.T) {
 	q, w, log := fileQueue(t, file)
 	rename(t, folder, folder+".old")
 	q.Reopen()
-	await(t, time.Second, "it is said", func() bool { return strings.Contains(log.String(), "cannot open the audit file again") })
+	await(t, time.Second, "it is logged", func() bool { return strings.Contains(log.String(), "cannot reopen the audit file") })
 	w.Write(full)
 	await(t, time.Second, "the record", func() bool { return linesIn(t, text(filepath.Join(folder+".old", "audit.jsonl"))) == 1 })
 	rename(t, folder+".old", folder)
 	w.Write(full)
 	await(t, time.Second, "the second", func() bool { return linesIn(t, text(file)) == 2 })
-	if n := strings.Count(log.String(), "cannot open"); n != 1 {
+	if n := strings.Count(log.String(), "cannot reopen"); n != 1 {
 		t.Errorf("said %d times:\n%s", n, log)
 	}
 }

@@ -12,22 +12,22 @@ import (
 )
 
 const (
-	maxQueueBytes = 4 << 20 // bytes that wait at most
-	chunkBytes    = 4 << 10 // of one write: a pipe takes that much whole (PIPE_BUF), so that two writers never mix lines
-	maxFreeChunks = 16      // chunks that are kept for reuse when they are written
+	maxQueueBytes = 4 << 20 // maximum of queued bytes
+	chunkBytes    = 4 << 10 // of one write: atomic on a pipe (PIPE_BUF), so that two writers never mix lines
+	maxFreeChunks = 16      // written chunks that are kept for reuse
 
-	retryEvery     = 500 * time.Millisecond // after a write that failed
-	flushTimeout   = 2 * time.Second        // for what is left when Run ends
-	awaitTimeout   = time.Second            // that a request waits for room
-	reportInterval = time.Second            // between two reports of a queue
+	retryEvery     = 500 * time.Millisecond // after a failed write
+	flushTimeout   = 2 * time.Second        // for the rest when Run ends
+	awaitTimeout   = time.Second            // of a request that waits for room
+	reportInterval = time.Second            // between two log lines of a queue
 )
 
-// ErrFull is returned for a line that is lost.
+// ErrFull is returned for a lost line.
 var ErrFull = errors.New("the queue is full")
 
-// Queue stands between requests and an output that may stall: a pipe whose reader
-// has stopped, a full disk, a share that hangs. Write never waits: lines are kept
-// in memory, up to 4 MiB, and Run writes them. It is safe for concurrent use.
+// Queue decouples requests from an output that may stall: a pipe whose reader has stopped,
+// a full disk, a hanging share. Write never waits: lines are queued in memory, up to 4 MiB,
+// and Run writes them. It is safe for concurrent use.
 type Queue struct {
 	out   *Output
 	log   *slog.Logger
@@ -35,21 +35,21 @@ type Queue struct {
 	block bool
 
 	wake     chan struct{} // there are lines, and the writer waits
-	reopen   chan struct{} // the file is to be opened again
-	stopping chan struct{} // closed: write what is left, and stop
-	changed  chan struct{} // something to report
+	reopen   chan struct{} // reopen the file
+	stopping chan struct{} // closed: write the rest, and stop
+	changed  chan struct{} // there is something to report
 
 	mu            sync.Mutex
 	pending       [][]byte // chunks of whole lines, the oldest first
 	freeChunks    [][]byte
-	size          int // bytes not written yet, those that the writer holds among them
+	size          int // bytes not written yet, including those of the writer
 	lines         int64
-	oldestWritten int           // bytes of the oldest chunk that are written already
-	direct        bool          // the output has no reader that could stall: it is a file
-	writing       bool          // something uses the output; only one at a time may
+	oldestWritten int           // written bytes of the oldest chunk
+	direct        bool          // the output is a file, which has no reader that could stall
+	writing       bool          // the output is in use, by one at a time
 	idle          bool          // the writer waits for wake
-	closed        bool          // nothing will be written any more
-	roomFreed     chan struct{} // closed when there is room again; nil: nothing waits for it
+	closed        bool          // nothing more is written
+	roomFreed     chan struct{} // closed when there is room again; nil: no request waits
 	writeErr      error         // of the last write; nil: it succeeded
 	lost          int64
 	failures      int64
@@ -57,14 +57,14 @@ type Queue struct {
 	full atomic.Bool // since a line found no room, until half of the queue is free
 }
 
-// QueueOptions are what a queue does not find out by itself.
+// QueueOptions configure a queue.
 type QueueOptions struct {
-	Label string       // what its lines are, for the log
-	Block bool         // keep every line, and let Await hold back whatever would write more of them
-	Log   *slog.Logger // told when lines are lost; may write to this very queue
+	Label string       // names its lines in the log
+	Block bool         // keep every line; Await delays requests while the queue is full
+	Log   *slog.Logger // for lost lines; it may write to this queue
 }
 
-// NewQueue writes nothing before Run does.
+// NewQueue makes a queue, which Run writes.
 func NewQueue(out *Output, o QueueOptions) *Queue {
 	return &Queue{
 		out: out, log: o.Log, label: o.Label, block: o.Block, direct: out.isFile(),
@@ -74,8 +74,8 @@ func NewQueue(out *Output, o QueueOptions) *Queue {
 }
 
 // Write takes one whole line. It copies the line and never waits for a reader.
-// Without room the line is lost, and counted; with Block it is kept all the same:
-// the request that it tells of was let in while there was room.
+// Without room the line is lost, and counted; with Block it is kept nevertheless, because
+// its request was admitted while there was room.
 func (q *Queue) Write(line []byte) (int, error) {
 	switch q.enqueue(line) {
 	case lineLost:
@@ -84,19 +84,19 @@ func (q *Queue) Write(line []byte) (int, error) {
 		q.writeDirect(line)
 	case lineQueuedFirst:
 		signal(q.wake)
-		runtime.Gosched() // lets the writer go first: mostly, a record is out before the response has ended
+		runtime.Gosched() // lets the writer run first: mostly, a record is written before the response has ended
 	}
 	return len(line), nil
 }
 
-// enqueueResult is what becomes of a line.
+// enqueueResult is what happened to a line.
 type enqueueResult int
 
 const (
 	lineLost        enqueueResult = iota
-	lineQueued                    // behind others
-	lineQueuedFirst               // and the writer has to be woken for it
-	lineDirect                    // to be written at once, by who brought it
+	lineQueued                    // after others
+	lineQueuedFirst               // and the writer must be woken
+	lineDirect                    // the caller writes it at once
 )
 
 func (q *Queue) enqueue(line []byte) enqueueResult {
@@ -144,8 +144,8 @@ func (q *Queue) newChunk() []byte {
 	return chunk
 }
 
-// Await reports whether there is room for the record of one more request. With
-// Block it waits a moment for it; without, it never does and the answer is yes.
+// Await reports whether there is room for the record of another request. With Block it
+// waits a moment for room; without Block it returns true at once.
 func (q *Queue) Await(ctx context.Context) bool {
 	if !q.block || !q.full.Load() {
 		return true
@@ -171,30 +171,30 @@ func (q *Queue) Await(ctx context.Context) bool {
 	return false
 }
 
-// Full reports whether lines find no room at the moment.
+// Full reports whether the queue is full.
 func (q *Queue) Full() bool { return q.full.Load() }
 
-// Blocks reports whether requests have to wait while the queue is full.
+// Blocks reports whether requests must wait while the queue is full.
 func (q *Queue) Blocks() bool { return q.block }
 
-// QueueStats are what a queue has come to since the start.
+// QueueStats are counts since the start.
 type QueueStats struct {
 	Lost     int64 // lines
 	Failures int64 // writes
-	Bytes    int   // that wait right now
+	Bytes    int   // that are queued now
 }
 
-// Stats are for metrics.
+// Stats gives the numbers for metrics.
 func (q *Queue) Stats() QueueStats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return QueueStats{Lost: q.lost, Failures: q.failures, Bytes: q.size}
 }
 
-// Reopen has a file opened again, because it was moved away.
+// Reopen makes the writer reopen the file, because it was moved.
 func (q *Queue) Reopen() { signal(q.reopen) }
 
-// notifyReporter has Run report what has changed; the caller may be the log itself.
+// notifyReporter makes Run report a change; the caller may be the log itself.
 func (q *Queue) notifyReporter() { signal(q.changed) }
 
 func signal(c chan struct{}) {
@@ -204,9 +204,8 @@ func signal(c chan struct{}) {
 	}
 }
 
-// Run writes until ctx ends, and then what is left. A write that a stalled reader
-// holds up cannot be taken back: Run leaves it behind after a while, since the
-// process is about to end.
+// Run writes until ctx ends, and then the rest. A write that waits for a stalled reader
+// cannot be cancelled: Run abandons it after a while, since the process is about to end.
 func (q *Queue) Run(ctx context.Context) {
 	written := make(chan struct{})
 	go func() {
@@ -237,7 +236,7 @@ func (q *Queue) abandon() {
 	}
 }
 
-// chunkWritten notes that a chunk is out, and that writing succeeds.
+// chunkWritten records a successful write.
 func (q *Queue) chunkWritten(chunk []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -259,7 +258,7 @@ func (q *Queue) chunkWritten(chunk []byte) {
 	}
 }
 
-// writeFailed notes that a write has not succeeded, or only in part.
+// writeFailed records a write that failed, or succeeded only in part.
 func (q *Queue) writeFailed(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// writeAll is the writer of a queue. It ends when nothing is left after ending was
-// closed, or cannot be written.
+// writeAll is the writer of a queue. It ends after stopping is closed, when nothing is left
+// or the rest cannot be written.
 func (q *Queue) writeAll() {
 	check := time.NewTicker(reopenCheckEvery)
 	defer check.Stop()
@@ -43,7 +43,7 @@ func (q *Queue) writeAll() {
 			q.checkReopen(true)
 			q.release()
 		case <-q.stopping:
-			q.acquire() // for ever, if this is the end: the output is about to be closed
+			q.acquire() // never released if this is the end: the output is about to be closed
 			if q.empty() {
 				return
 			}
@@ -52,8 +52,8 @@ func (q *Queue) writeAll() {
 	}
 }
 
-// takePending swaps the chunks that wait for a list that the writer has done with. If
-// there are any, the output is the writer's until release.
+// takePending swaps the pending chunks for a list that the writer has finished. If there are
+// any, the output belongs to the writer until release.
 func (q *Queue) takePending(recycled [][]byte) [][]byte {
 	clear(recycled)
 	q.mu.Lock()
@@ -68,7 +68,7 @@ func (q *Queue) takePending(recycled [][]byte) [][]byte {
 	return pending
 }
 
-// acquire takes the output from those who write to it directly: they are quick.
+// acquire waits for the output while a request writes to it directly, which is quick.
 func (q *Queue) acquire() {
 	for {
 		q.mu.Lock()
@@ -98,9 +98,8 @@ func (q *Queue) empty() bool {
 	return len(q.pending) == 0
 }
 
-// writeDirect writes a line to a file, before the request that it tells of ends: a
-// crash loses no record of what was answered. What does not succeed is left to the
-// writer.
+// writeDirect writes a line to a file before its request ends: a crash loses no record of a
+// completed response. The writer retries what fails.
 func (q *Queue) writeDirect(line []byte) {
 	n, err := q.out.write(line)
 	if err != nil {
@@ -110,7 +109,7 @@ func (q *Queue) writeDirect(line []byte) {
 	q.release()
 }
 
-// requeue makes a line that was begun the oldest.
+// requeue puts a partly written line first.
 func (q *Queue) requeue(line []byte, written int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -120,8 +119,8 @@ func (q *Queue) requeue(line []byte, written int) {
 	q.oldestWritten = written
 }
 
-// writeChunk writes one chunk, however often it has to try. It reports false where the
-// end came first.
+// writeChunk writes one chunk, and retries until it succeeds. It reports false if the queue
+// stopped first.
 func (q *Queue) writeChunk(chunk []byte) bool {
 	for at := q.takeOldestWritten(); ; {
 		n, err := q.out.write(chunk[at:])
@@ -134,7 +133,7 @@ func (q *Queue) writeChunk(chunk []byte) bool {
 		if !q.awaitRetry() {
 			return false
 		}
-		if q.checkReopen(q.out.needsReopen(err)) { // in another file a line begins from its start
+		if q.checkReopen(q.out.needsReopen(err)) { // a new file gets whole lines
 			at = bytes.LastIndexByte(chunk[:at], '\n') + 1
 		}
 	}
@@ -147,22 +146,22 @@ func (q *Queue) takeOldestWritten() (written int) {
 	return written
 }
 
-// awaitRetry waits until a failed write is worth another try.
+// awaitRetry waits before a failed write is retried.
 func (q *Queue) awaitRetry() bool {
 	retry := time.NewTimer(retryEvery)
 	defer retry.Stop()
 	select {
 	case <-retry.C:
 	case <-q.reopen:
-		signal(q.reopen) // for the look that follows
+		signal(q.reopen) // for checkReopen
 	case <-q.stopping:
 		return false
 	}
 	return true
 }
 
-// checkReopen opens a file that has moved again, and reports whether it did. Until that
-// succeeds, the old one is written to.
+// checkReopen reopens a file that was moved, and reports whether it did. Until that
+// succeeds, lines go to the old one.
 func (q *Queue) checkReopen(force bool) bool {
 	select {
 	case <-q.reopen:
@@ -172,9 +171,9 @@ func (q *Queue) checkReopen(force bool) bool {
 	opened, err := q.out.reopenIfMoved(force)
 	switch {
 	case err != nil && !q.out.reopenFailed:
-		q.log.Error("cannot open the audit file again; the one that is open stays in use", "file", q.out.name, "error", err)
+		q.log.Error("cannot reopen the audit file; the open one stays in use", "file", q.out.name, "error", err)
 	case opened:
-		q.log.Info("audit file opened again", "file", q.out.name)
+		q.log.Info("audit file reopened", "file", q.out.name)
 	}
 	q.out.reopenFailed = err != nil
 	if opened {
@@ -191,14 +190,14 @@ func (q *Queue) logClose(err error) {
 	}
 }
 
-// reportedState is what the log was last told.
+// reportedState is what was last logged.
 type reportedState struct {
 	full, failing bool
 	lost          int64
 }
 
-// reportUntil logs what becomes of the lines until ctx ends: not in Write, which
-// may be called from within the log, nor by the writer, which may be stuck.
+// reportUntil logs lost lines and failures until ctx ends: not in Write, which the log may
+// call, nor in the writer, which may be stuck.
 func (q *Queue) reportUntil(ctx context.Context) {
 	var last reportedState
 	for {
@@ -208,7 +207,7 @@ func (q *Queue) reportUntil(ctx context.Context) {
 		case <-q.changed:
 			last = q.report(last)
 		}
-		select { // a reader that is only slow makes a queue full and half empty all the time
+		select { // a slow reader makes a queue full and half empty all the time
 		case <-ctx.Done():
 			return
 		case <-time.After(reportInterval):
@@ -223,7 +222,7 @@ func (q *Queue) report(last reportedState) reportedState {
 	q.mu.Unlock()
 	switch {
 	case now.failing && !last.failing:
-		q.log.Error(q.label+" cannot be written; they are kept in memory", "error", err)
+		q.log.Error(q.label+" cannot be written; they stay in memory", "error", err)
 	case !now.failing && last.failing:
 		q.log.Info(q.label + " are written again")
 	}
@@ -236,7 +235,7 @@ func (q *Queue) report(last reportedState) reportedState {
 		q.log.Warn("there is room for "+q.label+" again", "lost", now.lost-last.lost)
 	}
 	if now.full {
-		now.lost = last.lost // how many there are in the end, is said then
+		now.lost = last.lost // the total is logged when there is room again
 	}
 	return now
 }

@@ -11,16 +11,16 @@ type Writer struct {
 	out io.Writer
 	log *slog.Logger
 
-	buffers sync.Pool // of *[]byte: lines are written in them
+	buffers sync.Pool // of *[]byte: for lines
 }
 
-// New writes records to out, each with one Write, and several at once: to a
-// [Queue], or to whatever else is safe for that. A nil out keeps none.
+// New writes records to out, each with one Write, and concurrently: to a [Queue], or to
+// another writer that is safe for that. A nil out discards them.
 func New(out io.Writer, log *slog.Logger) *Writer {
 	return &Writer{out: out, log: log}
 }
 
-// Write appends one record. It is for out to say what it could not keep.
+// Write writes one record. The out reports what it loses.
 func (w *Writer) Write(r Record) {
 	if w.out == nil {
 		return
@@ -52,7 +52,7 @@ func (w *Writer) getBuffer() *[]byte {
 	return &buffer
 }
 
-// putBuffer keeps no buffer that one record with thousands of groups has grown.
+// putBuffer drops a buffer that one record with thousands of groups has grown.
 func (w *Writer) putBuffer(buffer *[]byte) {
 	if cap(*buffer) <= 64<<10 {
 		w.buffers.Put(buffer)

@@ -18,9 +18,8 @@ import (
 	"github.com/example-org/authgate/text"
 )
 
-// Cluster is the API server that tokens are asked of: that of the pod, or of
-// KUBECONFIG. Where it is, is looked up when it is first needed. It is safe for
-// concurrent use.
+// Cluster is the API server that issues tokens: that of the pod, or of KUBECONFIG. Its
+// address is looked up on first use. It is safe for concurrent use.
 type Cluster struct {
 	log *slog.Logger
 
@@ -29,7 +28,7 @@ type Cluster struct {
 	base   *url.URL
 }
 
-// NewCluster asks nothing yet.
+// NewCluster makes no requests.
 func NewCluster(log *slog.Logger) *Cluster { return &Cluster{log: log} }
 
 // ServiceAccount is the token of an account (TokenRequest, authentication.k8s.io/v1).
@@ -39,15 +38,15 @@ func (c *Cluster) ServiceAccount(namespace, name string) *Source {
 	}, c.log, time.Now)
 }
 
-// requestedLifetime is what is asked for, in seconds. The server may give less, which it
-// says; 3607 would mean something else to it (pkg/serviceaccount/claims.go).
+// requestedLifetime is the requested lifetime in seconds. The server may give less, and says
+// so; 3607 would mean something else to it (pkg/serviceaccount/claims.go).
 const requestedLifetime = 3600
 
-// maxResponse is far more than a TokenRequest has.
+// maxResponse is far more than a TokenRequest needs.
 const maxResponse = 64 << 10
 
-// tokenRequest is the part of k8s.io/api's type that is needed: all of it would be a
-// third of the binary.
+// tokenRequest is the needed part of k8s.io/api's type: all of it would be a third of the
+// binary.
 type tokenRequest struct {
 	APIVersion string             `json:"apiVersion"`
 	Kind       string             `json:"kind"`
@@ -96,26 +95,26 @@ func (c *Cluster) request(ctx context.Context, namespace, name string) (issuedTo
 		return issuedToken{}, &ForbiddenError{namespace, name}
 	case http.StatusNotFound:
 		return issuedToken{}, &NotFoundError{namespace, name}
-	default: // the code alone: its own words may repeat what it was sent
+	default: // only the code: its own words may repeat the request
 		return issuedToken{}, &UnreachableError{"status " + strconv.Itoa(res.StatusCode)}
 	}
 }
 
-// parseTokenResponse believes the end that the server says, and no arithmetic of its own: it
-// shortens what was asked for as it likes.
+// parseTokenResponse uses the expiry that the server gives, and does not compute one: the
+// server may shorten the requested lifetime.
 func parseTokenResponse(body io.Reader) (issuedToken, error) {
 	var response tokenRequest
 	if err := json.NewDecoder(io.LimitReader(body, maxResponse)).Decode(&response); err != nil {
-		return issuedToken{}, &UnreachableError{"it is no TokenRequest"}
+		return issuedToken{}, &UnreachableError{"the response is not a TokenRequest"}
 	}
 	if response.Status.ExpirationTimestamp.IsZero() {
-		return issuedToken{}, &UnreachableError{"it does not say when the token ends"}
+		return issuedToken{}, &UnreachableError{"the response lacks the token's expiry"}
 	}
 	return issuedToken{response.Status.Token, response.Status.ExpirationTimestamp}, nil
 }
 
-// connect finds the API server. client-go reads authgate's own token from its file
-// again every minute.
+// connect finds the API server. client-go reads authgate's own token from its file again
+// every minute.
 func (c *Cluster) connect() (*http.Client, *url.URL, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

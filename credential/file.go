@@ -11,9 +11,9 @@ import (
 	"github.com/example-org/authgate/text"
 )
 
-// File is a token that somebody else renews: a projected one of Kubernetes, whose
-// file is swapped by a symlink. It is read again every second, which costs less
-// than a watch, and follows any way to change a file.
+// File is a token that another program refreshes, such as a projected one of Kubernetes,
+// whose file is swapped by a symlink. It is read again every second, which costs less than a
+// watch, and works for every way to change a file.
 func File(path string, log *slog.Logger) *Source {
 	return newSource("tokenFile "+path, func(context.Context) (issuedToken, error) { return readFile(path) }, log, time.Now)
 }

@@ -1,6 +1,6 @@
-// Package credential gets the tokens that upstreams are shown in the place of
-// people: those of Kubernetes ServiceAccounts, asked of the API server or read from
-// a file. It knows nothing of requests, routes or policies.
+// Package credential gets the tokens of Kubernetes ServiceAccounts that upstreams get in
+// place of the user's: from the API server, or from a file. It knows nothing of requests,
+// routes or policies.
 package credential
 
 import (
@@ -19,28 +19,28 @@ import (
 
 const (
 	waitTimeout        = 5 * time.Second  // of a request for the first token
-	fetchTimeout       = 10 * time.Second // of one attempt, which goes on when its request gave up
-	expiryMargin       = 10 * time.Second // a token is not shown so shortly before its end: it has a way to go
-	maxRefreshInterval = time.Minute      // whatever was planned: clocks are set, machines sleep
-	fileRereadInterval = time.Second      // what has no end of its own
+	fetchTimeout       = 10 * time.Second // of one attempt, which continues when its request ends
+	expiryMargin       = 10 * time.Second // a token is not used so shortly before its expiry: the request takes a while
+	maxRefreshInterval = time.Minute      // in any case: clocks are set, machines sleep
+	fileRereadInterval = time.Second      // of a token without a known expiry
 
 	firstBackoff = time.Second
 	maxBackoff   = time.Minute
 
-	rejectionCooldown = time.Minute // between renewals because an upstream rejected a token: any user can bring that about
+	rejectionCooldown = time.Minute // between fetches because an upstream rejected a token: any user can cause that
 )
 
-// issuedToken is a token and its end; a zero end: it has none that is known.
+// issuedToken is a token and its expiry; a zero time: unknown.
 type issuedToken struct {
 	token   string
 	expires time.Time
 }
 
-// fetchFunc gets a token from where it comes from.
+// fetchFunc fetches a token from its origin.
 type fetchFunc func(ctx context.Context) (issuedToken, error)
 
-// Source is one account's token, renewed before it ends. It is safe for concurrent
-// use. Run keeps it warm; without it, whoever asks waits for a token that has ended.
+// Source is one account's token, refreshed before it expires. It is safe for concurrent use.
+// Run refreshes it in advance; without it, a request waits for a new token.
 type Source struct {
 	name  string // for the log
 	fetch fetchFunc
@@ -99,24 +99,24 @@ func (s *Source) Token(ctx context.Context) (string, error) {
 
 var (
 	errTimeout = &UnreachableError{Reason: "it has not answered yet"}
-	errExpired = &UnreachableError{Reason: "the token that it gave has ended already: do the clocks differ?"}
+	errExpired = &UnreachableError{Reason: "the token that it gave has expired already: do the clocks differ?"}
 )
 
 func (h *cachedToken) isFresh(now time.Time) bool {
 	return h.expires.IsZero() || now.Before(h.expires.Add(-expiryMargin))
 }
 
-// TokenRejected says that a server rejected a token: the account may have been deleted
-// and created again, or the answer may be about something else. A new token is
-// asked for in the background, at most once a minute; until it has come, the old
-// one stays in use, because others with the same account depend on it.
+// TokenRejected says that a server rejected a token: the account may have been deleted and
+// created again, or the response may have another cause. A new token is fetched in the
+// background, at most once a minute. Until then the old one stays in use, because other
+// users with the same account depend on it.
 func (s *Source) TokenRejected(token string) {
 	if s.noteRejection(token) {
 		s.startFetch()
 	}
 }
 
-// noteRejection reports whether to ask for another token than this one.
+// noteRejection reports whether to fetch another token than this one.
 func (s *Source) noteRejection(token string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,20 +163,20 @@ func (s *Source) inBackoff() error {
 	return s.failure.err
 }
 
-// record keeps what an attempt came to. The log has each row of failures once.
+// record stores the result of an attempt. The log has each series of failures once.
 func (s *Source) record(issued issuedToken, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
 	if err != nil {
 		if s.failure.count++; s.failure.count == 1 {
-			s.log.Error("no token for an account; the last one is shown as long as it is good", "account", s.name, "error", err, "mend", hintOf(err))
+			s.log.Error("cannot get a service account token; the previous one stays in use until it expires", "account", s.name, "error", err, "hint", hintOf(err))
 		}
 		s.failure.err, s.failure.retryAt = err, now.Add(backoff.Delay(firstBackoff, maxBackoff, s.failure.count))
 		return
 	}
 	if s.failure.count > 0 {
-		s.log.Info("there is a token for an account again", "account", s.name, "failed", s.failure.count)
+		s.log.Info("service account token restored", "account", s.name, "failed", s.failure.count)
 	}
 	s.failure = failure{}
 	h := &cachedToken{issuedToken: issued, fetchedAt: now, refreshAt: now.Add(fileRereadInterval)}
@@ -186,8 +186,8 @@ func (s *Source) record(issued issuedToken, err error) {
 	s.cached.Store(h)
 }
 
-// refreshAfter is 80 % of a life, and up to a tenth of it sooner, so that many
-// replicas do not ask together (kubelet does likewise: token_manager.go).
+// refreshAfter is 80 % of a lifetime, minus up to a tenth at random, so that many replicas
+// do not ask together (as kubelet does: token_manager.go).
 func refreshAfter(lifetime time.Duration) time.Duration {
 	if lifetime <= 0 {
 		return 0
@@ -195,7 +195,7 @@ func refreshAfter(lifetime time.Duration) time.Duration {
 	return lifetime*8/10 - rand.N(lifetime/10+1)
 }
 
-// Run keeps the token warm until ctx ends.
+// Run refreshes the token in advance until ctx ends.
 func (s *Source) Run(ctx context.Context) {
 	for {
 		if s.needsRefresh() {
@@ -211,8 +211,8 @@ func (s *Source) Run(ctx context.Context) {
 	}
 }
 
-// needsRefresh also holds when the clock was set back behind the token's beginning: its end
-// is of the other time.
+// needsRefresh also holds if the clock was set back before the token was fetched: its expiry
+// is then wrong.
 func (s *Source) needsRefresh() bool {
 	h, now := s.cached.Load(), s.now()
 	return h == nil || !now.Before(h.refreshAt) || now.Before(h.fetchedAt.Add(-maxRefreshInterval))
@@ -234,13 +234,13 @@ func (s *Source) untilRefresh() time.Duration {
 	return max(wait, 10*time.Millisecond)
 }
 
-// checkToken refuses what cannot stand in a header.
+// checkToken refuses what cannot be sent in a header.
 func checkToken(token string) error {
 	switch {
 	case token == "":
 		return &TokenError{"it is empty"}
 	case strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == ',' || r == ';' || r == '\\' }):
-		return &TokenError{"it holds blanks or characters that no token has"}
+		return &TokenError{"it has spaces or characters that no token has"}
 	case len(token) > maxToken:
 		return &TokenError{"it is too long for a header"}
 	}

@@ -17,57 +17,57 @@ import (
 	"github.com/example-org/authgate/text"
 )
 
-// Bearer says which tokens of an issuer are accepted, and who their holder is.
+// Bearer says which tokens of an issuer are accepted, and how they make a principal.
 type Bearer struct {
 	Issuer   string // exactly as iss
 	Audience string // one of aud
 
-	// Require holds claims and the values that will do, compared as strings; all
-	// have to match. Empty: whoever gets a token there is accepted, as Unvouched.
+	// Require maps claims to accepted values, compared as strings; all must match. If it is
+	// empty, every token for Audience is accepted, and its principal is Untrusted.
 	Require map[string][]string
 
-	// SubjectClaim and Groups make the principal. They are not looked at where
-	// Issuer is the one at which people log in: its tokens are read as at a login.
+	// SubjectClaim and Groups make the principal. They are ignored if Issuer is the login
+	// issuer: its tokens are read as at a login.
 	SubjectClaim string
 	Groups       []GroupTemplate
 
-	// RootCAs are trusted for a further issuer: those of its first Bearer that has
-	// some; nil in all of them: the system's.
+	// RootCAs are trusted for an additional issuer: those of its first Bearer that has any;
+	// nil in all of them: the system's.
 	RootCAs *x509.CertPool
 }
 
-// Bearers verifies the tokens that come in requests: those of the issuer at which
-// people log in, and of further issuers. It is safe for concurrent use; [Bearers.Run]
-// is called once, and fetches the keys that Verify only looks at.
+// Bearers verifies the bearer tokens of requests: those of the login issuer, and of
+// additional issuers. It is safe for concurrent use. [Bearers.Run] is called once, and
+// fetches the keys that Verify uses.
 type Bearers struct {
 	relyingParty *RelyingParty
 	issuers      map[string]*bearerIssuer // iss → issuer
 	cache        tokenCache
 }
 
-// bearerIssuer is one iss. Several Bearers may be of it, with an audience each.
+// bearerIssuer is one iss. Several Bearers may be of it, with different audiences.
 type bearerIssuer struct {
 	keySet  *issuerKeySet
-	configs []bearerConfig // in the order of the configuration; the first whose audience fits
+	configs []bearerConfig // in the order of the configuration; the first with a matching audience counts
 }
 
-// bearerConfig is a Bearer, made ready.
+// bearerConfig is a prepared Bearer.
 type bearerConfig struct {
 	Bearer
-	isLoginIssuer bool     // of the issuer at which people log in
-	idTokensOnly  bool     // and no access tokens: no item of bearer asks for it
+	isLoginIssuer bool     // of the login issuer
+	idTokensOnly  bool     // and no access tokens: no item of bearer accepts them
 	required      []string // claims of Require, sorted
 
-	clientID func() string // own: its client id in force, in the place of Audience
+	clientID func() string // of the login issuer: its current client id, in place of Audience
 }
 
-// NewBearers accepts what own issues for its client, and what the others say. It
-// asks the network nothing; that is for Run.
+// NewBearers accepts tokens of own for its client, and those that others accept. It makes no
+// requests; Run does.
 func NewBearers(rp *RelyingParty, others []Bearer, log *slog.Logger) *Bearers {
 	return newBearers(rp, others, log, nil)
 }
 
-// newBearers reaches further issuers over base; nil: each over a transport of its own.
+// newBearers reaches additional issuers over base; nil: each over a transport of its own.
 func newBearers(rp *RelyingParty, others []Bearer, log *slog.Logger, base http.RoundTripper) *Bearers {
 	b := &Bearers{relyingParty: rp, cache: newTokenCache(), issuers: map[string]*bearerIssuer{
 		rp.cfg.URL: {
@@ -97,8 +97,8 @@ func rootCAs(others []Bearer, issuer string) *x509.CertPool {
 	return nil
 }
 
-// Run fetches the keys of all issuers, each by itself, and keeps them fresh. It
-// returns when ctx ends.
+// Run fetches the keys of all issuers independently, and keeps them fresh. It returns when
+// ctx ends.
 func (b *Bearers) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	for _, i := range b.issuers {
@@ -107,12 +107,11 @@ func (b *Bearers) Run(ctx context.Context) {
 	running.Wait()
 }
 
-// maxBearer is far more than tokens of machines need, and room for some hundred
-// groups of a person.
+// maxBearer is far more than tokens of machines need, and leaves room for some hundred
+// groups of a user.
 const maxBearer = 8 << 10
 
-// Token is a bearer token that was accepted: who its holder is, and what tells it
-// from others.
+// Token is an accepted bearer token: its principal, and what identifies it.
 type Token struct {
 	Principal
 
@@ -121,9 +120,9 @@ type Token struct {
 	Digest    [sha256.Size]byte // [TokenDigest]
 }
 
-// Verify gives the principal of a token. An error is a [TokenRefusedError], whose
-// Reason may be logged and told, or an [UnreachableError]: the keys that would
-// tell were not to be had. Nobody may write to the principal's groups.
+// Verify gives the principal of a token. An error is a [TokenRefusedError], whose Reason may
+// be logged and shown to the client, or an [UnreachableError]: the signing keys are
+// unavailable. Callers must not write to the principal's groups.
 func (b *Bearers) Verify(ctx context.Context, raw string) (Token, error) {
 	if len(raw) > maxBearer {
 		refusal := refused("it is larger than %d bytes", maxBearer)
@@ -157,8 +156,8 @@ func (b *Bearers) Verify(ctx context.Context, raw string) (Token, error) {
 }
 
 // knowsIssuer reports whether a token that cannot be verified names an issuer whose tokens
-// are accepted. It reads more leniently than Verify, as an upstream may: padding and
-// blanks in a JWT hide nothing.
+// are accepted. It reads more leniently than Verify, as an upstream may: padding and spaces
+// in a JWT hide nothing.
 func (b *Bearers) knowsIssuer(raw string) bool {
 	iss, err := unverifiedIssuer(strings.Map(func(r rune) rune {
 		if r == '=' || unicode.IsSpace(r) {
@@ -169,7 +168,7 @@ func (b *Bearers) knowsIssuer(raw string) bool {
 	return err == nil && b.issuers[iss] != nil
 }
 
-// unverifiedIssuer reads, unverified, whose keys a token has to be held to.
+// unverifiedIssuer reads, unverified, whose keys must verify a token.
 func unverifiedIssuer(raw string) (string, error) {
 	c, err := unverifiedClaims(raw)
 	if err != nil {
@@ -222,9 +221,9 @@ func (i *bearerIssuer) verify(ctx context.Context, raw string) (cachedToken, err
 	}, nil
 }
 
-// checkType refuses the JWTs that issuers sign for other ends, by the same keys
-// and often for the same audience: logout tokens, security events, proofs (RFC
-// 8725, 3.11). at+jwt is RFC 9068.
+// checkType refuses JWTs that issuers sign for other purposes, with the same keys and often
+// for the same audience: logout tokens, security events, proofs (RFC 8725, 3.11). at+jwt is
+// RFC 9068.
 func checkType(typ string) error {
 	switch strings.TrimPrefix(strings.ToLower(typ), "application/") {
 	case "", "jwt", "at+jwt":
@@ -233,15 +232,14 @@ func checkType(typ string) error {
 	return refused("its typ is %s, which is no token that says who asks", text.Quote(typ))
 }
 
-// selectConfig finds what the configuration says of a token's audience. A token that a
-// browser login obtained is accepted for none, and an access token only for one
-// that bearer names.
+// selectConfig finds the configuration for a token's audience. A token that a browser login
+// obtained is accepted for none, and an access token only for an audience that bearer names.
 func (i *bearerIssuer) selectConfig(c claims, typ string) (*bearerConfig, error) {
 	iss, err := c.stringClaim("iss")
 	if err != nil {
 		return nil, err
 	}
-	if want := i.configs[0].Issuer; iss != want { // what was verified says otherwise than what was read first
+	if want := i.configs[0].Issuer; iss != want { // the verified issuer differs from the unverified one
 		return nil, refused("it is of the issuer %s, not of %s", text.Quote(iss), want)
 	}
 	if !c.absent("events") {
@@ -258,7 +256,7 @@ func (i *bearerIssuer) selectConfig(c claims, typ string) (*bearerConfig, error)
 		return nil, err
 	}
 	access := isAccessToken(typ, c)
-	// azp may be another's: whoever asked, the issuer gave the token for us to read.
+	// azp may differ: whichever client asked, the issuer made the token for us to read.
 	for n := range i.configs {
 		if a := &i.configs[n]; a.matchesAudience(audience) && !(access && a.idTokensOnly) {
 			return a, nil
@@ -270,7 +268,7 @@ func (i *bearerIssuer) selectConfig(c claims, typ string) (*bearerConfig, error)
 	return nil, refused("it is for the audience %s, which is not one that is accepted of its issuer", text.Quote(strings.Join(audience, ", ")))
 }
 
-// matchesAudience reports whether a token's audience is the one that is accepted.
+// matchesAudience reports whether a token's audience is accepted.
 func (a *bearerConfig) matchesAudience(audience []string) bool {
 	want := a.Audience
 	if a.clientID != nil {
@@ -279,7 +277,7 @@ func (a *bearerConfig) matchesAudience(audience []string) bool {
 	return want != "" && slices.Contains(audience, want)
 }
 
-// checkRequired names the claim that does not match, and not what would.
+// checkRequired names the claim that does not match, and not the accepted value.
 func (a *bearerConfig) checkRequired(c claims) error {
 	for _, name := range a.required {
 		value, err := c.scalar(name)
@@ -295,8 +293,8 @@ func (a *bearerConfig) checkRequired(c claims) error {
 	return nil
 }
 
-// principal is who holds the token. A further issuer says nothing about e-mail
-// addresses and names: those of people are for the issuer at which they log in.
+// principal makes the principal of a token. An additional issuer says nothing about e-mail
+// addresses and names: only the login issuer does.
 func (a *bearerConfig) principal(rp *RelyingParty, c claims) (Principal, error) {
 	if a.isLoginIssuer {
 		return rp.principal(c)
@@ -329,9 +327,8 @@ func (a *bearerConfig) groups(c claims, dropped func(reason string)) []string {
 	return groups
 }
 
-// newAdditionalIssuer is a RelyingParty at which nobody logs in: what it knows of signatures,
-// times and groups is the same for every issuer. A base of nil is a transport of its
-// own, which trusts cas.
+// newAdditionalIssuer makes a RelyingParty without logins: signatures, times and groups work
+// the same for every issuer. A nil base is a transport of its own, which trusts cas.
 func newAdditionalIssuer(own Config, issuer string, cas *x509.CertPool, log *slog.Logger, base http.RoundTripper) *RelyingParty {
 	cfg := Config{
 		URL: issuer, RootCAs: cas, ClockSkew: own.ClockSkew, Now: own.Now,
@@ -347,7 +344,7 @@ func newAdditionalIssuer(own Config, issuer string, cas *x509.CertPool, log *slo
 	rp.keySet = newIssuerKeySet(rp, nil, log)
 	publicURL, err := ParseHTTPURL(issuer)
 	if err != nil {
-		return rp // broken, and says so when it is asked
+		return rp // every request fails with the error
 	}
 	rp.client = newClient(&backchannelTransport{base: base, publicURL: publicURL, trustHint: trustByBearer, redirectHint: bearerRedirectHint})
 	return rp

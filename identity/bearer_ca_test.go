@@ -103,7 +103,7 @@ func TestChangedCAsOfAFurtherIssuerAreInForceAtOnce(t *testing.T) {
 
 	b.SetRootCAs(i.url, trustsTwo)
 	eventually(t, "a complaint about the former certificate", func() bool {
-		return strings.Contains(log.String(), "older=true")
+		return strings.Contains(log.String(), "previous_keys=true")
 	})
 	if err := verify(); err != nil {
 		t.Errorf("keys that were at hand are gone: %v", err)

@@ -10,18 +10,18 @@ import (
 	"github.com/example-org/authgate/text"
 )
 
-// GroupTemplate makes a group of claims: its pieces, one behind the other.
+// GroupTemplate makes a group from claims: the concatenation of its parts.
 type GroupTemplate []TemplatePart
 
-// TemplatePart is a text, and behind it the value of a claim; an empty Claim is none.
+// TemplatePart is a text, followed by the value of a claim; an empty Claim adds none.
 type TemplatePart struct {
 	Text  string
 	Claim string // at the top level of the token, by its exact name
 }
 
-// What a template ends in where it makes no group.
+// Why a template makes no group.
 var (
-	errMissingClaim = errors.New("a claim is missing") // and nobody is surprised: most claims are there in some tokens only
+	errMissingClaim = errors.New("a claim is missing") // expected: most claims are only in some tokens
 	errInvalidValue = errors.New("a claim does not fit into a group")
 )
 
@@ -30,9 +30,9 @@ const (
 	maxGroup      = 1024 // bytes of a group
 )
 
-// expand fills a template. In values, colons and per cent signs are escaped, as
-// GitHub does it with colons in its sub: the colons of a group are those of the
-// template, so that an environment named "x:refs/heads/main" stands for no ref.
+// expand fills a template. It escapes colons and per cent signs in values, as GitHub does
+// with colons in its sub: the colons of a group are those of the template, so that an
+// environment named "x:refs/heads/main" is not a ref.
 func (t GroupTemplate) expand(c claims) (string, error) {
 	var b strings.Builder
 	for _, p := range t {
@@ -70,9 +70,8 @@ func writeEscaped(b *strings.Builder, value string) {
 	}
 }
 
-// printable reports whether a value shows all that is in it: no control and no
-// invisible characters, no blanks but the plain one, nothing that encoding/json
-// had to replace.
+// printable reports whether a value shows all that is in it: no control and no invisible
+// characters, no whitespace except the space, nothing that encoding/json replaced.
 func printable(s string) bool {
 	for _, r := range s {
 		if !unicode.IsPrint(r) || r == utf8.RuneError {
@@ -82,8 +81,8 @@ func printable(s string) bool {
 	return true
 }
 
-// scalar gives a claim as a string: numbers, true and false exactly as the token
-// writes them, empty where it is absent.
+// scalar gives a claim as a string: numbers, true and false exactly as in the token, and
+// empty if it is absent.
 func (c claims) scalar(name string) (string, error) {
 	if c.absent(name) {
 		return "", nil

@@ -7,9 +7,8 @@ import (
 	"github.com/example-org/authgate/text"
 )
 
-// claims are the top-level members of an ID token by their exact names, which a
-// struct would not be: encoding/json takes "Groups" for "groups". What is null
-// counts as absent.
+// claims are the top-level members of an ID token by their exact names. A struct would not
+// do: encoding/json accepts "Groups" for "groups". A null counts as absent.
 type claims map[string]json.RawMessage
 
 func (c claims) absent(name string) bool {
@@ -17,7 +16,7 @@ func (c claims) absent(name string) bool {
 	return name == "" || !present || string(raw) == "null"
 }
 
-// stringClaim gives a string claim, empty where it is absent.
+// stringClaim gives a string claim; empty if it is absent.
 func (c claims) stringClaim(name string) (string, error) {
 	if c.absent(name) {
 		return "", nil
@@ -29,8 +28,8 @@ func (c claims) stringClaim(name string) (string, error) {
 	return s, nil
 }
 
-// stringList gives a claim that is a list of strings, or one string for a list of one:
-// aud by RFC 7519, 4.1.3, groups by the habit of issuers.
+// stringList gives a claim that is a list of strings, or one string for a list of one: aud
+// by RFC 7519, 4.1.3, and groups as some issuers write them.
 func (c claims) stringList(name string) ([]string, error) {
 	if c.absent(name) {
 		return nil, nil
@@ -53,15 +52,15 @@ func (c claims) stringList(name string) ([]string, error) {
 	return texts, nil
 }
 
-// isTrue reports whether a claim is true, or "true": some issuers write
-// email_verified so. Anything else is no.
+// isTrue reports whether a claim is true, or "true": some issuers write email_verified as a
+// string. Anything else is false.
 func (c claims) isTrue(name string) bool {
 	raw := string(c[name])
 	return raw == "true" || raw == `"true"`
 }
 
-// numericDate gives a NumericDate (RFC 7519, section 2), and whether it was there. Years
-// beyond 9999 have no JSON form in Go.
+// numericDate gives a NumericDate (RFC 7519, section 2), and whether it is present. Years
+// after 9999 have no JSON form in Go.
 func (c claims) numericDate(name string) (time.Time, bool, error) {
 	if c.absent(name) {
 		return time.Time{}, false, nil

@@ -6,29 +6,29 @@ import (
 	"sync/atomic"
 )
 
-// What a relying party was given as files may change while it is in use. Requests
-// that are under way go on with what they began with.
+// Secrets and CAs in files may change while a relying party is in use. Requests in flight
+// continue with the old ones.
 
-// credentials are those of authgate's client at the issuer. They are replaced whole.
+// credentials are those of authgate's client at the issuer. They are replaced as a whole.
 type credentials struct{ id, secret string }
 
-// SetCredentials has all further requests to the issuer use another client id and
-// secret: those of logins that are under way, too.
+// SetCredentials makes all further requests to the issuer use another client id and secret,
+// including those of logins in progress.
 func (rp *RelyingParty) SetCredentials(id, secret string) {
 	rp.credentials.Store(&credentials{id, secret})
 }
 
 func (rp *RelyingParty) clientID() string { return rp.credentials.Load().id }
 
-// SetRootCAs has further connections to the issuer trust other authorities; nil: the
+// SetRootCAs makes further connections to the issuer trust other authorities; nil: the
 // system's.
 func (rp *RelyingParty) SetRootCAs(pool *x509.CertPool) {
 	rp.transport.swap(NewTransport(pool))
 }
 
-// SetRootCAs has further connections to a further issuer trust other authorities;
-// nil: the system's. Its keys are fetched again at once, since a request that needs
-// them would wait for the end of a pause. Those at hand stay until that succeeds.
+// SetRootCAs makes further connections to an additional issuer trust other authorities; nil:
+// the system's. Its keys are fetched again at once, since a request that needs them would
+// wait for the next attempt. The current keys stay until that succeeds.
 func (b *Bearers) SetRootCAs(issuer string, pool *x509.CertPool) {
 	i := b.issuers[issuer]
 	if i == nil || i.keySet.rp == b.relyingParty {

@@ -7,19 +7,19 @@ import (
 )
 
 var (
-	// ErrNotReady is why nobody can log in before the issuer was first reached.
+	// ErrNotReady is returned for logins before discovery first succeeded.
 	ErrNotReady = errors.New("the issuer has not been discovered yet")
 
-	// ErrStateMismatch is what a callback gets that belongs to no login of this
-	// browser: another browser's, an old one, or a forged one (RFC 6749, 10.12).
+	// ErrStateMismatch is for a callback that belongs to no login of this browser: one of
+	// another browser, an old one, or a forged one (RFC 6749, 10.12).
 	ErrStateMismatch = errors.New("the answer of the issuer does not belong to the login that this browser began; start again")
 )
 
-// LoginRefusedError is the issuer's no: it sent the browser back with an error
-// instead of a code (RFC 6749, 4.1.2.1; OpenID Connect Core 1.0, 3.1.2.6).
+// LoginRefusedError says that the issuer refused the login: it sent the browser back with an
+// error instead of a code (RFC 6749, 4.1.2.1; OpenID Connect Core 1.0, 3.1.2.6).
 type LoginRefusedError struct {
 	Code        string // access_denied, invalid_scope, ...
-	Description string // the issuer's words, printable and short; anybody can write them into the URL
+	Description string // the issuer's words, printable and short; any client can write them into the URL
 }
 
 func (e *LoginRefusedError) Error() string {
@@ -29,8 +29,8 @@ func (e *LoginRefusedError) Error() string {
 	return "the issuer refused the login: " + e.Code + " (" + e.Description + ")"
 }
 
-// CallbackError is an answer that no issuer sends to its own relying party: half
-// of it missing or twice there, or in the name of another issuer.
+// CallbackError is a callback that no issuer sends to its relying party: parameters are
+// missing or duplicated, or name another issuer.
 type CallbackError struct {
 	Reason string
 }
@@ -39,7 +39,7 @@ func (e *CallbackError) Error() string { return "the answer of the issuer is not
 
 // ExchangeError says that the issuer gave no tokens for the code.
 type ExchangeError struct {
-	Status int    // of the token endpoint's answer; 0 when it could not be read
+	Status int    // of the token endpoint's response; 0 if it could not be read
 	Code   string // OAuth error code (RFC 6749, 5.2), or empty
 
 	badCredentials bool
@@ -65,7 +65,7 @@ func (e *ExchangeError) response() string {
 	return "it answered " + strconv.Itoa(e.Status) + " " + e.Code
 }
 
-// TokenRefusedError says what about an ID token cannot be believed.
+// TokenRefusedError says why a token is not trusted.
 type TokenRefusedError struct {
 	Reason      string
 	FromLogin   bool // a bearer token: authgate's own browser login or refresh obtained it
@@ -78,10 +78,10 @@ func refused(format string, args ...any) *TokenRefusedError {
 	return &TokenRefusedError{Reason: fmt.Sprintf(format, args...)}
 }
 
-// UnreachableError says that the issuer gave no usable answer to a request. It
-// unwraps to context.Canceled or context.DeadlineExceeded where one was the cause.
+// UnreachableError says that the issuer gave no usable response to a request. It unwraps to
+// context.Canceled or context.DeadlineExceeded if one was the cause.
 type UnreachableError struct {
-	Request string // method and address; where the way was known, the backchannel's
+	Request string // method and address; the backchannel's if it was used
 	Reason  string
 	cause   error
 }

@@ -6,15 +6,14 @@ import (
 	"strings"
 )
 
-// Why a login brings no groups at all: reasons that GroupDropped is told, once for each
-// login or refresh.
+// Why a login brings no groups: reasons for GroupDropped, once per login or refresh.
 const (
 	droppedNoClaim = "no_claim"
 	droppedOverage = "overage"
 )
 
-// findGroups finds the groups claim: of exactly its name, else at its path, separated by
-// dots. The name is where it was found; empty where it is not there.
+// findGroups finds the groups claim by its exact name, else by its path, separated by dots.
+// It gives the name under which it was found; empty if it is absent.
 func (c claims) findGroups(name string) (in claims, at string) {
 	if !c.absent(name) {
 		return c, name
@@ -28,7 +27,7 @@ func (c claims) findGroups(name string) (in claims, at string) {
 			return c, first
 		}
 		var inner claims
-		if json.Unmarshal(c[first], &inner) != nil { // a path leads through objects alone
+		if json.Unmarshal(c[first], &inner) != nil { // a path leads through objects only
 			return nil, ""
 		}
 		c, name = inner, rest
@@ -36,17 +35,16 @@ func (c claims) findGroups(name string) (in claims, at string) {
 }
 
 // hasGroupsOverage reports whether the issuer left the groups out because there are too
-// many: by _claim_names (OpenID Connect Core 1.0, section 5.6.2), or by Entra's
-// hasgroups.
+// many: by _claim_names (OpenID Connect Core 1.0, section 5.6.2), or by Entra's hasgroups.
 func (c claims) hasGroupsOverage(name string) bool {
 	var elsewhere claims
-	_ = json.Unmarshal(c["_claim_names"], &elsewhere) // no object names nothing
+	_ = json.Unmarshal(c["_claim_names"], &elsewhere) // anything but an object names nothing
 	first, _, _ := strings.Cut(name, ".")
 	return !elsewhere.absent(name) || !elsewhere.absent(first) || name == "groups" && c.isTrue("hasgroups")
 }
 
-// reportMissingGroups counts a login or a refresh that brings no groups although the
-// configuration expects some, and logs the first of each kind.
+// reportMissingGroups counts a login or a refresh without groups although the configuration
+// expects some, and logs the first of each kind.
 func (rp *RelyingParty) reportMissingGroups(ctx context.Context, c claims, p Principal) {
 	name := rp.cfg.GroupsClaim
 	if name == "" {

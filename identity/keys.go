@@ -16,46 +16,46 @@ import (
 )
 
 const (
-	// keyRefreshInterval is for how long a key that its issuer has taken back is accepted at
-	// most, while the issuer answers; 3 minutes on average.
+	// keyRefreshInterval is how long a key that its issuer has withdrawn is accepted at
+	// most, while the issuer is reachable; 3 minutes on average.
 	keyRefreshInterval = 4 * time.Minute
 
-	// minKeyFetchInterval is how often tokens of unknown keys make authgate fetch keys at most,
-	// whether that succeeds or not: strangers can send such tokens.
+	// minKeyFetchInterval is the least time between two attempts that tokens with unknown
+	// keys cause: any client can send such tokens.
 	minKeyFetchInterval = 5 * time.Second
 
-	// keyWaitTimeout bounds how long a request waits for keys: an issuer that is silent
-	// must not collect requests.
+	// keyWaitTimeout bounds how long a request waits for keys: an issuer that does not
+	// respond must not collect requests.
 	keyWaitTimeout = 5 * time.Second
 )
 
-// issuerKeySet has the keys of an issuer at hand, for logins, refreshes, logout tokens
-// and bearer tokens alike. go-oidc's RemoteKeySet would do as one unusable key does
-// not do for the others: it fails on a set that holds one; it fetches inside a
-// request, and accepts a key that was taken back until some token names another.
+// issuerKeySet caches the keys of an issuer, for logins, refreshes, logout tokens and bearer
+// tokens alike. go-oidc's RemoteKeySet would not do: it fails if one key of a set is
+// unusable, fetches inside a request, and accepts a withdrawn key until a token names
+// another.
 //
 // Keys are fetched by one attempt at a time, and requests wait for it. It is not a
 // singleflight.Group, which cannot tell whether an attempt is in flight (see underWay).
 type issuerKeySet struct {
 	rp           *RelyingParty
-	discoveredCh <-chan struct{} // closed when rp was discovered; nil: that is done here
+	discoveredCh <-chan struct{} // closed when rp was discovered; nil: the key set does the discovery
 	log          *slog.Logger
 
 	state atomic.Pointer[keySetState]
 
 	mu       sync.Mutex
-	inflight chan struct{}   // closed with the attempt that is under way; nil: none is
+	inflight chan struct{}   // closed when the attempt in flight ends; nil: there is none
 	runCtx   context.Context // of run, while it runs
 
-	attemptEnded chan struct{} // with room for one: an attempt has ended
-	renew        chan struct{} // with room for one: what an attempt would find may be another
+	attemptEnded chan struct{} // buffered: an attempt has ended
+	renew        chan struct{} // buffered: fetch at once, the result may differ
 
-	discovery   *provider // of a further issuer; the attempt's alone, as the rest
+	discovery   *provider // of an additional issuer; only the attempt uses it and the two below
 	discoveryAt time.Time
-	lastSkipped string // what the log was told of last
+	lastSkipped string // what the log last reported
 }
 
-// keySetState is how the last attempt to fetch keys has ended. It is replaced whole.
+// keySetState is the result of the last attempt to fetch keys. It is replaced as a whole.
 type keySetState struct {
 	keys    *verificationKeys // nil until the first success; kept while the issuer fails
 	failure error             // nil: the attempt succeeded
@@ -68,23 +68,23 @@ func newIssuerKeySet(rp *RelyingParty, found <-chan struct{}, log *slog.Logger) 
 	return k
 }
 
-// tokenOrigin says where a token came from, which decides how patient its issuer has to
-// be with us.
+// tokenOrigin says where a token came from, which decides how long to wait for its issuer.
 type tokenOrigin bool
 
 const (
-	fromClient        tokenOrigin = false // anybody may have sent it
-	fromTokenEndpoint tokenOrigin = true  // the issuer has just made it, for a code or a refresh token of ours
+	fromClient        tokenOrigin = false // any client may have sent it
+	fromTokenEndpoint tokenOrigin = true  // the issuer has just made it, for our code or refresh token
 )
 
-// verifiedJWT is a token of which it is established that its issuer signed it.
+// verifiedJWT is a token with a verified signature.
 type verifiedJWT struct {
 	token  *oidc.IDToken
 	claims claims
 	keys   *verificationKeys
 }
 
-// verifySignature establishes that the issuer signed a token, and says by which keys.
+// verifySignature checks that the issuer signed a token, and gives the keys that verified
+// it.
 func (k *issuerKeySet) verifySignature(ctx context.Context, raw string, from tokenOrigin) (verifiedJWT, error) {
 	v := k.state.Load()
 	if v.keys == nil || k.providerChanged(v.keys) {
@@ -97,7 +97,8 @@ func (k *issuerKeySet) verifySignature(ctx context.Context, raw string, from tok
 	return verifiedJWT{token, c, by.keys}, err
 }
 
-// providerChanged reports whether discovery has found another document than the keys are of.
+// providerChanged reports whether discovery has found another document than the one of the
+// keys.
 func (k *issuerKeySet) providerChanged(s *verificationKeys) bool {
 	if k.discoveredCh == nil {
 		return false
@@ -106,8 +107,8 @@ func (k *issuerKeySet) providerChanged(s *verificationKeys) bool {
 	return err == nil && p != s.provider && !p.equal(s.provider)
 }
 
-// refetch gives the view after another attempt, unless one has just ended. What the
-// token endpoint gave may be of a key that is younger than that.
+// refetch gives the state after another attempt, unless one has just ended. A token of the
+// token endpoint may be signed with a younger key than that.
 func (k *issuerKeySet) refetch(ctx context.Context, from tokenOrigin) *keySetState {
 	v := k.state.Load()
 	if from == fromClient && k.attemptedRecently(v) {
@@ -115,7 +116,7 @@ func (k *issuerKeySet) refetch(ctx context.Context, from tokenOrigin) *keySetSta
 	}
 	timeout := time.NewTimer(keyWaitTimeout)
 	defer timeout.Stop()
-	if from == fromTokenEndpoint { // somebody is logging in: that has a limit of its own
+	if from == fromTokenEndpoint { // a login, which has a limit of its own
 		timeout.Stop()
 	}
 	select {
@@ -131,8 +132,8 @@ func (k *issuerKeySet) attemptedRecently(v *keySetState) bool {
 	return !v.at.IsZero() && age >= 0 && age < minKeyFetchInterval
 }
 
-// startFetch begins to fetch keys, unless that is under way, or has just ended. The
-// channel is closed with its end.
+// startFetch starts to fetch keys, unless an attempt is in flight or has just ended. The
+// channel is closed when it ends.
 func (k *issuerKeySet) startFetch(from tokenOrigin) <-chan struct{} {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -144,7 +145,7 @@ func (k *issuerKeySet) startFetch(from tokenOrigin) <-chan struct{} {
 	}
 	inflight, ctx := make(chan struct{}), k.runCtx
 	if ctx == nil {
-		ctx = context.Background() // it ends by itself, after attemptTimeout
+		ctx = context.Background() // it ends after attemptTimeout
 	}
 	k.inflight = inflight
 	go func() {
@@ -169,7 +170,7 @@ var closedChannel = func() chan struct{} {
 	return c
 }()
 
-// again has run fetch the keys now, however short ago an attempt ended.
+// again makes run fetch the keys now, even if an attempt has just ended.
 func (k *issuerKeySet) again() {
 	select {
 	case k.renew <- struct{}{}:
@@ -177,7 +178,7 @@ func (k *issuerKeySet) again() {
 	}
 }
 
-// underWay is closed once no attempt goes on that began before.
+// underWay is closed when no attempt is in flight that started before the call.
 func (k *issuerKeySet) underWay() <-chan struct{} {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -202,7 +203,7 @@ func (k *issuerKeySet) unreachable(ctx context.Context, v *keySetState) error {
 	}
 	if err, ok := errors.AsType[*UnreachableError](v.failure); ok {
 		cause := err.cause
-		if !errors.Is(cause, context.DeadlineExceeded) { // how else the attempt's context ended is not this request's
+		if !errors.Is(cause, context.DeadlineExceeded) { // other ends of the attempt's context are not this request's
 			cause = nil
 		}
 		return &UnreachableError{Request: err.Request, Reason: err.Reason, cause: cause}
@@ -210,8 +211,8 @@ func (k *issuerKeySet) unreachable(ctx context.Context, v *keySetState) error {
 	return &UnreachableError{Request: at, Reason: v.failure.Error()}
 }
 
-// run fetches the keys at once, then from time to time, and more often while that
-// fails. It returns when ctx ends.
+// run fetches the keys at once, then from time to time, and more often while that fails. It
+// returns when ctx ends.
 func (k *issuerKeySet) run(ctx context.Context) {
 	k.mu.Lock()
 	k.runCtx = ctx
@@ -234,18 +235,18 @@ func (k *issuerKeySet) run(ctx context.Context) {
 		} else {
 			retry = minRetryInterval
 		}
-		// Half of it is chance: replicas that started together shall not ask together.
+		// Half of it is random: replicas that started together must not fetch together.
 		timer := time.NewTimer(pause/2 + rand.N(pause/2))
 		fetchDue = true
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
-		case <-k.attemptEnded: // a request has had it fetched
+		case <-k.attemptEnded: // a request caused an attempt
 			fetchDue = false
-		case <-found: // which it is from now on
+		case <-found: // of which the keys are from now on
 			found = nil
 		case <-k.renew:
-			<-k.underWay() // which may have begun before
+			<-k.underWay() // which may have started before
 			retry = minRetryInterval
 		}
 		timer.Stop()
@@ -255,7 +256,7 @@ func (k *issuerKeySet) run(ctx context.Context) {
 	}
 }
 
-// refresh fetches the keys once, publishes how that ended and logs what changed.
+// refresh fetches the keys once, publishes the result and logs changes.
 func (k *issuerKeySet) refresh(ctx context.Context) {
 	old := k.state.Load()
 	fetched, err := k.fetch(ctx)
@@ -266,9 +267,9 @@ func (k *issuerKeySet) refresh(ctx context.Context) {
 	switch loginIssuer := k.discoveredCh != nil; {
 	case err != nil:
 		v.keys = old.keys
-		notYet := loginIssuer && errors.Is(err, ErrNotReady) // of which rp tells
+		notYet := loginIssuer && errors.Is(err, ErrNotReady) // rp logs that
 		if !notYet && (old.failure == nil || old.at.IsZero()) {
-			k.log.WarnContext(ctx, "the keys of an issuer cannot be fetched, trying again", "issuer", k.rp.cfg.URL, "error", err, "older", old.keys != nil)
+			k.log.WarnContext(ctx, "cannot fetch signing keys of an issuer; retrying", "issuer", k.rp.cfg.URL, "error", err, "previous_keys", old.keys != nil)
 		}
 	case old.keys == nil:
 		k.log.InfoContext(ctx, "keys of an issuer fetched", "issuer", k.rp.cfg.URL, "keys", len(fetched.keys))
@@ -280,14 +281,14 @@ func (k *issuerKeySet) refresh(ctx context.Context) {
 	if err == nil {
 		k.reportSkipped(ctx, v.keys)
 		if old.keys != nil && old.failure != nil {
-			k.log.InfoContext(ctx, "the keys of an issuer can be fetched again", "issuer", k.rp.cfg.URL)
+			k.log.InfoContext(ctx, "signing keys of an issuer fetched again", "issuer", k.rp.cfg.URL)
 		}
 	}
 	k.state.Store(v)
 }
 
-// reportSkipped logs and counts, once a change, the keys that cannot be used. Those
-// for encryption are no mistake.
+// reportSkipped logs and counts unusable keys, once per change. Keys for encryption are
+// expected.
 func (k *issuerKeySet) reportSkipped(ctx context.Context, s *verificationKeys) {
 	text := describeSkipped(s.skipped)
 	if text == k.lastSkipped {
@@ -302,7 +303,7 @@ func (k *issuerKeySet) reportSkipped(ctx context.Context, s *verificationKeys) {
 		}
 	}
 	if faulty > 0 {
-		k.log.WarnContext(ctx, "keys of an issuer cannot be used and are skipped: what they sign is refused",
+		k.log.WarnContext(ctx, "unusable keys of an issuer are skipped: tokens that they sign are refused",
 			"issuer", k.rp.cfg.URL, "skipped", text, "keys", len(s.keys))
 	}
 }

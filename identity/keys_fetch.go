@@ -15,11 +15,11 @@ import (
 	"github.com/example-org/authgate/text"
 )
 
-// discoveryMaxAge is how old the discovery document of a further issuer may become.
+// discoveryMaxAge is the maximum age of an additional issuer's discovery document.
 const discoveryMaxAge = 15 * time.Minute
 
-// verificationKeys is what an issuer's tokens are verified by. It stays the same one for as
-// long as the issuer publishes the same.
+// verificationKeys is what verifies an issuer's tokens. It stays the same pointer as long as
+// the issuer publishes the same keys.
 type verificationKeys struct {
 	provider *provider
 	document []byte
@@ -45,12 +45,12 @@ func (k *issuerKeySet) fetch(ctx context.Context) (*verificationKeys, error) {
 			return s, nil
 		}
 	}
-	k.discovery = nil // it may have named another address since
+	k.discovery = nil // the discovery document may have changed
 	return nil, err
 }
 
-// loadDiscovery gives the discovery document: the one that rp has, or a further
-// issuer's, which needs no endpoints.
+// loadDiscovery gives the discovery document: the one of rp, or an additional issuer's,
+// which needs no endpoints.
 func (k *issuerKeySet) loadDiscovery(ctx context.Context) (*provider, error) {
 	if k.discoveredCh != nil {
 		return k.rp.provider()

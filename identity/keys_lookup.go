@@ -10,7 +10,7 @@ import (
 	"github.com/example-org/authgate/text"
 )
 
-// keyLookup finds the key of one token, and the keys that it was found among.
+// keyLookup finds the key of one token, and the key set with it.
 type keyLookup struct {
 	issuer *issuerKeySet
 	keys   *verificationKeys
@@ -19,15 +19,14 @@ type keyLookup struct {
 
 var errNoKey = errors.New("of none of the keys")
 
-// skippedKeyError says that a key of the token's name is published, and cannot be
-// used.
+// skippedKeyError says that the key that a token names is published, but unusable.
 type skippedKeyError struct{ keyID, message string }
 
 func (e *skippedKeyError) Error() string {
 	return fmt.Sprintf("the key %s cannot be used: %s", text.Quote(e.keyID), e.message)
 }
 
-// VerifySignature is of [oidc.KeySet].
+// VerifySignature implements [oidc.KeySet].
 func (l *keyLookup) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
 	var algorithms []jose.SignatureAlgorithm
 	for _, alg := range l.keys.provider.algorithms {
@@ -60,7 +59,7 @@ func (l *keyLookup) VerifySignature(ctx context.Context, raw string) ([]byte, er
 	return nil, errNoKey
 }
 
-// verify gives what is signed, and whether the key that the token names is there.
+// verify gives the signed payload, and whether the key that the token names is known.
 func (s *verificationKeys) verify(token *jose.JSONWebSignature) (payload []byte, known bool) {
 	name := token.Signatures[0].Header.KeyID
 	for i := range s.keys {

@@ -15,35 +15,34 @@ import (
 	"github.com/example-org/authgate/text"
 )
 
-// Why a key of a set is skipped: what Config.KeySkipped is told.
+// Why a key of a set is skipped: reasons for Config.KeySkipped.
 const (
-	keyMalformed      = "malformed" // no key, a member missing or wrong, or a kind that is not known here
+	keyMalformed      = "malformed" // not a key, a missing or wrong member, or an unknown type
 	keyNotForSigning  = "use"       // for encryption, or for another operation than verifying
-	keyUnsupportedAlg = "alg"       // for an algorithm that is not accepted
-	keySymmetric      = "symmetric" // shared: whoever verifies with it could sign
-	keyPrivate        = "private"   // published whole: anybody can sign with it
+	keyUnsupportedAlg = "alg"       // for an algorithm that authgate does not accept
+	keySymmetric      = "symmetric" // shared: every verifier could sign
+	keyPrivate        = "private"   // published with its private part: any client can sign with it
 	keyWeak           = "weak"      // RSA below 2048 bits, or with an unusable exponent
 	keyTooMany        = "too_many"
 )
 
-// SkippedKeyReasons are all reasons that Config.KeySkipped is told.
+// SkippedKeyReasons are all reasons for Config.KeySkipped.
 func SkippedKeyReasons() []string {
 	return []string{keyMalformed, keyNotForSigning, keyUnsupportedAlg, keySymmetric, keyPrivate, keyWeak, keyTooMany}
 }
 
 const (
-	// maxKeysPerSet bounds what a token that names no key is tried with.
+	// maxKeysPerSet bounds the keys that are tried for a token that names none.
 	maxKeysPerSet = 64
 
 	minRSABits = 2048 // bits: RFC 7518, 3.3
 )
 
-// skippedKey is a key that is published and cannot be used.
+// skippedKey is a published key that is unusable.
 type skippedKey struct{ keyID, reason, message string }
 
-// parseKeySet keeps of a JSON Web Key Set the public keys that can verify, and says
-// what it left out: one key that cannot be used makes the others no worse (RFC 7517,
-// section 5).
+// parseKeySet gives the public keys of a JSON Web Key Set that can verify, and those that it
+// skips: an unusable key does not affect the others (RFC 7517, section 5).
 func parseKeySet(document []byte) (keys []jose.JSONWebKey, skipped []skippedKey, err error) {
 	var set map[string]json.RawMessage
 	var list []json.RawMessage
@@ -64,8 +63,8 @@ func parseKeySet(document []byte) (keys []jose.JSONWebKey, skipped []skippedKey,
 	return keys, skipped, nil
 }
 
-// parseKey reads one key, or says why it cannot be used. The words are authgate's
-// own: a private key must not reach a log.
+// parseKey reads one key, or says why it is unusable. The words are authgate's own: a
+// private key must not reach a log.
 func parseKey(raw json.RawMessage) (key jose.JSONWebKey, skip *skippedKey) {
 	var jwk struct {
 		Name       string          `json:"kid"`
@@ -79,20 +78,20 @@ func parseKey(raw json.RawMessage) (key jose.JSONWebKey, skip *skippedKey) {
 		return jose.JSONWebKey{}, &skippedKey{jwk.Name, reason, message}
 	}
 	if !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) || json.Unmarshal(raw, &jwk) != nil {
-		return fail(keyMalformed, "it is no JSON object with members of the right types")
+		return fail(keyMalformed, "it is not a JSON object with members of the right types")
 	}
 	switch {
 	case jwk.Type == "oct":
-		return fail(keySymmetric, "it is symmetric: whoever knows it could sign")
+		return fail(keySymmetric, "it is symmetric: every verifier could sign with it")
 	case jwk.Private != nil:
-		return fail(keyPrivate, "its private part is published: anybody can sign with it")
+		return fail(keyPrivate, "its private part is published: any client can sign with it")
 	case jwk.Use != "" && jwk.Use != "sig", jwk.Operations != nil && !slices.Contains(jwk.Operations, "verify"):
 		return fail(keyNotForSigning, "it is not for signatures")
 	case jwk.Algorithm != "" && !slices.Contains(asymmetricAlgorithms, jwk.Algorithm):
 		return fail(keyUnsupportedAlg, "it is for the algorithm "+text.Quote(jwk.Algorithm))
 	}
 	if err := json.Unmarshal(raw, &key); err != nil || !key.Valid() || !key.IsPublic() {
-		return fail(keyMalformed, "it is no key of the type "+text.Quote(jwk.Type)+" that is known here: a member is missing, or wrong")
+		return fail(keyMalformed, "it is not a key of the type "+text.Quote(jwk.Type)+" that is known here: a member is missing, or wrong")
 	}
 	switch public := key.Key.(type) {
 	case *rsa.PublicKey:
@@ -101,7 +100,7 @@ func parseKey(raw json.RawMessage) (key jose.JSONWebKey, skip *skippedKey) {
 		}
 	case *ecdsa.PublicKey, ed25519.PublicKey:
 	default:
-		return fail(keyMalformed, "it is of a type that is not known here")
+		return fail(keyMalformed, "its type is not supported")
 	}
 	return key, nil
 }

@@ -257,7 +257,7 @@ func TestKeysAreKeptWhileTheIssuerFails(t *testing.T) {
 
 		i.bend(func(i *issuer) { clear(i.instead) })
 		time.Sleep(time.Minute)
-		if !strings.Contains(log.String(), "can be fetched again") {
+		if !strings.Contains(log.String(), "fetched again") {
 			t.Errorf("log: %s", log.String())
 		}
 	})

@@ -19,8 +19,8 @@ import (
 	"github.com/example-org/authgate/text"
 )
 
-// Login is what has to be remembered between Begin and Finish, sealed from
-// everybody. The zero Login finishes nothing.
+// Login is what must be remembered between Begin and Finish, encrypted. The zero Login
+// finishes nothing.
 type Login struct {
 	State       string `json:"s,omitempty"`
 	Nonce       string `json:"n"`
@@ -35,17 +35,16 @@ func (Login) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
 func (l Login) complete() bool { return l.Nonce != "" && l.Verifier != "" && l.RedirectURI != "" }
 
-// BeginOptions say how a login begins; the zero value is one like any other.
+// BeginOptions are options of one login.
 type BeginOptions struct {
-	// State makes the state out of the rest of the login, for who keeps the login in
-	// it. Nil: it is random.
+	// State makes the state from the rest of the login, for a caller that stores the login
+	// in it. Nil: it is random.
 	State func(Login) (string, error)
 
-	Prompt string // prompt of the authorization request, whatever Config.AuthParams say; empty: theirs
+	Prompt string // prompt of the authorization request, in place of the one in Config.AuthParams; empty: that one
 }
 
-// Begin starts a login: the browser is to be sent to the URL, and to come back to
-// redirectURI.
+// Begin starts a login: send the browser to the URL; it returns to redirectURI.
 func (rp *RelyingParty) Begin(redirectURI string, o BeginOptions) (Login, string, error) {
 	p, err := rp.provider()
 	if err != nil {
@@ -65,8 +64,8 @@ func (rp *RelyingParty) Begin(redirectURI string, o BeginOptions) (Login, string
 	return l, rp.oauthConfig(p, l).AuthCodeURL(l.State, params...), nil
 }
 
-// authParams are those that the configuration adds. The check of the configuration
-// keeps those out that Begin sets itself.
+// authParams are the configured parameters. The check of the configuration excludes those
+// that Begin sets itself.
 func (rp *RelyingParty) authParams(prompt string) []oauth2.AuthCodeOption {
 	var params []oauth2.AuthCodeOption
 	for name, value := range rp.cfg.AuthParams {
@@ -80,8 +79,8 @@ func (rp *RelyingParty) authParams(prompt string) []oauth2.AuthCodeOption {
 	return params
 }
 
-// Finish turns the issuer's answer, the query of the callback, into a grant.
-// The code is spent by it, whatever comes of it.
+// Finish exchanges the code of the callback's query for tokens. The code is used up, even if
+// that fails.
 func (rp *RelyingParty) Finish(ctx context.Context, l Login, callback url.Values) (TokenSet, error) {
 	p, err := rp.provider()
 	if err != nil {
@@ -107,7 +106,7 @@ func (rp *RelyingParty) Finish(ctx context.Context, l Login, callback url.Values
 	return rp.tokenSet(ctx, c, tokens)
 }
 
-// readCallback finds the code, if the answer is one to this login and a yes.
+// readCallback finds the code, if the callback belongs to this login and is not an error.
 func (rp *RelyingParty) readCallback(p *provider, l Login, callback url.Values) (string, error) {
 	for _, name := range []string{"state", "iss", "error", "code"} { // RFC 6749, 3.1: at most once
 		if len(callback[name]) > 1 {
@@ -117,7 +116,7 @@ func (rp *RelyingParty) readCallback(p *provider, l Login, callback url.Values) 
 	if !l.complete() || !constantTimeEqual(l.State, callback.Get("state")) {
 		return "", ErrStateMismatch
 	}
-	// RFC 9207, 2.4, against mix-up: before anything else of the answer is believed.
+	// RFC 9207, 2.4, against mix-up: before anything else of the callback is trusted.
 	switch iss := callback.Get("iss"); {
 	case callback.Has("iss") && iss != rp.cfg.URL:
 		return "", &CallbackError{Reason: fmt.Sprintf("it comes from the issuer %s, this login went to %s", text.Quote(iss), rp.cfg.URL)}
@@ -148,8 +147,8 @@ func (rp *RelyingParty) oauthConfig(p *provider, l Login) *oauth2.Config {
 	}
 }
 
-// exchangeError keeps status and code of a refusal. An oauth2.RetrieveError has
-// the whole answer in it, and may hold a token.
+// exchangeError keeps status and code of a refusal. An oauth2.RetrieveError has the whole
+// response in it, and may hold a token.
 func exchangeError(ctx context.Context, p *provider, err error) error {
 	var unreachable *UnreachableError
 	var response *oauth2.RetrieveError
@@ -163,21 +162,21 @@ func exchangeError(ctx context.Context, p *provider, err error) error {
 		return e
 	case ctx.Err() != nil:
 		return &UnreachableError{Request: "POST " + p.endpoint.TokenURL, Reason: text.RedactError(ctx.Err()), cause: ctx.Err()}
-	default: // x/oauth2's words may repeat the answer
+	default: // x/oauth2's words may repeat the response
 		return &ExchangeError{}
 	}
 }
 
-// randomString gives 256 bits of it: RFC 7636, 7.1, for the verifier, and as much for
-// state and nonce.
+// randomString has 256 bits: RFC 7636, 7.1, for the verifier, and as much for state and
+// nonce.
 func randomString() string {
 	var b [32]byte
 	rand.Read(b[:]) // never fails: it ends the program first
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// constantTimeEqual compares without telling by its duration how much agreed. Nothing equals
-// the empty string.
+// constantTimeEqual compares without leaking by its duration how much is equal. Nothing
+// equals the empty string.
 func constantTimeEqual(want, got string) bool {
 	return want != "" && subtle.ConstantTimeCompare([]byte(want), []byte(got)) == 1
 }

@@ -9,33 +9,32 @@ import (
 	"time"
 )
 
-// loginNoncePrefix begins the nonce of every browser login. The issuer repeats the nonce
-// in the ID tokens of that login; Dex also in those of its refreshes, and in access
-// tokens. Upstreams see these tokens, so none of them may open authgate. The prefix
-// alone decides: to refuse takes no key, no session, and no other replica.
+// loginNoncePrefix begins the nonce of every browser login. The issuer repeats the nonce in
+// the ID tokens of that login; Dex also in those of its refreshes, and in access tokens.
+// Upstreams see these tokens, so authgate must not accept them as bearer tokens. The prefix
+// alone decides: refusing needs no key, no session, and no other replica.
 const loginNoncePrefix = "authgate-login."
 
 func newLoginNonce() string { return loginNoncePrefix + randomString() }
 
-// hasLoginNonce reports whether a token says itself that a browser login obtained it. A
-// nonce that is no string is refused for what it is.
+// hasLoginNonce reports whether a token's nonce says that a browser login obtained it. A
+// nonce that is not a string is refused by other checks.
 func (c claims) hasLoginNonce() (bool, error) {
 	nonce, err := c.stringClaim("nonce")
 	return strings.HasPrefix(nonce, loginNoncePrefix), err
 }
 
-// refusedLoginToken is the refusal of a token that a browser login or its refresh
-// obtained.
+// refusedLoginToken refuses a token that a browser login or its refresh obtained.
 func refusedLoginToken() *TokenRefusedError {
-	e := refused("a browser login or its refresh obtained it, and upstreams see it: it is no bearer token; " +
+	e := refused("a browser login or its refresh obtained it, and upstreams see it: it is not accepted as a bearer token; " +
 		"use a token of `authgate token`, or of another client of the issuer")
 	e.FromLogin = true
 	return e
 }
 
-// isAccessToken reports whether a JWT says that it is an access token: RFC 9068, 2.1,
-// the claim typ of Keycloak, or token_use of Cognito. What it may be used for (scope:
-// RFC 8693, 4.2; scp: Okta, Entra) says no ID token.
+// isAccessToken reports whether a JWT says that it is an access token: RFC 9068, 2.1, the
+// claim typ of Keycloak, or token_use of Cognito. ID tokens have no scope (RFC 8693, 4.2) or
+// scp (Okta, Entra).
 func isAccessToken(typ string, c claims) bool {
 	if strings.EqualFold(strings.TrimPrefix(strings.ToLower(typ), "application/"), "at+jwt") {
 		return true
@@ -46,9 +45,9 @@ func isAccessToken(typ string, c claims) bool {
 		strings.EqualFold(use, "access") || !c.absent("scope") || !c.absent("scp")
 }
 
-// accessTokenMarked reports whether an access token can be shown to an upstream as
-// it is: it is opaque, carries the mark, or [Bearers] accepts its audience for no
-// access token, and it says that it is one or is not for this client.
+// accessTokenMarked reports whether an access token can be sent to an upstream without being
+// recorded: it is opaque, it has the nonce, or [Bearers] accepts no access token with its
+// audience, and it says that it is one or is not for this client.
 func (rp *RelyingParty) accessTokenMarked(raw string) bool {
 	c, err := unverifiedClaims(raw)
 	if err != nil {
@@ -65,7 +64,7 @@ func (rp *RelyingParty) accessTokenMarked(raw string) bool {
 	return isAccessToken(header(raw).Typ, c) || !slices.Contains(audience, rp.clientID())
 }
 
-// unverifiedClaims reads a JWT in its compact form.
+// unverifiedClaims reads a JWT in compact form.
 func unverifiedClaims(raw string) (claims, error) {
 	parts := strings.Split(raw, ".")
 	if len(parts) != 3 {
@@ -79,8 +78,8 @@ func unverifiedClaims(raw string) (claims, error) {
 	return c, nil
 }
 
-// ExpiryOf reads, unverified, until when a token of the issuer's answer is good. It
-// is false for what is no JWT that names a time.
+// ExpiryOf reads, unverified, when a token of the issuer's response expires. It is false if
+// that is not a JWT with a time.
 func ExpiryOf(raw string) (time.Time, bool) {
 	c, err := unverifiedClaims(raw)
 	if err != nil {
@@ -90,8 +89,8 @@ func ExpiryOf(raw string) (time.Time, bool) {
 	return at, given && err == nil
 }
 
-// TokenDigest names a token by what its issuer signed. The signature is left out:
-// it can be written in several ways that all verify.
+// TokenDigest identifies a token by what its issuer signed. The signature is left out:
+// several encodings of it verify.
 func TokenDigest(raw string) [sha256.Size]byte {
 	signed := raw
 	if end := strings.LastIndexByte(raw, '.'); end >= 0 {

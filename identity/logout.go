@@ -8,16 +8,16 @@ import (
 	"github.com/example-org/authgate/text"
 )
 
-// Logout is what a logout token says has ended (OpenID Connect Back-Channel
-// Logout 1.0, 2.4): one of the issuer's sessions, or all of a subject's.
+// Logout says what has ended (OpenID Connect Back-Channel Logout 1.0, 2.4): one of the
+// issuer's sessions, or all of a subject's.
 type Logout struct {
 	Issuer, Subject, SessionID string
 }
 
-// SignOutURL is where the issuer ends its own session; empty where it has no such
-// address (end_session_endpoint, OpenID Connect RP-Initiated Logout 1.0). It goes
-// without id_token_hint: a token in a URL reaches histories and logs. The issuer
-// may ask the person first because of that.
+// SignOutURL is where the issuer ends its own session; empty if it has no such address
+// (end_session_endpoint, OpenID Connect RP-Initiated Logout 1.0). It has no id_token_hint,
+// because a token in a URL reaches histories and logs. The issuer may ask the user to
+// confirm because of that.
 func (rp *RelyingParty) SignOutURL(_ TokenSet, redirectURI string) string {
 	p, err := rp.provider()
 	if err != nil || p.metadata.EndSession == "" {
@@ -37,11 +37,11 @@ func (rp *RelyingParty) SignOutURL(_ TokenSet, redirectURI string) string {
 // logoutEvent is the member of events that makes a JWT a logout token (2.4).
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
-// maxLogoutToken is far more than one needs: it holds no groups.
+// maxLogoutToken is far more than a logout token needs: it has no groups.
 const maxLogoutToken = 8 << 10
 
-// ReadLogout verifies a logout token (2.6). The error says what is wrong with it,
-// and holds nothing of it that is secret. Each token counts once.
+// ReadLogout verifies a logout token (2.6). The error says what is wrong with it, and quotes
+// nothing secret. Each token counts once.
 func (rp *RelyingParty) ReadLogout(ctx context.Context, raw string) (Logout, error) {
 	if err := rp.Ready(); err != nil {
 		return Logout{}, err
@@ -81,7 +81,7 @@ func (rp *RelyingParty) checkLogout(ctx context.Context, c claims) (Logout, erro
 	}
 	var events map[string]map[string]json.RawMessage // each event is an object (RFC 8417, 2.2)
 	if c.absent("events") || json.Unmarshal(c["events"], &events) != nil || events[logoutEvent] == nil {
-		return Logout{}, refused("it is no logout token: its events lack %s", logoutEvent)
+		return Logout{}, refused("it is not a logout token: its events lack %s", logoutEvent)
 	}
 	switch {
 	case !c.absent("nonce"):

@@ -1,15 +1,14 @@
-// Package identity knows how to learn from an OpenID Connect issuer who is
-// asking: it is the relying party of step 3 of the request path. [RelyingParty]
-// finds the issuer, [RelyingParty.Begin] and [RelyingParty.Finish] are the two
-// halves of a login, and what comes out is a [Principal].
+// Package identity learns from an OpenID Connect issuer who sent a request: it is the
+// relying party of step 3 of the request path. [RelyingParty] finds the issuer,
+// [RelyingParty.Begin] and [RelyingParty.Finish] are the two halves of a login, and the
+// result is a [Principal].
 //
-// It declines to know cookies, roles, routes and files: who calls it keeps the
-// [Login] between the halves, and hands it resolved values. It never asks the
-// userinfo endpoint; the ID token alone speaks for a person.
+// It knows no cookies, roles, routes or files: its callers keep the [Login] between the
+// halves, and pass it resolved values. It never asks the userinfo endpoint; only the ID
+// token counts.
 //
-// A RelyingParty is safe for any number of goroutines; [RelyingParty.Run] is
-// called once. No error of this package holds a token, a code, a secret, a state
-// or what an issuer wrote into a response.
+// A RelyingParty is safe for concurrent use; [RelyingParty.Run] is called once. No error of
+// this package has a token, a code, a secret, a state or the body of a response in it.
 package identity
 
 import (
@@ -19,8 +18,8 @@ import (
 	"unicode/utf8"
 )
 
-// Principal is who somebody is, as the issuer says it. The zero Principal is
-// nobody. Its JSON is what a session keeps.
+// Principal is a user, as the issuer describes them. The zero Principal is anonymous. Its
+// JSON is stored in sessions.
 type Principal struct {
 	Issuer  string `json:"iss"`
 	Subject string `json:"sub"` // unique and stable at its issuer, and there alone
@@ -30,8 +29,8 @@ type Principal struct {
 	Name          string `json:"name,omitempty"`
 	Username      string `json:"user,omitempty"` // preferred_username: may change, may be given to another
 
-	// Groups are as the issuer wrote them, each once, in its order; none begins
-	// with a prefix that the policy keeps for itself.
+	// Groups are as the issuer wrote them, without duplicates, in its order; none has a
+	// prefix that is reserved for the policy.
 	Groups []string `json:"groups,omitempty"`
 
 	// GroupsOverage says that the issuer left the groups out because there are too many.
@@ -39,20 +38,19 @@ type Principal struct {
 
 	Expiry time.Time `json:"exp"` // of the ID token
 
-	// Untrusted says that the issuer gives tokens to anybody, as far as is known
-	// here (Bearer.Require is empty): such a principal has its groups, and does not
-	// count as somebody who is signed in. Nobody who logged in is.
+	// Untrusted says that the issuer may give tokens to any client (Bearer.Require is
+	// empty): such a principal has its groups, and does not count as a signed-in user.
+	// Principals of logins are trusted.
 	Untrusted bool `json:"unvouched,omitempty"`
 }
 
-// The reasons that GroupDropped is told.
+// The reasons for GroupDropped.
 const (
 	droppedReserved  = "reserved"
 	droppedMalformed = "malformed"
 )
 
-// principal reads who the claims are about. Whether they may be believed is for
-// check to say.
+// principal reads the principal from claims. checkClaims decides whether they are trusted.
 func (rp *RelyingParty) principal(c claims) (Principal, error) {
 	subject, err := c.subject("sub")
 	if err != nil {
@@ -76,7 +74,7 @@ func (rp *RelyingParty) principal(c claims) (Principal, error) {
 		if err != nil {
 			return Principal{}, err
 		}
-		if wellFormed(text) { // else as if it were not there: a mended name is another's name
+		if wellFormed(text) { // else as if it were absent: a corrected name is another name
 			*claim.to = text
 		}
 	}
@@ -92,8 +90,8 @@ func (rp *RelyingParty) principal(c claims) (Principal, error) {
 	return p, nil
 }
 
-// subject is what makes a principal: OpenID Connect Core 1.0, section 2, allows
-// it 255 ASCII characters.
+// subject identifies a principal: OpenID Connect Core 1.0, section 2, allows 255 ASCII
+// characters.
 func (c claims) subject(claim string) (string, error) {
 	s, err := c.stringClaim(claim)
 	switch {
@@ -112,8 +110,8 @@ func (c claims) subject(claim string) (string, error) {
 	return s, nil
 }
 
-// filterGroups drops the groups that nobody may bring along, and repetitions: Dex with
-// teamNameField "both" sends a team twice whose name is its slug.
+// filterGroups drops reserved groups and duplicates: Dex with teamNameField "both" sends a
+// team twice if its name is its slug.
 func (rp *RelyingParty) filterGroups(groups []string) []string {
 	seen := make(map[string]bool, len(groups))
 	var accepted []string
@@ -131,9 +129,9 @@ func (rp *RelyingParty) filterGroups(groups []string) []string {
 	return accepted
 }
 
-// isReserved reports whether a group could be taken for a role, a user or a
-// system subject. The policy compares exactly; blanks, invisible characters and
-// case are allowed for here so that no later reader's leniency opens a door.
+// isReserved reports whether a group could be read as a role, a user or a system subject.
+// The policy compares exactly; whitespace, invisible characters and case are ignored here,
+// so that no lenient reader accepts such a group later.
 func isReserved(group string) bool {
 	trimmed := strings.TrimLeftFunc(group, func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r)
@@ -149,8 +147,8 @@ func isReserved(group string) bool {
 	return false
 }
 
-// wellFormed reports whether a text is safe in a header, a log line and a policy
-// row: no control characters, and nothing that encoding/json had to replace.
+// wellFormed reports whether a text is safe in a header, a log line and a policy row: no
+// control characters, and nothing that encoding/json replaced.
 func wellFormed(s string) bool {
 	for _, r := range s {
 		if unicode.IsControl(r) || r == utf8.RuneError {

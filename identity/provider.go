@@ -22,33 +22,33 @@ import (
 	"github.com/example-org/authgate/text"
 )
 
-// Config is what a relying party has to know, resolved: no file is read and no
-// variable looked up here. It must not be modified after New.
+// Config is what a relying party needs, resolved: it reads no files or variables. It must
+// not be modified after New.
 type Config struct {
 	URL            string // the issuer, exactly as it calls itself
-	BackchannelURL string // where to send what is addressed to URL; empty: there
+	BackchannelURL string // where to send requests to URL; empty: to URL
 	ClientID       string
 	ClientSecret   string
 	RootCAs        *x509.CertPool    // nil: the system's
-	Scopes         []string          // openid is asked for in any case
+	Scopes         []string          // openid is always requested
 	AuthParams     map[string]string // further parameters of the authorization request
 	GroupsClaim    string            // a claim by its exact name, else a path with dots; empty: no user has groups
 	ClockSkew      time.Duration
 
-	// AccessAudiences are those of which [Bearers] accepts access tokens of URL.
+	// AccessAudiences are those for which [Bearers] accepts access tokens of URL.
 	AccessAudiences []string
 
 	Now          func() time.Time    // nil: time.Now
 	GroupDropped func(reason string) // nil, or safe for concurrent use: a group was dropped ("reserved", "malformed"), or all of a login ("no_claim", "overage")
-	KeySkipped   func(reason string) // likewise: a key that an issuer publishes cannot be used
+	KeySkipped   func(reason string) // nil, or safe for concurrent use: a published key is unusable
 }
 
-// String keeps the secret out of logs and errors, as the others do.
+// String, GoString and LogValue keep the secret out of logs and errors.
 func (Config) String() string       { return "[redacted]" }
 func (Config) GoString() string     { return "[redacted]" }
 func (Config) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
-// RelyingParty logs people in at one issuer. It is safe for concurrent use.
+// RelyingParty signs users in at one issuer. It is safe for concurrent use.
 type RelyingParty struct {
 	cfg       Config
 	log       *slog.Logger
@@ -67,22 +67,22 @@ type RelyingParty struct {
 	noClaimLogged, overageLogged sync.Once
 }
 
-// discoveryState is what Run last learned about the issuer. It is replaced whole, by Run
-// alone.
+// discoveryState is what Run last learned about the issuer. Only Run replaces it, as a
+// whole.
 type discoveryState struct {
 	provider *provider // nil until discovery first succeeds; kept while the issuer is down
-	failure  error     // why the last look failed; nil when it did not
+	failure  error     // why the last attempt failed; nil: it succeeded
 }
 
-// provider is what discovery said. It is never written again.
+// provider is a discovery document. It is immutable.
 type provider struct {
 	endpoint   oauth2.Endpoint
 	metadata   Metadata
-	algorithms []string // of the announced ones, those that prove something
+	algorithms []string // the announced ones that authgate accepts
 }
 
-// Metadata are the members of the discovery document that go-oidc keeps to itself
-// (OpenID Connect Discovery 1.0, section 3; RFC 9207, section 3).
+// Metadata are the members of the discovery document that go-oidc does not export (OpenID
+// Connect Discovery 1.0, section 3; RFC 9207, section 3).
 type Metadata struct {
 	JWKSURI           string   `json:"jwks_uri"`
 	Algorithms        []string `json:"id_token_signing_alg_values_supported"`
@@ -91,7 +91,7 @@ type Metadata struct {
 	SendsIssParameter bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
-// New prepares a relying party. It asks the network nothing; that is for Run.
+// New prepares a relying party. It makes no requests; Run does.
 func New(cfg Config, log *slog.Logger) *RelyingParty {
 	transport := newSwappableTransport(NewTransport(cfg.RootCAs))
 	rp := newRelyingParty(cfg, log, transport)
@@ -125,16 +125,16 @@ func newRelyingParty(cfg Config, log *slog.Logger, base http.RoundTripper) *Rely
 	return rp
 }
 
-// The first retries come quickly, since authgate and its issuer are often started
-// together. A running issuer is looked at just often enough for a metric.
+// The first retries come quickly, since authgate and its issuer are often started together.
+// A running issuer is checked just often enough for a metric.
 const (
 	minRetryInterval  = 250 * time.Millisecond
 	maxRetryInterval  = 30 * time.Second
 	discoveryInterval = 40 * time.Second // at most; 30 s on average
 )
 
-// Run discovers the issuer, tries again until that succeeds, and then keeps an
-// eye on it. It returns when ctx ends.
+// Run discovers the issuer, retries until that succeeds, and then checks it regularly. It
+// returns when ctx ends.
 func (rp *RelyingParty) Run(ctx context.Context) {
 	retry := minRetryInterval
 	for {
@@ -143,7 +143,7 @@ func (rp *RelyingParty) Run(ctx context.Context) {
 		if rp.state.Load().provider == nil {
 			pause, retry = retry, min(2*retry, maxRetryInterval)
 		}
-		// Half of it is chance: replicas that started together shall not ask together.
+		// Half of it is random: replicas that started together must not ask together.
 		timer := time.NewTimer(pause/2 + rand.N(pause/2))
 		select {
 		case <-ctx.Done():
@@ -157,14 +157,14 @@ func (rp *RelyingParty) Run(ctx context.Context) {
 // Discovered is closed once discovery first succeeded, when Ready becomes nil.
 func (rp *RelyingParty) Discovered() <-chan struct{} { return rp.discovered }
 
-// Ready is nil once discovery ever succeeded, and stays so: an issuer outage later
-// is for Up to tell. Before, it wraps ErrNotReady and says why not.
+// Ready is nil once discovery has succeeded, and stays so: Up reports a later outage.
+// Before, it wraps ErrNotReady and says why.
 func (rp *RelyingParty) Ready() error {
 	_, err := rp.provider()
 	return err
 }
 
-// Up reports whether the last look at the issuer succeeded.
+// Up reports whether the last attempt to reach the issuer succeeded.
 func (rp *RelyingParty) Up() bool {
 	v := rp.state.Load()
 	return v.provider != nil && v.failure == nil
@@ -178,7 +178,7 @@ func (rp *RelyingParty) provider() (*provider, error) {
 	return v.provider, nil
 }
 
-// refreshDiscovery asks the issuer once, publishes what it learned and logs what changed.
+// refreshDiscovery asks the issuer once, publishes the result and logs changes.
 func (rp *RelyingParty) refreshDiscovery(ctx context.Context) {
 	old := rp.state.Load()
 	discovered, err := rp.discover(ctx)
@@ -199,7 +199,7 @@ func (rp *RelyingParty) refreshDiscovery(ctx context.Context) {
 		discovered = old.provider
 	}
 	if old.provider != nil && old.failure != nil {
-		rp.log.InfoContext(ctx, "issuer answers again", "issuer", rp.cfg.URL)
+		rp.log.InfoContext(ctx, "issuer reachable again", "issuer", rp.cfg.URL)
 	}
 	rp.state.Store(&discoveryState{provider: discovered})
 	rp.discoveredOnce.Do(func() { close(rp.discovered) })
@@ -209,7 +209,7 @@ func (p *provider) equal(q *provider) bool {
 	return p.endpoint == q.endpoint && reflect.DeepEqual(p.metadata, q.metadata)
 }
 
-// discover fetches and judges the discovery document.
+// discover fetches and checks the discovery document.
 func (rp *RelyingParty) discover(ctx context.Context) (*provider, error) {
 	if rp.configErr != nil {
 		return nil, rp.configErr
@@ -270,7 +270,7 @@ func (rp *RelyingParty) discoveryError(ctx context.Context, prefix *bodyPrefix, 
 		return unreachable
 	case ctx.Err() != nil:
 		return &UnreachableError{Request: "GET " + strings.TrimSuffix(rp.cfg.URL, "/") + "/.well-known/openid-configuration", Reason: text.RedactError(ctx.Err()), cause: ctx.Err()}
-	default: // go-oidc's words may repeat the whole answer
+	default: // go-oidc's words may repeat the whole response
 		return errors.New("its discovery document could not be read: cut off, larger than 1 MiB, or not JSON" + prefix.describe())
 	}
 }
@@ -283,8 +283,8 @@ func ReadMetadata(document *oidc.Provider) (m Metadata, err error) {
 	return m, nil
 }
 
-// checkEndpoint also accepts http below the backchannel's address: some issuers
-// (Keycloak) name their endpoints by the address of the request.
+// checkEndpoint also accepts http below the backchannel's address: some issuers (Keycloak)
+// name their endpoints by the address of the request.
 func (rp *RelyingParty) checkEndpoint(address string) error {
 	err := CheckEndpoint(rp.cfg.URL, address)
 	if _, invalid := ParseHTTPURL(address); invalid == nil && rp.cfg.BackchannelURL != "" &&
@@ -294,8 +294,8 @@ func (rp *RelyingParty) checkEndpoint(address string) error {
 	return err
 }
 
-// CheckEndpoint rejects an endpoint that would take a login from https to http: the
-// secret and the code would travel in clear.
+// CheckEndpoint rejects an endpoint that would take a login from https to http: the secret
+// and the code would be sent in clear text.
 func CheckEndpoint(issuer, address string) error {
 	if address == "" {
 		return errors.New("is missing in the discovery document")
@@ -310,8 +310,8 @@ func CheckEndpoint(issuer, address string) error {
 	return nil
 }
 
-// authStyle settles once how the client authenticates. x/oauth2 would find out by
-// trying, and a failed try may cost the code.
+// authStyle decides once how the client authenticates. x/oauth2 would find out by trying,
+// and a failed try may cost the code.
 func authStyle(methods []string) (oauth2.AuthStyle, error) {
 	switch {
 	case len(methods) == 0, slices.Contains(methods, "client_secret_basic"): // the default: Discovery 1.0, section 3

@@ -91,7 +91,7 @@ func TestIssuerMayStartAfterAuthgate(t *testing.T) {
 
 		stop()
 		running.Wait()
-		for _, words := range []string{"issuer is not usable", "issuer discovered", "issuer answers again"} {
+		for _, words := range []string{"issuer is not usable", "issuer discovered", "issuer reachable again"} {
 			if !strings.Contains(log.String(), words) {
 				t.Errorf("the log does not say %q:\n%s", words, log.String())
 			}

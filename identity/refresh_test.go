@@ -168,7 +168,7 @@ func TestOnlyAGenuineLogoutTokenLogsOut(t *testing.T) {
 		"expired":             {func(c map[string]any) { c["exp"] = time.Now().Add(-time.Hour).Unix() }, "expired"},
 		"no exp":              {func(c map[string]any) { delete(c, "exp") }, "exp"},
 		"no iat":              {func(c map[string]any) { delete(c, "iat") }, "iat"},
-		"of tomorrow":         {func(c map[string]any) { c["iat"] = time.Now().Add(24 * time.Hour).Unix() }, "to come"},
+		"of tomorrow":         {func(c map[string]any) { c["iat"] = time.Now().Add(24 * time.Hour).Unix() }, "in the future"},
 		"no jti":              {func(c map[string]any) { delete(c, "jti") }, "jti"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,18 +11,18 @@ import (
 	"github.com/example-org/authgate/text"
 )
 
-// ArgoCDDexHint names both reasons for which Argo CD's own Dex answers nobody but
+// ArgoCDDexHint gives both reasons for which Argo CD's own Dex only responds to
 // argocd-server, and the address that works.
 const ArgoCDDexHint = `if this is Argo CD's Dex: argocd-dex-server serves HTTPS with a certificate of its own on port 5556, ` +
 	`unless dexserver.disable.tls is "true", and Argo CD's NetworkPolicy lets only argocd-server reach that port; ` +
 	`write issuer.backchannelURL: http://argocd-server.argocd.svc:80/api/dex (docs/argo.md)`
 
-// httpToTLSResponse is what a TLS server of Go answers to plain http.
+// httpToTLSResponse is the response of a Go TLS server to plain http.
 const httpToTLSResponse = "Client sent an HTTP request to an HTTPS server"
 
-// LooksLikeArgoCDDex reports whether an address that gave no usable answer is that of
-// Argo CD's Dex by all that can be seen: status and answer are 0 and empty where there
-// was no answer of HTTP. Through argocd-server the reasons are others.
+// LooksLikeArgoCDDex reports whether an address without a usable response is that of Argo
+// CD's Dex, as far as can be seen. Status and body are 0 and empty if there was no HTTP
+// response. Through argocd-server the reasons are others.
 func LooksLikeArgoCDDex(at *url.URL, status int, body string) bool {
 	host := strings.ToLower(at.Hostname())
 	switch {
@@ -41,10 +41,10 @@ func argoCDDexHint(at *url.URL, status int, body string) string {
 	return "; " + ArgoCDDexHint
 }
 
-// maxBodyPrefix is enough of an answer to say which program gave it.
+// maxBodyPrefix is enough of a response to recognise the program that sent it.
 const maxBodyPrefix = 4 << 10
 
-// describeResponse says of an answer with another status than 200 what it is.
+// describeResponse describes a response with another status than 200.
 func (c *backchannelTransport) describeResponse(at *url.URL, resp *http.Response) string {
 	defer resp.Body.Close() // only read
 	if c.standalone {
@@ -65,12 +65,12 @@ func describeBody(body []byte) string {
 	return ""
 }
 
-// bodyPrefix is that of a discovery document, for when it turns out to be none.
+// bodyPrefix is the beginning of a discovery document, for errors.
 type bodyPrefix struct{ read []byte }
 
 type bodyPrefixKey struct{}
 
-// withBodyPrefix has the channel keep the beginning of what is answered under ctx.
+// withBodyPrefix keeps the beginning of the response to a request with ctx.
 func withBodyPrefix(ctx context.Context) (context.Context, *bodyPrefix) {
 	b := &bodyPrefix{}
 	return context.WithValue(ctx, bodyPrefixKey{}, b), b

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// TokenSet is what the issuer gave for a login or a refresh. Its JSON is what a
-// session keeps, sealed; it must reach no log and no browser in clear.
+// TokenSet is what the issuer returned for a login or a refresh. Its JSON is stored in
+// sessions, encrypted; it must not reach a log or, in clear text, a browser.
 type TokenSet struct {
 	Principal    Principal `json:"p"`
 	RefreshToken string    `json:"rt,omitempty"`  // refresh token; empty: the issuer gave none
@@ -22,17 +22,17 @@ type TokenSet struct {
 	SessionID    string    `json:"sid,omitempty"` // the issuer's own session, for its logout
 	FetchedAt    time.Time `json:"r"`             // when the issuer said all this
 
-	// IDTokenMarked and AccessTokenMarked say that a token tells by itself that it is no bearer
-	// token: every replica refuses it as one. Others have to be remembered before an
-	// upstream sees them.
+	// IDTokenMarked and AccessTokenMarked say that a token shows by itself that a login
+	// obtained it: every replica refuses it as a bearer token. Other tokens must be recorded
+	// before an upstream sees them.
 	IDTokenMarked     bool `json:"im,omitempty"`
 	AccessTokenMarked bool `json:"am,omitempty"`
 
 	Original OriginalClaims `json:"o"`
 }
 
-// OriginalClaims is what every later ID token must repeat of the first (OpenID Connect
-// Core 1.0, section 12.2), beside issuer and subject.
+// OriginalClaims is what every later ID token must repeat of the first (OpenID Connect Core
+// 1.0, section 12.2), in addition to issuer and subject.
 type OriginalClaims struct {
 	Audience        []string `json:"aud,omitempty"`
 	AuthorizedParty string   `json:"azp,omitempty"`
@@ -40,13 +40,13 @@ type OriginalClaims struct {
 	AuthTime        int64    `json:"t,omitempty"`
 }
 
-// String, GoString and LogValue keep a Grant out of logs.
+// String, GoString and LogValue keep a TokenSet out of logs.
 func (TokenSet) String() string       { return "[redacted]" }
 func (TokenSet) GoString() string     { return "[redacted]" }
 func (TokenSet) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
-// RefreshRefusedError says that the refresh token is no good any more: the
-// session that holds it has ended.
+// RefreshRefusedError says that the refresh token is not valid any more: the session that
+// holds it has ended.
 type RefreshRefusedError struct {
 	Status int
 	Code   string // OAuth error code (RFC 6749, 5.2), or empty
@@ -56,18 +56,17 @@ func (e *RefreshRefusedError) Error() string {
 	return "the issuer refused the refresh token: " + e.Code
 }
 
-// SubjectMismatchError says that a refreshed ID token speaks of somebody else, or for
-// somebody else, than the first.
+// SubjectMismatchError says that a refreshed ID token is about another user or for another
+// client than the first.
 type SubjectMismatchError struct{ Reason string }
 
 func (e *SubjectMismatchError) Error() string {
 	return "the refreshed ID token belongs to another user: " + e.Reason
 }
 
-// UnverifiedError says that the issuer gave a new refresh token, for which the
-// old one is spent, beside an ID token that could not be believed this time: its
-// keys were not to be had, for instance. Grant is the old one with the new refresh
-// token, and must be kept.
+// UnverifiedError says that the issuer returned a new refresh token, which uses up the old
+// one, with an ID token that could not be verified, for example because its keys were
+// unavailable. Tokens is the old set with the new refresh token, and must be stored.
 type UnverifiedError struct {
 	Tokens TokenSet
 	cause  error
@@ -81,7 +80,7 @@ func (e *UnverifiedError) Error() string {
 }
 func (e *UnverifiedError) Unwrap() error { return e.cause }
 
-// keepRotated keeps a rotated refresh token, unless it is another's.
+// keepRotated keeps a rotated refresh token, unless it belongs to another user.
 func keepRotated(cause error, old TokenSet, rotated string) error {
 	var mismatch *SubjectMismatchError
 	if rotated == "" || rotated == old.RefreshToken || errors.As(cause, &mismatch) {
@@ -91,8 +90,8 @@ func keepRotated(cause error, old TokenSet, rotated string) error {
 	return &UnverifiedError{Tokens: old, cause: cause}
 }
 
-// Refresh asks the issuer again who somebody is. An error is a
-// [RefreshRefusedError], an [SubjectMismatchError], or something that may pass.
+// Refresh asks the issuer for the user's current claims. An error is a
+// [RefreshRefusedError], a [SubjectMismatchError], or temporary.
 func (rp *RelyingParty) Refresh(ctx context.Context, g TokenSet) (TokenSet, error) {
 	p, err := rp.provider()
 	if err != nil {
@@ -116,7 +115,7 @@ func (rp *RelyingParty) Refresh(ctx context.Context, g TokenSet) (TokenSet, erro
 		return TokenSet{}, keepRotated(err, g, tokens.RefreshToken)
 	}
 	next.Original = g.Original
-	if next.RefreshToken == "" { // RFC 6749, section 6: then the old one stays good
+	if next.RefreshToken == "" { // RFC 6749, section 6: then the old one stays valid
 		next.RefreshToken = g.RefreshToken
 	}
 	if next.SessionID == "" {
@@ -125,9 +124,9 @@ func (rp *RelyingParty) Refresh(ctx context.Context, g TokenSet) (TokenSet, erro
 	return next, nil
 }
 
-// refreshError tells a refresh token that is no good from whatever may pass. Dex
-// says invalid_request where others say invalid_grant (RFC 6749, 5.2); a fault of
-// the client's registration is no fault of the session.
+// refreshError tells a refresh token that is not valid any more from temporary errors. Dex
+// says invalid_request where others say invalid_grant (RFC 6749, 5.2). An error about the
+// client's registration does not end the session.
 func refreshError(err error) error {
 	var response *ExchangeError
 	if !errors.As(err, &response) || response.Status != http.StatusBadRequest || response.badCredentials {
@@ -140,8 +139,8 @@ func refreshError(err error) error {
 	return &RefreshRefusedError{Status: response.Status, Code: response.Code}
 }
 
-// checkRefreshed judges the claims of a refreshed ID token: first that it is
-// about the same person and for the same client, then as at a login.
+// checkRefreshed checks the claims of a refreshed ID token: first that it is about the same
+// user and for the same client, then as at a login.
 func (rp *RelyingParty) checkRefreshed(c claims, g TokenSet) error {
 	refreshed, err := c.originalClaims()
 	if err != nil {
@@ -158,17 +157,17 @@ func (rp *RelyingParty) checkRefreshed(c claims, g TokenSet) error {
 	original := g.Original
 	switch {
 	case iss != g.Principal.Issuer:
-		return &SubjectMismatchError{"its iss is another"}
+		return &SubjectMismatchError{"its iss differs"}
 	case sub != g.Principal.Subject:
-		return &SubjectMismatchError{"its sub is another"}
+		return &SubjectMismatchError{"its sub differs"}
 	case !slices.Equal(refreshed.Audience, original.Audience):
-		return &SubjectMismatchError{"its aud is another"}
+		return &SubjectMismatchError{"its aud differs"}
 	case refreshed.AuthorizedParty != original.AuthorizedParty:
-		return &SubjectMismatchError{"its azp is another"}
+		return &SubjectMismatchError{"its azp differs"}
 	case refreshed.Nonce != "" && refreshed.Nonce != original.Nonce:
-		return &SubjectMismatchError{"its nonce is another"}
+		return &SubjectMismatchError{"its nonce differs"}
 	case refreshed.AuthTime != 0 && original.AuthTime != 0 && refreshed.AuthTime != original.AuthTime:
-		return &SubjectMismatchError{"its auth_time is another"}
+		return &SubjectMismatchError{"its auth_time differs"}
 	}
 	if err := rp.checkAudience(c); err != nil {
 		return err
@@ -200,7 +199,7 @@ func (c claims) originalClaims() (OriginalClaims, error) {
 	return o, nil
 }
 
-// tokenSet reads what an answer of the token endpoint gives.
+// tokenSet reads the response of the token endpoint.
 func (rp *RelyingParty) tokenSet(ctx context.Context, c claims, tokens *oauth2.Token) (TokenSet, error) {
 	principal, err := rp.principal(c)
 	if err != nil {

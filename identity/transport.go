@@ -18,23 +18,23 @@ import (
 )
 
 const (
-	// attemptTimeout bounds one discovery, and one login's code exchange and key
-	// fetch together: an issuer that is silent ends on an error page.
+	// attemptTimeout bounds one discovery, and one login's code exchange and key fetch
+	// together: an issuer that does not respond ends in an error page.
 	attemptTimeout = 10 * time.Second
 
-	// clientTimeout is a last bound, beyond that of every context.
+	// clientTimeout is a last bound, longer than that of every context.
 	clientTimeout = attemptTimeout + 5*time.Second
 
-	// maxConnections to one host of the issuer: all logins and renewals that go on at a
-	// time, each of which waits for its own at most attemptTimeout, and some for keys.
+	// maxConnections to one host of the issuer: all concurrent logins and refreshes, each of
+	// which waits for its own connection at most attemptTimeout, and some key fetches.
 	maxConnections = 64
 
-	// maxResponse is some twenty times the largest answer there is to expect: the
-	// tokens of somebody in a thousand teams.
+	// maxResponse is some twenty times the largest expected response: the tokens of a user
+	// in a thousand teams.
 	maxResponse = 1 << 20
 )
 
-// newClient returns a client for requests to the issuer and to nothing else.
+// newClient returns a client for requests to the issuer only.
 func newClient(c *backchannelTransport) *http.Client {
 	return &http.Client{
 		Transport:     c,
@@ -65,12 +65,12 @@ func NewTransport(rootCAs *x509.CertPool) *http.Transport {
 		IdleConnTimeout:        90 * time.Second,
 		MaxIdleConnsPerHost:    4,
 		MaxConnsPerHost:        maxConnections,
-		ForceAttemptHTTP2:      true, // a TLSClientConfig of one's own turns it off
+		ForceAttemptHTTP2:      true, // a custom TLSClientConfig turns it off
 	}
 }
 
-// refuseRedirect never follows: a 307 of the token endpoint would hand the code
-// and the client secret to whoever it names.
+// refuseRedirect never follows: a 307 of the token endpoint would send the code and the
+// client secret elsewhere.
 func (c *backchannelTransport) refuseRedirect(to *http.Request, via []*http.Request) error {
 	return &UnreachableError{
 		Request: text.RedactRequest(via[len(via)-1]),
@@ -78,13 +78,13 @@ func (c *backchannelTransport) refuseRedirect(to *http.Request, via []*http.Requ
 	}
 }
 
-// backchannelTransport sends what is addressed to the issuer by the way the configuration
-// names: discovery, keys and token requests all pass here, so that none of them
-// can take another way. Everything else about a request stays, and `iss` is
-// compared with the front address whatever way was taken.
+// backchannelTransport sends requests to the issuer to the configured backchannel:
+// discovery, keys and token requests all pass here, so that none of them takes another way.
+// Everything else about a request stays, and `iss` is compared with the public address
+// either way.
 type backchannelTransport struct {
 	base                      http.RoundTripper
-	publicURL, backchannelURL *url.URL // back is nil where the front is the way
+	publicURL, backchannelURL *url.URL // backchannelURL is nil without a backchannel
 	trustHint                 string   // ends the error for an untrusted certificate
 	redirectHint              string   // ends the error for a redirect
 	loginIssuer               bool     // it is the issuer of logins, which may be Argo CD's Dex
@@ -115,8 +115,8 @@ func newBackchannelTransport(cfg Config, base http.RoundTripper) (*backchannelTr
 	return c, nil
 }
 
-// ParseHTTPURL reads an address that a request can be sent to. The error is the
-// second half of a sentence, and repeats nothing: net/url would quote a password.
+// ParseHTTPURL reads an address that a request can be sent to. The error is the second half
+// of a sentence, and quotes nothing: net/url would quote a password.
 func ParseHTTPURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	switch {
@@ -136,8 +136,8 @@ func ParseHTTPURL(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// RoundTrip also keeps what an issuer writes beside its answers (error pages of
-// proxies, mostly) away from libraries that would quote it whole in their errors.
+// RoundTrip also keeps bodies that are not the issuer's (mostly error pages of proxies) away
+// from libraries that would quote them in their errors.
 func (c *backchannelTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if to := c.rewriteURL(req.URL); to != nil {
 		req = req.Clone(req.Context())
@@ -185,8 +185,8 @@ func readWhole(req *http.Request, resp *http.Response) (*http.Response, error) {
 	return resp, nil
 }
 
-// rewriteURL gives the backchannel's address for one that begins with the issuer's, on
-// a path boundary: /dexter is not below /dex.
+// rewriteURL gives the backchannel's address for one that begins with the issuer's, on a
+// path boundary: /dexter is not below /dex.
 func (c *backchannelTransport) rewriteURL(u *url.URL) *url.URL {
 	if c.backchannelURL == nil || u.Scheme != c.publicURL.Scheme || !strings.EqualFold(u.Host, c.publicURL.Host) {
 		return nil
@@ -197,7 +197,7 @@ func (c *backchannelTransport) rewriteURL(u *url.URL) *url.URL {
 	}
 	raw := strings.TrimSuffix(c.backchannelURL.EscapedPath(), "/") + rest
 	path, err := url.PathUnescape(raw)
-	if err != nil { // both halves came out of net/url
+	if err != nil { // both halves came from net/url
 		return nil
 	}
 	to := *c.backchannelURL

@@ -17,7 +17,7 @@ import (
 )
 
 // asymmetricAlgorithms are the signatures that only the issuer can make. "none" proves
-// nothing, and an HMAC's key is known to us or, where it is a public key, to all.
+// nothing, and an HMAC's key is known to us or, if it is a public key, to everyone.
 var asymmetricAlgorithms = []string{
 	oidc.RS256, oidc.RS384, oidc.RS512,
 	oidc.ES256, oidc.ES384, oidc.ES512,
@@ -27,7 +27,7 @@ var asymmetricAlgorithms = []string{
 
 func supportedAlgorithms(announced []string) ([]string, error) {
 	if len(announced) == 0 {
-		return []string{oidc.RS256}, nil // the one that everybody has: Core 1.0, section 2
+		return []string{oidc.RS256}, nil // the one that all issuers support: Core 1.0, section 2
 	}
 	var trusted []string
 	for _, alg := range asymmetricAlgorithms {
@@ -42,8 +42,8 @@ func supportedAlgorithms(announced []string) ([]string, error) {
 	return trusted, nil
 }
 
-// verify establishes that the issuer made the ID token, and gives its claims;
-// check says whether they are for us and for now.
+// verify checks that the issuer signed the ID token, and gives its claims; checkClaims says
+// whether they are for us and current.
 func (rp *RelyingParty) verify(ctx context.Context, tokens *oauth2.Token) (claims, error) {
 	raw, _ := tokens.Extra("id_token").(string)
 	if raw == "" {
@@ -59,14 +59,14 @@ func (rp *RelyingParty) verify(ctx context.Context, tokens *oauth2.Token) (claim
 	return o.claims, nil
 }
 
-// verifySignature establishes that the issuer signed a JWT, and gives its claims.
+// verifySignature checks that the issuer signed a JWT, and gives its claims.
 func (rp *RelyingParty) verifySignature(ctx context.Context, p *provider, by oidc.KeySet, raw string) (*oidc.IDToken, claims, error) {
 	if alg := header(raw).Alg; !slices.Contains(p.algorithms, alg) {
 		return nil, nil, refused("it is signed with %s; the issuer announces, and authgate accepts, %s", text.Quote(alg), strings.Join(p.algorithms, ", "))
 	}
 	// go-oidc checks signature and form here. Issuer, audience and times are for
-	// check: go-oidc's refusals cannot be told apart, it gives no leeway on exp,
-	// takes no notice of iat, and lets Google leave the scheme out of iss.
+	// checkClaims: go-oidc's errors cannot be told apart, it has no leeway on exp, ignores
+	// iat, and accepts an iss of Google without its scheme.
 	keys := &recordingKeySet{KeySet: by}
 	token, err := oidc.NewVerifier(rp.cfg.URL, keys, &oidc.Config{
 		SupportedSigningAlgs: p.algorithms,
@@ -84,8 +84,8 @@ func (rp *RelyingParty) verifySignature(ctx context.Context, p *provider, by oid
 	return token, c, nil
 }
 
-// recordingKeySet remembers why a signature was not verified; the verifier would keep
-// only the words.
+// recordingKeySet remembers why a signature was not verified; the verifier would keep only
+// the text.
 type recordingKeySet struct {
 	oidc.KeySet
 	err error
@@ -114,7 +114,7 @@ func verificationError(ctx context.Context, p *provider, keyErr error) error {
 	}
 }
 
-// header reads what a token says of itself, unverified; zero where it is no JWT.
+// header reads the header of a token, unverified; zero if it is not a JWT.
 func header(raw string) (h struct {
 	Alg string `json:"alg"`
 	Typ string `json:"typ"`
@@ -127,8 +127,8 @@ func header(raw string) (h struct {
 	return h
 }
 
-// checkClaims judges verified claims: OpenID Connect Core 1.0, section 3.1.3.7. nonce is
-// what the login sent along.
+// checkClaims checks verified claims: OpenID Connect Core 1.0, section 3.1.3.7. nonce is the
+// one that the login sent.
 func (rp *RelyingParty) checkClaims(c claims, nonce string) error {
 	iss, err := c.stringClaim("iss")
 	if err != nil {
@@ -174,8 +174,8 @@ func (rp *RelyingParty) checkAudience(c claims) error {
 	return nil
 }
 
-// checkTimes gives clockSkew in every direction, and both clocks in every refusal:
-// a clock that is wrong looks like an attack and is found by nobody.
+// checkTimes applies clockSkew in every direction, and names both clocks in every refusal: a
+// wrong clock looks like an attack and is hard to find.
 func (rp *RelyingParty) checkTimes(c claims) error {
 	now, skew := rp.cfg.Now(), rp.cfg.ClockSkew
 	clocks := fmt.Sprintf("this machine's clock says %s (clockSkew %s): do the clocks differ?", formatTime(now), skew)
@@ -198,7 +198,7 @@ func (rp *RelyingParty) checkTimes(c claims) error {
 		return refused("it does not say when it was issued (no iat)")
 	}
 	if issued.After(now.Add(skew)) {
-		return refused("the ID token was issued at %s, which is to come: %s", formatTime(issued), clocks)
+		return refused("the ID token was issued at %s, which is in the future: %s", formatTime(issued), clocks)
 	}
 	begins, given, err := c.numericDate("nbf")
 	if err != nil {

@@ -46,7 +46,7 @@ func TestClocksMayDifferByClockSkewAndNoMore(t *testing.T) {
 		"exp is before 1970":                   {m{"exp": -1}, time.Hour, "its claim exp is not a time"},
 		"exp is in microseconds":               {m{"exp": at(0) * 1_000_000}, time.Hour, "its claim exp is not a time"},
 		"issued ahead within the skew":         {m{"iat": at(30 * time.Second)}, 30 * time.Second, ""},
-		"issued ahead of the skew":             {m{"iat": at(31 * time.Second)}, 30 * time.Second, "the ID token was issued at 2026-03-01T12:00:31Z, which is to come: this machine's clock says 2026-03-01T12:00:00Z (clockSkew 30s)"},
+		"issued ahead of the skew":             {m{"iat": at(31 * time.Second)}, 30 * time.Second, "the ID token was issued at 2026-03-01T12:00:31Z, which is in the future: this machine's clock says 2026-03-01T12:00:00Z (clockSkew 30s)"},
 		"issued long ago":                      {m{"iat": at(-9999 * time.Hour)}, 30 * time.Second, ""},
 		"valid from within the skew":           {m{"nbf": at(30 * time.Second)}, 30 * time.Second, ""},
 		"valid from ahead of the skew":         {m{"nbf": at(31 * time.Second)}, 30 * time.Second, "the ID token is not valid before 2026-03-01T12:00:31Z, this machine's clock says"},

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// Certificate is what a port with TLS shows, and can be replaced while it is open.
-// The zero value shows nothing: every handshake fails.
+// Certificate is the certificate of a port with TLS, and can be replaced while the port is
+// open. With the zero value every handshake fails.
 type Certificate struct {
 	current atomic.Pointer[tls.Certificate]
 }
 
-// Set puts a certificate in place: itself and those that lead to a CA, and its
-// private key, both in PEM. What is wrong with them leaves the one before.
+// Set replaces the certificate: its chain to a CA, and its private key, both in PEM. On an
+// error the previous one stays.
 func (c *Certificate) Set(certificate, key []byte) error {
 	pair, err := tls.X509KeyPair(certificate, key)
 	if err != nil {
@@ -27,8 +27,8 @@ func (c *Certificate) Set(certificate, key []byte) error {
 	return nil
 }
 
-// Warning says why clients will refuse the certificate at this time, or nothing.
-// Load balancers take any, so that it is no reason to be without one.
+// Warning says why clients will refuse the certificate at this time, or nothing. Load
+// balancers accept any certificate, so an invalid one is still used.
 func (c *Certificate) Warning(now time.Time) string {
 	pair := c.current.Load()
 	switch {
@@ -42,7 +42,7 @@ func (c *Certificate) Warning(now time.Time) string {
 	return ""
 }
 
-// String names the certificate for a log: its names, and until when it is valid.
+// String describes the certificate for a log: its names, and its expiry.
 func (c *Certificate) String() string {
 	pair := c.current.Load()
 	if pair == nil {
@@ -58,8 +58,8 @@ func (c *Certificate) String() string {
 	return fmt.Sprintf("%s until %s", strings.Join(names, ", "), pair.Leaf.NotAfter.Format(time.RFC3339))
 }
 
-// ClientCertificate gives the certificate to a server that asks who connects. What it says of
-// the CAs that it believes is not looked at: there is one certificate to show.
+// ClientCertificate is the certificate for a server that asks for one. The CAs that the
+// server names are ignored: there is only one certificate.
 func (c *Certificate) ClientCertificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	if pair := c.current.Load(); pair != nil {
 		return pair, nil
@@ -67,8 +67,8 @@ func (c *Certificate) ClientCertificate(*tls.CertificateRequestInfo) (*tls.Certi
 	return new(tls.Certificate), nil // none
 }
 
-// TLSConfig is how the port speaks TLS. HTTP/2 is agreed on in the handshake (RFC
-// 7301). Connections keep the certificate that they began with.
+// TLSConfig is the TLS configuration of the port. HTTP/2 is negotiated in the handshake (RFC
+// 7301). Connections keep the certificate of their handshake.
 func (c *Certificate) TLSConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,

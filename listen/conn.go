@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// conn is an accepted connection. Whatever is written to it, by net/http itself
-// too, ends when its peer takes nothing of it (stall.go); a first request is read
-// as soon as it has come (preface.go); and it has a place (connection_limit.go).
+// conn is an accepted connection. A write to it, even by net/http itself, ends when its peer
+// reads nothing (stall.go). A first request is read as soon as it has arrived (preface.go).
+// It counts against the limit (connection_limit.go).
 type conn struct {
 	net.Conn
 
@@ -20,9 +20,9 @@ type conn struct {
 	peerAddr      netip.Addr // without port; zero for a Unix socket
 	writeDeadline atomic.Int64
 	preface       prefaceTracker
-	hasRead       atomic.Bool // a byte has come
+	hasRead       atomic.Bool // a byte was read
 
-	limit       *limitListener // nil: there is none
+	limit       *limitListener // nil: no limit
 	overLimit   bool           // the limit
 	releaseOnce sync.Once
 }
@@ -42,8 +42,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write is Write of [net.Conn], but that its peer must take some of it every now
-// and then.
+// Write is Write of [net.Conn], but it fails if its peer reads nothing for a while.
 func (c *conn) Write(p []byte) (int, error) {
 	written, stalled := 0, time.Duration(0)
 	for {
@@ -68,8 +67,8 @@ func (c *conn) Write(p []byte) (int, error) {
 	}
 }
 
-// setStepDeadline sets the deadline of a write that is about to begin. One that the server
-// has set is kept, however the two come together.
+// setStepDeadline sets the deadline of a write. It keeps a deadline that the server has set,
+// even concurrently.
 func (c *conn) setStepDeadline(step time.Duration) {
 	for {
 		due := c.writeDeadline.Load()
@@ -77,7 +76,7 @@ func (c *conn) setStepDeadline(step time.Duration) {
 		if due != 0 && due < deadline.UnixNano() {
 			deadline = time.Unix(0, due)
 		}
-		_ = c.Conn.SetWriteDeadline(deadline) // the write says what is wrong
+		_ = c.Conn.SetWriteDeadline(deadline) // the write reports the error
 		if c.writeDeadline.Load() == due {
 			return
 		}
@@ -105,7 +104,7 @@ func (c *conn) SetDeadline(t time.Time) error {
 	return errors.Join(c.Conn.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-// CloseWrite says goodbye before net/http closes.
+// CloseWrite ends the sent data before net/http closes the connection.
 func (c *conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -113,7 +112,7 @@ func (c *conn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// Close gives the place back, once.
+// Close frees the slot, once.
 func (c *conn) Close() error {
 	if c.limit != nil {
 		defer c.releaseOnce.Do(func() { c.limit.release(c) })
@@ -123,7 +122,7 @@ func (c *conn) Close() error {
 
 func (c *conn) overloaded() bool { return c.overLimit }
 
-// stallListener is a listener whose connections are all of the above.
+// stallListener is a listener of such connections.
 type stallListener struct {
 	net.Listener
 

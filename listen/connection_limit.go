@@ -8,13 +8,13 @@ import (
 	"sync/atomic"
 )
 
-// headroom is how many connections beyond the limit are still accepted: only to be
-// told that there are too many, and to let a balancer ask whether authgate lives.
-// A limit that is a closed door looks like a dead process.
+// headroom is how many connections beyond the limit are still accepted: only to be refused
+// with a reason, and to answer health checks of load balancers. A limit that closes the port
+// looks like a dead process.
 const headroom = 64
 
-// limitListener counts the connections of a port from Accept to Close, whoever has them
-// by then: a WebSocket counts until it ends.
+// limitListener counts the connections of a port from Accept to Close, even if they are
+// hijacked: a WebSocket counts until it ends.
 type limitListener struct {
 	net.Listener
 	maxConns int64
@@ -28,9 +28,9 @@ func newLimitListener(l net.Listener, maxConns int) net.Listener {
 	return &limitListener{Listener: l, maxConns: int64(maxConns)}
 }
 
-// Accept waits for a connection. When the reserve is full, another one of it has
-// to go: left in the queue of the kernel this one would wait with nobody to tell
-// it, and connections that say nothing would keep the balancer out.
+// Accept waits for a connection. If the headroom is full, it closes another connection of
+// it: in the queue of the kernel this one would wait without a response, and silent
+// connections would block the load balancer.
 func (l *limitListener) Accept() (net.Conn, error) {
 	accepted, err := l.Listener.Accept()
 	if err != nil {
@@ -44,14 +44,14 @@ func (l *limitListener) Accept() (net.Conn, error) {
 	if now := l.open.Add(1); now > l.maxConns {
 		c.overLimit = true
 		if evicted := l.admitOverLimit(c, now > l.maxConns+headroom); evicted != nil {
-			_ = evicted.Close() // nothing was promised to it
+			_ = evicted.Close() // it has no request yet
 		}
 	}
 	return c, nil
 }
 
-// admitOverLimit enters a connection beyond the limit, and gives the one that makes room
-// for it: the oldest of those that have said nothing, or of all.
+// admitOverLimit adds a connection beyond the limit, and gives the one to close for it: the
+// oldest silent one, or the oldest of all.
 func (l *limitListener) admitOverLimit(c *conn, full bool) (evicted *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -78,8 +78,8 @@ func (l *limitListener) release(c *conn) {
 
 type overLimitKey struct{}
 
-// ConnContext is for [net/http.Server.ConnContext]: it notes which connection a
-// request comes on, where [Overloaded] looks.
+// ConnContext is for [net/http.Server.ConnContext]: it records the connection of a request
+// for [Overloaded].
 func ConnContext(ctx context.Context, conn net.Conn) context.Context {
 	for {
 		switch c := conn.(type) {
@@ -96,6 +96,5 @@ func ConnContext(ctx context.Context, conn net.Conn) context.Context {
 	}
 }
 
-// Overloaded reports whether a request, by its context, came on a connection
-// beyond the limit of its port.
+// Overloaded reports whether the connection of a request is beyond the limit of its port.
 func Overloaded(ctx context.Context) bool { return ctx.Value(overLimitKey{}) != nil }

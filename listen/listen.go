@@ -1,11 +1,10 @@
-// Package listen knows how to open a port: on an address or as a Unix socket,
-// with a limit to how many connections it has and to how long one may take
-// nothing, and with a certificate that can be replaced while it is open.
+// Package listen opens ports: on an address or as a Unix socket, with a limit to the number
+// of connections and to how long a peer may read nothing, and with a certificate that can be
+// replaced while the port is open.
 //
-// It knows nothing of HTTP, and does not watch files: whoever serves asks
-// [Overloaded] about the connection of a request, and calls [Certificate.Take]
-// when the files have changed. Everything here is safe for any number of
-// goroutines.
+// It knows nothing of HTTP, and does not watch files: the server calls [Overloaded] for the
+// connection of a request, and [Certificate.Set] when the files have changed. Everything in
+// it is safe for concurrent use.
 package listen
 
 import (
@@ -17,8 +16,8 @@ import (
 	"syscall"
 )
 
-// Open opens a port. An address is host:port or unix:/path/to.sock. Connections
-// is how many may be open at one time; 0 is no limit.
+// Open opens a port. An address is host:port or unix:/path/to.sock. Connections is the
+// maximum of open connections; 0 is no limit.
 func Open(ctx context.Context, address string, connections int) (net.Listener, error) {
 	open := openTCP
 	file, isSocket := strings.CutPrefix(address, "unix:")
@@ -39,7 +38,7 @@ func Open(ctx context.Context, address string, connections int) (net.Listener, e
 func openTCP(ctx context.Context, address string) (net.Listener, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("%s is taken by another process; stop it, or write another address", address)
+		return nil, fmt.Errorf("%s is in use by another process; stop it, or write another address", address)
 	}
 	return listener, err
 }

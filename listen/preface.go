@@ -1,20 +1,20 @@
 package listen
 
-// preface is what a client of HTTP/2 begins with (RFC 9113, 3.4).
+// preface is the beginning of an HTTP/2 connection (RFC 9113, 3.4).
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 // prefaceTracker follows the first bytes of a connection. net/http waits for 14 of them,
-// then for all 24 of the preface, before it looks at any: a request line that is
-// shorter and at fault would get its 400 only when the time for headers is over.
+// then for all 24 of the preface, before it reads any: a short, invalid request line would
+// get its 400 only after the header timeout.
 type prefaceTracker struct {
-	seen    int // bytes that have come, at most those of the preface
-	awaited int // how many net/http waits for; 0: not for the preface, or no more
+	seen    int // bytes that were read, at most those of the preface
+	awaited int // how many net/http waits for; 0: not for the preface, or no longer
 }
 
-// prefaceLineLen is what net/http compares first: all that is special about the line.
+// prefaceLineLen is what net/http compares first: the distinctive part of the line.
 const prefaceLineLen = len("PRI * HTTP/2.0")
 
-// observe takes note of what was read.
+// observe records what was read.
 func (o *prefaceTracker) observe(b []byte) {
 	if o.awaited < 0 || o.seen >= len(preface) {
 		return
@@ -29,9 +29,9 @@ func (o *prefaceTracker) observe(b []byte) {
 	o.seen += len(b)
 }
 
-// mismatch notes that no preface is coming, and whether somebody waits for one.
+// mismatch records that no preface is coming, and reports whether net/http waits for one.
 func (o *prefaceTracker) mismatch(seen int, c byte) {
-	const handshake = 22 // a record of TLS: not HTTP at all yet
+	const handshake = 22 // a record of TLS: not HTTP yet
 	o.awaited = -1
 	if o.seen == 0 && c == handshake {
 		return
@@ -44,9 +44,9 @@ func (o *prefaceTracker) mismatch(seen int, c byte) {
 	}
 }
 
-// isAbandonedRead reports whether a read that asks for n bytes is net/http's, for the rest
-// of a preface that is not coming: it asks for exactly that rest, and gives up
-// when nothing comes without an error (io.ErrNoProgress). No other read does.
+// isAbandonedRead reports whether a read of n bytes is net/http's, for the rest of a preface
+// that is not coming: it asks for exactly that rest, and gives up after reads of nothing
+// without an error (io.ErrNoProgress). No other read does.
 func (o *prefaceTracker) isAbandonedRead(n int) bool {
 	if o.awaited <= 0 {
 		return false

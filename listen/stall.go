@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// Bounds for peers that do not take what they are sent.
+// Bounds for peers that do not read.
 const (
-	// stallTimeout is how long a write may wait without a byte of it taken. Those who know
-	// more of what they write, the streams of package proxy, end at 60 s and say why.
+	// stallTimeout is how long a write may wait while its peer reads nothing. Callers that
+	// know more, such as the streams of package proxy, end at 60 s and say why.
 	stallTimeout = 63 * time.Second
-	// stallSuspectAfter is after how long such a write is counted.
+	// stallSuspectAfter is how long such a write waits before it counts.
 	stallSuspectAfter = 5 * time.Second
-	// maxStalled is how many connections of one address may be counted at a time. The
-	// clients of a load balancer share one: this many of them do not all stop reading.
+	// maxStalled is how many connections of one address may be stalled at a time. The
+	// clients of a load balancer share one address, but not so many stop reading at once.
 	maxStalled = 100
 )
 
-// stallTracker are the connections of a port that have taken nothing for a while. A
-// write that its peer takes never comes by here. It is safe for concurrent use.
+// stallTracker has the stalled connections of a port. A write to a peer that reads does not
+// use it. It is safe for concurrent use.
 type stallTracker struct {
 	timeout, suspectAfter time.Duration
 	maxStalled            int
@@ -33,7 +33,7 @@ func newStallTracker() *stallTracker {
 	return &stallTracker{timeout: stallTimeout, suspectAfter: stallSuspectAfter, maxStalled: maxStalled, byAddr: make(map[netip.Addr][]*conn)}
 }
 
-// nextStep is how long a write may go on before it is looked at again.
+// nextStep is how long a write may wait before it is checked again.
 func (s *stallTracker) nextStep(stalled time.Duration) time.Duration {
 	if stalled == 0 {
 		return s.suspectAfter
@@ -41,8 +41,8 @@ func (s *stallTracker) nextStep(stalled time.Duration) time.Duration {
 	return s.timeout - stalled
 }
 
-// add counts a connection. Where its peer has too many, that which has waited
-// the longest is closed.
+// add counts a connection. If its address has too many, the one that has waited the longest
+// is closed.
 func (s *stallTracker) add(c *conn) {
 	s.mu.Lock()
 	waiting := append(s.byAddr[c.peerAddr], c)
@@ -53,11 +53,11 @@ func (s *stallTracker) add(c *conn) {
 	s.byAddr[c.peerAddr] = waiting
 	s.mu.Unlock()
 	if evicted != nil {
-		_ = evicted.Close() // whoever writes to it learns of it
+		_ = evicted.Close() // its writer gets an error
 	}
 }
 
-// remove takes a connection out again, if it has stalled at all.
+// remove removes a connection, if it is stalled.
 func (s *stallTracker) remove(c *conn, stalled time.Duration) {
 	if stalled == 0 {
 		return

@@ -123,7 +123,7 @@ func TestSocketThatGivesNoAnswerIsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer syslog.Close()
-	refuses(t, "unix:"+file, file, "whether somebody listens")
+	refuses(t, "unix:"+file, file, "checking whether the existing socket is in use")
 	if _, err := os.Lstat(file); err != nil {
 		t.Error(err)
 	}
@@ -142,7 +142,7 @@ func TestWhatIsNoSocketIsNeverRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{file, link, dir} {
-		refuses(t, "unix:"+path, path, "is no socket")
+		refuses(t, "unix:"+path, path, "is not a socket")
 		if _, err := os.Lstat(path); err != nil {
 			t.Errorf("%s is gone: %v", path, err)
 		}
@@ -151,8 +151,8 @@ func TestWhatIsNoSocketIsNeverRemoved(t *testing.T) {
 
 func TestErrorsOfOpeningSayWhatToDo(t *testing.T) {
 	t.Parallel()
-	refuses(t, "unix:"+filepath.Join(t.TempDir(), "none", "a.sock"), "none/a.sock", "folder", "does not exist", "make it")
+	refuses(t, "unix:"+filepath.Join(t.TempDir(), "none", "a.sock"), "none/a.sock", "folder", "does not exist", "create it")
 	taken := open(t, "127.0.0.1:0", 0)
-	refuses(t, taken.Addr().String(), taken.Addr().String(), "taken by another process", "write another address")
+	refuses(t, taken.Addr().String(), taken.Addr().String(), "in use by another process", "write another address")
 	refuses(t, "no-such-host.invalid:80", "no-such-host.invalid")
 }

@@ -158,7 +158,7 @@ func TestAuditFileIsRotatedWithoutASignalAndWithOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	s.says("audit file opened again")
+	s.says("audit file reopened")
 	if took := time.Since(began); took > 2*time.Second {
 		t.Errorf("it took %s", took)
 	}
@@ -170,7 +170,7 @@ func TestAuditFileIsRotatedWithoutASignalAndWithOne(t *testing.T) {
 	if err := s.process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	s.says("audit file opened again")
+	s.says("audit file reopened")
 	get(t, client, "/third")
 	wait.For(t, 5*time.Second, "the third record", func() bool { return recorded(file, "/third") })
 	if !recorded(file+".1", "/first") || !recorded(file+".2", "/second") {

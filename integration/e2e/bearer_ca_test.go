@@ -163,7 +163,7 @@ func TestAnIssuerOfAPrivateCAIsNotTrustedWithoutItsCA(t *testing.T) {
 	s := privately(t, i, "")
 	wantProblem(t, asJob(t, s, i), http.StatusServiceUnavailable)
 	eventually(t, "the reason in the log", func() bool {
-		return logHolds(t, s, "the keys of an issuer cannot be fetched", i.url,
+		return logHolds(t, s, "cannot fetch signing keys of an issuer", i.url,
 			"caFile in its item of bearer names the authorities to trust")
 	})
 	out, code := authgate(t, "doctor", "--config", s.Files.Config)
@@ -207,7 +207,7 @@ func TestAChangedCAOfABearerIssuerIsInForceWithin2s(t *testing.T) {
 	put(two.pem())
 	wait.For(t, 2*time.Second, "the changed CA", func() bool {
 		return logHolds(t, s, "a changed secret or CA is in use", "bearer[0].caFile") &&
-			logHolds(t, s, "the keys of an issuer cannot be fetched", i.url)
+			logHolds(t, s, "cannot fetch signing keys of an issuer", i.url)
 	})
 	i.renewKey(t)
 	if got := asJob(t, s, i).Status; got != http.StatusServiceUnavailable {
