@@ -1,4 +1,4 @@
-// Package docs holds what the documentation shows to what the program does.
+// Package docs compares the documentation with the program.
 package docs
 
 import (
@@ -66,8 +66,8 @@ func TestTranscriptsAreWhatTheProgramPrints(t *testing.T) {
 	}
 }
 
-// transcript runs the commands of a console block, those behind a $, and gives
-// the block with what they print.
+// transcript runs the commands of a console block, which start with $, and returns
+// the block with their output.
 func transcript(t *testing.T, bin, dir, body string, commands *int) string {
 	t.Helper()
 	var shown strings.Builder

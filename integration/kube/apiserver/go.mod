@@ -1,5 +1,5 @@
 // The API server of Kubernetes that tests ask for tokens. A module of its own,
-// because what it needs is nobody else's here.
+// because no other package needs its dependencies.
 module github.com/example-org/authgate/integration/kube/apiserver
 
 go 1.26.0
@@ -144,7 +144,7 @@ require (
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
 
-// Kubernetes replaces its own parts by folders, which whoever requires it does not see.
+// Kubernetes replaces its own parts by folders, which modules that require it do not see.
 replace (
 	k8s.io/api => k8s.io/api v0.37.2
 	k8s.io/apiextensions-apiserver => k8s.io/apiextensions-apiserver v0.37.2
