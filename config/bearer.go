@@ -101,7 +101,7 @@ func checkClaimName(name string) problem {
 	case strings.ContainsFunc(name, unicode.IsControl):
 		return problem{"the claim " + text.Quote(name) + " has control characters in it", "take them out"}
 	case strings.TrimSpace(name) != name:
-		return problem{"the claim " + text.Quote(name) + " has blanks around it", "write " + text.Quote(strings.TrimSpace(name))}
+		return problem{"the claim " + text.Quote(name) + " has spaces around it", "write " + text.Quote(strings.TrimSpace(name))}
 	case strings.Contains(name, ".") && !strings.ContainsAny(name, "/:"):
 		return problem{
 			text.Quote(name) + " is a path into a claim, and only strings, numbers, true and false at the top level of a token are read",
@@ -147,7 +147,7 @@ func parseGroupTemplate(s string) (GroupTemplate, problem) {
 	case strings.ContainsFunc(s, unicode.IsControl):
 		return nil, problem{"has control characters in it, and tokens bring no such group", "take them out"}
 	case strings.TrimSpace(s) != s:
-		return nil, problem{"has blanks around it", "write " + text.Quote(strings.TrimSpace(s))}
+		return nil, problem{"has spaces around it", "write " + text.Quote(strings.TrimSpace(s))}
 	}
 	var t GroupTemplate
 	for rest := s; rest != ""; {

@@ -83,7 +83,7 @@ func parseHeaderTemplate(s string) (HeaderTemplate, problem) {
 	case s == "":
 		return nil, problem{"is empty", `write a value such as "{email}"; stripHeaders drops a header`}
 	case strings.TrimSpace(s) != s:
-		return nil, problem{"has blanks around it, which no header keeps", "write " + text.Quote(strings.TrimSpace(s))}
+		return nil, problem{"has spaces around it, which no header keeps", "write " + text.Quote(strings.TrimSpace(s))}
 	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }):
 		return nil, problem{"has characters in it that are not printable ASCII", "take them out"}
 	}

@@ -79,7 +79,7 @@ func checkAuthParams(params map[string]string, at yamlfile.Node) {
 		case slices.Contains(reservedParams, normalized):
 			here.AddFault("is set by authgate itself", reservedParamHint(normalized))
 		case !text.ValidScope(name):
-			here.AddFault(text.Quote(name)+" is not the name of a parameter", "write one such as prompt, without blanks")
+			here.AddFault(text.Quote(name)+" is not the name of a parameter", "write one such as prompt, without spaces")
 		case seen[normalized] != "":
 			here.AddFault("is there twice, as "+text.Quote(seen[normalized])+" too", "keep one of them")
 		case params[name] == "":

@@ -25,7 +25,7 @@ func (t Timeouts) check(at yamlfile.Node) {
 	if t.Idle <= 0 {
 		// net/http reads 0 as never: an HTTP/2 client that says nothing after its
 		// preface would then stay for ever.
-		at.Key("idle").AddFault("must be longer than nothing: without it a silent connection is never closed",
+		at.Key("idle").AddFault("must be greater than zero: without it a silent connection is never closed",
 			"write 75s, or more than the idle timeout of the load balancer in front")
 	}
 	t.UpstreamDial.checkPositive(at.Key("upstreamDial"))
@@ -96,7 +96,7 @@ func parseDuration(s string) (Duration, problem) {
 
 func (d Duration) checkPositive(at yamlfile.Node) {
 	if d <= 0 {
-		at.AddFault("must be longer than nothing", "write 30s, for instance, or leave the line out")
+		at.AddFault("must be greater than zero", "write 30s, for instance, or leave the line out")
 	}
 }
 

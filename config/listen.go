@@ -100,10 +100,10 @@ func parseTrustedProxy(s string) (netip.Prefix, problem) {
 	}
 	switch {
 	case prefix.Addr().Is4In6():
-		return netip.Prefix{}, problem{text.Quote(s) + " is IPv4 dressed as IPv6 and would match nothing", "write it without ::ffff:"}
+		return netip.Prefix{}, problem{text.Quote(s) + " is an IPv4-mapped IPv6 address and would never match", "write it without ::ffff:"}
 	case prefix != prefix.Masked():
 		return netip.Prefix{}, problem{
-			text.Quote(s) + " has address bits behind its mask",
+			text.Quote(s) + " has address bits after its mask",
 			"write " + text.Quote(prefix.Masked().String()) + " for the network or " + text.Quote(prefix.Addr().String()) + " for the one address",
 		}
 	}
@@ -236,7 +236,7 @@ func checkSocket(file string) problem {
 	case strings.HasPrefix(file, "//"):
 		return problem{"is not a path of a Unix socket: it begins with two slashes", "write unix: and one slash"}
 	case !strings.HasPrefix(file, "/"):
-		return problem{"must be an absolute path behind unix:", example}
+		return problem{"must be an absolute path after unix:", example}
 	case strings.ContainsFunc(file, unicode.IsControl):
 		return problem{"has a control character, such as a line end, in its path", example}
 	case file == "/":

@@ -20,7 +20,7 @@ type Policy struct {
 
 func (p Policy) check(upstreams []Upstream, at yamlfile.Node) {
 	if len(p.Files) == 0 {
-		at.Key("files").AddFault("is empty, and nobody would be let in", "name at least one policy.csv")
+		at.Key("files").AddFault("is empty, and no request would be admitted", "name at least one policy.csv")
 	}
 	checkFiles(p.Files, at.Key("files"))
 	checkFiles(p.Shadow, at.Key("shadow"))

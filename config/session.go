@@ -84,7 +84,7 @@ func (s Session) checkDurations(at yamlfile.Node) {
 		idle.AddFault("is shorter than a second", "write "+minIdleTimeout.String()+" or more, or 0s for none")
 	}
 	if s.RefreshEvery <= 0 {
-		every.AddFault("must be longer than nothing", "write 10m, or leave the line out; to read groups only at login, leave offline_access out of issuer.scopes")
+		every.AddFault("must be greater than zero", "write 10m, or leave the line out; to read groups only at login, leave offline_access out of issuer.scopes")
 	}
 	s.RefreshGrace.checkNotNegative(at.Key("refreshGrace"))
 	for _, limited := range []struct {

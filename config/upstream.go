@@ -96,14 +96,14 @@ func (i Identity) check(at yamlfile.Node) {
 	accounts := at.Key("serviceAccounts")
 	switch {
 	case i.Credential == CredentialServiceAccount && len(i.ServiceAccounts) == 0:
-		accounts.AddFault("is missing, and credential is serviceAccount", "add a list of {role: \"role:NAME\", namespace: NS, name: ACCOUNT}; the first role that somebody has wins")
+		accounts.AddFault("is missing, and credential is serviceAccount", "add a list of {role: \"role:NAME\", namespace: NS, name: ACCOUNT}; the first role that a user holds wins")
 	case i.Credential != CredentialServiceAccount && len(i.ServiceAccounts) > 0:
 		accounts.AddFault("is for credential: serviceAccount, and credential is "+string(i.Credential), "write credential: serviceAccount, or take the list out")
 	}
 	for n, a := range i.ServiceAccounts {
 		a.check(accounts.Item(n))
 		if slices.ContainsFunc(i.ServiceAccounts[:n], func(b ServiceAccount) bool { return b.Role == a.Role }) {
-			accounts.Item(n).Key("role").AddFault("stands above already, and the first one wins", "take one of the two out")
+			accounts.Item(n).Key("role").AddFault("duplicates an earlier entry, which takes precedence", "take one of the two out")
 		}
 	}
 }
@@ -117,11 +117,11 @@ func (a ServiceAccount) check(at yamlfile.Node) {
 	case a.TokenFile == "" && !named:
 		at.AddFault("says nowhere whose token to show", "add namespace and name of a ServiceAccount, or tokenFile")
 	case a.TokenFile != "" && named:
-		at.Key("tokenFile").AddFault("stands beside the name of a ServiceAccount", "keep one of them: a file with a token, or an account that authgate asks Kubernetes for")
+		at.Key("tokenFile").AddFault("cannot be combined with a ServiceAccount name", "keep one of them: a file with a token, or an account that authgate asks Kubernetes for")
 	case a.TokenFile == "":
 		for _, key := range []struct{ name, value string }{{"namespace", a.Namespace}, {"name", a.Name}} {
 			if !isKubernetesName(key.value) {
-				at.Key(key.name).AddFault(text.Quote(key.value)+" is no name of Kubernetes", "write a-z, 0-9, hyphens and dots, beginning and ending with a letter or digit")
+				at.Key(key.name).AddFault(text.Quote(key.value)+" is not a Kubernetes name", "write a-z, 0-9, hyphens and dots, beginning and ending with a letter or digit")
 			}
 		}
 	}
@@ -151,7 +151,7 @@ func checkUpstreams(upstreams []Upstream, pathPrefix string, at yamlfile.Node) {
 		here := at.Item(i)
 		u.check(pathPrefix, here)
 		if u.Name != "" && names[u.Name] {
-			here.Key("name").AddFault("another upstream is called "+text.Quote(u.Name)+" too", "give each a name of its own: policies tell them apart by it")
+			here.Key("name").AddFault("duplicate upstream name "+text.Quote(u.Name), "give each a name of its own: policies tell them apart by it")
 		}
 		names[u.Name] = true
 		for n, host := range u.Hosts {

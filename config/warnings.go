@@ -11,7 +11,7 @@ import (
 )
 
 // albIdleTimeout is after how long a load balancer of AWS closes a silent connection,
-// unless it was told otherwise.
+// unless it is configured otherwise.
 const albIdleTimeout = Duration(60 * time.Second)
 
 // Warnings says what in a file that loads will probably not do what was meant. It
@@ -26,10 +26,10 @@ func (c *Config) peerWarnings() (warnings []string) {
 	switch {
 	case isSocket && !trusted:
 		warnings = append(warnings, "listen is a Unix socket and trustedProxies has no unix: "+
-			"X-Forwarded-For and -Proto of the proxy in front are not believed, so that clients have no address and https counts as http; "+
+			"X-Forwarded-For and -Proto of the proxy in front are not trusted, so that clients have no address and https counts as http; "+
 			"add unix if only that proxy can open the socket")
 	case !isSocket && trusted:
-		warnings = append(warnings, "trustedProxies has unix, and listen is no Unix socket: nobody comes from there; "+
+		warnings = append(warnings, "trustedProxies has unix, and listen is not a Unix socket: no client connects through one; "+
 			"name the addresses of the proxies, or write listen: unix:/path/to.sock")
 	}
 	return warnings
@@ -62,7 +62,7 @@ func (c *Config) timeoutWarnings() (warnings []string) {
 			"raise idle above the balancer's, and that above %s", longest, t.Idle, longest))
 	}
 	if t.Idle <= albIdleTimeout {
-		warnings = append(warnings, fmt.Sprintf("timeouts.idle is %s: a load balancer of AWS keeps connections for %s unless it was told otherwise, "+
+		warnings = append(warnings, fmt.Sprintf("timeouts.idle is %s: a load balancer of AWS keeps connections for %s unless it is configured otherwise, "+
 			"and answers 502 for a request on one that authgate has just closed; write 75s, or more than the balancer's own",
 			t.Idle, albIdleTimeout))
 	}
@@ -87,8 +87,8 @@ func (c *Config) credentialWarnings() (warnings []string) {
 		switch u.Identity.Credential {
 		case CredentialNone:
 			if u.Kind != KindGeneric {
-				warnings = append(warnings, "upstream "+text.Quote(u.Name)+" is "+string(u.Kind)+" and is shown no credential, and its own login is out of reach behind authgate: "+
-					"it knows nobody, and refuses everybody unless it lets anonymous people in; write identity.credential, or kind: generic to have people log in there once more")
+				warnings = append(warnings, "upstream "+text.Quote(u.Name)+" is "+string(u.Kind)+" and gets no credential, and its own login cannot be reached through authgate: "+
+					"it identifies no user, and rejects every request unless it allows anonymous access; write identity.credential, or kind: generic to let users log in there again")
 			}
 		case CredentialIDToken, CredentialAccessToken:
 			if !offline {

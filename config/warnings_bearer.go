@@ -55,7 +55,7 @@ func (b Bearer) ownerWarnings() []string {
 		if len(b.Require) > 0 {
 			return nil
 		}
-		return []string{"has no require: whoever gets a token there, for an audience that anybody can ask for, is let in with its groups, " +
+		return []string{"has no require: every holder of a token from there, for an audience that anyone can request, is admitted with its groups, " +
 			"though not as system:authenticated; add require, with a claim that only tokens of yours have"}
 	}
 	s := publicIssuers()[i]
@@ -65,7 +65,7 @@ func (b Bearer) ownerWarnings() []string {
 	case slices.ContainsFunc(s.ownerNameClaims, required):
 		return []string{"requires a name and no id: names are given to others, once their owner is renamed or gone; add one of " + text.JoinOr(s.ownerIDClaims) + " to require"}
 	}
-	return []string{"has no condition on the owner: anybody in the world gets a token there, for any audience; add one of " + text.JoinOr(s.ownerIDClaims) + " to require"}
+	return []string{"has no condition on the owner: anyone in the world gets a token there, for any audience; add one of " + text.JoinOr(s.ownerIDClaims) + " to require"}
 }
 
 func (b Bearer) requireWarnings() (warnings []string) {
@@ -75,7 +75,7 @@ func (b Bearer) requireWarnings() (warnings []string) {
 		}
 	}
 	if strings.HasPrefix(b.Issuer, "http:") {
-		warnings = append(warnings, "is http: whoever is on the way to it can put keys of its own in place of the issuer's; write https")
+		warnings = append(warnings, "is http: an attacker on the network can replace the issuer's keys; write https")
 	}
 	return warnings
 }
@@ -115,7 +115,7 @@ func (b Bearer) nameWarnings() (warnings []string) {
 		}
 	}
 	if slices.Contains([]string{"actor", "email", "name", "preferred_username", "user_email", "user_login", "nickname"}, b.SubjectClaim) {
-		warnings = append(warnings, "takes "+b.SubjectClaim+" for the holder: an upstream that is told X-Forwarded-User may take a job for the person; write subjectClaim: sub")
+		warnings = append(warnings, "takes "+b.SubjectClaim+" for the holder: an upstream that reads X-Forwarded-User may mistake a job for the user; write subjectClaim: sub")
 	}
 	return warnings
 }

@@ -18,7 +18,7 @@ func (c *Config) sessionWarnings() (warnings []string) {
 		warnings = append(warnings, s.refreshWarnings()...)
 	}
 	if s.IdleTimeout >= s.Lifetime {
-		warnings = append(warnings, fmt.Sprintf("session.idleTimeout is %s and session.lifetime %s: no session lives long enough to become idle; "+
+		warnings = append(warnings, fmt.Sprintf("session.idleTimeout is %s and session.lifetime %s: no session lasts long enough to become idle; "+
 			"write an idleTimeout below lifetime, or 0s", s.IdleTimeout, s.Lifetime))
 	}
 	const minIdle = Duration(time.Minute)
@@ -50,7 +50,7 @@ func (c Cookie) sameSiteWarnings() []string {
 		return []string{"session.cookie.sameSite is none: pages of any site can have the browser send the session, and read requests are answered; " +
 			"writes stay bound to the same origin, and plain http gets lax; write lax, unless dashboards are shown inside other sites"}
 	case SameSiteStrict:
-		return []string{"session.cookie.sameSite is strict: whoever follows a link from elsewhere, a mail or a chat, comes without the session " +
+		return []string{"session.cookie.sameSite is strict: a user who follows a link from elsewhere, a mail or a chat, arrives without the session " +
 			"and is sent to log in once more; write lax, unless that is meant"}
 	default:
 		return nil
@@ -63,7 +63,7 @@ func (c *Config) adminWarnings() []string {
 	if c.AdminToken.IsZero() || IsLocal(c.AdminListen) {
 		return nil
 	}
-	return []string{"adminToken is set and adminListen is reachable from elsewhere, without TLS: whoever listens on the way learns the token, " +
+	return []string{"adminToken is set and adminListen is reachable from elsewhere, without TLS: an attacker on the network can read the token, " +
 		`which ends sessions; write adminListen: "127.0.0.1:9090", or let a NetworkPolicy keep the port to few`}
 }
 

@@ -16,7 +16,7 @@ func TestWhatWouldSurpriseBehindABalancerIsTold(t *testing.T) {
 	}{
 		{"the defaults", "", nil},
 		{"the defaults behind a balancer", behind, nil},
-		{"an idle timeout of the balancer's own", behind + "timeouts: {idle: 60s}\n", []string{"for 1m unless it was told otherwise"}},
+		{"an idle timeout of the balancer's own", behind + "timeouts: {idle: 60s}\n", []string{"for 1m unless it is configured otherwise"}},
 		{"one above it", behind + "timeouts: {idle: 61s}\n", nil},
 		{"no room between", behind + "timeouts: {upstreamHeader: 70s}\n", []string{"make 1m15s together"}},
 		{"just room between", behind + "timeouts: {upstreamHeader: 69s}\n", nil},
@@ -24,11 +24,11 @@ func TestWhatWouldSurpriseBehindABalancerIsTold(t *testing.T) {
 		{"nothing in front", "timeouts: {idle: 50s, upstreamHeader: 45s}\n", nil},
 		{"a socket, and nobody believed", "listen: unix:/run/a.sock\n" + behind, []string{"add unix"}},
 		{"a socket, and its peers believed", "listen: unix:/run/a.sock\ntrustedProxies: [unix]\n", nil},
-		{"no socket, and its peers believed", "trustedProxies: [10.0.0.0/16, unix]\n", []string{"nobody comes from there"}},
+		{"no socket, and its peers believed", "trustedProxies: [10.0.0.0/16, unix]\n", []string{"no client connects through one"}},
 		{"records that are not written", "audit: {output: none, onFull: block}\n", []string{"no request is recorded"}},
 		{"records of refusals alone", "audit: {exclude: [/healthz, \"/**\"]}\n", []string{"no allowed request is recorded"}},
 		{"records but for a poller's", "audit: {onFull: block, exclude: [/healthz]}\n", nil},
-		{"only an admin socket", "adminListen: unix:/run/a.sock\ntrustedProxies: [unix]\n", []string{"nobody comes from there"}},
+		{"only an admin socket", "adminListen: unix:/run/a.sock\ntrustedProxies: [unix]\n", []string{"no client connects through one"}},
 	} {
 		parsed, err := config.Parse("authgate.yaml", []byte(c.text+string(read(t, "testdata/good-minimal.yaml"))))
 		if err != nil {
@@ -62,7 +62,7 @@ func TestWhatWouldSurprisePeopleWhoAreSignedInIsTold(t *testing.T) {
 		{"no refresh token", "issuer: {url: https://dex.example.com, clientID: a, clientSecret: {file: s}, scopes: [openid, groups]}\nsession: {keys: {file: k}}", []string{"has no offline_access"}},
 		{"groups read very often", head + session + "refreshEvery: 59s}", []string{"refreshEvery is 59s"}},
 		{"groups never read again", head + session + "refreshEvery: 8h, lifetime: 8h}", []string{"never again"}},
-		{"idle longer than it lives", head + session + "idleTimeout: 12h}", []string{"no session lives long enough"}},
+		{"idle longer than it lives", head + session + "idleTimeout: 12h}", []string{"no session lasts long enough"}},
 		{"idle before a page is read", head + session + "idleTimeout: 59s}", []string{"is signed out"}},
 		{"idle just shorter", head + session + "idleTimeout: 11h59m}", nil},
 		{"redis that is not used", head + session + "redis: {url: {env: REDIS_URL}}}", []string{"session.redis is not used"}},
@@ -121,7 +121,7 @@ func TestTokensThatSayLessThanOneWouldThinkAreTold(t *testing.T) {
 		{"a ref whoever set it off", actions + `, require: {` + owner + `}, groups: ["ci:{ref}"]`, []string{"pull_request_target"}},
 		{"a ref and an environment", actions + `, require: {` + owner + `}, groups: ["ci:{ref}:{environment}"]`, nil},
 		{"a group that the token begins", other + `, require: {a: [b]}, groups: ["{sub}"]`, []string{"begins with what the token says"}},
-		{"a person for a holder", other + `, require: {a: [b]}, subjectClaim: actor`, []string{"may take a job for the person"}},
+		{"a person for a holder", other + `, require: {a: [b]}, subjectClaim: actor`, []string{"may mistake a job for the user"}},
 		{"two of one issuer with one word", other + `, require: {a: [b]}, groups: ["ci:{x}"]}, {issuer: https://ci.example.com, audience: b, require: {a: [b]}, groups: ["ci:{x}"]`, nil},
 		{"two issuers with one word", other + `, require: {a: [b]}, groups: ["ci:{x}"]}, {issuer: https://x.example.com, audience: b, require: {a: [b]}, groups: ["ci:{y}"]`, []string{"cannot tell the two apart"}},
 		{"a further audience of the issuer itself", "issuer: https://dex.example.com/dex, audience: argo-cd-cli", nil},

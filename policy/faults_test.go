@@ -30,19 +30,19 @@ func TestEveryFaultSaysWhereAndHowToFixIt(t *testing.T) {
 			`policy.csv:1:35: effect "permit" is not known; write "allow" or "deny"`,
 		}},
 		{"comment behind a row", "p, role:viewer, argocd, /**, GET, allow # all of it", []string{
-			"policy.csv:1:41: a comment stands behind a row; give it a line of its own, or quote the field",
+			"policy.csv:1:41: a comment follows the row; give it a line of its own, or quote the field",
 		}},
 		{"comment with a comma behind a row", "p, role:viewer, argocd, /**, GET, allow # yes, all", []string{
-			"policy.csv:1:41: a comment stands behind a row; give it a line of its own, or quote the field",
+			"policy.csv:1:41: a comment follows the row; give it a line of its own, or quote the field",
 		}},
 		{"comment glued to a row", "p, role:viewer, argocd, /**, GET, allow#all", []string{
 			`policy.csv:1:35: effect "allow#all" is not known; write "allow" or "deny"`,
 		}},
 		{"blank before a comma", "p, role:viewer , argocd, /**, GET, allow", []string{
-			"policy.csv:1:15: a blank stands before the comma; take it away, or run authgate policy fmt",
+			"policy.csv:1:15: space before the comma; take it away, or run authgate policy fmt",
 		}},
 		{"tab before a comma", "p, role:viewer\t, argocd, /**, GET, allow", []string{
-			"policy.csv:1:15: a blank stands before the comma; take it away, or run authgate policy fmt",
+			"policy.csv:1:15: space before the comma; take it away, or run authgate policy fmt",
 		}},
 		{"tab inside a field", "p, a\tb, argocd, /**, GET, allow", []string{
 			"policy.csv:1:5: a tab stands inside a field; separate fields by commas",
@@ -118,14 +118,14 @@ func TestEveryFaultSaysWhereAndHowToFixIt(t *testing.T) {
 			`policy.csv:1:9: a quote stands inside a field that does not begin with one; quote the whole field and double the quotes in it: "a ""b"" c"`,
 		}},
 		{"quote not closed", `p, "role:viewer, argocd, /**, GET, allow`, []string{
-			"policy.csv:1:41: a quoted field does not end, or goes on behind its quote; close the quote on the same line, right before the comma",
+			"policy.csv:1:41: a quoted field does not end, or continues after its quote; close the quote on the same line, right before the comma",
 		}},
 		{"quoted field over two lines", "p, \"role:viewer\n\", argocd, /**, GET, allow", []string{
-			"policy.csv:1:16: a quoted field does not end, or goes on behind its quote; close the quote on the same line, right before the comma",
-			"policy.csv:2:27: a quoted field does not end, or goes on behind its quote; close the quote on the same line, right before the comma",
+			"policy.csv:1:16: a quoted field does not end, or continues after its quote; close the quote on the same line, right before the comma",
+			"policy.csv:2:27: a quoted field does not end, or continues after its quote; close the quote on the same line, right before the comma",
 		}},
 		{"blank behind a quoted field", `p, "role:viewer" , argocd, /**, GET, allow`, []string{
-			"policy.csv:1:16: a quoted field does not end, or goes on behind its quote; close the quote on the same line, right before the comma",
+			"policy.csv:1:16: a quoted field does not end, or continues after its quote; close the quote on the same line, right before the comma",
 		}},
 		{"long line", "# " + strings.Repeat("x", 64<<10), []string{
 			"policy.csv: the policy has no rows; add p and g rows; an empty file is most often a failed write",
@@ -144,29 +144,29 @@ func TestEveryFaultSaysWhereAndHowToFixIt(t *testing.T) {
 			`policy.csv:1:1: row kind "p; role:viewer; argocd; /**; GET; allow" is not known; separate the fields by commas`,
 		}},
 		{"duplicate", sound + "# again\np,role:viewer,argocd,/**,GET,allow", []string{
-			"policy.csv:3:1: the row stands already at policy.csv:1; delete one of the two",
+			"policy.csv:3:1: duplicate of the row at policy.csv:1; delete one of the two",
 		}},
 		{"duplicate e-mail", "p, user:Alice@example.com, argocd, /**, GET, allow\np, user:alice@example.com, argocd, /**, GET, allow", []string{
-			"policy.csv:2:1: the row stands already at policy.csv:1; delete one of the two",
+			"policy.csv:2:1: duplicate of the row at policy.csv:1; delete one of the two",
 		}},
 		{"duplicate g", sound + "g, a, role:viewer\ng, a, role:viewer", []string{
-			"policy.csv:3:1: the row stands already at policy.csv:2; delete one of the two",
+			"policy.csv:3:1: duplicate of the row at policy.csv:2; delete one of the two",
 		}},
 		{"role in a circle", sound + "g, role:viewer, role:viewer", []string{
-			"policy.csv:2:4: roles go in a circle: role:viewer -> role:viewer; delete this row or another one of the circle",
+			"policy.csv:2:4: role cycle: role:viewer -> role:viewer; delete this row or another one of the cycle",
 		}},
 		{"two roles in a circle", sound + "g, role:a, role:viewer\ng, a, role:a\ng, role:viewer, role:a", []string{
-			"policy.csv:4:4: roles go in a circle: role:viewer -> role:a -> role:viewer; delete this row or another one of the circle",
+			"policy.csv:4:4: role cycle: role:viewer -> role:a -> role:viewer; delete this row or another one of the cycle",
 		}},
 		{"circle behind a way out", "p, role:end, argocd, /**, GET, allow\ng, role:a, role:end\ng, role:a, role:b\ng, role:b, role:a\n", []string{
-			"policy.csv:4:4: roles go in a circle: role:b -> role:a -> role:b; delete this row or another one of the circle",
+			"policy.csv:4:4: role cycle: role:b -> role:a -> role:b; delete this row or another one of the cycle",
 		}},
 		{"circle behind a longer way out", "p, role:end, argocd, /**, GET, allow\ng, role:a, role:x\ng, role:x, role:y\ng, role:y, role:end\ng, role:a, role:b\ng, role:b, role:a\n", []string{
-			"policy.csv:6:4: roles go in a circle: role:b -> role:a -> role:b; delete this row or another one of the circle",
+			"policy.csv:6:4: role cycle: role:b -> role:a -> role:b; delete this row or another one of the cycle",
 		}},
 		{"two circles", sound + "g, role:viewer, role:b\ng, role:b, role:viewer\ng, role:b, role:c\ng, role:c, role:d\ng, role:d, role:c\n", []string{
-			"policy.csv:3:4: roles go in a circle: role:b -> role:viewer -> role:b; delete this row or another one of the circle",
-			"policy.csv:6:4: roles go in a circle: role:d -> role:c -> role:d; delete this row or another one of the circle",
+			"policy.csv:3:4: role cycle: role:b -> role:viewer -> role:b; delete this row or another one of the cycle",
+			"policy.csv:6:4: role cycle: role:d -> role:c -> role:d; delete this row or another one of the cycle",
 		}},
 		{"chain of eleven", sound + chainOf(11), []string{
 			"policy.csv:12:12: the chain of roles a -> role:10 -> role:9 -> role:8 -> role:7 -> role:6 -> role:5 -> role:4 -> role:3 -> role:2 -> role:1 -> role:viewer is longer than 10 g rows; shorten it: grant an inner role directly",
@@ -196,10 +196,10 @@ func TestEveryFaultSaysWhereAndHowToFixIt(t *testing.T) {
 			`policy.csv:1:17: upstream "grafana" is not known; known are "argocd", "workflows", and * for all`,
 		}},
 		{"part of an upstream", "p, role:viewer, argo*, /**, GET, allow", []string{
-			`policy.csv:1:17: "argo*" is no name of an upstream; write the name that the configuration gives it, or * for all`,
+			`policy.csv:1:17: "argo*" is not an upstream name; write the name that the configuration gives it, or * for all`,
 		}},
 		{"path in the place of the upstream", "p, role:viewer, /**, argocd, GET, allow", []string{
-			`policy.csv:1:17: "/**" is no name of an upstream; write the name that the configuration gives it, or * for all`,
+			`policy.csv:1:17: "/**" is not an upstream name; write the name that the configuration gives it, or * for all`,
 			`policy.csv:1:22: path "argocd" does not begin with /; write "/argocd"`,
 		}},
 		{"path without a slash", "p, role:viewer, argocd, api/**, GET, allow", []string{
@@ -236,7 +236,7 @@ func TestEveryFaultSaysWhereAndHowToFixIt(t *testing.T) {
 			`policy.csv:1:25: no request comes with path "/a//b": the path has an empty segment; take that out, or add pathQuirks: [emptySegments] to its upstream`,
 		}},
 		{"path with a blank", "p, role:viewer, argocd, /a b, GET, allow", []string{
-			`policy.csv:1:25: no request comes with path "/a b": the path holds a control character or a blank; write a blank as %20`,
+			`policy.csv:1:25: no request comes with path "/a b": the path holds a control character or a space; write a space as %20`,
 		}},
 		{"path with a placeholder", "p, role:viewer, argocd, /apps/{name}, GET, allow", []string{
 			`policy.csv:1:25: path "/apps/{name}" holds a brace; write * for any one segment, or %7B for the character`,
@@ -248,13 +248,13 @@ func TestEveryFaultSaysWhereAndHowToFixIt(t *testing.T) {
 			`policy.csv:1:30: method "get" is not in upper case; write GET`,
 		}},
 		{"methods with blanks", "p, role:viewer, argocd, /**, GET | POST, allow", []string{
-			`policy.csv:1:30: method "GET | POST" holds a blank; write GET|POST without blanks`,
+			`policy.csv:1:30: method "GET | POST" holds a space; write GET|POST without spaces`,
 		}},
 		{"methods with an empty part", "p, role:viewer, argocd, /**, GET|, allow", []string{
 			`policy.csv:1:30: method "GET|" has an empty part; write GET, or GET|POST, or * for all`,
 		}},
 		{"methods with a star", "p, role:viewer, argocd, /**, GET|*, allow", []string{
-			`policy.csv:1:30: method "GET|*" has * beside others; write "*" alone`,
+			`policy.csv:1:30: method "GET|*" has * together with others; write "*" alone`,
 		}},
 		{"method twice", "p, role:viewer, argocd, /**, GET|GET, allow", []string{
 			`policy.csv:1:30: method "GET|GET" names GET twice; name it once`,
@@ -272,7 +272,7 @@ func TestEveryFaultSaysWhereAndHowToFixIt(t *testing.T) {
 			`policy.csv:1:4: "role:" has no name; write role:NAME`,
 		}},
 		{"role with a blank", "p, role: viewer, argocd, /**, GET, allow", []string{
-			`policy.csv:1:4: "role: viewer" has a blank at an end of its name; write "role:viewer"`,
+			`policy.csv:1:4: "role: viewer" has a space at an end of its name; write "role:viewer"`,
 		}},
 		{"role with a star", "p, role:*, argocd, /**, GET, allow", []string{
 			`policy.csv:1:4: "role:*" holds a * or a comma; name one role`,
@@ -321,7 +321,7 @@ func TestEveryFaultSaysWhereAndHowToFixIt(t *testing.T) {
 			`policy.csv:1:4: "system:all" is not known; write system:authenticated or system:anonymous`,
 		}},
 		{"star for a subject", "p, *, argocd, /**, GET, allow", []string{
-			`policy.csv:1:4: "*" is nobody; write system:authenticated for all who logged in, system:anonymous for the others`,
+			`policy.csv:1:4: "*" is not a subject; write system:authenticated for every signed-in user, system:anonymous for the others`,
 		}},
 		{"star in a group", "p, example-org:ar*, argocd, /**, GET, allow", []string{
 			`policy.csv:1:4: a * in "example-org:ar*" stands for nothing; write ORG:* for every group of an organisation, or name each group`,
@@ -333,7 +333,7 @@ func TestEveryFaultSaysWhereAndHowToFixIt(t *testing.T) {
 			`policy.csv:1:4: a * in ":*" stands for nothing; write ORG:* for every group of an organisation, or name each group`,
 		}},
 		{"several in a row and several rows", "p, *, argcd, x, get, Allow\nq\np, role:viewer, argocd, /**, GET, allow\n", []string{
-			`policy.csv:1:4: "*" is nobody; write system:authenticated for all who logged in, system:anonymous for the others`,
+			`policy.csv:1:4: "*" is not a subject; write system:authenticated for every signed-in user, system:anonymous for the others`,
 			`policy.csv:1:7: upstream "argcd" is not known; did you mean "argocd"?`,
 			`policy.csv:1:14: path "x" does not begin with /; write "/x"`,
 			`policy.csv:1:17: method "get" is not in upper case; write GET`,
@@ -398,7 +398,7 @@ func TestFaultsOfAllFilesAreReportedAtOnce(t *testing.T) {
 		{Name: "a.csv", Data: []byte("p, role:viewer, argocd, /**, GET, allow\nx\n")},
 		{Name: "c.csv", Data: []byte("# nothing yet\n")},
 	}, nil)
-	want := "a.csv:1:1: the row stands already at b.csv:1; delete one of the two\n" +
+	want := "a.csv:1:1: duplicate of the row at b.csv:1; delete one of the two\n" +
 		`a.csv:2:1: row kind "x" is not known; begin the line with p or g, or with # for a comment` + "\n" +
 		"c.csv: the policy has no rows; add p and g rows; an empty file is most often a failed write"
 	if err == nil || err.Error() != want {

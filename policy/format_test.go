@@ -89,9 +89,9 @@ func TestAFaultThatFormattingCannotFixIsReported(t *testing.T) {
 			`policy.csv:1:22: path "x" does not begin with /; write "/x"` + "\n" +
 				`policy.csv:2:1: row kind "q" is not known; begin the line with p or g, or with # for a comment`,
 		},
-		{"a comment behind a row", sound[:len(sound)-1] + " # x\n", "policy.csv:1:41: a comment stands behind a row; give it a line of its own, or quote the field"},
+		{"a comment behind a row", sound[:len(sound)-1] + " # x\n", "policy.csv:1:41: a comment follows the row; give it a line of its own, or quote the field"},
 		{"a carriage return in a comment", sound + "# a\rb\r\n", "policy.csv:2:4: the line holds a carriage return (CR); end each line with LF alone"},
-		{"twice the same row", sound + "p,role:viewer,argocd,/**,GET,allow\n", "policy.csv:2:1: the row stands already at policy.csv:1; delete one of the two"},
+		{"twice the same row", sound + "p,role:viewer,argocd,/**,GET,allow\n", "policy.csv:2:1: duplicate of the row at policy.csv:1; delete one of the two"},
 		{"no rows", "# nothing\n", "policy.csv: the policy has no rows; add p and g rows; an empty file is most often a failed write"},
 		{"no lines", "", "policy.csv: the policy has no rows; add p and g rows; an empty file is most often a failed write"},
 		{"UTF-16", "\xff\xfep\x00", "policy.csv:1:1: the file is UTF-16; save it as UTF-8 without BOM"},

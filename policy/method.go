@@ -38,9 +38,9 @@ func CheckMethods(methods string) (message, hint string) {
 		case m == "":
 			return "method " + text.Quote(methods) + " has an empty part", "write GET, or GET|POST, or * for all"
 		case trimmed != m:
-			return "method " + text.Quote(methods) + " holds a blank", "write GET|POST without blanks"
+			return "method " + text.Quote(methods) + " holds a space", "write GET|POST without spaces"
 		case m == AnyMethod:
-			return "method " + text.Quote(methods) + " has * beside others", `write "*" alone`
+			return "method " + text.Quote(methods) + " has * together with others", `write "*" alone`
 		case slices.Contains(seen, m):
 			return "method " + text.Quote(methods) + " names " + m + " twice", "name it once"
 		case IsMethod(m):

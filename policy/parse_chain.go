@@ -180,5 +180,5 @@ func reportCycle(cycle []int, grants []Grant, faults *fault.List) {
 	if len(names) > limit {
 		names = append(append(names[:limit/2:limit/2], "..."), names[len(names)-limit/2:]...)
 	}
-	faults.Add(closing.MemberAt, "roles go in a circle: "+strings.Join(names, " -> "), "delete this row or another one of the circle")
+	faults.Add(closing.MemberAt, "role cycle: "+strings.Join(names, " -> "), "delete this row or another one of the cycle")
 }

@@ -116,7 +116,7 @@ func CheckUpstream(name string, known []string) (message, hint string) {
 	case name == AnyUpstream:
 		return "", ""
 	case strings.ContainsAny(name, "*/:,|"+Whitespace):
-		return text.Quote(name) + " is no name of an upstream", "write the name that the configuration gives it, or * for all"
+		return text.Quote(name) + " is not an upstream name", "write the name that the configuration gives it, or * for all"
 	case known == nil || slices.Contains(known, name):
 		return "", ""
 	}
@@ -149,7 +149,7 @@ type rowKey struct {
 // slip of the hand, and whoever deletes one of the two expects a change.
 func (p *parser) isNew(row rowKey, at fault.Position) bool {
 	if first, seen := p.first[row]; seen {
-		p.faults.Add(at, "the row stands already at "+first.FileLine(), "delete one of the two")
+		p.faults.Add(at, "duplicate of the row at "+first.FileLine(), "delete one of the two")
 		return false
 	}
 	p.first[row] = at

@@ -81,7 +81,7 @@ func (r *LineReader) addQuoteFault(at fault.Position, err error) {
 	case errors.Is(err, csv.ErrBareQuote):
 		r.addUnreadable(at, "a quote stands inside a field that does not begin with one", `quote the whole field and double the quotes in it: "a ""b"" c"`)
 	case errors.Is(err, csv.ErrQuote):
-		r.addUnreadable(at, "a quoted field does not end, or goes on behind its quote", "close the quote on the same line, right before the comma")
+		r.addUnreadable(at, "a quoted field does not end, or continues after its quote", "close the quote on the same line, right before the comma")
 	default:
 		r.addUnreadable(at, err.Error(), "")
 	}
@@ -131,11 +131,11 @@ func (r *LineReader) plainFields(start fault.Position, line string) []Field {
 // rest of its row can be read.
 func (r *LineReader) checkField(f *Field) bool {
 	if at := commentStart(f.Text); at >= 0 {
-		r.addUnreadable(f.At.Offset(at), "a comment stands behind a row", "give it a line of its own, or quote the field")
+		r.addUnreadable(f.At.Offset(at), "a comment follows the row", "give it a line of its own, or quote the field")
 		return false
 	}
 	if trimmed := strings.TrimRight(f.Text, Whitespace); trimmed != f.Text {
-		r.faults.Add(f.At.Offset(len(trimmed)), "a blank stands before the comma", "take it away"+r.formatHint)
+		r.faults.Add(f.At.Offset(len(trimmed)), "space before the comma", "take it away"+r.formatHint)
 		f.Text = trimmed
 	}
 	if at := strings.IndexByte(f.Text, '\t'); at >= 0 {

@@ -27,7 +27,7 @@ func CheckSubject(name string) (message, hint string) {
 			return text.Quote(name) + " is not known", cmp.Or(hint, "write system:authenticated or system:anonymous")
 		}
 	case name == "*":
-		return `"*" is nobody`, "write system:authenticated for all who logged in, system:anonymous for the others"
+		return `"*" is not a subject`, "write system:authenticated for every signed-in user, system:anonymous for the others"
 	case strings.HasPrefix(name, "*@"):
 		return text.Quote(name) + " would be a group", "write " + text.Quote(UserPrefix+name) + " for every verified address of the domain"
 	case strings.Contains(strings.TrimSuffix(name, TeamWildcard), "*") || name == TeamWildcard:
@@ -45,7 +45,7 @@ func checkRole(name string) (message, hint string) {
 	case short == "":
 		return `"role:" has no name`, "write role:NAME"
 	case strings.Trim(short, Whitespace) != short:
-		return text.Quote(name) + " has a blank at an end of its name", "write " + text.Quote(RolePrefix+strings.Trim(short, Whitespace))
+		return text.Quote(name) + " has a space at an end of its name", "write " + text.Quote(RolePrefix+strings.Trim(short, Whitespace))
 	case strings.ContainsAny(short, "*,"):
 		return text.Quote(name) + " holds a * or a comma", "name one role"
 	}

@@ -36,7 +36,7 @@ func (p *Deps) readAdminToken(onMissing MissingHandler) error {
 
 func checkAdminToken(secret config.Secret, token string) error {
 	if token != strings.TrimSpace(token) || strings.ContainsAny(token, "\r\n") {
-		return fmt.Errorf("adminToken: %s has blanks around it or several lines; write one line, such as that of `authgate keygen`", secret.Source())
+		return fmt.Errorf("adminToken: %s has spaces around it or several lines; write one line, such as that of `authgate keygen`", secret.Source())
 	}
 	if len(token) < minAdminTokenLength {
 		return fmt.Errorf("adminToken: %s holds %d characters, at least %d are needed; write what `authgate keygen` prints", secret.Source(), len(token), minAdminTokenLength)

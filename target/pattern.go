@@ -124,7 +124,7 @@ func CheckPatternWith(pattern string, allowed Quirks) (message, hint string) {
 func hintFor(pattern string, refusal error) string {
 	switch {
 	case errors.Is(refusal, ControlByte):
-		return "write a blank as %20"
+		return "write a space as %20"
 	case errors.Is(refusal, BadEscape):
 		return "write a percent sign as %25"
 	}

@@ -53,7 +53,7 @@ func TestPatternsInAnotherFormAreRefused(t *testing.T) {
 		"/a//b":       `empty segment`,
 		"/a/../b":     `. or .. segment`,
 		"/a;b":        `semicolon`,
-		"/a b":        `write a blank as %20`,
+		"/a b":        `write a space as %20`,
 		"/100%":       `write a percent sign as %25`,
 		"/a?b=c":      `write "/a"`,
 		"/%61":        `write "/a"`,

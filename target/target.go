@@ -59,7 +59,7 @@ func (r Refusal) Error() string { return string(r) }
 const (
 	NotAbsolute    Refusal = "the path does not begin with a slash"
 	BadEscape      Refusal = "the path has a % that is not followed by two hex digits"
-	ControlByte    Refusal = "the path holds a control character or a blank"
+	ControlByte    Refusal = "the path holds a control character or a space"
 	Backslash      Refusal = "the path holds a backslash"
 	Parameter      Refusal = "the path holds a semicolon"
 	Fragment       Refusal = "the path holds a #"
@@ -68,7 +68,7 @@ const (
 	DotSegment     Refusal = "the path has a . or .. segment"
 	EmptySegment   Refusal = "the path has an empty segment"
 	LookAlike      Refusal = "the path holds a character that servers make a slash or a backslash of"
-	QueryByte      Refusal = "the query holds a control character or a blank"
+	QueryByte      Refusal = "the query holds a control character or a space"
 )
 
 // EncodedSlash is an encoded slash in a canonical path.

@@ -30,7 +30,7 @@ func RedactError(err error) string {
 	case errors.As(err, &safe):
 		return safe.Error()
 	case errors.Is(err, context.Canceled):
-		return "given up, since nobody waits for the answer any more"
+		return "canceled: the client no longer waits for the answer"
 	case errors.As(err, &cert):
 		return "tls: failed to verify certificate: " + describeCertificateError(cert.Err)
 	case errors.As(err, &op):
@@ -105,9 +105,9 @@ func RedactLogLine(line string) string {
 	)
 	switch {
 	case strings.HasPrefix(line, unsolicited), strings.Contains(line, "unsolicited DATA frame"):
-		return "a server sent bytes that nobody asked for; their connection is closed"
+		return "a server sent bytes without a request; the connection is closed"
 	case strings.HasPrefix(line, copying+context.Canceled.Error()):
-		return "an answer was given up, since nobody waits for it any more"
+		return "an answer was canceled: the client no longer waits for it"
 	case strings.HasPrefix(line, copying) && strings.Contains(line, "EOF"):
 		return "an answer broke off: it closed the connection before the end"
 	case strings.HasPrefix(line, copying):

@@ -61,7 +61,7 @@ func TestAddressesKeepNoSecret(t *testing.T) {
 func TestFailuresAreQuotedWhereTheyHoldAddressesAlone(t *testing.T) {
 	t.Parallel()
 	for want, err := range map[string]error{
-		"given up":              fmt.Errorf("secret: %w", context.Canceled),
+		"no longer waits":       fmt.Errorf("secret: %w", context.Canceled),
 		"no answer in time":     os.ErrDeadlineExceeded,
 		"dial tcp: refused":     &url.Error{Op: "Get", URL: "https://secret", Err: &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("refused")}},
 		"does not speak TLS":    tls.RecordHeaderError{Msg: "secret"},
@@ -97,10 +97,10 @@ func TestFailuresNeverRepeatWhatTheOtherSideSent(t *testing.T) {
 		}
 	}
 	for line, want := range map[string]string{
-		`Unsolicited response received on idle HTTP channel starting with "secret"; err=<nil>`: "nobody asked for",
+		`Unsolicited response received on idle HTTP channel starting with "secret"; err=<nil>`: "without a request",
 		"httputil: ReverseProxy read error during body copy: unexpected EOF":                   "broke off",
 		"httputil: ReverseProxy read error during body copy: malformed MIME header: secret":    "its header is malformed",
-		"httputil: ReverseProxy read error during body copy: context canceled":                 "nobody waits",
+		"httputil: ReverseProxy read error during body copy: context canceled":                 "no longer waits",
 		"protocol error: received DATA on a HEAD request secret":                               "rules of HTTP/2",
 		"anything else: secret": "a library reports",
 	} {

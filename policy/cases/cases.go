@@ -152,9 +152,9 @@ func (r *caseReader) parseSubjects(subjects []policy.Field) (c Case, ok bool) {
 		case seen[name] != i:
 			message, hint = text.Quote(f.Text)+" is named twice", "name it once"
 		case name == policy.Anonymous && len(subjects) > 1:
-			message, hint = "system:anonymous is somebody else beside others", "give it a case of its own"
+			message, hint = "system:anonymous cannot be combined with other subjects", "give it a case of its own"
 		case name == policy.Authenticated && len(subjects) > 1:
-			message, hint = "system:authenticated stands beside others", "leave it out: whoever has a group or an e-mail address holds it"
+			message, hint = "system:authenticated is redundant with other subjects", "leave it out: every user with a group or an e-mail address holds it"
 		case policy.ParseSubject(name).Kind == policy.KindUser && c.Identity.Email != "":
 			message, hint = "a person has one e-mail address, and this is a second one", "give each person a case"
 		}
@@ -186,7 +186,7 @@ func checkCaseSubject(name string) (message, hint string) {
 	case name == "":
 		return "a subject is empty", "write a group, role:NAME, user:EMAIL or system:anonymous"
 	case strings.Trim(name, policy.Whitespace) != name:
-		return text.Quote(name) + " has a blank at an end", "write " + text.Quote(strings.Trim(name, policy.Whitespace))
+		return text.Quote(name) + " has a space at an end", "write " + text.Quote(strings.Trim(name, policy.Whitespace))
 	case name == "anonymous" || name == "authenticated":
 		return text.Quote(name) + " is a group like any other here", "write " + text.Quote(policy.SystemPrefix+name)
 	}

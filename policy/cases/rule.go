@@ -26,7 +26,7 @@ func (r *caseReader) parseRule(f policy.Field, effect policy.Effect) (rule strin
 	case looksLikeLocation.MatchString(f.Text):
 		return strings.TrimPrefix(f.Text, "./"), true
 	}
-	return "", r.addFault(f, "rule "+text.Quote(f.Text)+" is no row and no place of one",
+	return "", r.addFault(f, "rule "+text.Quote(f.Text)+" is not a row and not the position of one",
 		"write the row as it stands in the policy, such as p, role:viewer, argocd, /**, GET, allow")
 }
 

@@ -12,7 +12,7 @@ import (
 
 const (
 	tableHeader = "who, method, target, expect, rule"
-	tableHint   = `write "who, method, target, expect" and, if you like, ", rule" behind it`
+	tableHint   = `write "who, method, target, expect" and optionally ", rule" after it`
 )
 
 var tableColumns = strings.Split(tableHeader, ", ")

@@ -115,7 +115,7 @@ func TestEachEditIsSmallAndSaysWhatItTakes(t *testing.T) {
 			"add: p, role:admin, argocd, /api/v1/applications/web, GET, deny: deny",
 			"be without group example-org:argo: deny",
 		}},
-		{"everybody who signed in", policy.Identity{}, "GET docs:/welcome", []string{
+		{"every signed-in user", policy.Identity{}, "GET docs:/welcome", []string{
 			"remove policy.csv:7 (only this row allows it): deny",
 			"add: p, system:authenticated, docs, /welcome, GET, deny: deny",
 		}},
@@ -208,7 +208,7 @@ func TestARowSaysWhatKeepsItFromTheQuestion(t *testing.T) {
 		{"/a/", "/a/*", "path differs at segment 2: row has *, request has nothing", true},
 		{"/a/x.css", "/a/*.js", "path differs at segment 2: row has *.js, request has x.css", true},
 		{"/a/x/c", "/a/*.js/**", "path differs at segment 2: row has *.js, request has x", true},
-		{"/a/b/c", "/a", "path goes on behind the row's: /b/c", true},
+		{"/a/b/c", "/a", "path continues after the row's: /b/c", true},
 		{"/a/", "/a", "path ends with a slash, the row's does not", true},
 		{"/a", "/a/", "path ends without the row's slash", true},
 		{"/a", "/a/b", "path ends before the row's: /b", true},
@@ -216,7 +216,7 @@ func TestARowSaysWhatKeepsItFromTheQuestion(t *testing.T) {
 		{"/a", "/a/b/**", "path ends before the row's: /b/**", false},
 		{"/a", "/", "path differs at segment 1: row has nothing, request has a", false},
 		{"/", "/a", "path differs at segment 1: row has a, request has nothing", false},
-		{"/x/y", "/*", "path goes on behind the row's: /y", false},
+		{"/x/y", "/*", "path continues after the row's: /y", false},
 		{"/a/x/c", "/a/y", "path differs at segment 2: row has y, request has x", false},
 	} {
 		why, near := explain.WhyNot(c.path, c.pattern)

@@ -164,7 +164,7 @@ func (d pathDiff) String() string {
 		if d.request == "/" {
 			return "path ends with a slash, the row's does not"
 		}
-		return "path goes on behind the row's: " + d.request
+		return "path continues after the row's: " + d.request
 	case rowLonger:
 		if d.row == "/" {
 			return "path ends without the row's slash"

@@ -184,7 +184,7 @@ func (a *argoCD) readText(lines []textLine) {
 		if problem != "" {
 			how := rowHint(problem)
 			if line.folded {
-				how = "write | for the > behind the key, which makes one line of several"
+				how = "write | for the > after the key, which makes one line of several"
 			}
 			a.faults.Add(line.at, problem+line.lineHint, "Argo CD does not load a policy with such a line: "+how)
 		} else if e != nil {

@@ -120,8 +120,8 @@ func malformedName(name string) (message, hint string) {
 	case placeholder(name) != "":
 		return text.Quote(placeholder(name)) + unfilled, giveFilled + "authgate policy import argocd -"
 	case strings.TrimRight(name, " \t") != name:
-		return text.Quote(name) + " ends in a blank, which " + partOfName,
-			"take the blank away in Argo CD if it is a slip, and import again"
+		return text.Quote(name) + " ends in a space, which " + partOfName,
+			"remove the space in Argo CD if it is a typo, and import again"
 	case strings.ContainsAny(string(runes[0])+string(runes[len(runes)-1]), "'`\"‘’“”„«»"):
 		return text.Quote(name) + " has quotes that " + partOfName, `use none or plain double ones in Argo CD, and import again`
 	case slices.ContainsFunc(runes, isInvisible):

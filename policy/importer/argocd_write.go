@@ -80,7 +80,7 @@ func (w *argocdWriter) writeHeading() {
 	w.pb.comment("authgate:import argocd")
 	w.pb.comment("From Argo CD: %s.", strings.Join(from, " and "))
 	w.pb.comment("")
-	w.pb.comment("These rows say who may use which endpoint. Behind it Argo CD asks its own rows, on")
+	w.pb.comment("These rows say who may use which endpoint. After that Argo CD asks its own rows, on")
 	w.pb.comment("the person's own token: give the upstream identity: {credential: idToken}.")
 	w.pb.blankLine()
 }

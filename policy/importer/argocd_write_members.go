@@ -202,21 +202,21 @@ func (w *argocdWriter) writeDefaultRole() {
 	}
 	r := w.roles[name]
 	if r.broad {
-		w.pb.skip(s.at(), "g, "+policy.Authenticated+", "+r.name, "policy.default "+text.Quote(name)+" lets everybody who signed in "+
-			"change anything", "grant "+r.name+" to groups that you can name; if everybody is meant, take the # off the row "+
+		w.pb.skip(s.at(), "g, "+policy.Authenticated+", "+r.name, "policy.default "+text.Quote(name)+" lets every signed-in user "+
+			"change anything", "grant "+r.name+" to groups that you can name; if every user is meant, take the # off the row "+
 			"and write a reason above it")
 		w.writePlaceholder(r.name)
 		return
 	}
-	w.pb.comment("policy.default: everyone who signed in.")
+	w.pb.comment("policy.default: every signed-in user.")
 	w.pb.row(s.at(), "g", policy.Authenticated, r.name)
 	switch {
 	case anonymousAllowed:
 		at := w.serverConfig.keys[anonymousSetting].at()
-		w.pb.comment("WARNING: users.anonymous.enabled. ANYBODY WITHOUT A LOGIN holds %s. Delete the", r.name)
+		w.pb.comment("WARNING: users.anonymous.enabled. ANYONE WITHOUT A LOGIN holds %s. Delete the", r.name)
 		w.pb.comment("row unless that is meant: then no login is asked for where it opens an endpoint.")
 		w.pb.row(at, "g", policy.Anonymous, r.name)
-		w.note(at, "WARNING: ANYBODY WITHOUT A LOGIN holds "+r.name+", since users.anonymous.enabled is true",
+		w.note(at, "WARNING: ANYONE WITHOUT A LOGIN holds "+r.name+", since users.anonymous.enabled is true",
 			"delete the row of system:anonymous unless that is meant")
 	case w.serverConfig.file == nil && !hasNoPosition(s.at()):
 		w.note(s.at(), "whether Argo CD takes people without a login is in argocd-cm, which was not given",
@@ -244,7 +244,7 @@ func (w *argocdWriter) reportChains() {
 		deepest := 0
 		for _, g := range up[name] {
 			if from := slices.Index(path, g.role); from >= 0 {
-				w.skip(g.at, "roles go in a circle: "+strings.Join(append(slices.Clone(path[from:]), g.role), " -> ")+g.lineHint,
+				w.skip(g.at, "role cycle: "+strings.Join(append(slices.Clone(path[from:]), g.role), " -> ")+g.lineHint,
 					"each of them has the rows of all of them here, as in Argo CD; take one of the g rows out there")
 				continue
 			}

@@ -257,7 +257,7 @@ func (w *argocdWriter) writeSourceRows() {
 	if len(rows) == 0 {
 		return
 	}
-	w.pb.comment("These rows stay in Argo CD: they speak of its resources and objects, and no path")
+	w.pb.comment("These rows stay in Argo CD: they are about its resources and objects, and no path")
 	w.pb.comment("says which object is meant. The endpoints that they need are below.")
 	for _, row := range rows {
 		w.pb.comment("  %s", row)

@@ -168,7 +168,7 @@ func (pb *policyBuilder) applyFinding(f lint.Finding, all []lint.Finding) bool {
 		l.dropped = true
 	case f.Severity == lint.Error && l.fields[0] == "g" && !pb.hasMembers(l.fields[1]):
 		l.dropped = true
-		pb.note(l.from, "nobody holds "+l.fields[1]+", so its row is left out", "")
+		pb.note(l.from, "no subject holds "+l.fields[1]+", so its row is left out", "")
 	case f.Severity == lint.Error:
 		pb.drop(l, f.Message, f.Hint)
 	case f.Code == wideOpen && l.fields[1] == policy.Anonymous && !pb.allowsEverything(l.fields[2], all):
@@ -177,7 +177,7 @@ func (pb *policyBuilder) applyFinding(f lint.Finding, all []lint.Finding) bool {
 	case f.Code == everybodyMayChange || f.Code == wideOpen:
 		// It may stand so in the source. Whoever means it says it once more.
 		message, _, _ := strings.Cut(f.Message, " ("+policyName) // that line may be another one in the end
-		pb.drop(l, message, f.Hint+"; if everybody is meant, write the row and those of its role by hand")
+		pb.drop(l, message, f.Hint+"; if every user is meant, write the row and those of its role by hand")
 	case f.Code == roleWithoutMembers:
 		l.ignoreCode = roleWithoutMembers
 		return true

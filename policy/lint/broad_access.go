@@ -41,20 +41,20 @@ func (l *linter) checkAnonymous() {
 			continue
 		}
 		if isBroadWithoutLogin(row) {
-			l.addRow(wideOpen, row, "without a login, anybody may "+describeAccess(row), "open single paths, with the methods that they need")
+			l.addRow(wideOpen, row, "without a login, anyone may "+describeAccess(row), "open single paths, with the methods that they need")
 			continue
 		}
-		l.addRow(noLogin, row, "without a login, anybody may "+describeAccess(row), "")
+		l.addRow(noLogin, row, "without a login, anyone may "+describeAccess(row), "")
 	}
 	for _, g := range l.Grants() {
 		if g.Member != policy.Anonymous {
 			continue
 		}
 		if row := l.firstAllow(g.Role, isBroadWithoutLogin); row != nil {
-			l.add(wideOpen, g.MemberAt, "without a login, anybody holds "+g.Role+" and may "+describeAccess(row)+" ("+row.Where()+")", "open single paths to system:anonymous")
+			l.add(wideOpen, g.MemberAt, "without a login, anyone holds "+g.Role+" and may "+describeAccess(row)+" ("+row.Where()+")", "open single paths to system:anonymous")
 			continue
 		}
-		l.add(noLogin, g.MemberAt, "without a login, anybody holds "+g.Role, "")
+		l.add(noLogin, g.MemberAt, "without a login, anyone holds "+g.Role, "")
 	}
 }
 
@@ -103,12 +103,12 @@ func canModify(methods string) bool {
 
 func describeSubject(subject string) string {
 	if organisation, ok := strings.CutSuffix(subject, policy.TeamWildcard); ok {
-		return "everybody in a team of " + organisation
+		return "every user in a team of " + organisation
 	}
 	if domain, ok := strings.CutPrefix(subject, policy.DomainWildcard); ok {
-		return "everybody with a verified address of " + domain
+		return "every user with a verified address of " + domain
 	}
-	return "everybody who signed in"
+	return "every signed-in user"
 }
 
 func describeAccess(row *policy.Row) string {

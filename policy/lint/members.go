@@ -29,7 +29,7 @@ func (l *linter) checkMembers() {
 			continue
 		}
 		reported[row.Subject] = struct{}{}
-		l.addRow(roleWithoutMembers, row, "nobody holds "+row.Subject+", so its rows say nothing",
+		l.addRow(roleWithoutMembers, row, "no subject holds "+row.Subject+", so its rows say nothing",
 			cmp.Or(policy.SuggestRole(row.Subject, names), "add g, GROUP, "+row.Subject+", or delete its rows"))
 	}
 }

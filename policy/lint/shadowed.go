@@ -85,7 +85,7 @@ func (l *linter) checkDeadAllows() {
 		}
 		if deny := l.coveredBy(l.denyRows, row); deny != nil {
 			l.ineffective[row] = true
-			l.addRow(deadAllow, row, "the row lets nobody in: "+deny.Where()+" denies all of it to "+l.describeDenied(deny.Subject, row.Subject),
+			l.addRow(deadAllow, row, "the row admits no one: "+deny.Where()+" denies all of it to "+l.describeDenied(deny.Subject, row.Subject),
 				"delete one of the two")
 		}
 	}

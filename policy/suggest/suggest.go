@@ -102,7 +102,7 @@ func (s *Suggester) Add(o *replay.LoggedRequest) {
 		s.report.ByRoles++
 	}
 	if identity.Anonymous && s.options.Denied {
-		s.leaveOut("nobody was signed in", "", o.Method+" "+o.Upstream+":"+o.Path.String(), 1)
+		s.leaveOut("no user was signed in", "", o.Method+" "+o.Upstream+":"+o.Path.String(), 1)
 		return
 	}
 	q := request{class, o.Upstream, o.Method, o.Path}

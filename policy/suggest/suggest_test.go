@@ -337,7 +337,7 @@ func TestRefusedRequestsAreAddedToAPolicyAndTakeNothingAway(t *testing.T) {
 	present := policytest.Load(t, "p, o:dev, u, /a, GET, allow\np, o:dev, u, /b, GET, allow\np, o:dev, u, /c, *, deny")
 	report := suggested(t, suggest.Options{Current: present, Denied: true},
 		"o:dev allow GET u:/a", "o:dev deny POST u:/a", "o:dev deny GET u:/b", "o:dev deny GET u:/c", "- login GET u:/d")
-	want := []string{"+ o:dev u:/a POST 1/1", "! nobody was signed in 1", "! the present policy allows it 1", "! the present policy denies itpolicy.csv:3 1"}
+	want := []string{"+ o:dev u:/a POST 1/1", "! no user was signed in 1", "! the present policy allows it 1", "! the present policy denies itpolicy.csv:3 1"}
 	if got := changes(report); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
