@@ -5,10 +5,10 @@ cd "$(dirname "$0")/../.."
 out=dist-package
 rm -rf "$out"
 mkdir -p "$out/completion" "$out/man"
-go build -o "$out/authgate" ./cmd/authgate
+CGO_ENABLED=0 go build -o "$out/authgate" ./cmd/authgate
 for shell in bash zsh fish; do
   "$out/authgate" completion "$shell" > "$out/completion/authgate.$shell"
 done
-"$out/authgate" man "$out/man"
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) "$out/authgate" man "$out/man"
 gzip -9 -n "$out"/man/*
 rm "$out/authgate"
