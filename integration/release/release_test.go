@@ -205,4 +205,3 @@ func untar(t *testing.T, path string) map[string][]byte {
 		}
 	}
 }
-
