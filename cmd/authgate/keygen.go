@@ -14,6 +14,7 @@ import (
 	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/session/seal"
 	"github.com/example-org/authgate/text"
+	"github.com/example-org/authgate/text/atomicfile"
 )
 
 func newKeygen() *cobra.Command {
@@ -162,16 +163,13 @@ func rewriteKeys(file string, change func(*keyFile) (string, error)) (done strin
 	if _, err := seal.ParseKeys(k.text()); err != nil { // else the next start would fail
 		return "", err
 	}
-	temp, err := cli.WriteTempFile(name, []byte(k.text()))
+	pending, err := atomicfile.Replace(name, []byte(k.text()))
 	if err != nil {
 		return "", err
 	}
-	defer os.Remove(temp) // what became the file is not there any more
-	if err := copyOwner(temp, name); err != nil {
+	defer pending.Discard()
+	if err := pending.KeepOwner(); err != nil {
 		return "", fmt.Errorf("the owner of the file cannot be kept: %w; run this as that owner, or as root", text.WithoutPath(err))
 	}
-	if err := os.Rename(temp, name); err != nil {
-		return "", err
-	}
-	return done, nil
+	return done, pending.Commit()
 }

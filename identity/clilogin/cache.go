@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/example-org/authgate/text/atomicfile"
 	"github.com/gofrs/flock"
 )
 
@@ -122,31 +123,23 @@ func parseCachedToken(data []byte) (cachedToken, error) {
 	return r, nil
 }
 
-// write replaces the file whole: whoever reads meanwhile sees the old or the new.
-func (c cache) write(r cachedToken) (err error) {
+// write replaces the file as a whole, because other processes read it without the lock.
+func (c cache) write(r cachedToken) error {
 	data, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(c.dir, filepath.Base(c.file())+".*") // of mode 0600
+	pending, err := atomicfile.Create(c.file(), data, 0o600)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(file.Name())
-		}
-	}()
-	_, err = file.Write(data)
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), c.file())
+	defer pending.Discard()
+	return pending.Commit()
 }
 
-// clear also removes what a write that was killed has left.
+// clear also removes the hidden files of writes that did not finish.
 func (c cache) clear() (int, error) {
-	files, err := filepath.Glob(filepath.Join(escapeGlob(c.dir), c.filePrefix+"-*"))
+	files, err := filepath.Glob(filepath.Join(escapeGlob(c.dir), "*"+c.filePrefix+"-*"))
 	if err != nil {
 		return 0, err
 	}

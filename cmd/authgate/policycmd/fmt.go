@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -14,6 +12,7 @@ import (
 	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/cmd/authgate/render"
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/text/atomicfile"
 )
 
 // The text that comes through a pipe, as the command line and as faults call it.
@@ -193,32 +192,23 @@ func countLines(lines []int, verb, tense, name string) string {
 // write replaces the files that change. All of the texts are on the disk before
 // the first file is replaced, and a reader sees a file whole, before or after.
 func (f *fmtAnswer) write() error {
-	type replacement struct{ name, temp string }
-	var ready []replacement
-	defer func() {
-		for _, r := range ready {
-			_ = os.Remove(r.temp) // what became a file is not there any more
-		}
-	}()
+	var pending []*atomicfile.Pending
+	var names []string
 	for i, file := range f.Files {
 		if !file.Changed {
 			continue
 		}
-		name, err := filepath.EvalSymlinks(file.File)
+		p, err := atomicfile.Replace(file.File, f.texts[i])
 		if err != nil {
 			return fmt.Errorf("formatting %s: %w", file.File, err)
 		}
-		temp, err := cli.WriteTempFile(name, f.texts[i])
-		if err != nil {
-			return fmt.Errorf("formatting %s: %w", file.File, err)
-		}
-		ready = append(ready, replacement{name, temp})
+		defer p.Discard()
+		pending, names = append(pending, p), append(names, file.File)
 	}
-	for len(ready) > 0 {
-		if err := os.Rename(ready[0].temp, ready[0].name); err != nil {
-			return fmt.Errorf("formatting %s: %w", ready[0].name, err)
+	for i, p := range pending {
+		if err := p.Commit(); err != nil {
+			return fmt.Errorf("formatting %s: %w", names[i], err)
 		}
-		ready = ready[1:]
 	}
 	return nil
 }
