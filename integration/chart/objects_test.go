@@ -213,7 +213,7 @@ func TestALBHasATargetGroupForGRPC(t *testing.T) {
 	if paths[0].Backend.Service.Port.Name != service.Spec.Ports[0].Name || paths[1].Backend.Service.Name != "authgate" {
 		t.Errorf("the ALB tries %+v, then %+v", paths[0].Backend.Service, paths[1].Backend.Service)
 	}
-	if got := ingress.Annotations[albPrefix+"conditions."+service.Name]; !strings.Contains(got, "application/grpc*") {
+	if got := ingress.Annotations[albPrefix+"conditions."+service.Name]; !strings.Contains(got, `"values":["application/grpc","application/grpc+*"]`) { // not application/grpc-web
 		t.Errorf("every request matches the rule for gRPC: %q", got)
 	}
 	for name, want := range map[string]string{"backend-protocol-version": "GRPC", "healthcheck-path": "/AWS.ALB/healthcheck", "success-codes": "0"} {

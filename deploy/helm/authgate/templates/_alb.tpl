@@ -55,7 +55,7 @@ else checks them, and kubectl accepts any. */}}
 {{- $_ := set $annotations "wafv2-acl-arn" . -}}
 {{- end -}}
 {{- if $alb.grpc.enabled -}}
-{{- $_ := set $annotations (printf "conditions.%s-grpc" (include "authgate.fullname" .)) "[{\"field\":\"http-header\",\"httpHeaderConfig\":{\"httpHeaderName\":\"Content-Type\",\"values\":[\"application/grpc*\"]}}]" -}}
+{{- $_ := set $annotations (printf "conditions.%s-grpc" (include "authgate.fullname" .)) "[{\"field\":\"http-header\",\"httpHeaderConfig\":{\"httpHeaderName\":\"Content-Type\",\"values\":[\"application/grpc\",\"application/grpc+*\"]}}]" -}}
 {{- end -}}
 {{- $prefixed := dict -}}
 {{- range $name, $value := $annotations -}}
