@@ -1,7 +1,7 @@
 //go:build unix
 
-// Package argo brings the real Argo CD and Argo Workflows: their servers and their
-// commands, built from source.
+// Package argo builds and runs the real Argo CD and Argo Workflows from source: their
+// servers and their commands.
 package argo
 
 import (

@@ -1,5 +1,5 @@
-// Command bench measures what authgate costs, compared with the proxies that one would
-// otherwise have: in one run, on one machine, by turns.
+// Command bench measures what authgate costs, compared with other proxies: in one
+// run, on one machine, in turn.
 //
 //	go run -C integration ./bench
 //	go run -C integration ./bench -json bench.json -md ../docs/performance.md

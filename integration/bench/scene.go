@@ -32,7 +32,7 @@ type scene struct {
 	dir        string
 	contenders []*contender
 	issuer     *issuer.Server
-	cookies    []string // NAME=VALUE, one for each of the people
+	cookies    []string // NAME=VALUE, one for each of the users
 	processes  []*program.Process
 	ports      []*program.Port
 }
@@ -177,7 +177,7 @@ upstreams:
 	return err
 }
 
-// signInAll lets people sign in, a few at a time.
+// signInAll lets users sign in, a few at a time.
 func (s *scene) signInAll(ctx context.Context, c *contender, people int) error {
 	s.cookies = make([]string, people)
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -231,7 +231,7 @@ func policy() string {
 func (s *scene) startNginx(ctx context.Context, upstream string, progress io.Writer) error {
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
-		if nginx, err = exec.LookPath("/usr/sbin/nginx"); err != nil { // outside of most people's PATH
+		if nginx, err = exec.LookPath("/usr/sbin/nginx"); err != nil { // outside of most users' PATH
 			_, _ = fmt.Fprintln(progress, "no nginx here, so no row of it; on Debian, as root: apt-get install --no-install-recommends nginx")
 			return nil
 		}

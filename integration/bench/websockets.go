@@ -16,7 +16,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// socketsEach is how many of the WebSockets one person opens: terminals and
+// socketsEach is how many of the WebSockets one user opens: terminals and
 // logs in a few tabs.
 const socketsEach = 50
 

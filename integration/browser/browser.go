@@ -1,7 +1,7 @@
-// Package browser runs a real Chromium without a window, for what only a browser
-// does: it carries fragments along, runs scripts under a policy, and has its own
-// rules for cookies. Each has a profile of its own, and every name below .localhost
-// leads to this machine (RFC 6761, 6.3).
+// Package browser runs a real headless Chromium, for what only a browser does: it keeps
+// fragments, runs scripts under a Content-Security-Policy, and has its own rules for
+// cookies. Each browser has its own profile, and every name below .localhost resolves to
+// this machine (RFC 6761, 6.3).
 package browser
 
 import (

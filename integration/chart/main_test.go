@@ -1,8 +1,7 @@
-// Package chart_test holds what goes into a cluster to what authgate and
-// Kubernetes accept: the Helm chart and the examples. The chart is rendered by
-// Helm's own library, each object is decoded strictly into its Kubernetes type,
-// the files that a container would see are laid out in a folder, and the real
-// binary judges them. No cluster is asked, and nothing is installed.
+// Package chart_test checks that authgate and Kubernetes accept the Helm chart and the
+// examples. Helm's own library renders the chart, each object is decoded strictly into
+// its Kubernetes type, the files that a container would see are written to a folder, and
+// the real binary checks them. It needs no cluster and installs nothing.
 package chart_test
 
 import (

@@ -25,7 +25,7 @@ type sources struct {
 }
 
 // sourcesOf takes the ConfigMaps of the objects, and makes the Secrets that the
-// person who installs has to make.
+// user who installs has to make.
 func sourcesOf(t testing.TB, objects []runtime.Object) sources {
 	t.Helper()
 	keys := authgate(t, nil, "keygen")

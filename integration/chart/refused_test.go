@@ -6,7 +6,7 @@ import (
 )
 
 // A release that cannot work fails when it is rendered, on the screen of the
-// person who made it, and says what to write instead.
+// user who made it, and says what to write instead.
 func TestUnworkableValuesAreRefusedWithAWayOut(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

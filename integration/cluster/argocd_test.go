@@ -164,7 +164,7 @@ func TestTheRealArgoCDCommandWorksThroughAuthgate(t *testing.T) {
 	}
 }
 
-// Argo CD knows the person and their groups by the ID token that it is shown, and Dex
+// Argo CD knows the user and their groups by the ID token that it is shown, and Dex
 // is reached through it.
 func TestTheRealArgoCDKnowsWhoComes(t *testing.T) {
 	s, _ := behindCD(t, "")

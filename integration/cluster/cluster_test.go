@@ -1,8 +1,8 @@
 //go:build unix
 
-// Package cluster_test is what needs a Kubernetes: a real API server, and the real
-// Argo CD and Argo Workflows on it, with their own commands, all through authgate. There is no node,
-// and so no pod ever runs.
+// Package cluster_test tests authgate with a real Kubernetes API server, and the real
+// Argo CD and Argo Workflows on it, with their own commands. There is no node, so no pod
+// ever runs.
 package cluster_test
 
 import (

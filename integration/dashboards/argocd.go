@@ -66,7 +66,7 @@ type argoCD struct {
 var version = map[string]string{"Version": "v3.6.0+sample"}
 
 // ArgoCD is the dashboard on which Dex also lives: below /api/dex/, which is
-// where people's browsers meet it. dexURL is Dex's own address, without path. A nil
+// where users' browsers meet it. dexURL is Dex's own address, without path. A nil
 // check lets every user do everything.
 func ArgoCD(log *slog.Logger, dexURL string, links Links, check Credential) (Dashboard, error) {
 	to, err := url.Parse(dexURL)

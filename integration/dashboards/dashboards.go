@@ -1,11 +1,11 @@
-// Package dashboards is two sample dashboards with the pages and the HTTP
-// surface of Argo CD and Argo Workflows: real paths, JSON, an event stream, a
-// WebSocket, gRPC, and Dex served through the one as argocd-server does it. What a
-// path, a form or a connection means is found by the libraries of the real servers.
+// Package dashboards is two sample dashboards with the pages and the HTTP API of Argo CD
+// and Argo Workflows: real paths, JSON, an event stream, a WebSocket, gRPC, and Dex served
+// as argocd-server does it. The libraries of the real servers route paths, forms and
+// connections.
 //
 // They have no login. They show the user of X-Forwarded-User and the other identity
-// headers, and the user of the credential that a request brings, which
-// they check by the rules of the real servers. Safe for concurrent use.
+// headers, and the user of the credential that a request brings, which they verify with
+// the rules of the real servers. Safe for concurrent use.
 package dashboards
 
 import (

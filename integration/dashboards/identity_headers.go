@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// forwardedIdentity is the person whom the proxy in front spoke of.
+// forwardedIdentity is the user of the identity headers.
 type forwardedIdentity struct {
 	User, Email, Login string
 	Groups             []string
@@ -32,7 +32,7 @@ func readIdentityHeaders(r *http.Request) forwardedIdentity {
 	return t
 }
 
-// Name is what the head line calls the person.
+// Name is what the head line calls the user.
 func (t forwardedIdentity) Name() string {
 	for _, name := range []string{t.Login, t.Email, t.User} {
 		if name != "" {

@@ -1,8 +1,8 @@
-// Package dex knows how to run the real Dex, with its real `github` connector,
-// as a process with a YAML file: the set-up of a cluster, on loopback.
+// Package dex knows how to run the real Dex, with its real `github` connector, as a
+// process with a YAML file on loopback, as in a cluster.
 //
-// The version is the one that go.mod pins; Dex is not imported, so that what
-// uses this package compiles at once and builds Dex only when it needs it.
+// go.mod pins the version. Dex is not imported, so that users of this package compile
+// immediately and build Dex only when they need it.
 package dex
 
 import (
@@ -47,7 +47,7 @@ type Options struct {
 	IDTokens string // how long ID tokens last, such as 5m; empty: Dex's own, 24h
 }
 
-// GitHub is where the connector sends people, and the OAuth app it uses there.
+// GitHub is where the connector sends users, and the OAuth app it uses there.
 type GitHub struct {
 	Host         string // host:port; the scheme is always https
 	CA           []byte // PEM

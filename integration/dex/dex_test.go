@@ -101,7 +101,7 @@ func newSet(t *testing.T) set {
 	return set{gh, p, issuer, rp}
 }
 
-// visit walks a person towards the relying party's callback, where no one
+// visit walks a user towards the relying party's callback, where no one
 // listens, and returns where the way ended.
 func (s set) visit(t *testing.T, login string) visitor.Answer {
 	t.Helper()

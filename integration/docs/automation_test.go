@@ -268,7 +268,7 @@ func TestHooksRun(t *testing.T) {
 	}
 }
 
-// hooksWithout drops keys that are only for people.
+// hooksWithout drops keys that are only for readers.
 func hooksWithout(text string, keys ...string) string {
 	for _, key := range keys {
 		text = regexp.MustCompile(`(?m)^  `+key+`: .*\n`).ReplaceAllString(text, "")

@@ -185,7 +185,7 @@ func TestNoHeaderNamesAnotherUser(t *testing.T) {
 	if a := send(t, behind, "", list.with("Grpc-Metadata-Token", "another")); a.Status != http.StatusUnauthorized {
 		t.Errorf("without authgate it answers %d, and so this test proves nothing", a.Status)
 	}
-	// The cookie is all that these two read, and a client's own would be another person.
+	// The cookie is all that these two read, and a client's own would be another user.
 	extension := sent{http.MethodGet, "/extensions/sample/x", list.header, ""}
 	if a := send(t, s.ArgoCD, stage.ArgoCDHost, extension.with("Cookie", "argocd.token=another")); a.Status != http.StatusOK {
 		t.Errorf("an extension: %d %s", a.Status, a.Body)

@@ -1,6 +1,6 @@
-// Package e2e_test holds the authgate binary to what it promises: real Dex with
-// the real `github` connector, people who log in, dashboards behind. Nothing of
-// authgate is imported; it is built with the race detector and run as a process.
+// Package e2e_test tests the authgate binary from end to end: with a real Dex and its real
+// `github` connector, users who log in, and dashboards. It imports nothing of authgate; the
+// binary is built with the race detector and runs as a process.
 package e2e_test
 
 import (
@@ -106,7 +106,7 @@ func curl(t *testing.T, address string, headers ...string) visitor.Answer {
 	return a
 }
 
-// signedIn is a person who opened Argo CD and saw a page, whatever it said.
+// signedIn is a user who opened Argo CD and saw a page, whatever it said.
 func signedIn(t *testing.T, s *stage.Stage, login string) *visitor.Visitor {
 	t.Helper()
 	v := arrive(t, s, login)
@@ -117,7 +117,7 @@ func signedIn(t *testing.T, s *stage.Stage, login string) *visitor.Visitor {
 	return v
 }
 
-// atCallback is a person who stopped just before authgate's callback, and the
+// atCallback is a user who stopped just before authgate's callback, and the
 // way there: its URL is the address that the browser was about to open.
 func atCallback(t *testing.T, s *stage.Stage, login string) (*visitor.Visitor, visitor.Answer) {
 	t.Helper()

@@ -51,7 +51,7 @@ func client(t *testing.T, s *stage.Stage, host string, more ...grpc.DialOption) 
 	return conn
 }
 
-// as gives calls the session of a person, and an end: a stream that hangs must not
+// as gives calls the session of a user, and an end: a stream that hangs must not
 // take the tests with it.
 func as(t *testing.T, s *stage.Stage, v *visitor.Visitor) context.Context {
 	t.Helper()

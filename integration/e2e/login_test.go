@@ -149,7 +149,7 @@ func TestSignOutNeedsAButtonAndEndsTheSession(t *testing.T) {
 	wantProblem(t, fetch(t, alice, http.MethodGet, s.ArgoCD+"/api/v1/applications"), http.StatusUnauthorized)
 }
 
-// Dex answers 500 to people it does not let in, and argocd-server sends them to
+// Dex answers 500 to users it does not let in, and argocd-server sends them to
 // its own /login, on a host that authgate guards: without the anonymous row for
 // /login the browser would go round and round.
 func TestWhoDexRefusesSeesAPageAndNoLoop(t *testing.T) {

@@ -41,7 +41,7 @@ backend authgates
 `
 
 // TestAuthgateIsReplacedUnderLoadWithoutALostRequest rolls two replicas behind a
-// real load balancer with health checks, while people read and write.
+// real load balancer with health checks, while users read and write.
 func TestAuthgateIsReplacedUnderLoadWithoutALostRequest(t *testing.T) {
 	t.Parallel()
 	s := set(t, stage.Options{NoAuthgate: true, Config: func(yaml string, _ stage.Files) string {
@@ -182,7 +182,7 @@ func startBalancer(t *testing.T, s *stage.Stage, config string) {
 	})
 }
 
-// load is some people who never rest, on connections that stay open.
+// load is some users who never rest, on connections that stay open.
 type load struct {
 	quit     chan struct{}
 	workers  sync.WaitGroup
@@ -202,7 +202,7 @@ func startLoad(t *testing.T, s *stage.Stage, who *visitor.Visitor) *load {
 	})
 }
 
-// startReading is a load of people who may only read.
+// startReading is a load of users who may only read.
 func startReading(t *testing.T, s *stage.Stage, who *visitor.Visitor) *load {
 	t.Helper()
 	return startLoadOf(t, s, who, func(int) (string, string) { return http.MethodGet, s.ArgoCD + "/api/v1/applications" })

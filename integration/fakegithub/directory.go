@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Account is a person at GitHub.
+// Account is a user at GitHub.
 type Account struct {
 	ID    int
 	Login string
@@ -70,7 +70,7 @@ func (d *directory) all() []Account {
 	return accounts
 }
 
-// Join puts a person into a team, and into its organisation.
+// Join puts a user into a team, and into its organisation.
 func (s *Server) Join(login string, t Team) error {
 	return s.change(login, func(a *Account) {
 		if !slices.Contains(a.Orgs, t.Org) {
@@ -80,14 +80,14 @@ func (s *Server) Join(login string, t Team) error {
 	})
 }
 
-// Leave takes a person out of a team, not out of its organisation.
+// Leave takes a user out of a team, not out of its organisation.
 func (s *Server) Leave(login, org, slug string) error {
 	return s.change(login, func(a *Account) {
 		a.Teams = slices.DeleteFunc(a.Teams, func(t Team) bool { return t.Org == org && t.Slug == slug })
 	})
 }
 
-// LeaveOrg takes a person out of an organisation and all of its teams.
+// LeaveOrg takes a user out of an organisation and all of its teams.
 func (s *Server) LeaveOrg(login, org string) error {
 	return s.change(login, func(a *Account) {
 		a.Orgs = slices.DeleteFunc(a.Orgs, func(o string) bool { return o == org })

@@ -1,11 +1,10 @@
-// Package fakegithub is a GitHub Enterprise server of one's own: the part of it
-// that Dex's real `github` connector talks to, on loopback, with TLS and a
-// certificate authority made at the start.
+// Package fakegithub is a GitHub Enterprise server: the part of it that Dex's real
+// `github` connector talks to, on loopback, with TLS and a certificate authority created
+// at the start.
 //
-// It knows accounts, organisations, teams, and one registered OAuth app. It
-// knows nothing of Dex or authgate. People, and the weather (rate limits,
-// outages), may be changed while it runs; every method of [Server] may be called
-// by any number of goroutines.
+// It knows accounts, organisations, teams, and one registered OAuth app, and nothing about
+// Dex or authgate. Accounts, rate limits and outages may change while it runs. The methods
+// of [Server] are safe for concurrent use.
 package fakegithub
 
 import (

@@ -66,7 +66,7 @@ func (l *logins) take(in map[string]string, word string) (login string, ok bool)
 	return login, ok
 }
 
-// Revoke ends every token of a person: what GitHub does when a user takes
+// Revoke ends every token of a user: what GitHub does when a user takes
 // back the grant of the OAuth app.
 func (s *Server) Revoke(login string) {
 	s.logins.mu.Lock()

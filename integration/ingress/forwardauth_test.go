@@ -16,7 +16,7 @@ import (
 	"github.com/example-org/authgate/integration/visitor"
 )
 
-// signedIn is a person who opened a page with two parameters, and got there.
+// signedIn is a user who opened a page with two parameters, and got there.
 func (d *ingress) signedIn(login string) *visitor.Visitor {
 	d.t.Helper()
 	v, err := d.Visitor(login)
@@ -43,7 +43,7 @@ func (d *ingress) fetch(v *visitor.Visitor, method, path string, headers ...stri
 	return a
 }
 
-// raw sends a request line as it is written, with a person's cookies.
+// raw sends a request line as it is written, with a user's cookies.
 func (d *ingress) raw(v *visitor.Visitor, line, host string, headers ...string) (status int) {
 	d.t.Helper()
 	conn, err := net.Dial("tcp", d.address)

@@ -1,6 +1,6 @@
-// Package ingress_test holds docs/forward-auth.md to what it promises: real ingresses,
-// with the configuration shown there, ask the authgate binary about everything, and
-// people log in through real Dex.
+// Package ingress_test tests docs/forward-auth.md: real ingresses, with the configuration
+// shown there, ask the authgate binary about every request, and users log in through a real
+// Dex.
 package ingress_test
 
 import (

@@ -1,6 +1,6 @@
-// Package issuer knows how to be an OpenID Connect issuer that signs in every user who
-// comes, without a page. It is for what measures or bends the request path and
-// needs a session for that; logins themselves have their tests with a real Dex.
+// Package issuer knows how to be an OpenID Connect issuer that signs in every user without
+// a page. It is for tests and measurements of the request path that need a session; logins
+// themselves are tested with a real Dex.
 package issuer
 
 import (

@@ -1,10 +1,10 @@
 //go:build unix
 
-// Package kube runs a real API server of Kubernetes, with its etcd, on loopback:
-// no node and no scheduler, but ServiceAccounts, their tokens, RBAC, and the
-// reading of manifests are those of a cluster.
+// Package kube runs a real Kubernetes API server, with its etcd, on loopback. There is no
+// node and no scheduler, but ServiceAccounts, their tokens, RBAC and the validation of
+// manifests are real.
 //
-// The version is the one that apiserver/go.mod pins, a module of its own.
+// The version is pinned in apiserver/go.mod, a module of its own.
 package kube
 
 import (

@@ -1,7 +1,6 @@
-// Package mutants plants faults, one at a time, into what decides: the policy's
-// index and the canonical path. It sees each found by the tests that hold the one
-// against casbin and the other against what servers disagree about: a comparison
-// that never fails proves nothing.
+// Package mutants plants faults, one at a time, into the policy's index and the canonical
+// path, and checks that the tests find each one. A comparison that never fails proves
+// nothing.
 package mutants
 
 import (

@@ -1,5 +1,5 @@
-// Package presets_test holds the policies under examples/ to their case files and
-// to what their READMEs say, by the real binary.
+// Package presets_test tests the policies under examples/ with their case files and the
+// commands in their READMEs, with the real binary.
 package presets_test
 
 import (
@@ -161,7 +161,7 @@ func findPolicies(t *testing.T) []string {
 	return found
 }
 
-// person is one item of a case file.
+// user is one item of a case file.
 type person struct {
 	Name  string   `json:"name"`
 	Who   string   `json:"who"`

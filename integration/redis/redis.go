@@ -1,8 +1,7 @@
 //go:build unix
 
-// Package redis knows how to run a Redis of its own for a test: on a port of
-// 127.0.0.1, with files in a folder that the caller gives, and with what goes
-// wrong with a Redis in real life.
+// Package redis knows how to run a Redis for a test: on a port of 127.0.0.1, with files in
+// a folder of the caller, and with the failures that a Redis has in operation.
 package redis
 
 import (

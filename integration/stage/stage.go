@@ -1,9 +1,9 @@
-// Package stage knows how to set up everything that the demo shows and the
-// end-to-end tests walk through: fake GitHub, a real Dex, two sample
-// dashboards, and the authgate binary in front of them, on loopback.
+// Package stage knows how to start everything that the demo and the end-to-end tests need:
+// a fake GitHub, a real Dex, two sample dashboards, and the authgate binary in front of
+// them, on loopback.
 //
-// What runs as a process of its own in a cluster (Dex, authgate) does so here.
-// A [Stage] is used by one goroutine; what it holds may be used by many.
+// Dex and authgate are processes of their own, as in a cluster. A [Stage] is used by one
+// goroutine; its parts are safe for concurrent use.
 package stage
 
 import (
@@ -219,7 +219,7 @@ func (s *Stage) health(ctx context.Context, path string) error {
 	return nil
 }
 
-// Visitor is a person of the cast at a fresh browser.
+// Visitor is a user of the cast at a fresh browser.
 func (s *Stage) Visitor(login string) (*visitor.Visitor, error) {
 	v, err := visitor.New(login, s.GitHub.URL(), s.GitHub.CA())
 	if err == nil {
@@ -228,7 +228,7 @@ func (s *Stage) Visitor(login string) (*visitor.Visitor, error) {
 	return v, err
 }
 
-// Close ends everything, what people meet first first. It may be called again.
+// Close ends everything, what users meet first first. It may be called again.
 func (s *Stage) Close() error {
 	var errs []error
 	if s.Authgate != nil {

@@ -1,5 +1,5 @@
-// Package terminal_test holds `authgate token` to what it promises, as a process
-// against the real Dex with the real `github` connector.
+// Package terminal_test tests `authgate token`, as a process, with a real Dex and its real
+// `github` connector.
 package terminal_test
 
 import (
@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// dexConfig has the clients that docs/terminals.md shows: a public one for people,
+// dexConfig has the clients that docs/terminals.md shows: a public one for users,
 // whom the one of authgate trusts.
 const dexConfig = `
 issuer: %[1]s

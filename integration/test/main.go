@@ -110,7 +110,7 @@ func all(root string) ([]step, error) {
 		{name: "vet", args: []string{"go", "vet", "./..."}},
 		{name: "staticcheck", args: tool("staticcheck", "./...")},
 		{name: "unit tests", args: []string{"go", "test", "-race", "./..."}},
-		// The race detector leaves time for a tenth of the people.
+		// The race detector leaves time for a tenth of the users.
 		{name: "soak of sessions", args: []string{"go", "test", "-count=1", "-run=^TestSoakOfManySessions$", "-v", "./session"}},
 	}
 	targets, err := fuzzTargets(root)

@@ -56,7 +56,7 @@ func thisMachine() machine {
 }
 
 // installed looks in PATH, and where Debian keeps servers: outside of most
-// people's PATH.
+// users' PATH.
 func installed(program string) bool {
 	if _, err := exec.LookPath(program); err == nil {
 		return true

@@ -1,10 +1,9 @@
-// Package visitor is a person at a browser, without the browser: it keeps
-// cookies, follows redirects, sends what browsers send (Accept, Sec-Fetch-*,
-// Origin), finds every name under .localhost on this machine, and presses the
-// button on fake GitHub's page.
+// Package visitor is a user at a browser, without the browser: it keeps cookies, follows
+// redirects, sends the headers of browsers (Accept, Sec-Fetch-*, Origin), resolves every
+// name under .localhost to this machine, and presses the button on the fake GitHub page.
 //
-// It does not run scripts and does not know SameSite. A [Visitor] is one
-// person and is not safe for concurrent use.
+// It does not run scripts and does not know SameSite. A [Visitor] is one user and is not
+// safe for concurrent use.
 package visitor
 
 import (
@@ -42,7 +41,7 @@ type Visitor struct {
 // query): for a relying party that is only a place in the address bar.
 func (v *Visitor) StopAt(address string) { v.stop = address }
 
-// New is a person whose browser has no cookies yet and who clicked the warning
+// New is a user whose browser has no cookies yet and who clicked the warning
 // about fake GitHub's certificate away: ca is its authority's certificate,
 // nil where there is no GitHub.
 func New(login, githubURL string, ca []byte) (*Visitor, error) {
@@ -87,7 +86,7 @@ type Hop struct {
 	Status int
 }
 
-// Answer is what the person ends up with.
+// Answer is what the user ends up with.
 type Answer struct {
 	Status         int
 	Header         http.Header

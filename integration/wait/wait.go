@@ -1,4 +1,4 @@
-// Package wait has tests wait for what happens soon, but not at once.
+// Package wait lets tests wait for a condition.
 package wait
 
 import (

@@ -1,13 +1,11 @@
-// Package wire_test holds the built authgate to what it does with bytes: raw
-// sockets and HTTP/2 frames written by hand in front, a server behind that reads
-// bytes and repairs nothing. No library stands between a test and the wire, for
-// libraries hide just what attackers send.
+// Package wire_test tests the bytes that the built authgate reads and writes: raw sockets
+// and hand-written HTTP/2 frames in front, and an upstream that reads bytes and repairs
+// nothing. No library is between a test and the wire, because libraries hide what attackers
+// send.
 //
-// Each topic has a file with its table. Tables in testdata/*.golden tell of each
-// row what was sent, what was answered and what reached the upstream, so that a
-// new Go that changes one is seen; `go test ./wire -update` rewrites them.
-// Whatever a test does, at its end every request that the upstream saw must have
-// its record in the audit (gate.settle).
+// Each topic has a file with its table. The tables in testdata/*.golden list for each row
+// what was sent, what was answered and what reached the upstream, so that a change by a new
+// Go version is visible; `go test ./wire -update` rewrites them.
 package wire_test
 
 import (
