@@ -37,7 +37,7 @@ func TestRecordHasTheContractsKeysAndReadsBack(t *testing.T) {
 	}
 }
 
-func TestRecordOfNobodyHasEmptyListsAndUTC(t *testing.T) {
+func TestAnonymousRecordHasEmptyListsAndUTC(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	audit.New(&out, slog.New(slog.DiscardHandler)).Write(audit.Record{Time: full.Time.In(time.FixedZone("", 3600))})

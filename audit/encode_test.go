@@ -32,7 +32,7 @@ func marshalled(r audit.Record) string {
 	return string(text)
 }
 
-// A field that somebody adds to Record must not be forgotten where it is written.
+// A new field of Record must also be encoded.
 func TestEveryFieldOfARecordIsWritten(t *testing.T) {
 	t.Parallel()
 	var r audit.Record

@@ -248,7 +248,7 @@ func TestNamedPipeMayHaveAReaderLaterOrAnother(t *testing.T) {
 		if err := reader.Close(); err != nil {
 			t.Fatal(err)
 		}
-		w.Write(full) // to nobody: kept for the next reader
+		w.Write(full) // without a reader: kept for the next reader
 		await(t, 2*time.Second, "the write has failed", func() bool { return q.Stats().Failures > 0 })
 	}
 	if n := q.Stats().Lost; n != 0 {

@@ -60,7 +60,7 @@ func linesIn(t *testing.T, text string) (n int) {
 	return n
 }
 
-// stalled is a reader that takes nothing before it is told to.
+// stalled is a reader that reads nothing until it is released.
 type stalled struct {
 	buffer
 

@@ -7,7 +7,7 @@ import (
 	"github.com/example-org/authgate/cache"
 )
 
-func TestKeysWithTheSameHashAreToldApart(t *testing.T) {
+func TestKeysWithTheSameHashAreDistinguished(t *testing.T) {
 	t.Parallel()
 	c := cache.NewClock[string, int](8, 1<<20)
 	c.Put("nonce", "another's", 1, 1)

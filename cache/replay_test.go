@@ -12,7 +12,7 @@ import (
 
 const keepSpent = 15 * time.Minute
 
-func TestWhatIsSpentOnceIsNotSpentAgain(t *testing.T) {
+func TestValueIsUsedOnce(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	s := cache.NewReplay(10, func() time.Time { return now })
@@ -33,7 +33,7 @@ func TestWhatIsSpentOnceIsNotSpentAgain(t *testing.T) {
 	}
 }
 
-func TestOfManyUsesAtATimeOneIsTheFirst(t *testing.T) {
+func TestOneOfManyConcurrentUsesIsTheFirst(t *testing.T) {
 	t.Parallel()
 	s := cache.NewReplay(10, nil)
 	var first atomic.Int32
@@ -51,7 +51,7 @@ func TestOfManyUsesAtATimeOneIsTheFirst(t *testing.T) {
 	}
 }
 
-func TestAFullMemoryOfWhatIsSpentRefusesInDoubt(t *testing.T) {
+func TestFullReplayCacheRefusesInDoubt(t *testing.T) {
 	t.Parallel()
 	begun := time.Now()
 	now := begun

@@ -93,7 +93,7 @@ func TestEachFailureNamesItsMend(t *testing.T) {
 				t.Fatalf("%v", err)
 			}
 			if text := err.Error() + hinter.Hint(); strings.Contains(text, "secret") || strings.Contains(text, "not-shown") {
-				t.Errorf("it repeats what it was told: %s", text)
+				t.Errorf("it repeats the response: %s", text)
 			}
 		})
 	}

@@ -62,7 +62,7 @@ type cachedToken struct {
 	fetchedAt, refreshAt time.Time
 }
 
-// failure is a row of attempts that came to nothing.
+// failure is a series of failed attempts.
 type failure struct {
 	count   int
 	err     error
@@ -74,7 +74,7 @@ func newSource(name string, fetch fetchFunc, log *slog.Logger, now func() time.T
 }
 
 // Token is one that is good for a while. Once there is one it waits for nothing.
-// The error is of this package, and says by its Mend what the operator can do.
+// Errors are of this package, and their Hint says what the operator can do.
 func (s *Source) Token(ctx context.Context) (string, error) {
 	if h := s.cached.Load(); h != nil && h.isFresh(s.now()) {
 		return h.token, nil

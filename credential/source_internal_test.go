@@ -58,7 +58,7 @@ func token(t *testing.T, s *Source) string {
 	return got
 }
 
-func TestATokenIsRenewedAtFourFifthsOfItsLifeAndNobodyWaits(t *testing.T) {
+func TestTokenIsRefreshedAtFourFifthsOfItsLifetimeWithoutAWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := &mint{life: time.Hour}
@@ -80,7 +80,7 @@ func TestATokenIsRenewedAtFourFifthsOfItsLifeAndNobodyWaits(t *testing.T) {
 	})
 }
 
-func TestAShorterLifeThanAskedForIsBelieved(t *testing.T) {
+func TestShorterLifetimeThanRequestedCounts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := &mint{life: 10 * time.Minute}
@@ -94,7 +94,7 @@ func TestAShorterLifeThanAskedForIsBelieved(t *testing.T) {
 	})
 }
 
-func TestTheLastTokenIsShownWhileTheNextIsNotToBeHadAndNoLongerThanItIsGood(t *testing.T) {
+func TestLastTokenIsUsedUntilItExpiresWhileTheNextIsUnavailable(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := &mint{life: time.Hour}
@@ -124,7 +124,7 @@ func TestTheLastTokenIsShownWhileTheNextIsNotToBeHadAndNoLongerThanItIsGood(t *t
 	})
 }
 
-func TestWhoeverComesFirstWaitsAndAllForOneAnswer(t *testing.T) {
+func TestConcurrentRequestsWaitForOneFetch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int64
@@ -152,7 +152,7 @@ func TestWhoeverComesFirstWaitsAndAllForOneAnswer(t *testing.T) {
 	})
 }
 
-func TestNobodyWaitsForAServerThatHangsForMoreThanFiveSeconds(t *testing.T) {
+func TestRequestsWaitAtMostFiveSecondsForAHangingServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource("argo/admin", func(ctx context.Context) (issuedToken, error) {
@@ -267,7 +267,7 @@ func TestAClockThatIsSetBackMakesNoTokenLast(t *testing.T) {
 	})
 }
 
-func TestWhatIsNoTokenIsNotShown(t *testing.T) {
+func TestInvalidTokenIsNotUsed(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"", "a b", "a\nb", "a\x00b", "a,b", "a;b", "ä", strings.Repeat("x", maxToken+1)} {
 		s := newSource("argo/admin", func(context.Context) (issuedToken, error) {

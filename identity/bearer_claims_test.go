@@ -50,7 +50,7 @@ func TestGroupsAreMadeOfClaims(t *testing.T) {
 		"beyond ASCII":                      {"ci:{workflow}", m{"workflow": "Bücher"}, []string{"ci:Bücher"}, nil},
 		"true":                              {"ci:{x}", m{"x": true}, []string{"ci:true"}, nil},
 		"a number as it is written":         {"ci:{x}", m{"x": json.RawMessage("1.50")}, []string{"ci:1.50"}, nil},
-		"a claim that is not there":         {"ci:{nobody}", nil, none, nil},
+		"a claim that is not there":         {"ci:{absent}", nil, none, nil},
 		"a claim in another case":           {"ci:{Repository}", nil, none, nil},
 		"null":                              {"ci:{x}", m{"x": nil}, none, nil},
 		"empty":                             {"ci:{head_ref}", nil, none, nil},
@@ -153,7 +153,7 @@ func FuzzTemplate(f *testing.F) {
 		if len(group) > 1024 {
 			t.Errorf("%d bytes", len(group))
 		}
-		// The values can be told from the group, so no two pairs make one.
+		// The values can be read from the group, so no two pairs make one.
 		rest, ok := strings.CutPrefix(group, text)
 		first, second, colon := strings.Cut(rest, ":")
 		if !ok || !colon || unescape(first) != one || unescape(second) != two || strings.Contains(second, ":") {

@@ -17,7 +17,7 @@ import (
 	"github.com/example-org/authgate/identity"
 )
 
-// machines makes an issuer of one at which nobody logs in: as GitHub Actions and
+// machines makes an issuer of one without logins: as GitHub Actions and
 // Kubernetes do, it has keys and no endpoints.
 func (i *issuer) machines() *issuer {
 	i.document = func(d map[string]any) {
@@ -141,7 +141,7 @@ func TestATokenHasToBeWhatTheConfigurationRequires(t *testing.T) {
 	}{
 		"another of the values":       {m{"event_name": "workflow_dispatch"}, ""},
 		"audience in a list":          {m{"aud": []string{"other", "authgate"}}, ""},
-		"azp is another's":            {m{"azp": "somebody"}, ""},
+		"azp is another's":            {m{"azp": "other"}, ""},
 		"another owner":               {m{"repository_owner_id": "66"}, `its claim "repository_owner_id" is "66", which is not accepted`},
 		"owner as a number":           {m{"repository_owner_id": 65}, ""},
 		"owner as another number":     {m{"repository_owner_id": 65.5}, `is "65.5", which is not accepted`},
@@ -178,7 +178,7 @@ func TestATokenHasToBeWhatTheConfigurationRequires(t *testing.T) {
 	}
 }
 
-func TestNothingThatAStrangerWritesIsBelieved(t *testing.T) {
+func TestForgedTokensAreRefused(t *testing.T) {
 	t.Parallel()
 	i := serve(t).machines()
 	b := accepting(t, ofActions(i))
@@ -273,7 +273,7 @@ func TestTokensOfTheIssuerAtWhichPeopleLogInAreReadAsThere(t *testing.T) {
 	}
 }
 
-func TestNoAudienceIsNobodys(t *testing.T) {
+func TestEmptyAudienceMatchesNoToken(t *testing.T) {
 	t.Parallel()
 	i := serve(t).machines()
 	b := accepting(t, identity.Bearer{Issuer: i.url, SubjectClaim: "sub"})
@@ -323,7 +323,7 @@ func TestIssuersAreKeptApart(t *testing.T) {
 
 func TestAnIssuerThatDoesNotAnswerLeavesTheOthersAlone(t *testing.T) {
 	t.Parallel()
-	good, bad, lost := serve(t).machines(), serve(t).machines(), newIssuer("http://127.0.0.1:1/nobody")
+	good, bad, lost := serve(t).machines(), serve(t).machines(), newIssuer("http://127.0.0.1:1/unreachable")
 	bad.instead["/.well-known/openid-configuration"] = func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "token=SECRETWORD", http.StatusServiceUnavailable)
 	}

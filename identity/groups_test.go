@@ -32,7 +32,7 @@ func TestTheGroupsClaimIsANameElseAPath(t *testing.T) {
 		"_claim_names":              {claim: "groups", token: `{"_claim_names":{"groups":"src1"},"_claim_sources":{"src1":{"endpoint":"https://example.com"}}}`, overage: true},
 		"hasgroups":                 {claim: "groups", token: `{"hasgroups":true}`, overage: true},
 		"of a path":                 {claim: "x.roles", token: `{"_claim_names":{"x":"src1"}}`, overage: true},
-		"an empty list beside it":   {claim: "groups", token: `{"groups":[],"_claim_names":{"groups":"src1"}}`, overage: true},
+		"an empty list next to it":  {claim: "groups", token: `{"groups":[],"_claim_names":{"groups":"src1"}}`, overage: true},
 		"of another claim":          {claim: "groups", token: `{"_claim_names":{"email":"src1"}}`},
 		"_claim_names is no object": {claim: "groups", token: `{"_claim_names":"groups"}`},
 		"hasgroups is false":        {claim: "groups", token: `{"hasgroups":false}`},

@@ -35,7 +35,7 @@ const (
 // another.
 //
 // Keys are fetched by one attempt at a time, and requests wait for it. It is not a
-// singleflight.Group, which cannot tell whether an attempt is in flight (see underWay).
+// singleflight.Group, which cannot tell whether an attempt is in flight (see attemptDone).
 type issuerKeySet struct {
 	rp           *RelyingParty
 	discoveredCh <-chan struct{} // closed when rp was discovered; nil: the key set does the discovery
@@ -48,7 +48,7 @@ type issuerKeySet struct {
 	runCtx   context.Context // of run, while it runs
 
 	attemptEnded chan struct{} // buffered: an attempt has ended
-	renew        chan struct{} // buffered: fetch at once, the result may differ
+	fetchNow     chan struct{} // buffered: fetch at once, the result may differ
 
 	discovery   *provider // of an additional issuer; only the attempt uses it and the two below
 	discoveryAt time.Time
@@ -63,7 +63,7 @@ type keySetState struct {
 }
 
 func newIssuerKeySet(rp *RelyingParty, found <-chan struct{}, log *slog.Logger) *issuerKeySet {
-	k := &issuerKeySet{rp: rp, discoveredCh: found, log: log, attemptEnded: make(chan struct{}, 1), renew: make(chan struct{}, 1)}
+	k := &issuerKeySet{rp: rp, discoveredCh: found, log: log, attemptEnded: make(chan struct{}, 1), fetchNow: make(chan struct{}, 1)}
 	k.state.Store(&keySetState{failure: errors.New("its keys have not been fetched yet")})
 	return k
 }
@@ -173,13 +173,13 @@ var closedChannel = func() chan struct{} {
 // again makes run fetch the keys now, even if an attempt has just ended.
 func (k *issuerKeySet) again() {
 	select {
-	case k.renew <- struct{}{}:
+	case k.fetchNow <- struct{}{}:
 	default:
 	}
 }
 
-// underWay is closed when no attempt is in flight that started before the call.
-func (k *issuerKeySet) underWay() <-chan struct{} {
+// attemptDone is closed when no attempt is in flight that started before the call.
+func (k *issuerKeySet) attemptDone() <-chan struct{} {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.inflight == nil {
@@ -245,8 +245,8 @@ func (k *issuerKeySet) run(ctx context.Context) {
 			fetchDue = false
 		case <-found: // of which the keys are from now on
 			found = nil
-		case <-k.renew:
-			<-k.underWay() // which may have started before
+		case <-k.fetchNow:
+			<-k.attemptDone() // which may have started before
 			retry = minRetryInterval
 		}
 		timer.Stop()

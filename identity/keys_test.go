@@ -30,7 +30,7 @@ func bubble(t *testing.T, bend func(*issuer), f func(t *testing.T, i *issuer, b 
 			bend(i)
 		}
 		var log locked
-		// Nobody reaches the issuer for people: it is not what is looked at here.
+		// The login issuer is unreachable: it does not matter here.
 		dex := identity.NewOver(config("https://dex.example.com"), discard, memory{http.NotFoundHandler()})
 		b := identity.NewBearersOver(dex, []identity.Bearer{ofActions(i)}, slog.New(slog.NewTextHandler(&log, nil)), memory{i})
 		ctx, stop := context.WithCancel(t.Context())
@@ -43,7 +43,7 @@ func bubble(t *testing.T, bend func(*issuer), f func(t *testing.T, i *issuer, b 
 	})
 }
 
-// unknown is a token of a key that nobody publishes.
+// unknown is a token of a key that is not published.
 func unknown(i *issuer, n int) string {
 	raw := i.jwt(actions())
 	_, rest, _ := strings.Cut(raw, ".")
@@ -184,7 +184,7 @@ func TestTheKeysOfTheIssuerForPeopleComeWithItsDiscovery(t *testing.T) {
 		<-rp.Discovered()
 		<-time.After(time.Minute)
 		if n := i.wasAsked("/keys"); n < 1 || n > 20 {
-			t.Errorf("keys that are not to be had were asked for %d times in a minute", n)
+			t.Errorf("unavailable keys were requested %d times in a minute", n)
 		}
 		i.bend(func(i *issuer) { delete(i.instead, "/keys") })
 		<-time.After(time.Minute)
@@ -216,7 +216,7 @@ func TestANewKeyIsKnownAtItsFirstToken(t *testing.T) {
 	})
 }
 
-func TestAKeyThatWasTakenBackIsNotBelievedForLong(t *testing.T) {
+func TestWithdrawnKeyIsNotAcceptedForLong(t *testing.T) {
 	t.Parallel()
 	bubble(t, nil, func(t *testing.T, i *issuer, b *identity.Bearers, _ *locked) {
 		long := map[string]any{"exp": time.Now().Add(24 * time.Hour).Unix()}
@@ -226,7 +226,7 @@ func TestAKeyThatWasTakenBackIsNotBelievedForLong(t *testing.T) {
 		}
 		i.bend(func(i *issuer) { i.signWith("two", jose.RS256, rsaKeys[1]()) })
 		if _, err := b.Verify(t.Context(), seen); err != nil {
-			t.Errorf("before anybody could know: %v", err)
+			t.Errorf("before authgate could know: %v", err)
 		}
 		time.Sleep(4 * time.Minute)
 		synctest.Wait()
@@ -276,7 +276,7 @@ func TestAnIssuerMayComeLater(t *testing.T) {
 	})
 }
 
-func TestNobodyWaitsLongForAnIssuerThatIsSilent(t *testing.T) {
+func TestRequestsDoNotWaitLongForASilentIssuer(t *testing.T) {
 	t.Parallel()
 	bubble(t, nil, func(t *testing.T, i *issuer, b *identity.Bearers, _ *locked) {
 		time.Sleep(time.Minute)

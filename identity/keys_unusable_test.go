@@ -35,7 +35,7 @@ func members(key jose.JSONWebKey, bend func(map[string]any)) string {
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
-// unusable are keys that stand beside a good one at some issuers, and under which
+// unusable are keys that some issuers publish next to a good one, and under which
 // reason each is counted.
 func unusable() map[string]struct{ key, reason string } {
 	ec := jose.JSONWebKey{KeyID: "bad", Key: ecKey().Public()}
@@ -163,7 +163,7 @@ func TestALoginDoesNotWaitForAKeyThatTheIssuerHasJustBegunToUse(t *testing.T) {
 	}
 }
 
-// A logout token comes from anybody: what fails counts as an attempt, too.
+// Any client can send a logout token: a failure also counts as an attempt.
 func TestLogoutTokensFetchNoKeysInAStorm(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {

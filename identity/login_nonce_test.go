@@ -183,7 +183,7 @@ func TestAGrantSaysWhichOfItsTokensDoNotTellThemselves(t *testing.T) {
 	}
 }
 
-// Whoever passes foreign tokens on asks for Known first.
+// Callers that pass tokens of other issuers on check KnownIssuer first.
 func TestEveryRefusalOfATokenOfAnIssuerHereSaysThatItIsKnown(t *testing.T) {
 	t.Parallel()
 	dex, stranger := serve(t), serve(t)

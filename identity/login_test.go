@@ -371,7 +371,7 @@ func TestBrowserThatLeftEndsItsLogin(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := rp.Finish(ctx, l, i.approve(t, there)); !errors.Is(err, context.Canceled) {
-		t.Errorf("it does not tell that nobody waits: %v", err)
+		t.Errorf("it does not say that the request has ended: %v", err)
 	}
 }
 

@@ -25,7 +25,7 @@ type Principal struct {
 	Subject string `json:"sub"` // unique and stable at its issuer, and there alone
 
 	Email         string `json:"email,omitempty"`
-	EmailVerified bool   `json:"ev,omitempty"` // without it Email is a mere claim of the person
+	EmailVerified bool   `json:"ev,omitempty"` // without it Email is a mere claim of the user
 	Name          string `json:"name,omitempty"`
 	Username      string `json:"user,omitempty"` // preferred_username: may change, may be given to another
 

@@ -215,7 +215,7 @@ func TestHTTPSIssuerWithAnHTTPEndpointIsRefused(t *testing.T) {
 	}
 }
 
-// The front address answers nobody here, so whatever does not take the
+// The public address does not respond here, so whatever does not take the
 // backchannel fails.
 func TestBackchannelTakesDiscoveryKeysAndTokensAndNothingElse(t *testing.T) {
 	t.Parallel()

@@ -191,7 +191,7 @@ func TestOnlyAGenuineLogoutTokenLogsOut(t *testing.T) {
 	}
 }
 
-func TestALogoutTokenThatNobodySignedLogsNobodyOut(t *testing.T) {
+func TestUnsignedLogoutTokenIsRefused(t *testing.T) {
 	t.Parallel()
 	i := serve(t)
 	rp := party(t, config(i.url))
@@ -277,7 +277,7 @@ func FuzzLogoutToken(f *testing.F) {
 			return
 		}
 		if out.Issuer != "https://dex.example.com" || out.Subject == "" && out.SessionID == "" {
-			t.Errorf("it would end anybody's sessions: %+v", out)
+			t.Errorf("it would end any user's sessions: %+v", out)
 		}
 		if _, err := rp.LogoutOf(payload); err == nil {
 			t.Error("it counts twice")

@@ -17,8 +17,8 @@ import (
 type TokenSet struct {
 	Principal    Principal `json:"p"`
 	RefreshToken string    `json:"rt,omitempty"`  // refresh token; empty: the issuer gave none
-	IDToken      string    `json:"it,omitempty"`  // as signed; empty where nobody needs it
-	AccessToken  string    `json:"at,omitempty"`  // access token; empty where nobody needs it
+	IDToken      string    `json:"it,omitempty"`  // as signed; empty if no upstream needs it
+	AccessToken  string    `json:"at,omitempty"`  // access token; empty if no upstream needs it
 	SessionID    string    `json:"sid,omitempty"` // the issuer's own session, for its logout
 	FetchedAt    time.Time `json:"r"`             // when the issuer said all this
 

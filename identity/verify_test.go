@@ -224,7 +224,7 @@ func wantUnreachable(t *testing.T, err error, words string) {
 	}
 }
 
-// Keys of kinds that nobody here can use stand beside good ones at some issuers.
+// Some issuers publish unsupported keys next to good ones.
 func TestForeignKeysInTheSetAreSkipped(t *testing.T) {
 	t.Parallel()
 	i := serve(t)

@@ -155,7 +155,7 @@ func TestPairThatDoesNotFitLeavesTheOneBefore(t *testing.T) {
 	}
 }
 
-func TestCertificateThatClientsWillRefuseIsTold(t *testing.T) {
+func TestCertificateThatClientsWillRefuseIsReported(t *testing.T) {
 	t.Parallel()
 	shown, p := new(listen.Certificate), newPair(t, "a.example.com")
 	if got := shown.Warning(born); got != "" {

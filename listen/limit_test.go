@@ -83,7 +83,7 @@ func ask(conn net.Conn, path string) int {
 	return res.StatusCode
 }
 
-func TestConnectionsBeyondTheLimitAreToldAndSilenceMakesRoom(t *testing.T) {
+func TestConnectionsBeyondTheLimitAreRefusedAndSilentOnesMakeRoom(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"127.0.0.1:0", "unix:" + filepath.Join(t.TempDir(), "a.sock")} {
 		const most, more = 3, 2
@@ -96,7 +96,7 @@ func TestConnectionsBeyondTheLimitAreToldAndSilenceMakesRoom(t *testing.T) {
 			}
 		}
 		for range listen.Reserve + more {
-			beyond = append(beyond, dial(t, l)) // all of the reserve is taken before anybody speaks
+			beyond = append(beyond, dial(t, l)) // the headroom is full before any client sends
 		}
 		for i := len(beyond) - 1; i >= 0; i-- { // the last answers when all have been accepted
 			want := http.StatusServiceUnavailable
@@ -169,7 +169,7 @@ func TestConnectionThatWasHandedOverCountsUntilItIsClosed(t *testing.T) {
 	conn := <-kept
 	for range 3 {
 		if got := ask(dial(t, l), "/"); got != http.StatusServiceUnavailable {
-			t.Errorf("beside the one that was handed over: %d", got)
+			t.Errorf("in addition to the hijacked one: %d", got)
 		}
 	}
 	for range 2 { // net/http and its handlers may both close

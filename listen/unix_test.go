@@ -38,7 +38,7 @@ func refuses(t *testing.T, address string, words ...string) {
 	}
 }
 
-// crash leaves a socket file that nobody listens on.
+// crash leaves a socket file without a listener.
 func crash(t *testing.T, file string) {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", file)
@@ -101,12 +101,12 @@ func TestSocketThatACrashLeftIsReplaced(t *testing.T) {
 	talks(t, open(t, "unix:"+file, 0))
 }
 
-func TestSocketThatSomebodyListensOnIsLeftAlone(t *testing.T) {
+func TestSocketInUseIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "authgate.sock")
 	first := open(t, "unix:"+file, 0)
 	refuses(t, "unix:"+file, file, "another process listens", "write another path")
-	probe, err := first.Accept() // the question whether somebody is there
+	probe, err := first.Accept() // the probe for a listener
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestSocketThatGivesNoAnswerIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoSocketIsNeverRemoved(t *testing.T) {
+func TestFileThatIsNotASocketIsNeverRemoved(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "policy.csv")

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func TestTroublesOfAllThePeopleInTheWorldStayBounded(t *testing.T) {
+func TestRefreshFailuresAreBounded(t *testing.T) {
 	t.Parallel()
 	many, now, why := newRefreshFailures(slog.New(slog.DiscardHandler)), time.Now(), errors.New("bad gateway")
 	for i := range maxRefreshFailures + 100 {

@@ -15,7 +15,7 @@ import (
 	"github.com/example-org/authgate/session"
 )
 
-func TestOldGroupsGoOnWithinTheGraceAndEndAfterIt(t *testing.T) {
+func TestOldGroupsAreUsedWithinTheGraceAndNotAfterIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		k := running(t, nil)
@@ -33,7 +33,7 @@ func TestOldGroupsGoOnWithinTheGraceAndEndAfterIt(t *testing.T) {
 		if since, why := k.RefreshFailure(s); !since.Equal(began) || !errors.Is(why, errGateway) {
 			t.Errorf("trouble since %s, %v; want %s and why", since, why, began)
 		}
-		for range 20 { // the first may ask once more; nobody waits
+		for range 20 { // the first may ask once more; none waits
 			before := time.Now()
 			if _, err := k.groups(h); !errors.Is(err, session.ErrStale) || !errors.Is(err, errGateway) || time.Since(before) > 0 {
 				t.Errorf("got %v after %s; want ErrStale and why, at once", err, time.Since(before))
@@ -50,9 +50,9 @@ func TestOldGroupsGoOnWithinTheGraceAndEndAfterIt(t *testing.T) {
 			!strings.Contains(log[0], "sub=alice") || !strings.Contains(log[1], "level=WARN") || !strings.Contains(log[1], "refreshed again") {
 			t.Errorf("logged\n%s\nwant one line for the begin and one for the end", strings.Join(log, "\n"))
 		}
-		told := k.told.all()
-		if len(told) < 5 || told[0] != "alice bad gateway" || told[len(told)-1] != "alice ok" || len(told) != int(k.asked.Load()) {
-			t.Errorf("told %q of %d renewals", told, k.asked.Load())
+		reported := k.reported.all()
+		if len(reported) < 5 || reported[0] != "alice bad gateway" || reported[len(reported)-1] != "alice ok" || len(reported) != int(k.asked.Load()) {
+			t.Errorf("reported %q of %d renewals", reported, k.asked.Load())
 		}
 	})
 }
@@ -151,8 +151,8 @@ func TestStoreThatIsDownIsNotBlamedOnTheIssuer(t *testing.T) {
 			}
 		}
 		k.wantsAsked(1)
-		if told := k.told.all(); len(told) != 1 || !strings.Contains(told[0], session.ErrStoreDown.Error()) {
-			t.Errorf("told %q", told)
+		if reported := k.reported.all(); len(reported) != 1 || !strings.Contains(reported[0], session.ErrStoreDown.Error()) {
+			t.Errorf("reported %q", reported)
 		}
 	})
 }
@@ -185,7 +185,7 @@ func TestTroubleEndsWhereAnotherReplicaHasReadTheGroups(t *testing.T) {
 		later(every)
 		k.wants(h, "old")
 		later(time.Second)
-		k.shelf.change(s.ID, func(s *session.Session) { s.TokenSet = k.anew(s.TokenSet) })
+		k.shelf.change(s.ID, func(s *session.Session) { s.TokenSet = k.newTokens(s.TokenSet) })
 		got, err := k.Find(t.Context(), h, true)
 		if err != nil || got.Principal.Groups[0] != "new" {
 			t.Fatalf("got %v, %v", got.Principal.Groups, err)

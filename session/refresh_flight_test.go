@@ -68,7 +68,7 @@ func TestRefreshTokenIsNotShownTwiceByARequestThatCameWithAnOlderCopy(t *testing
 				if g.RefreshToken != "r" {
 					t.Errorf("asked with %q", g.RefreshToken)
 				}
-				return k.anew(g), nil
+				return k.newTokens(g), nil
 			})
 			later(age)
 			for range 5 {
@@ -88,7 +88,7 @@ func TestNoMoreThanSixteenRenewalsAtATime(t *testing.T) {
 		k := running(t, nil)
 		k.answer(func(_ context.Context, g identity.TokenSet) (identity.TokenSet, error) {
 			time.Sleep(time.Second) // of the bubble's clock
-			return k.anew(g), nil
+			return k.newTokens(g), nil
 		})
 		var due, old []http.Header
 		for i := range 100 {
@@ -154,7 +154,7 @@ func (k *kept) crowd(answer session.RefreshFunc) (leave func(), fill func()) {
 		}
 		select {
 		case <-gate:
-			return k.anew(g), nil
+			return k.newTokens(g), nil
 		case <-ctx.Done():
 			return identity.TokenSet{}, ctx.Err()
 		}
@@ -178,7 +178,7 @@ func (k *kept) crowd(answer session.RefreshFunc) (leave func(), fill func()) {
 func TestRequestsOfOneOwnerThatWaitedForAPlaceAskOnce(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]func(k *kept, g identity.TokenSet) (identity.TokenSet, error){
-		"an answer":  func(k *kept, g identity.TokenSet) (identity.TokenSet, error) { return k.anew(g), nil },
+		"an answer":  func(k *kept, g identity.TokenSet) (identity.TokenSet, error) { return k.newTokens(g), nil },
 		"an error":   func(*kept, identity.TokenSet) (identity.TokenSet, error) { return identity.TokenSet{}, errGateway },
 		"later both": nil,
 	} {
@@ -193,7 +193,7 @@ func TestRequestsOfOneOwnerThatWaitedForAPlaceAskOnce(t *testing.T) {
 					alices++ // twice at a time would be a data race
 					if answer == nil {
 						time.Sleep(time.Second) // of the bubble's clock
-						return k.anew(g), nil
+						return k.newTokens(g), nil
 					}
 					return answer(k, g)
 				})
@@ -248,7 +248,7 @@ func TestWhoNeedsNoPlaceDoesNotWaitForOne(t *testing.T) {
 		leave, fill := k.crowd(func(ctx context.Context, g identity.TokenSet) (identity.TokenSet, error) {
 			if g.Principal.Subject == "alice" {
 				<-gate
-				return k.anew(g), nil
+				return k.newTokens(g), nil
 			}
 			<-ctx.Done()
 			return identity.TokenSet{}, ctx.Err()
@@ -285,7 +285,7 @@ func TestNewestRefreshTokenIsShownEvenWhereTheGroupsAreOld(t *testing.T) {
 			if g.RefreshToken != "rotated" {
 				t.Errorf("asked with %q", g.RefreshToken)
 			}
-			return k.anew(g), nil
+			return k.newTokens(g), nil
 		})
 		later(every + grace)
 		k.wants(h, "new")

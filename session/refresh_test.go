@@ -17,7 +17,7 @@ import (
 
 var errGateway = errors.New("bad gateway")
 
-func TestDueGroupsAreReadBesideTheRequest(t *testing.T) {
+func TestDueGroupsAreRefreshedInTheBackground(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		k := running(t, nil)
@@ -30,7 +30,7 @@ func TestDueGroupsAreReadBesideTheRequest(t *testing.T) {
 		defer release()
 		later(every * 2 / 10)
 		for range 100 {
-			k.wants(h, "old") // nobody waits
+			k.wants(h, "old") // no wait
 		}
 		synctest.Wait()
 		k.wantsAsked(1)
@@ -38,8 +38,8 @@ func TestDueGroupsAreReadBesideTheRequest(t *testing.T) {
 		synctest.Wait()
 		k.wants(h, "new")
 		k.wantsAsked(1)
-		if told := k.told.all(); !slices.Equal(told, []string{"alice ok"}) {
-			t.Errorf("told %q", told)
+		if reported := k.reported.all(); !slices.Equal(reported, []string{"alice ok"}) {
+			t.Errorf("reported %q", reported)
 		}
 	})
 }
@@ -94,7 +94,7 @@ func TestGroupsThatAreTooOldAreWaitedFor(t *testing.T) {
 			_, h := k.signIn("alice")
 			k.answer(func(_ context.Context, g identity.TokenSet) (identity.TokenSet, error) {
 				time.Sleep(3 * time.Second) // of the bubble's clock
-				return k.anew(g), nil
+				return k.newTokens(g), nil
 			})
 			later(every + grace)
 			began := time.Now()
@@ -139,7 +139,7 @@ func TestSessionIsOverWhenTheIssuerSaysSo(t *testing.T) {
 					k.answer(test.answer)
 					later(age)
 					if age == every {
-						k.wants(h, "old") // it has been asked only beside this one
+						k.wants(h, "old") // it is asked only in the background
 						synctest.Wait()
 						if _, err := k.groups(h); !errors.Is(err, session.ErrExpired) {
 							t.Errorf("the next request got %v; want ErrOver", err)
@@ -156,8 +156,8 @@ func TestSessionIsOverWhenTheIssuerSaysSo(t *testing.T) {
 						strings.Contains(log, "sub=alice"); attack != test.attack {
 						t.Errorf("logged %s", log)
 					}
-					if told := k.told.all(); len(told) != 1 || !strings.HasPrefix(told[0], "alice the ") && !strings.HasPrefix(told[0], "alice at dex") && !strings.HasPrefix(told[0], "alice "+session.ErrExpired.Error()) {
-						t.Errorf("told %q", told)
+					if reported := k.reported.all(); len(reported) != 1 || !strings.HasPrefix(reported[0], "alice the ") && !strings.HasPrefix(reported[0], "alice at dex") && !strings.HasPrefix(reported[0], "alice "+session.ErrExpired.Error()) {
+						t.Errorf("reported %q", reported)
 					}
 					if since, why := k.RefreshFailure(s); why != nil {
 						t.Errorf("trouble since %s: %v", since, why)
@@ -175,14 +175,14 @@ func TestSessionRevokedDuringItsRenewalIsOver(t *testing.T) {
 		s, h := k.signIn("alice")
 		k.answer(func(ctx context.Context, g identity.TokenSet) (identity.TokenSet, error) {
 			_, err := k.Revoke(ctx, session.Filter{ID: s.ID})
-			return k.anew(g), err
+			return k.newTokens(g), err
 		})
 		later(every + grace)
 		if _, err := k.groups(h); !errors.Is(err, session.ErrExpired) || errors.Is(err, session.ErrStale) {
 			t.Errorf("got %v; want ErrOver", err)
 		}
-		if told, log := k.told.all(), k.log.all(); len(told)+len(log) != 0 {
-			t.Errorf("told %q, logged %q: it is no failure", told, log)
+		if reported, log := k.reported.all(), k.log.all(); len(reported)+len(log) != 0 {
+			t.Errorf("reported %q, logged %q: it is no failure", reported, log)
 		}
 	})
 }
@@ -235,7 +235,7 @@ func TestClockThatIsSetForwardHasGroupsReadAndThenGoesOn(t *testing.T) {
 			t.Errorf("got %v; want ErrStale", err)
 		}
 		k.issuer.Store(nil)
-		k.shift.Store(0) // and back: the failures of the future hold nobody off
+		k.shift.Store(0) // and back: the failures of the future do not count
 		k.wants(h, "old")
 		synctest.Wait()
 		k.wants(h, "new")

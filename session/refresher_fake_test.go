@@ -146,19 +146,19 @@ func (s *shelf) List(context.Context, session.Filter) ([]session.Session, error)
 	return nil, session.ErrNotListable
 }
 
-// kept is a Refresher with a shelf and an issuer that answers as told.
+// kept is a Refresher with a shelf and an issuer that answers as set.
 type kept struct {
 	*session.Refresher
-	t      *testing.T
-	shelf  *shelf
-	issuer atomic.Pointer[session.RefreshFunc] // nil: new groups at once
-	shift  atomic.Int64                        // of authgate's clock
-	asked  atomic.Int32
-	at     atomic.Int32 // the issuer now
-	most   atomic.Int32 // at the issuer at one time
-	when   lines        // the issuer was asked
-	told   lines        // Refreshed
-	log    lines
+	t        *testing.T
+	shelf    *shelf
+	issuer   atomic.Pointer[session.RefreshFunc] // nil: new groups at once
+	shift    atomic.Int64                        // of authgate's clock
+	asked    atomic.Int32
+	at       atomic.Int32 // the issuer now
+	most     atomic.Int32 // at the issuer at one time
+	when     lines        // the issuer was asked
+	reported lines        // Refreshed
+	log      lines
 }
 
 type lines struct {
@@ -196,10 +196,10 @@ func keep(t *testing.T, change func(*session.RefresherOptions)) *kept {
 		Store: k.shelf, Refresh: k.ask, Lifetime: 12 * time.Hour, RefreshEvery: every, RefreshGrace: grace,
 		Refreshed: func(s session.Session, err error) {
 			if err == nil {
-				k.told.add(s.Principal.Subject + " ok")
+				k.reported.add(s.Principal.Subject + " ok")
 				return
 			}
-			k.told.add(s.Principal.Subject + " " + err.Error())
+			k.reported.add(s.Principal.Subject + " " + err.Error())
 		},
 		Log: slog.New(slog.NewTextHandler(&k.log, nil)), Now: k.now,
 	}
@@ -234,11 +234,11 @@ func (k *kept) ask(ctx context.Context, g identity.TokenSet) (identity.TokenSet,
 	if answer := k.issuer.Load(); answer != nil {
 		return (*answer)(ctx, g)
 	}
-	return k.anew(g), nil
+	return k.newTokens(g), nil
 }
 
-// anew is the issuer's answer where nothing is wrong.
-func (k *kept) anew(g identity.TokenSet) identity.TokenSet {
+// newTokens is the issuer's response without an error.
+func (k *kept) newTokens(g identity.TokenSet) identity.TokenSet {
 	g.Principal.Groups = []string{"new"}
 	g.RefreshToken += "+"
 	g.FetchedAt = k.now()
@@ -258,7 +258,7 @@ func (k *kept) hanging() (release func()) {
 	k.answer(func(ctx context.Context, g identity.TokenSet) (identity.TokenSet, error) {
 		select {
 		case <-gate:
-			return k.anew(g), nil
+			return k.newTokens(g), nil
 		case <-ctx.Done():
 			return identity.TokenSet{}, ctx.Err()
 		}
@@ -266,7 +266,7 @@ func (k *kept) hanging() (release func()) {
 	return sync.OnceFunc(func() { close(gate) })
 }
 
-// signIn gives the session of somebody who signs in now, and what its browser sends.
+// signIn gives the session of a user who signs in now, and what its browser sends.
 func (k *kept) signIn(subject string) (session.Session, http.Header) {
 	k.t.Helper()
 	return k.signInWith(identity.TokenSet{RefreshToken: "r", FetchedAt: k.now(), Principal: identity.Principal{
@@ -284,7 +284,7 @@ func (k *kept) signInWith(g identity.TokenSet) (session.Session, http.Header) {
 	return s, http.Header{"Cookie": {w.Header().Get("Cookie")}}
 }
 
-// groups is a request: the groups that it comes with, or why it is nobody's.
+// groups is a request: the groups that it comes with, or why it has no session.
 func (k *kept) groups(h http.Header) (string, error) {
 	s, err := k.Find(k.t.Context(), h, true)
 	if err == nil && "id="+s.ID != h.Get("Cookie") {

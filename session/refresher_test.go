@@ -15,14 +15,14 @@ import (
 	"github.com/example-org/authgate/session"
 )
 
-// ends are the answers of an issuer after which a session is over.
+// ends reports whether the issuer's response ends a session.
 func ends(err error) bool {
 	var refused *identity.RefreshRefusedError
 	var impostor *identity.SubjectMismatchError
 	return errors.As(err, &refused) || errors.As(err, &impostor)
 }
 
-func TestSessionWithoutRefreshTokenLastsAsLongAsItsIDTokenAndAsksNobody(t *testing.T) {
+func TestSessionWithoutRefreshTokenLastsAsLongAsItsIDTokenWithoutRequests(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		k := running(t, nil)
@@ -184,7 +184,7 @@ func TestStreamOfAPausedProcessIsStaleUntilTheIssuerAnswered(t *testing.T) {
 	})
 }
 
-func TestWhileNobodyRunsARenewalGoesOnWithinTheRequest(t *testing.T) {
+func TestWithoutRunARefreshRunsWithinTheRequest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		k := keep(t, nil)
@@ -197,7 +197,7 @@ func TestWhileNobodyRunsARenewalGoesOnWithinTheRequest(t *testing.T) {
 		k.wants(h, "new")
 		later(every)
 		k.failing(errors.New("bad gateway"))
-		k.wants(h, "new") // due, and not to be had: it goes on with what there is
+		k.wants(h, "new") // due, but unavailable: the old groups stay
 		k.wantsAsked(2)
 		later(every)
 		k.failing(&identity.RefreshRefusedError{Code: "invalid_grant"})
@@ -236,7 +236,7 @@ func TestShutdownWaitsForRenewalsThatAreUnderWayAndNotForever(t *testing.T) {
 				k.answer(func(ctx context.Context, g identity.TokenSet) (identity.TokenSet, error) {
 					select {
 					case <-time.After(test.takes):
-						return k.anew(g), nil
+						return k.newTokens(g), nil
 					case <-ctx.Done():
 						return identity.TokenSet{}, ctx.Err()
 					}
@@ -251,7 +251,7 @@ func TestShutdownWaitsForRenewalsThatAreUnderWayAndNotForever(t *testing.T) {
 					t.Errorf("Run returned after %s, want %s", got, test.waits)
 				}
 				if k.at.Load() != 0 {
-					t.Error("a renewal outlives Run")
+					t.Error("a refresh outlives Run")
 				}
 				if _, why := k.RefreshFailure(s); why != nil {
 					t.Errorf("a shutdown is noted as a failure of the issuer: %v", why)

@@ -19,7 +19,7 @@ import (
 type Session struct {
 	identity.TokenSet `json:"g"`
 
-	ID            string    `json:"id"`          // random; names the session in memory and in lists, opens nothing
+	ID            string    `json:"id"`          // random; names the session in memory and in lists, and is no credential
 	CreatedAt     time.Time `json:"b"`           // the login
 	Expires       time.Time `json:"e"`           // whatever happens until then
 	LastUsed      time.Time `json:"u"`           // last use, to about a tenth of the idle timeout

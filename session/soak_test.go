@@ -58,7 +58,7 @@ type soak struct {
 	rotations atomic.Int64
 	failing   atomic.Int64 // until when the issuer fails, or failed, in Unix nanoseconds
 	slow      atomic.Bool
-	refused   sync.Map // session ID: the keeper was told
+	refused   sync.Map // session ID: reported by the Refresher
 
 	requests, renewals, stale, over, broken, logins, ended, wrong atomic.Int64
 }
@@ -128,7 +128,7 @@ func (s *soak) report() {
 	}
 }
 
-// events are what happens to everybody in a second.
+// events are what happens to all users in a second.
 func (s *soak) events(second int, random *rand.Rand) {
 	for range len(s.people) / 100 {
 		one := &s.people[random.IntN(len(s.people))]
@@ -163,7 +163,7 @@ func (s *soak) fault(format string, args ...any) {
 }
 
 // visit is one to three requests at a time of one browser, and now and then of
-// whoever has copied its cookie before it signed out.
+// a copy of its cookie from before the sign-out.
 func (s *soak) visit(going *sync.WaitGroup, n int, dice uint64) {
 	for range 1 + int(dice%16)/14 + int(dice%16)/15 {
 		going.Go(func() { s.request(n, dice) })
@@ -179,12 +179,12 @@ func (s *soak) request(n int, dice uint64) {
 	ctx := s.t.Context()
 	if copied != nil {
 		if one, err := s.keeper.Find(ctx, copied, true); err == nil {
-			s.fault("%s: a cookie that was copied before sign-out lives on", one.Principal.Subject)
+			s.fault("%s: a cookie that was copied before sign-out is still valid", one.Principal.Subject)
 		} else if errors.Is(err, session.ErrInvalid) && s.rotations.Load()-copyOf < 3 {
 			s.fault("p%d: a copied cookie is broken: %v", n, err)
 		}
 	}
-	_, told := s.refused.Load(id)
+	_, reported := s.refused.Load(id)
 	s.requests.Add(1)
 	one, err := s.keeper.Find(ctx, h, true)
 	now := time.Now()
@@ -195,7 +195,7 @@ func (s *soak) request(n int, dice uint64) {
 		return
 	}
 	revoked := c.revoked
-	over = over || told
+	over = over || reported
 	switch {
 	case err == nil:
 		s.judge(n, one, now, over, begun, tried, revoked)
@@ -212,7 +212,7 @@ func (s *soak) request(n int, dice uint64) {
 		return
 	case errors.Is(err, session.ErrExpired):
 		s.over.Add(1)
-		if _, told := s.refused.Load(id); !over && !c.over && !told && revoked.IsZero() &&
+		if _, reported := s.refused.Load(id); !over && !c.over && !reported && revoked.IsZero() &&
 			now.Sub(begun) < soakLifetime && now.Sub(c.used) < soakIdle-soakIdle/10 {
 			s.fault("p%d: lost its session, begun %s and used %s ago: %v", n, now.Sub(begun), now.Sub(c.used), err)
 		}
@@ -285,7 +285,7 @@ func (s *soak) stream(c *citizen, n int, one session.Session) {
 	if id != one.ID {
 		return
 	}
-	_, told := s.refused.Load(id)
+	_, reported := s.refused.Load(id)
 	began := time.Now()
 	got, err := s.keeper.Current(one)
 	if waited := time.Since(began); waited > 0 {
@@ -295,7 +295,7 @@ func (s *soak) stream(c *citizen, n int, one session.Session) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.id == id {
-			s.judge(n, got, time.Now(), over || told, begun, tried, c.revoked)
+			s.judge(n, got, time.Now(), over || reported, begun, tried, c.revoked)
 		}
 	}
 }

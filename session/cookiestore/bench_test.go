@@ -36,7 +36,7 @@ func BenchmarkOpenASessionSeenBefore(b *testing.B) {
 }
 
 func BenchmarkOpenASessionNeverSeen(b *testing.B) {
-	c, h := benched(b, alice(20), at(sessiontest.Noon.Add(2*time.Hour))) // what is over is decrypted, and not remembered
+	c, h := benched(b, alice(20), at(sessiontest.Noon.Add(2*time.Hour))) // an expired session is decrypted, and not cached
 	b.ReportAllocs()
 	for b.Loop() {
 		_, _ = c.Open(b.Context(), h, true)

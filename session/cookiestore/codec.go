@@ -29,7 +29,7 @@ type codec struct {
 
 // payload is what a cookie holds, except for the tokens.
 type payload struct {
-	Version uint64          `json:"n"` // rises with every renewal
+	Version uint64          `json:"n"` // rises with every refresh
 	Session session.Session `json:"s"`
 }
 

@@ -63,7 +63,7 @@ func TestWhatIsNoSessionIsRefusedAlthoughItIsAuthentic(t *testing.T) {
 		"no JSON":           text("no"),
 		"another's JSON":    text(`{"a":1}`),
 		"no id":             text(`{"n":1,"s":{` + times + `,"g":{"p":{"sub":"alice"}}}}`),
-		"nobody":            text(`{"n":1,"s":{"id":"x",` + times + `,"g":{"p":{}}}}`),
+		"no subject":        text(`{"n":1,"s":{"id":"x",` + times + `,"g":{"p":{}}}}`),
 		"no times":          text(`{"n":1,"s":{"id":"x","g":{"p":{"sub":"alice"}}}}`),
 		"no version":        text(`{"n":0` + alright[len(`{"n":1`):]),
 		"the last version":  text(`{"n":18446744073709551615` + alright[len(`{"n":1`):]),

@@ -55,7 +55,7 @@ func TestOnlyTheVeryCookieThatWasOpenedIsRemembered(t *testing.T) {
 			"under the name of plain http": "authgate=" + mine,
 			"a byte more":                  name + "=" + mine + "A",
 			"a byte less":                  name + "=" + mine[:len(mine)-1],
-			"beside another's":             name + "=" + mine + "; " + others.Get("Cookie"),
+			"next to another's":            name + "=" + mine + "; " + others.Get("Cookie"),
 		} {
 			for _, secure := range []bool{true, false} {
 				if s, err := c.Open(t.Context(), http.Header{"Cookie": {cookie}}, secure); err == nil {

@@ -23,7 +23,7 @@ func TestRevokedUsersBearerTokensAreRefusedFromThenOn(t *testing.T) {
 		"one of an unknown user":  {session.Filter{Issuer: sessiontest.DexURL, IssuerSession: "2"}, []string{"alice 2"}},
 		"one of whom is known":    {session.Filter{Issuer: sessiontest.DexURL, IssuerSession: "sid-bob"}, []string{"bob "}},
 		"all":                     {session.Filter{All: true}, []string{"alice ", "alice 1", "alice 2", "bob "}},
-		"all of somebody":         {session.Filter{All: true, Email: "bob@example.com"}, []string{"bob "}},
+		"all of one user":         {session.Filter{All: true, Email: "bob@example.com"}, []string{"bob "}},
 		"of another issuer":       {session.Filter{Issuer: "https://other.example.com", Subject: "alice"}, nil},
 		"one session of authgate": {session.Filter{ID: "some"}, nil},
 		"nothing":                 {session.Filter{}, nil},

@@ -11,7 +11,7 @@ import (
 	"github.com/example-org/authgate/session/sessiontest"
 )
 
-func TestRingWithoutKeysSealsNothingAndOpensNothing(t *testing.T) {
+func TestKeyringWithoutKeysEncryptsAndDecryptsNothing(t *testing.T) {
 	t.Parallel()
 	ring := seal.NewKeyring(sessiontest.Keys(t, seal.NewKey()))
 	box, sealer, c := ring.AEAD("box"), ring.SecureCodec("login"), cookies(t, under(ring))
@@ -32,7 +32,7 @@ func TestRingWithoutKeysSealsNothingAndOpensNothing(t *testing.T) {
 	}
 }
 
-func TestKeyThatIsGoneTakesWhatItOpenedWithIt(t *testing.T) {
+func TestRemovedKeyEndsItsSessions(t *testing.T) {
 	t.Parallel()
 	old, fresh := seal.NewKey(), seal.NewKey()
 	ring := seal.NewKeyring(sessiontest.Keys(t, old))

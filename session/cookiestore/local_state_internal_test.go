@@ -39,12 +39,12 @@ func (ls *sessionStates) check(t *testing.T) {
 func TestWhatHasEndedIsRememberedLongerThanWhatIsMerelyKnown(t *testing.T) {
 	t.Parallel()
 	ls := newSessionStates()
-	ended, owed, confirmed, known := sessionOf("ended"), sessionOf("owed"), sessionOf("confirmed"), sessionOf("known")
+	ended, pending, confirmed, known := sessionOf("ended"), sessionOf("pending"), sessionOf("confirmed"), sessionOf("known")
 	ls.get(ended, eight)
 	first := ls.get(known, eight)
 	ls.revoke(session.Filter{ID: "ended"}, eight)
 	ls.revoke(session.Filter{ID: "not seen yet"}, eight)
-	for _, s := range []*session.Session{owed, confirmed} {
+	for _, s := range []*session.Session{pending, confirmed} {
 		if _, ok := ls.setVersion(*s, 2, eight); !ok {
 			t.Fatal(s.ID)
 		}
@@ -54,16 +54,16 @@ func TestWhatHasEndedIsRememberedLongerThanWhatIsMerelyKnown(t *testing.T) {
 		ls.get(sessionOf(fmt.Sprint(i)), eight)
 	}
 	ls.check(t)
-	for id, kept := range map[string]bool{"ended": true, "owed": true, "confirmed": true, "known": false, "not seen yet": true} {
+	for id, kept := range map[string]bool{"ended": true, "pending": true, "confirmed": true, "known": false, "not seen yet": true} {
 		if (ls.byID[id] != nil) != kept {
 			t.Errorf("%s: kept %v", id, !kept)
 		}
 	}
 	if !first.evicted.Load() {
-		t.Error("who holds what is forgotten is not told")
+		t.Error("a forgotten state is not marked as evicted")
 	}
 	if l := ls.get(sessionOf("not seen yet"), eight); l.endedVersion.Load() != allVersions {
-		t.Error("what was revoked before it was seen lives")
+		t.Error("a session that was revoked before it was seen is valid")
 	}
 	heavy := *sessionOf("heavy")
 	heavy.IDToken = strings.Repeat("x", maxStateBytes/8)
@@ -125,7 +125,7 @@ func TestRevocationsThatDoNotFitEndMoreAndNotLess(t *testing.T) {
 	later.CreatedAt = eight.Add(2 * time.Minute)
 	ahead := sessionOf("carol")
 	ahead.CreatedAt = eight.Add(24 * time.Hour)
-	for s, over := range map[*session.Session]bool{sessionOf("alice"): true, sessionOf("anybody before"): true, later: false, ahead: true} {
+	for s, over := range map[*session.Session]bool{sessionOf("alice"): true, sessionOf("another before"): true, later: false, ahead: true} {
 		if l := ls.get(s, eight.Add(2*time.Hour)); (l.endedVersion.Load() > 0) != over {
 			t.Errorf("%s: over %v", s.ID, !over)
 		}

@@ -55,7 +55,7 @@ const (
 	third  = first + "-2"
 )
 
-func TestPiecesThatAreTamperedWithAreRefusedAsOne(t *testing.T) {
+func TestChunksThatAreTamperedWithAreRefused(t *testing.T) {
 	t.Parallel()
 	ring := seal.NewKeyring(sessiontest.Keys(t, seal.NewKey()))
 	c := cookies(t, under(ring))
@@ -206,11 +206,11 @@ func TestGroupsThatThePolicyDoesNotNameAreLeftOutOfASessionThatDoesNotFit(t *tes
 		left  int
 		err   error
 	}{
-		"it fits":                    {alice(3), named, 0, nil},
-		"too many groups":            {crowd, named, 600, nil},
-		"all are named":              {crowd, func(string) bool { return true }, 0, session.ErrTooLarge},
-		"nobody knows what is named": {crowd, nil, 0, session.ErrTooLarge},
-		"too large a token":          {heavy, named, 0, session.ErrTooLarge},
+		"it fits":                {alice(3), named, 0, nil},
+		"too many groups":        {crowd, named, 600, nil},
+		"all are named":          {crowd, func(string) bool { return true }, 0, session.ErrTooLarge},
+		"no policy names groups": {crowd, nil, 0, session.ErrTooLarge},
+		"too large a token":      {heavy, named, 0, session.ErrTooLarge},
 	} {
 		c := cookies(t, func(o *cookiestore.Options) { o.PolicyNames = test.named })
 		w := httptest.NewRecorder()

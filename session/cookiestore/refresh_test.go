@@ -69,7 +69,7 @@ func openAs(t testing.TB, c *cookiestore.Store, h http.Header) session.Session {
 	return s
 }
 
-func TestRenewedSessionIsFoundByItsOlderCookieUntilTheBrowserHasTheNewOne(t *testing.T) {
+func TestRefreshedSessionIsFoundByItsOlderCookieUntilTheBrowserHasTheNewOne(t *testing.T) {
 	t.Parallel()
 	clock := &watch{sessiontest.Noon}
 	ring := seal.NewKeyring(sessiontest.Keys(t, seal.NewKey()))
@@ -112,7 +112,7 @@ func TestRenewedSessionIsFoundByItsOlderCookieUntilTheBrowserHasTheNewOne(t *tes
 	}
 }
 
-func TestRotatedRefreshTokenIsKeptAlthoughTheGroupsCouldNotBeBelieved(t *testing.T) {
+func TestRotatedRefreshTokenIsKeptAlthoughTheGroupsCouldNotBeVerified(t *testing.T) {
 	t.Parallel()
 	clock := &watch{sessiontest.Noon}
 	c := cookies(t, clock.in)
@@ -181,7 +181,7 @@ func TestSessionThatTheIssuerRefusedIsOver(t *testing.T) {
 			t.Errorf("%s: renewed again: %v", name, err)
 		}
 		_, err := here.Open(t.Context(), b.Headers(), true)
-		if lives := err == nil; lives != (name == "refused") {
+		if valid := err == nil; valid != (name == "refused") {
 			t.Errorf("%s: the newer cookie of another replica: %v", name, err)
 		}
 	}
@@ -273,7 +273,7 @@ func TestAnIdleSessionEndsAndOneInUseContinues(t *testing.T) {
 		t.Errorf("its stream: %v", err)
 	}
 	if _, err := cookies(t, clock.in, under(ring), idleAfter(10*time.Minute)).Open(t.Context(), login, true); !errors.Is(err, session.ErrExpired) {
-		t.Errorf("where nobody knows of its use: %v", err)
+		t.Errorf("where its use is unknown: %v", err)
 	}
 	for range 21 { // a stream asks, and that is no use
 		clock.pass(30 * time.Second)
@@ -333,7 +333,7 @@ func TestRevokedSessionsAreOverAlsoThoseThatWereNotSeenYet(t *testing.T) {
 		"none":            {func(session.Session) session.Filter { return session.Filter{} }, 0, false, false},
 		"other issuer":    {func(session.Session) session.Filter { return session.Filter{Issuer: "x", Subject: "alice"} }, 0, false, false},
 		"id of another":   {func(s session.Session) session.Filter { return session.Filter{ID: s.ID, Email: "bob@example.com"} }, 0, false, false},
-		"all of somebody": {func(session.Session) session.Filter { return session.Filter{All: true, Email: "bob@example.com"} }, 1, false, true},
+		"all of one user": {func(session.Session) session.Filter { return session.Filter{All: true, Email: "bob@example.com"} }, 1, false, true},
 	} {
 		for _, seen := range []bool{true, false} {
 			clock := &watch{sessiontest.Noon}

@@ -47,7 +47,7 @@ func TestMemoryOfSessionsIsBounded(t *testing.T) {
 	}
 }
 
-func TestWhatChangedWhileItWasReadIsNotBelieved(t *testing.T) {
+func TestSessionThatChangedWhileItWasReadIsNotUsed(t *testing.T) {
 	t.Parallel()
 	m := newSessionCache()
 	rec, g := sample()
@@ -56,12 +56,12 @@ func TestWhatChangedWhileItWasReadIsNotBelieved(t *testing.T) {
 	m.apply([]change{{id: rec.ID}})
 	o := m.put(d, entrySnapshot{session: rec.join(g), record: rec, user: rec.User, fence: g.fence, generation: g.generation}, since, 0)
 	if o.snapshot.Load().epoch == m.epoch.Load() {
-		t.Error("a session that ended while it was read is believed")
+		t.Error("a session that ended while it was read is used")
 	}
 	since = m.position()
 	m.invalidateAll(0)
 	if o = m.put(d, entrySnapshot{session: rec.join(g), record: rec, user: rec.User, fence: g.fence, generation: g.generation}, since, 0); o.snapshot.Load().epoch == m.epoch.Load() {
-		t.Error("a session that was read before changes were missed is believed")
+		t.Error("a session that was read before changes were missed is used")
 	}
 }
 
@@ -107,7 +107,7 @@ func FuzzWhatStandsInRedis(f *testing.F) {
 				t.Errorf("%q is taken for a record: %+v", text, rec)
 			}
 			if s := rec.join(g); s.Principal.Subject != "alice" {
-				t.Errorf("%q makes somebody else: %+v", text, s.Principal)
+				t.Errorf("%q makes another user: %+v", text, s.Principal)
 			}
 		}
 		if g, err := r.openGrant(rec.User, []any{fence, birth, string(text)}); err == nil {

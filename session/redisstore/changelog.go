@@ -231,13 +231,13 @@ func (r *Store) retryLater(what string, do func(context.Context) error) {
 // flushPending does the pending writes.
 func (r *Store) flushPending(ctx context.Context) error {
 	r.pendingMu.Lock()
-	owed := r.pending
-	if len(owed) > 0 {
+	pending := r.pending
+	if len(pending) > 0 {
 		r.pending = map[string]func(context.Context) error{}
 	}
 	r.pendingMu.Unlock()
 	var failed error
-	for what, do := range owed {
+	for what, do := range pending {
 		if failed == nil {
 			failed = do(ctx)
 		}

@@ -24,7 +24,7 @@ func refuses(at *redisstore.Store, token *identity.Token, want error) func() err
 	}
 }
 
-func TestEveryReplicaRefusesWhatOneWasTold(t *testing.T) {
+func TestEveryReplicaRefusesTokensThatOneDenied(t *testing.T) {
 	t.Parallel()
 	server := startRedis(t)
 	r := newReplicas(t, server.url())

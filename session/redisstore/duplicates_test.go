@@ -52,7 +52,7 @@ func TestOfTwoSessionsOfOneUserInRedisTheLatestCounts(t *testing.T) {
 	}
 }
 
-func TestCookiesThatContradictEachOtherInPiecesOpenAsOneOrNone(t *testing.T) {
+func TestDuplicateChunksAreOneSessionOrNone(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	keys, err := seal.ParseKeys(seal.NewKey())

@@ -146,7 +146,7 @@ func TestAfterARestartSessionsAreWhatRedisKept(t *testing.T) {
 				}
 				return
 			}
-			until(t, 2*time.Second, "it is over", wantsError(at, b, test.want))
+			until(t, 2*time.Second, "it has ended", wantsError(at, b, test.want))
 			if _, err := at.Current(s); !errors.Is(err, test.want) {
 				t.Errorf("a stream: %v", err)
 			}
@@ -163,7 +163,7 @@ func TestAFlushedRedisEndsSessionsWithinTwoSeconds(t *testing.T) {
 	if err := redis.client.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, 2*time.Second, "it is over", wantsError(at, b, session.ErrExpired))
+	until(t, 2*time.Second, "it has ended", wantsError(at, b, session.ErrExpired))
 	if _, err := at.Current(s); !errors.Is(err, session.ErrExpired) {
 		t.Errorf("a stream: %v", err)
 	}
@@ -217,8 +217,8 @@ func TestASessionThatRedisEvictedIsNotedWhileItIsUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.clock.move(time.Minute)
-	redis.polled(t, 1) // memory is believed
-	until(t, 5*time.Second, "it is over", wantsError(at, b, session.ErrExpired))
+	redis.polled(t, 1) // the cache is used
+	until(t, 5*time.Second, "it has ended", wantsError(at, b, session.ErrExpired))
 }
 
 func TestAReplicaThatMissedChangesReadsEverythingAgain(t *testing.T) {
@@ -239,7 +239,7 @@ func TestAReplicaThatMissedChangesReadsEverythingAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, 2*time.Second, "there has the new grant", wants(there, first, "second"))
-	until(t, 2*time.Second, "bob's is over", wantsError(there, bob, session.ErrExpired))
+	until(t, 2*time.Second, "bob's has ended", wantsError(there, bob, session.ErrExpired))
 	if err := wants(there, second, "second")(); err != nil {
 		t.Error(err)
 	}
@@ -343,7 +343,7 @@ func TestASignOutWhileRedisIsAwayIsDoneWhenItAnswersAgain(t *testing.T) {
 		t.Error("here:", err)
 	}
 	redis.start(t)
-	until(t, 10*time.Second, "it is over there", wantsError(there, b, session.ErrExpired))
+	until(t, 10*time.Second, "it has ended there", wantsError(there, b, session.ErrExpired))
 	if left := redis.keys(t, "authgate:session:*"); len(left) != 0 {
 		t.Errorf("left %q", left)
 	}
@@ -432,7 +432,7 @@ func TestModifiedRecordsInRedisAreRejected(t *testing.T) {
 			if err := wantsError(here, b, session.ErrExpired)(); err != nil {
 				t.Errorf("%s: after signing out: %v", what, err)
 			}
-			until(t, 5*time.Second, what+": a login mends it", func() error {
+			until(t, 5*time.Second, what+": a login repairs it", func() error {
 				b, _ := r.login(here, "alice", "second")
 				return errors.Join(wants(here, b, "second")(), wants(there, b, "second")(), here.Down(), there.Down())
 			})
@@ -481,7 +481,7 @@ func TestSessionsOfAKeyThatIsGoneAreOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.ring.Set(k)
-	until(t, 2*time.Second, "it is over", wantsError(at, b, session.ErrExpired))
+	until(t, 2*time.Second, "it has ended", wantsError(at, b, session.ErrExpired))
 	b, _ = r.login(at, "alice", "second")
 	if err := wants(at, b, "second")(); err != nil {
 		t.Error(err)
@@ -562,7 +562,7 @@ func TestAClusterServesAsOneServerDoes(t *testing.T) {
 	if n, err := there.Revoke(t.Context(), session.Filter{Email: "alice@example.com"}); n != 2 || err != nil {
 		t.Errorf("ended %d, %v", n, err)
 	}
-	until(t, 2*time.Second, "it is over", wantsError(here, first, session.ErrExpired))
+	until(t, 2*time.Second, "it has ended", wantsError(here, first, session.ErrExpired))
 	if left := server.keys(t, "authgate:[gsi]*"); len(left) != 0 {
 		t.Errorf("left %q", left)
 	}

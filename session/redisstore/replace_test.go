@@ -26,7 +26,7 @@ func TestAnotherPasswordOfTheSameRedisEndsNoSession(t *testing.T) {
 	until(t, 10*time.Second, "bob is signed in", wants(r.add(), bob, "two"))
 }
 
-func TestAnotherRedisKnowsNobodyUntilTheySignIn(t *testing.T) {
+func TestAnotherRedisHasNoSessionsUntilUsersSignIn(t *testing.T) {
 	t.Parallel()
 	one, two := startRedis(t), startRedis(t)
 	r := newReplicas(t, one.url())
@@ -35,7 +35,7 @@ func TestAnotherRedisKnowsNobodyUntilTheySignIn(t *testing.T) {
 	if err := at.Replace(two.url(), nil); err != nil {
 		t.Fatal(err)
 	}
-	until(t, 10*time.Second, "alice's session is over", wantsError(at, alice, session.ErrExpired))
+	until(t, 10*time.Second, "alice's session has ended", wantsError(at, alice, session.ErrExpired))
 	alice, _ = r.login(at, "alice", "two")
 	one.kill() // nothing asks it any more
 	until(t, 10*time.Second, "alice is signed in again", wants(at, alice, "two"))

@@ -289,9 +289,9 @@ func TestAllReplicasAndBrowsersOfAPersonAskTheIssuerOnce(t *testing.T) {
 			}
 		})
 	}
-	until(t, 5*time.Second, "somebody asks", func() error {
+	until(t, 5*time.Second, "a replica asks", func() error {
 		if asked.Load() == 0 {
-			return errors.New("nobody")
+			return errors.New("none")
 		}
 		return nil
 	})
@@ -370,7 +370,7 @@ func TestARefusedRefreshTokenEndsAllSessionsOfThatPerson(t *testing.T) {
 			if err := wantsError(here, b, session.ErrExpired)(); err != nil {
 				t.Error("here:", err)
 			}
-			until(t, 2*time.Second, "it is over there", wantsError(there, b, session.ErrExpired))
+			until(t, 2*time.Second, "it has ended there", wantsError(there, b, session.ErrExpired))
 		}
 		if _, err := there.Current(other); !errors.Is(err, session.ErrExpired) {
 			t.Errorf("a stream goes on: %v", err)
@@ -407,7 +407,7 @@ func TestRevokedSessionsEndOnAllReplicasWithinTwoSeconds(t *testing.T) {
 		}, 2, true, false},
 		"by issuer session": {func(session.Session) session.Filter { return session.Filter{IssuerSession: "sid-first"} }, 1, false, false},
 		"all":               {func(session.Session) session.Filter { return session.Filter{All: true} }, 3, true, true},
-		"nobody is named":   {func(session.Session) session.Filter { return session.Filter{} }, 0, false, false},
+		"an empty filter":   {func(session.Session) session.Filter { return session.Filter{} }, 0, false, false},
 		"id of another":     {func(s session.Session) session.Filter { return session.Filter{ID: s.ID, Email: "bob@example.com"} }, 0, false, false},
 	} {
 		r := newReplicas(t, redis.url())
@@ -435,7 +435,7 @@ func TestRevokedSessionsEndOnAllReplicasWithinTwoSeconds(t *testing.T) {
 				}
 				continue
 			}
-			until(t, 2*time.Second, name+": "+who+" is over", wantsError(there, b.Browser, session.ErrExpired))
+			until(t, 2*time.Second, name+": "+who+" has ended", wantsError(there, b.Browser, session.ErrExpired))
 			if took := time.Since(began); took > 2*time.Second {
 				t.Errorf("%s: took %s", name, took)
 			}
@@ -596,7 +596,7 @@ func TestASessionEndsWithItsLifetime(t *testing.T) {
 	}
 }
 
-func TestCookiesThatNobodyWasGivenOpenNothing(t *testing.T) {
+func TestForgedCookiesAreNoSession(t *testing.T) {
 	t.Parallel()
 	r := newReplicas(t, startRedis(t).url())
 	at := r.add()

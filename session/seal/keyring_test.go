@@ -11,7 +11,7 @@ import (
 	"github.com/example-org/authgate/session/sessiontest"
 )
 
-func TestBoxOpensWhatItSealedForTheSamePurposeInTheSamePlaceAlone(t *testing.T) {
+func TestAEADDecryptsOnlyForTheSamePurposeAndContext(t *testing.T) {
 	t.Parallel()
 	ring := seal.NewKeyring(sessiontest.Keys(t, seal.NewKey()))
 	box := ring.AEAD("one")
@@ -98,7 +98,7 @@ func TestKeysThatAreNoKeysAreRefused(t *testing.T) {
 	} {
 		_, err := seal.ParseKeys(text)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "authgate keygen") {
-			t.Errorf("%q: got %v, want %q and how to mend it", text, err, want)
+			t.Errorf("%q: got %v, want %q and the fix", text, err, want)
 		}
 	}
 	if _, err := seal.ParseKeys("# rotated today\r\n" + good + "\r\n"); err != nil {
@@ -106,7 +106,7 @@ func TestKeysThatAreNoKeysAreRefused(t *testing.T) {
 	}
 }
 
-func TestASealedValueMayBeLongerOutsideOfACookie(t *testing.T) {
+func TestEncryptedValueMayBeLongerOutsideOfACookie(t *testing.T) {
 	t.Parallel()
 	keys, err := seal.ParseKeys(seal.NewKey())
 	if err != nil {
