@@ -10,7 +10,7 @@ import (
 	"github.com/example-org/authgate/yamlfile"
 )
 
-// Bearer is an issuer whose tokens are accepted, beside those for Issuer.ClientID.
+// Bearer is an issuer whose tokens are accepted, in addition to those for Issuer.ClientID.
 type Bearer struct {
 	Issuer       string              `yaml:"issuer" is:"required"` // exactly as iss; that of Issuer.URL for a further audience of it
 	Audience     string              `yaml:"audience" is:"required"`
@@ -82,7 +82,7 @@ func (b Bearer) check(at yamlfile.Node) {
 }
 
 // checkLoginIssuer is for a further audience of the issuer at which people log in: its
-// tokens say who somebody is as those of a login do.
+// tokens identify a user as those of a login do.
 func (b Bearer) checkLoginIssuer(at yamlfile.Node) {
 	if len(b.Groups) > 0 {
 		at.Key("groups").AddFault("is not for the issuer in issuer.url, whose tokens name groups in issuer.groupsClaim", "leave groups out")
@@ -93,7 +93,7 @@ func (b Bearer) checkLoginIssuer(at yamlfile.Node) {
 }
 
 // checkClaimName wants the name of a claim at the top level of a token. Names with dots
-// exist, as URLs or behind a slash; others with a dot are thought to be paths.
+// exist, as URLs or after a slash; others with a dot are thought to be paths.
 func checkClaimName(name string) problem {
 	switch {
 	case name == "":
@@ -111,10 +111,10 @@ func checkClaimName(name string) problem {
 	return problem{}
 }
 
-// GroupTemplate is how a group is made of claims: its pieces, one behind the other.
+// GroupTemplate is how a group is made of claims: its pieces, one after the other.
 type GroupTemplate []TemplatePart
 
-// TemplatePart is a text, and behind it the value of a claim; an empty Claim is none.
+// TemplatePart is a text, followed by the value of a claim; an empty Claim is none.
 type TemplatePart struct{ Text, Claim string }
 
 // String is the template as it is written.

@@ -2,11 +2,11 @@
 // the checks that a file has to pass before anything is built from it.
 //
 // [Load] opens the file it is given and no other: secrets, certificates and
-// policies are only named here, and reading them is for whoever needs them
+// policies are only named here, and reading them is left to the packages that need them
 // ([Secret.Reveal]). The package dials nothing, sets no global and knows nothing
 // of policy rows or of requests. All faults of a file are reported at once.
 //
-// Nobody writes to a Config after Load has returned it; from then on it is safe
+// A Config does not change after Load has returned it; from then on it is safe
 // for any number of goroutines.
 package config
 
@@ -132,7 +132,7 @@ func (c *Config) check(at yamlfile.Node) {
 }
 
 // checkListenLoops refuses an upstream that is authgate's own socket: each request
-// would come back until nothing is left to open. Of an address nobody can tell
+// would come back until nothing is left to open. An address does not tell
 // from here whose it is.
 func (c *Config) checkListenLoops(at yamlfile.Node) {
 	for i, u := range c.Upstreams {

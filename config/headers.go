@@ -61,7 +61,7 @@ func decodeIdentityHeaders(at yamlfile.Node, into *IdentityHeaders) {
 	}
 }
 
-// IdentityGroups is which of a person's groups an upstream is told.
+// IdentityGroups is which of a person's groups an upstream gets.
 type IdentityGroups string
 
 // The choices.
@@ -72,7 +72,7 @@ const (
 
 func (IdentityGroups) values() []string { return []string{string(GroupsAll), string(GroupsPolicy)} }
 
-// HeaderTemplate is the value of a header: its pieces, one behind the other. The
+// HeaderTemplate is the value of a header: its pieces, one after the other. The
 // claim of a piece is one of sub, email, name and groups.
 type HeaderTemplate []TemplatePart
 

@@ -219,7 +219,7 @@ func isAlphanumeric(c byte) bool {
 // maxSocketPath is what sockaddr_un takes, without the NUL at its end (unix(7)).
 const maxSocketPath = 107
 
-// UnixPeers is what `unix` in trustedProxies becomes: whoever connects through a
+// UnixPeers is what `unix` in trustedProxies becomes: clients that connect through a
 // Unix socket, and so has no address. No address is in it.
 func UnixPeers() netip.Prefix { return netip.Prefix{} }
 

@@ -12,7 +12,7 @@ import (
 // Policy says which files decide.
 type Policy struct {
 	Files       []string `yaml:"files"  is:"file"`
-	Shadow      []string `yaml:"shadow" is:"file"` // decided beside Files, never enforced
+	Shadow      []string `yaml:"shadow" is:"file"` // decided in addition to Files, never enforced
 	AllowShrink bool     `yaml:"allowShrink"`      // a reload may lose more than half of the rows
 
 	OtherUpstreams []string `yaml:"otherUpstreams"` // names that rows may use although another authgate serves them

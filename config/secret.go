@@ -27,7 +27,7 @@ type source struct {
 	file, env  string
 	configured string // file, as it stands in the configuration
 	// A pointer to a string, because fmt calls no method on what lies in an
-	// unexported field of somebody else's struct: what it prints is an address.
+	// unexported field of another package's struct: what it prints is an address.
 	inline *string
 }
 

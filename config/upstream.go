@@ -10,7 +10,7 @@ import (
 	"github.com/example-org/authgate/yamlfile"
 )
 
-// Upstream is one server behind authgate, and which requests are its.
+// Upstream is a server that authgate protects, and the requests that it gets.
 type Upstream struct {
 	Name           string   `yaml:"name" is:"required"`
 	Hosts          []string `yaml:"hosts" is:"required"` // lower case, no port; IPv6 without brackets
@@ -21,14 +21,14 @@ type Upstream struct {
 	AllowedOrigins []string `yaml:"allowedOrigins"` // as browsers write them
 	HostHeader     string   `yaml:"hostHeader"`     // empty: the client's
 	Kind           Kind     `yaml:"kind"`
-	EncodedSlash   []string `yaml:"encodedSlash"` // patterns of paths that may hold %2F, beside those of Kind
+	EncodedSlash   []string `yaml:"encodedSlash"` // patterns of paths that may hold %2F, in addition to those of Kind
 	PathQuirks     []Quirk  `yaml:"pathQuirks"`   // what its paths may hold although servers disagree about it
 	KeepFragment   bool     `yaml:"keepFragment"` // a login brings the # of an address back
 	Identity       Identity `yaml:"identity"`
 
-	StripHeaders      []string                  `yaml:"stripHeaders"` // of requests, beside those that are always dropped
+	StripHeaders      []string                  `yaml:"stripHeaders"` // of requests, in addition to those that are always dropped
 	SetHeaders        map[string]HeaderTemplate `yaml:"setHeaders"`
-	PassAuthorization bool                      `yaml:"passAuthorization"` // the client's own, beside a session
+	PassAuthorization bool                      `yaml:"passAuthorization"` // the client's own, in addition to a session
 
 	Timeouts UpstreamTimeouts `yaml:"timeouts"`
 	TLS      UpstreamTLS      `yaml:"tls"`
@@ -56,7 +56,7 @@ func (Kind) values() []string {
 	return []string{string(KindGeneric), string(KindArgoCD), string(KindArgoWorkflows)}
 }
 
-// Identity is what the upstream is told about the principal.
+// Identity is what the upstream learns about the principal.
 type Identity struct {
 	Headers         IdentityHeaders  `yaml:"headers"`
 	Groups          IdentityGroups   `yaml:"groups"`
@@ -90,7 +90,7 @@ type ServiceAccount struct {
 	TokenFile string `yaml:"tokenFile" is:"file"`
 }
 
-// check refuses what would leave somebody without a credential for a reason that
+// check refuses what would leave a user without a credential for a reason that
 // can be seen here.
 func (i Identity) check(at yamlfile.Node) {
 	accounts := at.Key("serviceAccounts")
@@ -235,7 +235,7 @@ func checkUpstreamName(name string) problem {
 }
 
 // parseUpstreamURL reads where an upstream is. Its path is the client's, so there
-// is none here; what stands behind unix: is the path of a file.
+// is none here; what follows unix: is the path of a file.
 func parseUpstreamURL(raw string) (*url.URL, problem) {
 	const example = "http://argocd-server.argocd.svc:80"
 	if file, isSocket := socketPath(raw); isSocket {

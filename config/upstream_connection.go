@@ -45,7 +45,7 @@ func (t UpstreamTimeouts) check(at yamlfile.Node) {
 	t.Idle.checkPositive(at.Key("idle"))
 }
 
-// UpstreamTLS is what one upstream needs of TLS beside its CAs.
+// UpstreamTLS is what one upstream needs of TLS in addition to its CAs.
 type UpstreamTLS struct {
 	ServerName string `yaml:"serverName"` // empty: the host of url
 	CertFile   string `yaml:"certFile" is:"file"`

@@ -15,7 +15,7 @@ import (
 type publicIssuer struct {
 	url             string
 	ownerIDClaims   []string // claims that say whose a token is, and are never given to another
-	ownerNameClaims []string // claims that say it too, by a name that somebody else may get later
+	ownerNameClaims []string // claims that say it too, by a name that another user may get later
 }
 
 func publicIssuers() []publicIssuer {
@@ -128,7 +128,7 @@ func (c *Config) sharedGroupWarnings() (warnings []string) {
 			prefix := t[0].Text
 			other, seen := first[prefix]
 			switch {
-			case prefix == "": // which is told above
+			case prefix == "": // which is reported above
 			case !seen:
 				first[prefix] = b.Issuer
 			case other != b.Issuer:

@@ -67,7 +67,7 @@ func (c *Config) adminWarnings() []string {
 		`which ends sessions; write adminListen: "127.0.0.1:9090", or let a NetworkPolicy keep the port to few`}
 }
 
-// IsLocal reports whether nobody but this machine reaches an address, which is
+// IsLocal reports whether only this machine reaches an address, which is
 // host:port or a Unix socket.
 func IsLocal(address string) bool {
 	if _, isSocket := socketPath(address); isSocket {

@@ -1,5 +1,5 @@
-// Package fault says what is wrong in a file that a person wrote: where, what,
-// and how to mend it. authgate.yaml and policy.csv both speak so.
+// Package fault reports what is wrong in a file that a user wrote: where, what,
+// and how to fix it. It is for authgate.yaml, policy.csv and every other file.
 //
 // It knows positions and sentences, and nothing of YAML, CSV or what the files
 // mean. A [List] belongs to one goroutine; a [Fault] is a value.
@@ -43,7 +43,7 @@ func (p Position) Offset(bytes int) Position {
 	return p
 }
 
-// Fault is one thing that is wrong, and how to mend it. Neither sentence begins
+// Fault is one thing that is wrong, and how to fix it. Neither sentence begins
 // with a capital or ends with a full stop, and neither holds a secret.
 type Fault struct {
 	Position
@@ -51,7 +51,7 @@ type Fault struct {
 	Hint    string // empty where What already says it
 }
 
-// Error joins place, complaint and mend on one line.
+// Error joins position, message and hint on one line.
 func (f Fault) Error() string {
 	s := f.Position.String() + ": " + f.Message
 	if f.Hint != "" {

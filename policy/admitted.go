@@ -6,14 +6,14 @@ import (
 	"github.com/example-org/authgate/target"
 )
 
-// A refusal names the groups that would be let in. Whoever is refused can ask as
-// often as they like, so that this has to cost little, however many groups a policy
-// names: groups that mean the same to every decision are weighed once, only those
-// that some row lets in are weighed at all, and no more than a few are named.
+// A refusal names the groups that would be admitted. A client can be refused as
+// often as it likes, so that this has to cost little, however many groups a policy
+// names: groups that mean the same to every decision are evaluated once, only those
+// that some row admits are evaluated at all, and no more than a few are named.
 
 const (
 	maxAdmitted  = 10      // groups that are named
-	maxEvaluated = 1 << 13 // patterns that groups are held against for one list; behind it, none is counted
+	maxEvaluated = 1 << 13 // patterns that groups are compared with for one list; after that, none is counted
 )
 
 // groupClass is the groups, sorted, of which each alone is the same subjects to the
@@ -47,8 +47,8 @@ func (s *Snapshot) computeGroupClasses() []groupClass {
 }
 
 // Admitted gives the issuer's groups, among those that the policy names, in which
-// somebody would have to be to be let in, were it the only one: for the page that
-// tells a person why not. ORG:* stands for any group of that organisation. It names
+// a user would have to be to be admitted, were it the only one: for the page that
+// tells the user why not. ORG:* stands for any group of that organisation. It names
 // the first ten in the order of their names, and counts the others. A demoted
 // snapshot gives none.
 func (s *Snapshot) Admitted(upstream string, path target.Path, method string) (groups []string, more int) {

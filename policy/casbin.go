@@ -21,7 +21,7 @@ import (
 //
 // g() in a matcher remembers every subject it has ever seen, so the matcher has
 // none: roles are resolved beforehand, and hasRole looks into the set. It also
-// weighs all roles in one verdict; one call for each role would lose denials.
+// evaluates all roles in one decision; one call for each role would lose denials.
 //
 // Enforce takes time for each row that it holds, so each upstream has an enforcer
 // of its own, and rows with * are in all of them.
@@ -262,7 +262,7 @@ func matcherFunc[A, B any](fn func(A, B) bool) func(args ...any) (any, error) {
 
 // Prepare builds casbin's enforcers, which otherwise wait for the first question
 // that needs them, and holds the index against casbin as far as a moment allows:
-// all roles, and a witness of each row. Whoever serves requests calls it before
+// all roles, and an example of each row. A server calls it before
 // the snapshot is put in force. An error is a bug of authgate or casbin.
 func (s *Snapshot) Prepare() error {
 	for _, check := range []func() error{s.buildEnforcers, s.checkRoles, s.checkRows} {
@@ -357,7 +357,7 @@ func (s *Snapshot) exampleRequestFor(row *Row) (Request, error) {
 	return Request{Roles: newRoles(s.ids, []setWord{wordOf(s.ids.byName[row.Subject])}), Upstream: upstream, Path: path, Method: method}, nil
 }
 
-// exampleUpstream names one that rows of upstream * speak of, or none.
+// exampleUpstream names one that rows of upstream * mention, or none.
 func (s *Snapshot) exampleUpstream() string {
 	if s.otherEnforcer != nil {
 		return "any"

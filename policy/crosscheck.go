@@ -55,7 +55,7 @@ func (d indexDecision) fingerprint(q *Request) uint64 {
 }
 
 // CrossCheck asks casbin, until ctx ends, what Decide answered to questions of a kind
-// that came for the first time: kinds are told apart by subjects, upstream, method
+// that came for the first time: kinds differ in subjects, upstream, method
 // and the patterns that match the path. It reports each difference and demotes the
 // snapshot. Without Confirm, nothing is compared while requests are served.
 //

@@ -2,7 +2,7 @@ package policy
 
 import "github.com/example-org/authgate/target"
 
-// Effect is what a row says, and what a decision comes to.
+// Effect is what a row says, and the outcome of a decision.
 type Effect uint8
 
 // The zero Effect refuses.
@@ -28,7 +28,7 @@ type Request struct {
 	Method   string // as the client sent it: methods are case-sensitive (RFC 9110, 9.1)
 }
 
-// Decision is the answer. The zero Decision lets nobody in.
+// Decision is the answer. The zero Decision denies.
 type Decision struct {
 	Effect Effect
 	Row    *Row // the row that decided; nil where none matched
@@ -39,7 +39,7 @@ type Decision struct {
 // Allowed reports whether the request may go on.
 func (d Decision) Allowed() bool { return d.Effect == Allow }
 
-// NoMatch reports whether no row speaks of whoever asks. An answer on which index
+// NoMatch reports whether no row matches the request. An answer on which index
 // and casbin do not agree is no for another reason: some row may.
 func (d Decision) NoMatch() bool { return d.Row == nil && !d.disputed }
 

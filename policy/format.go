@@ -12,14 +12,14 @@ import (
 // of the source, ascending, that read otherwise there or are left out. A text in
 // canonical form comes back as it is, without lines.
 //
-// The form makes good diffs: a blank behind each comma and none elsewhere,
+// The form makes good diffs: a space after each comma and none elsewhere,
 // because columns that are aligned change with their longest field. Rows keep
 // their order, since the first one that matches is the one that decisions name;
-// methods keep theirs. Comments keep their words, and the blank lines that group
+// methods keep theirs. Comments keep their words, and the empty lines that group
 // rows shrink to one.
 //
-// A byte order mark, Windows line ends and blanks before a comma, which [Load]
-// refuses, are mended. Any other fault is returned, as [fault.Faults]: what is
+// A byte order mark, Windows line ends and spaces before a comma, which [Load]
+// refuses, are fixed. Any other fault is returned, as [fault.Faults]: what is
 // not understood is not rewritten. Names are not followed to other rows or files,
 // so a role may have its rows elsewhere.
 func Format(src Source) (text []byte, changed []int, err error) {
@@ -32,7 +32,7 @@ func Format(src Source) (text []byte, changed []int, err error) {
 	out.Grow(len(src.Data))
 	var blank []int // lines without text since the last one with some
 	for i, line := range lines {
-		if len(line) == 0 { // behind the last line end
+		if len(line) == 0 { // after the last line end
 			continue
 		}
 		formatted := rows[i+1]
@@ -74,7 +74,7 @@ func readRows(name string, lines [][]byte) ([]string, error) {
 		switch {
 		case len(row) > MaxLine:
 			p.faults.Add(at, fmt.Sprintf("the line would be longer than %d bytes", MaxLine), "make several rows of it")
-		case strings.Contains(row, "\t"): // inside quotes, where nobody sees it
+		case strings.Contains(row, "\t"): // inside quotes, where it is not visible
 			p.faults.Add(at, "a name holds a tab", "take it out")
 		}
 		rows[at.Line] = row
@@ -98,7 +98,7 @@ func trimLine(line []byte, index int) string {
 	return text
 }
 
-// fixCommaSpacing moves the blanks before a comma behind it, where they mean nothing. All
+// fixCommaSpacing moves the spaces before a comma after it, where they mean nothing. All
 // else stays in its column, so that faults point into the file as it is.
 func fixCommaSpacing(text string) string {
 	if !strings.Contains(text, " ,") && !strings.Contains(text, "\t,") {

@@ -95,7 +95,7 @@ type lookup struct {
 	subjects              subjectSet
 	matchHash             uint64
 	firstDeny, firstAllow uint32    // the lowest row numbers so far
-	collected             *[]uint32 // if not nil, patterns are gathered here and not weighed
+	collected             *[]uint32 // if not nil, patterns are gathered here and not evaluated
 }
 
 func (x *index) newLookup(upstream, method string) lookup {
@@ -169,7 +169,7 @@ func (l *lookup) decision() Decision {
 	return Decision{}
 }
 
-// evaluateRows looks for rows of a pattern that speak of the method and the subjects.
+// evaluateRows looks for rows of a pattern that match the method and the subjects.
 func (l *lookup) evaluateRows(pattern uint32) {
 	for i := l.groupStart[pattern]; i < l.groupStart[pattern+1]; i++ {
 		g := &l.groups[i]
@@ -183,7 +183,7 @@ func (l *lookup) evaluateRows(pattern uint32) {
 	}
 }
 
-// firstMatchingRow gives the lowest number among the rows of a group that speak of somebody.
+// firstMatchingRow gives the lowest number among the rows of a group that concern a user.
 func (l *lookup) firstMatchingRow(group []groupWord) uint32 {
 	lowest := uint32(noRow)
 	subjects := l.subjects
@@ -207,7 +207,7 @@ func (l *lookup) firstMatchingRow(group []groupWord) uint32 {
 func (w groupWord) wordIndex() uint32 { return w.index }
 func (w setWord) wordIndex() uint32   { return w.index }
 
-// gallopSearch finds the first word at or behind a place. It takes ever longer steps
+// gallopSearch finds the first word at or after a position. It takes ever longer steps
 // and then halves them, so that few words are soon found among many.
 func gallopSearch[W interface{ wordIndex() uint32 }](words []W, wordIndex uint32) int {
 	end := 1

@@ -27,7 +27,7 @@ type lookupCost struct {
 // and of the literal children the heaviest: a path meets no more than one.
 func (x *index) computeCost() lookupCost {
 	b := lookupCost{make([]int, len(x.nodes)), make([]uint32, len(x.nodes))}
-	for i := uint32(len(x.nodes)) - 1; i > 0; i-- { // children come behind their parents
+	for i := uint32(len(x.nodes)) - 1; i > 0; i-- { // children come after their parents
 		n := &x.nodes[i]
 		visits := 1 + x.groupCount(n.rest) + x.groupCount(n.exact)
 		for _, child := range x.matchableChildren(b, i) {

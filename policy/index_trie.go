@@ -8,7 +8,7 @@ import (
 )
 
 // trie holds patterns of paths, segment by segment, in flat arrays: node 0 is
-// none, and every upstream has a root of its own. Children come behind their
+// none, and every upstream has a root of its own. Children come after their
 // parents.
 type trie struct {
 	nodes []trieNode

@@ -149,7 +149,7 @@ func (p *parser) parseLine(at fault.Position, text string) bool {
 	return isRow
 }
 
-// The beginnings of other formats, below comments and blank lines.
+// The beginnings of other formats, below comments and empty lines.
 var (
 	policyLine = regexp.MustCompile(`(?m)^(\x{feff})?[pg][ \t]*,`)
 	yamlStart  = regexp.MustCompile(`^(---|%YAML|- |[A-Za-z_"'][\w./"'-]*:([ \t\r\n]|$))`)
@@ -184,7 +184,7 @@ func otherFormat(src Source) (message, hint string) {
 	return "", ""
 }
 
-// firstLine gives the first line that is neither blank nor a comment.
+// firstLine gives the first line that is neither empty nor a comment.
 func firstLine(text string) string {
 	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
 		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {

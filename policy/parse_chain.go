@@ -9,7 +9,7 @@ import (
 )
 
 // maxChain is how many g rows casbin's role manager follows from one name; it
-// drops what lies behind without a word.
+// silently drops what follows.
 const maxChain = 10
 
 // checkNames finds roles that lead to nothing, which is how a misspelt role
@@ -133,7 +133,7 @@ func checkCycles(grants []Grant, up map[string][]int, inDegree map[string]int, f
 			path = append(path, up[name][next])
 			name = grants[up[name][next]].Role
 		}
-		if visitedBy[name] == walk+1 { // and not an earlier one, which told of it
+		if visitedBy[name] == walk+1 { // and not an earlier one, which reported it
 			begin := slices.IndexFunc(path, func(i int) bool { return grants[i].Member == name })
 			reportCycle(path[begin:], grants, faults)
 		}

@@ -146,7 +146,7 @@ type rowKey struct {
 }
 
 // isNew reports whether a row stands here for the first time. A second one is a
-// slip of the hand, and whoever deletes one of the two expects a change.
+// mistake, and a user who deletes one of the two expects a change.
 func (p *parser) isNew(row rowKey, at fault.Position) bool {
 	if first, seen := p.first[row]; seen {
 		p.faults.Add(at, "duplicate of the row at "+first.FileLine(), "delete one of the two")

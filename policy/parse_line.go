@@ -93,7 +93,7 @@ func (r *LineReader) addUnreadable(at fault.Position, message, hint string) {
 }
 
 // quotedFields gives the fields of a row, of which there is always a first one, or nil
-// where a comment stands behind them.
+// where a comment follows them.
 func (r *LineReader) quotedFields(start fault.Position, line string, record []string) []Field {
 	fields := make([]Field, len(record))
 	for i, text := range record {
@@ -144,7 +144,7 @@ func (r *LineReader) checkField(f *Field) bool {
 	return true
 }
 
-// commentStart finds the # of a comment behind a field, or -1.
+// commentStart finds the # of a comment after a field, or -1.
 func commentStart(text string) int {
 	for i := range len(text) {
 		if text[i] == '#' && (i == 0 || strings.IndexByte(Whitespace, text[i-1]) >= 0) {

@@ -19,7 +19,7 @@ func (l Link) Where() string { return l.at.FileLine() }
 // Chain gives the fewest g rows that lead from a subject to a role, in the order
 // in which they are followed; of equally short chains, the one that comes first
 // in the files. Where the subject is a group, the chain may begin at ORG:*, that of
-// a user at user:*@DOMAIN, and that of anybody but system:anonymous and a role at system:authenticated: the
+// a user at user:*@DOMAIN, and that of any subject but system:anonymous and a role at system:authenticated: the
 // first Member says so. It is empty where none leads there or none is needed.
 func (s *Snapshot) Chain(subject, role string) []Link {
 	return NewRoleGraph(s.grants).ImplicitRoles(DirectSubjectsOf(subject)).ChainTo(role)

@@ -4,26 +4,26 @@ import (
 	"slices"
 )
 
-// Identity is somebody, as the issuer describes them, before the policy is asked.
+// Identity is a user as the issuer describes them, before the policy is asked.
 //
-// Whoever is not Anonymous or Unvouched holds system:authenticated, even without an e-mail
+// A user who is not Anonymous or Untrusted holds system:authenticated, even without an e-mail
 // address and without groups, and never system:anonymous. There is one exception
-// for dry runs: a Who with Roles and nothing else is just these roles.
+// for dry runs: an Identity with Roles and nothing else is just these roles.
 type Identity struct {
 	Email     string   // a verified one only; compared without regard to ASCII case
 	Groups    []string // as the issuer sends them; those with a reserved prefix are ignored
 	Roles     []string // role:NAME, for dry runs; anything else is ignored
-	Anonymous bool     // nobody: system:anonymous and nothing else, whatever the other fields say
-	Untrusted bool     // a token that anybody might have got: everything but system:authenticated
+	Anonymous bool     // system:anonymous and nothing else, whatever the other fields say
+	Untrusted bool     // a token that anyone could have obtained: everything but system:authenticated
 }
 
-// Roles is the set of subjects that somebody is, those that come through g rows
-// included. It holds only names that the policy knows. The zero Roles is nobody.
+// Roles is the set of subjects that a user is, those that come through g rows
+// included. It holds only names that the policy knows. The zero Roles is empty.
 //
 // A set is good for the snapshot that resolved it; every other one denies.
 type Roles struct {
 	ids         *subjectIDs
-	bits        subjectSet // those that p rows speak of: what the index looks at
+	bits        subjectSet // those that p rows name: what the index looks at
 	fingerprint uint64     // fingerprint of bits
 	roles       []string   // all that begin with role:, sorted
 	others      []string   // all the others, sorted
@@ -46,7 +46,7 @@ func newRoles(ids *subjectIDs, words []setWord) Roles {
 	return r
 }
 
-// Has reports whether somebody is a subject. casbin asks it by name, so that it
+// Has reports whether the user is a subject. casbin asks it by name, so that it
 // notices where the bits say something else.
 func (r Roles) Has(subject string) bool {
 	names := r.others
@@ -61,20 +61,20 @@ func (r Roles) Has(subject string) bool {
 // must not change them.
 func (r Roles) Names() []string { return r.roles }
 
-// Subjects gives what else than roles somebody is to the policy, sorted: groups,
+// Subjects gives what else than roles the user is to the policy, sorted: groups,
 // ORG:*, user:EMAIL, user:*@DOMAIN and system:NAME, as far as its rows name them. With it an
 // audit can be held to another policy, where roles alone cannot tell what a
 // changed g row does. The caller must not change them.
 func (r Roles) Subjects() []string { return r.others }
 
-// Resolve finds all subjects that somebody is. It costs about a microsecond a
+// Resolve finds all subjects that a user is. It costs about a microsecond a
 // group: callers keep the result with the session until the snapshot is replaced.
 func (s *Snapshot) Resolve(id Identity) Roles {
 	var buf [16]setWord
 	return newRoles(s.ids, s.appendSubjects(buf[:0], id))
 }
 
-// appendSubjects adds all subjects that somebody is, in any order.
+// appendSubjects adds all subjects that a user is, in any order.
 func (s *Snapshot) appendSubjects(words []setWord, id Identity) []setWord {
 	add := func(name string) { words = s.ids.appendClosure(words, name) }
 	switch {
@@ -117,7 +117,7 @@ func (s *Snapshot) MentionsGroup(group string) bool {
 	return s.ids.has(group) || slices.ContainsFunc(OrgWildcardsOf(group), s.ids.has)
 }
 
-// IdentityOf describes somebody who is one subject, with what it brings, and nothing
+// IdentityOf describes a user who is one subject, with what it brings, and nothing
 // else. ORG:* is a user in a team of ORG that no row names, and user:*@DOMAIN one with
 // an address of DOMAIN that no row names.
 func IdentityOf(subject string) Identity {
@@ -135,5 +135,5 @@ func IdentityOf(subject string) Identity {
 	}
 }
 
-// RolesOfSubject gives the roles of somebody who is one subject and nothing else.
+// RolesOfSubject gives the roles of a user who is one subject and nothing else.
 func (s *Snapshot) RolesOfSubject(subject string) Roles { return s.Resolve(IdentityOf(subject)) }

@@ -1,4 +1,4 @@
-// Package policy decides whether somebody may use a method on a path of an
+// Package policy decides whether a user may use a method on a path of an
 // upstream, and says which row of which file decided. It is step 4 of the
 // request path; it knows nothing of HTTP, sessions, tokens or configuration, and
 // prints nothing.
@@ -7,7 +7,7 @@
 // in another way than it was meant is a fault with file, line and column. What it
 // returns is a [Snapshot], which is immutable and safe for any number of
 // goroutines; a changed file becomes a new one. [Snapshot.Resolve] turns
-// somebody into a set of roles once, [Snapshot.Decide] answers each request.
+// a user into a set of roles once, [Snapshot.Decide] answers each request.
 //
 // casbin is the engine of record (casbin.go), and what a pattern matches is ours
 // (target.MatchPattern), for casbin too. Decide does not wait for casbin: it
@@ -20,7 +20,7 @@
 // reported, and the snapshot is demoted for good: from then on each request waits
 // for casbin, and is let in only if both name the same row.
 //
-// In doubt the answer is no: for a zero path, for nobody, for an unknown
+// In doubt the answer is no: for a zero path, for empty roles, for an unknown
 // upstream, for roles of another snapshot and for an error of casbin.
 //
 // Questions about a policy before it is in force are packages of their own, which
@@ -58,7 +58,7 @@ type Snapshot struct {
 	enforcers       map[string]lazyEnforcer // upstream → judge; nil where no row concerns it
 	otherEnforcer   lazyEnforcer            // for upstreams that no row names; nil if there are to be none
 
-	crossCheck atomic.Pointer[crossCheck] // nil until somebody confirms
+	crossCheck atomic.Pointer[crossCheck] // nil until CrossCheck runs
 	demoted    atomic.Bool
 }
 
@@ -170,7 +170,7 @@ func isWellFormed(upstream string, path target.Path, method string) bool {
 	return upstream != "" && upstream != AnyUpstream && !path.IsZero() && method != ""
 }
 
-// hasUpstream reports whether an upstream is one that rows may speak of.
+// hasUpstream reports whether an upstream is one that rows may name.
 func (s *Snapshot) hasUpstream(upstream string) bool {
 	return s.otherEnforcer != nil || s.enforcers[upstream] != nil
 }

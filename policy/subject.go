@@ -48,7 +48,7 @@ func ParseSubject(name string) Subject {
 	return Subject{KindGroup, name}
 }
 
-// CompareSubjects puts roles first, then groups, persons and at last everybody: the
+// CompareSubjects puts roles first, then groups, users and at last system names: the
 // order in which a policy is read.
 func CompareSubjects(a, b string) int {
 	return cmp.Or(cmp.Compare(ParseSubject(a).Kind, ParseSubject(b).Kind), strings.Compare(a, b))

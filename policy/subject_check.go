@@ -54,7 +54,7 @@ func checkRole(name string) (message, hint string) {
 
 const domainHint = "write user:*@DOMAIN for every verified address of one domain"
 
-// checkUser judges what stands behind user: in a subject.
+// checkUser checks what follows user: in a subject.
 func checkUser(name string) (message, hint string) {
 	address := name[len(UserPrefix):]
 	domain, isWildcard := strings.CutPrefix(name, DomainWildcard)

@@ -10,7 +10,7 @@ import (
 const wordSize = 64
 
 // subjectSet is a set of numbered subjects: its words that are not empty, in
-// order. Somebody is a few of many thousand subjects, so most words are empty.
+// order. A user is a few of many thousand subjects, so most words are empty.
 type subjectSet []setWord
 
 type setWord struct {
@@ -36,7 +36,7 @@ func asSet(words []setWord) subjectSet {
 }
 
 // subjectIDs numbers every name that stands in a policy, and knows what each of
-// them brings. Snapshots are told apart by theirs.
+// them brings. Each snapshot has its own.
 type subjectIDs struct {
 	byName   map[string]uint32
 	names    []string
@@ -112,7 +112,7 @@ func (ids *subjectIDs) appendClosure(words []setWord, name string) []setWord {
 	return append(words, ids.closure[id]...)
 }
 
-// onlyWithRows gives those in a set that p rows speak of.
+// onlyWithRows gives those in a set that p rows name.
 func (ids *subjectIDs) onlyWithRows(set subjectSet) subjectSet {
 	var result subjectSet
 	for _, word := range set {

@@ -16,7 +16,7 @@ var attacks = map[target.Refusal][]string{
 		"/%2e", "/%2e%2e", "/%2E%2e/", "/.%2e/a", "/%2e./a", "/a/%2e%2e/b", "/a/%2e%2e%2fb", "/a/..%2fb", "/a%2f../b",
 		"/a%2f%2e%2e%2fb", "/a%2F..", "/..%2f..%2f..%2fetc", "/a%2f.%2fb", "/.%2fa", "/api/v1/clusters/..%2F..%2Fterminal",
 		"/a/..?b", "/a/..?/../b", "/..?", "/https%3A%2F%2F..%2Fx", "/https%3A%2F%2Fx%2F..",
-		// Windows takes blanks off the end of a name.
+		// Windows takes spaces off the end of a name.
 		"/a/..%20/b", "/a/.%20", "/a/%20../b", "/a/.%20./b", "/a/..%20%20%20/b", "/a%2f..%20%2fb",
 		// Its "best fit", and NFKC, make an ASCII dot of these.
 		"/a/\uff0e\uff0e/b", "/a/%ef%bc%8e%ef%bc%8e/b", "/a/.%EF%BC%8E/b", "/a/\u2024\u2024/b", "/a/\ufe52./b", "/a/%e2%80%a4", "/a/\uff0e%20\uff0e/b",

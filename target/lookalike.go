@@ -52,7 +52,7 @@ func looksLikeSemicolon(r rune) bool {
 
 func looksLikePercent(r rune) bool { return r == '\uff05' || r == '\ufe6a' || r == '\u066a' }
 
-// isIgnorable tells what some server takes out of a name: blanks, characters that are
+// isIgnorable tells what some server takes out of a name: spaces, characters that are
 // not shown, and marks that stand above or below another.
 func isIgnorable(r rune) bool {
 	return r == ' ' || r > unicode.MaxASCII && unicode.In(r, unicode.Z, unicode.Cf, unicode.M, unicode.Other_Default_Ignorable_Code_Point)

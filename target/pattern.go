@@ -86,7 +86,7 @@ func AtCharacterBoundary(s string, at int) bool {
 
 // CheckPattern holds a pattern to the form of the paths that it is to match; a
 // pattern in another form would match nothing. It gives two empty strings, or
-// what is wrong and how to mend it.
+// what is wrong and how to fix it.
 func CheckPattern(pattern string) (message, hint string) { return CheckPatternWith(pattern, 0) }
 
 // CheckPatternWith is [CheckPattern] for the paths of a server that needs some quirks.

@@ -52,7 +52,7 @@ func isQuirkRefusal(err error) bool {
 }
 
 // ParseWith is [Parse] for a server that needs some quirks. Dot segments stay refused
-// however a server may come to see one: behind a semicolon, between empty segments or
+// however a server may come to see one: after a semicolon, between empty segments or
 // after it has decoded twice.
 func ParseWith(requestTarget string, allowed Quirks) (Path, error) {
 	path, err := Parse(requestTarget)

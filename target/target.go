@@ -43,7 +43,7 @@ func (p Path) HasEncodedSlash() bool { return p.encodedSlash }
 // where String is its RawPath. It is never matched against a rule.
 func (p Path) Decoded() string {
 	decoded, err := url.PathUnescape(p.canonical)
-	if err != nil { // Parse leaves no broken escape behind
+	if err != nil { // Parse accepts no broken escape
 		return p.canonical
 	}
 	return decoded
@@ -195,7 +195,7 @@ func checkByte(c byte, bare bool) error {
 }
 
 // checkSegments refuses dot segments and empty segments, of the path and of the
-// parts between coded slashes alike. The empty segment behind a trailing slash
+// parts between encoded slashes alike. The empty segment after a trailing slash
 // is data.
 func checkSegments(path string, allowed Quirks) error {
 	rest, more := path[1:], true
@@ -266,7 +266,7 @@ func checkParts(segment string) error {
 	return nil
 }
 
-// isASCIIDotSegment is climbs for a part that is not decoded: Windows takes blanks off
+// isASCIIDotSegment is climbs for a part that is not decoded: Windows takes spaces off
 // the end of a name. What lies beyond ASCII is for checkLookAlikes.
 func isASCIIDotSegment(part string) bool {
 	dots := strings.Count(part, ".")
@@ -324,7 +324,7 @@ func isDoubleEncoded(canonical string) bool {
 	}
 }
 
-// isUTF16Escape reports whether what stands behind a percent sign is uXXXX.
+// isUTF16Escape reports whether uXXXX follows a percent sign.
 func isUTF16Escape(after string) bool {
 	if after == "" || after[0]|0x20 != 'u' {
 		return false
@@ -340,7 +340,7 @@ func decodesToUTF8(canonical string) bool {
 }
 
 // hasC1Control finds U+0080 to U+009F, control characters of two bytes; U+0085 is a
-// blank or the end of a line to some readers.
+// space or the end of a line to some readers.
 func hasC1Control(canonical string) bool {
 	return strings.Contains(canonical, "%C2%8") || strings.Contains(canonical, "%C2%9")
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/example-org/authgate/text"
 )
 
-// Case is one expectation of a policy: whether somebody may use a method on a
+// Case is one expectation of a policy: whether a user may use a method on a
 // target.
 type Case struct {
 	Name     string          // that the file gives to this and the cases around it, or empty
@@ -26,7 +26,7 @@ type Case struct {
 	Refused  error       // why authgate refuses the path before any policy is asked
 	Bypass   error       // why authgate answers without asking the policy; such a case fails
 	Expect   policy.Effect
-	Rule     string // the row that is to decide, as it reads or as FILE:LINE; empty: not told
+	Rule     string // the row that is to decide, as it reads or as FILE:LINE; empty: not given
 
 	// Of an invariant, there is a case for each request (Pattern is set) and a case for
 	// each of its subjects (AnyOf is set).
@@ -67,7 +67,7 @@ const (
 	maxCaseBytes = 16 << 20
 	maxCases     = 100_000
 
-	subjectSeparator = " + " // a + alone may stand in an e-mail address, a blank in a group
+	subjectSeparator = " + " // a + alone may be in an e-mail address, a space in a group
 )
 
 // Read reads case files: YAML or tables, as the ends of their names say. The
@@ -97,7 +97,7 @@ const (
 //	    only: [role:admin]
 //	    allow: ["* argocd:/api/v1/projects/**"]
 //
-// Who asks is told by subjects as in a policy. A rule is optional: the row that is
+// The user is given by subjects as in a policy. A rule is optional: the row that is
 // to decide, as it reads in the policy or, where its line will not move, as
 // FILE:LINE. A table that names none can do without the column.
 func Read(sources []policy.Source, resolve ResolveTarget) ([]Case, error) {

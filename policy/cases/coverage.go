@@ -9,7 +9,7 @@ import (
 )
 
 // Coverage is how much of a policy took part in answering some cases. A p row did
-// if it decided one; a g row, if it is on a chain by which somebody who asked
+// if it decided one; a g row, if it is on a chain by which a user who asked
 // holds the subject of the row that decided.
 type Coverage struct {
 	Rows     int // p and g rows of the policy

@@ -137,7 +137,7 @@ func (v *invariants) run(c Case) Outcome {
 	for _, subject := range v.classes.Names {
 		e, allowed := result.byClass[v.classes.ClassOf[subject]]
 		if !v.HasSubject(subject) && subject != policy.Anonymous && subject != policy.Authenticated {
-			continue // it is here because a case names it, and may what everyone who is signed in may
+			continue // it is here because a case names it, and may do what every signed-in user may
 		}
 		if !allowed || v.holdsAny(subject, c.Only) || v.hasMembers(subject) {
 			continue
@@ -207,13 +207,13 @@ func (v *invariants) permitted(c Case) permitted {
 	return result
 }
 
-// holdsAny reports whether somebody who is one subject is also one of some others.
+// holdsAny reports whether a user who is one subject is also one of some others.
 // What the policy does not name is not in a set of roles, and is looked at here.
 func (v *invariants) holdsAny(subject string, others []string) bool {
 	roles := v.RolesOfSubject(subject)
 	return slices.ContainsFunc(others, func(other string) bool {
 		switch {
-		case other == subject || other == policy.Anonymous || roles.Has(other): // anonymous: everybody may go as such
+		case other == subject || other == policy.Anonymous || roles.Has(other): // every user may be treated as anonymous
 			return true
 		case other == policy.Authenticated:
 			return subject != policy.Anonymous
@@ -224,7 +224,7 @@ func (v *invariants) holdsAny(subject string, others []string) bool {
 	})
 }
 
-// hasMembers reports whether g rows make somebody a role. Then the members are looked
+// hasMembers reports whether g rows grant a role to a subject. Then the members are looked
 // at, and not the role itself.
 func (v *invariants) hasMembers(subject string) bool {
 	return policy.ParseSubject(subject).Kind == policy.KindRole && slices.ContainsFunc(v.graph.ImplicitMembers([]string{subject}).Names(), func(member string) bool {

@@ -11,7 +11,7 @@ type Outcome struct {
 	Case           Case
 	Decision       policy.Decision
 	Failure        string      // how it is not as expected, in a sentence; empty where it is
-	AnonymousRow   *policy.Row // where no row decided: the one that lets anybody through without a login
+	AnonymousRow   *policy.Row // where no row decided: the one that admits requests without a login
 	ExampleRequest string      // of an invariant that does not hold: METHOD UPSTREAM:/path to try
 }
 

@@ -18,7 +18,7 @@ const (
 var tableColumns = strings.Split(tableHeader, ", ")
 
 // parseTable reads a table of cases. Its lines are held to what a line of a policy is
-// held to: a name that ends in a blank is nobody there and would be nobody here.
+// checked like: a name that ends in a space matches no subject there, nor here.
 func (r *caseReader) parseTable(data []byte) {
 	lines := policy.NewLineReader(&r.faults)
 	at := fault.Position{File: r.file, Line: 1, Column: 1}

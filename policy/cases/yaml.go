@@ -96,7 +96,7 @@ func (r *caseReader) subjectFields(key string, n *yaml.Node) []policy.Field {
 	return named
 }
 
-// parseRequest reads METHOD TARGET, or a mapping that names the row beside it.
+// parseRequest reads METHOD TARGET, or a mapping that also names the row.
 func (r *caseReader) parseRequest(c Case, n *yaml.Node) (Case, bool) {
 	var rule policy.Field
 	ruleOK := true

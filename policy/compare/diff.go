@@ -11,7 +11,7 @@ import (
 )
 
 // Diff is what one policy lets people do and another does not. It is complete:
-// where it is empty, the two decide every request of everybody alike, whatever
+// where it is empty, the two decide every request of every user alike, whatever
 // their files look like.
 type Diff struct {
 	Granted, Revoked   []Change // by upstream, path and subject; not more than the first maxChanges of each
@@ -21,30 +21,30 @@ type Diff struct {
 // Change is one subject for whom the answer turns, at the paths of one class.
 type Change struct {
 	Subject     string
-	AlsoIn      []string // empty where the subject alone tells; else it does so for whoever is also one of these
+	AlsoIn      []string // empty where the subject alone tells; else it does so for users who are also one of these
 	Upstream    string   // * for every upstream that no row names
 	Path        string   // a pattern for people, as in a [Line]
 	ExamplePath string   // a path of the class
 	Methods     pathspace.Methods
 	Allowing    *policy.Row   // lets them in: of the new policy where granted, of the old one where revoked
-	Chain       []policy.Link // how the subject, or else the first of With, comes to that of Allowing
+	Chain       []policy.Link // how the subject, or else the first of With, holds that of Allowing
 	Denying     *policy.Row   // turns them away, in the other policy; nil where no row lets them in
 }
 
-// maxChanges bounds what is kept of a diff that nobody reads to the end.
+// maxChanges bounds what is kept of a diff that no one reads to the end.
 const maxChanges = 100_000
 
 // Policies finds what changes from one policy to another. Where upstreams is nil,
 // those are meant that a row of either names, and all the others together.
 //
-// Each name that either policy holds is looked at alone, and everybody is let in
+// Each name that either policy holds is evaluated alone, and a user is admitted
 // who is one of those that rows allow, and none of those that they deny. So what
-// changes for somebody who is several subjects at once follows from what changes
+// changes for a user who is several subjects at once follows from what changes
 // for each, and from those who come to be refused, or no longer, in spite of what
 // else they are: these are the changes that have a With. System:anonymous in it
-// stands for people of whom no row speaks, who go where nobody in particular may.
+// stands for users that no row mentions, who may go where anonymous requests may.
 //
-// It fails where patterns overlap in so many ways that nobody could read it.
+// It fails where patterns overlap in so many ways that no one could read it.
 func Policies(before, after *policy.Snapshot, upstreams []string) (Diff, error) {
 	classes := pathspace.NewSubjectClasses(nil, before, after)
 	c := comparison{
@@ -74,14 +74,14 @@ type comparison struct {
 	*pathspace.SubjectClasses
 	policies     [2]*policy.Snapshot
 	graphs       [2]policy.RoleGraph
-	reachable    [2]map[string]policy.ReachableSet // subject → what it comes to
+	reachable    [2]map[string]policy.ReachableSet // subject → what it holds
 	changedRows  map[*policy.Row]bool              // rows of either without which nothing changes
 	decisions    [2]*pathspace.ClassDecisions
 	minimalCache map[string][]string // see minimalSubjects
 	diff         Diff
 }
 
-// classChange is a change for a kind of people, before it is told for each subject.
+// classChange is a change for a class of subjects, before it is listed for each subject.
 type classChange struct {
 	class             int
 	granted           bool
@@ -90,7 +90,7 @@ type classChange struct {
 	methods           pathspace.Methods
 }
 
-// coSubject is what somebody is besides, and the row that lets them in for it.
+// coSubject is another subject of the same user, and the row that admits them by it.
 type coSubject struct {
 	subject string
 	row     *policy.Row
@@ -189,8 +189,8 @@ func (c *comparison) changesWith(indirect []classChange, allowedInBoth []int) []
 }
 
 // coSubjects gives those subjects of some kinds that come to none of the others:
-// whoever is one of the kinds is one of these. System:anonymous is always among
-// them, for what it comes to is nobody else's.
+// a user of one of the classes is one of these. system:anonymous is always among
+// them, because no other subject holds exactly the same.
 func (c *comparison) coSubjects(classes []int, policyIndex int) []coSubject {
 	var coSubjects []coSubject
 	for _, subject := range c.minimalSubjects(classes, policyIndex) {
@@ -274,8 +274,8 @@ func (c *comparison) chain(change Change, policyIndex int) []policy.Link {
 	return reachable.ChainTo(change.Allowing.Subject)
 }
 
-// compatibleWith gives what of a list somebody can be who is a subject already. Nobody
-// has two e-mail addresses, and whoever is not signed in is nothing else.
+// compatibleWith gives those of a list that a user who is a subject already can be. No user
+// has two e-mail addresses, and an anonymous user is nothing else.
 func compatibleWith(subject string, list []coSubject) []coSubject {
 	switch {
 	case subject == policy.Anonymous:

@@ -9,7 +9,7 @@ import (
 
 // changedRows finds the rows that can make a difference between two policies:
 // those that only one of them has, and those of a subject that not the same
-// people come to. Where none of them matches, the same rows speak of the same
+// subjects hold. Where none of them matches, the same rows concern the same
 // people. Most changes are small, so most of a policy need not be looked at.
 func changedRows(c *pathspace.SubjectClasses, before, after *policy.Snapshot) map[*policy.Row]bool {
 	removed := make(map[string]*policy.Row, len(before.Rows()))

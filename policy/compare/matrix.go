@@ -13,7 +13,7 @@ import (
 )
 
 // Matrix is who may do what, complete: every path and method that some row lets
-// somebody use is in one of its lines. What is in none is refused to all.
+// a user use is in one of its lines. Requests in no line are denied to everyone.
 type Matrix struct {
 	Columns []Column
 	Tables  []Table
@@ -22,7 +22,7 @@ type Matrix struct {
 // Column is a subject of whom the lines speak.
 type Column struct {
 	Subject string
-	Members []string // groups, persons and everybody whom g rows make the role; empty for all but roles
+	Members []string // groups, users and system names that hold the role by g rows; empty for all but roles
 }
 
 // Table is the part of a [Matrix] that concerns one upstream.
@@ -39,7 +39,7 @@ type Line struct {
 	Cells       []Cell // in the order of the columns; without those of whom no row speaks
 }
 
-// Cell is what a line says of somebody who is one subject, with what it brings,
+// Cell is what a line says of a user who is one subject, with what it brings,
 // and nothing else.
 type Cell struct {
 	Subject string
@@ -52,7 +52,7 @@ type Cell struct {
 // subjects with rows of their own, and those who are refused what one of their
 // roles alone may do.
 //
-// It fails where patterns overlap in so many ways that nobody could read it.
+// It fails where patterns overlap in so many ways that no one could read it.
 func NewMatrix(s *policy.Snapshot, upstreams, subjects []string) (Matrix, error) {
 	subjects = slices.Clone(subjects)
 	builder := matrixBuilder{SubjectClasses: pathspace.NewSubjectClasses(subjects, s), restricted: map[int]bool{}}

@@ -10,21 +10,21 @@ import (
 // row denies it.
 type WhoCan struct {
 	May     []Access
-	Refused []Access // whoever is one of these is refused, whatever else they are
+	Refused []Access // users who are one of these are denied, even if another row allows them
 }
 
-// Access is what the policy says to somebody who is one subject, with what it
+// Access is what the policy says of a user who is one subject, with what it
 // brings, and nothing else.
 type Access struct {
 	Subject       string
 	Row           *policy.Row   // the row that decides
-	Chain         []policy.Link // how the subject comes to that of the row
+	Chain         []policy.Link // how the subject comes to hold that of the row
 	OverriddenRow *policy.Row   // of the refused: the row that would let them in, if none denied; may be nil
 }
 
 // NewWhoCan asks for every subject that the policy names. The lists are complete:
-// whoever may is at least one of those in May, and none in Refused; only where
-// system:anonymous is in May, people of whom no row speaks go as nobody.
+// every permitted user is at least one of those in May, and none in Refused; only where
+// system:anonymous is in May, users that no row mentions are treated as anonymous.
 //
 // Casbin is asked about one subject for each of the first rows that decide; the
 // error says that it answers otherwise, which is a bug.

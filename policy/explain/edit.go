@@ -6,7 +6,7 @@ import (
 )
 
 // Edit is one small change, of the question, of the person or of the policy,
-// after which the answer is the other one. It was tried before it is told.
+// after which the answer is the other one. It was tried before it is reported.
 type Edit struct {
 	Kind EditKind
 	Text string // what to do, for people
@@ -33,7 +33,7 @@ type EditKind string
 const (
 	EditMethod EditKind = "method" // another method
 	EditPath   EditKind = "path"   // another path
-	EditLogin  EditKind = "login"  // somebody instead of nobody
+	EditLogin  EditKind = "login"  // a signed-in user instead of an anonymous one
 	EditJoin   EditKind = "join"   // one more group or role
 	EditLeave  EditKind = "leave"  // without one of the person's groups or roles
 	EditAdd    EditKind = "add"

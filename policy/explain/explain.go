@@ -19,13 +19,13 @@ type Explanation struct {
 	Rows     []RowMatch    // every p row: first the one that decides, then others that match, then near ones
 	Edits    []Edit        // each turns the decision, the smallest first
 
-	// AnonymousRow is the row that lets system:anonymous do the same: whoever no row
-	// speaks of is let through by it as nobody, signed in or not. It is nil where
-	// there is none, and where nobody is who asks.
+	// AnonymousRow is the row that lets system:anonymous do the same: it also admits users
+	// that no other row mentions, signed in or not. It is nil where
+	// there is none, and where the request is anonymous.
 	AnonymousRow *policy.Row
 }
 
-// HeldSubject is a subject that somebody is.
+// HeldSubject is a subject that a user is.
 type HeldSubject struct {
 	Subject string
 	Chain   []policy.Link // g rows that lead to it; empty where the person is it as such
@@ -90,7 +90,7 @@ func (e *Explanation) sortKey(c RowMatch) int {
 	}
 }
 
-// MatchingRows gives the rows that speak of the question and have this effect.
+// MatchingRows gives the rows that match the request and have this effect.
 func (e *Explanation) matchingRows(effect policy.Effect) []*policy.Row {
 	var rows []*policy.Row
 	for _, c := range e.Rows {
@@ -104,7 +104,7 @@ func (e *Explanation) matchingRows(effect policy.Effect) []*policy.Row {
 	return rows
 }
 
-// directSubjects gives the subjects that somebody is before any g row is followed, those
+// directSubjects gives the subjects that a user is before any g row is followed, those
 // that the policy names. What is most particular to the person comes first.
 func directSubjects(s *policy.Snapshot, id policy.Identity) []string {
 	var names []string
@@ -144,7 +144,7 @@ func directSubjects(s *policy.Snapshot, id policy.Identity) []string {
 	return names
 }
 
-// unknownNames gives what somebody brings and the policy does not know.
+// unknownNames gives the subjects of a user that the policy does not know.
 func unknownNames(s *policy.Snapshot, id policy.Identity) []string {
 	var unknown []string
 	if id.Anonymous {
@@ -161,12 +161,12 @@ func unknownNames(s *policy.Snapshot, id policy.Identity) []string {
 	return unknown
 }
 
-// groupStart gives the groups of somebody that count.
+// groupsOf gives the groups of a user that count.
 func groupsOf(id policy.Identity) []string {
 	return slices.DeleteFunc(slices.Clone(id.Groups), func(name string) bool { return policy.ParseSubject(name).Kind != policy.KindGroup })
 }
 
-// rolesOnly reports whether this is somebody of a dry run who is roles and
+// rolesOnly reports whether this is a user of a dry run who is roles and
 // nothing else, not even signed in.
 func rolesOnly(id policy.Identity) bool {
 	return !id.Anonymous && id.Email == "" && len(id.Groups) == 0 && len(id.Roles) > 0

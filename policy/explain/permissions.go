@@ -7,19 +7,19 @@ import (
 	"github.com/example-org/authgate/policy/pathspace"
 )
 
-// Permissions is all that somebody may do.
+// Permissions is all that a user may do.
 type Permissions struct {
 	Rows   []Permission // rows that allow something, in the order of the files
 	Denied []Permission // rows that take away some of what these allow
 }
 
-// Permission is a row that is about somebody, and the g rows by which it is.
+// Permission is a row that concerns a user, and the g rows by which it does.
 type Permission struct {
 	Row   *policy.Row
 	Chain []policy.Link
 }
 
-// PermissionsOf finds the rows that let somebody do something. A row is left out if deny
+// PermissionsOf finds the rows that let a user do something. A row is left out if deny
 // rows take away everything that it allows.
 func PermissionsOf(s *policy.Snapshot, identity policy.Identity) (Permissions, error) {
 	roles := s.Resolve(identity)

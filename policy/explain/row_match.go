@@ -13,8 +13,8 @@ import (
 // RowMatch is one p row held against a question.
 type RowMatch struct {
 	Row      *policy.Row
-	Matches  bool // the row speaks of this question
-	NearMiss bool // one thing is off, and with that mended the answer might be another
+	Matches  bool // the row matches this request
+	NearMiss bool // one field differs, and without that the decision might be the other one
 
 	mismatch mismatch
 	query    *rowQuery
@@ -88,7 +88,7 @@ type pathDiff struct {
 	segment  int    // of a difference, counted from 1
 	row      string // what the row has at this place, or all that it goes on with
 	request  string // and the request
-	literals int    // segments before and behind that are the same, letter by letter
+	literals int    // segments before and after that are the same, letter by letter
 	others   int    // further segments that differ
 }
 

@@ -63,7 +63,7 @@ func (w *whatIf) tryRequest(q policy.Request, e Edit) bool {
 	return true
 }
 
-// tryIdentity tries the same question for somebody else.
+// tryIdentity tries the same request for another user.
 func (w *whatIf) tryIdentity(identity policy.Identity, e Edit) {
 	q := w.request
 	q.Roles = w.snapshot.Resolve(identity)
@@ -164,7 +164,7 @@ func (w *whatIf) tryLeave() {
 // first, and of either the nearest first.
 func (w *whatIf) tryJoin(effect policy.Effect) {
 	if w.identity.Anonymous && effect == policy.Deny {
-		return // signed in, the person would be somebody else
+		return // signed in, the user would be another one
 	}
 	var subjects []string
 	for _, c := range w.explanation.Rows {
@@ -197,7 +197,7 @@ func (w *whatIf) tryJoin(effect policy.Effect) {
 		})
 	}
 	if w.identity.Anonymous {
-		return // no role comes to somebody but through a group
+		return // a user gets roles only through groups
 	}
 	w.tryJoinEach(members, func(name string) (identity policy.Identity, text string, ok bool) {
 		identity = w.identity
@@ -288,7 +288,7 @@ func (w *whatIf) tryWiden() {
 
 func widenPattern(pattern string, d pathDiff) string {
 	switch {
-	case d.literals == 0: // the row would come to speak of much else
+	case d.literals == 0: // the row would then match much else
 	case d.kind == differentSegment && d.request != "":
 		return withSegment(pattern, d.segment, target.AnySegment)
 	case d.kind == requestLonger, d.kind == rowLonger && d.row == "/":

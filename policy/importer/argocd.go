@@ -15,7 +15,7 @@ import (
 // Options say how rows are written.
 type Options struct {
 	Upstream   string // as the configuration names it
-	RolePrefix string // of the names of roles, behind role:
+	RolePrefix string // of the names of roles, after role:
 	Namespace  string // of Argo Workflows: where argo-server looks for the account of a login
 }
 
@@ -212,8 +212,8 @@ func rowHint(problem string) string {
 	return "begin it with p or g"
 }
 
-// entry follows util/rbac/rbac.go, loadPolicyLine: blanks around the line and before
-// a field go, those behind a field stay and are part of the name; # begins a comment
+// entry follows util/rbac/rbac.go, loadPolicyLine: spaces around the line and before
+// a field go, those after a field stay and are part of the name; # begins a comment
 // at the beginning of a line only. One bad line, and Argo CD loads none.
 func (a *argoCD) entry(l textLine) (e *entry, problem string) {
 	line := strings.TrimSpace(l.text)

@@ -24,7 +24,7 @@ const (
 	appObject     = kubeName + `/(?:` + kubeName + `/)?` + kubeName // PROJECT/NAME or PROJECT/NAMESPACE/NAME
 	projectObject = kubeName
 	urlObject     = `[^\x00-\x20]+`  // a URL, or PROJECT/URL
-	accountObject = `[-_A-Za-z0-9]*` // a key of argocd-cm, behind accounts. and without dots
+	accountObject = `[-_A-Za-z0-9]*` // a key of argocd-cm, after accounts. and without dots
 	nameObject    = `[-_A-Za-z0-9]+`
 	noObject      = ``
 
@@ -301,7 +301,7 @@ var (
 	}
 )
 
-// argocdPages are open to everyone whom Argo CD knows: the pages, what they ask about
+// argocdPages are open to every user whom Argo CD knows: the pages, what they ask about
 // themselves, and lists, of which Argo CD gives the part that the person may see.
 var argocdPages = []string{
 	"GET /",

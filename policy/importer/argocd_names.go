@@ -84,7 +84,7 @@ func (n *roleNames) unused(name string) string {
 const partOfName = "Argo CD reads as part of the name, so the row grants nothing there"
 
 // nameProblem says what is wrong with the names of a row, where that makes other names of
-// them: Argo CD knows neither comments behind a row nor other quotes.
+// them: Argo CD knows neither comments after a row nor other quotes.
 func (a *argoCD) nameProblem(e entry) (message, hint string) {
 	last := e.fields[len(e.fields)-1]
 	known := e.fields[0] == "g" && slices.ContainsFunc(a.entries, func(other entry) bool {

@@ -94,7 +94,7 @@ func escapeStar(name string) string { return strings.ReplaceAll(name, "*", "\x03
 // Signs that no name holds stand for the ends of the value while it is spelled out.
 const beginMark, endMark = "\x01", "\x02"
 
-// trimAnchors cuts the any letters that stand before a ^ and behind a $.
+// trimAnchors cuts the any letters that stand before a ^ and after a $.
 func trimAnchors(name string) string {
 	if rest, ok := strings.CutPrefix(name, "*"+beginMark); ok {
 		name = rest

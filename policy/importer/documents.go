@@ -249,7 +249,7 @@ type textLine struct {
 }
 
 // textLines takes a value apart. In a literal block every line has a place of its
-// own; kubectl writes texts with blanks at the end of a line in quotes instead.
+// own; kubectl writes texts with spaces at the end of a line in quotes instead.
 func (f *file) textLines(key string, n *yaml.Node) []textLine {
 	n = yamlfile.ResolveAlias(n)
 	var lines []textLine

@@ -41,7 +41,7 @@ type line struct {
 	fields     []string // of a row
 	comment    string   // of the others; nothing in both is an empty line
 	from       fault.Position
-	generated  bool // nobody wrote it: it may go where it says nothing
+	generated  bool // not in the source: it may go where it says nothing
 	dropped    bool
 	ignoreCode string // a code of policy.Lint that is to be silenced
 }
@@ -63,10 +63,10 @@ func (pb *policyBuilder) comment(format string, args ...any) {
 
 func (pb *policyBuilder) blankLine() { pb.lines = append(pb.lines, &line{}) }
 
-// row adds a row that somebody wrote, in other words.
+// row adds a row of the source, in other words.
 func (pb *policyBuilder) row(from fault.Position, fields ...string) { pb.addRow(from, false, fields) }
 
-// generate adds a row that nobody wrote.
+// generate adds a row that is not in the source.
 func (pb *policyBuilder) generate(fields ...string) { pb.addRow(fault.Position{}, true, fields) }
 
 func (pb *policyBuilder) addRow(from fault.Position, generated bool, fields []string) {
@@ -95,11 +95,11 @@ func (pb *policyBuilder) note(at fault.Position, message, hint string) {
 	pb.notes.Add(at, printable(message), printable(hint))
 }
 
-// maxRounds is how often a policy is looked at anew after rows were taken out.
+// maxRounds is how often a policy is checked again after rows were taken out.
 const maxRounds = 1000
 
 // finish takes out what the policy's own reader refuses, and what its linter calls
-// superfluous among the rows that nobody wrote, until nothing is left to say.
+// redundant among the generated rows, until nothing is left to say.
 func (pb *policyBuilder) finish() (*Result, error) {
 	for range maxRounds {
 		pb.removeUnneeded()
@@ -175,7 +175,7 @@ func (pb *policyBuilder) applyFinding(f lint.Finding, all []lint.Finding) bool {
 		l.ignoreCode = wideOpen
 		return true
 	case f.Code == everybodyMayChange || f.Code == wideOpen:
-		// It may stand so in the source. Whoever means it says it once more.
+		// The source may say so. It has to be confirmed by hand.
 		message, _, _ := strings.Cut(f.Message, " ("+policyName) // that line may be another one in the end
 		pb.drop(l, message, f.Hint+"; if every user is meant, write the row and those of its role by hand")
 	case f.Code == roleWithoutMembers:
@@ -189,7 +189,7 @@ func (pb *policyBuilder) applyFinding(f lint.Finding, all []lint.Finding) bool {
 	return l.dropped
 }
 
-// allowsEverything reports whether lint says that a role of everybody's may change anything.
+// allowsEverything reports whether lint says that a role of every user may change anything.
 func (pb *policyBuilder) allowsEverything(role string, findings []lint.Finding) bool {
 	for _, f := range findings {
 		if f.Code == everybodyMayChange && pb.lines[f.At.Line-1].fields[2] == role {
@@ -217,7 +217,7 @@ func (pb *policyBuilder) addIgnores() {
 	pb.lines = all
 }
 
-// hasMembers reports whether somebody comes to a role by the rows that are left.
+// hasMembers reports whether a subject holds a role by the rows that are left.
 func (pb *policyBuilder) hasMembers(role string) bool {
 	if !strings.HasPrefix(role, policy.RolePrefix) {
 		return true
@@ -266,7 +266,7 @@ func (pb *policyBuilder) render() (text string, rows int) {
 	return b.String(), rows
 }
 
-// removeUnneeded drops the rows that nobody wrote and nobody needs.
+// removeUnneeded drops the generated rows that no role needs.
 func (pb *policyBuilder) removeUnneeded() {
 	remaining := pb.lines[:0]
 	for _, l := range pb.lines {

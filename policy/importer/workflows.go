@@ -28,7 +28,7 @@ const (
 )
 
 // NamespacesError says that the ServiceAccounts are of several namespaces, or of
-// none that is written, and nobody said in which one argo-server looks.
+// none that is written, and no option says in which one argo-server looks.
 type NamespacesError struct{ Namespaces []string }
 
 // Error names them.

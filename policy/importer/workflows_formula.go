@@ -44,7 +44,7 @@ var (
 	never  = formula{}
 )
 
-// maxConjunctions bounds what && of || comes to.
+// maxConjunctions bounds what && of || expands to.
 const maxConjunctions = 500
 
 func or(a, b formula) formula { return simplified(append(slices.Clone(a), b...)) }

@@ -173,7 +173,7 @@ func inNamespace(row, namespace string) []string {
 	return all
 }
 
-// workflowsPermission is what Kubernetes is asked for behind some endpoints of argo-server:
+// workflowsPermission is what Kubernetes is asked for by some endpoints of argo-server:
 // may the account do one of the verbs on the resource of argoproj.io?
 type workflowsPermission struct {
 	resource  string

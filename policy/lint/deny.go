@@ -50,14 +50,14 @@ type affectedSubject struct {
 }
 
 // checkInheritors reports who else a deny binds: roles that hold its subject, and for
-// what everybody holds, all who are allowed more than everybody.
+// what every user holds, all who are allowed more than that.
 func (l *linter) checkInheritors(deny *policy.Row, overlapping []*policy.Row) {
 	broad := l.isBroad(deny.Subject)
 	holders := l.holdersOf(deny.Subject)
 	heldByAll := l.authenticatedHolds.Has(deny.Subject)
 	heldByAll = heldByAll || slices.ContainsFunc(holders, policy.IsWildcardSubject)
 	if !broad && !heldByAll && !slices.ContainsFunc(holders[1:], isRole) {
-		return // most denies: nobody inherits them
+		return // most denies: no role inherits them
 	}
 	var affected []affectedSubject
 	seen := policy.StringSet{}
@@ -90,7 +90,7 @@ func (l *linter) checkInheritors(deny *policy.Row, overlapping []*policy.Row) {
 	l.addRow(code, deny, "the deny also binds "+l.describeAffected(deny.Subject, affected), hint)
 }
 
-// eachHolderOfBoth finds roles that inherit both subjects and, where everybody holds the
+// eachHolderOfBoth finds roles that inherit both subjects and, where every user holds the
 // denied one, groups that hold the allowed one.
 func (l *linter) eachHolderOfBoth(allowed, denied string, heldByAll bool, report func(member string)) {
 	for _, member := range l.holdersOf(allowed)[1:] {
@@ -98,7 +98,7 @@ func (l *linter) eachHolderOfBoth(allowed, denied string, heldByAll bool, report
 			return
 		}
 		if !isRole(member) && (!heldByAll || l.grantedTo(member, denied)) {
-			continue // whoever wrote that row knew what the member gets
+			continue // the author of that row knew what the member gets
 		}
 		if l.impliedBy(member).Has(denied) {
 			report(member)

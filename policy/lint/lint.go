@@ -59,7 +59,7 @@ type Environment struct {
 	EncodedSlash map[string][]string
 }
 
-// Run looks for rows that do something else than whoever wrote them seems to
+// Run looks for rows that do something else than their author seems to
 // have meant. A comment on the lines above a row silences what is said of it:
 //
 //	# authgate:ignore AG104,AG105 why this is meant
@@ -123,8 +123,8 @@ type linter struct {
 	graph              policy.RoleGraph
 	allowRows          *prefixIndex
 	denyRows           *prefixIndex
-	anonymousHolds     policy.ReachableSet            // what system:anonymous comes to
-	authenticatedHolds policy.ReachableSet            // what system:authenticated comes to
+	anonymousHolds     policy.ReachableSet            // what system:anonymous holds
+	authenticatedHolds policy.ReachableSet            // what system:authenticated holds
 	impliedCache       map[string]policy.ReachableSet // subject → what impliedBy gives
 	holdersCache       map[string]policy.ReachableSet // subject → who holdersOf gives
 	order              map[*policy.Row]int            // its place among all rows
@@ -166,8 +166,8 @@ func (l *linter) addRow(code string, row *policy.Row, message, hint string) {
 	l.add(code, row.At, message, hint)
 }
 
-// impliedBy gives what whoever holds a subject surely holds, too: that of
-// system:authenticated, unless it may be nobody, and that of ORG:* and user:*@DOMAIN.
+// impliedBy gives what every holder of a subject also holds: that of
+// system:authenticated, unless it may be anonymous, and that of ORG:* and user:*@DOMAIN.
 func (l *linter) impliedBy(subject string) policy.ReachableSet {
 	r, known := l.impliedCache[subject]
 	if !known {
@@ -191,7 +191,7 @@ func (l *linter) holdersOf(subject string) []string {
 	return r.Names()
 }
 
-// heldTogether reports whether somebody surely holds both subjects: one leads to the
+// heldTogether reports whether some user surely holds both subjects: one leads to the
 // other, or a member of the first to the second.
 func (l *linter) heldTogether(a, b string) bool {
 	if l.impliedBy(a).Has(b) || l.impliedBy(b).Has(a) {
@@ -205,7 +205,7 @@ func (l *linter) heldTogether(a, b string) bool {
 	return false
 }
 
-// mayOverlap reports whether one request might hold both subjects. Only nobody and
+// mayOverlap reports whether one request might hold both subjects. Only an anonymous user and
 // two persons are surely not the same; a person and the domain of their address may be.
 func (l *linter) mayOverlap(deny, allow string) bool {
 	switch {
@@ -214,5 +214,5 @@ func (l *linter) mayOverlap(deny, allow string) bool {
 	case policy.ParseSubject(deny).Kind == policy.KindUser && policy.ParseSubject(allow).Kind == policy.KindUser:
 		return deny == allow || deny == policy.DomainSubject(allow) || allow == policy.DomainSubject(deny)
 	}
-	return true // whoever is signed in passes where nobody may, unless a row denies it
+	return true // a signed-in user passes where anonymous ones may, unless a row denies it
 }

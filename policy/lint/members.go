@@ -8,7 +8,7 @@ import (
 	"github.com/example-org/authgate/policy"
 )
 
-// checkMembers finds roles with rows that nobody holds.
+// checkMembers finds roles with rows that no subject holds.
 func (l *linter) checkMembers() {
 	var members []string
 	for _, g := range l.Grants() {

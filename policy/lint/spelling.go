@@ -118,7 +118,7 @@ func (l *linter) checkStrippedPrefixes() {
 	}
 }
 
-// uncoveredAllow finds an allow row that somebody holds whom the deny binds, on a path
+// uncoveredAllow finds an allow row of a user whom the deny binds, on a path
 // that no other deny covers.
 func (l *linter) uncoveredAllow(deny *policy.Row) *policy.Row {
 	if l.coveredBy(l.denyRows, deny) != nil {

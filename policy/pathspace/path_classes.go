@@ -132,7 +132,7 @@ func (cb *classBuilder) isSeen(key uint64) bool {
 }
 
 // addTransition notes the class of the paths that go on from a place by a segment and end
-// there, and the place behind it, if they are new. Only then the path is spelled out.
+// there, and the place after it, if they are new. Only then the path is spelled out.
 func (cb *classBuilder) addTransition(from walkState, seg *segmentClass, to walkState) {
 	cb.patternBuf = append(cb.patternBuf[:0], to.rest...)
 	for _, n := range to.nodes {
@@ -165,7 +165,7 @@ func isCanonical(path string, quirks target.Quirks) bool {
 	return err == nil && canonical.String() == path
 }
 
-// expand goes on from a place by every kind of segment that is told apart there.
+// expand goes on from a place by every kind of segment that differs there.
 func (cb *classBuilder) expand(p walkState) error {
 	cb.segPatterns = cb.segPatterns[:0]
 	ends := 0
@@ -193,7 +193,7 @@ func (cb *classBuilder) expand(p walkState) error {
 	return nil
 }
 
-// isExhausted reports whether the place behind one without further pieces is known, with
+// isExhausted reports whether the place after one without further pieces is known, with
 // its class: only patterns that match whatever follows are left.
 func (cb *classBuilder) isExhausted(p walkState) bool {
 	_, noted := cb.matchSets.find(p.rest)
@@ -264,7 +264,7 @@ func (cb *classBuilder) literalClasses(segPatterns []string) []segmentClass {
 }
 
 // nameClasses gives each class the pattern whose plainest paths are in it: what /** means
-// beside /a/** is every other path.
+// together with /a/** is every other path.
 func (cb *classBuilder) nameClasses(patterns []string) {
 	named := make([]bool, len(cb.classes))
 	unnamed := len(cb.classes)
@@ -341,7 +341,7 @@ func (cb *classBuilder) matchPath(path string) []int {
 }
 
 // methodClasses gives the methods that rows tell apart: each that is named, in
-// order, and * for all others together, if a row speaks of them. HEAD goes with
+// order, and * for all others together, if a row names them. HEAD goes with
 // GET unless a row names it.
 func methodClasses(rows []*policy.Row) []string {
 	named := map[string]bool{}

@@ -9,7 +9,7 @@ import (
 	"github.com/example-org/authgate/target"
 )
 
-// Region is the paths of one class on one upstream, and the rows that speak of them.
+// Region is the paths of one class on one upstream, and the rows that match them.
 type Region struct {
 	pathClass
 	Rows    [][]*policy.Row // for each policy, in the order of its files
@@ -17,7 +17,7 @@ type Region struct {
 }
 
 // RegionsOf cuts an upstream into areas by the rows that concern it, of one policy
-// or of several side by side. What is in no area, no row speaks of.
+// or of several side by side. No row matches what is in no region.
 func RegionsOf(quirks target.Quirks, rows ...[]*policy.Row) ([]Region, error) {
 	total := 0
 	for _, list := range rows {
@@ -127,7 +127,7 @@ func (r *Region) RowsFor(side int, method string) []*policy.Row {
 	return rows
 }
 
-// UpstreamsOf gives the upstreams that are told apart: the given ones or, where
+// UpstreamsOf gives the upstreams that rows distinguish: the given ones or, where
 // their names are not known, those that rows name and, for all the others
 // together, *.
 func UpstreamsOf(known []string, policies ...[]*policy.Row) []string {

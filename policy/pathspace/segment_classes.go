@@ -169,7 +169,7 @@ func (s *globSearch) run() error {
 	return nil
 }
 
-// next gives the states behind each character that is told apart here.
+// next gives the states after each character that differs here.
 func (s *globSearch) next(state []int) map[string][]int {
 	next := map[string][]int{s.otherChar: nil}
 	for _, n := range state {

@@ -7,8 +7,8 @@ import (
 )
 
 // SubjectClasses is the subjects that one policy, or the old and the new one, know by
-// name, each taken alone. Whoever is more than one of them holds what they hold,
-// so that what is known of each is enough to know all of everybody.
+// name, each taken alone. A user who is more than one of them holds what they hold,
+// so that what is known of each is enough for every user.
 type SubjectClasses struct {
 	Names   []string       // in the order of CompareSubjects
 	ClassOf map[string]int // name → index into kinds
@@ -20,7 +20,7 @@ type SubjectClasses struct {
 // no row tells them apart. A policy has few kinds, however many groups it names.
 type subjectClass struct {
 	Subjects    []string // in the order of CompareSubjects
-	NameIndexes []int    // the same, as indices into the names of the census
+	NameIndexes []int    // the same, as indices into the names
 }
 
 // NewSubjectClasses takes further names, which the policies need not know.
@@ -81,7 +81,7 @@ func SubjectNames(extra []string, policies ...*policy.Snapshot) []string {
 	return slices.Compact(names)
 }
 
-// ClassDecision is what some rows come to for somebody: the first row that allows and
+// ClassDecision is what some rows decide for a user: the first row that allows and
 // the first that denies, in the order of the files.
 type ClassDecision struct{ Allow, Deny *policy.Row }
 

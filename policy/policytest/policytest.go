@@ -36,7 +36,7 @@ func Path(t testing.TB, raw string) target.Path {
 	return p
 }
 
-// accessKey decides "METHOD UPSTREAM:/path" for somebody.
+// accessKey decides "METHOD UPSTREAM:/path" for a user.
 func Ask(t testing.TB, s *policy.Snapshot, identity policy.Identity, question string) policy.Decision {
 	t.Helper()
 	method, rest, ok1 := strings.Cut(question, " ")
@@ -55,7 +55,7 @@ func DecisionText(d policy.Decision) string {
 	return d.Effect.String() + " " + d.Row.Where()
 }
 
-// Each subject has a rule for a path of its own, so that what somebody may open
+// Each subject has a rule for a path of its own, so that what a user may open
 // tells who they are to the policy.
 const Everybody = `
 p, role:admin, u, /admin, GET, allow
@@ -206,7 +206,7 @@ func RandomIdentity(r *rand.Rand) policy.Identity {
 // noon is when requests of these logs were made, unless they say otherwise.
 var Noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// observed reads "allow GET u:/path", made by somebody.
+// observed reads "allow GET u:/path", made by a user.
 func LoggedRequest(t *testing.T, identity replay.LoggedRequest, line string) *replay.LoggedRequest {
 	t.Helper()
 	effect, question, _ := strings.Cut(line, " ")
@@ -269,7 +269,7 @@ var (
 )
 
 func SomePiece(r *rand.Rand) string {
-	return strings.Replace(Pick(r, somePieces), "%2F", "a%2Fb", 1) // nothing empty before or behind
+	return strings.Replace(Pick(r, somePieces), "%2F", "a%2Fb", 1) // nothing empty before or after
 }
 
 func naiveLower(s string) string {
@@ -289,7 +289,7 @@ type Naively struct {
 	seen  map[string][]bool // path → which p rows match it
 }
 
-// subjects gives all that somebody is.
+// subjects gives all that a user is.
 func (n *Naively) Subjects(identity policy.Identity) map[string]bool {
 	is := map[string]bool{"system:authenticated": true, "user:" + naiveLower(identity.Email): identity.Email != ""}
 	if parts := strings.Split(naiveLower(identity.Email), "@"); len(parts) == 2 && parts[0] != "" {

@@ -13,13 +13,13 @@ import (
 // of it.
 type LoggedRequest struct {
 	Time  time.Time
-	User  string // tells people apart; empty for nobody
+	User  string // tells users apart; empty if anonymous
 	Email string // taken as verified: the log does not say
 
-	// Groups are the subjects other than roles under which the policy of then
+	// Groups are the subjects other than roles under which the policy at that time
 	// knew the person; nil where the log does not say.
 	Groups []string
-	Roles  []string // role:NAME, as the policy of then gave them
+	Roles  []string // role:NAME, as the policy at that time gave them
 
 	Upstream string
 	Path     target.Path
@@ -31,8 +31,8 @@ type LoggedRequest struct {
 
 func (o *LoggedRequest) SignedIn() bool { return o.User != "" || o.Email != "" }
 
-// Identity describes whoever asked so that any policy can say what they are. Groups
-// say it best: the roles of then came from the g rows of then. Where only roles
+// Identity describes the user so that any policy can say what they are. Groups
+// say it best: the roles at that time came from the g rows at that time. Where only roles
 // are known they are taken as held, and byRoles says so.
 func (o *LoggedRequest) Identity() (identity policy.Identity, byRoles bool) {
 	signedIn := o.SignedIn()
@@ -48,7 +48,7 @@ func (o *LoggedRequest) Identity() (identity policy.Identity, byRoles bool) {
 	}
 }
 
-// address gives the e-mail address by which the policy of then knew the person. Of a
+// address gives the e-mail address by which the policy at that time knew the user. Of a
 // domain alone it tells less than the address of the line.
 func (o *LoggedRequest) address() string {
 	address := o.Email
@@ -70,7 +70,7 @@ type CachedDecider struct {
 	key       []byte
 }
 
-// maxCachedRoles bounds what a crowd remembers; then it forgets, and begins anew.
+// maxCachedRoles bounds what the cache of roles holds; then it starts again.
 const maxCachedRoles = 1 << 16
 
 func NewCachedDecider(s *policy.Snapshot) *CachedDecider {
@@ -110,7 +110,7 @@ func IdentityKey(key []byte, identity policy.Identity) []byte {
 }
 
 // Decide answers as the proxy does, which lets people of whom no row speaks go
-// wherever anybody may, incognito. It gives the roles, too, that it came to.
+// wherever anonymous requests may, as anonymous. It also gives the roles.
 func (cd *CachedDecider) Decide(q policy.Request, signedIn bool) (policy.Decision, policy.Roles) {
 	d := cd.snapshot.Decide(q)
 	if !d.NoMatch() || !signedIn {

@@ -22,7 +22,7 @@ const (
 
 // Bounds on what a replay keeps, however long the log is.
 const (
-	maxDifferences        = 10_000  // what comes after is counted, and not told apart
+	maxDifferences        = 10_000  // what comes after is only counted
 	maxUsersPerDifference = 100     // in each difference
 	maxUsers              = 100_000 // in all of them
 	maxVerified           = 100     // differences about which casbin is asked
@@ -46,10 +46,10 @@ type Report struct {
 	Granted        int64        `json:"granted"`         // of them: were refused, and would be allowed
 	Revoked        int64        `json:"revoked"`         // of them: were allowed, and would be refused
 	ByRoles        int64        `json:"by_roles"`        // of them: the line names roles and no groups, so changed g rows do not show
-	People         int          `json:"people"`          // somebody who is signed in and whom a difference concerns
+	People         int          `json:"people"`          // signed-in users whom a difference concerns
 	PeopleMore     bool         `json:"people_more"`     // there are more, not counted
 	Differences    []Difference `json:"differences"`     // the most frequent first
-	Ungrouped      int64        `json:"truncated"`       // differing requests beyond the differences that are told apart
+	Ungrouped      int64        `json:"truncated"`       // differing requests beyond the differences that are listed
 	UnseenSubjects []string     `json:"unused_subjects"` // groups and persons that the policy names, and no line
 }
 
@@ -74,11 +74,11 @@ type Difference struct {
 // Example is one request of a log.
 type Example struct {
 	Time   time.Time `json:"time"`
-	Person string    `json:"person"` // empty for nobody
+	Person string    `json:"person"` // empty if anonymous
 	Path   string    `json:"path"`
 }
 
-// differenceKey is what differences are told apart by. Where no row says which
+// differenceKey is what differences differ in. Where no row says which
 // paths belong together, those do that begin alike and are as long.
 type differenceKey struct {
 	granted                                bool
@@ -150,7 +150,7 @@ func (r *Replay) Add(o *LoggedRequest) {
 		g.users.Add(user)
 	}
 	if g.Requests == 1 && len(r.groups) <= maxVerified && r.disagreement == nil {
-		q.Roles = roles // what is told as a change of the policy must not be a fault of the index
+		q.Roles = roles // what is reported as a change of the policy must not be a fault of the index
 		r.disagreement = r.decider.snapshot.Verify(q)
 	}
 }
@@ -198,7 +198,7 @@ func (r *Replay) groupFor(o *LoggedRequest, d policy.Decision, identity policy.I
 	return g
 }
 
-// subjects says what somebody was when the request was made, in few words.
+// subjects says what the user was when the request was made, in few words.
 func (o *LoggedRequest) subjects(identity policy.Identity) []string {
 	switch {
 	case identity.Anonymous:

@@ -100,7 +100,7 @@ func restore(unneeded []*policy.Row, grants []policy.Grant, rowSubjects policy.S
 }
 
 // prune takes out the g rows that grant a role without rows which inherits none:
-// nobody gains by them, and the policy would not load.
+// no user gains by them, and the policy would not load.
 func prune(grants []policy.Grant, rowSubjects policy.StringSet) (rest, empty []policy.Grant) {
 	rest = slices.Clone(grants)
 	for again := true; again; {

@@ -18,7 +18,7 @@ type Member struct {
 }
 
 // inferMembers finds g rows for the roles of the log, if there is no present policy that
-// has them. A subject gets a role if everyone who is that subject had the role, and some
+// has them. A subject gets a role if every user who is that subject had the role, and some
 // user with the role is no other such subject: then no other g row can explain it. A
 // role with a user whom this does not explain gets no g rows; what its holders did goes
 // to their groups.

@@ -19,7 +19,7 @@ type Report struct {
 	NotAllowed int64        `json:"not_allowed"` // of them: the present policy does not allow it, and a new row would
 	Guessed    int64        `json:"guessed"`     // of them: nothing tells which of several subjects is to have the row
 	Rows       []Row        `json:"rows"`
-	Members    []Member     `json:"members"`  // g rows; empty beside a present policy, which has its own
+	Members    []Member     `json:"members"`  // g rows; empty if there is a current policy, which has its own
 	Replay     Remaining    `json:"replay"`   // of the log, by the suggested policy
 	Remove     []RemovedRow `json:"remove"`   // rows of the present policy that are not needed as they are
 	Kept       int          `json:"kept"`     // rows of the present policy that stay, g and deny rows included
@@ -157,7 +157,7 @@ func (s *Suggester) rows(attributed []attribution) (rows, rare []Row) {
 // subjectUpstream is where a subject may go in.
 type subjectUpstream struct{ subject, upstream string }
 
-// patterns folds the paths of each door, method by method. What one present row
+// patterns generalizes the paths of each endpoint, method by method. What one present row
 // allows is folded by itself, so that no * goes beyond that row.
 func (s *Suggester) patterns(attributed []attribution) map[subjectUpstream]map[string]map[string]*pathPattern {
 	type part struct {
@@ -179,7 +179,7 @@ func (s *Suggester) patterns(attributed []attribution) map[subjectUpstream]map[s
 	for _, g := range attributed {
 		path := g.path.String()
 		if g.currentRow != nil && !s.options.Exact && !strings.HasSuffix(g.currentRow.Path, target.AnyRest) {
-			path = g.currentRow.Path // somebody has folded it already
+			path = g.currentRow.Path // the current row generalizes it already
 		}
 		p := part{subjectUpstream{g.subject, g.upstream}, g.method, g.currentRow}
 		if parts[p] == nil {
@@ -219,8 +219,8 @@ func (s *Suggester) patterns(attributed []attribution) map[subjectUpstream]map[s
 	return result
 }
 
-// stillDenied gives the paths that somebody who is the subject was refused, and
-// nobody who is was allowed. GET would bring HEAD along.
+// stillDenied gives the paths that a user who is the subject was refused, and
+// no such user was allowed. GET would bring HEAD along.
 func (s *Suggester) stillDenied(at subjectUpstream, method string, allowed map[string]*pathPattern) []string {
 	methods := []string{method}
 	if method == "GET" {

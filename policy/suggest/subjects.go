@@ -12,7 +12,7 @@ import (
 	"github.com/example-org/authgate/target"
 )
 
-// namedSubjects gives every subject that a line says somebody was.
+// namedSubjects gives every subject that a line says the user was.
 func namedSubjects(o *replay.LoggedRequest) []string {
 	names := slices.Concat(o.Roles, o.Groups)
 	if o.SignedIn() {
@@ -22,8 +22,8 @@ func namedSubjects(o *replay.LoggedRequest) []string {
 	return slices.Compact(names)
 }
 
-// candidates are the subjects that a row may name for somebody: roles, for want of
-// them groups, and else everybody who is signed in.
+// candidates are the subjects that a row may name for a user: roles, without
+// them groups, and else every signed-in user.
 func candidates(o *replay.LoggedRequest, identity policy.Identity, roles []string) []string {
 	var names []string
 	switch {
@@ -59,14 +59,14 @@ func (s *Suggester) countHolders(o *replay.LoggedRequest, class int) {
 	}
 }
 
-// maxUsersCounted bounds the people told apart of one subject.
+// maxUsersCounted bounds the users counted of one subject.
 const maxUsersCounted = 10_000
 
 // accessKey is what a row for a subject would let in, but for the path.
 type accessKey struct{ subject, upstream, method string }
 
-// recordDenied notes what somebody was refused, so that no * lets them in there: it
-// concerns each subject that they are, and nobody in particular.
+// recordDenied notes what a user was refused, so that no * admits them there: it
+// concerns each subject that they are.
 func (s *Suggester) recordDenied(o *replay.LoggedRequest, class int) {
 	if o.Effect == policy.Allow {
 		return
@@ -85,15 +85,15 @@ func (s *Suggester) recordDenied(o *replay.LoggedRequest, class int) {
 }
 
 // loggedRow is a row of the policy that decided when the log was written. The
-// hash has to be with it: the same line of another edition is another row.
+// hash has to be with it: the same line of another version is another row.
 type loggedRow struct{ policy, rule string }
 
-// rowEvidence is what the lines show of the subject that a row of then names: whoever
+// rowEvidence is what the lines show of the subject that a row at that time names: the user who
 // the row let in is that subject.
 type rowEvidence struct {
 	classes    map[int]struct{}
 	subjects   []string // that all of them are
-	anonymous  bool     // one was nobody in particular, so that the row says system:anonymous
+	anonymous  bool     // one was anonymous, so that the row says system:anonymous
 	incomplete bool     // of one the line does not tell the groups
 }
 
@@ -132,7 +132,7 @@ func (s *Suggester) eligible(q request) []string {
 	if row == nil {
 		return all
 	}
-	if row.anonymous { // who is signed in went as nobody, too
+	if row.anonymous { // signed-in users were treated as anonymous, too
 		return []string{policy.Anonymous}
 	}
 	if both := intersect(all, row.subjects); len(both) > 0 {
@@ -144,7 +144,7 @@ func (s *Suggester) eligible(q request) []string {
 	return all
 }
 
-// wasDenied reports whether somebody who is the subject was refused the same.
+// wasDenied reports whether a user who is the subject was refused the same.
 func (s *Suggester) wasDenied(subject string, q request) bool {
 	_, refused := s.deniedPaths[accessKey{subject, q.upstream, q.method}][q.path.String()]
 	return refused
@@ -154,7 +154,7 @@ func intersect(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(a), func(name string) bool { return !slices.Contains(b, name) })
 }
 
-// operation is what a request asks for, whoever asks.
+// operation is what a request asks for, regardless of the user.
 type operation struct{ upstream, path, method string }
 
 // selectSubjects attributes what no present row allows. Where several subjects would do,

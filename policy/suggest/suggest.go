@@ -37,7 +37,7 @@ type Suggester struct {
 	classes         []userClass
 	requests        map[request]int64
 	loggedRows      map[loggedRow]*rowEvidence
-	rowByRequest    map[request]*rowEvidence          // only what a row of then is known of
+	rowByRequest    map[request]*rowEvidence          // only those with a row at that time
 	holders         map[string]*replay.UserCounter    // subject → who is it, whatever they asked
 	deniedPaths     map[accessKey]map[string]struct{} // → paths
 	deniedPathCount int
@@ -56,7 +56,7 @@ type userClass struct {
 	candidates    []string     // of which one is to get the row
 	roles         policy.Roles // under the present policy
 
-	// As the log has it: the roles that the policy of then gave them, and the subjects
+	// As the log has it: the roles that the policy at that time gave them, and the subjects
 	// other than roles that it knew them by; known is false if the log does not say.
 	loggedRoles  []string
 	loggedGroups []string
@@ -114,7 +114,7 @@ func (s *Suggester) Add(o *replay.LoggedRequest) {
 	s.recordRow(o, q)
 }
 
-// ClassOf finds the kind of people that somebody belongs to. An e-mail address, or its
+// ClassOf finds the class that a user belongs to. An e-mail address, or its
 // domain, counts only where a policy names it: else each person were a kind.
 func (s *Suggester) classOf(o *replay.LoggedRequest, identity policy.Identity) int {
 	identity.Email = s.namedAddress(o, identity.Email)
@@ -222,8 +222,8 @@ func (s *Suggester) sortedRequests() []request {
 }
 
 // leastPrivileged finds, below the subject of a row that allows a request, the role
-// that allows it, too, and inherits the fewest: whoever inherits it gains by it,
-// and nobody gains what they do not have.
+// that allows it, too, and inherits the fewest: a user who inherits it gains by it,
+// and no user gains what they do not have.
 func (s *Suggester) leastPrivileged(q policy.Request, rule *policy.Row) *policy.Row {
 	inherited := s.rolesOf(rule.Subject).Names()
 	inherited = slices.SortedFunc(slices.Values(inherited), func(a, b string) int {
@@ -273,7 +273,7 @@ func (s *Suggester) notExpressible(g *attribution) string {
 			return "no row can name this " + field.name
 		}
 	}
-	const reserve = 1 << 10 // methods that the row may get besides
+	const reserve = 1 << 10 // methods that the row may get in addition
 	line := row.String()
 	if _, invisible, _ := text.CheckVisible("", line); invisible != "" || len(line) > policy.MaxLine-reserve {
 		return "no row can hold this line"
