@@ -13,7 +13,7 @@ import (
 	"github.com/example-org/authgate/fault"
 )
 
-var update = flag.Bool("update", false, "write the .want files anew")
+var update = flag.Bool("update", false, "rewrite the .want files")
 
 // glob fails where a folder has moved and a test would run on nothing.
 func glob(t testing.TB, pattern string) []string {
@@ -43,7 +43,7 @@ func TestGoodFilesLoad(t *testing.T) {
 	}
 }
 
-// TestBadFilesAreRefusedWithAllTheirFaults compares with the .want file beside
+// TestBadFilesAreRefusedWithAllTheirFaults compares with the .want file next to
 // each; go test ./config -update writes them, and the diff is what to review.
 func TestBadFilesAreRefusedWithAllTheirFaults(t *testing.T) {
 	t.Parallel()
@@ -127,7 +127,7 @@ func TestWhatIsWrittenIsWhatIsLoaded(t *testing.T) {
 		proxies = append(proxies, p.String())
 	}
 	for _, value := range []struct{ what, got, want string }{
-		{"a key with nothing behind it", c.Listen, ":8080"},
+		{"a key without a value", c.Listen, ":8080"},
 		{"a section that is null", c.Audit.Output, "stdout"},
 		{"adminListen", c.AdminListen, ":9090"},
 		{"clientID", c.Issuer.ClientID.Source(), "environment variable CLIENT_ID"},

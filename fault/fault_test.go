@@ -13,14 +13,14 @@ func TestAllFaultsAreReportedInFileOrder(t *testing.T) {
 		return fault.Position{File: file, Line: line, Column: column}
 	}
 	l.Add(at("b.csv", 7, 2), "late", "")
-	l.Add(at("a.csv", 9, 1), "other file", "mend it")
+	l.Add(at("a.csv", 9, 1), "other file", "fix it")
 	l.Add(at("b.csv", 7, 1), "early", "write allow")
 	l.Add(at("b.csv", 0, 0), "whole file", "")
 
 	want := "b.csv: whole file\n" +
 		"b.csv:7:1: early; write allow\n" +
 		"b.csv:7:2: late\n" +
-		"a.csv:9:1: other file; mend it"
+		"a.csv:9:1: other file; fix it"
 	if got := l.Err().Error(); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}

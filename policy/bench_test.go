@@ -64,7 +64,7 @@ func benchGroupsOf(n int) []string {
 	return groups
 }
 
-// benchRequests asks for what rows speak of, and for what none does.
+// benchRequests asks for what rows match, and for what none does.
 func benchRequests(b *testing.B, s *policy.Snapshot, groups []string) []policy.Request {
 	var requests []policy.Request
 	roles := s.Resolve(policy.Identity{Groups: groups})
@@ -81,7 +81,7 @@ func benchRequests(b *testing.B, s *policy.Snapshot, groups []string) []policy.R
 	return requests
 }
 
-// BenchmarkDecide shows beside each figure how many times longer casbin takes for
+// BenchmarkDecide shows next to each figure how many times longer casbin takes for
 // the same requests: x-casbin with one enforcer for the whole policy and g() in
 // its matcher, as casbin is mostly used, and x-judge with our enforcers, one for
 // each upstream, and roles resolved beforehand.
@@ -150,7 +150,7 @@ func BenchmarkResolve(b *testing.B) {
 	}
 }
 
-// BenchmarkLoad measures Load, and Load with Prepare, beside casbin's own way to
+// BenchmarkLoad measures Load, and Load with Prepare, and casbin's own way to
 // load the same file: time, and the heap that stays in use for each row.
 func BenchmarkLoad(b *testing.B) {
 	for _, rows := range benchRows {

@@ -39,7 +39,7 @@ func inBackground(t *testing.T, s *policy.Snapshot) <-chan policy.Disagreement {
 	return reports
 }
 
-// confirmLater lets a snapshot note questions that nobody works on yet.
+// enableCrossCheck lets a snapshot queue requests that are not checked yet.
 func enableCrossCheck(s *policy.Snapshot) func(context.Context, func(policy.Disagreement)) {
 	ended, stop := context.WithCancel(context.Background())
 	stop()
@@ -54,7 +54,7 @@ func TestADisagreementIsReportedAndDeniesFromThenOn(t *testing.T) {
 	dev := policy.Identity{Groups: []string{"example-org:dev"}}
 	reports := inBackground(t, s)
 	if !policytest.Ask(t, s, dev, "GET argocd:/secret/x").Allowed() || s.Demoted() {
-		t.Fatal("the index was not made to err, or casbin has told already")
+		t.Fatal("the index was not made to err, or casbin has reported it already")
 	}
 	d := <-reports
 	if d.Request.Upstream != "argocd" || d.Request.Path.String() != "/secret/x" || d.Request.Method != "GET" ||
@@ -121,7 +121,7 @@ func TestCasbinIsAskedOnceForEachKindOfQuestion(t *testing.T) {
 		{dev, "GET argocd:/a", 1},
 		{dev, "GET argocd:/a", 1},
 		{dev, "GET argocd:/z/z/z", 1}, // matches the same patterns
-		{also, "GET argocd:/a", 1},    // is the same subjects, as far as rules speak of them
+		{also, "GET argocd:/a", 1},    // is the same subjects, as far as rows name them
 		{dev, "PUT argocd:/a", 2},
 		{dev, "PATCH argocd:/a", 2}, // no row tells PUT from PATCH
 		{dev, "POST argocd:/a", 3},

@@ -20,7 +20,7 @@ func TestTheDocumentedPolicyDecidesAsDocumented(t *testing.T) {
 	}
 	argo := policy.Identity{Groups: []string{"example-org:argo"}, Email: "alice@example.com"}
 	dev := policy.Identity{Groups: []string{"example-org:dev"}}
-	nobody := policy.Identity{Anonymous: true}
+	anonymous := policy.Identity{Anonymous: true}
 	for _, c := range []struct {
 		who            policy.Identity
 		question, want string
@@ -33,8 +33,8 @@ func TestTheDocumentedPolicyDecidesAsDocumented(t *testing.T) {
 		{dev, "POST argocd:/api/v1/applications/shop/sync", "deny"},
 		{dev, "GET workflows:/", "deny"},
 		{dev, "POST argocd:/api/webhook", "deny"},
-		{nobody, "POST argocd:/api/webhook", "allow policy.csv:5"},
-		{nobody, "GET argocd:/api/v1/applications", "deny"},
+		{anonymous, "POST argocd:/api/webhook", "allow policy.csv:5"},
+		{anonymous, "GET argocd:/api/v1/applications", "deny"},
 		{policy.Identity{Roles: []string{"role:frozen"}}, "POST argocd:/api/v1/applications/shop/sync", "deny policy.csv:4"},
 	} {
 		if got := policytest.DecisionText(policytest.Ask(t, s, c.who, c.question)); got != c.want {

@@ -50,7 +50,7 @@ func ExampleSnapshot_Decide() {
 		fmt.Println(err)
 		return
 	}
-	if err := snapshot.Prepare(); err != nil { // casbin agrees, before anybody is let in
+	if err := snapshot.Prepare(); err != nil { // casbin agrees, before any request is admitted
 		fmt.Println(err)
 		return
 	}

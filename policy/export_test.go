@@ -13,7 +13,7 @@ var (
 	MethodMatch = matcherFunc(MatchMethod)
 )
 
-// Holding is somebody who is one subject and nothing else.
+// Holding is a user who is one subject and nothing else.
 func (s *Snapshot) Holding(subject string) Roles {
 	return newRoles(s.ids, []setWord{wordOf(s.ids.byName[subject])})
 }
@@ -58,7 +58,7 @@ func (s *Snapshot) SlowCasbin(upstream string, d time.Duration) {
 // ForgetGrants makes the index forget which role leads to which.
 func (s *Snapshot) ForgetGrants() { clear(s.ids.closure) }
 
-// PendingChecks counts the questions that casbin was not asked yet, if somebody confirms.
+// PendingChecks counts the questions that casbin was not asked yet, if CrossCheck runs.
 func (s *Snapshot) PendingChecks() int { return len(s.crossCheck.Load().queue) }
 
 // ExampleRequest is a path and a method that the row covers.

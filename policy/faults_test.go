@@ -29,16 +29,16 @@ func TestEveryFaultSaysWhereAndHowToFixIt(t *testing.T) {
 		{"effect of another language", "p, role:viewer, argocd, /**, GET, permit", []string{
 			`policy.csv:1:35: effect "permit" is not known; write "allow" or "deny"`,
 		}},
-		{"comment behind a row", "p, role:viewer, argocd, /**, GET, allow # all of it", []string{
+		{"comment after a row", "p, role:viewer, argocd, /**, GET, allow # all of it", []string{
 			"policy.csv:1:41: a comment follows the row; give it a line of its own, or quote the field",
 		}},
-		{"comment with a comma behind a row", "p, role:viewer, argocd, /**, GET, allow # yes, all", []string{
+		{"comment with a comma after a row", "p, role:viewer, argocd, /**, GET, allow # yes, all", []string{
 			"policy.csv:1:41: a comment follows the row; give it a line of its own, or quote the field",
 		}},
 		{"comment glued to a row", "p, role:viewer, argocd, /**, GET, allow#all", []string{
 			`policy.csv:1:35: effect "allow#all" is not known; write "allow" or "deny"`,
 		}},
-		{"blank before a comma", "p, role:viewer , argocd, /**, GET, allow", []string{
+		{"space before a comma", "p, role:viewer , argocd, /**, GET, allow", []string{
 			"policy.csv:1:15: space before the comma; take it away, or run authgate policy fmt",
 		}},
 		{"tab before a comma", "p, role:viewer\t, argocd, /**, GET, allow", []string{
@@ -86,7 +86,7 @@ func TestEveryFaultSaysWhereAndHowToFixIt(t *testing.T) {
 		{"byte order mark", "\ufeffp, role:viewer, argocd, /**, GET, allow\n", []string{
 			"policy.csv:1:1: the file begins with a byte order mark; save it as UTF-8 without BOM, or run authgate policy fmt",
 		}},
-		{"byte order mark and a fault behind it", "\ufeffp, role:viewer, argocd, /**, GET, alow", []string{
+		{"byte order mark and a fault after it", "\ufeffp, role:viewer, argocd, /**, GET, alow", []string{
 			"policy.csv:1:1: the file begins with a byte order mark; save it as UTF-8 without BOM, or run authgate policy fmt",
 			`policy.csv:1:38: effect "alow" is not known; write "allow"`,
 		}},
@@ -124,7 +124,7 @@ func TestEveryFaultSaysWhereAndHowToFixIt(t *testing.T) {
 			"policy.csv:1:16: a quoted field does not end, or continues after its quote; close the quote on the same line, right before the comma",
 			"policy.csv:2:27: a quoted field does not end, or continues after its quote; close the quote on the same line, right before the comma",
 		}},
-		{"blank behind a quoted field", `p, "role:viewer" , argocd, /**, GET, allow`, []string{
+		{"space after a quoted field", `p, "role:viewer" , argocd, /**, GET, allow`, []string{
 			"policy.csv:1:16: a quoted field does not end, or continues after its quote; close the quote on the same line, right before the comma",
 		}},
 		{"long line", "# " + strings.Repeat("x", 64<<10), []string{
@@ -158,10 +158,10 @@ func TestEveryFaultSaysWhereAndHowToFixIt(t *testing.T) {
 		{"two roles in a circle", sound + "g, role:a, role:viewer\ng, a, role:a\ng, role:viewer, role:a", []string{
 			"policy.csv:4:4: role cycle: role:viewer -> role:a -> role:viewer; delete this row or another one of the cycle",
 		}},
-		{"circle behind a way out", "p, role:end, argocd, /**, GET, allow\ng, role:a, role:end\ng, role:a, role:b\ng, role:b, role:a\n", []string{
+		{"cycle after a way out", "p, role:end, argocd, /**, GET, allow\ng, role:a, role:end\ng, role:a, role:b\ng, role:b, role:a\n", []string{
 			"policy.csv:4:4: role cycle: role:b -> role:a -> role:b; delete this row or another one of the cycle",
 		}},
-		{"circle behind a longer way out", "p, role:end, argocd, /**, GET, allow\ng, role:a, role:x\ng, role:x, role:y\ng, role:y, role:end\ng, role:a, role:b\ng, role:b, role:a\n", []string{
+		{"cycle after a longer way out", "p, role:end, argocd, /**, GET, allow\ng, role:a, role:x\ng, role:x, role:y\ng, role:y, role:end\ng, role:a, role:b\ng, role:b, role:a\n", []string{
 			"policy.csv:6:4: role cycle: role:b -> role:a -> role:b; delete this row or another one of the cycle",
 		}},
 		{"two circles", sound + "g, role:viewer, role:b\ng, role:b, role:viewer\ng, role:b, role:c\ng, role:c, role:d\ng, role:d, role:c\n", []string{
@@ -235,7 +235,7 @@ func TestEveryFaultSaysWhereAndHowToFixIt(t *testing.T) {
 		{"path with an empty segment", "p, role:viewer, argocd, /a//b, GET, allow", []string{
 			`policy.csv:1:25: no request comes with path "/a//b": the path has an empty segment; take that out, or add pathQuirks: [emptySegments] to its upstream`,
 		}},
-		{"path with a blank", "p, role:viewer, argocd, /a b, GET, allow", []string{
+		{"path with a space", "p, role:viewer, argocd, /a b, GET, allow", []string{
 			`policy.csv:1:25: no request comes with path "/a b": the path holds a control character or a space; write a space as %20`,
 		}},
 		{"path with a placeholder", "p, role:viewer, argocd, /apps/{name}, GET, allow", []string{
@@ -247,7 +247,7 @@ func TestEveryFaultSaysWhereAndHowToFixIt(t *testing.T) {
 		{"method in lower case", "p, role:viewer, argocd, /**, get, allow", []string{
 			`policy.csv:1:30: method "get" is not in upper case; write GET`,
 		}},
-		{"methods with blanks", "p, role:viewer, argocd, /**, GET | POST, allow", []string{
+		{"methods with spaces", "p, role:viewer, argocd, /**, GET | POST, allow", []string{
 			`policy.csv:1:30: method "GET | POST" holds a space; write GET|POST without spaces`,
 		}},
 		{"methods with an empty part", "p, role:viewer, argocd, /**, GET|, allow", []string{
@@ -271,7 +271,7 @@ func TestEveryFaultSaysWhereAndHowToFixIt(t *testing.T) {
 		{"role without a name", "p, role:, argocd, /**, GET, allow", []string{
 			`policy.csv:1:4: "role:" has no name; write role:NAME`,
 		}},
-		{"role with a blank", "p, role: viewer, argocd, /**, GET, allow", []string{
+		{"role with a space", "p, role: viewer, argocd, /**, GET, allow", []string{
 			`policy.csv:1:4: "role: viewer" has a space at an end of its name; write "role:viewer"`,
 		}},
 		{"role with a star", "p, role:*, argocd, /**, GET, allow", []string{
@@ -354,7 +354,7 @@ func TestEveryFaultSaysWhereAndHowToFixIt(t *testing.T) {
 	}
 }
 
-// faultsOf loads a text that must not load, and gives what people are told.
+// faultsOf loads a text that must not load, and gives the faults.
 func faultsOf(t *testing.T, text string) string {
 	t.Helper()
 	s, err := policy.Load([]policy.Source{{Name: "policy.csv", Data: []byte(text)}}, []string{"argocd", "workflows"})

@@ -21,19 +21,19 @@ func TestTheCanonicalForm(t *testing.T) {
 	}{
 		{"in form", "# Who.\n\n" + row, "# Who.\n\n" + row, nil},
 		{"no line end at the end", "p, role:viewer, argocd, /, GET, allow", row, []int{1}},
-		{"no blanks", "p,role:viewer,argocd,/,GET,allow\n", row, []int{1}},
+		{"no spaces", "p,role:viewer,argocd,/,GET,allow\n", row, []int{1}},
 		{"aligned columns", "p, role:viewer,   argocd, /,\tGET, allow\n", row, []int{1}},
 		{"indented and trailing", "\t p, role:viewer, argocd, /, GET, allow \t\n", row, []int{1}},
-		{"blanks before commas", "p , role:viewer\t, argocd, / ,GET, allow\n", row, []int{1}},
+		{"spaces before commas", "p , role:viewer\t, argocd, / ,GET, allow\n", row, []int{1}},
 		{"a tab before a comma", "p, role:viewer\t, argocd, /, GET, allow\n", row, []int{1}},
-		{"a blank between quote and comma", `p, "role:viewer" , argocd, /, GET, allow` + "\n", row, []int{1}},
+		{"a space between quote and comma", `p, "role:viewer" , argocd, /, GET, allow` + "\n", row, []int{1}},
 		{"quotes for nothing", `"p", "role:viewer", argocd, "/", GET, "allow"` + "\n", row, []int{1}},
 		{
 			"quotes for something", `p, "a ,""b"" ", *, "/x,y", GET, deny` + "\n",
 			`p, "a ,""b"" ", *, "/x,y", GET, deny` + "\n", nil,
 		},
 		{
-			"a quoted blank before a comma", `p, "a ""b"" ,c", *, /, GET , deny` + "\n",
+			"a quoted space before a comma", `p, "a ""b"" ,c", *, /, GET , deny` + "\n",
 			`p, "a ""b"" ,c", *, /, GET, deny` + "\n",
 			[]int{1},
 		},
@@ -59,8 +59,8 @@ func TestTheCanonicalForm(t *testing.T) {
 			"#  p ,  role:x ,,  \"\n#\n" + row,
 			[]int{1},
 		},
-		{"many blank lines", "\n \n" + row + "\n\n\t\n# b\n\n\n", row + "\n# b\n", []int{1, 2, 5, 6, 8, 9}},
-		{"a blank line that is not empty", row + " \n# b\n", row + "\n# b\n", []int{2}},
+		{"many empty lines", "\n \n" + row + "\n\n\t\n# b\n\n\n", row + "\n# b\n", []int{1, 2, 5, 6, 8, 9}},
+		{"an empty line with a space", row + " \n# b\n", row + "\n# b\n", []int{2}},
 		{"roles of another file", "g, example-org:dev, role:elsewhere\n", "g, example-org:dev, role:elsewhere\n", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -89,7 +89,7 @@ func TestAFaultThatFormattingCannotFixIsReported(t *testing.T) {
 			`policy.csv:1:22: path "x" does not begin with /; write "/x"` + "\n" +
 				`policy.csv:2:1: row kind "q" is not known; begin the line with p or g, or with # for a comment`,
 		},
-		{"a comment behind a row", sound[:len(sound)-1] + " # x\n", "policy.csv:1:41: a comment follows the row; give it a line of its own, or quote the field"},
+		{"a comment after a row", sound[:len(sound)-1] + " # x\n", "policy.csv:1:41: a comment follows the row; give it a line of its own, or quote the field"},
 		{"a carriage return in a comment", sound + "# a\rb\r\n", "policy.csv:2:4: the line holds a carriage return (CR); end each line with LF alone"},
 		{"twice the same row", sound + "p,role:viewer,argocd,/**,GET,allow\n", "policy.csv:2:1: duplicate of the row at policy.csv:1; delete one of the two"},
 		{"no rows", "# nothing\n", "policy.csv: the policy has no rows; add p and g rows; an empty file is most often a failed write"},
@@ -119,7 +119,7 @@ func TestAFaultThatFormattingCannotFixIsReported(t *testing.T) {
 func FuzzFormat(f *testing.F) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for _, seed := range []string{
-		policytest.Example, policytest.Everybody, "\ufeff" + strings.ReplaceAll(policytest.Example, "\n", "\r\n"), strings.ReplaceAll(policytest.Example, ",", "\t, "),
+		policytest.Example, policytest.EverySubject, "\ufeff" + strings.ReplaceAll(policytest.Example, "\n", "\r\n"), strings.ReplaceAll(policytest.Example, ",", "\t, "),
 		"\n\n# a\n\n\np,\"a \",u , \"/\" , GET,deny \n\n#b", "p, \"a,\"\"b\"\" ,#c\" , *, \"/x,y\", GET|PUT, deny\n",
 		"p,user:A@b,*,/,GET,allow\r\ng,user:A@B,role:x\r\n\r\n\t\r\n#\r", "p, \" \"\"\", u, /, GET, deny", ", ,", "p, a\t,",
 		policytest.RandomPolicy(r), policytest.RandomPolicy(r),

@@ -83,7 +83,7 @@ func addManyRows(r *rand.Rand, text string) string {
 	return strings.Join(rows, "\n")
 }
 
-// member is somebody in some of the groups of a crowd.
+// member is a user in some of the groups of a crowd.
 func member(r *rand.Rand) policy.Identity {
 	identity := policytest.RandomIdentity(r)
 	for range r.IntN(20) {
@@ -168,15 +168,15 @@ func (o *oracle) interview(identity policy.Identity) {
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "X", "M-SEARCH"} {
 				q := policy.Request{Roles: roles, Upstream: upstream, Path: p, Method: method}
 				got, kind := o.s.DecideWithFingerprint(q)
-				told := policytest.DecisionText(got)
-				if want := o.naive.Decide(subjects, upstream, p.String(), method); told != want {
-					o.t.Fatalf("%+v: %s %s:%s: %s, naively %s", identity, method, upstream, p, told, want)
+				reported := policytest.DecisionText(got)
+				if want := o.naive.Decide(subjects, upstream, p.String(), method); reported != want {
+					o.t.Fatalf("%+v: %s %s:%s: %s, naively %s", identity, method, upstream, p, reported, want)
 				}
 				if _, asked := o.decisions[kind]; !asked {
 					o.decisions[kind] = o.enforce(q)
 				}
-				if o.decisions[kind] != told {
-					o.t.Fatalf("%+v: %s %s:%s: %s, and casbin to questions of this kind: %s", identity, method, upstream, p, told, o.decisions[kind])
+				if o.decisions[kind] != reported {
+					o.t.Fatalf("%+v: %s %s:%s: %s, and casbin to questions of this kind: %s", identity, method, upstream, p, reported, o.decisions[kind])
 				}
 				o.all++
 				if got.Allowed() {
@@ -201,10 +201,10 @@ func (o *oracle) enforce(q policy.Request) string {
 // FuzzDecide is the same for policies and questions that the fuzzer finds.
 func FuzzDecide(f *testing.F) {
 	f.Add(policytest.Example, "example-org:argo", "alice@example.com", "argocd", "/api/v1/applications", "GET", false)
-	f.Add(policytest.Everybody, "example-org:argo:x", "Bob@example.com", "u", "/sub", "HEAD", true)
-	f.Add(policytest.Everybody, "", "eve@corp.example", "u", "/corp", "GET", false)
-	f.Add(policytest.Everybody, "*@corp.example", "a@evil.example@corp.example", "u", "/corp", "GET", false)
-	f.Add(policytest.Everybody, "", "*@corp.example", "u", "/viewer", "GET", false)
+	f.Add(policytest.EverySubject, "example-org:argo:x", "Bob@example.com", "u", "/sub", "HEAD", true)
+	f.Add(policytest.EverySubject, "", "eve@corp.example", "u", "/corp", "GET", false)
+	f.Add(policytest.EverySubject, "*@corp.example", "a@evil.example@corp.example", "u", "/corp", "GET", false)
+	f.Add(policytest.EverySubject, "", "*@corp.example", "u", "/viewer", "GET", false)
 	f.Add("p, user:*@X, u, /**, *, allow\np, user:a@x, u, /b, *, deny", "a", "A@x", "u", "/b", "GET", false)
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 20 {
@@ -243,7 +243,7 @@ func FuzzDecide(f *testing.F) {
 // row is lost on the way to casbin, and each row is written as it is read.
 func FuzzLoad(f *testing.F) {
 	for _, seed := range []string{
-		policytest.Example, policytest.Everybody, sound + chainOf(10), sound + chainOf(11),
+		policytest.Example, policytest.EverySubject, sound + chainOf(10), sound + chainOf(11),
 		"p, \"a,\"\"b\"\" #c\", *, \"/x,y\", GET|PUT, deny\n",
 		"p, a, u, \"/x,u,/y\", GET, deny\np, \"a,u,/x\", u, /y, GET, deny\n",
 		"\xef\xbb\xbfp, a, u, /, GET, allow\r\n", ", a", "\"", "p, a, u, //, A, allow", "p, user:*@x.com, u, /, GET, allow", "p, user:*@, u, /, GET, allow", "g, role:a, role:b\ng, role:b, role:a",

@@ -10,15 +10,15 @@ import (
 
 func TestWhoSomebodyIs(t *testing.T) {
 	t.Parallel()
-	s := policytest.Load(t, policytest.Everybody)
+	s := policytest.Load(t, policytest.EverySubject)
 	for _, c := range []struct {
 		name string
 		who  policy.Identity
 		want string
 	}{
-		{"nobody", policy.Identity{Anonymous: true}, "out"},
-		{"nobody who says more", policy.Identity{Anonymous: true, Email: "alice@example.com", Groups: []string{"example-org:argo"}, Roles: []string{"role:admin"}}, "out"},
-		{"somebody without groups", policy.Identity{}, "in"},
+		{"anonymous", policy.Identity{Anonymous: true}, "out"},
+		{"anonymous with other fields", policy.Identity{Anonymous: true, Email: "alice@example.com", Groups: []string{"example-org:argo"}, Roles: []string{"role:admin"}}, "out"},
+		{"a user without groups", policy.Identity{}, "in"},
 		{"a member of a team", policy.Identity{Groups: []string{"example-org:argo"}}, "argo org in"},
 		{"a member of another team", policy.Identity{Groups: []string{"example-org:dev"}}, "org in"},
 		{"a part of a team", policy.Identity{Groups: []string{"example-org:argo:night"}}, "org sub in"},
@@ -40,16 +40,16 @@ func TestWhoSomebodyIs(t *testing.T) {
 		{"a subdomain", policy.Identity{Email: "eve@sub.corp.example"}, "in"},
 		{"a domain that ends alike", policy.Identity{Email: "eve@evilcorp.example"}, "in"},
 		{"a domain that begins alike", policy.Identity{Email: "eve@corp.example.evil"}, "in"},
-		{"a domain with a dot behind it", policy.Identity{Email: "eve@corp.example."}, "in"},
+		{"a domain with a dot after it", policy.Identity{Email: "eve@corp.example."}, "in"},
 		{"two domains", policy.Identity{Email: "eve@evil.example@corp.example"}, "in"},
 		{"two domains, quoted", policy.Identity{Email: `"eve@evil.example"@corp.example`}, "in"},
 		{"two domains, the other way round", policy.Identity{Email: "eve@corp.example@evil.example"}, "in"},
 		{"a domain without a name", policy.Identity{Email: "@corp.example"}, "in"},
 		{"a domain alone", policy.Identity{Email: "corp.example"}, "in"},
-		{"a domain with a blank", policy.Identity{Email: "eve@corp.example "}, "in"},
+		{"a domain with a space", policy.Identity{Email: "eve@corp.example "}, "in"},
 		{"a second @ that is none", policy.Identity{Email: "eve@evil.example＠corp.example"}, "in"},
 		{"a group like a domain", policy.Identity{Groups: []string{"user:*@corp.example", "*@corp.example", "eve@corp.example"}}, "in"},
-		{"nobody with an address", policy.Identity{Anonymous: true, Email: "eve@corp.example"}, "out"},
+		{"anonymous with an address", policy.Identity{Anonymous: true, Email: "eve@corp.example"}, "out"},
 		{"an address of a domain, unvouched", policy.Identity{Untrusted: true, Email: "eve@corp.example"}, "viewer corp"},
 
 		{"a group like a role", policy.Identity{Groups: []string{"role:admin"}}, "in"},
@@ -62,7 +62,7 @@ func TestWhoSomebodyIs(t *testing.T) {
 
 		{"a role in a dry run", policy.Identity{Roles: []string{"role:viewer"}}, "viewer"},
 		{"a role that inherits", policy.Identity{Roles: []string{"role:admin"}}, "admin viewer"},
-		{"a role that is none", policy.Identity{Roles: []string{"admin", "example-org:argo", "role:nobody", ""}}, ""},
+		{"a role that is none", policy.Identity{Roles: []string{"admin", "example-org:argo", "role:unknown", ""}}, ""},
 		{"a role and a group", policy.Identity{Roles: []string{"role:viewer"}, Groups: []string{"x"}}, "viewer in"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -82,13 +82,13 @@ func TestWhoSomebodyIs(t *testing.T) {
 
 func TestNamesAreRolesAndSorted(t *testing.T) {
 	t.Parallel()
-	s := policytest.Load(t, policytest.Everybody)
+	s := policytest.Load(t, policytest.EverySubject)
 	got := strings.Join(s.Resolve(policy.Identity{Email: "bob@example.com", Groups: []string{"example-org:argo"}}).Names(), " ")
 	if got != "role:admin role:viewer" {
 		t.Errorf("got %q", got)
 	}
 	if got := (policy.Roles{}).Names(); got != nil {
-		t.Errorf("nobody has roles %q", got)
+		t.Errorf("the zero Roles has roles %q", got)
 	}
 }
 

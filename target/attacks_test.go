@@ -10,7 +10,7 @@ import (
 // attacks are request targets by which servers were made to disagree. Each is
 // refused, and says why.
 var attacks = map[target.Refusal][]string{
-	// Whoever decodes, or resolves as RFC 3986, 5.2.4 does, climbs out.
+	// A server that decodes, or resolves as RFC 3986, 5.2.4 does, climbs out.
 	target.DotSegment: {
 		"/.", "/..", "/./", "/../", "/a/.", "/a/..", "/a/./b", "/a/../b", "/../../etc/passwd", "/a/b/../../c",
 		"/%2e", "/%2e%2e", "/%2E%2e/", "/.%2e/a", "/%2e./a", "/a/%2e%2e/b", "/a/%2e%2e%2fb", "/a/..%2fb", "/a%2f../b",
@@ -113,8 +113,8 @@ func TestWhatServersReadInTwoWaysIsRefused(t *testing.T) {
 	}
 }
 
-// What looks odd and is one path to everybody passes: dashboards use it.
-func TestWhatEverybodyReadsAlikePasses(t *testing.T) {
+// What looks odd and is one path to every server passes: dashboards use it.
+func TestWhatEveryServerReadsAlikePasses(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]string{
 		"/": "/", "/?": "/", "/a?": "/a", "/?//../;x#%zz\\": "/", "/a?b=%00": "/a",

@@ -105,7 +105,7 @@ func FuzzMatchPattern(f *testing.F) {
 		what, hint := target.CheckPattern(pattern)
 		switch {
 		case (what == "") != (hint == ""):
-			t.Errorf("%q: %q, mended by %q", pattern, what, hint)
+			t.Errorf("%q: %q, fixed by %q", pattern, what, hint)
 		case what != "" || err != nil || len(pattern) > 40 || len(raw) > 80:
 			t.Skip()
 		}

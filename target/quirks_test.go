@@ -105,7 +105,7 @@ func TestPatternsHoldWhatTheirUpstreamNeeds(t *testing.T) {
 	}
 }
 
-// climbing are ways to read a path that let somebody climb: decode, take parameters
+// climbing are ways to read a path that let a client climb: decode, take parameters
 // off, merge slashes, in any order, again and again.
 func hasDotSegment(path string) bool {
 	for range 6 {

@@ -125,7 +125,7 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%q: judged %q, the request line would hold %q", raw, p, got)
 		}
 		if strings.IndexFunc(p.String(), func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\\;#?\"<>^`{|}", r) }) >= 0 {
-			t.Errorf("%q: %q holds a byte that some server mends", raw, p)
+			t.Errorf("%q: %q holds a byte that some server corrects", raw, p)
 		}
 		if !p.HasEncodedSlash() {
 			readAlike(t, p)

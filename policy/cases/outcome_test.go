@@ -46,7 +46,7 @@ func TestACaseFailsWhenThePolicyAnswersOtherwise(t *testing.T) {
 		"user:*@b, GET, docs:/, allow":             "",
 		"system:anonymous, GET, docs:/, deny":      "",
 
-		// A role that nobody has proves nothing by being denied.
+		// A role that no user holds proves nothing by being denied.
 		"role:viewr, GET, argocd:/x, deny":             `the policy has no role:viewr; did you mean "role:viewer"?`,
 		"role:viewer + role:zzzzzz, GET, docs:/, deny": "the policy has no role:zzzzzz",
 		"example-org:unknown, GET, argocd:/x, deny":    "",

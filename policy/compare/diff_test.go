@@ -13,7 +13,7 @@ import (
 	"github.com/example-org/authgate/target"
 )
 
-// smallPolicy names few enough subjects that everybody there can be is asked for.
+// smallPolicy names few enough subjects that every possible user is asked for.
 func smallPolicy(r *rand.Rand) []string {
 	subjects := []string{"o:a", "o:*", "user:me@x", "system:authenticated", "system:anonymous", "role:0", "role:1", "role:2"}
 	rows := []string{"p, role:0, " + smallRule(r), "p, role:1, " + smallRule(r), "p, role:2, " + smallRule(r)}
@@ -75,7 +75,7 @@ func rolesWithRows(rows []string) int {
 	return n
 }
 
-// everybody is all there can be who differ to a smallPolicy, with the subjects
+// allIdentities is every user who differs to a smallPolicy, with the subjects
 // that each is.
 func allIdentities() map[string]policy.Identity {
 	all := map[string]policy.Identity{"system:anonymous": {Anonymous: true}}
@@ -102,7 +102,7 @@ func allIdentities() map[string]policy.Identity {
 	return all
 }
 
-// side is one of two policies, and what everybody is there.
+// side is one of two policies, and what every user is there.
 type side struct {
 	*policy.Snapshot
 	known map[string]policy.Roles
@@ -121,8 +121,8 @@ func (s side) of(identity policy.Identity) policy.Roles {
 	return s.known[key]
 }
 
-// lets tells whether somebody is let in, and whether as somebody.
-func (s side) lets(identity policy.Identity, upstream string, p target.Path, method string) (in, asSomebody bool) {
+// lets reports whether a user is admitted, and whether as a signed-in one.
+func (s side) lets(identity policy.Identity, upstream string, p target.Path, method string) (in, signedIn bool) {
 	d := s.Decide(policy.Request{Roles: s.of(identity), Upstream: upstream, Path: p, Method: method})
 	if d.Row != nil || identity.Anonymous {
 		return d.Allowed(), d.Allowed()
@@ -133,7 +133,7 @@ func (s side) lets(identity policy.Identity, upstream string, p target.Path, met
 func TestADiffIsEveryDifferenceAndNoOther(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(7, 8))
-	everybody := allIdentities()
+	identities := allIdentities()
 	var paths []target.Path
 	for _, raw := range []string{"/", "/a", "/a/", "/a/b", "/a/c", "/b", "/b/", "/ab/b", "/c/b", "/c/d/e"} {
 		paths = append(paths, parse(t, raw))
@@ -151,25 +151,25 @@ func TestADiffIsEveryDifferenceAndNoOther(t *testing.T) {
 		checkChanges(t, diff, old, fresh, texts)
 		for _, upstream := range []string{"u", "v", "w"} {
 			for _, p := range paths {
-				told := [2][]compare.Change{}
+				reported := [2][]compare.Change{}
 				for i, changes := range [][]compare.Change{diff.Revoked, diff.Granted} {
 					for _, c := range changes {
 						same := slices.Equal(matchingPatterns(before+"\n"+after, upstream, p.String()), matchingPatterns(before+"\n"+after, upstream, c.ExamplePath))
 						if same && (c.Upstream == upstream || c.Upstream == "*" && !strings.Contains(texts, ", "+upstream+",")) {
-							told[i] = append(told[i], c)
+							reported[i] = append(reported[i], c)
 						}
 					}
 				}
 				for _, method := range everyMethod {
-					for is, identity := range everybody {
-						was, wasSomebody := old.lets(identity, upstream, p, method)
-						now, nowSomebody := fresh.lets(identity, upstream, p, method)
-						for i, turned := range []bool{was && !now || wasSomebody && !nowSomebody, !was && now || !wasSomebody && nowSomebody} {
+					for is, identity := range identities {
+						was, wsignedIn := old.lets(identity, upstream, p, method)
+						now, nowSignedIn := fresh.lets(identity, upstream, p, method)
+						for i, turned := range []bool{was && !now || wsignedIn && !nowSignedIn, !was && now || !wsignedIn && nowSignedIn} {
 							kind := fmt.Sprint(i, turned)
-							explained := slices.ContainsFunc(told[i], func(c compare.Change) bool { return covered(c, is, identity, method, [2]side{old, fresh}[i]) })
+							explained := slices.ContainsFunc(reported[i], func(c compare.Change) bool { return covered(c, is, identity, method, [2]side{old, fresh}[i]) })
 							counts[kind]++
 							if turned && !explained {
-								t.Fatalf("%s: %s %s:%s turned (%d) and the diff does not say so: %v%s", is, method, upstream, p, i, told[i], texts)
+								t.Fatalf("%s: %s %s:%s turned (%d) and the diff does not say so: %v%s", is, method, upstream, p, i, reported[i], texts)
 							}
 						}
 					}
@@ -189,7 +189,7 @@ func TestADiffIsEveryDifferenceAndNoOther(t *testing.T) {
 	}
 }
 
-// matches reports whether a change speaks of somebody.
+// matches reports whether a change concerns a user.
 func covered(c compare.Change, is string, identity policy.Identity, method string, s side) bool {
 	subjects := strings.Fields(is)
 	if c.Subject == "system:anonymous" && policytest.Covers(c.Methods, method) {
@@ -220,13 +220,13 @@ func checkChanges(t *testing.T, diff compare.Diff, old, fresh side, texts string
 		for _, c := range changes {
 			upstream := strings.Replace(c.Upstream, "*", "w", 1)
 			for n, identity := range identitiesOf(c) {
-				in, asSomebody := letting.lets(identity, upstream, parse(t, c.ExamplePath), c.Methods.Example())
-				out, outSomebody := refusing.lets(identity, upstream, parse(t, c.ExamplePath), c.Methods.Example())
-				nobody := len(c.AlsoIn) > 0 && c.AlsoIn[n] == "system:anonymous"
-				if nobody && (!in || asSomebody || out) || !nobody && (!asSomebody || outSomebody) {
+				in, signedIn := letting.lets(identity, upstream, parse(t, c.ExamplePath), c.Methods.Example())
+				out, outSignedIn := refusing.lets(identity, upstream, parse(t, c.ExamplePath), c.Methods.Example())
+				anonymous := len(c.AlsoIn) > 0 && c.AlsoIn[n] == "system:anonymous"
+				if anonymous && (!in || signedIn || out) || !anonymous && (!signedIn || outSignedIn) {
 					t.Fatalf("%+v: %+v is let in %v and %v%s", c, identity, in, out, texts)
 				}
-				if nobody || n > 0 {
+				if anonymous || n > 0 {
 					continue
 				}
 				q := policy.Request{Upstream: upstream, Path: parse(t, c.ExamplePath), Method: c.Methods.Example()}
@@ -243,7 +243,7 @@ func checkChanges(t *testing.T, diff compare.Diff, old, fresh side, texts string
 	}
 }
 
-// asRead puts roles first, and everybody last.
+// asRead puts roles first, and system names last.
 func asRead(subject string) string {
 	for i, kind := range []string{"role:", "o:", "user:", "system:"} {
 		if strings.HasPrefix(subject, kind) {
@@ -253,7 +253,7 @@ func asRead(subject string) string {
 	return subject
 }
 
-// whosOf gives everybody of whom a change speaks, the least each.
+// whosOf gives the users that a change concerns, as few subjects each as possible.
 func identitiesOf(c compare.Change) []policy.Identity {
 	alone := compare.IdentityOf(c.Subject)
 	if len(c.AlsoIn) == 0 {
@@ -290,17 +290,17 @@ func TestADiffKnowsWhoCanBeWhatAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, both, old, fresh, want string }{
 		{"the same rows", "p, o:a, u, /**, GET, allow\n", "", "", ""},
-		{"a role that takes in somebody", "p, role:r, u, /x, GET, allow\n", "", "g, o:a, role:r\n", "+o:a"},
-		{"nobody is two persons", "p, user:a@x, u, /x, GET, allow\np, user:b@x, u, /y, GET, allow\n", "p, user:b@x, u, /x, GET, deny\n", "", ""},
-		{"somebody is a person and in a group", "p, o:a, u, /x, GET, allow\np, user:b@x, u, /y, GET, allow\n", "p, user:b@x, u, /x, GET, deny\n", "", "+user:b@x[o:a]"},
-		{"whoever is not signed in is nothing else", "p, system:authenticated, u, /x, GET, allow\n", "p, system:anonymous, u, /x, GET, deny\n", "", ""},
+		{"a role that gets a member", "p, role:r, u, /x, GET, allow\n", "", "g, o:a, role:r\n", "+o:a"},
+		{"no user is two users", "p, user:a@x, u, /x, GET, allow\np, user:b@x, u, /y, GET, allow\n", "p, user:b@x, u, /x, GET, deny\n", "", ""},
+		{"a user has an address and a group", "p, o:a, u, /x, GET, allow\np, user:b@x, u, /y, GET, allow\n", "p, user:b@x, u, /x, GET, deny\n", "", "+user:b@x[o:a]"},
+		{"an anonymous user is nothing else", "p, system:authenticated, u, /x, GET, allow\n", "p, system:anonymous, u, /x, GET, deny\n", "", ""},
 		{
-			"whoever was refused goes as nobody now, or as what else they are",
+			"denied users are treated as anonymous now, or as what else they are",
 			"p, role:open, u, /x, GET, allow\ng, system:anonymous, role:open\n", "p, o:a, u, /x, GET, deny\n", "", "+o:a[role:open system:anonymous]",
 		},
-		{"a denial of what nobody may", "p, o:a, u, /x, GET, allow\n", "", "p, o:b, u, /x, POST, deny\n", ""},
+		{"a denial of what no user may", "p, o:a, u, /x, GET, allow\n", "", "p, o:b, u, /x, POST, deny\n", ""},
 		{"a denial that meets a group of the organisation", "p, o:*, u, /x, GET, allow\n", "", "p, o:b, u, /x, GET, deny\n", "-o:b"},
-		{"whoever holds a role that is denied, too", "p, o:a, u, /x, GET, allow\n", "", "p, role:r, u, /x, GET, deny\n", "-role:r[o:a]"},
+		{"users who also hold a role that is denied", "p, o:a, u, /x, GET, allow\n", "", "p, role:r, u, /x, GET, deny\n", "-role:r[o:a]"},
 	} {
 		diff, err := compare.Policies(policytest.Load(t, c.both+c.old), policytest.Load(t, c.both+c.fresh), nil)
 		if err != nil {
@@ -353,6 +353,6 @@ func TestADiffThatNobodyReadsToTheEndIsCountedToTheEnd(t *testing.T) {
 	}
 	// The role and its members, at each path that a row names and at all others.
 	if want := 401 * 401; diff.GrantedN != want || len(diff.Granted) != 100_000 {
-		t.Errorf("%d changes of which %d are told, want %d", diff.GrantedN, len(diff.Granted), want)
+		t.Errorf("%d changes of which %d are reported, want %d", diff.GrantedN, len(diff.Granted), want)
 	}
 }

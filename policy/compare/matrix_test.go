@@ -82,7 +82,7 @@ func TestTheMatrixSaysWhatEveryRequestIsAnswered(t *testing.T) {
 						for _, c := range line.Cells {
 							if policytest.Covers(line.Methods, method) {
 								if said[c.Subject] != "" {
-									t.Fatalf("%s %s %s: two lines speak of it: %v\n%s", c.Subject, method, p, lines, text)
+									t.Fatalf("%s %s %s: two lines match it: %v\n%s", c.Subject, method, p, lines, text)
 								}
 								said[c.Subject] = policytest.DecisionText(c.Decision)
 							}

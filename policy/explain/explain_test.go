@@ -82,12 +82,12 @@ func TestEachEditIsSmallAndSaysWhatItTakes(t *testing.T) {
 		{"two denials stand until both go", intern, "PUT argocd:/terminal", []string{
 			"remove policy.csv:4, policy.csv:9 (each of them denies it); policy.csv:10 leads nowhere then, remove it, too: allow policy.csv:5",
 		}},
-		{"nobody", policy.Identity{Anonymous: true}, "GET docs:/welcome", []string{
+		{"anonymous", policy.Identity{Anonymous: true}, "GET docs:/welcome", []string{
 			"sign in: allow policy.csv:7",
 			"sign in and be in group example-org:argo: allow policy.csv:5",
 			"add: p, system:anonymous, docs, /welcome, GET, allow: allow",
 		}},
-		{"somebody whom the policy does not know", policy.Identity{Email: "Me@example.com"}, "GET docs:/", []string{
+		{"a user whom the policy does not know", policy.Identity{Email: "Me@example.com"}, "GET docs:/", []string{
 			"be in any group of example-org: allow policy.csv:6",
 			"be in group example-org:argo: allow policy.csv:5",
 			"have role:admin: allow policy.csv:5",
@@ -372,10 +372,10 @@ func TestWhoeverMayPassAsNobodyIsToldSo(t *testing.T) {
 	s := policytest.Load(t, dashboards)
 	const question = "POST argocd:/api/webhook"
 	if e := explained(t, s, policy.Identity{Groups: []string{"x:y"}}, question); e.AnonymousRow == nil || e.AnonymousRow.Where() != "policy.csv:8" || e.Decision.Allowed() {
-		t.Errorf("anybody: %v", e.AnonymousRow)
+		t.Errorf("by an anonymous row: %v", e.AnonymousRow)
 	}
 	if e := explained(t, s, policy.Identity{Anonymous: true}, question); e.AnonymousRow != nil {
-		t.Errorf("nobody is anybody: %v", e.AnonymousRow)
+		t.Errorf("anonymous by an anonymous row: %v", e.AnonymousRow)
 	}
 }
 
@@ -483,8 +483,8 @@ func checkSubjects(t *testing.T, s *policy.Snapshot, identity policy.Identity, e
 		held[h.Subject] = h
 	}
 	for _, name := range s.Subjects() {
-		if _, told := held[name]; told != roles.Has(name) {
-			t.Fatalf("%+v is %s: %t, told %t", identity, name, roles.Has(name), told)
+		if _, reported := held[name]; reported != roles.Has(name) {
+			t.Fatalf("%+v is %s: %t, reported %t", identity, name, roles.Has(name), reported)
 		}
 	}
 	for _, h := range e.Subjects {
@@ -501,7 +501,7 @@ func checkSubjects(t *testing.T, s *policy.Snapshot, identity policy.Identity, e
 	}
 }
 
-// checkRows: each row is told once, and matches where a naive reading says so.
+// checkRows: each row is reported once, and matches where a naive reading says so.
 func checkRows(t *testing.T, s *policy.Snapshot, q policy.Request, e explain.Explanation) {
 	t.Helper()
 	seen := map[*policy.Row]bool{}
@@ -510,11 +510,11 @@ func checkRows(t *testing.T, s *policy.Snapshot, q policy.Request, e explain.Exp
 		matches := q.Roles.Has(row.Subject) && (row.Upstream == q.Upstream || row.Upstream == "*") &&
 			policytest.NaivePath(row.Path).MatchString(q.Path.String()) && policytest.NaiveMethod(row.Methods, q.Method)
 		if seen[row] || c.Matches != matches || (c.Why() == "") != matches || c.NearMiss && matches {
-			t.Fatalf("%s: matches %t (naively %t), near %t, told before %t: %s", row, c.Matches, matches, c.NearMiss, seen[row], c.Why())
+			t.Fatalf("%s: matches %t (naively %t), near %t, reported before %t: %s", row, c.Matches, matches, c.NearMiss, seen[row], c.Why())
 		}
 		seen[row] = true
 	}
 	if len(seen) != len(s.Rows()) {
-		t.Fatalf("%d rows of %d are told", len(seen), len(s.Rows()))
+		t.Fatalf("%d rows of %d are reported", len(seen), len(s.Rows()))
 	}
 }

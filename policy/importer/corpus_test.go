@@ -36,7 +36,7 @@ func sections(text string) []section {
 type importFunc func([]importer.Source, importer.Options) (*importer.Result, error)
 
 // The files are the specification: inputs, who may do what, and what is reported.
-// Names say what an import comes to: good files lose nothing, lossy ones say what, and
+// Names say the result of an import: good files lose nothing, lossy ones say what, and
 // bad ones are refused; of any other nothing is said.
 func TestCorpus(t *testing.T) {
 	t.Parallel()

@@ -38,7 +38,7 @@ func whatLoads(t *testing.T, r *importer.Result, err error) {
 	}
 	src := policy.Source{Name: "policy.csv", Data: []byte(r.Policy)}
 	if _, changed, err := policy.Format(src); err != nil || len(changed) > 0 {
-		t.Errorf("formatted anew at %v: %v\n%s", changed, err, r.Policy)
+		t.Errorf("formatted again at %v: %v\n%s", changed, err, r.Policy)
 	}
 	report := lint.Run([]policy.Source{src}, lint.Environment{})
 	if report.Faults != nil {
@@ -46,7 +46,7 @@ func whatLoads(t *testing.T, r *importer.Result, err error) {
 	}
 	for _, f := range report.Findings {
 		if f.Severity >= lint.Warning && !strings.Contains(r.Notes.Error(), f.Code) {
-			t.Errorf("%s is not told: %s", f.Code, f.Message)
+			t.Errorf("%s is not reported: %s", f.Code, f.Message)
 		}
 	}
 }

@@ -42,7 +42,7 @@ g, role:admin, role:viewer
 p, role:viewer, u, /terminal/**, *, deny
 p, role:viewer, u, /docs/**, GET, allow
 p, role:admin, u, /**, *, allow`[1:]},
-		"a deny of what everybody holds": {"5:AG101", `
+		"a deny of what every user holds": {"5:AG101", `
 g, o:admins, role:admin
 g, system:authenticated, role:viewer
 # a comment
@@ -68,7 +68,7 @@ g, o:late, role:admin
 g, o:late, role:frozen
 p, role:admin, u, /**, *, allow
 p, role:frozen, u, /deploy/**, POST, deny`[1:]},
-		"no deny that was granted by name, beside a role that inherits it": {"", `
+		"no deny that was granted by name, with a role that inherits it": {"", `
 g, role:lead, role:frozen
 g, o:leads, role:lead
 g, o:late, role:admin
@@ -90,14 +90,14 @@ g, role:viewer, role:base
 p, role:base, u, /**, GET, allow
 p, role:viewer, u, /secrets/**, *, deny
 p, role:admin, u, /new/**, POST, allow`[1:]},
-		"a deny for everybody, as a note": {"3:AG102", `
+		"a deny for every user, as a note": {"3:AG102", `
 g, o:argo, role:admin
 p, role:admin, u, /**, *, allow
 p, system:authenticated, u, /terminal/**, *, deny`[1:]},
 		"a row of the same subject that is broader": {"2:AG103", `
 p, o:a, u, /api/**, GET|POST, allow
 p, o:a, u, /api/v1/*, GET, allow`[1:]},
-		"a broader row of an inherited role, of everybody, of the organisation": {"4:AG103 5:AG103 7:AG103", `
+		"a broader row of an inherited role, of every user, of the organisation": {"4:AG103 5:AG103 7:AG103", `
 g, o:a, role:a
 g, role:a, role:b
 p, role:b, *, /b/**, *, allow
@@ -138,7 +138,7 @@ p, role:a, u, /**, *, allow
 p, role:b, u, /b, GET, allow
 p, role:b, u, /c, *, allow
 p, role:b, u, /b, POST, allow`[1:]},
-		"no row of a role that nobody may hold, for everybody's sake": {"1:AG110", `
+		"no row of a role that anonymous holds, for the sake of signed-in users": {"1:AG110", `
 g, system:anonymous, role:page
 p, role:page, u, /x, GET, allow
 p, system:authenticated, u, /x, GET, allow`[1:]},
@@ -146,21 +146,21 @@ p, system:authenticated, u, /x, GET, allow`[1:]},
 p, o:a, u, /x/**, *, deny
 p, o:a, u, /x/y, GET, allow
 p, o:a, u, /**, GET, allow`[1:]},
-		"an allow that everybody's deny takes away": {"1:AG104 3:AG102", `
+		"an allow that a deny for every user takes away": {"1:AG104 3:AG102", `
 p, o:a, u, /x/y, GET, allow
 p, o:a, u, /**, POST, allow
 p, system:authenticated, *, /x/**, *, deny`[1:]},
-		"a deny of what nobody is allowed": {"3:AG105", `
+		"a deny of what no user is allowed": {"3:AG105", `
 p, o:a, u, /x/**, GET, allow
 p, o:a, u, /x/y, POST|PUT, allow
 p, o:a, u, /x/y, DELETE, deny`[1:]},
-		"a deny for nobody, who is allowed nothing": {"2:AG105", `
+		"a deny for anonymous, who is allowed nothing": {"2:AG105", `
 p, o:a, u, /**, GET, allow
 p, system:anonymous, u, /x, *, deny`[1:]},
 		"a deny for one user of what another is allowed": {"2:AG105", `
 p, user:a@x, u, /**, GET, allow
 p, user:b@x, u, /x, GET, deny`[1:]},
-		"no deny that binds whoever passes as nobody": {"1:AG110", `
+		"no deny that binds users who pass as anonymous": {"1:AG110", `
 p, system:anonymous, u, /x, GET, allow
 p, o:a, u, /x, *, deny`[1:]},
 		"methods that authgate refuses": {"1:AG106 2:AG106", `
@@ -183,13 +183,13 @@ g, o:x, role:d
 p, role:c, u, /x, GET, allow
 p, role:d, u, /y, GET, allow
 g, o:y, role:a`[1:]},
-		"everybody who may change anything": {"1:AG109 2:AG109 5:AG109", `
+		"every user who may change anything": {"1:AG109 2:AG109 5:AG109", `
 g, system:authenticated, role:a
 g, o:*, role:a
 p, role:a, u, /**, GET|POST, allow
 p, role:a, v, /x/**, *, allow
 p, p:*, v, /**, *, allow`[1:]},
-		"everybody who may change anything but the top": {"1:AG109", "p, system:authenticated, u, /*/**, *, allow\np, p:*, v, /x*/**, *, allow"},
+		"every user who may change anything but the top": {"1:AG109", "p, system:authenticated, u, /*/**, *, allow\np, p:*, v, /x*/**, *, allow"},
 		"a role of two imports": {"5:AG130", `
 # authgate:import argocd
 g, example-org:argo, role:admin
@@ -205,7 +205,7 @@ p, role:a, argocd, /api/v1/**, *, allow
 g, example-org:argo, role:b
 p, role:b, workflows, /api/v1/**, *, allow
 `[1:]},
-		"everybody who may read everything, as a note": {"1:AG118 2:AG118", `
+		"every user who may read everything, as a note": {"1:AG118 2:AG118", `
 p, system:authenticated, u, /**, GET|HEAD, allow
 g, o:*, role:a
 p, role:a, *, /**, GET, allow

@@ -9,7 +9,7 @@ import (
 	"github.com/example-org/authgate/target"
 )
 
-// sequences gives every way to put up to n pieces behind each other.
+// sequences gives every way to put up to n pieces after each other.
 func sequences(pieces []string, n int) []string {
 	all := []string{""}
 	for last := all; n > 0; n-- {

@@ -13,7 +13,7 @@ import (
 	"github.com/example-org/authgate/target"
 )
 
-// Rows that lint calls useless can all be deleted at once, and nobody is decided
+// Rows that lint calls useless can all be deleted at once, and no user is decided
 // otherwise.
 func TestRowsThatLintCallsUselessChangeNothing(t *testing.T) {
 	t.Parallel()
@@ -58,7 +58,7 @@ func TestRowsThatLintCallsUselessChangeNothing(t *testing.T) {
 	}
 }
 
-// Whoever a deny is said to lock out is locked out, and would be let in without it.
+// Users that a deny is said to lock out are locked out, and would be let in without it.
 func TestLintNamesThoseWhomADenyLocksOut(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(7, 8))
@@ -79,7 +79,7 @@ func TestLintNamesThoseWhomADenyLocksOut(t *testing.T) {
 			deny, rule := lines[f.At.Line-1], lines[n-1]
 			identity := policy.Identity{Groups: []string{victim}}
 			switch {
-			case strings.HasPrefix(victim, "role:"): // somebody whom that role alone was granted
+			case strings.HasPrefix(victim, "role:"): // a user to whom that role alone was granted
 				identity.Groups = []string{"new:member"}
 				text += "\ng, new:member, " + victim
 			case strings.HasPrefix(victim, "user:"):
@@ -158,7 +158,7 @@ func TestNoPolicyMakesLintSearchForLong(t *testing.T) {
 // comment above silences it and nothing else.
 func FuzzLint(f *testing.F) {
 	for _, seed := range []string{
-		policytest.Example, policytest.Everybody,
+		policytest.Example, policytest.EverySubject,
 		"p, o:a, u, /**, GET, allow\n# authgate:ignore AG116 reason\np, o:a, u, /x, *, deny\n",
 		"p, o:a, u, /v1/**, *, allow\np, o:a, u, /v1/a:b@c, *, deny\n# authgate:ignore AG104,AG105\n",
 		"g, o:platform, role:a\ng, o:platfrom, role:a\np, role:a, u, /x, TRACE|GTE, allow",

@@ -39,8 +39,8 @@ func ClassesWith(patterns []string, quirks target.Quirks) (matching [][]int, err
 	return matching, err
 }
 
-// MethodsOf is a set of methods among those that are told apart.
-func MethodsOf(told, among []string) Methods { return Methods{told, among} }
+// MethodsOf is a set of methods among those that rows distinguish.
+func MethodsOf(named, among []string) Methods { return Methods{named, among} }
 
 // BranchOverlaps asks all patterns at once what Overlaps asks of a pair.
 func BranchOverlaps(patterns []string, pattern string) bool {

@@ -39,8 +39,8 @@ func TestASetOfMethodsNamesEachOnceAndNoOther(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		told []string
-		want string
+		named []string
+		want  string
 	}{
 		{[]string{"GET"}, "GET but HEAD"},
 		{[]string{"GET", "HEAD"}, "GET"},
@@ -50,8 +50,8 @@ func TestASetOfMethodsNamesEachOnceAndNoOther(t *testing.T) {
 		{[]string{"POST", "*"}, "* but GET"},
 		{[]string{"HEAD", "POST", "*"}, "*|HEAD but GET"},
 	} {
-		if got := pathspace.MethodsOf(c.told, classes).String(); got != c.want {
-			t.Errorf("%v reads %q, want %q", c.told, got, c.want)
+		if got := pathspace.MethodsOf(c.named, classes).String(); got != c.want {
+			t.Errorf("%v reads %q, want %q", c.named, got, c.want)
 		}
 	}
 }

@@ -57,7 +57,7 @@ func DecisionText(d policy.Decision) string {
 
 // Each subject has a rule for a path of its own, so that what a user may open
 // tells who they are to the policy.
-const Everybody = `
+const EverySubject = `
 p, role:admin, u, /admin, GET, allow
 p, role:viewer, u, /viewer, GET, allow
 p, example-org:argo, u, /argo, GET, allow

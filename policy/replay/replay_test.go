@@ -21,7 +21,7 @@ p, o:*, u, /org, GET, allow
 p, user:me@x, u, /me, GET, allow
 p, user:*@y, u, /domain, GET, allow
 p, user:!@y, u, /odd, GET, allow
-p, system:authenticated, u, /somebody, GET, allow
+p, system:authenticated, u, /signed-in, GET, allow
 p, system:anonymous, u, /open, GET, allow
 p, system:anonymous, u, /admin-only, GET, allow
 p, role:viewer, u, /admin-only, GET, deny
@@ -33,25 +33,25 @@ g, o:team, role:viewer
 		who  replay.LoggedRequest
 		may  string
 	}{
-		{"groups go through the g rows of now, whatever roles were recorded", replay.LoggedRequest{User: "p", Groups: []string{"o:team"}, Roles: []string{"role:admin"}}, "/viewer /team /org /somebody /open"},
-		{"ORG:* is some team of it", policytest.InGroups("p", "o:*"), "/org /somebody /open /admin-only"},
-		{"user:EMAIL stands among the groups", policytest.InGroups("p", "user:me@x"), "/me /somebody /open /admin-only"},
-		{"the e-mail address counts beside groups", withEmail(policytest.InGroups("p")), "/me /somebody /open /admin-only"},
-		{"user:*@DOMAIN stands among the groups", policytest.InGroups("p", "user:*@y"), "/domain /somebody /open /admin-only"},
-		{"user:EMAIL tells more than its domain", policytest.InGroups("p", "user:!@y", "user:*@y"), "/domain /odd /somebody /open /admin-only"},
-		{"the address tells more than its domain", replay.LoggedRequest{User: "p", Email: "!@Y", Groups: []string{"user:*@y"}}, "/domain /odd /somebody /open /admin-only"},
-		{"the domain counts of an address", replay.LoggedRequest{User: "p", Email: "a@Y", Groups: []string{}}, "/domain /somebody /open /admin-only"},
-		{"no subdomain counts", replay.LoggedRequest{User: "p", Email: "a@z.y", Groups: []string{}}, "/somebody /open /admin-only"},
-		{"in no group is still somebody", policytest.InGroups("p"), "/somebody /open /admin-only"},
-		{"roles are held where no groups are recorded", policytest.InRoles("p", "role:admin"), "/admin /somebody /open /admin-only"},
-		{"and with them the e-mail address", withEmail(policytest.InRoles("", "role:viewer")), "/viewer /me /somebody /open"},
+		{"groups go through the g rows of now, whatever roles were recorded", replay.LoggedRequest{User: "p", Groups: []string{"o:team"}, Roles: []string{"role:admin"}}, "/viewer /team /org /signed-in /open"},
+		{"ORG:* is some team of it", policytest.InGroups("p", "o:*"), "/org /signed-in /open /admin-only"},
+		{"user:EMAIL is among the groups", policytest.InGroups("p", "user:me@x"), "/me /signed-in /open /admin-only"},
+		{"the e-mail address counts in addition to groups", withEmail(policytest.InGroups("p")), "/me /signed-in /open /admin-only"},
+		{"user:*@DOMAIN is among the groups", policytest.InGroups("p", "user:*@y"), "/domain /signed-in /open /admin-only"},
+		{"user:EMAIL tells more than its domain", policytest.InGroups("p", "user:!@y", "user:*@y"), "/domain /odd /signed-in /open /admin-only"},
+		{"the address tells more than its domain", replay.LoggedRequest{User: "p", Email: "!@Y", Groups: []string{"user:*@y"}}, "/domain /odd /signed-in /open /admin-only"},
+		{"the domain counts of an address", replay.LoggedRequest{User: "p", Email: "a@Y", Groups: []string{}}, "/domain /signed-in /open /admin-only"},
+		{"no subdomain counts", replay.LoggedRequest{User: "p", Email: "a@z.y", Groups: []string{}}, "/signed-in /open /admin-only"},
+		{"in no group is still a user", policytest.InGroups("p"), "/signed-in /open /admin-only"},
+		{"roles are held where no groups are recorded", policytest.InRoles("p", "role:admin"), "/admin /signed-in /open /admin-only"},
+		{"and with them the e-mail address", withEmail(policytest.InRoles("", "role:viewer")), "/viewer /me /signed-in /open"},
 		{"roles of no person are just these", policytest.InRoles("", "role:viewer"), "/viewer /open"},
-		{"nobody", replay.LoggedRequest{}, "/open /admin-only"},
-		{"nobody, known by a group", policytest.InGroups("", "system:anonymous"), "/open /admin-only"},
-		{"nobody, whom the policy did not name", policytest.InGroups(""), "/open /admin-only"},
+		{"anonymous", replay.LoggedRequest{}, "/open /admin-only"},
+		{"anonymous, known by a group", policytest.InGroups("", "system:anonymous"), "/open /admin-only"},
+		{"anonymous, whom the policy did not name", policytest.InGroups(""), "/open /admin-only"},
 	} {
 		var may []string
-		for _, path := range []string{"/viewer", "/admin", "/team", "/org", "/me", "/domain", "/odd", "/somebody", "/open", "/admin-only"} {
+		for _, path := range []string{"/viewer", "/admin", "/team", "/org", "/me", "/domain", "/odd", "/signed-in", "/open", "/admin-only"} {
 			r := replay.New(s)
 			r.Add(policytest.LoggedRequest(t, c.who, "deny GET u:"+path))
 			if policytest.Replayed(t, r).Granted == 1 {

@@ -15,8 +15,8 @@ import (
 )
 
 // suggest makes a suggestion from lines such as "o:dev allow GET u:/a", each by
-// somebody in that group, or who holds these roles, or by nobody ("-"), and with
-// @3 behind it if the log says that policy.csv:3 decided.
+// a user in that group, or who holds these roles, or by an anonymous one ("-"), and with
+// @3 after it if the log says that policy.csv:3 decided.
 func suggested(t *testing.T, options suggest.Options, lines ...string) suggest.Report {
 	t.Helper()
 	if options.Distinct == 0 {
@@ -25,14 +25,14 @@ func suggested(t *testing.T, options suggest.Options, lines ...string) suggest.R
 	s := suggest.New(options)
 	for _, line := range lines {
 		name, line, _ := strings.Cut(line, " ")
-		line, row, told := strings.Cut(line, " @")
+		line, row, recorded := strings.Cut(line, " @")
 		identity := policytest.InGroups("p", strings.Split(name, "+")...)
 		if strings.HasPrefix(name, "role:") {
 			identity = policytest.InRoles("p", strings.Split(name, "+")...)
 		} else if name == "-" {
 			identity = replay.LoggedRequest{}
 		}
-		if told {
+		if recorded {
 			identity.Policy, identity.Rule = "hash", "policy.csv:"+row
 		}
 		s.Add(policytest.LoggedRequest(t, identity, line))
@@ -117,7 +117,7 @@ func TestASuggestionNamesTheSubjectsThatFewestGainBy(t *testing.T) {
 			"+ role:admin u:/x DELETE 1/1; + role:viewer u:/x GET 2/1; + role:viewer u:/y GET 1/1",
 		},
 		{
-			"what people share who asked, and nobody else is",
+			"what the users share who asked, and no other user is",
 			"role:a+role:v allow GET u:/x; role:b+role:v allow GET u:/x", "+ role:v u:/x GET 2/1",
 		},
 		{
@@ -125,7 +125,7 @@ func TestASuggestionNamesTheSubjectsThatFewestGainBy(t *testing.T) {
 			"role:a+role:v allow GET u:/x; role:b+role:v allow GET u:/x; role:v allow GET u:/y", "+ role:a u:/x GET 1/1; + role:b u:/x GET 1/1; + role:v u:/y GET 1/1",
 		},
 		{
-			"nobody to whom it was refused",
+			"no user to whom it was refused",
 			"role:a+role:v allow GET u:/x; role:b+role:v allow GET u:/x; role:a deny GET u:/x; role:v deny GET u:/x; role:b+role:c allow PUT u:/x; role:b deny PUT u:/x",
 			"+ role:a u:/x GET 1/1; + role:b u:/x GET 1/1; + role:c u:/x PUT 1/1",
 		},
@@ -138,17 +138,17 @@ func TestASuggestionNamesTheSubjectsThatFewestGainBy(t *testing.T) {
 			"o:x+system:authenticated allow GET u:/x @3; system:authenticated allow GET u:/y @3", "+ system:authenticated u:/x GET 1/1; + system:authenticated u:/y GET 1/1",
 		},
 		{
-			"but everybody only where the groups of all are known",
+			"but every user only where the groups of all are known",
 			"role:a allow GET u:/x @3; role:b allow GET u:/y @3", "+ role:a u:/x GET 1/1; + role:b u:/y GET 1/1",
 		},
-		{"nobody, where that row let nobody in, too", "- allow GET u:/x @3; role:a allow GET u:/y @3", "+ system:anonymous u:/x GET 1/1; + system:anonymous u:/y GET 1/1"},
+		{"anonymous, where that row admitted anonymous requests", "- allow GET u:/x @3; role:a allow GET u:/y @3", "+ system:anonymous u:/x GET 1/1; + system:anonymous u:/y GET 1/1"},
 		{
 			"one that a * of theirs lets in anyway",
 			"role:v allow GET u:/a/1; role:v allow GET u:/a/2; role:v allow GET u:/a/3; role:a+role:v allow GET u:/a/4; role:a+role:v allow HEAD u:/a/5; role:a+role:v allow PUT u:/a/4",
 			"+ role:a u:/a/4 PUT 1/1; + role:v u:/a/* GET 5/5",
 		},
 		{
-			"a * that somebody asked for is none", "role:v allow GET u:/a/*; role:a+role:v allow GET u:/a/x",
+			"a * that a user asked for is none", "role:v allow GET u:/a/*; role:a+role:v allow GET u:/a/x",
 			"+ role:a u:/a/x GET 1/1; ! the path holds a *, which stands for other paths, too, in a row 1",
 		},
 		{
@@ -163,11 +163,11 @@ func TestASuggestionNamesTheSubjectsThatFewestGainBy(t *testing.T) {
 			"+ o:a u:/a/1 GET 1/1; + o:a u:/a/2 GET 1/1; + o:a u:/a/3 GET 1/1; + o:b u:/a/* GET 3/3",
 		},
 		{
-			"nor HEAD where GET has it in it, and nobody where somebody was refused",
+			"nor HEAD where GET has it in it, and no user where one was refused",
 			"o:a allow GET u:/a/1; o:a allow GET u:/a/2; o:a allow GET u:/a/3; o:a deny HEAD u:/a/4; - allow GET u:/b/1; - allow GET u:/b/2; - allow GET u:/b/3; o:c deny GET u:/b/4",
 			"+ o:a u:/a/1 GET 1/1; + o:a u:/a/2 GET 1/1; + o:a u:/a/3 GET 1/1; + system:anonymous u:/b/1 GET 1/1; + system:anonymous u:/b/2 GET 1/1; + system:anonymous u:/b/3 GET 1/1",
 		},
-		{"nobody", "- allow GET u:/x", "+ system:anonymous u:/x GET 1/1"},
+		{"anonymous", "- allow GET u:/x", "+ system:anonymous u:/x GET 1/1"},
 		{"what was refused is not suggested", "o:dev deny GET u:/x; - login GET u:/x", ""},
 		{
 			"what no row can say alone is not, either", "o:dev allow GET u:/a*b; o:dev allow get u:/; o:dev allow GET a/b:/; o:d* allow GET u:/; o:dev allow GET u:/ok",
@@ -273,7 +273,7 @@ func TestASuggestionIsComparedWithTheCurrentPolicy(t *testing.T) {
 	for _, c := range []struct{ name, present, log, want string }{
 		{"a row that is used as it is stays", "p, o:dev, u, /a/*, POST|GET, allow", "o:dev allow GET u:/a/1; o:dev allow POST u:/a/2", "= o:dev u:/a/* POST|GET 2/2"},
 		{"a wide one makes room", "p, o:dev, *, /**, *, allow", "o:dev allow GET u:/a", "+ o:dev u:/a GET 1/1; - policy.csv:1 wide"},
-		{"methods nobody used go", "p, o:dev, u, /a/*, GET|PUT, allow", "o:dev allow GET u:/a/1", "+ o:dev u:/a/* GET 1/1; - policy.csv:1 wide"},
+		{"methods that are not used go", "p, o:dev, u, /a/*, GET|PUT, allow", "o:dev allow GET u:/a/1", "+ o:dev u:/a/* GET 1/1; - policy.csv:1 wide"},
 		{
 			"the most basic role gets the row", "p, role:admin, u, /**, *, allow\np, role:viewer, u, /a, GET, allow\ng, role:admin, role:viewer\ng, o:dev, role:admin",
 			"o:dev allow GET u:/a", "= role:viewer u:/a GET 1/1; - policy.csv:1 unused",
@@ -317,7 +317,7 @@ func TestASuggestionIsComparedWithTheCurrentPolicy(t *testing.T) {
 			"user:me@x allow GET u:/a; user:you@x allow GET u:/a", "= user:*@x u:/a GET 2/1; - policy.csv:2 unused",
 		},
 		{
-			"somebody goes incognito where anybody may", "p, system:anonymous, u, /a, GET, allow\np, o:dev, u, /b, GET, allow", "o:dev allow GET u:/a",
+			"a user is treated as anonymous where anonymous requests may", "p, system:anonymous, u, /a, GET, allow\np, o:dev, u, /b, GET, allow", "o:dev allow GET u:/a",
 			"= system:anonymous u:/a GET 1/1; - policy.csv:2 unused",
 		},
 	} {
