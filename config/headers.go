@@ -76,6 +76,22 @@ func (IdentityGroups) values() []string { return []string{string(GroupsAll), str
 // claim of a piece is one of sub, email, name and groups.
 type HeaderTemplate []TemplatePart
 
+// Expand makes a value of a template. It is incomplete if a field is empty.
+func (t HeaderTemplate) Expand(fields map[string]string) (value string, complete bool) {
+	var b strings.Builder
+	for _, part := range t {
+		b.WriteString(part.Text)
+		if part.Claim == "" {
+			continue
+		}
+		if fields[part.Claim] == "" {
+			return "", false
+		}
+		b.WriteString(fields[part.Claim])
+	}
+	return b.String(), true
+}
+
 var headerFields = []string{"sub", "email", "name", "groups"}
 
 func parseHeaderTemplate(s string) (HeaderTemplate, problem) {

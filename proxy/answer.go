@@ -59,11 +59,11 @@ func (p *Proxy) redirect(x *exchange, status int, location string) bool {
 // addDenial adds to the refusal by the policy who the user is, and who is admitted.
 func (p *Proxy) addDenial(x *exchange) {
 	principal, back := x.session.Principal, p.returnPathOf(x)
-	admitted, more := x.state.policy.Admitted(x.route.name, x.path, x.r.Method)
+	admitted, more := x.state.policy.Admitted(x.route.Name, x.path, x.r.Method)
 	x.refusal.Denied = &page.Denied{
 		User: displayName(principal), Groups: principal.Groups, Overage: principal.GroupsOverage,
 		Admitted: admitted, AdmittedMore: more, Rule: x.rule(),
-		Upstream: x.route.name, Method: x.r.Method, Path: x.path.String(),
+		Upstream: x.route.Name, Method: x.r.Method, Path: x.path.String(),
 		SignOut: p.endpoints.SignOut(back), SwitchUser: p.endpoints.SwitchUser(back),
 	}
 }

@@ -2,13 +2,12 @@ package proxy
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/example-org/authgate/proxy/client"
 	"github.com/example-org/authgate/proxy/respond"
+	"github.com/example-org/authgate/proxy/upstream"
 	"github.com/example-org/authgate/session"
-	"github.com/example-org/authgate/target"
 )
 
 // authenticate is step 3: who is asking, or nobody. It refuses only what a browser
@@ -49,11 +48,12 @@ func (x *exchange) sameOrigin() bool {
 	if len(site) == 1 && site[0] == "same-origin" {
 		return true
 	}
-	upgrade, effect := x.isWebSocketUpgrade(), x.hasSideEffect()
+	upgrade := upstream.IsWebSocketUpgrade(x.r)
+	effect := x.route != nil && x.route.HasSideEffect(x.path, x.r.URL.RawQuery)
 	if !upgrade && !effect && isSafeMethod(x.r.Method) {
 		return true
 	}
-	if len(origin) == 1 && x.allowedOrigin(origin[0]) {
+	if len(origin) == 1 && x.route != nil && x.route.AllowsOrigin(origin[0]) {
 		return true
 	}
 	switch {
@@ -82,36 +82,6 @@ func (x *exchange) isSameOriginReferer() bool {
 	return client.CanonicalOrigin(scheme+"://"+host) == x.client.Origin()
 }
 
-// hasSideEffect reports whether a GET is known to change something.
-func (x *exchange) hasSideEffect() bool {
-	if x.route == nil {
-		return false
-	}
-	if len(x.route.kind.effects) > 0 && x.path.Quirks() != 0 { // no pattern below would find it
-		return true
-	}
-	for _, e := range x.route.kind.effects {
-		if target.MatchPattern(x.path.String(), e.path) && (e.query == "" || hasParameter(x.r.URL.RawQuery, e.query)) {
-			return true
-		}
-	}
-	return false
-}
-
-func (x *exchange) allowedOrigin(origin string) bool {
-	canonical := client.CanonicalOrigin(origin)
-	return canonical != "" && x.route != nil && slices.Contains(x.route.allowedOrigins, canonical)
-}
-
 func isSafeMethod(method string) bool {
 	return respond.IsRead(method) || method == http.MethodOptions
-}
-
-// isWebSocketUpgrade reports whether the request asks for a WebSocket, the one protocol
-// that is switched to: any other, h2c above all, would be a tunnel in which no
-// further request is judged.
-func (x *exchange) isWebSocketUpgrade() bool {
-	values := x.r.Header["Upgrade"]
-	return len(values) == 1 && strings.EqualFold(values[0], "websocket") &&
-		x.r.Method == http.MethodGet && x.r.ProtoMajor == 1 && x.r.ProtoMinor == 1 && x.r.ContentLength == 0
 }

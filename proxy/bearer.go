@@ -34,11 +34,11 @@ func (x *exchange) credential() credential {
 			return credential{name, parseBearer(values[0])}
 		}
 	}
-	if x.route == nil || x.route.kind.bearerHeader == "" {
+	if x.route == nil || x.route.BearerHeader() == "" {
 		return credential{}
 	}
-	if values := h[x.route.kind.bearerHeader]; len(values) > 0 {
-		return credential{x.route.kind.bearerHeader, values[0]}
+	if values := h[x.route.BearerHeader()]; len(values) > 0 {
+		return credential{x.route.BearerHeader(), values[0]}
 	}
 	return credential{}
 }

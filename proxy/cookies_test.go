@@ -7,9 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/example-org/authgate/proxy"
-	"github.com/example-org/authgate/proxy/client"
 )
 
 // TestOnlyTheVeryCookieIsASession holds acceptance and removal to section after
@@ -181,31 +178,6 @@ func TestTwoSessionsAreNoLoginLoop(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	expect(t, "where anybody may go", g.do("GET", here+"/api/dex/keys", two), http.StatusOK)
-}
-
-// FuzzRequestHeaders: a name is believed or not in every case alike, and a request
-// id is what the client said or authgate's own.
-func FuzzRequestHeaders(f *testing.F) {
-	f.Add("X-Forwarded-User", "x")
-	f.Add("X_Forwarded_User", "x")
-	f.Add("Grpc-Metadata-Token", "x")
-	f.Add("Accept", "text/html")
-	f.Fuzz(func(t *testing.T, name, value string) {
-		canonical := http.CanonicalHeaderKey(name)
-		if name == "" || !proxy.IsPlainHeaderName(canonical) {
-			return
-		}
-		// However a server folds the name, it is believed or not alike.
-		for _, folded := range []string{strings.ToLower(name), strings.ToUpper(name)} {
-			if proxy.IsSpoofable(http.CanonicalHeaderKey(folded)) != proxy.IsSpoofable(canonical) {
-				t.Errorf("%q and %q differ", name, folded)
-			}
-		}
-		id := client.RequestID([]string{value}, "own")
-		if id != "own" && id != value || strings.ContainsAny(id, " \t\r\n\",;<>&\\%") || len(id) > 128 {
-			t.Errorf("%q became %q", value, id)
-		}
-	})
 }
 
 // A response of known length has trailers in HTTP/2, announced or not.

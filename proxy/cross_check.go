@@ -51,7 +51,7 @@ func (p *Proxy) reportDisagreement(what string, e *loadedPolicy, d policy.Disagr
 	p.log.Error("the index and casbin disagree: from now on this policy asks casbin each time, and denies in doubt",
 		"what", what, "hash", e.Hash(), "upstream", q.Upstream, "path", q.Path.String(), "method", q.Method,
 		"roles", q.Roles.Names(), "groups", q.Roles.Subjects(), "index", d.Index.String(), "casbin", d.Casbin.String(),
-		"error", d.Err, "unsaid", suppressed, "mend", "please report this line with the policy")
+		"error", d.Err, "suppressed", suppressed, "hint", "please report this line with the policy")
 }
 
 const (

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/example-org/authgate/proxy"
+	"github.com/example-org/authgate/proxy/upstream"
 )
 
 // What a request with alice's cookie may do, by where a browser says it is from.
@@ -249,14 +250,14 @@ func TestEffectsAreFoundHoweverTheQueryIsWritten(t *testing.T) {
 		"query.refresh=hard": true, "refresh.value=hard": true, "a.b.refresh[x]=": true, "query%2Erefresh=hard": true, "_refresh_=1": true, "+refresh=1": true,
 		"REFRESH[HARD]": true, "a.refreshed=1": false, "refresh/hard": false, "projects[refresh]": false,
 	} {
-		if proxy.HasParameter(query, "refresh") != want {
+		if upstream.HasParameter(query, "refresh") != want {
 			t.Errorf("%q: found is %v", query, !want)
 		}
 	}
 	for _, query := range []string{
 		"forceRefresh", "force_refresh=true", "ForceRefresh[true]=", "FORCE_REFRESH", "forcerefresh=1", "force%5Frefresh[true]", "q.force_refresh[true]=x", "force%52efresh%5B1%5D",
 	} {
-		if !proxy.HasParameter(query, "forceRefresh") {
+		if !upstream.HasParameter(query, "forceRefresh") {
 			t.Errorf("%q: not found", query)
 		}
 	}

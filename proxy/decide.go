@@ -11,7 +11,7 @@ import (
 // decide is step 4: the policy's answer, and what it means to whoever asks.
 func (p *Proxy) decide(x *exchange) bool {
 	start := p.now()
-	x.decision, x.asAnonymous = x.evaluate(x.route.name, x.path, x.r.Method)
+	x.decision, x.asAnonymous = x.evaluate(x.route.Name, x.path, x.r.Method)
 	p.metrics.decisionSeconds.Observe(p.now().Sub(start).Seconds())
 	p.evaluateShadow(x)
 	switch {
@@ -37,15 +37,15 @@ func (p *Proxy) evaluateShadow(x *exchange) {
 	if shadow == nil {
 		return
 	}
-	q := policy.Request{Roles: x.shadowRoles, Upstream: x.route.name, Path: x.path, Method: x.r.Method}
+	q := policy.Request{Roles: x.shadowRoles, Upstream: x.route.Name, Path: x.path, Method: x.r.Method}
 	d, _ := shadow.evaluate(q, x.signedIn())
 	x.shadow = d.Effect.String()
 	switch {
 	case d.Allowed() == x.decision.Allowed():
 	case d.Allowed():
-		p.metrics.granted[x.route.name].Inc()
+		p.metrics.granted[x.route.Name].Inc()
 	default:
-		p.metrics.revoked[x.route.name].Inc()
+		p.metrics.revoked[x.route.Name].Inc()
 	}
 }
 

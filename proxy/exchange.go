@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"net/http"
@@ -11,7 +12,7 @@ import (
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/proxy/client"
-	"github.com/example-org/authgate/proxy/stream"
+	"github.com/example-org/authgate/proxy/upstream"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/target"
 )
@@ -20,7 +21,8 @@ import (
 // for each.
 type exchange struct {
 	p         *Proxy
-	w         *recorder
+	w         *upstream.Recorder
+	recorder  upstream.Recorder // w
 	r         *http.Request
 	state     *state // pinned: one policy for the whole request
 	startedAt time.Time
@@ -30,7 +32,7 @@ type exchange struct {
 
 	client client.Client // who connected, by which scheme and host
 	path   target.Path
-	route  *upstream // nil: authgate itself, or nobody, serves this path
+	route  *dashboard // nil: authgate itself, or nobody, serves this path
 
 	session    session.Session // zero: nobody
 	sessionErr error           // why nobody, for the log
@@ -46,12 +48,9 @@ type exchange struct {
 	asAnonymous   bool   // somebody, but let through as nobody
 	shadow        string // what the candidate would have decided
 
-	upstreamHeaderAt time.Time      // when the upstream's header came
-	stream           *stream.Stream // its response, while it is watched; nil: it is short
+	forwarded upstream.Result
 
-	// The policy, and the time of the groups, by which its open streams were authorized last.
-	authorizedBy atomic.Pointer[state]
-	groupsReadAt atomic.Int64 // Unix ns
+	authorized atomic.Pointer[authorization] // of its open streams, the last; nil: that of the request
 
 	unrecorded bool // there is no room for its record: it was not served
 
@@ -67,7 +66,6 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	request := client.RequestID(r.Header["X-Request-Id"], id)
 	x := &exchange{
 		p:         p,
-		w:         p.newRecorder(w, r, request),
 		r:         r,
 		state:     p.state.Load(),
 		startedAt: p.now(),
@@ -79,7 +77,8 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 		event:   audit.Request,
 		outcome: audit.Refuse, // until somebody says otherwise
 	}
-	x.w.x = x
+	x.recorder = upstream.MakeRecorder(w, r, request, p.streams, x)
+	x.w = &x.recorder
 	return x
 }
 
@@ -131,14 +130,20 @@ func (x *exchange) rule() string {
 // upstream breaks off and the reverse proxy panics with http.ErrAbortHandler.
 func (p *Proxy) finish(x *exchange) {
 	end := p.now()
+	if reason := cmp.Or(x.w.CloseStream(), x.forwarded.Reason); reason != "" {
+		x.reason = reason
+	}
+	if x.forwarded.Refused {
+		x.outcome = audit.Refuse
+	}
 	upstream := x.upstreamName()
-	p.metrics.observeRequest(upstream, x.outcome, x.w.statusCode(), x.duration(end))
+	p.metrics.observeRequest(upstream, x.outcome, x.w.Status(), x.duration(end))
 	if p.excludedFromAudit(x) {
 		return
 	}
 	r := x.auditRecord(end, x.state, x.roles, x.decision)
 	r.Event, r.Decision, r.Reason, r.Shadow = x.event, x.outcome, x.reason, x.shadow
-	r.Status, r.Bytes = x.w.statusCode(), x.w.bytes
+	r.Status, r.Bytes = x.w.Status(), x.w.Bytes()
 	p.audit.Write(r)
 }
 
@@ -158,12 +163,20 @@ func (x *exchange) auditRecord(now time.Time, st *state, roles policy.Roles, d p
 	return r
 }
 
+// duration is how long a request took; for a long-lived stream, until it began.
+func (x *exchange) duration(end time.Time) time.Duration {
+	if at := x.forwarded.HeaderAt; x.w.LongLived() && !at.IsZero() {
+		end = at
+	}
+	return end.Sub(x.startedAt)
+}
+
 // upstreamName is empty where authgate itself, or nobody, serves the path.
 func (x *exchange) upstreamName() string {
 	if x.route == nil {
 		return ""
 	}
-	return x.route.name
+	return x.route.Name
 }
 
 func newID() string {

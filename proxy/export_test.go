@@ -48,8 +48,5 @@ type LogLimiter = logLimiter
 // AllowLog rings it.
 var AllowLog = (*logLimiter).allow
 
-// StripSpoofable takes from a header what only a proxy may say.
-var StripSpoofable = stripSpoofable
-
 // SetReplayCache has something else remember which states were used.
 func SetReplayCache(p *Proxy, s replayCache) { p.usedStates = s }

@@ -8,6 +8,7 @@ import (
 	"github.com/example-org/authgate/proxy/client"
 	"github.com/example-org/authgate/proxy/respond"
 	"github.com/example-org/authgate/proxy/respond/page"
+	"github.com/example-org/authgate/proxy/upstream"
 	"github.com/example-org/authgate/session/cookie"
 	"github.com/example-org/authgate/target"
 )
@@ -72,7 +73,7 @@ func (p *Proxy) loadOriginal(x *exchange) bool {
 // checkUnambiguous refuses what would not stay the request that is judged.
 func (x *exchange) checkUnambiguous() bool {
 	if reason := ambiguousHeader(x.r); reason != "" {
-		return x.refuse(http.StatusForbidden, "misleading_header", "The request was refused: "+reason+".", nil)
+		return x.refuse(http.StatusForbidden, "ambiguous_header", "The request was refused: "+reason+".", nil)
 	}
 	x.r = restoreUpgrade(x.r)
 	return true
@@ -99,14 +100,14 @@ func (p *Proxy) checkNotEndpoint(x *exchange) bool {
 	if !p.endpoints.Has(x.path) {
 		return true
 	}
-	return x.refuse(http.StatusForbidden, "own_endpoint",
+	return x.refuse(http.StatusForbidden, "reserved_path",
 		"The request was refused: the ingress must send "+p.prefix+" to authgate itself, and not ask about it.", nil)
 }
 
 // writeAllowed lets the ingress forward, and tells it who asks.
 func (p *Proxy) writeAllowed(x *exchange) {
 	if x.signedIn() && !x.asAnonymous {
-		x.userHeaders.forUpstream(x.route).set(x.w.Header())
+		x.userHeaders.For(x.route.Upstream).Set(x.w.Header())
 	}
 	x.w.WriteHeader(http.StatusAccepted)
 }
@@ -138,10 +139,10 @@ func (p *Proxy) writeDenied(x *exchange) {
 // what is judged. The proxy takes such headers out; an ingress passes them on.
 func ambiguousHeader(r *http.Request) string {
 	for name := range r.Header {
-		if isCommonHeader(name) {
+		if upstream.IsCommonHeader(name) {
 			continue
 		}
-		if isOverrideHeader(name) {
+		if upstream.IsOverrideHeader(name) {
 			return "it holds " + name + ", which can make a server run another request than the one that is judged"
 		}
 	}
@@ -151,29 +152,6 @@ func ambiguousHeader(r *http.Request) string {
 		return "it asks to go on in a protocol in which nothing more would be judged"
 	}
 	return ""
-}
-
-// isOverrideHeader finds the names of headers by which servers run another method, path or
-// host, in every spelling that a CGI, WSGI, PHP or Rack makes the same variable of.
-func isOverrideHeader(name string) bool {
-	if name == "" || name[0]|0x20 != 'x' {
-		return false
-	}
-	folded := foldHeaderName(name)
-	switch strings.ToLower(folded) {
-	case "x-http-method-override", "x-http-method", "x-method-override", "x-method", "x-httpmethod-override", "x-http-verb", "x-verb-override",
-		"x-rewrite-url", "x-rewrite-uri", "x-http-path-override", "x-override-url", "x-http-host-override", "x-host-override":
-		return true
-	}
-	if folded = http.CanonicalHeaderKey(folded); folded == name {
-		return false
-	}
-	// X-Original-URL and its kin are the ingress's own; in another spelling they are not.
-	switch folded {
-	case "X-Original-Url", "X-Original-Uri", "X-Original-Method", "X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix":
-		return true
-	}
-	return false
 }
 
 // isWebSocketHandshake finds a WebSocket's opening handshake by what reaches the question

@@ -64,14 +64,14 @@ func TestUnclearQuestionsAreRefused(t *testing.T) {
 		{"nginx, and a client's X-Forwarded-Uri", with(nginx, "X-Forwarded-Uri", "/api/dex/keys"), 403, "bad_forward_auth"},
 		{"parts, and a client's X-Original-URL", with(parts, "X-Original-URL", open), 403, "bad_forward_auth"},
 		{"parts, and a client's X-Original-Method", with(parts, "X-Original-Method", "GET"), 403, "bad_forward_auth"},
-		{"about authgate's own endpoint", forms["nginx"]("GET", argo+"/oauth2/userinfo"), 403, "own_endpoint"},
-		{"about itself", forms["nginx"]("GET", argo+"/oauth2/auth"), 403, "own_endpoint"},
-		{"with another method to run", with(nginx, "X-HTTP-Method-Override", "DELETE"), 403, "misleading_header"},
-		{"with another path to run", with(parts, "X-Rewrite-URL", "/secret"), 403, "misleading_header"},
-		{"for a tunnel", with(nginx, "Upgrade", "h2c"), 403, "misleading_header"},
-		{"for a tunnel beside a WebSocket", with(with(nginx, handshakeBeyond...), "Upgrade", "h2c"), 403, "misleading_header"},
-		{"for one of two protocols", with(nginx, "Upgrade", "websocket, h2c"), 403, "misleading_header"},
-		{"for a WebSocket by POST", with(forms["nginx"]("POST", argo+"/api/dex/token"), handshakeBeyond...), 403, "misleading_header"},
+		{"about authgate's own endpoint", forms["nginx"]("GET", argo+"/oauth2/userinfo"), 403, "reserved_path"},
+		{"about itself", forms["nginx"]("GET", argo+"/oauth2/auth"), 403, "reserved_path"},
+		{"with another method to run", with(nginx, "X-HTTP-Method-Override", "DELETE"), 403, "ambiguous_header"},
+		{"with another path to run", with(parts, "X-Rewrite-URL", "/secret"), 403, "ambiguous_header"},
+		{"for a tunnel", with(nginx, "Upgrade", "h2c"), 403, "ambiguous_header"},
+		{"for a tunnel beside a WebSocket", with(with(nginx, handshakeBeyond...), "Upgrade", "h2c"), 403, "ambiguous_header"},
+		{"for one of two protocols", with(nginx, "Upgrade", "websocket, h2c"), 403, "ambiguous_header"},
+		{"for a WebSocket by POST", with(forms["nginx"]("POST", argo+"/api/dex/token"), handshakeBeyond...), 403, "ambiguous_header"},
 	} {
 		before := len(g.records())
 		var res *http.Response

@@ -270,8 +270,8 @@ func TestForwardAuthIsAuditedAsTheOriginalRequest(t *testing.T) {
 		asked, path string
 		headers     []string
 	}{
-		"bad_target":        {"https://argo-cd.example.com/a/../b", "", nil},
-		"misleading_header": {place, "/api/v1/applications/x", []string{"X-HTTP-Method-Override", "GET"}},
+		"bad_target":       {"https://argo-cd.example.com/a/../b", "", nil},
+		"ambiguous_header": {place, "/api/v1/applications/x", []string{"X-HTTP-Method-Override", "GET"}},
 	} {
 		expect(t, why, g.ask(forms["nginx"]("DELETE", c.asked), c.headers), http.StatusForbidden)
 		all := g.records()
@@ -294,7 +294,7 @@ func TestAnIngressPassesNoOtherMethodOrPathOnInAnySpelling(t *testing.T) {
 		for form, ask := range forms {
 			res := g.ask(ask("GET", app), g.as("alice"), sameSite, []string{name, "DELETE"})
 			expect(t, form+" with "+name, res, http.StatusForbidden)
-			if all := g.records(); all[len(all)-1].Reason != "misleading_header" {
+			if all := g.records(); all[len(all)-1].Reason != "ambiguous_header" {
 				t.Errorf("%s with %s: %q", form, name, all[len(all)-1].Reason)
 			}
 		}

@@ -312,7 +312,7 @@ func TestFormsAreRefusedWhereTheyRunAnotherMethod(t *testing.T) {
 		expect(t, test.method+" "+test.url+" "+test.contentType, res, test.status)
 	}
 	all := g.records()
-	if r := all[1]; r.Reason != "form_refused" || r.Upstream != "argocd" {
+	if r := all[1]; r.Reason != "form_not_allowed" || r.Upstream != "argocd" {
 		t.Errorf("%+v", r)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/proxy/upstream"
 	"github.com/example-org/authgate/session"
 )
 
@@ -135,8 +136,8 @@ func (p *Proxy) reportPolicy() {
 // resolvedRoles is what somebody is to the policies of a state.
 type resolvedRoles struct {
 	roles       policy.Roles
-	shadowRoles policy.Roles // those of the shadow: a snapshot knows only its own
-	userHeaders *userHeaders // nil: of nobody, nothing is told
+	shadowRoles policy.Roles          // those of the shadow: a snapshot knows only its own
+	userHeaders *upstream.UserHeaders // nil: of nobody, nothing is told
 }
 
 func (st *state) resolve(ident policy.Identity) resolvedRoles {
@@ -155,7 +156,7 @@ func (st *state) resolveRoles(s session.Session) resolvedRoles {
 			ident.Email = s.Principal.Email
 		}
 		resolved := st.resolve(ident)
-		resolved.userHeaders = &userHeaders{principal: s.Principal, policyNames: st.policy.MentionsGroup, byUpstream: make([]atomic.Pointer[identityHeaders], st.upstreams)}
+		resolved.userHeaders = upstream.NewUserHeaders(s.Principal, st.policy.MentionsGroup, st.upstreams)
 		return resolved
 	})
 }

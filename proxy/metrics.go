@@ -96,12 +96,12 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 	for _, u := range p.upstreams {
 		register.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "authgate_streams", Help: "WebSockets, event streams and gRPC calls that are open.",
-			ConstLabels: prometheus.Labels{"upstream": u.name},
-		}, func() float64 { return float64(p.streams.LongLived(u.name)) })
-		m.requestSeconds[u.name] = requestSeconds.WithLabelValues(u.name)
-		m.upstreamSeconds[u.name] = upstreamSeconds.WithLabelValues(u.name)
-		m.granted[u.name] = differences.WithLabelValues(u.name, "granted")
-		m.revoked[u.name] = differences.WithLabelValues(u.name, "revoked")
+			ConstLabels: prometheus.Labels{"upstream": u.Name},
+		}, func() float64 { return float64(p.streams.LongLived(u.Name)) })
+		m.requestSeconds[u.Name] = requestSeconds.WithLabelValues(u.Name)
+		m.upstreamSeconds[u.Name] = upstreamSeconds.WithLabelValues(u.Name)
+		m.granted[u.Name] = differences.WithLabelValues(u.Name, "granted")
+		m.revoked[u.Name] = differences.WithLabelValues(u.Name, "revoked")
 	}
 	for _, result := range []string{"ok", "denied", "state", "unreachable", "too_large", "store_down", "busy", "error"} {
 		m.logins.WithLabelValues(result) // rate() misses a counter's first step
@@ -139,6 +139,11 @@ func (m *metrics) observeRequest(upstream string, decision audit.Decision, code 
 	}
 	m.requestCounter(requestLabels{upstream, decision, code}).Inc()
 	m.requestSeconds[upstream].Observe(elapsed.Seconds())
+}
+
+// observeUpstream records how long an upstream took until its response header.
+func (m *metrics) observeUpstream(upstream string, elapsed time.Duration) {
+	m.upstreamSeconds[upstream].Observe(elapsed.Seconds())
 }
 
 // requestCounter finds the counter of a kind without joining and hashing its labels

@@ -26,6 +26,7 @@ import (
 	"github.com/example-org/authgate/proxy/client"
 	"github.com/example-org/authgate/proxy/respond"
 	"github.com/example-org/authgate/proxy/stream"
+	"github.com/example-org/authgate/proxy/upstream"
 	"github.com/example-org/authgate/proxy/upstream/transport"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/session/cookie"
@@ -106,7 +107,7 @@ type Proxy struct {
 	config    *config.Config
 	prefix    string // authgate's own endpoints, without a slash at the end
 	endpoints respond.Endpoints
-	upstreams []*upstream   // in the order of the configuration
+	upstreams []*dashboard  // in the order of the configuration
 	quirks    target.Quirks // of any of them
 
 	streams *stream.Registry
@@ -115,7 +116,7 @@ type Proxy struct {
 	adminToken atomic.Pointer[[sha256.Size]byte] // digest of the one in force
 
 	clientReader *client.Reader
-	buffers      bufferPool
+	forwarder    *upstream.Forwarder
 	draining     atomic.Bool
 	storeReached atomic.Bool // the session store has been reached
 }
@@ -144,17 +145,20 @@ func New(o Options) (*Proxy, error) {
 	p.newSessions(o)
 	var names []string
 	for i := range o.Config.Upstreams {
-		u := &o.Config.Upstreams[i]
-		p.upstreams = append(p.upstreams, newUpstream(u, o.Config.Timeouts, o.UpstreamCAs[u.Name], o.UpstreamCertificates[u.Name], o.ServiceAccounts, o.Log))
-		p.upstreams[i].index = i
+		u := newDashboard(&o, i)
+		p.upstreams = append(p.upstreams, u)
 		names = append(names, u.Name)
-		p.quirks |= u.Quirks()
+		p.quirks |= u.Quirks
 	}
 	p.endpoints = respond.Endpoints{Prefix: p.prefix, Quirks: p.quirks}
 	p.streams = stream.NewRegistry(stream.Options{
 		Upstreams: names, PerOwner: o.Config.Limits.StreamsPerPrincipal, Now: o.Now, Report: p.reportCut,
 	})
 	p.metrics = newMetrics(o.Registry, p)
+	p.forwarder = &upstream.Forwarder{
+		Respond: p.respond, Streams: p.streams, SessionCookie: p.sessionCookie, ObserveHeader: p.metrics.observeUpstream, Now: p.now,
+		BodyLimit: o.Config.Limits.BodyBytes, BodyTimeout: time.Duration(o.Config.Timeouts.Body),
+	}
 	p.publish(&state{policy: p.newLoadedPolicy(o.Policy), generation: 1})
 	p.reportPolicy()
 	if o.Shadow != nil {
@@ -171,9 +175,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x := p.begin(w, r)
 	defer p.finish(x) // one audit record, one set of metrics, on every way out
-	defer p.closeStream(x)
 	p.runSteps(x)
-	x.w.flushBody() // not when an upstream breaks off: that panics
+	x.w.FlushBody() // not when an upstream breaks off: that panics
 }
 
 func (p *Proxy) runSteps(x *exchange) {

@@ -68,22 +68,31 @@ func (x *exchange) Reauthorize() *audit.Record {
 		}
 	}
 	read := s.FetchedAt.UnixNano()
-	if x.authorizedBy.Load() == st && x.groupsReadAt.Load() == read {
+	by := x.authorized.Load()
+	if by == nil {
+		by = &authorization{x.state, x.session.FetchedAt.UnixNano()}
+	}
+	if *by == (authorization{st, read}) {
 		return nil
 	}
 	resolved := st.anonymous
 	if x.signedIn() {
 		resolved = st.resolveRoles(s)
 	}
-	d, asAnonymous := st.policy.evaluate(policy.Request{Roles: resolved.roles, Upstream: x.route.name, Path: x.path, Method: x.r.Method}, x.signedIn())
+	d, asAnonymous := st.policy.evaluate(policy.Request{Roles: resolved.roles, Upstream: x.route.Name, Path: x.path, Method: x.r.Method}, x.signedIn())
 	// If the user may now continue only as anonymous, the upstream already knows who they are:
 	// the client must open such a stream again, without an identity.
 	if d.Allowed() && (x.asAnonymous || !asAnonymous) {
-		x.authorizedBy.Store(st)
-		x.groupsReadAt.Store(read)
+		x.authorized.Store(&authorization{st, read})
 		return nil
 	}
 	return x.cutRecord(stream.Denied, st, resolved, d)
+}
+
+// authorization is by what the streams of an exchange were authorized.
+type authorization struct {
+	policy       *state
+	groupsReadAt int64 // Unix ns
 }
 
 // isRevoked reports whether a token that was accepted has been revoked since. An unavailable

@@ -3,8 +3,6 @@ package proxy
 import (
 	"net/http"
 	"strings"
-
-	"github.com/example-org/authgate/target"
 )
 
 // maxHeaderFields is how many header fields a request may have: net/http limits
@@ -62,19 +60,14 @@ func isSingleValued(name string) bool {
 	return false
 }
 
-// checkForm refuses HTML forms where a server takes one for another request than
-// the one that was judged (upstream_kind.go). It is the last part of step 2.
+// checkForm refuses HTML forms where a server treats one as another request than the one that
+// is decided. It is the last part of step 2.
 func (x *exchange) checkForm() bool {
-	if x.r.Method != http.MethodPost || len(x.route.kind.refusedForms) == 0 || !isForm(x.r.Header) {
+	if x.r.Method != http.MethodPost || !isForm(x.r.Header) || !x.route.RefusesForm(x.path) {
 		return true
 	}
-	for _, pattern := range x.route.kind.refusedForms {
-		if x.path.Quirks() != 0 || target.MatchPattern(x.path.String(), pattern) {
-			return x.refuse(http.StatusUnsupportedMediaType, "form_refused",
-				"The request was refused: "+x.route.name+" takes no HTML forms here. Send JSON.", nil)
-		}
-	}
-	return true
+	return x.refuse(http.StatusUnsupportedMediaType, "form_not_allowed",
+		"The request was refused: "+x.route.Name+" does not accept HTML forms here. Send JSON.", nil)
 }
 
 // isForm compares as loosely as any server might.

@@ -3,22 +3,15 @@ package proxy
 import (
 	"crypto/x509"
 	"errors"
-	"log"
-	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/example-org/authgate/config"
-	"github.com/example-org/authgate/proxy/client"
-	"github.com/example-org/authgate/proxy/respond"
+	"github.com/example-org/authgate/proxy/upstream"
 	"github.com/example-org/authgate/proxy/upstream/transport"
-	"github.com/example-org/authgate/session/cookie"
 	"github.com/example-org/authgate/target"
-	"github.com/example-org/authgate/text"
 )
 
 // Route picks the upstream that serves a path on a host: the longest path prefix
@@ -87,113 +80,64 @@ func hasPathPrefix(path, prefix string) bool {
 	return ok && (rest == "" || rest[0] == '/' || strings.HasSuffix(prefix, "/"))
 }
 
-// upstream is a dashboard, and how to reach it.
-type upstream struct {
-	name            string
+// dashboard is an upstream, and what the steps before forwarding read of it.
+type dashboard struct {
+	*upstream.Upstream
 	config          *config.Upstream
-	kind            upstreamKind
-	url             *url.URL
-	path            string // prefix of the paths that are its
-	stripPath       bool   // the prefix is authgate's, not the upstream's
-	hostHeader      string
-	index           int // in Proxy.upstreams
-	quirks          target.Quirks
-	stripHeaders    []string
-	headerBuilder   *headerBuilder
-	credential      config.Credential
 	serviceAccounts []serviceAccount
-	loginCookies    []*cookie.Chunked // the cookies of its own login
-	allowedOrigins  []string          // canonical
-	transports      atomic.Pointer[transport.Set]
-	transportTo     transport.Options
-	errorLog        *log.Logger // what ReverseProxy has to say
 }
 
-func newUpstream(c *config.Upstream, timeouts config.Timeouts, cas *x509.CertPool, cert ClientCertificate, accounts TokenSources, logger *slog.Logger) *upstream {
-	k := upstreamKindOf(c.Kind).under(c.Path)
-	u := &upstream{
-		name: c.Name, config: c, kind: k, url: c.URL, path: c.Path, stripPath: c.StripPath, hostHeader: c.HostHeader, credential: c.Identity.Credential,
-		stripHeaders: strippedHeaders(c), headerBuilder: newHeaderBuilder(c), quirks: c.Quirks(),
-		transportTo: transport.Options{
-			H2C: c.URL.Scheme == config.SchemeH2C, ServerName: c.TLS.ServerName, ClientCertificate: cert, ExactGRPCType: k.exactGRPCType,
-			DialTimeout: c.Timeouts.Dial(timeouts), HeaderTimeout: c.Timeouts.Header(timeouts), IdleTimeout: time.Duration(c.Timeouts.Idle),
-		},
-		errorLog: log.New(reverseProxyLog{logger.With("upstream", c.Name)}, "", 0),
-	}
-	if c.URL.Scheme == config.SchemeUnix {
-		u.transportTo.Socket = c.URL.Path
-	}
-	u.setCAs(cas)
+// newDashboard makes the upstream at this index of the configuration.
+func newDashboard(o *Options, index int) *dashboard {
+	c := &o.Config.Upstreams[index]
+	u := &dashboard{config: c}
 	for _, a := range c.Identity.ServiceAccounts {
-		u.serviceAccounts = append(u.serviceAccounts, serviceAccount{a.Role, accounts[a]})
+		u.serviceAccounts = append(u.serviceAccounts, serviceAccount{a.Role, o.ServiceAccounts[a]})
 	}
-	for _, name := range k.loginCookies {
-		u.loginCookies = append(u.loginCookies, cookie.New(name, "", http.SameSiteLaxMode))
+	to := upstream.Options{
+		Name: c.Name, Kind: string(c.Kind), Scheme: c.URL.Scheme, Host: c.URL.Host, HostHeader: c.HostHeader,
+		Path: c.Path, StripPath: c.StripPath, Quirks: c.Quirks(), EncodedSlash: c.EncodedSlash, AllowedOrigins: c.AllowedOrigins,
+		StripHeaders: c.StripHeaders, SetHeaders: make(map[string]upstream.Template),
+		IdentityHeaders: c.Identity.Headers.Families(), PolicyGroupsOnly: c.Identity.Groups == config.GroupsPolicy,
+		Log: o.Log,
+		Transport: transport.Options{
+			DialTimeout: c.Timeouts.Dial(o.Config.Timeouts), HeaderTimeout: c.Timeouts.Header(o.Config.Timeouts), IdleTimeout: time.Duration(c.Timeouts.Idle),
+			ServerName: c.TLS.ServerName, CAs: o.UpstreamCAs[c.Name], ClientCertificate: o.UpstreamCertificates[c.Name],
+		},
 	}
-	for _, origin := range c.AllowedOrigins {
-		u.allowedOrigins = append(u.allowedOrigins, client.CanonicalOrigin(origin))
+	for name, value := range c.SetHeaders {
+		to.SetHeaders[name] = value
 	}
+	switch c.URL.Scheme {
+	case config.SchemeH2C:
+		to.Scheme, to.Transport.H2C = "http", true
+	case config.SchemeUnix:
+		to.Scheme, to.Host, to.Transport.Socket = "http", "unix", c.URL.Path
+	}
+	if c.Identity.Credential == config.CredentialServiceAccount {
+		to.TokenRejected = u.tokenRejected
+	}
+	u.Upstream = upstream.New(to, index)
 	return u
 }
 
-// reverseProxyLog takes what ReverseProxy reports, in fixed words: it may repeat what an
-// upstream sent.
-type reverseProxyLog struct{ *slog.Logger }
+// AllowsEncodedSlash reports whether an upstream may be sent a path that contains %2F.
+func AllowsEncodedSlash(u *config.Upstream, path target.Path) bool {
+	return slices.ContainsFunc(EncodedSlashPatterns(u), func(pattern string) bool { return target.MatchPattern(path.String(), pattern) })
+}
 
-func (s reverseProxyLog) Write(line []byte) (int, error) {
-	s.Warn(text.RedactLogLine(string(line)))
-	return len(line), nil
+// EncodedSlashPatterns gives the patterns of the paths that may contain %2F.
+func EncodedSlashPatterns(u *config.Upstream) []string {
+	return slices.Concat(upstream.EncodedSlashPatterns(string(u.Kind), u.Path), u.EncodedSlash)
 }
 
 // SetUpstreamCAs makes new connections to an upstream trust these CAs; nil: those of the
 // system. Requests in progress continue.
 func (p *Proxy) SetUpstreamCAs(name string, cas *x509.CertPool) {
 	for _, u := range p.upstreams {
-		if u.name == name {
-			u.setCAs(cas)
+		if u.Name == name {
+			u.SetCAs(cas)
 		}
-	}
-}
-
-func (u *upstream) setCAs(cas *x509.CertPool) {
-	o := u.transportTo
-	o.CAs = cas
-	if old := u.transports.Swap(transport.New(o)); old != nil {
-		old.CloseIdle()
-	}
-}
-
-// roundTripper selects the transport for a request.
-func (u *upstream) roundTripper(x *exchange) http.RoundTripper {
-	available := u.transports.Load()
-	switch {
-	case x.isWebSocketUpgrade():
-		return available.Upgrade
-	case respond.IsGRPC(x.r):
-		return transport.Duplex(available.GRPC, x.r)
-	}
-	selected := available.Plain
-	if u.requestsStream(x.r) {
-		selected = available.NoHeaderTimeout
-	}
-	if u.url.Scheme == config.SchemeH2C {
-		return transport.Duplex(selected, x.r)
-	}
-	return selected
-}
-
-// unixHost is the host in URLs of Unix sockets, which have no name.
-const unixHost = "unix"
-
-// base gives the scheme and host of outgoing URLs. The Host header is independent of them.
-func (u *upstream) base() (scheme, host string) {
-	switch u.url.Scheme {
-	case config.SchemeH2C:
-		return "http", u.url.Host
-	case config.SchemeUnix:
-		return "http", unixHost
-	default:
-		return u.url.Scheme, u.url.Host
 	}
 }
 
@@ -214,7 +158,7 @@ func (p *Proxy) findHost(x *exchange) bool {
 func (x *exchange) checkQuirks() bool {
 	unsupported := x.path.Quirks()
 	if x.route != nil {
-		unsupported &^= x.route.quirks
+		unsupported &^= x.route.Quirks
 	}
 	return unsupported == 0 || x.refuseTarget(unsupported.Refusal())
 }
@@ -224,9 +168,9 @@ func (p *Proxy) findUpstream(x *exchange) bool {
 	if x.route == nil {
 		return x.refuse(http.StatusNotFound, "no_upstream", "No dashboard is served under this path.", nil)
 	}
-	if x.path.HasEncodedSlash() && !AllowsEncodedSlash(x.route.config, x.path) {
-		return x.refuse(http.StatusBadRequest, "coded_slash",
-			"The request was refused: the path holds an encoded slash, which "+x.route.name+" does not take.", nil)
+	if x.path.HasEncodedSlash() && !x.route.AllowsEncodedSlash(x.path) {
+		return x.refuse(http.StatusBadRequest, "encoded_slash",
+			"The request was refused: the path contains an encoded slash, which "+x.route.Name+" does not accept.", nil)
 	}
 	return x.checkForm()
 }

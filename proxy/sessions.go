@@ -51,8 +51,8 @@ func (p *Proxy) refresh(ctx context.Context, g identity.TokenSet) (identity.Toke
 func (p *Proxy) dropUnusedTokens(g identity.TokenSet) identity.TokenSet {
 	id, access := false, false
 	for _, u := range p.upstreams {
-		id = id || u.credential == config.CredentialIDToken
-		access = access || u.credential == config.CredentialAccessToken
+		id = id || u.config.Identity.Credential == config.CredentialIDToken
+		access = access || u.config.Identity.Credential == config.CredentialAccessToken
 	}
 	if !access {
 		g.AccessToken = ""

@@ -44,7 +44,7 @@ func (p *Proxy) selectCredential(x *exchange) bool {
 	if !x.signedIn() || x.asAnonymous {
 		return true
 	}
-	switch x.route.credential {
+	switch x.route.config.Identity.Credential {
 	case config.CredentialIDToken, config.CredentialAccessToken:
 		return p.useUserToken(x)
 	case config.CredentialServiceAccount:
@@ -72,7 +72,7 @@ func (p *Proxy) useUserToken(x *exchange) bool {
 		}
 	}
 	x.upstreamToken = x.session.IDToken
-	if x.route.credential == config.CredentialAccessToken {
+	if x.route.config.Identity.Credential == config.CredentialAccessToken {
 		x.upstreamToken = x.session.AccessToken
 	}
 	switch {
@@ -83,7 +83,7 @@ func (p *Proxy) useUserToken(x *exchange) bool {
 	case x.usesBearer():
 		x.outcome = audit.Refuse
 		return x.refuse(http.StatusForbidden, codeNoCredential,
-			x.route.name+" wants a token of its own issuer, and yours is of another: this upstream is not for it.", nil)
+			x.route.Name+" wants a token of its own issuer, and yours is of another: this upstream is not for it.", nil)
 	default: // a session of the time before this upstream was shown tokens
 		return p.missingUserToken(x, session.ErrExpired)
 	}
@@ -93,7 +93,7 @@ func (p *Proxy) useUserToken(x *exchange) bool {
 // upstream is about to see. Most tokens say so themselves.
 func (p *Proxy) denyUpstreamToken(x *exchange) bool {
 	marked, until := x.session.IDTokenMarked, x.session.Principal.Expiry
-	if x.route.credential == config.CredentialAccessToken {
+	if x.route.config.Identity.Credential == config.CredentialAccessToken {
 		marked = x.session.AccessTokenMarked
 		if expiry, ok := identity.ExpiryOf(x.upstreamToken); ok && !marked {
 			until = expiry
@@ -109,7 +109,7 @@ func (p *Proxy) denyUpstreamToken(x *exchange) bool {
 	}
 	x.outcome, x.upstreamToken = audit.Refuse, ""
 	return x.refuse(http.StatusServiceUnavailable, "session_store_down",
-		"Your token cannot be shown to "+x.route.name+" right now: where it is noted that it does not open authgate does not answer. Nothing was done. Try again in a moment.", err)
+		"Your token cannot be shown to "+x.route.Name+" right now: where it is noted that it does not open authgate does not answer. Nothing was done. Try again in a moment.", err)
 }
 
 func (p *Proxy) missingUserToken(x *exchange, cause error) bool {
@@ -125,7 +125,7 @@ func (p *Proxy) useServiceAccountToken(x *exchange) bool {
 	if i < 0 {
 		x.outcome = audit.Refuse
 		return x.refuse(http.StatusForbidden, codeNoCredential,
-			"You may do this, but none of your roles has an account at "+x.route.name+" (identity.serviceAccounts). Ask whoever runs this service for one.", nil)
+			"You may do this, but none of your roles has an account at "+x.route.Name+" (identity.serviceAccounts). Ask whoever runs this service for one.", nil)
 	}
 	a := x.route.serviceAccounts[i]
 	token, err := a.Token(x.r.Context())
@@ -136,7 +136,7 @@ func (p *Proxy) useServiceAccountToken(x *exchange) bool {
 	if err == nil {
 		err = errors.New("the token is empty")
 	}
-	detail := "The account that stands for " + a.role + " at " + x.route.name + " has no token right now. Nothing was done."
+	detail := "The account that stands for " + a.role + " at " + x.route.Name + " has no token right now. Nothing was done."
 	var hint interface{ Hint() string }
 	if errors.As(err, &hint) {
 		detail += " " + hint.Hint()
@@ -147,40 +147,10 @@ func (p *Proxy) useServiceAccountToken(x *exchange) bool {
 	return false
 }
 
-// setCredentials takes from a request that goes on whatever could say that somebody
-// else asks, and adds what the upstream is shown.
-func (x *exchange) setCredentials(h http.Header) {
-	for _, jar := range x.route.loginCookies {
-		jar.Strip(h)
-	}
-	if name := x.route.kind.bearerHeader; name != "" {
-		delete(h, name)
-	}
-	if x.usesBearer() && x.presented.header == "Authorization" { // spent: it opens authgate, which is not the server's to do
-		delete(h, "Authorization")
-	}
-	if x.upstreamToken == "" {
-		return
-	}
-	h["Authorization"] = []string{"Bearer " + x.upstreamToken}
-	if name := x.route.kind.tokenCookie; name != "" {
-		cookie := name + "=" + x.upstreamToken
-		if others := h["Cookie"]; len(others) > 0 {
-			cookie = others[0] + "; " + cookie
-			h["Cookie"] = append([]string{cookie}, others[1:]...)
-			return
-		}
-		h["Cookie"] = []string{cookie}
-	}
-}
-
-// upstreamRejectedToken has the account's next token asked for anew, where the server
-// behind says that it does not know this one.
-func (x *exchange) upstreamRejectedToken() {
-	if x.upstreamToken == "" || x.route.credential != config.CredentialServiceAccount {
-		return
-	}
-	for _, a := range x.route.serviceAccounts {
-		a.TokenRejected(x.upstreamToken)
+// tokenRejected has the next tokens of the ServiceAccounts fetched, because an upstream answered
+// 401 to one of them.
+func (u *dashboard) tokenRejected(token string) {
+	for _, a := range u.serviceAccounts {
+		a.TokenRejected(token)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/example-org/authgate/proxy/client"
 	"github.com/example-org/authgate/proxy/respond"
 	"github.com/example-org/authgate/proxy/respond/page"
-	"github.com/example-org/authgate/target"
+	"github.com/example-org/authgate/proxy/upstream"
 )
 
 // serveLoginPage answers a dashboard's own pages for logging in and out, where its
@@ -26,16 +26,11 @@ func (p *Proxy) serveLoginPage(x *exchange) bool {
 	return true
 }
 
-func (x *exchange) matchLoginPage(of *upstream) (loginPage, bool) {
+func (x *exchange) matchLoginPage(of *dashboard) (upstream.LoginPage, bool) {
 	if !respond.IsRead(x.r.Method) || respond.IsGRPC(x.r) || respond.IsGRPCWeb(x.r) {
-		return loginPage{}, false
+		return upstream.LoginPage{}, false
 	}
-	for _, matched := range of.kind.loginPages {
-		if target.MatchPattern(x.path.String(), matched.path) {
-			return matched, true
-		}
-	}
-	return loginPage{}, false
+	return of.LoginPage(x.path)
 }
 
 // maxLoginRedirects is how often in a minute a dashboard may send somebody to log in who is
@@ -45,25 +40,25 @@ const maxLoginRedirects = 3
 
 // interceptLoginPage goes through authgate's own login, which people mostly do not see, and
 // back to where they were.
-func (p *Proxy) interceptLoginPage(x *exchange, matched loginPage, of *upstream) bool {
+func (p *Proxy) interceptLoginPage(x *exchange, matched upstream.LoginPage, of *dashboard) bool {
 	respond.SetHeaders(x.w.Header())
 	x.outcome = audit.LoginRequired
-	if matched.logout {
+	if matched.Logout {
 		return p.redirect(x, http.StatusFound, p.prefix+"/sign_out")
 	}
-	if matched.failedParam != "" && hasParameter(x.r.URL.RawQuery, matched.failedParam) {
+	if matched.FailedParam != "" && upstream.HasParameter(x.r.URL.RawQuery, matched.FailedParam) {
 		return p.refuseIssuerDenied(x)
 	}
 	rd := "/"
-	if matched.returnParam != "" {
-		rd = p.endpoints.ReturnPath(x.sameOriginPath(x.r.URL.Query().Get(matched.returnParam)))
+	if matched.ReturnParam != "" {
+		rd = p.endpoints.ReturnPath(x.sameOriginPath(x.r.URL.Query().Get(matched.ReturnParam)))
 	}
 	_, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.Secure())
 	switch {
 	case err != nil:
 		return p.redirect(x, http.StatusFound, p.endpoints.Start(rd))
 	case p.readAttempts(x).count >= maxLoginRedirects:
-		return p.refuseCredentialRejected(x, of.name, rd)
+		return p.refuseCredentialRejected(x, of.Name, rd)
 	default:
 		return p.redirect(x, http.StatusFound, p.endpoints.ForceLogin(rd))
 	}

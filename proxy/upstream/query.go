@@ -1,16 +1,16 @@
-package proxy
+package upstream
 
 import (
 	"strconv"
 	"strings"
 )
 
-// hasParameter reports whether a query names a parameter, as loosely as any server
-// might read it: behind & or ;, percent-encoded, with or without a value.
+// HasParameter reports whether a query names a parameter, as loosely as any server
+// might read it: after & or ;, percent-encoded, with or without a value.
 // grpc-gateway (v1 and v2, runtime/query.go) sets the field name for name[key] and
 // name[key]=, and finds a field by its name in proto and in JSON: letter case and _
 // are left out of the comparison, and each part of a nested a.b counts.
-func hasParameter(query, name string) bool {
+func HasParameter(query, name string) bool {
 	for query != "" {
 		part := query
 		if end := strings.IndexAny(query, "&;"); end >= 0 {
@@ -37,12 +37,12 @@ func setsField(key, name string) bool {
 	return false
 }
 
-// foldFieldName takes out what force_refresh has and forceRefresh has not, and blanks,
-// which some servers trim.
+// foldFieldName removes what force_refresh has and forceRefresh has not, and whitespace, which
+// some servers trim.
 var foldFieldName = strings.NewReplacer("_", "", "-", "", " ", "", "+", "", "\t", "")
 
-// decodeLeniently decodes the escapes that are valid and leaves the others: one of
-// these must not hide the rest.
+// decodeLeniently decodes the escapes that are valid and leaves the others, so that one invalid
+// escape does not hide the rest.
 func decodeLeniently(s string) string {
 	if !strings.Contains(s, "%") {
 		return s

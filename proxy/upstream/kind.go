@@ -1,48 +1,45 @@
-package proxy
+package upstream
 
 import (
+	"slices"
 	"strings"
-
-	"github.com/example-org/authgate/config"
 )
 
-// upstreamKind is what the servers of one dashboard do that a proxy has to know of.
-// Patterns are those of the policy.
-type upstreamKind struct {
-	encodedSlash   []string // paths that may hold %2F where the pattern has a star
-	refusedForms   []string // paths where a POST of an HTML form (application/x-www-form-urlencoded) is 415
+// kind is what the servers of one dashboard do that a proxy must know. Patterns are those of
+// the policy.
+type kind struct {
+	encodedSlash   []string // paths that may contain %2F where the pattern has a star
+	refusedForms   []string // paths where a POST of an HTML form (application/x-www-form-urlencoded) gets 415
 	streamsByQuery bool     // follow=true and watch=true ask for a stream
-	exactGRPCType  bool     // gRPC is told by a Content-Type of exactly application/grpc
-	effects        []effect // GETs that change something, and so need the same origin as writes do
+	exactGRPCType  bool     // gRPC is detected by a Content-Type of exactly application/grpc
+	effects        []effect // GETs that change something, and so must come from the same origin, as writes must
 
-	// How the server itself knows people. Behind authgate it is told who comes, so
-	// that none of its own ways to log in may stand beside.
-	bearerHeader string   // canonical name of a header that it takes for a credential, as it does Authorization; never passed on
-	loginCookies []string // in which it keeps its own login; with a hyphen behind, too.
-	tokenCookie  string   // the cookie in which it wants the credential, beside Authorization; empty: none
-	loginPages   []loginPage
+	// How the server itself identifies users. Behind authgate it is sent the user's identity, so
+	// that none of its own credentials may be forwarded in addition.
+	bearerHeader string   // canonical name of a header that it reads as a credential, as it does Authorization
+	loginCookies []string // of its own login, also with a suffix that begins with a hyphen
+	tokenCookie  string   // in which it expects the credential, in addition to Authorization; empty: none
+	loginPages   []LoginPage
 }
 
-// matchLoginPage is a page of the server's own login or logout, which authgate's takes
-// the place of.
-type loginPage struct {
+// LoginPage is a page of the server's own login or logout, which authgate's replaces.
+type LoginPage struct {
 	path        string // pattern
-	returnParam string // the query parameter that says where a person was; empty: the start page
-	failedParam string // the one that says that the issuer let nobody in
-	logout      bool   // it logs out
+	ReturnParam string // the query parameter with the page to return to; empty: the start page
+	FailedParam string // the query parameter that says that the issuer denied the login
+	Logout      bool   // it ends the login
 }
 
 // effect is a GET that changes something.
 type effect struct {
 	path  string // pattern
-	query string // the parameter that makes it so; empty: it always does
+	query string // the parameter that has the effect; empty: it always has
 }
 
-// upstreamKinds is never written to.
-var upstreamKinds = map[config.Kind]upstreamKind{
-	config.KindGeneric: {},
-
-	config.KindArgoCD: {
+// kinds are the dashboards that authgate knows, by the name of their kind in the configuration.
+// Of others it knows nothing. The map is never written to.
+var kinds = map[string]kind{
+	"argo-cd": {
 		streamsByQuery: true,
 		// A cluster or a repository is named by its URL, in one segment. argocd-server
 		// keeps a %2F together below four prefixes (server/server.go, pathPatters) and
@@ -81,13 +78,13 @@ var upstreamKinds = map[config.Kind]upstreamKind{
 		loginCookies: []string{"argocd.token"},
 		tokenCookie:  "argocd.token",
 		// Its UI goes there after a 401 (ui/src/app/app.tsx), and from its logout button.
-		loginPages: []loginPage{
-			{path: "/auth/login", returnParam: "return_url"},
+		loginPages: []LoginPage{
+			{path: "/auth/login", ReturnParam: "return_url"},
 			// Dex behind argocd-server sends people there whom it does not let in
 			// (util/dex/dex.go): a login would send them back.
-			{path: "/login", returnParam: "return_url", failedParam: "has_sso_error"},
+			{path: "/login", ReturnParam: "return_url", FailedParam: "has_sso_error"},
 			{path: "/auth/callback"},
-			{path: "/auth/logout", logout: true},
+			{path: "/auth/logout", Logout: true},
 		},
 		effects: []effect{
 			{path: "/terminal"},                                      // a shell; its server asks for no origin
@@ -98,7 +95,7 @@ var upstreamKinds = map[config.Kind]upstreamKind{
 		},
 	},
 
-	config.KindArgoWorkflows: {
+	"argo-workflows": {
 		streamsByQuery: true,
 		// No %2F: argo-server decodes it and splits there, so that
 		// /api/v1/workflows/argo%2Fweb gets one workflow where it seems to list many.
@@ -107,38 +104,37 @@ var upstreamKinds = map[config.Kind]upstreamKind{
 		// Its own login (server/auth/sso): behind authgate it runs with
 		// --auth-mode=client, and reads Authorization first.
 		loginCookies: []string{"authorization"},
-		loginPages: []loginPage{
-			{path: "/login", returnParam: "redirect"},
-			{path: "/oauth2/redirect", returnParam: "redirect"},
+		loginPages: []LoginPage{
+			{path: "/login", ReturnParam: "redirect"},
+			{path: "/oauth2/redirect", ReturnParam: "redirect"},
 			{path: "/oauth2/callback"},
 		},
 		// No effects: its GETs read, those of artifacts and of the archive among them.
 	},
 }
 
-// upstreamKindOf gives what is known of a kind; patterns are as the server sees paths
-// when it is served at the root.
-func upstreamKindOf(k config.Kind) upstreamKind { return upstreamKinds[k] }
+// EncodedSlashPatterns are the patterns of the paths that may contain %2F at a kind of upstream
+// with this path prefix.
+func EncodedSlashPatterns(kindName, prefix string) []string {
+	return kinds[kindName].under(prefix).encodedSlash
+}
 
-// under gives the same for a server below a path prefix: Argo CD with --rootpath,
-// or with stripPath.
-func (k upstreamKind) under(prefix string) upstreamKind {
+// under is the same kind of server below a path prefix: Argo CD with --rootpath, or with
+// stripPath.
+func (k kind) under(prefix string) kind {
 	prefix = strings.TrimSuffix(prefix, "/")
 	if prefix == "" {
 		return k
 	}
 	k.encodedSlash, k.refusedForms = prefixed(prefix, k.encodedSlash), prefixed(prefix, k.refusedForms)
-	effects := make([]effect, len(k.effects))
-	for i, e := range k.effects {
-		effects[i] = effect{prefix + e.path, e.query}
+	k.effects = slices.Clone(k.effects)
+	for i := range k.effects {
+		k.effects[i].path = prefix + k.effects[i].path
 	}
-	k.effects = effects
-	pages := make([]loginPage, len(k.loginPages))
-	for i, page := range k.loginPages {
-		page.path = prefix + page.path
-		pages[i] = page
+	k.loginPages = slices.Clone(k.loginPages)
+	for i := range k.loginPages {
+		k.loginPages[i].path = prefix + k.loginPages[i].path
 	}
-	k.loginPages = pages
 	return k
 }
 

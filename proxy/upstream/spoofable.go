@@ -1,4 +1,4 @@
-package proxy
+package upstream
 
 import (
 	"net/http"
@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// foldHeaderName makes X-User of X_User, X.User and X!User, as CGI, WSGI, PHP and Rack do.
-func foldHeaderName(name string) string {
+// FoldHeaderName makes X-User of X_User, X.User and X!User, as CGI, WSGI, PHP and Rack do.
+func FoldHeaderName(name string) string {
 	if isPlainHeaderName(name) {
 		return name
 	}
@@ -19,20 +19,20 @@ func foldHeaderName(name string) string {
 	}, name)
 }
 
-// stripSpoofable takes from h what only a proxy may say, and every name with a byte
-// but letters, digits and hyphens: CGI, WSGI, PHP and Rack fold X_User and X.User
-// into the variable of X-User. net/http has brought the other names to one
-// spelling, so that exact ones suffice below.
+// stripSpoofable removes from h the headers that only a proxy may set, and every name with a
+// byte other than letters, digits and hyphens: CGI, WSGI, PHP and Rack fold X_User and X.User
+// into the variable of X-User. net/http has canonicalised the other names, so that exact
+// names suffice below.
 func stripSpoofable(h http.Header) {
 	for name := range h {
-		if !isCommonHeader(name) && (!isPlainHeaderName(name) || isSpoofable(name) || isIdentityHeader(name)) {
+		if !IsCommonHeader(name) && (!isPlainHeaderName(name) || isSpoofable(name) || isIdentityHeader(name)) {
 			delete(h, name)
 		}
 	}
 }
 
-// isCommonHeader tells at once the headers that nearly every request of a browser has.
-func isCommonHeader(name string) bool {
+// IsCommonHeader recognises the headers that nearly every request of a browser has.
+func IsCommonHeader(name string) bool {
 	switch name {
 	case "Accept", "Accept-Encoding", "Accept-Language", "Authorization", "Cache-Control", "Connection", "Content-Length", "Content-Type", "Cookie", "Origin", "Pragma", "Priority",
 		"Referer", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-User", "Upgrade-Insecure-Requests", "User-Agent", "X-Requested-With":
@@ -51,9 +51,9 @@ func isPlainHeaderName(name string) bool {
 	return name != ""
 }
 
-// isSpoofable reports whether some server behind might believe this request header
-// about identity, address, scheme, path or method. The first byte tells most
-// names apart, so that an ordinary header costs one comparison.
+// isSpoofable reports whether some server might trust this request header for identity,
+// address, scheme, path or method. The first byte distinguishes most names, so that an
+// ordinary header costs one comparison.
 func isSpoofable(name string) bool {
 	switch name[0] {
 	case 'A': // Argo CD's extensions overwrite the first two only where they have a value; LemonLDAP::NG, JBoss
@@ -70,7 +70,7 @@ func isSpoofable(name string) bool {
 		return hasAnyPrefix(name, "Forwarded", "Fastly-Client", "Fly-", "Front-End-Https")
 	case 'G': // oauth2-proxy of old; grpc-gateway makes metadata of them, above all Authorization
 		return hasAnyPrefix(name, "Gap-", "Grpc-Metadata-", "Grpcgateway-")
-	case 'H': // h2c; Host beside :authority (RFC 9113, 8.3.1)
+	case 'H': // h2c; Host in addition to :authority (RFC 9113, 8.3.1)
 		return name == "Http2-Settings" || name == "Host"
 	case 'I': // Kubernetes: with an injected credential that may impersonate, cluster-admin; IBM's WebSEAL
 		return hasAnyPrefix(name, "Impersonate-", "Iv-", "Incap-Client-Ip")
@@ -102,8 +102,8 @@ func isSpoofable(name string) bool {
 	return false
 }
 
-// isSpoofableUser is believed for what stands behind User or X-User. User-Agent and
-// X-User-Agent are what a browser and gRPC-web say of themselves.
+// isSpoofableUser is isSpoofable for the part after User or X-User. Browsers and gRPC-web send
+// User-Agent and X-User-Agent about themselves.
 func isSpoofableUser(rest string) bool {
 	switch rest {
 	case "", "id", "name", "info", "email", "mail", "role", "roles", "group", "groups", "principal", "dn":
@@ -112,9 +112,9 @@ func isSpoofableUser(rest string) bool {
 	return rest[0] == '-' && !strings.HasPrefix(rest, "-Agent")
 }
 
-// isIdentityHeader reports whether a name ends as those by which proxies tell who asks,
-// whatever product's word stands in front: Kiali-User, X-Sso-User, X-Proxy-Roles.
-// Browsers send one such name themselves.
+// isIdentityHeader reports whether a name ends like those with which proxies identify users,
+// with the name of any product before it: Kiali-User, X-Sso-User, X-Proxy-Roles. Browsers
+// themselves send one such name.
 func isIdentityHeader(name string) bool {
 	switch name[len(name)-1] {
 	case 'r':
@@ -144,13 +144,13 @@ func hasAnySuffix(name string, suffixes ...string) bool {
 	return false
 }
 
-// isSpoofableX is believed for what stands behind X-.
+// isSpoofableX is isSpoofable for the part after X-.
 func isSpoofableX(name string) bool {
 	switch name {
 	case "Email", "Groups", "Group", "Roles", "Role", "Login", "Principal", "Subject", "Sub", "Uid", "Mail", "Identity", "Userinfo", "Tenant", "Thanos-Tenant",
-		"Authuser", "Authenticated", "Enduser", "Memberof", "Member-Of", "On-Behalf-Of", // who
-		"Scheme", "Url-Scheme", "Https", "Real-Ip", "Cluster-Client-Ip", "Originating-Ip", "Coming-From", // from where
-		"Host", "Host-Override", "Method", "Method-Override", "Verb-Override", "Httpmethod-Override", "Override-Url", "Script-Name", "Path-Info", "Context-Path", "Ingress-Path", "Request-Uri": // what is run, as opposed to what was judged
+		"Authuser", "Authenticated", "Enduser", "Memberof", "Member-Of", "On-Behalf-Of", // identity
+		"Scheme", "Url-Scheme", "Https", "Real-Ip", "Cluster-Client-Ip", "Originating-Ip", "Coming-From", // address
+		"Host", "Host-Override", "Method", "Method-Override", "Verb-Override", "Httpmethod-Override", "Override-Url", "Script-Name", "Path-Info", "Context-Path", "Ingress-Path", "Request-Uri": // what is run, as opposed to what was decided
 		return true
 	case "":
 		return false
@@ -208,6 +208,29 @@ func hasAnyPrefix(name string, prefixes ...string) bool {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}
+	}
+	return false
+}
+
+// IsOverrideHeader reports whether servers run another method, path or host because of a header.
+// It finds every spelling of which CGI, WSGI, PHP or Rack make the same variable.
+func IsOverrideHeader(name string) bool {
+	if name == "" || name[0]|0x20 != 'x' {
+		return false
+	}
+	folded := FoldHeaderName(name)
+	switch strings.ToLower(folded) {
+	case "x-http-method-override", "x-http-method", "x-method-override", "x-method", "x-httpmethod-override", "x-http-verb", "x-verb-override",
+		"x-rewrite-url", "x-rewrite-uri", "x-http-path-override", "x-override-url", "x-http-host-override", "x-host-override":
+		return true
+	}
+	if folded = http.CanonicalHeaderKey(folded); folded == name {
+		return false
+	}
+	// The ingress sets X-Original-URL and similar headers, but only in this spelling.
+	switch folded {
+	case "X-Original-Url", "X-Original-Uri", "X-Original-Method", "X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix":
+		return true
 	}
 	return false
 }

@@ -1,4 +1,4 @@
-package proxy
+package upstream
 
 import (
 	"net/http"
@@ -9,9 +9,9 @@ import (
 	"github.com/example-org/authgate/proxy/respond"
 )
 
-// requestsStream reports whether an answer may begin late because it is a stream:
-// there is no limit for when it begins. Calls of gRPC go another way.
-func (u *upstream) requestsStream(r *http.Request) bool {
+// requestsStream reports whether the response may begin late because it is a stream. gRPC calls
+// have a transport of their own.
+func (u *Upstream) requestsStream(r *http.Request) bool {
 	return acceptsEvents(r.Header["Accept"]) || respond.IsGRPCWeb(r) || u.kind.streamsByQuery && hasFollowParam(r.URL.RawQuery)
 }
 
@@ -26,7 +26,7 @@ func acceptsEvents(accept []string) bool {
 	return false
 }
 
-// hasFollowParam reads a query as grpc-gateway does: a field may be one of another field
+// hasFollowParam reads a query as grpc-gateway does: a field may be part of another field
 // (logOptions.follow, listOptions.watch), and true has several spellings.
 func hasFollowParam(query string) bool {
 	if !strings.Contains(query, "=") {

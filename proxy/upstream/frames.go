@@ -1,11 +1,11 @@
-package proxy
+package upstream
 
 import "encoding/binary"
 
-// frameParser follows a WebSocket's frames (RFC 6455, 5.2) through the bytes that go
-// by, to know where one ends: only there may another be put in between. It keeps
-// no payload and trusts nobody; of what is no WebSocket it says nothing useful,
-// and at worst that a boundary is one. The zero value stands before the first.
+// frameParser follows the frames of a WebSocket (RFC 6455, 5.2) through the bytes of a tunnel, to
+// know where a frame ends: only there may another be inserted. It keeps no payload and trusts
+// no peer. Bytes that are not a WebSocket only produce a wrong boundary. The zero value is
+// before the first frame.
 type frameParser struct {
 	header      [14]byte // of the frame that is being read
 	headerBytes int      // bytes of it
@@ -16,7 +16,7 @@ type frameParser struct {
 
 const opcodeClose = 0x8
 
-// observe takes note of the next bytes.
+// observe parses the next bytes.
 func (f *frameParser) observe(b []byte) {
 	for len(b) > 0 && !f.invalid {
 		if f.payloadLeft > 0 {
@@ -34,7 +34,7 @@ func (f *frameParser) observe(b []byte) {
 	}
 }
 
-// headerLength is how long the header in hand is; its first two bytes say so.
+// headerLength is the length of the current header, from its first two bytes.
 func (f *frameParser) headerLength() int {
 	n := 2
 	switch f.header[1] & 0x7f {
@@ -49,7 +49,7 @@ func (f *frameParser) headerLength() int {
 	return n
 }
 
-// parseHeader reads a header that is complete.
+// parseHeader reads a complete header.
 func (f *frameParser) parseHeader() {
 	switch length := f.header[1] & 0x7f; length {
 	case 126:
@@ -64,7 +64,7 @@ func (f *frameParser) parseHeader() {
 	f.headerBytes = 0
 }
 
-// canInsertClose reports whether a Close frame may be put here.
+// canInsertClose reports whether a Close frame may be inserted here.
 func (f *frameParser) canInsertClose() bool {
 	return f.headerBytes == 0 && f.payloadLeft == 0 && !f.invalid && !f.closeSeen
 }

@@ -1,4 +1,4 @@
-package proxy
+package upstream
 
 import (
 	"bufio"
@@ -15,18 +15,18 @@ import (
 	"github.com/example-org/authgate/text"
 )
 
-// ReverseProxy is not asked to switch protocols: it loses what the client sends
-// together with its handshake, and leaks the connection of an upstream that
-// switches to something else (golang/go#80875). What follows is the same way in
-// short, with smaller buffers, and a goodbye for those who are cut off.
+// ReverseProxy does not switch protocols here: it loses what the client sends together with its
+// handshake, and leaks the connection of an upstream that switches to another protocol
+// (golang/go#80875). This code does the same, with smaller buffers, and sends a Close frame
+// when a stream is cut.
 
-// switchesProtocol reports whether an exchange becomes a WebSocket if the
-// upstream agrees. Its Connection header must list the upgrade (RFC 9110, 7.8).
-func switchesProtocol(x *exchange) bool {
-	return x.isWebSocketUpgrade() && hasToken(x.r.Header["Connection"], "upgrade")
+// switchesProtocol reports whether a request becomes a WebSocket if the upstream agrees. Its
+// Connection header must list the upgrade (RFC 9110, 7.8).
+func switchesProtocol(r *http.Request) bool {
+	return IsWebSocketUpgrade(r) && hasToken(r.Header["Connection"], "upgrade")
 }
 
-// hasToken reports whether comma-separated values hold a token.
+// hasToken reports whether comma-separated values contain a token.
 func hasToken(values []string, token string) bool {
 	for _, line := range values {
 		for element := range strings.SplitSeq(line, ",") {
@@ -38,11 +38,10 @@ func hasToken(values []string, token string) bool {
 	return false
 }
 
-// serveWebSocket asks the upstream to switch. Any other answer than a proper 101 goes
-// back like that of any request.
+// serveWebSocket asks the upstream to switch. Any other response than a valid 101 is forwarded
+// like the response to any request.
 func (f *forwarding) serveWebSocket(in *http.Request) {
-	x := f.x
-	if !f.p.openStream(x, stream.WebSocket, f.cancel) {
+	if !f.Recorder.OpenStream(stream.WebSocket, f.cancel) {
 		f.handleError(nil, nil, errTooManyStreams)
 		return
 	}
@@ -57,7 +56,7 @@ func (f *forwarding) serveWebSocket(in *http.Request) {
 	}
 	canonicalWebSocketHeaders(out.Header)
 
-	res, err := x.route.roundTripper(x).RoundTrip(out) //nolint:bodyclose // each branch below hands it on or closes it
+	res, err := f.Upstream.roundTripper(f.R).RoundTrip(out) //nolint:bodyclose // each branch below forwards or closes it
 	switch {
 	case err != nil:
 		f.handleError(nil, nil, err)
@@ -68,13 +67,13 @@ func (f *forwarding) serveWebSocket(in *http.Request) {
 	}
 }
 
-// staticResponse is a response that has come already.
+// staticResponse is a response that has already arrived.
 type staticResponse struct{ res *http.Response }
 
 func (a staticResponse) RoundTrip(*http.Request) (*http.Response, error) { return a.res, nil }
 
-// switchProtocols checks the 101, sends it on and keeps the tunnel until it ends. The
-// upstream's connection is closed on every way out.
+// switchProtocols checks the 101, forwards it and runs the tunnel until it ends. It always closes
+// the upstream's connection.
 func (f *forwarding) switchProtocols(res *http.Response) {
 	defer res.Body.Close()
 	upstream, ok := res.Body.(io.ReadWriteCloser)
@@ -83,34 +82,34 @@ func (f *forwarding) switchProtocols(res *http.Response) {
 		f.handleError(nil, nil, &badResponseError{"it switches to another protocol than websocket alone"})
 		return
 	}
-	f.observeHeaders()
+	f.observeHeader()
 	if err := f.reauthorize(); err != nil {
 		f.handleError(nil, nil, err)
 		return
 	}
 	dropHopByHop(res.Header)
-	f.p.stripResponseHeaders(f.x.route, res.Header)
-	f.x.restorePrefix(res.Header)
+	f.stripResponseHeaders(res.Header)
+	f.restorePrefix(res.Header)
 	head := res.Header
 	head["Connection"] = []string{"Upgrade"}
 	head["Upgrade"] = []string{"websocket"}
-	head["X-Request-Id"] = []string{f.x.requestID}
+	head["X-Request-Id"] = []string{f.RequestID}
 	canonicalWebSocketHeaders(head)
 
-	conn, buffered, err := http.NewResponseController(f.x.w).Hijack()
+	conn, buffered, err := http.NewResponseController(f.Recorder).Hijack()
 	if err != nil {
 		f.handleError(nil, nil, text.SafeError("the client's connection cannot be taken over"))
 		return
 	}
-	t := &tunnel{x: f.x, client: conn, upstream: upstream}
+	t := &tunnel{w: f.Recorder, client: conn, upstream: upstream}
 	defer t.close()
 	t.closeTimer = time.AfterFunc(math.MaxInt64, t.close)
 	defer t.closeTimer.Stop()
 	t.run(head, buffered.Reader)
 }
 
-// dropHopByHop removes what is meant for the next hop alone (RFC 9110, 7.6.1),
-// as ReverseProxy does.
+// dropHopByHop removes the headers that are only for the next hop (RFC 9110, 7.6.1), as
+// ReverseProxy does.
 func dropHopByHop(h http.Header) {
 	for _, line := range h["Connection"] {
 		for element := range strings.SplitSeq(line, ",") {
@@ -125,8 +124,8 @@ func dropHopByHop(h http.Header) {
 	}
 }
 
-// canonicalWebSocketHeaders writes names as RFC 6455 does. They have no case, yet there are
-// servers that compare it.
+// canonicalWebSocketHeaders writes names as RFC 6455 does. Header names have no case, but some
+// servers compare it.
 func canonicalWebSocketHeaders(h http.Header) {
 	for name, values := range h {
 		if rest, ok := strings.CutPrefix(name, "Sec-Websocket-"); ok {
@@ -136,13 +135,13 @@ func canonicalWebSocketHeaders(h http.Header) {
 	}
 }
 
-// halfCloseTimeout is how long one direction may go on when the other has ended: enough
-// for what was on its way. WebSockets say goodbye in frames.
+// halfCloseTimeout is how long one direction may continue after the other has ended: enough for
+// what was already sent. WebSockets end with Close frames.
 const halfCloseTimeout = 60 * time.Second
 
-// tunnel is a WebSocket, as long as it is open.
+// tunnel is an open WebSocket.
 type tunnel struct {
-	x          *exchange
+	w          *Recorder
 	client     net.Conn
 	upstream   io.ReadWriteCloser
 	frames     frameParser // from the upstream
@@ -154,16 +153,15 @@ func (t *tunnel) close() {
 	_ = t.upstream.Close()
 }
 
-// run sends the 101 and carries bytes both ways until both directions have
-// ended. early is what the client sent before it had its answer.
+// run sends the 101 and copies bytes both ways until both directions have ended. buffered has
+// what the client sent before it received the response.
 func (t *tunnel) run(head http.Header, buffered *bufio.Reader) {
-	x := t.x
-	x.w.status = http.StatusSwitchingProtocols
-	if !x.stream.SetInterrupt(func() {
+	t.w.status = http.StatusSwitchingProtocols
+	if !t.w.stream.SetInterrupt(func() {
 		_ = t.client.SetWriteDeadline(time.Now().Add(stream.CloseTimeout))
 		_ = t.upstream.Close()
 	}) {
-		_ = t.upstream.Close() // the copy below ends at once, and says goodbye
+		_ = t.upstream.Close() // the copy below ends immediately, and sends a Close frame
 	}
 	var first strings.Builder
 	first.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
@@ -180,7 +178,7 @@ func (t *tunnel) run(head http.Header, buffered *bufio.Reader) {
 	}()
 	err := t.toClient()
 	switch {
-	case x.stream.CutReason() != "":
+	case t.w.stream.CutReason() != "":
 		t.sendCloseFrame()
 	case err != nil:
 		t.close()
@@ -192,17 +190,17 @@ func (t *tunnel) run(head http.Header, buffered *bufio.Reader) {
 
 const tunnelBuffer = 4 << 10
 
-// toClient copies what the upstream sends, and follows its frames. All that the
-// client gets is written here, so that a goodbye comes between two frames.
+// toClient copies what the upstream sends, and parses its frames. Everything that the client
+// gets is written here, so that a Close frame comes between two frames.
 func (t *tunnel) toClient() error {
 	buffer := make([]byte, tunnelBuffer)
 	for {
 		n, err := t.upstream.Read(buffer)
 		if n > 0 {
-			t.x.stream.MarkWriting(true)
+			t.w.stream.MarkWriting(true)
 			written, failure := t.client.Write(buffer[:n])
-			t.x.stream.MarkWriting(false)
-			t.x.w.bytes += int64(written)
+			t.w.stream.MarkWriting(false)
+			t.w.bytes += int64(written)
 			t.frames.observe(buffer[:written])
 			if failure != nil {
 				return failure
@@ -217,9 +215,9 @@ func (t *tunnel) toClient() error {
 	}
 }
 
-// toUpstream copies what the client sends. It goes on reading when the upstream
-// is gone, but not for long: an end that comes with bytes unread would be a
-// reset, and could reach the client before the goodbye.
+// toUpstream copies what the client sends. It continues to read for a moment after the upstream
+// is gone: closing a connection with unread bytes would reset it, and the reset could reach
+// the client before the Close frame.
 func (t *tunnel) toUpstream(buffered *bufio.Reader) {
 	if n := buffered.Buffered(); n > 0 {
 		b, _ := buffered.Peek(n)
@@ -229,7 +227,7 @@ func (t *tunnel) toUpstream(buffered *bufio.Reader) {
 	}
 	_, err := io.CopyBuffer(onlyWriter{t.upstream}, onlyReader{t.client}, make([]byte, tunnelBuffer))
 	switch {
-	case t.x.stream.CutReason() != "":
+	case t.w.stream.CutReason() != "":
 		_, _ = io.CopyBuffer(io.Discard, onlyReader{t.client}, make([]byte, 512))
 	case err != nil:
 		t.close()
@@ -238,7 +236,7 @@ func (t *tunnel) toUpstream(buffered *bufio.Reader) {
 	}
 }
 
-// halfClose passes on that one direction has ended.
+// halfClose forwards that one direction has ended.
 func (t *tunnel) halfClose(to any) {
 	t.closeTimer.Reset(halfCloseTimeout)
 	if closeWrite(to) != nil {
@@ -246,9 +244,9 @@ func (t *tunnel) halfClose(to any) {
 	}
 }
 
-// sendCloseFrame ends a tunnel that was cut: with a Close frame where one may stand.
+// sendCloseFrame ends a tunnel that was cut, with a Close frame if one may be sent here.
 func (t *tunnel) sendCloseFrame() {
-	code, reason := uint16(closePolicy), t.x.stream.CutReason()
+	code, reason := uint16(closePolicy), t.w.stream.CutReason()
 	if reason == stream.Shutdown {
 		code = closeGoingAway
 	}
@@ -268,7 +266,7 @@ func closeWrite(c any) error {
 	return errors.ErrUnsupported
 }
 
-// onlyReader and onlyWriter keep io.CopyBuffer to the buffer that it was given.
+// onlyReader and onlyWriter make io.CopyBuffer use the buffer that it gets.
 type (
 	onlyReader struct{ io.Reader }
 	onlyWriter struct{ io.Writer }
