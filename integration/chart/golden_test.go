@@ -42,6 +42,17 @@ func TestEveryFeatureRendersAsItDid(t *testing.T) {
 	}
 }
 
+// A render that differs from the one before is a change for Argo CD, forever.
+func TestEachRenderIsTheSame(t *testing.T) {
+	t.Parallel()
+	for _, name := range ciNames(t) {
+		first, again := render(t, valuesOf(t, name)).manifest, render(t, valuesOf(t, name)).manifest
+		if first != again {
+			t.Errorf("%s:\n%s", name, firstDifference(first, again))
+		}
+	}
+}
+
 // firstDifference shows the first line in which two texts part.
 func firstDifference(want, got string) string {
 	a, b := strings.Split(want, "\n"), strings.Split(got, "\n")

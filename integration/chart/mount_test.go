@@ -38,6 +38,7 @@ func sourcesOf(t testing.TB, objects []runtime.Object) sources {
 		configMaps: map[string]map[string]string{
 			"team-policy": {"policy.csv": "p, role:viewer, argocd, /**, GET, allow\ng, example-org:dev, role:viewer\n"},
 			"team-a":      {"policy.csv": "p, role:team-a, argocd, /applications/**, GET, allow\ng, example-org:team-a, role:team-a\n"},
+			"next":        {"policy.csv": "p, role:viewer, argocd, /**, GET, allow\ng, example-org:dev, role:viewer\n"},
 			"team-b":      {"rows.csv": "p, role:team-b, argocd, /settings/**, GET, allow\ng, example-org:team-b, role:team-b\n"},
 		},
 		secrets: map[string]map[string]string{
