@@ -19,9 +19,11 @@ func newConfig() *cobra.Command {
 
 func newConfigSchema() *cobra.Command {
 	return &cobra.Command{
-		Use:     "schema",
-		Short:   "Print the JSON Schema of the configuration",
-		Long:    "Print a JSON Schema (2020-12) of authgate.yaml, for editors and for Helm values.",
+		Use:   "schema",
+		Short: "Print the JSON Schema of the configuration",
+		Long: "Print the JSON Schema (2020-12) of authgate.yaml. Use it for completion in an editor, or\n" +
+			"to validate values of Helm." +
+			cli.ExitCodes{0: "the schema is printed"}.Table(),
 		Example: "  authgate config schema > authgate.schema.json",
 		Args:    cli.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -40,10 +42,15 @@ func newConfigCheck() *cobra.Command {
 	var strict bool
 	cmd := &cobra.Command{
 		Use:   "check [--config FILE]",
-		Short: "Say whether `serve` would start with a configuration",
-		Long: "Read a configuration and, as far as they are there, the secrets, certificates and\n" +
-			"policies that it names. Nothing is dialled. What is not on this machine, such as\n" +
-			"the secrets of a cluster, is listed and is no error, unless --strict says so.",
+		Short: "Check whether `serve` would start with a configuration",
+		Long: "Read a configuration, and the secrets, certificates and policies that it names. Use it in\n" +
+			"CI, or before a rollout. It makes no network connection.\n\n" +
+			"Files and variables that are missing on this machine, such as the secrets of a cluster,\n" +
+			"are listed. They are errors only with --strict." +
+			cli.ExitCodes{
+				0: "the configuration loads",
+				3: "the configuration, or a file that it names, does not load",
+			}.Table(),
 		Example: "  authgate config check --config authgate.yaml",
 		Args:    cli.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -63,7 +70,7 @@ func newConfigCheck() *cobra.Command {
 		},
 	}
 	cli.AddConfigFlag(cmd, &file)
-	cmd.Flags().BoolVar(&strict, "strict", false, "whatever the configuration names has to be here")
+	cmd.Flags().BoolVar(&strict, "strict", false, "fail if a file or variable that the configuration names is missing")
 	return cmd
 }
 

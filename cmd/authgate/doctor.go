@@ -28,11 +28,17 @@ func newDoctor() *cobra.Command {
 	var origins []string
 	cmd := &cobra.Command{
 		Use:   "doctor [--config FILE]",
-		Short: "Look for what breaks such set-ups, and say how to mend it",
-		Long: "Check a configuration and, unlike `config check`, what it needs of the network: the\n" +
-			"issuer, its client and callbacks, the upstreams, Redis, tokens of ServiceAccounts. A\n" +
-			"line each. It changes nothing. Before anything is deployed it says what is not there\n" +
-			"yet. Exit code 1: something fails; warnings are none.",
+		Short: "Check the installation for common problems",
+		Long: "Check a configuration and what it needs on the network: the issuer, its client and\n" +
+			"callbacks, the upstreams, Redis, and tokens of ServiceAccounts. Print one line per\n" +
+			"check, with a fix for each problem. Nothing is changed.\n\n" +
+			"Use it before you deploy, because it lists what is missing, and when a login or an\n" +
+			"upstream fails. `authgate config check` is the part of it that needs no network." +
+			cli.ExitCodes{
+				0: "no check fails; warnings do not count",
+				1: "a check fails",
+				3: "the configuration does not load",
+			}.Table(),
 		Example: "  authgate doctor --config authgate.yaml\n  kubectl exec deploy/authgate -- authgate doctor --config /etc/authgate/config/authgate.yaml",
 		Args:    cli.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

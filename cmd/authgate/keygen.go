@@ -22,17 +22,21 @@ func newKeygen() *cobra.Command {
 	var keep int
 	cmd := &cobra.Command{
 		Use:   "keygen [--rotate FILE | --stage FILE | --promote FILE]",
-		Short: "Print a new session key, or change the key of a file",
-		Long: "Print a random session key, one line of base64. Put it into the file that\n" +
-			"session.keys names: the first line seals, every line opens. A running authgate\n" +
-			"takes a changed file within 2 seconds.\n\n" +
-			"--rotate puts a new key first: for one process. Of several, one that has not read\n" +
-			"the file yet cannot open what another has sealed, so that takes two steps: --stage\n" +
-			"puts a new key last, where it only opens; when all have read that, --promote puts\n" +
-			"the last key first.\n\n" +
-			"Older keys stay behind the first one, so that nobody is signed out, --keep of them;\n" +
-			"what only a key that went could open is over. The file is replaced whole, with its\n" +
-			"mode and its owner; comments stay. No key is printed.",
+		Short: "Print a new session key, or rotate the keys in a file",
+		Long: "Print a random session key, one line of base64, for the file that session.keys names. The\n" +
+			"first key of the file encrypts, and every key decrypts. authgate reloads a changed file\n" +
+			"within 2 seconds.\n\n" +
+			"--rotate makes a new key the primary key. Use it with a single replica. With several\n" +
+			"replicas, one that has not reloaded the file cannot decrypt what another encrypted, so\n" +
+			"rotate in two steps: --stage adds a new key that only decrypts. When every replica has\n" +
+			"loaded it, --promote makes it the primary key.\n\n" +
+			"Older keys are kept after the first one (--keep of them), so that users stay signed in.\n" +
+			"Sessions that were encrypted with a removed key are lost. The file is replaced atomically\n" +
+			"and keeps its mode, owner and comments. The keys of a file are not printed." +
+			cli.ExitCodes{
+				0: "a key is printed, or the file is changed",
+				3: "the file cannot be read, is not a key file, or cannot be replaced",
+			}.Table(),
 		Example: "  authgate keygen > /etc/authgate/session-keys\n" +
 			"  authgate keygen --rotate /etc/authgate/session-keys",
 		Args: cli.Arguments(),
@@ -61,10 +65,10 @@ func newKeygen() *cobra.Command {
 			return cli.WriteError(err)
 		},
 	}
-	cmd.Flags().StringVar(&rotate, "rotate", "", "put a new key first in this `FILE`")
-	cmd.Flags().StringVar(&stage, "stage", "", "put a new key last in this `FILE`")
-	cmd.Flags().StringVar(&promote, "promote", "", "put the last key of this `FILE` first")
-	cmd.Flags().IntVar(&keep, "keep", 2, "how many older keys stay behind the first one")
+	cmd.Flags().StringVar(&rotate, "rotate", "", "make a new key the primary key of this `FILE`")
+	cmd.Flags().StringVar(&stage, "stage", "", "add a new key to this `FILE` that only decrypts")
+	cmd.Flags().StringVar(&promote, "promote", "", "make the last key of this `FILE` the primary key")
+	cmd.Flags().IntVar(&keep, "keep", 2, "how many older keys are kept after the first one")
 	cli.Exclusive(cmd, "rotate", "stage", "promote")
 	return cmd
 }

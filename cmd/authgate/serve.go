@@ -12,13 +12,20 @@ func newServe(build server.BuildInfo) *cobra.Command {
 	var logging logFlags
 	cmd := &cobra.Command{
 		Use:   "serve [--config FILE]",
-		Short: "Serve the dashboards of a configuration",
-		Long: "Serve until SIGTERM or SIGINT. On SIGTERM /readyz fails at once and requests are\n" +
-			"still served for timeouts.shutdownDelay, so that a balancer can look away; on\n" +
-			"SIGINT (Ctrl-C) there is no delay. A second of these signals ends the process.\n" +
-			"Changed policy files, secrets and certificates are taken within 2 seconds;\n" +
-			"SIGHUP looks at them at once, and opens the audit's file again. SIGUSR1 switches\n" +
-			"the log to debug, and back.",
+		Short: "Run the proxy in front of the configured dashboards",
+		Long: "Run the proxy until SIGTERM or SIGINT. Use it as the process of a container or a\n" +
+			"service.\n\n" +
+			"On SIGTERM, /readyz fails immediately and authgate keeps serving for\n" +
+			"timeouts.shutdownDelay, so that load balancers stop sending new requests. SIGINT\n" +
+			"(Ctrl-C) skips the delay. A second signal exits immediately.\n\n" +
+			"authgate reloads changed policy files, secrets and certificates within 2 seconds, or\n" +
+			"immediately on SIGHUP, which also reopens the audit file. SIGUSR1 switches the log to\n" +
+			"debug level and back." +
+			cli.ExitCodes{
+				0: "a signal stopped it",
+				1: "it stopped serving because of an error",
+				3: "it cannot start: a file does not load, or an address is in use",
+			}.Table(),
 		Example: "  authgate serve --config /etc/authgate/authgate.yaml --log-format json",
 		Args:    cli.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

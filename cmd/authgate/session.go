@@ -22,7 +22,7 @@ import (
 const storeTimeout = 15 * time.Second
 
 func newSession() *cobra.Command {
-	return cli.Group("session", "List and end sessions, where session.store is redis", newSessionList(), newSessionShow(), newSessionRevoke())
+	return cli.Group("session", "List and revoke sessions, if session.store is redis", newSessionList(), newSessionShow(), newSessionRevoke())
 }
 
 // sessionFlags are those of every session command.
@@ -39,8 +39,8 @@ func (f *sessionFlags) add(cmd *cobra.Command) {
 }
 
 func (f *sessionFlags) addFilter(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.user, "user", "", "sessions of the person with this `EMAIL`")
-	cmd.Flags().BoolVar(&f.all, "all", false, "everybody's sessions")
+	cmd.Flags().StringVar(&f.user, "user", "", "sessions of the user with this `EMAIL`")
+	cmd.Flags().BoolVar(&f.all, "all", false, "the sessions of all users")
 	cli.Exclusive(cmd, "user", "all")
 }
 
@@ -65,9 +65,15 @@ func newSessionList() *cobra.Command {
 	var flags sessionFlags
 	cmd := &cobra.Command{
 		Use:   "list [--config FILE] [--user EMAIL]",
-		Short: "List the sessions that have not ended",
-		Long: "List sessions from the redis that a configuration names. No token is shown, and an\n" +
-			"id opens nothing. Exit code 1: there are none.",
+		Short: "List the active sessions",
+		Long: "List the sessions in the Redis that a configuration names. Use it to see who is signed\n" +
+			"in, and to find the id that `authgate session revoke` takes. Tokens are not printed. A\n" +
+			"session id cannot be used to sign in." +
+			cli.ExitCodes{
+				0: "there are sessions",
+				1: "there are none",
+				3: "the configuration does not load or has no Redis, or Redis is unavailable",
+			}.Table(),
 		Example: "  authgate session list --config authgate.yaml --user alice@example.com",
 		Args:    cli.Arguments(),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -91,9 +97,14 @@ func newSessionList() *cobra.Command {
 func newSessionShow() *cobra.Command {
 	var flags sessionFlags
 	cmd := &cobra.Command{
-		Use:     "show [--config FILE] ID",
-		Short:   "Show one session",
-		Long:    "Show one session by the id that `session list` shows. Exit code 1: there is none.",
+		Use:   "show [--config FILE] ID",
+		Short: "Show one session",
+		Long: "Show user, times and groups of one session. `authgate session list` prints the ids." +
+			cli.ExitCodes{
+				0: "the session is active",
+				1: "there is no such session",
+				3: "the configuration does not load or has no Redis, or Redis is unavailable",
+			}.Table(),
 		Example: "  authgate session show --config authgate.yaml 7bVn0hPq3mXkZcY2",
 		Args:    cli.Arguments("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -119,10 +130,15 @@ func newSessionRevoke() *cobra.Command {
 	var flags sessionFlags
 	cmd := &cobra.Command{
 		Use:   "revoke [--config FILE] (ID | --user EMAIL | --all)",
-		Short: "End sessions, everywhere",
-		Long: "End sessions. Every replica knows within 2 seconds, and ends their open streams,\n" +
-			"too. It takes nobody's right to sign in again: that is the policy's. Exit code 1:\n" +
-			"there were none.",
+		Short: "Revoke sessions on every replica",
+		Long: "Revoke sessions, for example after a laptop was lost. Every replica applies it within 2\n" +
+			"seconds, and also ends the open streams of these sessions. The user can sign in again\n" +
+			"unless the policy denies it." +
+			cli.ExitCodes{
+				0: "sessions were revoked",
+				1: "there were none",
+				3: "the configuration does not load or has no Redis, or Redis is unavailable",
+			}.Table(),
 		Example: "  authgate session revoke --config authgate.yaml --user alice@example.com",
 		Args:    cli.Arguments("[ID]"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -21,12 +21,17 @@ func newToken() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token (--config FILE | --issuer URL --client-id ID)",
 		Short: "Log in, and print an ID token for curl, argocd, argo or kubectl",
-		Long: "Print an ID token that is good for a minute or more, and nothing else on standard\n" +
-			"output. It is kept for the next time and refreshed while the issuer allows; else\n" +
-			"the person logs in: with a browser on this machine, or, where there is no display,\n" +
-			"by entering a code in a browser anywhere.\n\n" +
-			"Where several programs want a token at once, one of them logs in and the others\n" +
-			"wait for it. Exit code 1: there was no login.",
+		Long: "Print an ID token that is valid for at least a minute, and nothing else on standard\n" +
+			"output. Use it in scripts and kubeconfigs that reach a dashboard through authgate.\n\n" +
+			"The token is cached, and refreshed as long as the issuer allows. Otherwise you log in:\n" +
+			"with a browser on this machine or, without a display, with a code that you enter in a\n" +
+			"browser on any device. If several programs need a token at the same time, one of them\n" +
+			"logs in and the others wait for it." +
+			cli.ExitCodes{
+				0: "the token is printed; for --logout, the cached tokens are removed",
+				1: "the login failed, or took longer than --timeout",
+				3: "the configuration, or another file, does not load",
+			}.Table(),
 		Example: "  curl -H \"Authorization: Bearer $(authgate token --issuer https://dex.example.com --client-id authgate-cli)\" https://argo-cd.example.com/api/v1/applications\n" +
 			"  authgate token --issuer https://dex.example.com --client-id authgate-cli --logout",
 		Args: cli.Arguments(),

@@ -167,16 +167,23 @@ func TestLostOutputIsExitCode3(t *testing.T) {
 	}
 }
 
-// Every command is used in the table above, or only holds others.
+// Every command that can be run says what it does, shows an example, and ends with a table
+// of its exit codes.
 func TestEveryCommandExplainsItself(t *testing.T) {
 	t.Parallel()
+	table := regexp.MustCompile(`\n\nExit codes:\n  0  .+(\n  1  .+)?\n  2  .+\n  3  .+$`)
 	var visit func(*cobra.Command)
 	visit = func(cmd *cobra.Command) {
 		if cmd.Short == "" || len(cmd.Short) > 72 {
 			t.Errorf("%s: its one line is %q", cmd.CommandPath(), cmd.Short)
 		}
-		if !cmd.HasSubCommands() && (cmd.Long == "" || cmd.Example == "" || cmd.Args == nil) {
-			t.Errorf("%s lacks a text, an example or a check of its arguments", cmd.CommandPath())
+		if !cmd.HasSubCommands() && (!table.MatchString(cmd.Long) || cmd.Example == "" || cmd.Args == nil) {
+			t.Errorf("%s lacks a text with exit codes, an example or a check of its arguments", cmd.CommandPath())
+		}
+		for line := range strings.Lines(cmd.Long) {
+			if len([]rune(line)) > 115 {
+				t.Errorf("%s: a line is too long: %s", cmd.CommandPath(), line)
+			}
 		}
 		for _, c := range cmd.Commands() {
 			visit(c)

@@ -13,8 +13,9 @@ func newVersion(build server.BuildInfo) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print version, revision, Go and platform",
-		Long: "Print the version of this binary, the revision that it was built from, the version\n" +
-			"of Go, and the platform. `authgate --version` prints the same.",
+		Long: "Print the version of this binary, the revision that it was built from, the version of Go,\n" +
+			"and the platform. Use it in bug reports. `authgate --version` prints the same." +
+			cli.ExitCodes{0: "the version is printed"}.Table(),
 		Example: "  authgate version",
 		Args:    cli.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

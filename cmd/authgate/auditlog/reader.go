@@ -38,9 +38,9 @@ type Flags struct {
 // Add adds the flags to a command.
 func (f *Flags) Add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.logs, "audit", nil, "audit log `FILE`, gzip or not, - for standard input; may be repeated")
-	cmd.Flags().Var(&f.since, "since", "leave out requests before this `TIME`, such as 2026-03-01 or 2026-03-01T08:00:00Z")
-	cmd.Flags().Var(&f.until, "until", "leave out requests at this `TIME` and later")
-	cmd.Flags().BoolVar(&f.skipUnreadable, "skip-unreadable", false, "go on without lines that lack what is needed")
+	cmd.Flags().Var(&f.since, "since", "ignore requests before this `TIME`, such as 2026-03-01 or 2026-03-01T08:00:00Z")
+	cmd.Flags().Var(&f.until, "until", "ignore requests at this `TIME` and later")
+	cmd.Flags().BoolVar(&f.skipUnreadable, "skip-unreadable", false, "ignore lines that lack a required field")
 }
 
 // Check reports a command line that names no log.

@@ -10,9 +10,13 @@ import (
 
 func newHelp() *cobra.Command {
 	return &cobra.Command{
-		Use:     "help [COMMAND...]",
-		Short:   "Explain a command",
-		Long:    "Explain a command, as --help after its name does.",
+		Use:   "help [COMMAND...]",
+		Short: "Explain a command",
+		Long: "Explain a command, as --help after its name does." +
+			ExitCodes{
+				0: "the explanation is printed",
+				2: "there is no such command",
+			}.Table(),
 		Example: "  authgate help policy can",
 		Args:    cobra.ArbitraryArgs, // helpOn says which of them is not a command
 		RunE:    func(cmd *cobra.Command, args []string) error { return helpOn(cmd.Root(), args) },
@@ -56,9 +60,10 @@ func NewCompletion() *cobra.Command {
 	shell := func(name, load string, write func(root *cobra.Command, w io.Writer, descriptions bool) error) *cobra.Command {
 		plain := false
 		cmd := &cobra.Command{
-			Use:     name,
-			Short:   "Print the completion script for " + name,
-			Long:    "Print the completion script for " + name + ". It completes commands, flags, and the\nnames in the policy that the command line names.",
+			Use:   name,
+			Short: "Print the completion script for " + name,
+			Long: "Print the completion script for " + name + ". It completes commands, flags, and the\n" +
+				"names in the policy that the command line names." + ExitCodes{0: "the script is printed"}.Table(),
 			Example: load,
 			Args:    Arguments(),
 			RunE: func(cmd *cobra.Command, _ []string) error {
@@ -91,4 +96,23 @@ func NewCompletion() *cobra.Command {
 
 func FilterPrefix(prefix string, words []string) []string {
 	return slices.DeleteFunc(slices.Clone(words), func(w string) bool { return !strings.HasPrefix(w, prefix) })
+}
+
+// ExitCodes says what the exit codes of one command mean.
+type ExitCodes map[int]string
+
+// Table is the end of a help text: a line for each code that the command can end with.
+func (c ExitCodes) Table() string {
+	usage, load := c[ExitUsage], "the output cannot be written"
+	if usage == "" {
+		usage = "wrong usage"
+	}
+	if c[ExitLoadError] != "" {
+		load = c[ExitLoadError] + "; or " + load
+	}
+	table := "\n\nExit codes:\n  0  " + c[ExitYes]
+	if c[ExitNo] != "" {
+		table += "\n  1  " + c[ExitNo]
+	}
+	return table + "\n  2  " + usage + "\n  3  " + load
 }

@@ -15,20 +15,21 @@ func newPolicyCan() *cobra.Command {
 	var c policyCan
 	cmd := &cobra.Command{
 		Use:   "can WHO (METHOD TARGET | - | --all)",
-		Short: "Say whether a subject may, and which row decided",
-		Long: "Say whether a subject may use a method on a path, and which row decided. WHO is\n" +
-			"--group, --user, --role or --anonymous. TARGET is UPSTREAM:/path or, with a\n" +
+		Short: "Check whether a request is allowed, and which row decides",
+		Long: "Check whether a subject may use a method on a path, and which row decides. Use it to try\n" +
+			"a policy before you deploy it, or in scripts.\n\n" +
+			"WHO is --group, --user, --role or --anonymous. TARGET is UPSTREAM:/path or, with a\n" +
 			"configuration, a URL.\n\n" +
 			"With --all, list every row that allows WHO something, and what needs no login.\n\n" +
-			"With -, standard input holds one METHOD TARGET on each line. A line may begin with\n" +
-			"its own WHO if none is given as flags. Blank lines and lines that begin with # are\n" +
-			"skipped. All lines are read before the first one is answered. JSON is one object a\n" +
-			"line.\n\n" +
-			"Exit codes:\n" +
-			"  0  yes; for -, yes to every line; for --all, something is allowed\n" +
-			"  1  no; for -, no to some line; for --all, nothing is allowed\n" +
-			"  2  wrong usage, an upstream that nothing names, or a path that authgate answers itself\n" +
-			"  3  the policy does not load, or the output cannot be written",
+			"With -, standard input holds one METHOD TARGET per line. A line may begin with its own\n" +
+			"WHO if none is given as flags. Blank lines and lines that begin with # are skipped. All\n" +
+			"lines are read before the first one is answered. JSON is one object per line." +
+			cli.ExitCodes{
+				0: "yes; for -, yes to every line; for --all, something is allowed",
+				1: "no; for -, no to some line; for --all, nothing is allowed",
+				2: "wrong usage, an upstream that nothing names, or a path that authgate answers itself",
+				3: "the policy does not load",
+			}.Table(),
 		Example: "  authgate policy can --policy policy.csv --group example-org:argo POST argocd:/api/v1/applications/web/sync\n" +
 			"  authgate policy can --config authgate.yaml --anonymous GET https://argo-cd.example.com/api/dex/keys\n" +
 			"  authgate policy can --policy policy.csv --group example-org:dev --user eve@example.com --all\n" +
@@ -58,8 +59,8 @@ func newPolicyCan() *cobra.Command {
 	c.flags.add(cmd)
 	c.identity.add(cmd)
 	c.out.AddFlag(cmd)
-	cmd.Flags().BoolVarP(&c.quiet, "quiet", "q", false, "print nothing, answer by the exit code alone")
-	cmd.Flags().BoolVar(&c.all, "all", false, "list all that WHO may do")
+	cmd.Flags().BoolVarP(&c.quiet, "quiet", "q", false, "print nothing; the exit code is the answer")
+	cmd.Flags().BoolVar(&c.all, "all", false, "list everything that WHO may do")
 	return cmd
 }
 

@@ -24,15 +24,19 @@ func newPolicyDiff() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff OLD NEW",
 		Short: "List what a changed policy grants and revokes",
-		Long: "List exactly what one policy file lets people do and another does not: by upstream,\n" +
-			"kind of path, method and subject, with a path to try and the rows that decide. Rows\n" +
-			"that are written otherwise, or in another order, are no change. One of the files may\n" +
-			"be -, standard input. With --config, rows may name its upstreams only.\n\n" +
-			"Where a denial came or went that no subject feels alone, it is listed together with\n" +
-			"what else a person is: together with system:anonymous are people of whom no other\n" +
-			"row speaks, who go as nobody where nobody needs to sign in.\n\n" +
-			"Exit code 0 says that nothing changes for anybody, 1 that something does, or only\n" +
-			"what --fail-on names. -o md is fit for a comment on a pull request.",
+		Long: "List exactly which requests one policy file allows and another does not: by upstream,\n" +
+			"path, method and subject, each with an example path and the rows that decide. Use it to\n" +
+			"review a change. Rows that are only rewritten or reordered are not a change. One of the\n" +
+			"files may be -, standard input. With --config, rows may only name its upstreams.\n\n" +
+			"If a change of a deny row affects only users who match several subjects, the change lists\n" +
+			"the combination. system:anonymous there means users that no other row mentions: they are\n" +
+			"treated as anonymous where anonymous access is allowed.\n\n" +
+			"-o md writes Markdown, for example for a comment on a pull request." +
+			cli.ExitCodes{
+				0: "nothing changes, or nothing of the kind that --fail-on names",
+				1: "something changes",
+				3: "one of the policies does not load",
+			}.Table(),
 		Example: "  git show origin/main:policy.csv | authgate policy diff - policy.csv\n" +
 			"  authgate policy diff --config authgate.yaml --fail-on granted -o md old.csv policy.csv",
 		Args: cli.Arguments("OLD", "NEW"),
@@ -73,7 +77,7 @@ func newPolicyDiff() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&configFile, "config", "", "configuration `FILE` that names the upstreams")
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
-	cmd.Flags().StringVar(&failOn, "fail-on", failOnAny, "`KIND` of change that ends in exit code 1: granted, revoked or any")
+	cmd.Flags().StringVar(&failOn, "fail-on", failOnAny, "`KIND` of change that causes exit code 1: granted, revoked or any")
 	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions(failOnWords, cobra.ShellCompDirectiveNoFileComp))
 	out.AddFlag(cmd, markdownFormat)
 	return cmd

@@ -20,11 +20,18 @@ func newPolicyExplain() *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "explain WHO METHOD TARGET",
-		Short: "Say why somebody may or may not, and what would turn the answer",
-		Long: "Say why somebody may use a method on a path, or may not: how the person comes to\n" +
-			"each role, which rows match and what keeps the others from it, and the smallest\n" +
-			"edits that would turn the answer. Each edit was tried before it is shown.\n" +
-			"WHO and TARGET are those of `authgate policy can`. Exit code 0 is yes, 1 is no.",
+		Short: "Explain a decision, and list the smallest changes that reverse it",
+		Long: "Explain why a subject may or may not use a method on a path: how it gets each role, which\n" +
+			"rows match, why other rows do not, and the smallest changes that would reverse the\n" +
+			"decision. Each change has been tried before it is listed. Use it when a user is denied or\n" +
+			"allowed unexpectedly.\n\n" +
+			"WHO and TARGET are those of `authgate policy can`." +
+			cli.ExitCodes{
+				0: "the request is allowed",
+				1: "the request is denied",
+				2: "wrong usage, an upstream that nothing names, or a path that authgate answers itself",
+				3: "the policy does not load",
+			}.Table(),
 		Example: "  authgate policy explain --policy policy.csv --group example-org:dev POST argocd:/api/v1/applications/web/sync\n" +
 			"  authgate policy explain --config authgate.yaml --user eve@example.com GET https://argo-cd.example.com/terminal",
 		Args:              identityArguments("METHOD", "TARGET"),
@@ -54,7 +61,7 @@ func newPolicyExplain() *cobra.Command {
 	flags.add(cmd)
 	idFlags.add(cmd)
 	out.AddFlag(cmd)
-	cmd.Flags().BoolVar(&all, "all", false, "list every row, those too that have little in common with the request")
+	cmd.Flags().BoolVar(&all, "all", false, "list every row, including those that have little in common with the request")
 	return cmd
 }
 

@@ -26,14 +26,18 @@ func newPolicyFmt() *cobra.Command {
 	var check, diff bool
 	cmd := &cobra.Command{
 		Use:   "fmt [--check] FILE...",
-		Short: "Write policy files in their canonical form",
-		Long: "Write policy files in their canonical form: one blank behind each comma, no\n" +
-			"quotes that are not needed, at most one blank line in a row, e-mail addresses in\n" +
-			"lower case. Rows keep their order and comments their words. A byte order mark,\n" +
-			"Windows line ends and blanks before a comma are mended.\n\n" +
-			"A file with any other fault is not touched, and then none of the files is: exit\n" +
-			"code 3. With --check nothing is written, and exit code 1 says that a file would\n" +
-			"change. FILE - is standard input, written to standard output.",
+		Short: "Write policy files in canonical form",
+		Long: "Write policy files in canonical form: one space after each comma, quotes only where they\n" +
+			"are required, at most one blank line in a row, e-mail addresses in lower case. Rows keep\n" +
+			"their order, and comments their text. A byte order mark, CRLF line ends and spaces before\n" +
+			"commas are corrected. Use it before you commit, and with --check in CI.\n\n" +
+			"If a file has any other fault, no file is changed. FILE - is standard input, and the\n" +
+			"result goes to standard output." +
+			cli.ExitCodes{
+				0: "the files are in canonical form now; for --check and --diff, they were before",
+				1: "for --check and --diff: a file would change; else a file cannot be replaced",
+				3: "a file cannot be read, or has a fault",
+			}.Table(),
 		Example: "  authgate policy fmt policy.csv\n" +
 			"  authgate policy fmt --check examples/*.csv\n" +
 			"  authgate policy fmt - < policy.csv",
@@ -85,8 +89,8 @@ func newPolicyFmt() *cobra.Command {
 			return []string{"csv"}, cobra.ShellCompDirectiveFilterFileExt
 		},
 	}
-	cmd.Flags().BoolVar(&check, "check", false, "write nothing; exit code 1 where a file would change")
-	cmd.Flags().BoolVar(&diff, "diff", false, "write nothing; print a unified diff, and exit code 1 where a file would change")
+	cmd.Flags().BoolVar(&check, "check", false, "write nothing; exit code 1 if a file would change")
+	cmd.Flags().BoolVar(&diff, "diff", false, "write nothing; print a unified diff; exit code 1 if a file would change")
 	out.AddFlag(cmd, render.GitHubFormat)
 	return cmd
 }

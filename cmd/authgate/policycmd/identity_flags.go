@@ -29,7 +29,7 @@ func (f *identityFlags) add(cmd *cobra.Command) {
 func (f *identityFlags) addTo(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.identity.Groups, "group", nil, "`GROUP` of the user, as the issuer sends it; may be repeated")
 	flags.StringVar(&f.identity.Email, "user", "", "verified `EMAIL` of the user")
-	flags.StringArrayVar(&f.identity.Roles, "role", nil, "`ROLE` held, such as role:admin; may be repeated")
+	flags.StringArrayVar(&f.identity.Roles, "role", nil, "`ROLE` of the user, such as role:admin; may be repeated")
 	flags.BoolVar(&f.identity.Anonymous, "anonymous", false, "a client that is not signed in")
 }
 

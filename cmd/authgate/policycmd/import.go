@@ -20,27 +20,28 @@ import (
 )
 
 func newPolicyImport() *cobra.Command {
-	return cli.Group("import", "Make rows of what Argo CD or Argo Workflows are configured with",
+	return cli.Group("import", "Convert permissions of Argo CD or Argo Workflows to a policy",
 		newImportArgoCD(), newImportWorkflows())
 }
-
-const importCodes = "What cannot be carried over is told on standard error, line by line, and then the\n" +
-	"exit code is 1; it is 0 when everything was, and 3 when a file cannot be read. FILE -\n" +
-	"is standard input."
 
 func newImportArgoCD() *cobra.Command {
 	var out cli.Output
 	var options importer.Options
 	cmd := &cobra.Command{
 		Use:   "argocd FILE...",
-		Short: "Make rows of Argo CD's argocd-rbac-cm",
-		Long: "Make rows of Argo CD's ConfigMap argocd-rbac-cm and of AppProjects. With argocd-cm,\n" +
-			"local accounts and people without a login are known, too. The files are YAML or\n" +
-			"JSON as kubectl writes it, patches of kustomize, values of Helm, the resource ArgoCD\n" +
-			"of the operator, or a bare policy.csv.\n\n" +
-			"g rows, groups of projects and policy.default become g rows. p rows stay in Argo CD,\n" +
-			"which goes on asking them, and are listed as comments; each role gets the endpoints\n" +
-			"for which Argo CD would let something pass.\n\n" + importCodes,
+		Short: "Convert Argo CD's argocd-rbac-cm to rows",
+		Long: "Convert Argo CD's ConfigMap argocd-rbac-cm and AppProjects to a policy. Use it when you\n" +
+			"put authgate before an existing Argo CD. With argocd-cm, local accounts and anonymous\n" +
+			"access are taken into account. The files are YAML or JSON as kubectl writes it, patches of\n" +
+			"kustomize, values of Helm, the resource ArgoCD of the operator, or a bare policy.csv.\n\n" +
+			"g rows, groups of projects and policy.default become g rows. p rows stay in Argo CD, which\n" +
+			"still enforces them, and are listed as comments. authgate adds the rows that each role\n" +
+			"needs to reach the endpoints that its Argo CD permissions use. FILE - is standard input." +
+			cli.ExitCodes{
+				0: "everything was imported",
+				1: "something was not; standard error lists it",
+				3: "a file cannot be read, or does not load",
+			}.Table(),
 		Example: "  authgate policy import argocd argocd-rbac-cm.yaml argocd-cm.yaml > policy.csv\n" +
 			"  kubectl -n argocd get configmap,appproject -o yaml | authgate policy import argocd - > policy.csv\n" +
 			"  helm template argo-cd argo/argo-cd -f values.yaml | authgate policy import argocd - > policy.csv",
@@ -50,7 +51,7 @@ func newImportArgoCD() *cobra.Command {
 		}),
 		ValidArgsFunction: completeYAML,
 	}
-	cmd.Flags().StringVar(&options.Upstream, "upstream", "argocd", "`NAME` that the configuration gives Argo CD")
+	cmd.Flags().StringVar(&options.Upstream, "upstream", "argocd", "`NAME` of the upstream for Argo CD")
 	addRolePrefix(cmd, &options.RolePrefix, "argocd-")
 	out.AddFlag(cmd, render.GitHubFormat)
 	return cmd
@@ -61,14 +62,20 @@ func newImportWorkflows() *cobra.Command {
 	var options importer.Options
 	cmd := &cobra.Command{
 		Use:   "workflows FILE...",
-		Short: "Make rows of annotated ServiceAccounts of Argo Workflows",
-		Long: "Make rows of the ServiceAccounts that workflows.argoproj.io/rbac-rule gives to\n" +
-			"people, in the order of their precedence. The files are YAML as kubectl writes it.\n\n" +
-			"Each account becomes a role. Rules are read in their own language, and become g rows\n" +
-			"where rows can say the same; what they cannot say is reported, never guessed at, and\n" +
-			"what ranks below waits as comments. A comment above the rows holds the\n" +
-			"serviceAccounts that the upstream needs. Roles, ClusterRoles and bindings in the files\n" +
-			"open the endpoints for their verbs; without them a role may read.\n\n" + importCodes,
+		Short: "Convert annotated ServiceAccounts of Argo Workflows to rows",
+		Long: "Convert the ServiceAccounts that workflows.argoproj.io/rbac-rule assigns to users, in order\n" +
+			"of precedence. Use it when you put authgate before an existing Argo Workflows. The files\n" +
+			"are YAML as kubectl writes it.\n\n" +
+			"Each account becomes a role. A rule becomes g rows if rows can express it. What they cannot\n" +
+			"express is reported, never approximated, and accounts of lower precedence follow as\n" +
+			"comments. A comment above the rows holds the serviceAccounts that the upstream needs.\n" +
+			"Roles, ClusterRoles and bindings in the files open the endpoints for their verbs. Without\n" +
+			"them, a role may read. FILE - is standard input." +
+			cli.ExitCodes{
+				0: "everything was imported",
+				1: "something was not; standard error lists it",
+				3: "a file cannot be read, or does not load",
+			}.Table(),
 		Example: "  kubectl -n argo get serviceaccounts -o yaml > sa.yaml\n" +
 			"  authgate policy import workflows sa.yaml > policy.csv",
 		Args: cli.Arguments("FILE..."),
@@ -77,9 +84,9 @@ func newImportWorkflows() *cobra.Command {
 		}),
 		ValidArgsFunction: completeYAML,
 	}
-	cmd.Flags().StringVar(&options.Upstream, "upstream", "workflows", "`NAME` that the configuration gives Argo Workflows")
+	cmd.Flags().StringVar(&options.Upstream, "upstream", "workflows", "`NAME` of the upstream for Argo Workflows")
 	addRolePrefix(cmd, &options.RolePrefix, "workflows-")
-	cmd.Flags().StringVarP(&options.Namespace, "namespace", "n", "", "`NAMESPACE` in which argo-server looks for the account of a login")
+	cmd.Flags().StringVarP(&options.Namespace, "namespace", "n", "", "`NAMESPACE` in which argo-server looks for the ServiceAccount of a login")
 	out.AddFlag(cmd, render.GitHubFormat)
 	return cmd
 }

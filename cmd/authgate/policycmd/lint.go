@@ -25,15 +25,18 @@ func newPolicyLint(version string) *cobra.Command {
 	var failOn string
 	cmd := &cobra.Command{
 		Use:   "lint",
-		Short: "Point out rows that do something else than they seem to",
-		Long: "Point out rows that do something else than they seem to: a deny that locks out\n" +
-			"who inherits it, rows that change nothing, names that look like a slip, doors that\n" +
-			"stand open. With --config, paths that no request can have, too. Every finding has\n" +
-			"a code, which " + render.LintDocsURL + " explains.\n\n" +
-			"A comment right above a row silences a code, and says why:\n\n" +
-			"  # authgate:ignore AG105 here until the page is back\n\n" +
-			"Exit code 0: nothing at or above --fail-on; 1: something; 3: the policy does not\n" +
-			"load, and the findings are its faults.",
+		Short: "Find rows that probably do not do what they seem to",
+		Long: "Find rows that probably do not do what they seem to: deny rows that lock out inheriting\n" +
+			"roles, redundant rows, names that look like typos, and anonymous access. With --config,\n" +
+			"also paths that no request can have. Use it in CI. The codes are explained in\n" +
+			render.LintDocsURL + ".\n\n" +
+			"A comment above a row silences one code for it, and says why:\n\n" +
+			"  # authgate:ignore AG105 here until the page is back" +
+			cli.ExitCodes{
+				0: "no finding reaches --fail-on",
+				1: "a finding does",
+				3: "the policy does not load: the findings are its faults",
+			}.Table(),
 		Example: "  authgate policy lint --policy policy.csv\n" +
 			"  authgate policy lint --config authgate.yaml --fail-on info\n" +
 			"  authgate policy lint --policy policy.csv -o sarif > policy.sarif",
@@ -69,7 +72,7 @@ func newPolicyLint(version string) *cobra.Command {
 		}),
 	}
 	flags.add(cmd)
-	cmd.Flags().StringVar(&failOn, "fail-on", lint.Warning.String(), "least `SEVERITY` that makes exit code 1: error, warning or info")
+	cmd.Flags().StringVar(&failOn, "fail-on", lint.Warning.String(), "lowest `SEVERITY` that causes exit code 1: error, warning or info")
 	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions([]string{"error", "warning", "info"}, cobra.ShellCompDirectiveNoFileComp))
 	out.AddFlag(cmd, sarifFormat, render.GitHubFormat)
 	return cmd

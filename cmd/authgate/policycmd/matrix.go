@@ -24,13 +24,19 @@ func newPolicyMatrix() *cobra.Command {
 	var upstreams, subjects []string
 	cmd := &cobra.Command{
 		Use:   "matrix",
-		Short: "Show who may do what, complete",
-		Long: "Show, for each upstream, every kind of path and method that rows tell apart, and\n" +
-			"what each role may do there: allow, deny where a row denies it, or · where no row\n" +
-			"speaks of it, which is refused, too. What fits no line is refused to all.\n\n" +
-			"Beside roles there are columns for subjects with rows of their own, and for those\n" +
-			"who are refused what one of their roles alone may do. Without --config, the\n" +
-			"upstreams are those that rows name and, if a row is for *, any other.",
+		Short: "Print every decision of a policy as tables",
+		Long: "Print, for each upstream, every kind of path and method that the rows distinguish, and\n" +
+			"what each role may do there: allow, deny if a row denies it, or · if no row mentions it,\n" +
+			"which is denied as well. Requests that match no line are denied to everyone. Use it to\n" +
+			"review a complete policy.\n\n" +
+			"Other columns are for subjects with rows of their own, and for subjects that are denied\n" +
+			"what one of their roles alone may do. Without --config, the upstreams are those that rows\n" +
+			"name and, if a row is for *, any other." +
+			cli.ExitCodes{
+				0: "the tables are printed",
+				1: "the patterns of the rows overlap in too many ways",
+				3: "the policy does not load",
+			}.Table(),
 		Example: "  authgate policy matrix --policy policy.csv --upstream argocd\n" +
 			"  authgate policy matrix --config authgate.yaml --subject role:viewer --subject example-org:dev",
 		Args: cli.Arguments(),
@@ -79,7 +85,7 @@ func newPolicyMatrix() *cobra.Command {
 	flags.add(cmd)
 	out.AddFlag(cmd, csvFormat, markdownFormat)
 	cmd.Flags().StringArrayVar(&upstreams, "upstream", nil, "only this `UPSTREAM`; may be repeated")
-	cmd.Flags().StringArrayVar(&subjects, "subject", nil, "only this `SUBJECT`, as it stands in rows; may be repeated")
+	cmd.Flags().StringArrayVar(&subjects, "subject", nil, "only this `SUBJECT`, written as in rows; may be repeated")
 	_ = cmd.RegisterFlagCompletionFunc("upstream", completeUpstreams())
 	_ = cmd.RegisterFlagCompletionFunc("subject", completeFromPolicy(func(l *loadedPolicy) []string { return l.Subjects() }))
 	return cmd

@@ -17,7 +17,7 @@ import (
 
 // New makes the command `policy`.
 func New(version string) *cobra.Command {
-	return cli.Group("policy", "Ask a policy, offline: no issuer, no network, no cluster",
+	return cli.Group("policy", "Answer questions about a policy, without network or cluster",
 		newPolicyCan(), newPolicyExplain(), newPolicyWhoCan(), newPolicyMatrix(),
 		newPolicyDiff(), newPolicyTest(), newPolicyLint(version), newPolicyFmt(),
 		newPolicyReplay(), newPolicySuggest(), newPolicyImport())

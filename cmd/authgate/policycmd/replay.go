@@ -21,19 +21,23 @@ func newPolicyReplay() *cobra.Command {
 	var out cli.Output
 	cmd := &cobra.Command{
 		Use:   "replay --audit LOG --policy NEW",
-		Short: "Say which recorded requests a policy would decide differently",
-		Long: "Decide the requests of an audit log once more, by another policy, and say which\n" +
-			"would come out differently: granted (were refused) or revoked (were allowed).\n" +
-			"Logs of any size are read, in constant memory; .gz as they are.\n" +
-			"\n" +
-			"People are who their line says they are: groups and e-mail address (taken as\n" +
-			"verified) go through the g rows of the policy. Lines without groups are judged by\n" +
-			"their roles, where changed g rows do not show. A line names a group only if the\n" +
-			"policy of then did: what is new to all lines is listed.\n" +
-			"\n" +
-			"Requests that were refused before any policy was asked are left out. Lines that\n" +
-			"lack what is needed end this with exit code 3, once all is read; but for a last\n" +
-			"line without an end. Exit code 0 is no difference, 1 is some.",
+		Short: "List logged requests that a policy would decide differently",
+		Long: "Decide the requests of an audit log with another policy, and list those whose decision\n" +
+			"changes: granted (they were denied) or revoked (they were allowed). Use it to check a new\n" +
+			"policy against real traffic. Logs can have any size, and gzip is recognised.\n\n" +
+			"Users are identified by their log line: groups and e-mail address, which counts as\n" +
+			"verified, go through the g rows of the policy. Lines without groups are decided by their\n" +
+			"roles, so changed g rows do not affect them. The log records a group only if the policy at\n" +
+			"that time mentioned it. Groups and users of the new policy that never appear in the log\n" +
+			"are listed.\n\n" +
+			"Requests that were refused before a policy decided are left out. If a line lacks a\n" +
+			"required field, the command reads the whole log and then exits with code 3. An incomplete\n" +
+			"last line is ignored." +
+			cli.ExitCodes{
+				0: "no decision changes, or none of the kind that --fail-on names",
+				1: "a decision changes",
+				3: "the policy does not load, or a line of the log lacks a required field",
+			}.Table(),
 		Example: "  authgate policy replay --audit audit.log --policy new.csv\n" +
 			"  kubectl logs deploy/authgate | grep '\"event\":' | authgate policy replay --audit - --config authgate.yaml\n" +
 			"  authgate policy replay --audit audit-1.log.gz --audit audit.log --policy new.csv --fail-on revoked",
@@ -70,7 +74,7 @@ func newPolicyReplay() *cobra.Command {
 	}
 	logs.Add(cmd)
 	flags.add(cmd)
-	cmd.Flags().StringVar(&failOn, "fail-on", failOnAny, "`KIND` of difference that ends in exit code 1: granted, revoked or any")
+	cmd.Flags().StringVar(&failOn, "fail-on", failOnAny, "`KIND` of change that causes exit code 1: granted, revoked or any")
 	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions(failOnWords, cobra.ShellCompDirectiveNoFileComp))
 	out.AddFlag(cmd)
 	return cmd

@@ -25,27 +25,27 @@ func newPolicySuggest() *cobra.Command {
 	var out cli.Output
 	cmd := &cobra.Command{
 		Use:   "suggest --audit LOG",
-		Short: "Find the least rows that allow what was seen",
-		Long: "Find the least rows that allow what an audit log shows as allowed, subject by\n" +
-			"subject. A segment of a path becomes * where it takes enough different values and\n" +
-			"all else is the same; never **, never part of a segment, never the first segment,\n" +
-			"and not where the values look like words of an API, or where it would let somebody\n" +
-			"in who was refused. Every request is tried on the suggested policy before it is\n" +
-			"shown.\n" +
-			"\n" +
-			"Without a policy the answer is the text of one. With --policy or --config it is\n" +
-			"what to change there: + rows to add, - rows that nothing needed, or that allow more\n" +
-			"than was seen and are replaced by + rows. Rows then go to the most basic role that\n" +
-			"has the right; deny rows stay. What was allowed and no longer is gets a + row, too,\n" +
-			"and a note.\n" +
-			"\n" +
-			"Without a policy, what somebody with several roles did goes to a role that all hold\n" +
-			"whom the same row of then let in, if the log tells; else to one that gets the row\n" +
-			"anyway; else to one that few others hold. A note counts what nothing decides.\n" +
-			"\n" +
-			"--denied looks at what was refused to people who are signed in, and suggests rows\n" +
-			"that would let them: read these with care. Exit code 0 says that this worked;\n" +
-			"with --check, 1 says that the policy would have to change.",
+		Short: "Suggest the fewest rows that allow what an audit log shows",
+		Long: "Suggest the fewest rows that allow what an audit log shows as allowed, subject by subject.\n" +
+			"Use it to write a first policy, or to remove rights that are not used.\n\n" +
+			"A segment of a path becomes * if it has enough different values and everything else is\n" +
+			"equal. It never becomes **, part of a segment, or the first segment. It stays as it is if\n" +
+			"the values look like words of an API, or if * would allow a request that was denied. Every\n" +
+			"request is decided with the suggested policy before it is printed.\n\n" +
+			"Without a policy, the output is a policy. With --policy or --config, it is a list of\n" +
+			"changes: + rows to add, and - rows that nothing needed, or that allow more than was seen\n" +
+			"and are replaced by + rows. Rows then go to the least privileged role that has the right.\n" +
+			"Deny rows stay. A request that was allowed and is now denied also gets a + row, and a note.\n\n" +
+			"Without a policy, a request by a user with several roles is assigned to one role: the role\n" +
+			"shared by all users that the same row admitted at the time; otherwise a role that needs\n" +
+			"the row anyway; otherwise the least common role. A note counts the requests for which the\n" +
+			"log does not decide this.\n\n" +
+			"--denied suggests rows for requests that signed-in users were denied. Review these." +
+			cli.ExitCodes{
+				0: "the suggestion is printed",
+				1: "for --check: the policy would have to change; else the rows are too many for one policy",
+				3: "the policy does not load, or a line of the log lacks a required field",
+			}.Table(),
 		Example: "  authgate policy suggest --audit audit.log > policy.csv\n" +
 			"  authgate policy suggest --audit audit.log --policy policy.csv --since 2026-03-01\n" +
 			"  authgate policy suggest --audit audit.log --config authgate.yaml --denied",
@@ -85,10 +85,10 @@ func newPolicySuggest() *cobra.Command {
 	}
 	logs.Add(cmd)
 	flags.add(cmd)
-	cmd.Flags().BoolVar(&options.Denied, "denied", false, "look at what was refused, and not at what was allowed")
-	cmd.Flags().BoolVar(&options.Exact, "exact", false, "no *: a row for each path")
-	cmd.Flags().IntVar(&options.Distinct, "min-distinct", 3, "different values that make a segment *; at least 2")
-	cmd.Flags().Int64Var(&options.MinCount, "min-count", 1, "leave out rows that stand for fewer requests")
+	cmd.Flags().BoolVar(&options.Denied, "denied", false, "use the denied requests instead of the allowed ones")
+	cmd.Flags().BoolVar(&options.Exact, "exact", false, "write no *: one row per path")
+	cmd.Flags().IntVar(&options.Distinct, "min-distinct", 3, "number of different values that make a segment *; at least 2")
+	cmd.Flags().Int64Var(&options.MinCount, "min-count", 1, "leave out rows for fewer requests")
 	cmd.Flags().BoolVar(&check, "check", false, "exit code 1 if the policy would have to change")
 	out.AddFlag(cmd, csvFormat)
 	return cmd

@@ -30,12 +30,12 @@ func newPolicyTest() *cobra.Command {
 	watch := false
 	cmd := &cobra.Command{
 		Use:   "test CASES...",
-		Short: "Hold a policy to tables of expectations, and tell which rows they test",
-		Long: "Hold a policy to what is expected of it, and tell which of its rows that tests.\n" +
-			"CASES are files, YAML or tables. Exit code 0 is as expected, 1 is not.\n\n" +
-			"YAML tells for one person at a time what is allowed and what is denied:\n\n" +
+		Short: "Test a policy against expected decisions, and report row coverage",
+		Long: "Test a policy against expected decisions, and report which of its rows the cases cover.\n" +
+			"Use it in CI. CASES are files, YAML or tables.\n\n" +
+			"In YAML, a case lists what one subject is allowed and denied:\n\n" +
 			"  cases:\n" +
-			"    - name: viewers look and touch nothing    # optional\n" +
+			"    - name: viewers only read    # optional\n" +
 			"      who: [example-org:dev, user:eve@example.com]\n" +
 			"      allow:\n" +
 			"        - GET argocd:/api/v1/applications\n" +
@@ -43,17 +43,22 @@ func newPolicyTest() *cobra.Command {
 			"          rule: p, role:viewer, argocd, /api/v1/**, GET, allow\n" +
 			"      deny:\n" +
 			"        - POST argocd:/api/v1/applications/web/sync\n\n" +
-			"A table has a header and one case a line:\n\n" +
+			"A table has a header, and one case per line:\n\n" +
 			"  who, method, target, expect, rule\n" +
 			"  example-org:dev + user:eve@example.com, GET, argocd:/api/v1/applications, allow\n" +
 			"  role:viewer, GET, argocd:/api/v1/projects, allow, \"p, role:viewer, argocd, /api/v1/**, GET, allow\"\n" +
 			"  system:anonymous, GET, argocd:/, deny\n\n" +
-			"Who asks is one subject of a policy, or several that are one person; a role alone\n" +
-			"is just that role. A target is UPSTREAM:/path or, with --config, a URL. A rule, the\n" +
-			"row that is to decide, is optional: write the row, or FILE:LINE if it does not move.\n\n" +
-			"A p row is tested if it decided a case, a g row if it is on a chain by which\n" +
-			"somebody who asked holds the subject of such a row. With --watch, JSON is one\n" +
-			"object a run.",
+			"\"who\" is one subject of a policy, or several that one user has. A role alone is only that\n" +
+			"role. A target is UPSTREAM:/path or, with --config, a URL. The rule is optional: it is the\n" +
+			"row that must decide, written as the row or as FILE:LINE.\n\n" +
+			"A p row is covered if it decides a case. A g row is covered if it is on the chain from the\n" +
+			"subject of a case to such a row. With --watch, JSON is one object per run." +
+			cli.ExitCodes{
+				0: "every case passes, and coverage reaches --coverage-min",
+				1: "a case fails, or coverage is too low",
+				2: "wrong usage, or an upstream that nothing names",
+				3: "the policy or a case file does not load",
+			}.Table(),
 		Example: "  authgate policy test --policy policy.csv cases.yaml\n" +
 			"  authgate policy test --config authgate.yaml --coverage-min 100 cases/*.csv\n" +
 			"  authgate policy test --policy policy.csv -o junit cases.yaml > report.xml\n" +
@@ -86,11 +91,11 @@ func newPolicyTest() *cobra.Command {
 	}
 	t.flags.add(cmd)
 	t.out.AddFlag(cmd, junitFormat, render.GitHubFormat)
-	cmd.Flags().BoolVar(&t.coverage, "coverage", false, "list the rows that no case tests")
-	cmd.Flags().Var(&t.minimum, "coverage-min", "fail if fewer than `PERCENT` of the rows are tested")
-	cmd.Flags().BoolVar(&t.strict, "strict", false, "fail cases with groups, roles, users or methods that no row names")
+	cmd.Flags().BoolVar(&t.coverage, "coverage", false, "list the rows that no case covers")
+	cmd.Flags().Var(&t.minimum, "coverage-min", "fail if fewer than `PERCENT` of the rows are covered")
+	cmd.Flags().BoolVar(&t.strict, "strict", false, "fail cases with groups, roles, users or methods that no row mentions")
 	cmd.Flags().StringVar(&t.pattern, "run", "", "only cases whose name, or WHO METHOD TARGET, matches this `REGEXP`")
-	cmd.Flags().BoolVar(&watch, "watch", false, "run again whenever the policy or the cases change, until Ctrl-C")
+	cmd.Flags().BoolVar(&watch, "watch", false, "run again when the policy or the cases change, until Ctrl-C")
 	_ = cmd.RegisterFlagCompletionFunc("coverage-min", cobra.FixedCompletions([]string{"100"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }

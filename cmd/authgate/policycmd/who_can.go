@@ -16,12 +16,18 @@ func newPolicyWhoCan() *cobra.Command {
 	var out cli.Output
 	cmd := &cobra.Command{
 		Use:   "who-can METHOD TARGET",
-		Short: "List every subject that may",
-		Long: "List every subject that may use a method on a path: roles, groups, persons and\n" +
-			"everybody, each with the row that lets it in and how it comes to that row, and\n" +
-			"every subject that a row denies it. Whoever is also one of the latter is refused,\n" +
-			"whatever else they are. TARGET is UPSTREAM:/path or, with --config, a URL.\n" +
-			"Exit code 0 says that somebody may, 1 that nobody may.",
+		Short: "List every subject that may make a request",
+		Long: "List every subject that may use a method on a path: roles, groups, users, and all\n" +
+			"signed-in users, each with the row that allows it and the chain of g rows to that row.\n" +
+			"Use it to review access to one endpoint.\n\n" +
+			"Subjects that a row denies are listed as well. A user who matches one of them is denied,\n" +
+			"even if another row allows the request. TARGET is UPSTREAM:/path or, with --config, a URL." +
+			cli.ExitCodes{
+				0: "at least one subject may",
+				1: "no subject may",
+				2: "wrong usage, an upstream that nothing names, or a path that authgate answers itself",
+				3: "the policy does not load",
+			}.Table(),
 		Example: "  authgate policy who-can --policy policy.csv POST argocd:/api/v1/applications/web/sync\n" +
 			"  authgate policy who-can --config authgate.yaml GET https://argo-cd.example.com/terminal",
 		Args:              cli.Arguments("METHOD", "TARGET"),
