@@ -83,7 +83,7 @@ func benchRequests(b *testing.B, s *policy.Snapshot, groups []string) []policy.R
 
 // BenchmarkDecide shows next to each figure how many times longer casbin takes for
 // the same requests: x-casbin with one enforcer for the whole policy and g() in
-// its matcher, as casbin is mostly used, and x-judge with our enforcers, one for
+// its matcher, as casbin is mostly used, and x-enforcer with our enforcers, one for
 // each upstream, and roles resolved beforehand.
 func BenchmarkDecide(b *testing.B) {
 	for _, rows := range benchRows {
@@ -107,7 +107,7 @@ func BenchmarkDecide(b *testing.B) {
 						b.Fatalf("plain casbin says %t to %s %s:%s and Decide %t: %v", allowed, q.Method, q.Upstream, q.Path, want, err)
 					}
 				})
-				judge := perCall(func(i int) {
+				enforcer := perCall(func(i int) {
 					if _, err := s.Enforce(requests[i%len(requests)]); err != nil {
 						b.Fatal(err)
 					}
@@ -120,7 +120,7 @@ func BenchmarkDecide(b *testing.B) {
 				}
 				each := float64(b.Elapsed()) / float64(b.N)
 				b.ReportMetric(wholly/each, "x-casbin")
-				b.ReportMetric(judge/each, "x-judge")
+				b.ReportMetric(enforcer/each, "x-enforcer")
 			})
 		}
 	}

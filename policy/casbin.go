@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"slices"
 	"sync"
 
 	"github.com/casbin/casbin/v2"
 	"github.com/casbin/casbin/v2/model"
 	"github.com/casbin/casbin/v2/rbac"
+
 	"github.com/example-org/authgate/target"
 )
 
@@ -38,17 +38,17 @@ e = some(where (p.eft == allow)) && !some(where (p.eft == deny))
 m = r.app == p.app && hasRole(r.roles, p.sub) && pathMatch(r.path, p.path) && methodMatch(r.meth, p.meth)
 `
 
-// upstreamEnforcer gives casbin's verdicts for one upstream. It is safe for concurrent use.
+// upstreamEnforcer gives casbin's decisions for one upstream. It is safe for concurrent use.
 type upstreamEnforcer struct {
 	upstream string
 	enforcer *casbin.Enforcer
 	rows     []*Row // what casbin holds, in its order
 }
 
-// lazyEnforcer builds its judge when it is first asked for it.
+// lazyEnforcer builds its enforcer when it is first needed.
 type lazyEnforcer func() (*upstreamEnforcer, error)
 
-// newLazyEnforcers gives a judge for each upstream, and one for the upstreams that no
+// newLazyEnforcers gives an enforcer for each upstream, and one for the upstreams that no
 // row names. They share the work of telling the rows apart.
 func newLazyEnforcers(upstreams iter.Seq[string], rows []*Row) (enforcers map[string]lazyEnforcer, other lazyEnforcer) {
 	indexesByUpstream := sync.OnceValue(func() map[string][]uint32 {
@@ -86,8 +86,8 @@ func (r *Row) casbinRule(upstream string) casbinRule {
 	return casbinRule{r.Subject, upstream, r.Path, r.Methods, r.Effect.String()}
 }
 
-// newUpstreamEnforcer builds the judge of an upstream from the rows that concern it, in the
-// order of the files. Without rows there is no judge: casbin would try its
+// newUpstreamEnforcer builds the enforcer of an upstream from the rows that concern it, in the
+// order of the files. Without rows there is no enforcer: casbin would try its
 // matcher once, with every field of the policy empty.
 func newUpstreamEnforcer(upstream string, rows []*Row) (*upstreamEnforcer, error) {
 	if len(rows) == 0 {
@@ -128,11 +128,11 @@ func (e *upstreamEnforcer) decide(roles Roles, path, method string) (d Decision,
 		return Decision{}, nil
 	}
 	if len(explanation) != len(casbinRule{}) {
-		return Decision{}, errors.New("casbin names no row for its verdict")
+		return Decision{}, errors.New("casbin names no row for its decision")
 	}
 	row := e.findRow(casbinRule(explanation))
 	if row == nil || (row.Effect == Allow) != allowed {
-		return Decision{}, errors.New("casbin's verdict is not that of the row it names")
+		return Decision{}, errors.New("casbin's decision is not that of the row it names")
 	}
 	return Decision{Effect: row.Effect, Row: row}, nil
 }
@@ -260,145 +260,6 @@ func matcherFunc[A, B any](fn func(A, B) bool) func(args ...any) (any, error) {
 	}
 }
 
-// Prepare builds casbin's enforcers, which otherwise wait for the first question
-// that needs them, and holds the index against casbin as far as a moment allows:
-// all roles, and an example of each row. A server calls it before
-// the snapshot is put in force. An error is a bug of authgate or casbin.
-func (s *Snapshot) Prepare() error {
-	for _, check := range []func() error{s.buildEnforcers, s.checkRoles, s.checkRows} {
-		if err := check(); err != nil {
-			return fmt.Errorf("the policy is sound, but casbin and authgate do not agree on it (please report this): %w", err)
-		}
-	}
-	s.groupClasses()
-	return nil
-}
-
-func (s *Snapshot) buildEnforcers() error {
-	for _, upstream := range slices.Sorted(maps.Keys(s.enforcers)) {
-		if _, err := s.enforcers[upstream](); err != nil {
-			return err
-		}
-	}
-	if s.otherEnforcer == nil {
-		return nil
-	}
-	_, err := s.otherEnforcer()
-	return err
-}
-
-// checkRoles asks casbin which roles each member leads to.
-func (s *Snapshot) checkRoles() error {
-	manager, err := newRoleManager(s.grants)
-	if err != nil {
-		return err
-	}
-	checked := StringSet{}
-	for _, g := range s.grants {
-		if checked.Has(g.Member) {
-			continue
-		}
-		checked[g.Member] = struct{}{}
-		fromCasbin, err := manager.implicitRoles(g.Member)
-		if err != nil {
-			return err
-		}
-		fromIndex, _ := s.ids.sortedNames(asSet(s.ids.appendClosure(nil, g.Member)))
-		fromIndex = slices.DeleteFunc(fromIndex, func(role string) bool { return role == g.Member })
-		if !slices.Equal(fromIndex, fromCasbin) {
-			return fmt.Errorf("to authgate %s leads to %q, to casbin to %q", g.Member, fromIndex, fromCasbin)
-		}
-	}
-	return nil
-}
-
-// checkRows asks the index for a witness of each row, and for some of them also
-// every row in turn and, of fewer, casbin's enforcer of the whole upstream.
-func (s *Snapshot) checkRows() error {
-	const scanned, enforced = 16, 4
-	for i, row := range s.rows {
-		q, err := s.exampleRequestFor(row)
-		if err != nil {
-			return err
-		}
-		if !s.hasUpstream(q.Upstream) {
-			continue // a row for every upstream, and the configuration has none
-		}
-		d := s.index.decide(&q).Decision
-		if d.Row == nil || !d.Row.matches(q.Upstream, q.Path.String(), q.Method) || row.Effect == Deny && d.Effect != Deny {
-			return fmt.Errorf("%s (%s) is not in force: the index says %s", row, row.Where(), d)
-		}
-		if isSampled(i, len(s.rows), scanned) && d != s.decideByScan(&q) {
-			return fmt.Errorf("to a witness of %s (%s) the index says %s and the rows %s", row, row.Where(), d, s.decideByScan(&q))
-		}
-		if isSampled(i, len(s.rows), enforced) {
-			if fromCasbin, err := s.enforce(&q); err != nil || d != fromCasbin {
-				return fmt.Errorf("to a witness of %s (%s) the index says %s and casbin %s (%v)", row, row.Where(), d, fromCasbin, err)
-			}
-		}
-	}
-	return nil
-}
-
-// isSampled picks some of n rows, evenly.
-func isSampled(i, n, samples int) bool { return i%((n+samples-1)/samples) == 0 }
-
-// exampleRequestFor asks for what a row surely covers.
-func (s *Snapshot) exampleRequestFor(row *Row) (Request, error) {
-	raw, method := row.exampleRequest()
-	path, err := target.ParseWith(raw, target.AllQuirks) // which Load has checked
-	if err != nil {
-		return Request{}, fmt.Errorf("the witness %s of %s: %w", raw, row.Where(), err)
-	}
-	upstream := row.Upstream
-	if upstream == AnyUpstream {
-		upstream = s.exampleUpstream()
-	}
-	return Request{Roles: newRoles(s.ids, []setWord{wordOf(s.ids.byName[row.Subject])}), Upstream: upstream, Path: path, Method: method}, nil
-}
-
-// exampleUpstream names one that rows of upstream * mention, or none.
-func (s *Snapshot) exampleUpstream() string {
-	if s.otherEnforcer != nil {
-		return "any"
-	}
-	for upstream := range s.enforcers {
-		return upstream
-	}
-	return ""
-}
-
-// decideByScan answers from the rows themselves, one after the other.
-func (s *Snapshot) decideByScan(q *Request) Decision {
-	var d Decision
-	for _, row := range s.MatchingRows(q.Upstream, q.Path.String(), q.Method) {
-		if (row.Effect == Deny || d.Row == nil) && q.Roles.Has(row.Subject) {
-			d = Decision{Effect: row.Effect, Row: row}
-			if row.Effect == Deny {
-				break
-			}
-		}
-	}
-	return d
-}
-
-// MatchingRows gives the rows that cover a method on a path of an upstream.
-func (s *Snapshot) MatchingRows(upstream, path, method string) []*Row {
-	var rows []*Row
-	for _, row := range s.rows {
-		if row.matches(upstream, path, method) {
-			rows = append(rows, row)
-		}
-	}
-	return rows
-}
-
-// matches reports whether a row covers a method on a path of an upstream, for
-// whomever.
-func (r *Row) matches(upstream, path, method string) bool {
-	return (r.Upstream == upstream || r.Upstream == AnyUpstream) && target.MatchPattern(path, r.Path) && MatchMethod(method, r.Methods)
-}
-
 // enforce asks casbin's enforcer of the whole upstream.
 func (s *Snapshot) enforce(q *Request) (Decision, error) {
 	e, err := s.enforcerFor(q.Upstream)
@@ -408,7 +269,7 @@ func (s *Snapshot) enforce(q *Request) (Decision, error) {
 	return e.decide(q.Roles, q.Path.String(), q.Method)
 }
 
-// enforcerFor gives the judge of an upstream, nil where there is none.
+// enforcerFor gives the enforcer of an upstream, nil where there is none.
 func (s *Snapshot) enforcerFor(upstream string) (*upstreamEnforcer, error) {
 	if e, named := s.enforcers[upstream]; named {
 		return e()

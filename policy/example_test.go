@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/policy/explain"
 	"github.com/example-org/authgate/target"
 )
 
@@ -96,4 +97,34 @@ g, example-org:argo, role:admn
 	// Output:
 	// policy.csv:2:32: effect "Allow" is not known; write "allow"
 	// policy.csv:3:22: role:admn is granted but has no rules and inherits none; did you mean "role:admin"?
+}
+
+// A program loads a policy, decides a request, and asks a tool why.
+func Example() {
+	snapshot, err := policy.Load([]policy.Source{{Name: "policy.csv", Data: []byte(`g, example-org:dev, role:viewer
+p, role:viewer, argocd, /api/**, GET, allow
+`)}}, []string{"argocd"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	path, err := target.Parse("/api/v1/applications")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	user := policy.Identity{Groups: []string{"example-org:dev"}}
+	roles := snapshot.Resolve(user)
+	fmt.Println(snapshot.Decide(policy.Request{Roles: roles, Upstream: "argocd", Path: path, Method: "GET"}))
+	fmt.Println(snapshot.Decide(policy.Request{Roles: roles, Upstream: "argocd", Path: path, Method: "POST"}))
+
+	for _, edit := range explain.Explain(snapshot, user, "argocd", path, "POST").Edits {
+		fmt.Println(edit.Decision, "if:", edit.Text)
+	}
+	// Output:
+	// allow policy.csv:2
+	// deny
+	// allow policy.csv:2 if: ask with GET instead of POST
+	// allow if: add: p, role:viewer, argocd, /api/v1/applications, POST, allow
+	// allow policy.csv:2 if: widen policy.csv:2 to: p, role:viewer, argocd, /api/**, GET|POST, allow
 }

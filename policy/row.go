@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/fault"
+	"github.com/example-org/authgate/target"
 )
 
 // Row is one p row of a policy file: whom it concerns, where, and what it says.
@@ -70,4 +71,21 @@ func RowsOn(upstream string, rows []*Row) []*Row {
 		}
 	}
 	return on
+}
+
+// MatchingRows gives the rows that cover a method on a path of an upstream.
+func (s *Snapshot) MatchingRows(upstream, path, method string) []*Row {
+	var rows []*Row
+	for _, row := range s.rows {
+		if row.matches(upstream, path, method) {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+// matches reports whether a row covers a method on a path of an upstream, for any
+// subject.
+func (r *Row) matches(upstream, path, method string) bool {
+	return (r.Upstream == upstream || r.Upstream == AnyUpstream) && target.MatchPattern(path, r.Path) && MatchMethod(method, r.Methods)
 }

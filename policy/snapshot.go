@@ -3,22 +3,20 @@
 // request path; it knows nothing of HTTP, sessions, tokens or configuration, and
 // prints nothing.
 //
-// [Load] reads policy files strictly: whatever casbin would drop, ignore or read
-// in another way than it was meant is a fault with file, line and column. What it
-// returns is a [Snapshot], which is immutable and safe for any number of
-// goroutines; a changed file becomes a new one. [Snapshot.Resolve] turns
-// a user into a set of roles once, [Snapshot.Decide] answers each request.
+// [Load] reads policy files strictly: text that casbin would drop, ignore or misread is a
+// fault with file, line and column. It returns a [Snapshot], which is immutable and safe
+// for concurrent use; a changed file becomes a new one. [Snapshot.Resolve] turns a user
+// into a set of roles once, and [Snapshot.Decide] answers each request.
 //
-// casbin is the engine of record (casbin.go), and what a pattern matches is ours
-// (target.MatchPattern), for casbin too. Decide does not wait for casbin: it
-// answers from an index compiled from the same rows (index.go), and casbin is held
-// against it.
-// [Snapshot.Prepare] compares which role leads to which, and a witness of each
-// row; [Snapshot.CrossCheck] compares, in the background, the first answer to each
-// combination of subjects, upstream, method and set of patterns that match. Where
-// effect or row differ, or casbin fails, that answer has been given already; it is
-// reported, and the snapshot is demoted for good: from then on each request waits
-// for casbin, and is let in only if both name the same row.
+// casbin is the engine of record (casbin.go). Patterns match by target.MatchPattern, for
+// casbin too. Decide does not wait for casbin: it answers from an index that is compiled
+// from the same rows (index.go), and casbin cross-checks it.
+// [Snapshot.Prepare] compares which role leads to which, and an example of each row.
+// [Snapshot.CrossCheck] compares, in the background, the first answer to each combination
+// of subjects, upstream, method and matching patterns. A difference in effect or row, or a
+// failure of casbin, is reported after that answer was given, and demotes the snapshot:
+// from then on each request waits for casbin, and is allowed only if both name the same
+// row.
 //
 // In doubt the answer is no: for a zero path, for empty roles, for an unknown
 // upstream, for roles of another snapshot and for an error of casbin.
@@ -55,7 +53,7 @@ type Snapshot struct {
 	domainWildcards map[string]string   // "example.com" → "user:*@example.com", where a row names it
 	groupClasses    func() []groupClass // of groups; worked out when first asked for
 	index           *index
-	enforcers       map[string]lazyEnforcer // upstream → judge; nil where no row concerns it
+	enforcers       map[string]lazyEnforcer // upstream → enforcer; nil where no row concerns it
 	otherEnforcer   lazyEnforcer            // for upstreams that no row names; nil if there are to be none
 
 	crossCheck atomic.Pointer[crossCheck] // nil until CrossCheck runs

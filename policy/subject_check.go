@@ -9,7 +9,7 @@ import (
 	"github.com/example-org/authgate/text"
 )
 
-// CheckSubject judges the first column of p rows and of g rows alike.
+// CheckSubject checks the first column of p rows and of g rows alike.
 func CheckSubject(name string) (message, hint string) {
 	for _, prefix := range []string{RolePrefix, UserPrefix, SystemPrefix} {
 		if len(name) >= len(prefix) && name[:len(prefix)] != prefix && strings.EqualFold(name[:len(prefix)], prefix) {
@@ -36,7 +36,7 @@ func CheckSubject(name string) (message, hint string) {
 	return "", ""
 }
 
-// checkRole judges the name of a role, as a subject and as what a g row grants.
+// checkRole checks the name of a role, as a subject and as what a g row grants.
 func checkRole(name string) (message, hint string) {
 	short, isRole := strings.CutPrefix(name, RolePrefix)
 	switch {
@@ -71,7 +71,7 @@ func checkUser(name string) (message, hint string) {
 	return "", ""
 }
 
-// checkDomain judges the domain of user:*@DOMAIN.
+// checkDomain checks the domain of user:*@DOMAIN.
 func checkDomain(name, domain string) (message, hint string) {
 	switch {
 	case domain == "":
