@@ -21,7 +21,7 @@ const (
 	crowds     = "TestManySubjectsOnOnePattern"
 
 	attacks  = "TestWhatServersReadInTwoWaysIsRefused"
-	plain    = "TestWhatEverybodyReadsAlikePasses"
+	plain    = "TestWhatEveryServerReadsAlikePasses"
 	patterns = "TestPatternsInAnotherFormAreRefused"
 )
 
