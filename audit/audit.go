@@ -31,6 +31,13 @@ type Record struct {
 	Shadow     string    `json:"shadow"` // decision of the shadow policy: allow, deny, or empty
 }
 
+// Outcome is the result of a request.
+type Outcome struct {
+	Event    Event
+	Decision Decision
+	Reason   string
+}
+
 // Event says what a record is about.
 type Event string
 

@@ -259,3 +259,13 @@ func parseUpstreamURL(raw string) (*url.URL, problem) {
 	u.Path = ""
 	return u, problem{}
 }
+
+// UpstreamTokens reports whether any upstream gets the user's ID token or access token.
+func (c *Config) UpstreamTokens() (id, access bool) {
+	for i := range c.Upstreams {
+		credential := c.Upstreams[i].Identity.Credential
+		id = id || credential == CredentialIDToken
+		access = access || credential == CredentialAccessToken
+	}
+	return id, access
+}

@@ -12,6 +12,7 @@
 package identity
 
 import (
+	"cmp"
 	"strings"
 	"time"
 	"unicode"
@@ -156,4 +157,9 @@ func wellFormed(s string) bool {
 		}
 	}
 	return true
+}
+
+// DisplayName is the name by which pages address a user.
+func (p Principal) DisplayName() string {
+	return cmp.Or(p.Email, p.Username, p.Name, p.Subject)
 }

@@ -225,3 +225,15 @@ func (rp *RelyingParty) tokenSet(ctx context.Context, c claims, tokens *oauth2.T
 		IDTokenMarked: marked, AccessTokenMarked: rp.accessTokenMarked(tokens.AccessToken),
 	}, nil
 }
+
+// Keep drops the tokens that no upstream gets: a cookie has no room for them. With the access
+// token the ID token stays, because it says how fresh both are.
+func (g TokenSet) Keep(id, access bool) TokenSet {
+	if !access {
+		g.AccessToken = ""
+		if !id {
+			g.IDToken = ""
+		}
+	}
+	return g
+}

@@ -167,8 +167,8 @@ func TestSessionsOnTheAdminPortAreListedWithoutWhatOpensThem(t *testing.T) {
 		}
 	}
 	w := newAdminPort(config.StoreRedis, adminToken).ask("GET", "/sessions/s1", "Bearer "+adminToken)
-	const want = `{"id":"s1","email":"alice@example.com","username":"","issuer":"https://dex.example.com","sub":"sub-alice","groups":["example-org:argo"],"groups_left_out":3,` +
-		`"begun":"2026-11-23T11:00:00Z","seen":"2026-11-23T11:00:00Z","refreshed":"2026-11-23T11:00:00Z","expires":"2026-11-23T23:00:00Z"}` + "\n"
+	const want = `{"id":"s1","email":"alice@example.com","username":"","issuer":"https://dex.example.com","sub":"sub-alice","groups":["example-org:argo"],"groups_dropped":3,` +
+		`"created_at":"2026-11-23T11:00:00Z","last_used_at":"2026-11-23T11:00:00Z","refreshed":"2026-11-23T11:00:00Z","expires":"2026-11-23T23:00:00Z"}` + "\n"
 	if w.Body.String() != want {
 		t.Errorf("got  %swant %s", w.Body, want)
 	}

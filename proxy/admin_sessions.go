@@ -183,7 +183,7 @@ func (a *sessionsAdmin) refuseStoreError(w http.ResponseWriter, err error) int {
 	f := Refusal{Status: http.StatusInternalServerError, Code: "session_store", Detail: "The session store failed; the log says how."}
 	switch {
 	case errors.Is(err, session.ErrNotListable):
-		f = Refusal{Status: http.StatusNotImplemented, Code: "no_list", Detail: "session.store is cookie: sessions are in the browsers, and nothing lists them."}
+		f = Refusal{Status: http.StatusNotImplemented, Code: "sessions_not_listable", Detail: "session.store is cookie: sessions are in the browsers, and nothing lists them."}
 	case errors.Is(err, session.ErrStoreDown), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		f = Refusal{Status: http.StatusServiceUnavailable, Code: "session_store_down", Detail: "The session store does not answer: what was asked may not have happened. Ask again."}
 		w.Header().Set("Retry-After", "5")

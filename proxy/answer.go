@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/config"
-	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/proxy/respond"
 	"github.com/example-org/authgate/proxy/respond/page"
 	"github.com/example-org/authgate/session"
@@ -42,7 +41,10 @@ func (p *Proxy) answer(x *exchange) {
 
 // respondTo is what an answer needs to know of the request.
 func (x *exchange) respondTo() respond.Request {
-	return respond.Request{W: x.w, R: x.r, ID: x.id, RequestID: x.requestID, HasToken: x.presented.bearer != ""}
+	return respond.Request{
+		W: x.w, R: x.r, ID: x.id, RequestID: x.requestID, HasToken: x.presented.bearer != "",
+		Client: x.client, Path: x.path, ReceivedAt: x.startedAt,
+	}
 }
 
 // write writes an answer that is not a refusal. It returns true, as an endpoint does.
@@ -61,21 +63,11 @@ func (p *Proxy) addDenial(x *exchange) {
 	principal, back := x.session.Principal, p.returnPathOf(x)
 	admitted, more := x.state.policy.Admitted(x.route.Name, x.path, x.r.Method)
 	x.refusal.Denied = &page.Denied{
-		User: displayName(principal), Groups: principal.Groups, Overage: principal.GroupsOverage,
+		User: principal.DisplayName(), Groups: principal.Groups, Overage: principal.GroupsOverage,
 		Admitted: admitted, AdmittedMore: more, Rule: x.rule(),
 		Upstream: x.route.Name, Method: x.r.Method, Path: x.path.String(),
 		SignOut: p.endpoints.SignOut(back), SwitchUser: p.endpoints.SwitchUser(back),
 	}
-}
-
-// displayName is the name by which a page addresses a user.
-func displayName(principal identity.Principal) string {
-	for _, name := range []string{principal.Email, principal.Username, principal.Name} {
-		if name != "" {
-			return name
-		}
-	}
-	return principal.Subject
 }
 
 // redirectToLogin leads a browser to the login and back to where it was.

@@ -11,6 +11,7 @@ import (
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/identity"
+	"github.com/example-org/authgate/login"
 	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/session/redisstore"
 	"github.com/example-org/authgate/session/seal"
@@ -67,7 +68,7 @@ func TestABackButtonOrBookmarkOfACallbackLeadsToTheStartPageInASession(t *testin
 	if r := all[len(all)-1]; r.Event != audit.Request || r.Subject != "sub-alice" || r.Reason != "signed_in_already" {
 		t.Errorf("%+v", r)
 	}
-	if got := g.metric("authgate_logins_total", "result", "state"); got != 0 {
+	if got := g.metric("authgate_logins_total", "result", "invalid_state"); got != 0 {
 		t.Errorf("%v logins are counted as failed", got)
 	}
 }
@@ -217,15 +218,15 @@ func (g granting) Finish(context.Context, identity.Login, url.Values) (identity.
 // besideARedisThatIsDown is another authgate with the same keys.
 func (g *gate) besideARedisThatIsDown() *gate {
 	g.t.Helper()
-	return newGateTo(g.t, brokenUpstream(g.t), func(o *proxy.Options) {
+	l := login.Options{Keyring: g.ring}
+	return newGateWith(g.t, l, "127.0.0.1/32", brokenUpstream(g.t), func(o *proxy.Options) {
 		o.Config.Session.Store = config.StoreRedis
-		o.Keyring = g.ring
 		store, err := redisstore.New(redisstore.Options{URL: "redis://127.0.0.1:1", Cookie: proxy.NewSessionCookie(o.Config.Session.Cookie), Keyring: g.ring, Now: o.Now})
 		if err != nil {
 			g.t.Fatal(err)
 		}
 		g.t.Cleanup(func() { store.Close() })
-		o.Redis = store
+		o.Store = store
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/example-org/authgate/config"
+	"github.com/example-org/authgate/login"
 	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/session/cookiestore"
@@ -134,13 +135,9 @@ func (p *person) isWho(g *gate) string {
 	return page
 }
 
-func sharing(c config.Cookie, keys *seal.Keyring) func(*proxy.Options) {
-	return func(o *proxy.Options) {
-		o.Config.Session.Cookie = c
-		if keys != nil {
-			o.Keyring = keys
-		}
-	}
+// sharing keeps sessions in a cookie of these settings.
+func sharing(c config.Cookie) func(*proxy.Options) {
+	return func(o *proxy.Options) { o.Config.Session.Cookie = c }
 }
 
 // Whatever changes of the settings of sessions, the worst is one more login.
@@ -155,9 +152,10 @@ func TestChangedSettingsOfSessionsCostOneLoginAtMost(t *testing.T) {
 	first, sameKeys, otherKeys := map[string]*gate{}, map[string]*gate{}, map[string]*gate{}
 	ring := newGateTo(t, brokenUpstream(t)).ring
 	for what, c := range settings {
-		first[what] = newGateTo(t, brokenUpstream(t), sharing(c, ring))
-		sameKeys[what] = newGateTo(t, brokenUpstream(t), sharing(c, ring))
-		otherKeys[what] = newGateTo(t, brokenUpstream(t), sharing(c, nil))
+		same := login.Options{Keyring: ring}
+		first[what] = newGateWith(t, same, "127.0.0.1/32", brokenUpstream(t), sharing(c))
+		sameKeys[what] = newGateWith(t, same, "127.0.0.1/32", brokenUpstream(t), sharing(c))
+		otherKeys[what] = newGateTo(t, brokenUpstream(t), sharing(c))
 	}
 	for from, one := range first {
 		for to := range settings {
@@ -198,7 +196,7 @@ func changeSettings(t *testing.T, what string, one, two *gate, secure, older boo
 // domainGate has sessions that siblings below example.com could plant.
 func domainGate(t *testing.T) *gate {
 	t.Helper()
-	return newGateTo(t, brokenUpstream(t), sharing(config.Cookie{Name: "authgate", SameSite: config.SameSiteLax, Domain: "example.com"}, nil))
+	return newGateTo(t, brokenUpstream(t), sharing(config.Cookie{Name: "authgate", SameSite: config.SameSiteLax, Domain: "example.com"}))
 }
 
 // planted gives the value of a cookie of somebody's own session, sealed by a gate's keys.

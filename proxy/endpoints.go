@@ -30,29 +30,47 @@ func (p *Proxy) serveEndpoint(x *exchange) bool {
 }
 
 func (p *Proxy) routeEndpoint(x *exchange) bool {
-	switch strings.TrimPrefix(x.path.String(), p.prefix) {
+	switch endpoint := strings.TrimPrefix(x.path.String(), p.prefix); endpoint {
 	case "", "/":
 		return p.portal(x)
-	case "/start":
-		return p.start(x)
-	case "/callback":
-		return p.callback(x)
-	case "/sign_out":
-		return p.signOut(x)
-	case "/sign_out" + chainPath:
-		return p.signOutChain(x)
-	case "/backchannel_logout":
-		return p.backchannelLogout(x)
 	case "/userinfo":
 		return p.userinfo(x)
 	default:
-		if index, _ := Route(p.config.Upstreams, x.client.Hostname, x.path.String()); index >= 0 {
-			if matched, ok := x.matchLoginPage(p.upstreams[index]); ok { // Argo Workflows has some below /oauth2, too
-				return p.interceptLoginPage(x, matched, p.upstreams[index])
-			}
-		}
-		return x.refuse(http.StatusNotFound, "no_endpoint", "There is nothing under this path.", nil)
+		return p.serveLogin(x, endpoint)
 	}
+}
+
+// serveLogin answers the endpoints of the login.
+func (p *Proxy) serveLogin(x *exchange, endpoint string) bool {
+	q := x.respondTo()
+	q.SameOrigin = x.sameOrigin()
+	user, outcome, answer := p.login.Serve(q, endpoint)
+	if answer == nil {
+		return p.unknownEndpoint(x)
+	}
+	x.session, x.event, x.outcome, x.reason = user, outcome.Event, outcome.Decision, outcome.Reason
+	switch {
+	case x.signedIn():
+		x.resolvedRoles = x.state.resolveRoles(user)
+	case user.Principal.Subject == "" && (outcome.Decision == audit.Allow || outcome.Event == audit.Logout):
+		x.resolvedRoles = x.state.anonymous
+	}
+	if f, refused := answer.(*respond.Refusal); refused {
+		x.refusal = f
+		return false
+	}
+	return p.write(x, answer)
+}
+
+// unknownEndpoint answers a path below the prefix that is not an endpoint. Argo Workflows has
+// pages of its own login there.
+func (p *Proxy) unknownEndpoint(x *exchange) bool {
+	if index, _ := Route(p.config.Upstreams, x.client.Hostname, x.path.String()); index >= 0 {
+		if matched, ok := x.matchLoginPage(p.upstreams[index]); ok {
+			return p.interceptLoginPage(x, matched, p.upstreams[index])
+		}
+	}
+	return x.refuse(http.StatusNotFound, "unknown_endpoint", "There is nothing under this path.", nil)
 }
 
 // requireSession is step 3 for endpoints that only show something to somebody.
@@ -87,7 +105,7 @@ type userinfo struct {
 	StaleSince  *time.Time `json:"stale_since,omitempty"`
 	StaleReason string     `json:"stale_reason,omitempty"`
 
-	DroppedGroups int `json:"groups_left_out,omitempty"` // did not fit into the session; the policy names none of them
+	DroppedGroups int `json:"groups_dropped,omitempty"` // did not fit into the session; the policy names none of them
 }
 
 func (p *Proxy) userinfo(x *exchange) bool {
@@ -129,7 +147,7 @@ func (p *Proxy) portal(x *exchange) bool {
 		return false
 	}
 	data := page.Portal{
-		User: displayName(x.session.Principal), Groups: x.session.Principal.Groups, SignOut: p.prefix + "/sign_out",
+		User: x.session.Principal.DisplayName(), Groups: x.session.Principal.Groups, SignOut: p.prefix + "/sign_out",
 	}
 	for i := range p.config.Upstreams {
 		u := &p.config.Upstreams[i]

@@ -47,6 +47,3 @@ type LogLimiter = logLimiter
 
 // AllowLog rings it.
 var AllowLog = (*logLimiter).allow
-
-// SetReplayCache has something else remember which states were used.
-func SetReplayCache(p *Proxy, s replayCache) { p.usedStates = s }

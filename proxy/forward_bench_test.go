@@ -131,7 +131,8 @@ func benchedGate(b *testing.B, upstream string, records *audit.Queue) (*proxy.Pr
 		out = records
 	}
 	p, err := proxy.New(proxy.Options{
-		Config: c, Issuer: &fakeIssuer{}, Keyring: seal.NewKeyring(keys), Policy: manyRows(b, 1000), Audit: audit.New(out, log), AuditQueue: records, Registry: prometheus.NewRegistry(), Log: log,
+		Config: c, Issuer: &fakeIssuer{}, Store: cookiestore.New(cookiestore.Options{Cookie: proxy.NewSessionCookie(c.Session.Cookie), Keyring: seal.NewKeyring(keys)}),
+		Policy: manyRows(b, 1000), Audit: audit.New(out, log), AuditQueue: records, Registry: prometheus.NewRegistry(), Log: log,
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -80,7 +80,7 @@ func TestASessionThatNeverComesBackIsNoLoopButAPage(t *testing.T) {
 		}
 	}
 	all := g.records()
-	if r := all[len(all)-1]; r.Reason != "login_loop" || !strings.Contains(g.log.String(), "round in circles") {
+	if r := all[len(all)-1]; r.Reason != "login_loop" || !strings.Contains(g.log.String(), "login loop detected") {
 		t.Errorf("%+v", r)
 	}
 	if _, logins := b.follow(here + "/"); logins != 0 {
@@ -95,7 +95,7 @@ func TestASessionThatNeverComesBackIsNoLoopButAPage(t *testing.T) {
 func TestABrowserThatBlocksAllCookiesIsStoppedAtTheCallback(t *testing.T) {
 	t.Parallel()
 	res, logins := newGate(t, nil).tab(func(string) bool { return true }).follow(here + "/")
-	if expect(t, "in the end", res, http.StatusBadRequest); logins != 1 || !strings.Contains(body(t, res), "does not keep the cookies") {
+	if expect(t, "in the end", res, http.StatusBadRequest); logins != 1 || !strings.Contains(body(t, res), "allow cookies for this site") {
 		t.Errorf("after %d logins", logins)
 	}
 }

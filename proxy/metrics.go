@@ -22,8 +22,7 @@ type metrics struct {
 	requestSeconds  map[string]prometheus.Observer                       // :: upstream, empty for authgate itself → how long its requests took
 	decisionSeconds prometheus.Histogram
 	upstreamSeconds map[string]prometheus.Observer // :: upstream → how long its response headers took
-	logins          *prometheus.CounterVec
-	refreshes       map[string]prometheus.Counter // :: what a renewal came to → how often
+	refreshes       map[string]prometheus.Counter  // :: what a renewal came to → how often
 	reloads         *prometheus.CounterVec
 	policyInfo      *prometheus.GaugeVec
 	cuts            map[string]prometheus.Counter // :: why a stream was cut → how often
@@ -53,9 +52,6 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 		requestSeconds:  map[string]prometheus.Observer{"": requestSeconds.WithLabelValues("")},
 		decisionSeconds: register.NewHistogram(histogram("authgate_decision_seconds", "Time of one policy decision.", decisionBuckets)),
 		upstreamSeconds: make(map[string]prometheus.Observer),
-		logins: register.NewCounterVec(prometheus.CounterOpts{
-			Name: "authgate_logins_total", Help: "Logins that came back from the issuer.",
-		}, []string{"result"}),
 		reloads: register.NewCounterVec(prometheus.CounterOpts{
 			Name: "authgate_policy_reloads_total", Help: "Policies put in force (ok); changed ones, candidates among them, refused (error).",
 		}, []string{"result"}),
@@ -103,10 +99,7 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 		m.granted[u.Name] = differences.WithLabelValues(u.Name, "granted")
 		m.revoked[u.Name] = differences.WithLabelValues(u.Name, "revoked")
 	}
-	for _, result := range []string{"ok", "denied", "state", "unreachable", "too_large", "store_down", "busy", "error"} {
-		m.logins.WithLabelValues(result) // rate() misses a counter's first step
-	}
-	m.reloads.WithLabelValues("error")
+	m.reloads.WithLabelValues("error") // rate() misses a counter's first step
 	gauge := func(name, help string, read func() float64) {
 		register.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read)
 	}

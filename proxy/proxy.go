@@ -12,14 +12,12 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/example-org/authgate/audit"
-	"github.com/example-org/authgate/cache"
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/policy"
@@ -30,25 +28,25 @@ import (
 	"github.com/example-org/authgate/proxy/upstream/transport"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/session/cookie"
-	"github.com/example-org/authgate/session/redisstore"
-	"github.com/example-org/authgate/session/seal"
 	"github.com/example-org/authgate/target"
 )
 
-// issuer is what the proxy asks of the OpenID Connect relying party.
+// issuer is the OpenID Connect relying party.
 type issuer interface {
 	Ready() error
 	Up() bool
-	Begin(redirectURI string, o identity.BeginOptions) (identity.Login, string, error)
-	Finish(ctx context.Context, login identity.Login, callback url.Values) (identity.TokenSet, error)
 	Refresh(ctx context.Context, g identity.TokenSet) (identity.TokenSet, error)
-	ReadLogout(ctx context.Context, raw string) (identity.Logout, error)
-	SignOutURL(g identity.TokenSet, back string) string
 }
 
-// replayCache remembers what may be used once: [cache.Replay] or [redisstore.Store].
-type replayCache interface {
-	Use(ctx context.Context, secret string, made time.Time, keep time.Duration) (first bool, err error)
+// Login serves the endpoints at which a browser signs in and out (package login).
+type Login interface {
+	// Serve answers a request to an endpoint, which is a path below the prefix. The session is
+	// the user's, for the audit. The answer is nil if there is no such endpoint.
+	Serve(q respond.Request, endpoint string) (session.Session, audit.Outcome, respond.Answer)
+
+	// ForUpstream answers a dashboard that sends the browser to its own login page, to return
+	// to rd.
+	ForUpstream(q respond.Request, upstream, rd string) (audit.Decision, respond.Answer)
 }
 
 // ClientCertificate gives the certificate for an upstream that requests one.
@@ -56,13 +54,12 @@ type ClientCertificate = transport.ClientCertificate
 
 // Options are the parts that a Proxy is made of.
 type Options struct {
-	Config  *config.Config
-	Issuer  issuer
-	Keyring *seal.Keyring
-	Redis   *redisstore.Store // nil: sessions are kept in cookies
-	Policy  *policy.Snapshot
-	Shadow  *policy.Snapshot // a candidate; nil: none
-	Audit   *audit.Writer
+	Config *config.Config
+	Issuer issuer
+	Store  session.Store // of sessions
+	Policy *policy.Snapshot
+	Shadow *policy.Snapshot // a candidate; nil: none
+	Audit  *audit.Writer
 
 	// AuditQueue is where records wait before they are written. Nil: they do not.
 	AuditQueue *audit.Queue
@@ -89,9 +86,7 @@ type Proxy struct {
 	bearerVerifier bearerVerifier
 	sessionCookie  *cookie.Chunked
 	sessions       *session.Refresher
-	stateCodec     *seal.SecureCodec // seals those under way, as states
-	usedStates     replayCache       // states
-	chainAEAD      *seal.AEAD        // sign-outs on their way over the hosts
+	login          Login // nil: nobody can sign in
 	respond        *respond.Writer
 	audit          *audit.Writer
 	auditQueue     *audit.Queue // nil: records do not wait
@@ -99,7 +94,6 @@ type Proxy struct {
 	log            *slog.Logger
 	now            func() time.Time
 
-	codeExchanges   chan struct{} // of codes, as many as may be at a time
 	crossCheck      crossCheckFunc
 	disagreementLog logLimiter
 	overloaded      func(context.Context) bool // nil: never
@@ -131,16 +125,11 @@ func New(o Options) (*Proxy, error) {
 		return nil, err
 	}
 	p := &Proxy{
-		issuer: o.Issuer, bearerVerifier: o.BearerVerifier, stateCodec: o.Keyring.SecureCodecUpTo("login", maxState), chainAEAD: o.Keyring.AEAD("sign-out"), respond: responses, audit: o.Audit, auditQueue: o.AuditQueue, log: o.Log, now: o.Now,
-		usedStates:    cache.NewReplay(maxUsedStates, o.Now),
-		codeExchanges: make(chan struct{}, maxCodeExchanges),
-		crossCheck:    (*policy.Snapshot).CrossCheck,
-		overloaded:    o.Overloaded,
-		clientReader:  &client.Reader{TrustedProxies: o.Config.TrustedProxies, Log: o.Log},
-		config:        o.Config, prefix: o.Config.PathPrefix,
-	}
-	if o.Redis != nil {
-		p.usedStates = o.Redis
+		issuer: o.Issuer, bearerVerifier: o.BearerVerifier, respond: responses, audit: o.Audit, auditQueue: o.AuditQueue, log: o.Log, now: o.Now,
+		crossCheck:   (*policy.Snapshot).CrossCheck,
+		overloaded:   o.Overloaded,
+		clientReader: &client.Reader{TrustedProxies: o.Config.TrustedProxies, Log: o.Log},
+		config:       o.Config, prefix: o.Config.PathPrefix,
 	}
 	p.newSessions(o)
 	var names []string
@@ -165,6 +154,21 @@ func New(o Options) (*Proxy, error) {
 		p.SetShadow(o.Shadow)
 	}
 	return p, nil
+}
+
+// MountLogin adds the endpoints of the login, before the first request.
+func (p *Proxy) MountLogin(l Login) { p.login = l }
+
+// Sessions are those of the users.
+func (p *Proxy) Sessions() *session.Refresher { return p.sessions }
+
+// Endpoints are the addresses of authgate's own pages.
+func (p *Proxy) Endpoints() respond.Endpoints { return p.endpoints }
+
+// ServesHost reports whether an upstream has a host.
+func (p *Proxy) ServesHost(host string) bool {
+	_, known := Route(p.config.Upstreams, host, "/")
+	return known
 }
 
 // ServeHTTP takes a request through the six steps of ARCHITECTURE.md. Each step

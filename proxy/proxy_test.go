@@ -24,6 +24,7 @@ import (
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/identity"
+	"github.com/example-org/authgate/login"
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/session"
@@ -200,28 +201,42 @@ func newGateTo(t testing.TB, upstreamURL string, changes ...func(*proxy.Options)
 
 func newGateBehind(t testing.TB, trusted, upstreamURL string, changes ...func(*proxy.Options)) *gate {
 	t.Helper()
-	c, err := config.Parse("authgate.yaml", []byte(strings.NewReplacer("URL", upstreamURL, "TRUSTED", trusted).Replace(settings)))
-	if err != nil {
-		t.Fatal(err)
-	}
 	keys, err := seal.ParseKeys(seal.NewKey())
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{t: t, issuer: &fakeIssuer{}, registry: prometheus.NewRegistry(), log: &syncBuffer{}, audit: &syncBuffer{}}
-	ring := seal.NewKeyring(keys)
-	g.ring = ring
-	g.cookies = cookiestore.New(cookiestore.Options{Cookie: proxy.NewSessionCookie(c.Session.Cookie), Keyring: ring})
+	return newGateWith(t, login.Options{Keyring: seal.NewKeyring(keys)}, trusted, upstreamURL, changes...)
+}
+
+// newGateWith starts one whose login has the keys and the replay cache of the options.
+func newGateWith(t testing.TB, l login.Options, trusted, upstreamURL string, changes ...func(*proxy.Options)) *gate {
+	t.Helper()
+	c, err := config.Parse("authgate.yaml", []byte(strings.NewReplacer("URL", upstreamURL, "TRUSTED", trusted).Replace(settings)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gate{t: t, issuer: &fakeIssuer{}, ring: l.Keyring, registry: prometheus.NewRegistry(), log: &syncBuffer{}, audit: &syncBuffer{}}
+	g.cookies = cookiestore.New(cookiestore.Options{Cookie: proxy.NewSessionCookie(c.Session.Cookie), Keyring: g.ring})
 	log := slog.New(slog.NewTextHandler(g.log, nil))
 	options := proxy.Options{
-		Config: c, Issuer: g.issuer, Keyring: ring, Policy: load(t, rules), Audit: audit.New(g.audit, log), Registry: g.registry, Log: log,
+		Config: c, Issuer: g.issuer, Policy: load(t, rules), Audit: audit.New(g.audit, log), Registry: g.registry, Log: log,
 	}
 	for _, change := range changes {
 		change(&options)
 	}
+	if options.Store == nil {
+		options.Store = cookiestore.New(cookiestore.Options{
+			Cookie: proxy.NewSessionCookie(c.Session.Cookie), Keyring: g.ring, IdleTimeout: time.Duration(c.Session.IdleTimeout),
+			PolicyNames: func(group string) bool { return g.MentionsGroup(group) }, Now: options.Now,
+		})
+	}
 	if g.Proxy, err = proxy.New(options); err != nil {
 		t.Fatal(err)
 	}
+	l.Config, l.Issuer, l.Sessions, l.SessionCookie = c, options.Issuer.(login.Issuer), g.Sessions(), proxy.NewSessionCookie(c.Session.Cookie)
+	l.Endpoints, l.ServesHost, l.EndStreams = g.Endpoints(), g.ServesHost, g.EndStreams
+	l.Registry, l.Log, l.Now = options.Registry, options.Log, options.Now
+	g.MountLogin(login.New(l))
 	server := httptest.NewServer(g)
 	t.Cleanup(server.Close)
 	g.address = server.Listener.Addr().String()

@@ -22,11 +22,6 @@ func (p *Proxy) ReviewStreams(ctx context.Context) {
 // left, or ctx is done.
 func (p *Proxy) CutStreams(ctx context.Context, period time.Duration) { p.streams.CutAll(ctx, period) }
 
-// cutSessionStreams cuts the streams that a session has opened.
-func (p *Proxy) cutSessionStreams(sessionID string) {
-	p.streams.CutSessions(func(s stream.Session) bool { return s.ID == sessionID })
-}
-
 // reportCut counts and records a stream that was cut.
 func (p *Proxy) reportCut(r *audit.Record) {
 	p.metrics.cuts[r.Reason].Inc()

@@ -23,9 +23,9 @@ type ListedSession struct {
 	Issuer        string    `json:"issuer"`
 	Subject       string    `json:"sub"`
 	Groups        []string  `json:"groups"`
-	DroppedGroups int       `json:"groups_left_out"`
-	CreatedAt     time.Time `json:"begun"`
-	LastUsed      time.Time `json:"seen"`
+	DroppedGroups int       `json:"groups_dropped"`
+	CreatedAt     time.Time `json:"created_at"`
+	LastUsed      time.Time `json:"last_used_at"`
 	Refreshed     time.Time `json:"refreshed"` // when the groups were read
 	Expires       time.Time `json:"expires"`
 }

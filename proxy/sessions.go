@@ -11,56 +11,33 @@ import (
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/identity"
+	"github.com/example-org/authgate/proxy/stream"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/session/cookie"
-	"github.com/example-org/authgate/session/cookiestore"
 )
 
-// newSessions builds what remembers people, as the configuration says.
+// newSessions sets up the sessions as the configuration says.
 func (p *Proxy) newSessions(o Options) {
 	c := o.Config.Session
 	p.sessionCookie = NewSessionCookie(c.Cookie)
-	var store session.Store
-	if store = o.Redis; o.Redis == nil {
-		store = cookiestore.New(cookiestore.Options{
-			Cookie: p.sessionCookie, Keyring: o.Keyring, IdleTimeout: time.Duration(c.IdleTimeout), PolicyNames: p.policyNames, Now: o.Now,
-		})
-	}
 	p.sessions = session.NewRefresher(session.RefresherOptions{
-		Store: store, Refresh: p.refresh,
+		Store: o.Store, Refresh: p.refresh,
 		Lifetime: time.Duration(c.Lifetime), IdleTimeout: time.Duration(c.IdleTimeout),
 		RefreshEvery: time.Duration(c.RefreshEvery), RefreshGrace: time.Duration(c.RefreshGrace),
 		Refreshed: p.refreshed, Log: o.Log, Now: o.Now,
 	})
 }
 
-// policyNames reports whether a policy could make something of a group.
-func (p *Proxy) policyNames(group string) bool {
+// MentionsGroup reports whether a policy mentions a group.
+func (p *Proxy) MentionsGroup(group string) bool {
 	st := p.state.Load()
 	return st.policy.MentionsGroup(group) || st.shadow != nil && st.shadow.MentionsGroup(group)
 }
 
-// refresh asks the issuer again who somebody is.
+// refresh asks the issuer again who the user is.
 func (p *Proxy) refresh(ctx context.Context, g identity.TokenSet) (identity.TokenSet, error) {
 	got, err := p.issuer.Refresh(ctx, g)
-	return p.dropUnusedTokens(got), err
-}
-
-// dropUnusedTokens leaves out the tokens that no upstream is shown: a cookie has no
-// room for them.
-func (p *Proxy) dropUnusedTokens(g identity.TokenSet) identity.TokenSet {
-	id, access := false, false
-	for _, u := range p.upstreams {
-		id = id || u.config.Identity.Credential == config.CredentialIDToken
-		access = access || u.config.Identity.Credential == config.CredentialAccessToken
-	}
-	if !access {
-		g.AccessToken = ""
-		if !id {
-			g.IDToken = ""
-		}
-	}
-	return g // an access token is as fresh as the ID token beside it
+	return got.Keep(p.config.UpstreamTokens()), err
 }
 
 // writeSessionCookie hands the browser what has changed of its session, with the header of a
@@ -108,21 +85,21 @@ func NewSessionCookie(c config.Cookie) *cookie.Chunked {
 	}[c.SameSite])
 }
 
-// RunSessions does what keeps sessions fresh beside requests, until ctx ends.
+// RunSessions refreshes sessions in the background until ctx ends.
 func (p *Proxy) RunSessions(ctx context.Context) { p.sessions.Run(ctx) }
 
-// What a renewal came to.
+// Results of a refresh.
 const (
 	refreshOK              = "ok"
-	refreshUnavailable     = "failing" // the old groups go on for a while
-	refreshRevoked         = "revoked" // the issuer ended it
-	refreshSubjectMismatch = "impostor"
+	refreshUnavailable     = "unavailable" // the old groups stay valid for a while
+	refreshRevoked         = "revoked"     // the issuer ended it
+	refreshSubjectMismatch = "subject_mismatch"
 	refreshStoreDown       = "store_down"
 )
 
 var refreshResults = []string{refreshOK, refreshUnavailable, refreshRevoked, refreshSubjectMismatch, refreshStoreDown}
 
-// refreshed counts a renewal and writes it down.
+// refreshed counts a refresh and records it in the audit.
 func (p *Proxy) refreshed(s session.Session, err error) {
 	result, decision := resultOfRefresh(err), audit.Refuse
 	if err == nil {
@@ -153,4 +130,16 @@ func resultOfRefresh(err error) string {
 	default:
 		return refreshUnavailable
 	}
+}
+
+// EndStreams ends the open streams of a session. Without an ID, it ends those of the user, or
+// of the issuer's session that it names.
+func (p *Proxy) EndStreams(of session.Session) {
+	user := of.Principal
+	p.streams.CutSessions(func(s stream.Session) bool {
+		if of.ID != "" {
+			return s.ID == of.ID
+		}
+		return s.Issuer == user.Issuer && (user.Subject == "" || s.Subject == user.Subject) && (of.SessionID == "" || s.IssuerSession == of.SessionID)
+	})
 }

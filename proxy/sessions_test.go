@@ -221,10 +221,10 @@ func TestOldGroupsGoOnForAWhileWhenTheIssuerFails(t *testing.T) {
 	if got := body(t, g.do("GET", own+"/userinfo", alice)); strings.Contains(got, "stale") {
 		t.Errorf("userinfo: %s", got)
 	}
-	if got := g.metric("authgate_refreshes_total", "result", "failing"); got < 2 {
+	if got := g.metric("authgate_refreshes_total", "result", "unavailable"); got < 2 {
 		t.Errorf("%v failures are counted", got)
 	}
-	if r := g.of(audit.Refresh)[0]; r.Decision != audit.Refuse || r.Reason != "failing" || r.Email != "alice@example.com" {
+	if r := g.of(audit.Refresh)[0]; r.Decision != audit.Refuse || r.Reason != "unavailable" || r.Email != "alice@example.com" {
 		t.Errorf("%+v", r)
 	}
 }
@@ -243,9 +243,9 @@ func TestASessionThatTheIssuerHasEndedLeadsToTheLogin(t *testing.T) {
 		as     [][]string
 		want   []string
 	}{
-		"script":           {alice, "GET", [][]string{sameSite}, []string{`"reason":"session_over"`, `"login":"/oauth2/start"`, "login_required"}},
+		"script":           {alice, "GET", [][]string{sameSite}, []string{`"reason":"session_expired"`, `"login":"/oauth2/start"`, "login_required"}},
 		"script that asks": {nil, "GET", nil, []string{`"reason":"no_session"`}},
-		"broken":           {[]string{"Cookie", alice[1][:len(alice[1])-8] + "AAAAAAAA"}, "GET", nil, []string{`"reason":"session_broken"`}},
+		"broken":           {[]string{"Cookie", alice[1][:len(alice[1])-8] + "AAAAAAAA"}, "GET", nil, []string{`"reason":"session_invalid"`}},
 		"form": {
 			alice, "POST",
 			[][]string{arriving("same-origin"), {"Referer", referer}},
@@ -360,10 +360,10 @@ func TestGroupsThatDoNotFitAreLeftOutUnlessThePolicyNamesThem(t *testing.T) {
 	if got := echoed(t, res).Header.Get("X-Forwarded-Groups"); got != "example-org:argo" {
 		t.Errorf("the upstream is told of %.80q", got)
 	}
-	if got := body(t, g.do("GET", own+"/userinfo", alice)); !strings.Contains(got, `"groups":["example-org:argo"]`) || !strings.Contains(got, `"groups_left_out":2000`) {
+	if got := body(t, g.do("GET", own+"/userinfo", alice)); !strings.Contains(got, `"groups":["example-org:argo"]`) || !strings.Contains(got, `"groups_dropped":2000`) {
 		t.Errorf("%.300s", got)
 	}
-	if log := g.log.String(); !strings.Contains(log, "did not fit") || !strings.Contains(log, "left_out=2000") {
+	if log := g.log.String(); !strings.Contains(log, "were dropped") || !strings.Contains(log, "groups_dropped=2000") {
 		t.Errorf("the log does not say so:\n%s", log)
 	}
 }

@@ -176,7 +176,7 @@ func TestALinkOfAnothersSignOutEndsNothing(t *testing.T) {
 	// His own session that began after that, too, is another one.
 	same.signIn("bob", workflowsHost)
 	_, page := same.follow(same.send("GET", link, arriving("cross-site")))
-	if !same.signedIn(workflowsHost) || !strings.Contains(page, workflowsHost+": a session that began later") {
+	if !same.signedIn(workflowsHost) || !strings.Contains(page, workflowsHost+": a session that was created later") {
 		t.Errorf("a link was used again on a later session:\n%s", page)
 	}
 }

@@ -154,7 +154,7 @@ func TestASessionThatCannotBeEndedIsSaidToLiveOn(t *testing.T) {
 		t.Errorf("the browser keeps %q", c)
 	}
 	page := body(t, res)
-	for _, want := range []string{"This browser is signed out", "could not be ended", "UTC at the latest"} {
+	for _, want := range []string{"This browser is signed out", "could not be revoked", "UTC at the latest"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%q is missing in:\n%s", want, page)
 		}

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/example-org/authgate/proxy"
+	"github.com/example-org/authgate/login"
 	"github.com/example-org/authgate/session"
 )
 
@@ -317,8 +317,8 @@ func (unreachable) Use(context.Context, string, time.Time, time.Duration) (bool,
 
 func TestAStateThatCannotBeUsedUpFinishesNoLogin(t *testing.T) {
 	t.Parallel()
-	g := newGate(t, nil)
-	proxy.SetReplayCache(g.Proxy, unreachable{})
+	ring := newGate(t, nil).ring
+	g := newGateWith(t, login.Options{Keyring: ring, UsedStates: unreachable{}}, "127.0.0.1/32", brokenUpstream(t))
 	state, cookie := g.begin("/applications")
 	res := g.callback("alice", state, cookie)
 	expect(t, "callback", res, http.StatusServiceUnavailable)

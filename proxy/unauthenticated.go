@@ -15,8 +15,8 @@ import (
 // was signed in a moment ago acts on it.
 const (
 	reasonNoSession      = "no_session"
-	reasonSessionExpired = "session_over"
-	reasonSessionInvalid = "session_broken"
+	reasonSessionExpired = "session_expired"
+	reasonSessionInvalid = "session_invalid"
 )
 
 // refuseUnauthenticated turns away a request that nobody in particular made. Where there

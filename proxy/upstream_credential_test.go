@@ -248,7 +248,7 @@ func TestADashboardsOwnLoginLeadsToAuthgatesAndBack(t *testing.T) {
 	}
 	denied := g.do("GET", "https://argo-cd.example.com/login?has_sso_error=true", browser)
 	expect(t, "whom Dex does not let in", denied, http.StatusForbidden)
-	if page := body(t, denied); !strings.Contains(page, "could not log you in") || !strings.Contains(page, "/oauth2/start?rd=%2F") {
+	if page := body(t, denied); !strings.Contains(page, "did not let you sign in") || !strings.Contains(page, "/oauth2/start?rd=%2F") {
 		t.Errorf("%s", page)
 	}
 	expect(t, "no endpoint of Argo CD's", g.do("GET", "https://argo-cd.example.com/oauth2/redirect", browser), http.StatusNotFound)
@@ -264,7 +264,7 @@ func TestADashboardThatTakesNobodyIsNoLoop(t *testing.T) {
 	for range 5 {
 		res, logins := browserOf.follow("https://argo-cd.example.com/auth/login?return_url=%2Fapplications")
 		if res.StatusCode == http.StatusBadGateway {
-			if page := body(t, res); !strings.Contains(page, "argocd does not take who you are") || logins != 0 {
+			if page := body(t, res); !strings.Contains(page, "argocd rejected your credentials") || logins != 0 {
 				t.Errorf("after %d logins: %s", logins, page)
 			}
 			if !strings.Contains(g.log.String(), "allowedAudiences") {

@@ -33,13 +33,8 @@ func (x *exchange) matchLoginPage(of *dashboard) (upstream.LoginPage, bool) {
 	return of.LoginPage(x.path)
 }
 
-// maxLoginRedirects is how often in a minute a dashboard may send somebody to log in who is
-// signed in here: the first time their groups or token were old, perhaps; then it
-// does not take who they are, and would send them round for ever.
-const maxLoginRedirects = 3
-
-// interceptLoginPage goes through authgate's own login, which people mostly do not see, and
-// back to where they were.
+// interceptLoginPage leads the browser through authgate's own login, which users mostly do not
+// see, and back to where it was.
 func (p *Proxy) interceptLoginPage(x *exchange, matched upstream.LoginPage, of *dashboard) bool {
 	respond.SetHeaders(x.w.Header())
 	x.outcome = audit.LoginRequired
@@ -53,35 +48,22 @@ func (p *Proxy) interceptLoginPage(x *exchange, matched upstream.LoginPage, of *
 	if matched.ReturnParam != "" {
 		rd = p.endpoints.ReturnPath(x.sameOriginPath(x.r.URL.Query().Get(matched.ReturnParam)))
 	}
-	_, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.Secure())
-	switch {
-	case err != nil:
-		return p.redirect(x, http.StatusFound, p.endpoints.Start(rd))
-	case p.readAttempts(x).count >= maxLoginRedirects:
-		return p.refuseCredentialRejected(x, of.Name, rd)
-	default:
-		return p.redirect(x, http.StatusFound, p.endpoints.ForceLogin(rd))
+	decision, answer := p.login.ForUpstream(x.respondTo(), of.Name, rd)
+	x.outcome = decision
+	if f, refused := answer.(*respond.Refusal); refused {
+		x.refusal = f
+		return false
 	}
+	return p.write(x, answer)
 }
 
 // refuseIssuerDenied explains a refusal of Dex, which gives no reason.
 func (p *Proxy) refuseIssuerDenied(x *exchange) bool {
 	x.outcome = audit.Refuse
 	x.refuse(http.StatusForbidden, "login_denied",
-		"The identity provider could not log you in: you are in none of the organisations that it lets in, you said no at GitHub, or GitHub did not answer. "+
-			"If you should be let in, show the id below to whoever runs this service.", nil)
+		"The identity provider did not let you sign in. Either you are not in an organisation that it admits, or you declined at GitHub, or GitHub did not answer. "+
+			"If you should have access, give the id below to your administrators.", nil)
 	x.refusal.Next = page.Link{Text: "Start again", URL: p.endpoints.Start("/")}
-	return false
-}
-
-func (p *Proxy) refuseCredentialRejected(x *exchange, upstream, rd string) bool {
-	x.outcome = audit.Refuse
-	p.log.Warn("a dashboard does not take who authgate says somebody is", "id", x.id, "request_id", x.requestID, "upstream", upstream,
-		"mend", "look at its log for the reason; for Argo CD, whether oidc.config.allowedAudiences holds issuer.clientID; and at identity.credential of this upstream")
-	x.refuse(http.StatusBadGateway, "credential_not_taken",
-		"You are signed in, but "+upstream+" does not take who you are, and sends you to sign in again and again. "+
-			"Show the id below to whoever runs this service.", nil)
-	x.refusal.Next = page.Link{Text: "Try again", URL: rd}
 	return false
 }
 

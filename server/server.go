@@ -20,6 +20,7 @@ import (
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/listen"
+	"github.com/example-org/authgate/login"
 	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/session/seal"
 )
@@ -108,14 +109,21 @@ func serve(ctx context.Context, o Options, log levelLogger, logQueue *audit.Queu
 	issuer := newRelyingParty(deps.Issuer, registry, log.Logger)
 	bearers := identity.NewBearers(issuer, identityBearers(c, deps.BearerCAs), log.Logger)
 	accounts := NewServiceAccounts(c, log.Logger)
-	reverseProxy, err := proxy.New(proxy.Options{
-		Config: c, Issuer: issuer, BearerVerifier: bearers, ServiceAccounts: accounts.proxy, Keyring: keys, Redis: redis, Policy: deps.Policy, Shadow: deps.Shadow, UpstreamCAs: deps.UpstreamCAs,
+	var reverseProxy *proxy.Proxy
+	store, usedStates := newSessionStore(c, redis, keys, func(group string) bool { return reverseProxy.MentionsGroup(group) })
+	reverseProxy, err = proxy.New(proxy.Options{
+		Config: c, Issuer: issuer, BearerVerifier: bearers, ServiceAccounts: accounts.proxy, Store: store, Policy: deps.Policy, Shadow: deps.Shadow, UpstreamCAs: deps.UpstreamCAs,
 		UpstreamCertificates: deps.clientCertificates(),
 		Audit:                auditWriter(records, log.Logger), AuditQueue: records, Overloaded: listen.Overloaded, Registry: registry, Log: log.Logger,
 	})
 	if err != nil {
 		return &StartError{err}
 	}
+	reverseProxy.MountLogin(login.New(login.Options{
+		Config: c, Issuer: issuer, Sessions: reverseProxy.Sessions(), SessionCookie: proxy.NewSessionCookie(c.Session.Cookie),
+		Endpoints: reverseProxy.Endpoints(), Keyring: keys, UsedStates: usedStates,
+		ServesHost: reverseProxy.ServesHost, EndStreams: reverseProxy.EndStreams, Registry: registry, Log: log.Logger,
+	}))
 	reloader := newReloader(log.Logger)
 	reloader.watchPolicies(deps, reverseProxy)
 	reloader.registerReloadMetrics(registry)

@@ -9,7 +9,10 @@ import (
 	"time"
 
 	"github.com/example-org/authgate/config"
+	"github.com/example-org/authgate/login"
 	"github.com/example-org/authgate/proxy"
+	"github.com/example-org/authgate/session"
+	"github.com/example-org/authgate/session/cookiestore"
 	"github.com/example-org/authgate/session/redisstore"
 	"github.com/example-org/authgate/session/seal"
 )
@@ -81,6 +84,18 @@ func (p *Deps) OpenRedis(keys *seal.Keyring, log *slog.Logger) (*redisstore.Stor
 		return nil, fmt.Errorf("session.redis.url: %s: %w", c.Redis.URL.Source(), err)
 	}
 	return store, nil
+}
+
+// newSessionStore returns the store, and the replay cache that replicas share (nil: none).
+// mentionsGroup reports whether a policy mentions a group.
+func newSessionStore(c *config.Config, redis *redisstore.Store, keys *seal.Keyring, mentionsGroup func(string) bool) (session.Store, login.ReplayCache) {
+	if redis != nil {
+		return redis, redis
+	}
+	return cookiestore.New(cookiestore.Options{
+		Cookie: proxy.NewSessionCookie(c.Session.Cookie), Keyring: keys,
+		IdleTimeout: time.Duration(c.Session.IdleTimeout), PolicyNames: mentionsGroup,
+	}), nil
 }
 
 // Warnings adds what only the values of secrets tell.

@@ -236,8 +236,8 @@ func printSession(s *cli.Printer, one proxy.ListedSession) {
 		{"user", text.Escape(displayName(one))},
 		{"subject", text.Escape(one.Subject)},
 		{"issuer", text.Escape(one.Issuer)},
-		{"begun", formatTime(one.CreatedAt)},
-		{"seen", formatTime(one.LastUsed)},
+		{"created", formatTime(one.CreatedAt)},
+		{"last used", formatTime(one.LastUsed)},
 		{"expires", formatTime(one.Expires)},
 		{"groups read", formatTime(one.Refreshed)},
 	}

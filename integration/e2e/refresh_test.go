@@ -121,7 +121,7 @@ func TestLosingATeamCountsAtTheNextRefresh(t *testing.T) {
 	if groups := userinfo(t, s, alice).Groups; len(groups) != 1 || groups[0] != "example-org:dev" {
 		t.Errorf("groups: %q", groups)
 	}
-	if refreshes(t, s, "ok") < 2 || refreshes(t, s, "failing") != 0 {
+	if refreshes(t, s, "ok") < 2 || refreshes(t, s, "unavailable") != 0 {
 		t.Error("the metric does not count what was read")
 	}
 }
@@ -198,8 +198,8 @@ func TestASecondBrowserCostsTheFirstNoMoreThanASilentLogin(t *testing.T) {
 	s := set(t, stage.Options{Config: renewing("1m")})
 	first := signedIn(t, s, "alice")
 	signedIn(t, s, "alice") // Dex forgets the first one's refresh token
-	wantSilentLogin(t, s, first, "session_over")
-	if refreshes(t, s, "revoked") == 0 || refreshes(t, s, "failing") != 0 {
+	wantSilentLogin(t, s, first, "session_expired")
+	if refreshes(t, s, "revoked") == 0 || refreshes(t, s, "unavailable") != 0 {
 		t.Error("the metric does not tell what happened")
 	}
 }
@@ -207,7 +207,7 @@ func TestASecondBrowserCostsTheFirstNoMoreThanASilentLogin(t *testing.T) {
 func TestARefreshTokenThatHasExpiredCostsASilentLogin(t *testing.T) {
 	t.Parallel()
 	s := set(t, stage.Options{Config: renewing("1m"), DexRefresh: "{absoluteLifetime: 2s}"})
-	wantSilentLogin(t, s, signedIn(t, s, "alice"), "session_over")
+	wantSilentLogin(t, s, signedIn(t, s, "alice"), "session_expired")
 }
 
 func TestWithinDexesReuseIntervalTheSameTokenComesBackAndIsGood(t *testing.T) {
@@ -216,7 +216,7 @@ func TestWithinDexesReuseIntervalTheSameTokenComesBackAndIsGood(t *testing.T) {
 	alice := signedIn(t, s, "alice")
 	awaitRefresh(t, s, alice)
 	awaitRefresh(t, s, alice)
-	if refreshes(t, s, "ok") < 2 || refreshes(t, s, "failing")+refreshes(t, s, "revoked") != 0 {
+	if refreshes(t, s, "ok") < 2 || refreshes(t, s, "unavailable")+refreshes(t, s, "revoked") != 0 {
 		t.Error("a refresh failed")
 	}
 }
@@ -233,7 +233,7 @@ func TestADexWithNewKeysAndWithoutItsTokensCostsASilentLogin(t *testing.T) {
 	if err := s.StartDex(t.Context()); err != nil { // memory storage
 		t.Fatal(err)
 	}
-	wantSilentLogin(t, s, alice, "session_over")
+	wantSilentLogin(t, s, alice, "session_expired")
 	awaitRefresh(t, s, alice)
 }
 
@@ -256,7 +256,7 @@ func TestASessionEndsWithItsLifetimeAndWhenIdle(t *testing.T) {
 		reason string
 	}{
 		"lifetime": {[]string{"lifetime: 3s", "refreshEvery: 2s"}, "no_session"}, // the browser knows as well
-		"idle":     {[]string{"idleTimeout: 2s"}, "session_over"},
+		"idle":     {[]string{"idleTimeout: 2s"}, "session_expired"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

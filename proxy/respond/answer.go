@@ -7,21 +7,28 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/example-org/authgate/proxy/client"
 	"github.com/example-org/authgate/proxy/respond/page"
+	"github.com/example-org/authgate/target"
 )
 
 // Request is the request that an answer is for.
 type Request struct {
-	W         http.ResponseWriter
-	R         *http.Request
-	ID        string // authgate's own: no client can choose it
-	RequestID string // the client's, or ID
-	HasToken  bool   // it carries a bearer token
+	W          http.ResponseWriter
+	R          *http.Request
+	ID         string // authgate's own: no client can choose it
+	RequestID  string // the client's, or ID
+	HasToken   bool   // it carries a bearer token
+	SameOrigin bool   // a page of this origin sent it, or the user opened it
+	Client     client.Client
+	Path       target.Path
+	ReceivedAt time.Time
 }
 
 // Answer is a response of authgate's own that has not been written: a [*Refusal], a
-// [Redirect] or a [Page].
+// [Redirect], a [Page] or [Empty].
 type Answer interface{ write(w *Writer, q Request) }
 
 // Writer writes answers. It is safe for concurrent use.
@@ -71,6 +78,11 @@ func (a Redirect) write(_ *Writer, q Request) {
 	q.W.Header().Set("Location", a.Location)
 	q.W.WriteHeader(a.Status)
 }
+
+// Empty is status 200 without a body.
+type Empty struct{}
+
+func (Empty) write(_ *Writer, q Request) { q.W.WriteHeader(http.StatusOK) }
 
 // Page is an HTML page with status 200.
 type Page struct {
