@@ -18,7 +18,7 @@ type Record struct {
 	Subject    string    `json:"sub"`
 	Email      string    `json:"email"`
 	Roles      []string  `json:"roles"`
-	Groups     []string  `json:"groups"` // and user:EMAIL, user:*@DOMAIN, ORG:*, system:NAME: the other subjects of the policy that match
+	Groups     []string  `json:"groups"` // and the other subjects that match: user:EMAIL, user:*@DOMAIN, ORG:*, system:NAME
 	Decision   Decision  `json:"decision"`
 	Reason     string    `json:"reason"`     // code of a refusal, or why an event failed
 	Rule       string    `json:"rule"`       // file:line

@@ -14,7 +14,8 @@ func (e *ForbiddenError) Error() string {
 
 // Hint names the Role that is missing.
 func (e *ForbiddenError) Hint() string {
-	return fmt.Sprintf("A Role in namespace %s that allows create on serviceaccounts/token with resourceNames [%s], bound to authgate's own ServiceAccount, is missing.", e.Namespace, e.Name)
+	return fmt.Sprintf("A Role in namespace %s that allows create on serviceaccounts/token with resourceNames [%s], "+
+		"bound to authgate's own ServiceAccount, is missing.", e.Namespace, e.Name)
 }
 
 // NotFoundError says that the account does not exist.
@@ -26,7 +27,8 @@ func (e *NotFoundError) Error() string {
 
 // Hint names the account.
 func (e *NotFoundError) Hint() string {
-	return fmt.Sprintf("Create ServiceAccount %s in namespace %s, or name another one in identity.serviceAccounts.", e.Name, e.Namespace)
+	return fmt.Sprintf("Create ServiceAccount %s in namespace %s, or name another one in identity.serviceAccounts.",
+		e.Name, e.Namespace)
 }
 
 // UnauthorizedError says that the API server does not accept authgate's own token.
@@ -58,7 +60,8 @@ func (e *NoClusterError) Error() string { return "no API server of Kubernetes is
 
 // Hint says where the address comes from.
 func (*NoClusterError) Hint() string {
-	return "Run authgate in a pod with a ServiceAccount, or set KUBECONFIG; or write tokenFile in identity.serviceAccounts."
+	return "Run authgate in a pod with a ServiceAccount, or set KUBECONFIG; " +
+		"or write tokenFile in identity.serviceAccounts."
 }
 
 // TokenError says that a token is invalid.

@@ -15,7 +15,8 @@ import (
 // whose file is swapped by a symlink. It is read again every second, which costs less than a
 // watch, and works for every way to change a file.
 func File(path string, log *slog.Logger) *Source {
-	return newSource("tokenFile "+path, func(context.Context) (issuedToken, error) { return readFile(path) }, log, time.Now)
+	fetch := func(context.Context) (issuedToken, error) { return readFile(path) }
+	return newSource("tokenFile "+path, fetch, log, time.Now)
 }
 
 func readFile(path string) (issuedToken, error) {

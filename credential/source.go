@@ -73,7 +73,7 @@ func newSource(name string, fetch fetchFunc, log *slog.Logger, now func() time.T
 	return &Source{name: name, fetch: fetch, log: log, now: now}
 }
 
-// Token is one that is good for a while. Once there is one it waits for nothing.
+// Token gives a token that is valid for a while. It waits only for the first one.
 // Errors are of this package, and their Hint says what the operator can do.
 func (s *Source) Token(ctx context.Context) (string, error) {
 	if h := s.cached.Load(); h != nil && h.isFresh(s.now()) {
@@ -170,7 +170,8 @@ func (s *Source) record(issued issuedToken, err error) {
 	now := s.now()
 	if err != nil {
 		if s.failure.count++; s.failure.count == 1 {
-			s.log.Error("cannot get a service account token; the previous one stays in use until it expires", "account", s.name, "error", err, "hint", hintOf(err))
+			s.log.Error("cannot get a service account token; the previous one stays in use until it expires",
+				"account", s.name, "error", err, "hint", hintOf(err))
 		}
 		s.failure.err, s.failure.retryAt = err, now.Add(backoff.Delay(firstBackoff, maxBackoff, s.failure.count))
 		return
@@ -239,7 +240,7 @@ func checkToken(token string) error {
 	switch {
 	case token == "":
 		return &TokenError{"it is empty"}
-	case strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == ',' || r == ';' || r == '\\' }):
+	case strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`",;\`, r) }):
 		return &TokenError{"it has spaces or characters that no token has"}
 	case len(token) > maxToken:
 		return &TokenError{"it is too long for a header"}

@@ -71,8 +71,10 @@ func NewBearers(rp *RelyingParty, others []Bearer, log *slog.Logger) *Bearers {
 func newBearers(rp *RelyingParty, others []Bearer, log *slog.Logger, base http.RoundTripper) *Bearers {
 	b := &Bearers{relyingParty: rp, cache: newTokenCache(), issuers: map[string]*bearerIssuer{
 		rp.cfg.URL: {
-			keySet:  rp.keySet,
-			configs: []bearerConfig{{Bearer: Bearer{Issuer: rp.cfg.URL}, isLoginIssuer: true, idTokensOnly: true, clientID: rp.clientID}},
+			keySet: rp.keySet,
+			configs: []bearerConfig{{
+				Bearer: Bearer{Issuer: rp.cfg.URL}, isLoginIssuer: true, idTokensOnly: true, clientID: rp.clientID,
+			}},
 		},
 	}}
 	for _, o := range others {
@@ -140,7 +142,8 @@ func (b *Bearers) Verify(ctx context.Context, raw string) (Token, error) {
 	}
 	i := b.issuers[iss]
 	if i == nil {
-		return Token{}, refused("it is of the issuer %s, which is neither issuer.url nor an issuer of bearer", text.Quote(iss))
+		return Token{}, refused("it is of the issuer %s, which is neither issuer.url nor an issuer of bearer",
+			text.Quote(iss))
 	}
 	t, err := i.verify(ctx, raw)
 	if refusal, ok := errors.AsType[*TokenRefusedError](err); ok {
@@ -263,9 +266,11 @@ func (i *bearerIssuer) selectConfig(c claims, typ string) (*bearerConfig, error)
 		}
 	}
 	if access {
-		return nil, refused("it is an access token for the audience %s, which no item of bearer accepts; send an ID token", text.Quote(strings.Join(audience, ", ")))
+		return nil, refused("it is an access token for the audience %s, which no item of bearer accepts; send an ID token",
+			text.Quote(strings.Join(audience, ", ")))
 	}
-	return nil, refused("it is for the audience %s, which is not one that is accepted of its issuer", text.Quote(strings.Join(audience, ", ")))
+	return nil, refused("it is for the audience %s, which is not one that is accepted of its issuer",
+		text.Quote(strings.Join(audience, ", ")))
 }
 
 // matchesAudience reports whether a token's audience is accepted.
@@ -277,59 +282,11 @@ func (a *bearerConfig) matchesAudience(audience []string) bool {
 	return want != "" && slices.Contains(audience, want)
 }
 
-// checkRequired names the claim that does not match, and not the accepted value.
-func (a *bearerConfig) checkRequired(c claims) error {
-	for _, name := range a.required {
-		value, err := c.scalar(name)
-		switch {
-		case err != nil:
-			return err
-		case c.absent(name):
-			return refused("it has no claim %s, which is required of its issuer", text.Quote(name))
-		case !slices.Contains(a.Require[name], value):
-			return refused("its claim %s is %s, which is not accepted of its issuer", text.Quote(name), text.Quote(value))
-		}
-	}
-	return nil
-}
-
-// principal makes the principal of a token. An additional issuer says nothing about e-mail
-// addresses and names: only the login issuer does.
-func (a *bearerConfig) principal(rp *RelyingParty, c claims) (Principal, error) {
-	if a.isLoginIssuer {
-		return rp.principal(c)
-	}
-	subject, err := c.subject(a.SubjectClaim)
-	if err != nil {
-		return Principal{}, err
-	}
-	expiry, _, err := c.numericDate("exp")
-	if err != nil {
-		return Principal{}, err
-	}
-	return Principal{
-		Issuer: a.Issuer, Subject: subject, Expiry: expiry,
-		Groups:    rp.filterGroups(a.groups(c, rp.cfg.GroupDropped)),
-		Untrusted: len(a.Require) == 0,
-	}, nil
-}
-
-func (a *bearerConfig) groups(c claims, dropped func(reason string)) []string {
-	var groups []string
-	for _, t := range a.Groups {
-		switch group, err := t.expand(c); err {
-		case nil:
-			groups = append(groups, group)
-		case errInvalidValue:
-			dropped(droppedMalformed)
-		}
-	}
-	return groups
-}
-
 // newAdditionalIssuer makes a RelyingParty without logins: signatures, times and groups work
 // the same for every issuer. A nil base is a transport of its own, which trusts cas.
-func newAdditionalIssuer(own Config, issuer string, cas *x509.CertPool, log *slog.Logger, base http.RoundTripper) *RelyingParty {
+func newAdditionalIssuer(
+	own Config, issuer string, cas *x509.CertPool, log *slog.Logger, base http.RoundTripper,
+) *RelyingParty {
 	cfg := Config{
 		URL: issuer, RootCAs: cas, ClockSkew: own.ClockSkew, Now: own.Now,
 		GroupDropped: own.GroupDropped, KeySkipped: own.KeySkipped,
@@ -346,6 +303,8 @@ func newAdditionalIssuer(own Config, issuer string, cas *x509.CertPool, log *slo
 	if err != nil {
 		return rp // every request fails with the error
 	}
-	rp.client = newClient(&backchannelTransport{base: base, publicURL: publicURL, trustHint: trustByBearer, redirectHint: bearerRedirectHint})
+	rp.client = newClient(&backchannelTransport{
+		base: base, publicURL: publicURL, trustHint: trustByBearer, redirectHint: bearerRedirectHint,
+	})
 	return rp
 }

@@ -3,6 +3,7 @@ package identity
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -90,7 +91,8 @@ func (c claims) scalar(name string) (string, error) {
 	raw := c[name]
 	switch raw[0] {
 	case '{', '[':
-		return "", refused("its claim %s is a list or an object; compared are strings, numbers, true and false at the top level of a token, and no path leads into a claim", text.Quote(name))
+		return "", refused("its claim %s is a list or an object; compared are strings, numbers, true and false "+
+			"at the top level of a token, and no path leads into a claim", text.Quote(name))
 	case '"':
 		var s string
 		if err := json.Unmarshal(raw, &s); err != nil {
@@ -100,4 +102,54 @@ func (c claims) scalar(name string) (string, error) {
 	default:
 		return string(raw), nil
 	}
+}
+
+// checkRequired names the claim that does not match, and not the accepted value.
+func (a *bearerConfig) checkRequired(c claims) error {
+	for _, name := range a.required {
+		value, err := c.scalar(name)
+		switch {
+		case err != nil:
+			return err
+		case c.absent(name):
+			return refused("it has no claim %s, which is required of its issuer", text.Quote(name))
+		case !slices.Contains(a.Require[name], value):
+			return refused("its claim %s is %s, which is not accepted of its issuer", text.Quote(name), text.Quote(value))
+		}
+	}
+	return nil
+}
+
+// principal makes the principal of a token. An additional issuer says nothing about e-mail
+// addresses and names: only the login issuer does.
+func (a *bearerConfig) principal(rp *RelyingParty, c claims) (Principal, error) {
+	if a.isLoginIssuer {
+		return rp.principal(c)
+	}
+	subject, err := c.subject(a.SubjectClaim)
+	if err != nil {
+		return Principal{}, err
+	}
+	expiry, _, err := c.numericDate("exp")
+	if err != nil {
+		return Principal{}, err
+	}
+	return Principal{
+		Issuer: a.Issuer, Subject: subject, Expiry: expiry,
+		Groups:    rp.filterGroups(a.groups(c, rp.cfg.GroupDropped)),
+		Untrusted: len(a.Require) == 0,
+	}, nil
+}
+
+func (a *bearerConfig) groups(c claims, dropped func(reason string)) []string {
+	var groups []string
+	for _, t := range a.Groups {
+		switch group, err := t.expand(c); err {
+		case nil:
+			groups = append(groups, group)
+		case errInvalidValue:
+			dropped(droppedMalformed)
+		}
+	}
+	return groups
 }

@@ -12,7 +12,8 @@ var (
 
 	// ErrStateMismatch is for a callback that belongs to no login of this browser: one of
 	// another browser, an old one, or a forged one (RFC 6749, 10.12).
-	ErrStateMismatch = errors.New("the answer of the issuer does not belong to the login that this browser began; start again")
+	ErrStateMismatch = errors.New("the answer of the issuer does not belong to the login that this browser began; " +
+		"start again")
 )
 
 // LoginRefusedError says that the issuer refused the login: it sent the browser back with an
@@ -48,9 +49,11 @@ type ExchangeError struct {
 func (e *ExchangeError) Error() string {
 	switch {
 	case e.badCredentials:
-		return "the issuer refused the client id or secret: check issuer.clientID and issuer.clientSecret (" + e.response() + ")"
+		return "the issuer refused the client id or secret: check issuer.clientID and issuer.clientSecret (" +
+			e.response() + ")"
 	case e.Code == "invalid_grant":
-		return "the issuer did not accept the login code, which is used up, too old or not ours; start again (" + e.response() + ")"
+		return "the issuer did not accept the login code, which is used up, too old or not ours; start again (" +
+			e.response() + ")"
 	case e.Status == 0:
 		return "the answer of the issuer's token endpoint could not be read: cut off, too large or not JSON"
 	default:

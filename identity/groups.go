@@ -54,7 +54,8 @@ func (rp *RelyingParty) reportMissingGroups(ctx context.Context, c claims, p Pri
 		rp.cfg.GroupDropped(droppedOverage)
 		rp.overageLogged.Do(func() {
 			rp.log.WarnContext(ctx, "the issuer leaves out the groups of a user who is in too many", "claim", name,
-				"hint", "have the issuer send fewer groups, such as only those assigned to the application; this is logged once, authgate_groups_dropped_total counts")
+				"hint", "have the issuer send fewer groups, such as only those assigned to the application; "+
+					"this is logged once, authgate_groups_dropped_total counts")
 		})
 		return
 	}
@@ -62,7 +63,8 @@ func (rp *RelyingParty) reportMissingGroups(ctx context.Context, c claims, p Pri
 		rp.cfg.GroupDropped(droppedNoClaim)
 		rp.noClaimLogged.Do(func() {
 			rp.log.WarnContext(ctx, "an ID token has no claim for groups, so its user is in none", "claim", name,
-				"hint", "compare issuer.groupsClaim and issuer.scopes with what the issuer sends; some issuers leave the claim out for users without groups; "+
+				"hint", "compare issuer.groupsClaim and issuer.scopes with what the issuer sends; "+
+					"some issuers leave the claim out for users without groups; "+
 					"this is logged once, authgate_groups_dropped_total counts")
 		})
 	}

@@ -63,7 +63,10 @@ type keySetState struct {
 }
 
 func newIssuerKeySet(rp *RelyingParty, found <-chan struct{}, log *slog.Logger) *issuerKeySet {
-	k := &issuerKeySet{rp: rp, discoveredCh: found, log: log, attemptEnded: make(chan struct{}, 1), fetchNow: make(chan struct{}, 1)}
+	k := &issuerKeySet{
+		rp: rp, discoveredCh: found, log: log,
+		attemptEnded: make(chan struct{}, 1), fetchNow: make(chan struct{}, 1),
+	}
 	k.state.Store(&keySetState{failure: errors.New("its keys have not been fetched yet")})
 	return k
 }
@@ -269,7 +272,8 @@ func (k *issuerKeySet) refresh(ctx context.Context) {
 		v.keys = old.keys
 		notYet := loginIssuer && errors.Is(err, ErrNotReady) // rp logs that
 		if !notYet && (old.failure == nil || old.at.IsZero()) {
-			k.log.WarnContext(ctx, "cannot fetch signing keys of an issuer; retrying", "issuer", k.rp.cfg.URL, "error", err, "previous_keys", old.keys != nil)
+			k.log.WarnContext(ctx, "cannot fetch signing keys of an issuer; retrying",
+				"issuer", k.rp.cfg.URL, "error", err, "previous_keys", old.keys != nil)
 		}
 	case old.keys == nil:
 		k.log.InfoContext(ctx, "keys of an issuer fetched", "issuer", k.rp.cfg.URL, "keys", len(fetched.keys))

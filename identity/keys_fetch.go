@@ -66,7 +66,8 @@ func (k *issuerKeySet) loadDiscovery(ctx context.Context) (*provider, error) {
 	document, err := oidc.NewProvider(ctx, k.rp.cfg.URL)
 	if err != nil {
 		if mismatch, ok := errors.AsType[*oidc.IssuerMismatchError](err); ok {
-			return nil, fmt.Errorf("it calls itself %s: write the issuer of bearer exactly as it does, trailing slash included", text.Quote(mismatch.Discovered))
+			return nil, fmt.Errorf("it calls itself %s: write the issuer of bearer exactly as it does, trailing slash included",
+				text.Quote(mismatch.Discovered))
 		}
 		return nil, k.rp.discoveryError(ctx, prefix, err)
 	}
@@ -90,23 +91,24 @@ func (k *issuerKeySet) getJWKS(ctx context.Context, address string) ([]byte, err
 		return nil, errors.New("its jwks_uri is not a URL")
 	}
 	req.Header.Set("Cache-Control", "no-cache")
+	at := "GET " + text.RedactURL(req.URL)
 	resp, err := k.rp.client.Do(req)
 	if err != nil {
 		if unreachable, ok := errors.AsType[*UnreachableError](err); ok {
 			return nil, unreachable
 		}
-		return nil, &UnreachableError{Request: "GET " + text.RedactURL(req.URL), Reason: text.RedactError(err)}
+		return nil, &UnreachableError{Request: at, Reason: text.RedactError(err)}
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, &UnreachableError{Request: "GET " + text.RedactURL(req.URL), Reason: fmt.Sprintf("it answered %d", resp.StatusCode)}
+		return nil, &UnreachableError{Request: at, Reason: fmt.Sprintf("it answered %d", resp.StatusCode)}
 	}
 	body, err := io.ReadAll(resp.Body)
 	if ended := ctx.Err(); err != nil && ended != nil {
-		return nil, &UnreachableError{Request: "GET " + text.RedactURL(req.URL), Reason: text.RedactError(ended), cause: ended}
+		return nil, &UnreachableError{Request: at, Reason: text.RedactError(ended), cause: ended}
 	}
 	if err != nil {
-		return nil, &UnreachableError{Request: "GET " + text.RedactURL(req.URL), Reason: "its answer was cut off, or is larger than 1 MiB"}
+		return nil, &UnreachableError{Request: at, Reason: "its answer was cut off, or is larger than 1 MiB"}
 	}
 	return body, nil
 }

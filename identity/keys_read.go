@@ -47,7 +47,8 @@ func parseKeySet(document []byte) (keys []jose.JSONWebKey, skipped []skippedKey,
 	var set map[string]json.RawMessage
 	var list []json.RawMessage
 	if json.Unmarshal(document, &set) != nil || json.Unmarshal(set["keys"], &list) != nil || list == nil {
-		return nil, nil, errors.New("its keys (jwks_uri) are not a JSON Web Key Set (RFC 7517, section 5)" + describeBody(document))
+		return nil, nil, errors.New("its keys (jwks_uri) are not a JSON Web Key Set (RFC 7517, section 5)" +
+			describeBody(document))
 	}
 	for _, raw := range list {
 		key, skip := parseKey(raw)
@@ -55,7 +56,8 @@ func parseKeySet(document []byte) (keys []jose.JSONWebKey, skipped []skippedKey,
 		case skip != nil:
 			skipped = append(skipped, *skip)
 		case len(keys) == maxKeysPerSet:
-			skipped = append(skipped, skippedKey{key.KeyID, keyTooMany, fmt.Sprintf("the issuer publishes more than %d keys", maxKeysPerSet)})
+			tooMany := fmt.Sprintf("the issuer publishes more than %d keys", maxKeysPerSet)
+			skipped = append(skipped, skippedKey{key.KeyID, keyTooMany, tooMany})
 		default:
 			keys = append(keys, key)
 		}
@@ -91,12 +93,13 @@ func parseKey(raw json.RawMessage) (key jose.JSONWebKey, skip *skippedKey) {
 		return fail(keyUnsupportedAlg, "it is for the algorithm "+text.Quote(jwk.Algorithm))
 	}
 	if err := json.Unmarshal(raw, &key); err != nil || !key.Valid() || !key.IsPublic() {
-		return fail(keyMalformed, "it is not a key of the type "+text.Quote(jwk.Type)+" that is known here: a member is missing, or wrong")
+		return fail(keyMalformed, "it is not a key of the type "+text.Quote(jwk.Type)+": a member is missing, or wrong")
 	}
 	switch public := key.Key.(type) {
 	case *rsa.PublicKey:
 		if public.N.BitLen() < minRSABits || public.E < 3 || public.E%2 == 0 {
-			return fail(keyWeak, fmt.Sprintf("it is an RSA key of %d bits with the exponent %d, at least %d bits are needed (RFC 7518, 3.3)", public.N.BitLen(), public.E, minRSABits))
+			return fail(keyWeak, fmt.Sprintf("it is an RSA key of %d bits with the exponent %d, at least %d bits are needed "+
+				"(RFC 7518, 3.3)", public.N.BitLen(), public.E, minRSABits))
 		}
 	case *ecdsa.PublicKey, ed25519.PublicKey:
 	default:

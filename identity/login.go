@@ -119,7 +119,9 @@ func (rp *RelyingParty) readCallback(p *provider, l Login, callback url.Values) 
 	// RFC 9207, 2.4, against mix-up: before anything else of the callback is trusted.
 	switch iss := callback.Get("iss"); {
 	case callback.Has("iss") && iss != rp.cfg.URL:
-		return "", &CallbackError{Reason: fmt.Sprintf("it comes from the issuer %s, this login went to %s", text.Quote(iss), rp.cfg.URL)}
+		return "", &CallbackError{
+			Reason: fmt.Sprintf("it comes from the issuer %s, this login went to %s", text.Quote(iss), rp.cfg.URL),
+		}
 	case !callback.Has("iss") && p.metadata.SendsIssParameter:
 		return "", &CallbackError{Reason: "it does not name its issuer, although the issuer promises to (RFC 9207)"}
 	}
@@ -161,7 +163,9 @@ func exchangeError(ctx context.Context, p *provider, err error) error {
 		e.badCredentials = e.Status == http.StatusUnauthorized || strings.EqualFold(e.Code, "invalid_client")
 		return e
 	case ctx.Err() != nil:
-		return &UnreachableError{Request: "POST " + p.endpoint.TokenURL, Reason: text.RedactError(ctx.Err()), cause: ctx.Err()}
+		return &UnreachableError{
+			Request: "POST " + p.endpoint.TokenURL, Reason: text.RedactError(ctx.Err()), cause: ctx.Err(),
+		}
 	default: // x/oauth2's words may repeat the response
 		return &ExchangeError{}
 	}

@@ -26,8 +26,8 @@ func (c claims) hasLoginNonce() (bool, error) {
 
 // refusedLoginToken refuses a token that a browser login or its refresh obtained.
 func refusedLoginToken() *TokenRefusedError {
-	e := refused("a browser login or its refresh obtained it, and upstreams see it: it is not accepted as a bearer token; " +
-		"use a token of `authgate token`, or of another client of the issuer")
+	e := refused("a browser login or its refresh obtained it, and upstreams see it: " +
+		"it is not accepted as a bearer token; use a token of `authgate token`, or of another client of the issuer")
 	e.FromLogin = true
 	return e
 }

@@ -38,8 +38,10 @@ type Config struct {
 	// AccessAudiences are those for which [Bearers] accepts access tokens of URL.
 	AccessAudiences []string
 
-	Now          func() time.Time    // nil: time.Now
-	GroupDropped func(reason string) // nil, or safe for concurrent use: a group was dropped ("reserved", "malformed"), or all of a login ("no_claim", "overage")
+	Now func() time.Time // nil: time.Now
+	// GroupDropped is called for a dropped group ("reserved", "malformed"), or for all groups of
+	// a login ("no_claim", "overage"). It must be safe for concurrent use, or nil.
+	GroupDropped func(reason string)
 	KeySkipped   func(reason string) // nil, or safe for concurrent use: a published key is unusable
 }
 
@@ -263,15 +265,21 @@ func (rp *RelyingParty) discoveryError(ctx context.Context, prefix *bodyPrefix, 
 	case errors.As(err, &mismatch):
 		discovered, want := mismatch.Discovered, mismatch.Provided
 		if strings.TrimSuffix(discovered, "/") == strings.TrimSuffix(want, "/") {
-			return fmt.Errorf("the issuer calls itself %s, the configuration says %s: write issuer.url exactly as the issuer does, trailing slash included", text.Sanitize(discovered), want)
+			return fmt.Errorf("the issuer calls itself %s, the configuration says %s: "+
+				"write issuer.url exactly as the issuer does, trailing slash included", text.Sanitize(discovered), want)
 		}
-		return fmt.Errorf("the issuer calls itself %s, the configuration says %s: one of them is wrong, or issuer.backchannelURL leads to another issuer", text.Sanitize(discovered), want)
+		return fmt.Errorf("the issuer calls itself %s, the configuration says %s: one of them is wrong, "+
+			"or issuer.backchannelURL leads to another issuer", text.Sanitize(discovered), want)
 	case errors.As(err, &unreachable):
 		return unreachable
 	case ctx.Err() != nil:
-		return &UnreachableError{Request: "GET " + strings.TrimSuffix(rp.cfg.URL, "/") + "/.well-known/openid-configuration", Reason: text.RedactError(ctx.Err()), cause: ctx.Err()}
+		return &UnreachableError{
+			Request: "GET " + strings.TrimSuffix(rp.cfg.URL, "/") + "/.well-known/openid-configuration",
+			Reason:  text.RedactError(ctx.Err()), cause: ctx.Err(),
+		}
 	default: // go-oidc's words may repeat the whole response
-		return errors.New("its discovery document could not be read: cut off, larger than 1 MiB, or not JSON" + prefix.describe())
+		return errors.New("its discovery document could not be read: cut off, larger than 1 MiB, or not JSON" +
+			prefix.describe())
 	}
 }
 
@@ -319,5 +327,6 @@ func authStyle(methods []string) (oauth2.AuthStyle, error) {
 	case slices.Contains(methods, "client_secret_post"):
 		return oauth2.AuthStyleInParams, nil
 	}
-	return 0, fmt.Errorf("it wants clients to authenticate by %s; only client_secret_basic and client_secret_post are supported", text.Sanitize(strings.Join(methods, ", ")))
+	return 0, fmt.Errorf("it wants clients to authenticate by %s; "+
+		"only client_secret_basic and client_secret_post are supported", text.Sanitize(strings.Join(methods, ", ")))
 }

@@ -133,7 +133,8 @@ func refreshError(err error) error {
 		return err
 	}
 	switch response.Code {
-	case "unauthorized_client", "unsupported_grant_type", "invalid_scope", "temporarily_unavailable", "server_error", "slow_down":
+	case "unauthorized_client", "unsupported_grant_type", "invalid_scope",
+		"temporarily_unavailable", "server_error", "slow_down":
 		return err
 	}
 	return &RefreshRefusedError{Status: response.Status, Code: response.Code}

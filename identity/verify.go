@@ -60,9 +60,12 @@ func (rp *RelyingParty) verify(ctx context.Context, tokens *oauth2.Token) (claim
 }
 
 // verifySignature checks that the issuer signed a JWT, and gives its claims.
-func (rp *RelyingParty) verifySignature(ctx context.Context, p *provider, by oidc.KeySet, raw string) (*oidc.IDToken, claims, error) {
+func (rp *RelyingParty) verifySignature(
+	ctx context.Context, p *provider, by oidc.KeySet, raw string,
+) (*oidc.IDToken, claims, error) {
 	if alg := header(raw).Alg; !slices.Contains(p.algorithms, alg) {
-		return nil, nil, refused("it is signed with %s; the issuer announces, and authgate accepts, %s", text.Quote(alg), strings.Join(p.algorithms, ", "))
+		return nil, nil, refused("it is signed with %s; the issuer announces, and authgate accepts, %s",
+			text.Quote(alg), strings.Join(p.algorithms, ", "))
 	}
 	// go-oidc checks signature and form here. Issuer, audience and times are for
 	// checkClaims: go-oidc's errors cannot be told apart, it has no leeway on exp, ignores
@@ -159,7 +162,8 @@ func (rp *RelyingParty) checkAudience(c claims) error {
 		return err
 	}
 	if !slices.Contains(audience, rp.clientID()) {
-		return refused("it is for the client %s, the configuration says %s", text.Quote(strings.Join(audience, ", ")), text.Quote(rp.clientID()))
+		return refused("it is for the client %s, the configuration says %s",
+			text.Quote(strings.Join(audience, ", ")), text.Quote(rp.clientID()))
 	}
 	azp, err := c.stringClaim("azp")
 	if err != nil {
@@ -169,7 +173,8 @@ func (rp *RelyingParty) checkAudience(c claims) error {
 		return refused("it is for several clients and does not say which of them asked for it (no azp)")
 	}
 	if azp != "" && azp != rp.clientID() {
-		return refused("it was asked for by the client %s (azp), the configuration says %s", text.Quote(azp), text.Quote(rp.clientID()))
+		return refused("it was asked for by the client %s (azp), the configuration says %s",
+			text.Quote(azp), text.Quote(rp.clientID()))
 	}
 	return nil
 }

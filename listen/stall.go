@@ -30,7 +30,10 @@ type stallTracker struct {
 }
 
 func newStallTracker() *stallTracker {
-	return &stallTracker{timeout: stallTimeout, suspectAfter: stallSuspectAfter, maxStalled: maxStalled, byAddr: make(map[netip.Addr][]*conn)}
+	return &stallTracker{
+		timeout: stallTimeout, suspectAfter: stallSuspectAfter, maxStalled: maxStalled,
+		byAddr: make(map[netip.Addr][]*conn),
+	}
 }
 
 // nextStep is how long a write may wait before it is checked again.

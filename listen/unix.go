@@ -48,7 +48,8 @@ func removeStale(ctx context.Context, file string) error {
 	dialer := net.Dialer{Timeout: time.Second}
 	conn, err := dialer.DialContext(ctx, "unix", file)
 	if err == nil {
-		return errors.Join(fmt.Errorf("another process listens on socket %s; stop it, or write another path", file), conn.Close())
+		inUse := fmt.Errorf("another process listens on socket %s; stop it, or write another path", file)
+		return errors.Join(inUse, conn.Close())
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) { // busy, or no permission: it may be in use
 		return fmt.Errorf("checking whether the existing socket is in use: %w", err)

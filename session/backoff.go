@@ -75,7 +75,8 @@ func (t *refreshFailures) failed(key, subject string, cause error, now time.Time
 	if !ok {
 		t.evict()
 		failure.since, failure.subject = now, subject
-		t.log.Warn("cannot refresh groups; keeping the previous groups for session.refreshGrace", "sub", subject, "error", cause)
+		t.log.Warn("cannot refresh groups; keeping the previous groups for session.refreshGrace",
+			"sub", subject, "error", cause)
 	}
 	failure.count++
 	failure.err = cause
@@ -104,7 +105,8 @@ func (t *refreshFailures) succeeded(key string, now time.Time) {
 
 func (t *refreshFailures) recovered(key string, failure refreshFailure, now time.Time) {
 	delete(t.byKey, key)
-	t.log.Warn("groups refreshed again", "sub", failure.subject, "failed", failure.count, "after", now.Sub(failure.since).Round(time.Second).String())
+	t.log.Warn("groups refreshed again",
+		"sub", failure.subject, "failed", failure.count, "after", now.Sub(failure.since).Round(time.Second).String())
 }
 
 // remove forgets a user whose session has ended.

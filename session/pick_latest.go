@@ -4,7 +4,9 @@ import "github.com/example-org/authgate/session/cookie"
 
 // PickLatest gives the latest of the sessions in a browser's duplicate cookies. open is
 // false for cookies that do not hold a session.
-func PickLatest(sets [][]cookie.Chunks, open func(*cookie.Chunks) (Session, bool, error)) (s Session, p cookie.Chunks, err error) {
+func PickLatest(sets [][]cookie.Chunks, open func(*cookie.Chunks) (Session, bool, error)) (
+	s Session, p cookie.Chunks, err error,
+) {
 	if len(sets) == 0 {
 		return Session{}, cookie.Chunks{}, ErrInvalid
 	}

@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	maxRefreshes           = 16               // at a time: an issuer that comes back does not get all users' refreshes at once
+	maxRefreshes           = 16               // at a time: an issuer that comes back does not get all at once
 	maxRefreshWait         = 10 * time.Second // of a request for a refresh
 	refreshTimeout         = 20 * time.Second // of a refresh, which continues when its request ends
-	refreshShutdownTimeout = 3 * time.Second  // of refreshes at shutdown: tokens that the issuer has already issued should be stored
+	refreshShutdownTimeout = 3 * time.Second  // of refreshes at shutdown: issued tokens should be stored
 )
 
 // refreshGroup holds the refreshes in flight: one per Store.RefreshKey, and no more than

@@ -111,7 +111,9 @@ func (k *Refresher) Current(s Session) (Session, error) {
 }
 
 // Create stores the session of a user who has just signed in.
-func (k *Refresher) Create(ctx context.Context, w http.ResponseWriter, h http.Header, g identity.TokenSet, secure bool) (Session, error) {
+func (k *Refresher) Create(
+	ctx context.Context, w http.ResponseWriter, h http.Header, g identity.TokenSet, secure bool,
+) (Session, error) {
 	s, err := k.o.Store.Create(ctx, w, h, New(g, k.o.Now(), k.o.Lifetime), secure)
 	if err != nil {
 		return Session{}, fmt.Errorf("storing the new session: %w", err)

@@ -177,5 +177,7 @@ func (j *Chunked) cookie(name, value string, secure bool) *http.Cookie {
 	if sameSite == http.SameSiteNoneMode && !secure { // browsers refuse None on a cookie that is not Secure
 		sameSite = http.SameSiteLaxMode
 	}
-	return &http.Cookie{Name: name, Value: value, Path: "/", Domain: j.domain, Secure: secure, HttpOnly: true, SameSite: sameSite}
+	return &http.Cookie{
+		Name: name, Value: value, Path: "/", Domain: j.domain, Secure: secure, HttpOnly: true, SameSite: sameSite,
+	}
 }

@@ -23,7 +23,10 @@ type Chunked struct {
 // New is for cookies with that name. A domain that is not empty shares them with all its
 // subdomains.
 func New(name, domain string, sameSite http.SameSite) *Chunked {
-	return &Chunked{name: name, domain: domain, sameSite: sameSite, unprefixed: newChunkNames(name), hostPrefixed: newChunkNames("__Host-" + name)}
+	return &Chunked{
+		name: name, domain: domain, sameSite: sameSite,
+		unprefixed: newChunkNames(name), hostPrefixed: newChunkNames("__Host-" + name),
+	}
 }
 
 // Name is the session cookie's name. On https it begins with __Host-, so that no sibling

@@ -89,7 +89,8 @@ func (p *codec) decode(compressed []byte) (uint64, session.Session, error) {
 	if s.AccessToken, plain, ok = cutToken(plain); !ok || len(plain) > 0 {
 		return 0, session.Session{}, session.ErrInvalid
 	}
-	if decoded.Version == 0 || decoded.Version > maxVersion || s.ID == "" || s.Principal.Subject == "" || s.CreatedAt.IsZero() || !s.Expires.After(s.CreatedAt) {
+	if decoded.Version == 0 || decoded.Version > maxVersion || s.ID == "" || s.Principal.Subject == "" ||
+		s.CreatedAt.IsZero() || !s.Expires.After(s.CreatedAt) {
 		return 0, session.Session{}, session.ErrInvalid
 	}
 	return decoded.Version, s, nil
@@ -100,7 +101,7 @@ func (p *codec) decompress(compressed []byte) ([]byte, error) {
 	r, _ := p.readers.Get().(io.ReadCloser)
 	if r == nil {
 		r = flate.NewReader(from)
-	} else if err := r.(flate.Resetter).Reset(from, nil); err != nil { //nolint:forcetypeassert // documented of flate.NewReader
+	} else if err := r.(flate.Resetter).Reset(from, nil); err != nil { //nolint:forcetypeassert // of flate.NewReader
 		return nil, fmt.Errorf("decompressing a session: %w", err)
 	}
 	defer p.readers.Put(r)
@@ -141,8 +142,9 @@ func appendToken(to []byte, token string) []byte {
 	var raw [tokenJWT][]byte
 	for i, part := range parts {
 		var err error
-		if raw[i], err = base64.RawURLEncoding.DecodeString(part); err != nil || base64.RawURLEncoding.EncodeToString(raw[i]) != part {
-			return appendField(append(to, tokenOpaque), token) // it must be restored byte for byte
+		raw[i], err = base64.RawURLEncoding.DecodeString(part)
+		if err != nil || base64.RawURLEncoding.EncodeToString(raw[i]) != part { // it must be restored byte for byte
+			return appendField(append(to, tokenOpaque), token)
 		}
 	}
 	to = append(to, tokenJWT)

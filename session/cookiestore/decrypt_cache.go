@@ -69,7 +69,8 @@ func (d *decryptCache) put(name string, p *cookie.Chunks, s session.Session, sta
 func memorySize(s *session.Session) int64 {
 	const slot = 16 // what the allocator rounds a string up by, about
 	p := &s.Principal
-	size := int(unsafe.Sizeof(*s)) + len(s.ID) + len(s.RefreshToken) + len(s.IDToken) + len(s.AccessToken) + len(s.SessionID) +
+	size := int(unsafe.Sizeof(*s)) + len(s.ID) +
+		len(s.RefreshToken) + len(s.IDToken) + len(s.AccessToken) + len(s.SessionID) +
 		len(p.Issuer) + len(p.Subject) + len(p.Email) + len(p.Name) + len(p.Username)
 	for _, group := range p.Groups {
 		size += int(unsafe.Sizeof(group)) + len(group) + slot

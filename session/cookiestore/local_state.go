@@ -8,6 +8,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/session"
 )
 
@@ -94,7 +95,9 @@ func (states *sessionStates) getLocked(s *session.Session, now time.Time) *sessi
 	if state.session.CreatedAt.IsZero() {
 		state.session = session.Session{ID: s.ID, CreatedAt: s.CreatedAt, Expires: s.Expires}
 		state.session.SessionID = s.SessionID
-		state.session.Principal.Issuer, state.session.Principal.Subject, state.session.Principal.Email = s.Principal.Issuer, s.Principal.Subject, s.Principal.Email
+		state.session.Principal = identity.Principal{
+			Issuer: s.Principal.Issuer, Subject: s.Principal.Subject, Email: s.Principal.Email,
+		}
 		if states.isRevoked(s, now) {
 			states.endLocked(state, allVersions)
 		}
@@ -157,7 +160,9 @@ func (states *sessionStates) setNewest(state *sessionState, v *version) {
 }
 
 // setVersion stores a new version of a session, unless that has ended meanwhile.
-func (states *sessionStates) setVersion(s session.Session, number uint64, now time.Time) (state *sessionState, ok bool) {
+func (states *sessionStates) setVersion(
+	s session.Session, number uint64, now time.Time,
+) (state *sessionState, ok bool) {
 	v := &version{number: number, session: s, size: memorySize(&s) + int64(unsafe.Sizeof(version{}))}
 	states.mu.Lock()
 	defer states.mu.Unlock()

@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -193,101 +192,6 @@ func (c *Store) isIdle(state *sessionState, now time.Time) bool {
 
 func absDiff(a, b int64) int64 { return max(a-b, b-a) }
 
-// Create implements [session.Store]. It marks the session that the browser has as replaced:
-// a late response must not write its cookie over the new one.
-func (c *Store) Create(ctx context.Context, w http.ResponseWriter, h http.Header, s session.Session, secure bool) (session.Session, error) {
-	compressed, s, err := c.encodeToFit(firstVersion, s)
-	if err != nil {
-		return session.Session{}, err
-	}
-	if err := c.setCookie(w, h, compressed, s.Expires, secure); err != nil {
-		return session.Session{}, err
-	}
-	if before, err := c.Open(ctx, h, secure); err == nil {
-		localState(&before).replaced.Store(true)
-	}
-	return s, nil
-}
-
-// firstVersion is the version of a login.
-const firstVersion = 1
-
-// encodeToFit makes a session small enough for cookies, if necessary without the groups that
-// the policy does not name.
-func (c *Store) encodeToFit(version uint64, s session.Session) ([]byte, session.Session, error) {
-	compressed, err := c.codec.encode(version, s)
-	fits := err == nil && c.Fits(base64.RawURLEncoding.EncodedLen(seal.Overhead+len(compressed)))
-	if fits || err != nil && !errors.Is(err, session.ErrTooLarge) {
-		return compressed, s, err
-	}
-	if c.o.PolicyNames == nil {
-		return nil, s, session.ErrTooLarge
-	}
-	reduced := s
-	reduced.Principal.Groups = slices.DeleteFunc(slices.Clone(s.Principal.Groups), func(g string) bool { return !c.o.PolicyNames(g) })
-	reduced.DroppedGroups += len(s.Principal.Groups) - len(reduced.Principal.Groups)
-	if compressed, err = c.codec.encode(version, reduced); err != nil {
-		return nil, s, err
-	}
-	if !c.Fits(base64.RawURLEncoding.EncodedLen(seal.Overhead + len(compressed))) {
-		return nil, s, session.ErrTooLarge
-	}
-	return compressed, reduced, nil
-}
-
-var errNoKey = errors.New("there is no session key")
-
-func (c *Store) setCookie(w http.ResponseWriter, h http.Header, compressed []byte, expires time.Time, secure bool) error {
-	sealed := c.aead.Seal(compressed, c.Name(secure))
-	if len(sealed) == 0 {
-		return errNoKey
-	}
-	return c.Write(w, h, base64.RawURLEncoding.EncodeToString(sealed), expires, secure)
-}
-
-// cookieWriteInterval keeps concurrent responses from each writing the cookie: the browser
-// could mix their chunks.
-const cookieWriteInterval = 2 * time.Second
-
-// WriteCookie implements [session.Store]. It also replaces cookies that were encrypted with
-// an older key.
-func (c *Store) WriteCookie(w http.ResponseWriter, h http.Header, s session.Session, secure bool) {
-	state := localState(&s)
-	if state == nil || state.replaced.Load() { // created with this response, or replaced
-		return
-	}
-	now := c.o.Now()
-	due := c.o.IdleTimeout > 0 && absDiff(now.UnixNano(), s.Cookie.SentLastUsed.UnixNano()) >= int64(session.LastUsedInterval(c.o.IdleTimeout))
-	if v := state.newest.Load(); !due && !s.Cookie.Duplicate && c.aead.IsPrimary(s.Cookie.Key) && (v == nil || v.number <= s.Cookie.SentVersion) && s.Cookie.Version <= s.Cookie.SentVersion {
-		return
-	}
-	s, err := c.newestVersion(state, &s, now)
-	if err != nil || !state.mayWriteCookie(s.Cookie.Version, now) {
-		return
-	}
-	s.LastUsed = now
-	if compressed, s, err := c.encodeToFit(s.Cookie.Version, s); err == nil {
-		_ = c.setCookie(w, h, compressed, s.Expires, secure) // the session continues in memory
-	}
-}
-
-func (state *sessionState) mayWriteCookie(version uint64, now time.Time) bool {
-	last := state.writtenAt.Load()
-	if state.writtenVersion.Load() == version && absDiff(now.UnixNano(), last) < int64(cookieWriteInterval) {
-		return false
-	}
-	if !state.writtenAt.CompareAndSwap(last, now.UnixNano()) {
-		return false
-	}
-	state.writtenVersion.Store(version)
-	return true
-}
-
-// ClearCookie implements [session.Store].
-func (c *Store) ClearCookie(w http.ResponseWriter, h http.Header, secure bool) {
-	c.Clear(w, h, secure)
-}
-
 // Current implements [session.Store]. It is not a use of the session: an open stream does
 // not keep its session from becoming idle.
 func (c *Store) Current(s session.Session) (session.Session, error) {
@@ -306,61 +210,6 @@ func (c *Store) stateOf(s *session.Session, now time.Time) *sessionState {
 		return state
 	}
 	return c.states.get(s, now)
-}
-
-// Refresh implements [session.Store].
-func (c *Store) Refresh(ctx context.Context, s session.Session, refresh session.RefreshFunc) (session.Session, error) {
-	now := c.o.Now()
-	s, err := c.newestVersion(c.stateOf(&s, now), &s, now)
-	if err != nil {
-		return session.Session{}, err
-	}
-	got, err := refresh(ctx, s.TokenSet)
-	var refused *identity.RefreshRefusedError
-	var mismatch *identity.SubjectMismatchError
-	switch {
-	case err == nil:
-		s.DroppedGroups = 0
-		return c.storeGrant(s, got)
-	case errors.As(err, &mismatch):
-		c.states.endVersions(&s, allVersions, now)
-		return s, err
-	case errors.As(err, &refused):
-		c.states.endVersions(&s, s.Cookie.Version, now)
-		return s, err
-	}
-	var unverified *identity.UnverifiedError
-	if errors.As(err, &unverified) { // the groups stay old; the previous refresh token is used up
-		if s, failed := c.storeGrant(s, unverified.Tokens); failed != nil {
-			return s, failed
-		}
-	}
-	return s, err
-}
-
-// storeGrant keeps the tokens until the browser has them. What is too large for cookies
-// lasts as long as it is remembered, and the next login reports it.
-func (c *Store) storeGrant(s session.Session, g identity.TokenSet) (session.Session, error) {
-	if g.SessionID == "" {
-		g.SessionID = s.SessionID
-	}
-	s.TokenSet = g
-	if g.RefreshToken == "" && g.Principal.Expiry.Before(s.Expires) { // as at a login
-		s.Expires = g.Principal.Expiry
-	}
-	found, now := s.Cookie, c.o.Now()
-	found.Version++
-	if _, reduced, err := c.encodeToFit(found.Version, s); err == nil {
-		s = reduced
-	}
-	s.Cookie = session.CookieState{}
-	state, ok := c.states.setVersion(s, found.Version, now)
-	if !ok {
-		return session.Session{}, session.ErrExpired
-	}
-	found.Local = state
-	s.Cookie = found
-	return s, nil
 }
 
 // RefreshKey implements [session.Store].

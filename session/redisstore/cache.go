@@ -115,7 +115,7 @@ func (m *sessionCache) put(d digest, v entrySnapshot, position cachePosition, ve
 		return entry
 	}
 	old := entry.snapshot.Load()
-	if old.ended || old.fence > v.fence && old.epoch == m.epoch.Load() { // a newer one was read from the changelog meanwhile
+	if old.ended || old.fence > v.fence && old.epoch == m.epoch.Load() { // the changelog had a newer one
 		return entry
 	}
 	session.RaiseTime(&entry.lastUsed, v.session.LastUsed.UnixNano())
@@ -161,7 +161,8 @@ func (m *sessionCache) evict() {
 	var oldest *cacheEntry
 	n := 0
 	for _, entry := range m.byID {
-		if oldest == nil || entry.snapshot.Load().ended && !oldest.snapshot.Load().ended || entry.lastUsed.Load() < oldest.lastUsed.Load() {
+		if oldest == nil || entry.snapshot.Load().ended && !oldest.snapshot.Load().ended ||
+			entry.lastUsed.Load() < oldest.lastUsed.Load() {
 			oldest = entry
 		}
 		if n++; n == 8 {

@@ -50,7 +50,8 @@ func (r *Store) reportHealth(err error) {
 	switch {
 	case err != nil && (prev == nil || prev.since.IsZero()):
 		r.outage.Store(&outage{since: r.o.Now(), err: err})
-		r.o.Log.Warn("session store unreachable: cached sessions stay valid for a minute, other requests get 503", "error", err)
+		r.o.Log.Warn("session store unreachable: cached sessions stay valid for a minute, other requests get 503",
+			"error", err)
 	case err != nil:
 		r.outage.Store(&outage{since: prev.since, err: err})
 	case prev != nil:
@@ -157,7 +158,8 @@ func (r *Store) seekEnd(ctx context.Context) error {
 
 func changelogEntry(c change) *redis.XAddArgs {
 	return &redis.XAddArgs{Stream: changelogKey, MaxLen: changelogLength, Approx: true, Values: append([]any{
-		"id", c.id, "owner", string(c.user), "birth", strconv.FormatUint(c.generation, 10), "fence", strconv.FormatUint(c.fence, 10),
+		"id", c.id, "owner", string(c.user),
+		"birth", strconv.FormatUint(c.generation, 10), "fence", strconv.FormatUint(c.fence, 10),
 	}, c.denylistFields()...)}
 }
 
@@ -206,7 +208,9 @@ func (r *Store) publish(ctx context.Context, c change) error {
 		return nil
 	}
 	if err != nil {
-		r.retryLater("tell "+c.id+string(c.user)+strconv.FormatUint(c.generation, 10)+c.token.String()+c.revoked.String(), func(ctx context.Context) error {
+		generation := strconv.FormatUint(c.generation, 10)
+		what := "publish " + c.id + string(c.user) + generation + c.token.String() + c.revoked.String()
+		r.retryLater(what, func(ctx context.Context) error {
 			if err := r.classify(ctx, r.client().XAdd(ctx, changelogEntry(c)).Err()); !errors.Is(err, errNotInRedis) {
 				return err
 			}

@@ -70,7 +70,8 @@ func (r *Store) DenyBearer(ctx context.Context, digest [sha256.Size]byte, until 
 	}
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
-	err := indexScript.Run(ctx, r.client(), []string{tokensKey}, k.String(), until.UnixMilli(), now.UnixMilli(), until.Sub(now).Milliseconds()).Err()
+	err := indexScript.Run(ctx, r.client(), []string{tokensKey},
+		k.String(), until.UnixMilli(), now.UnixMilli(), until.Sub(now).Milliseconds()).Err()
 	if err := r.classify(ctx, err); err != nil {
 		return err
 	}
@@ -82,7 +83,8 @@ func (r *Store) DenyBearer(ctx context.Context, digest [sha256.Size]byte, until 
 func (r *Store) publishRevocations(ctx context.Context, tags []session.DenyKey, now time.Time) error {
 	for _, k := range tags {
 		err := revokeScript.Run(ctx, r.client(), []string{revokedKey}, k.String(), now.UnixMilli(),
-			now.Add(-session.RevocationTTL).UnixMilli(), session.MaxDenyKeys, session.AllUsers.String(), session.RevocationTTL.Milliseconds()).Err()
+			now.Add(-session.RevocationTTL).UnixMilli(), session.MaxDenyKeys,
+			session.AllUsers.String(), session.RevocationTTL.Milliseconds()).Err()
 		if err := r.classify(ctx, err); err != nil {
 			return err
 		}

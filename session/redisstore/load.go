@@ -113,7 +113,9 @@ func (r *Store) load(ctx context.Context, d digest) (session.Session, error) {
 }
 
 // cacheLoaded caches a session that was read, unless it has ended.
-func (r *Store) cacheLoaded(d digest, rec record, g grantState, position cachePosition, askedAt time.Duration) (session.Session, error) {
+func (r *Store) cacheLoaded(
+	d digest, rec record, g grantState, position cachePosition, askedAt time.Duration,
+) (session.Session, error) {
 	now := r.o.Now()
 	if rec.LastUsed.After(now.Add(maxClockAhead)) {
 		rec.LastUsed = now
@@ -143,7 +145,8 @@ func (r *Store) handleLoadError(d digest, err error) error {
 		return err
 	}
 	if !errors.Is(err, errNotInRedis) && r.mayWarn() {
-		r.o.Log.Warn("cannot decrypt a session stored in redis (modified, or encrypted with an unknown key); the session has ended", "error", err)
+		r.o.Log.Warn("cannot decrypt a session stored in redis (modified, or encrypted with an unknown key); "+
+			"the session has ended", "error", err)
 	}
 	if entry := r.cache.get(d); entry != nil {
 		r.cache.markEnded(entry)

@@ -92,7 +92,8 @@ func parseRecord(plain []byte) (record, error) {
 		return record{}, errNotRecord
 	}
 	_, digested := parseDigest(string(r.User))
-	if r.ID == "" || len(r.ID) > 64 || !digested || r.Generation == 0 || r.CreatedAt.IsZero() || !r.Expires.After(r.CreatedAt) {
+	if r.ID == "" || len(r.ID) > 64 || !digested || r.Generation == 0 ||
+		r.CreatedAt.IsZero() || !r.Expires.After(r.CreatedAt) {
 		return record{}, errNotRecord
 	}
 	return r, nil

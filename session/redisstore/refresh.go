@@ -57,8 +57,11 @@ func (r *Store) generationOf(s session.Session) uint64 {
 	return 0
 }
 
-func (r *Store) lock(ctx context.Context, user userKey, lockToken, seenFence string) (status string, g grantState, err error) {
-	answered, err := lockScript.Run(ctx, r.client(), []string{user.grant()}, lockToken, lockLease.Milliseconds(), seenFence).Slice()
+func (r *Store) lock(
+	ctx context.Context, user userKey, lockToken, seenFence string,
+) (status string, g grantState, err error) {
+	answered, err := lockScript.Run(ctx, r.client(), []string{user.grant()},
+		lockToken, lockLease.Milliseconds(), seenFence).Slice()
 	if err := r.classify(ctx, err); err != nil {
 		return "", g, err
 	}
@@ -78,7 +81,9 @@ func (r *Store) unlock(ctx context.Context, user userKey, lockToken string) {
 }
 
 // refreshLocked asks the issuer with the lock held, and stores the response.
-func (r *Store) refreshLocked(ctx context.Context, s session.Session, user userKey, lockToken string, g grantState, refresh session.RefreshFunc) (session.Session, error) {
+func (r *Store) refreshLocked(
+	ctx context.Context, s session.Session, user userKey, lockToken string, g grantState, refresh session.RefreshFunc,
+) (session.Session, error) {
 	got, err := refresh(ctx, g.grant)
 	var refused *identity.RefreshRefusedError
 	var mismatch *identity.SubjectMismatchError
@@ -102,7 +107,9 @@ func (r *Store) refreshLocked(ctx context.Context, s session.Session, user userK
 
 // storeGrant stores a grant. Its refresh token is the only one that the issuer still
 // accepts, so it is stored even if ctx has ended, and later if Redis is unavailable.
-func (r *Store) storeGrant(ctx context.Context, s session.Session, user userKey, prev grantState, got identity.TokenSet) (session.Session, error) {
+func (r *Store) storeGrant(
+	ctx context.Context, s session.Session, user userKey, prev grantState, got identity.TokenSet,
+) (session.Session, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commandTimeout)
 	defer cancel()
 	sealed, err := r.sealGrant(user, got)
@@ -143,7 +150,9 @@ func (r *Store) storeGrant(ctx context.Context, s session.Session, user userKey,
 
 // handleRefused ends all sessions of a user, unless a later login has replaced the refresh
 // token that the issuer refused.
-func (r *Store) handleRefused(ctx context.Context, s session.Session, user userKey, g grantState, cause error) (session.Session, error) {
+func (r *Store) handleRefused(
+	ctx context.Context, s session.Session, user userKey, g grantState, cause error,
+) (session.Session, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commandTimeout)
 	defer cancel()
 	event := change{user: user, generation: g.generation}

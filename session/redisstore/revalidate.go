@@ -107,7 +107,8 @@ func (r *Store) revalidate(ctx context.Context, batch []*cacheEntry) {
 				continue
 			}
 		}
-		readings = append(readings, reading{entry, d, pipe.Get(ctx, d.record()), pipe.HMGet(ctx, entry.snapshot.Load().user.grant(), "f", "n", "g")})
+		grant := entry.snapshot.Load().user.grant()
+		readings = append(readings, reading{entry, d, pipe.Get(ctx, d.record()), pipe.HMGet(ctx, grant, "f", "n", "g")})
 	}
 	if r.exec(ctx, pipe) != nil {
 		return
@@ -131,7 +132,9 @@ func (r *Store) revalidate(ctx context.Context, batch []*cacheEntry) {
 	_ = r.exec(ctx, writes) // the next use tries again
 }
 
-func (r *Store) parse(ctx context.Context, d digest, user userKey, sealed *redis.StringCmd, fields *redis.SliceCmd) (record, grantState, error) {
+func (r *Store) parse(
+	ctx context.Context, d digest, user userKey, sealed *redis.StringCmd, fields *redis.SliceCmd,
+) (record, grantState, error) {
 	if err := r.classify(ctx, sealed.Err()); err != nil {
 		return record{}, grantState{}, err
 	}

@@ -81,8 +81,9 @@ func New(o Options) (*Store, error) {
 		return nil, err
 	}
 	r := &Store{
-		o: o, aead: o.Keyring.AEAD("redis session"), cache: newSessionCache(), lastUsedInterval: session.LastUsedInterval(o.IdleTimeout),
-		revalidateQueue: make(chan *cacheEntry, maxQueued), createdAt: o.Now(), pending: map[string]func(context.Context) error{},
+		o: o, aead: o.Keyring.AEAD("redis session"), cache: newSessionCache(),
+		lastUsedInterval: session.LastUsedInterval(o.IdleTimeout), revalidateQueue: make(chan *cacheEntry, maxQueued),
+		createdAt: o.Now(), pending: map[string]func(context.Context) error{},
 	}
 	r.currentClient.Store(&client)
 	r.polledKeys = o.Keyring.Current()
@@ -156,7 +157,9 @@ func (r *Store) openValue(ctx context.Context, value string) (session.Session, e
 // Create implements [session.Store]. The order matters. The index comes before the grant, so
 // that a concurrent sign-out does not delete the grant as unused. The record comes after the
 // grant, because it holds its generation.
-func (r *Store) Create(ctx context.Context, w http.ResponseWriter, h http.Header, s session.Session, secure bool) (session.Session, error) {
+func (r *Store) Create(
+	ctx context.Context, w http.ResponseWriter, h http.Header, s session.Session, secure bool,
+) (session.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	left := s.Expires.Sub(r.o.Now())
@@ -171,7 +174,8 @@ func (r *Store) Create(ctx context.Context, w http.ResponseWriter, h http.Header
 	position, askedAt := r.cache.position(), r.elapsed()
 	value, d := newCookieValue()
 	for _, index := range []string{allKey, user.sessions()} {
-		err := indexScript.Run(ctx, r.client(), []string{index}, d.String(), s.Expires.UnixMilli(), r.o.Now().UnixMilli(), left.Milliseconds()).Err()
+		err := indexScript.Run(ctx, r.client(), []string{index},
+			d.String(), s.Expires.UnixMilli(), r.o.Now().UnixMilli(), left.Milliseconds()).Err()
 		if err := r.classify(ctx, err); err != nil {
 			return session.Session{}, err
 		}
@@ -184,7 +188,10 @@ func (r *Store) Create(ctx context.Context, w http.ResponseWriter, h http.Header
 	if err != nil {
 		return session.Session{}, fmt.Errorf("%w: redis returned another grant than was written", session.ErrStoreDown)
 	}
-	rec := record{ID: s.ID, User: user, Generation: g.generation, IssuerSession: s.SessionID, CreatedAt: s.CreatedAt, Expires: s.Expires, LastUsed: s.LastUsed}
+	rec := record{
+		ID: s.ID, User: user, Generation: g.generation, IssuerSession: s.SessionID,
+		CreatedAt: s.CreatedAt, Expires: s.Expires, LastUsed: s.LastUsed,
+	}
 	if sealed, err = r.sealRecord(d, rec); err != nil {
 		return session.Session{}, err
 	}
@@ -198,7 +205,8 @@ func (r *Store) Create(ctx context.Context, w http.ResponseWriter, h http.Header
 	if err := r.o.Cookie.Write(w, h, value, s.Expires, secure); err != nil {
 		return session.Session{}, err
 	}
-	r.cache.put(d, entrySnapshot{session: rec.join(g), record: rec, user: user, fence: g.fence, generation: g.generation}, position, askedAt)
+	v := entrySnapshot{session: rec.join(g), record: rec, user: user, fence: g.fence, generation: g.generation}
+	r.cache.put(d, v, position, askedAt)
 	r.cache.updateGrant(user, g)
 	_ = r.publish(ctx, change{user: user, fence: g.fence}) // other replicas use the previous grant until this succeeds
 	return s, nil

@@ -29,14 +29,21 @@ const (
 // Errors about a URL. They do not quote it: a password with unescaped characters can end up
 // in any part of it, and in the parser's own errors.
 var (
-	errNoURL           = errors.New("is not a URL; write rediss://USER:PASSWORD@HOST:PORT/0, with @ / ? # % : in user and password percent-encoded")
-	errScheme          = errors.New("must begin with rediss://, redis:// or unix://")
-	errDatabase        = errors.New("has a path that is not a database number; write /0 or remove it, and percent-encode / in the password")
-	errClusterDatabase = errors.New("has a path and addr=, which selects a cluster, and clusters have no numbered databases; remove the path")
-	errOption          = errors.New("has an option after ? that the redis client does not know, or that has an invalid value; see the options of go-redis' ParseURL, ParseClusterURL and ParseFailoverURL")
-	errReplicas        = errors.New("has an option that reads from replicas, where a revoked session stays valid for a while; remove read_only, replica_only, use_disconnected_replicas and route_...")
-	errSkipVerify      = errors.New("has skip_verify, which disables certificate checks; remove it, and set session.redis.caFile to the CA of redis")
-	errCAWithoutTLS    = errors.New("has no TLS, but session.redis.caFile is set; write rediss://, or remove caFile")
+	errNoURL = errors.New("is not a URL; " +
+		"write rediss://USER:PASSWORD@HOST:PORT/0, with @ / ? # % : in user and password percent-encoded")
+	errScheme   = errors.New("must begin with rediss://, redis:// or unix://")
+	errDatabase = errors.New("has a path that is not a database number; " +
+		"write /0 or remove it, and percent-encode / in the password")
+	errClusterDatabase = errors.New("has a path and addr=, which selects a cluster, and clusters have no numbered databases; " +
+		"remove the path")
+	errOption = errors.New("has an option after ? that the redis client does not know, or that has an invalid value; " +
+		"see the options of go-redis' ParseURL, ParseClusterURL and ParseFailoverURL")
+	errReplicas = errors.New("has an option that reads from replicas, where a revoked session stays valid for a while; " +
+		"remove read_only, replica_only, use_disconnected_replicas and route_...")
+	errSkipVerify = errors.New("has skip_verify, which disables certificate checks; " +
+		"remove it, and set session.redis.caFile to the CA of redis")
+	errCAWithoutTLS = errors.New("has no TLS, but session.redis.caFile is set; " +
+		"write rediss://, or remove caFile")
 )
 
 // muteClientLog stops the client from writing to stderr past slog; it returns what matters
@@ -118,7 +125,10 @@ func checkRedisURL(u *url.URL, q url.Values, pool *x509.CertPool) error {
 	if q.Has("skip_verify") {
 		return errSkipVerify
 	}
-	stale := []string{"read_only", "replica_only", "use_disconnected_replicas", "route_by_latency", "route_by_latency_tolerance", "route_randomly"}
+	stale := []string{
+		"read_only", "replica_only", "use_disconnected_replicas",
+		"route_by_latency", "route_by_latency_tolerance", "route_randomly",
+	}
 	if slices.ContainsFunc(stale, q.Has) {
 		return errReplicas
 	}

@@ -44,7 +44,8 @@ type KeyID [4]byte
 
 // AEAD makes an AEAD for one purpose, which follows the keyring.
 func (r *Keyring) AEAD(purpose string) *AEAD {
-	return &AEAD{derived: derivedKeys[aeadKey]{keyring: r, derive: func(secret []byte) (aeadKey, error) { return newAEADKey(secret, purpose) }}}
+	newKey := func(secret []byte) (aeadKey, error) { return newAEADKey(secret, purpose) }
+	return &AEAD{derived: derivedKeys[aeadKey]{keyring: r, derive: newKey}}
 }
 
 func newAEADKey(secret []byte, purpose string) (aeadKey, error) {

@@ -46,7 +46,8 @@ func ParseKeys(text string) (Keys, error) {
 			return Keys{}, fmt.Errorf("session key on line %d is not base64; make one with `authgate keygen`", n)
 		}
 		if len(secret) < KeySize {
-			return Keys{}, fmt.Errorf("session key on line %d is short: %d bytes, at least %d are needed; make one with `authgate keygen`", n, len(secret), KeySize)
+			return Keys{}, fmt.Errorf("session key on line %d is short: %d bytes, at least %d are needed; "+
+				"make one with `authgate keygen`", n, len(secret), KeySize)
 		}
 		keys.secrets = append(keys.secrets, secret)
 	}
@@ -80,7 +81,7 @@ func (r *Keyring) SecureCodec(purpose string) *SecureCodec {
 
 // SecureCodecUpTo is a [Keyring.SecureCodec] for values that are not stored in a cookie.
 func (r *Keyring) SecureCodecUpTo(purpose string, limit int) *SecureCodec {
-	return &SecureCodec{limit: limit, codecs: derivedKeys[securecookie.Codec]{keyring: r, derive: func(secret []byte) (securecookie.Codec, error) {
+	newCodec := func(secret []byte) (securecookie.Codec, error) {
 		hash, err := derive(secret, purpose, "hmac-sha256", 32)
 		if err != nil {
 			return nil, err
@@ -91,7 +92,8 @@ func (r *Keyring) SecureCodecUpTo(purpose string, limit int) *SecureCodec {
 		}
 		// Expiry is checked by the times inside the value, with an injected clock.
 		return securecookie.New(hash, block).MaxAge(0).MaxLength(0).SetSerializer(deflatedJSON{}), nil
-	}}}
+	}
+	return &SecureCodec{limit: limit, codecs: derivedKeys[securecookie.Codec]{keyring: r, derive: newCodec}}
 }
 
 // Encode encrypts and signs v for the cookie of that name. The error is [ErrTooLarge] if
