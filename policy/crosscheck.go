@@ -2,8 +2,13 @@ package policy
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/example-org/authgate/target"
 )
 
 const (
@@ -106,4 +111,176 @@ func (s *Snapshot) compare(q *Request, fromIndex Decision) *Disagreement {
 		return nil
 	}
 	return &Disagreement{*q, fromIndex, fromCasbin, err}
+}
+
+// Prepare builds casbin's enforcers, which are otherwise built when first needed, and
+// compares the index with casbin in short: all roles, and an example of each row. A server
+// calls it before the snapshot is in force. An error is a bug of authgate or casbin.
+func (s *Snapshot) Prepare() error {
+	for _, check := range []func() error{s.buildEnforcers, s.checkRoles, s.checkRows} {
+		if err := check(); err != nil {
+			return fmt.Errorf("the policy is sound, but casbin and authgate do not agree on it (please report this): %w", err)
+		}
+	}
+	s.groupClasses()
+	return nil
+}
+
+func (s *Snapshot) buildEnforcers() error {
+	for _, upstream := range slices.Sorted(maps.Keys(s.enforcers)) {
+		if _, err := s.enforcers[upstream](); err != nil {
+			return err
+		}
+	}
+	if s.otherEnforcer == nil {
+		return nil
+	}
+	_, err := s.otherEnforcer()
+	return err
+}
+
+// checkRoles asks casbin which roles each member leads to.
+func (s *Snapshot) checkRoles() error {
+	manager, err := newRoleManager(s.grants)
+	if err != nil {
+		return err
+	}
+	checked := StringSet{}
+	for _, g := range s.grants {
+		if checked.Has(g.Member) {
+			continue
+		}
+		checked[g.Member] = struct{}{}
+		fromCasbin, err := manager.implicitRoles(g.Member)
+		if err != nil {
+			return err
+		}
+		fromIndex, _ := s.ids.sortedNames(asSet(s.ids.appendClosure(nil, g.Member)))
+		fromIndex = slices.DeleteFunc(fromIndex, func(role string) bool { return role == g.Member })
+		if !slices.Equal(fromIndex, fromCasbin) {
+			return fmt.Errorf("to authgate %s leads to %q, to casbin to %q", g.Member, fromIndex, fromCasbin)
+		}
+	}
+	return nil
+}
+
+// checkRows asks the index for an example of each row, and for some of them also
+// every row in turn and, of fewer, casbin's enforcer of the whole upstream.
+func (s *Snapshot) checkRows() error {
+	const scanned, enforced = 16, 4
+	for i, row := range s.rows {
+		q, err := s.exampleRequestFor(row)
+		if err != nil {
+			return err
+		}
+		if !s.hasUpstream(q.Upstream) {
+			continue // a row for every upstream, and the configuration has none
+		}
+		d := s.index.decide(&q).Decision
+		if d.Row == nil || !d.Row.matches(q.Upstream, q.Path.String(), q.Method) || row.Effect == Deny && d.Effect != Deny {
+			return fmt.Errorf("%s (%s) is not in force: the index says %s", row, row.Where(), d)
+		}
+		if isSampled(i, len(s.rows), scanned) && d != s.decideByScan(&q) {
+			return fmt.Errorf("for an example of %s (%s) the index says %s and the rows %s", row, row.Where(), d, s.decideByScan(&q))
+		}
+		if isSampled(i, len(s.rows), enforced) {
+			if found := s.compare(&q, d); found != nil {
+				return fmt.Errorf("for an example of %s (%s) the index says %s and casbin %s (%v)", row, row.Where(), d, found.Casbin, found.Err)
+			}
+		}
+	}
+	return nil
+}
+
+// isSampled picks some of n rows, evenly.
+func isSampled(i, n, samples int) bool { return i%((n+samples-1)/samples) == 0 }
+
+// exampleRequestFor asks for what a row surely covers.
+func (s *Snapshot) exampleRequestFor(row *Row) (Request, error) {
+	raw, method := row.exampleRequest()
+	path, err := target.ParseWith(raw, target.AllQuirks) // which Load has checked
+	if err != nil {
+		return Request{}, fmt.Errorf("the example %s of %s: %w", raw, row.Where(), err)
+	}
+	upstream := row.Upstream
+	if upstream == AnyUpstream {
+		upstream = s.exampleUpstream()
+	}
+	return Request{Roles: newRoles(s.ids, []setWord{wordOf(s.ids.byName[row.Subject])}), Upstream: upstream, Path: path, Method: method}, nil
+}
+
+// exampleUpstream names one that rows of upstream * mention, or none.
+func (s *Snapshot) exampleUpstream() string {
+	if s.otherEnforcer != nil {
+		return "any"
+	}
+	for upstream := range s.enforcers {
+		return upstream
+	}
+	return ""
+}
+
+// decideByScan answers from the rows themselves, one after the other.
+func (s *Snapshot) decideByScan(q *Request) Decision {
+	var d Decision
+	for _, row := range s.MatchingRows(q.Upstream, q.Path.String(), q.Method) {
+		if (row.Effect == Deny || d.Row == nil) && q.Roles.Has(row.Subject) {
+			d = Decision{Effect: row.Effect, Row: row}
+			if row.Effect == Deny {
+				break
+			}
+		}
+	}
+	return d
+}
+
+// Verify compares the answer that Decide gives to one request with casbin's, and fails
+// where the two differ, which is a bug. It asks an enforcer of the rows that
+// match, found one by one, and a role manager of the g rows that concern these
+// roles, so that a dry run need not build those of the whole policy.
+func (s *Snapshot) Verify(q Request) error {
+	if !s.CanDecide(q) {
+		return nil
+	}
+	if err := s.verifyRoles(q.Roles); err != nil {
+		return err
+	}
+	e, err := newUpstreamEnforcer(q.Upstream, s.MatchingRows(q.Upstream, q.Path.String(), q.Method))
+	if err != nil {
+		return err
+	}
+	fromCasbin, err := e.decide(q.Roles, q.Path.String(), q.Method)
+	if err != nil {
+		return err
+	}
+	if fromIndex := s.Decide(q); fromIndex != fromCasbin {
+		return fmt.Errorf("authgate says %s and casbin %s to %s %s:%s; please report this", fromIndex, fromCasbin, q.Method, q.Upstream, q.Path)
+	}
+	return nil
+}
+
+// verifyRoles asks casbin whether a set of roles leads to any that it lacks.
+func (s *Snapshot) verifyRoles(r Roles) error {
+	var grants []Grant
+	for _, g := range s.grants {
+		if r.Has(g.Member) {
+			grants = append(grants, g)
+		}
+	}
+	manager, err := newRoleManager(grants)
+	if err != nil {
+		return err
+	}
+	for _, g := range grants {
+		roles, err := manager.implicitRoles(g.Member)
+		if err != nil {
+			return err
+		}
+		for _, role := range roles {
+			if !r.Has(role) {
+				return fmt.Errorf("to casbin %s leads to %s, and to authgate it does not; please report this", g.Member, role)
+			}
+		}
+	}
+	return nil
 }
