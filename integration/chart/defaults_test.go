@@ -120,6 +120,7 @@ func TestSecretNeedsOnlyTheKeysThatTheConfigurationReads(t *testing.T) {
 	for _, test := range []struct{ set, want []string }{
 		{nil, []string{"client-id", "client-secret", "session-keys"}},
 		{env[:1], []string{"client-secret", "session-keys"}},
+		{append([]string{"config.issuer.clientID.file=null"}, env[0]), []string{"client-secret", "session-keys"}},
 		{[]string{"config.issuer.clientID=authgate"}, []string{"client-secret", "session-keys"}},
 		{[]string{"config.adminToken.file=/etc/authgate/secrets/admin-token"}, []string{"admin-token", "client-id", "client-secret", "session-keys"}},
 		{append([]string{"existingSecret="}, env...), nil},

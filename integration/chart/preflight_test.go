@@ -1,9 +1,14 @@
 package chart_test
 
 import (
+	"maps"
+	"path"
+	"slices"
 	"strings"
 	"testing"
 
+	"helm.sh/helm/v3/pkg/release"
+	"helm.sh/helm/v3/pkg/releaseutil"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -47,6 +52,38 @@ func preflight(t testing.TB, r rendered, secrets map[string]map[string]string) m
 		ends[container.Name] = authgate(t, m.env, args...)
 	}
 	return ends
+}
+
+// What Helm takes for a hook is not part of the release: the preflight comes first, its
+// files before its Job, and nothing of it stays.
+func TestHelmRunsTheHooksInTheirOrder(t *testing.T) {
+	t.Parallel()
+	files := maps.Clone(render(t, valuesOf(t, "default")).files)
+	maps.DeleteFunc(files, func(name, _ string) bool { return path.Base(name) == "NOTES.txt" })
+	hooks, manifests, err := releaseutil.SortManifests(files, nil, releaseutil.InstallOrder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortStableFunc(hooks, func(a, b *release.Hook) int { return a.Weight - b.Weight })
+	var before []string
+	for _, hook := range hooks {
+		if !slices.Contains(hook.DeletePolicies, release.HookSucceeded) || !slices.Contains(hook.DeletePolicies, release.HookBeforeHookCreation) {
+			t.Errorf("%s %s stays: %q", hook.Kind, hook.Name, hook.DeletePolicies)
+		}
+		if slices.Contains(hook.Events, release.HookPreInstall) && slices.Contains(hook.Events, release.HookPreUpgrade) {
+			before = append(before, hook.Kind)
+		} else if !slices.Equal(hook.Events, []release.HookEvent{release.HookTest}) {
+			t.Errorf("%s %s runs at %q", hook.Kind, hook.Name, hook.Events)
+		}
+	}
+	if want := []string{"ConfigMap", "Job"}; !slices.Equal(before, want) {
+		t.Errorf("before a release: %q, want %q", before, want)
+	}
+	for _, manifest := range manifests {
+		if kind := manifest.Head.Kind; kind == "Job" || kind == "Pod" {
+			t.Errorf("a %s is part of the release", kind)
+		}
+	}
 }
 
 func TestPreflightAcceptsEveryFeature(t *testing.T) {

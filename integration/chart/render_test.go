@@ -31,6 +31,7 @@ import (
 type rendered struct {
 	manifest string
 	notes    string
+	files    map[string]string // :: template → what it renders
 	objects  []runtime.Object
 }
 
@@ -103,7 +104,7 @@ func renderWith(values map[string]any, render func(*chart.Chart, chartutil.Value
 
 // collect decodes every document of every template, in the order of their names.
 func collect(files map[string]string) (rendered, error) {
-	var r rendered
+	r := rendered{files: files}
 	var text strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		switch {

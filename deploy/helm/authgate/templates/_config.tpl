@@ -29,6 +29,17 @@
 {{- if and .Values.certificate.enabled (not (hasKey $config "tls")) -}}
 {{- $_ := set $config "tls" (dict "certFile" "/etc/authgate/tls/tls.crt" "keyFile" "/etc/authgate/tls/tls.key") -}}
 {{- end -}}
+{{/* `{file: null, env: NAME}` is how values remove a default: the null is not authgate's. */}}
+{{- range list (list $issuer "clientID") (list $issuer "clientSecret") (list $session "keys") (list $config "adminToken") -}}
+{{- $secret := get (index . 0) (index . 1) -}}
+{{- if kindIs "map" $secret -}}
+{{- range $key, $value := $secret -}}
+{{- if kindIs "invalid" $value -}}
+{{- $_ := unset $secret $key -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- range $config.upstreams -}}
 {{- if and (eq (.kind | default "") "argo-cd") (not (hasKey (.identity | default dict) "credential")) -}}
 {{- $_ := set . "identity" (merge (dict "credential" "idToken") (.identity | default dict)) -}}
