@@ -166,3 +166,38 @@ func read(t *testing.T, file string) string {
 	}
 	return string(text)
 }
+
+var namedFile = regexp.MustCompile("`([a-z0-9_.-]+/[a-zA-Z0-9_./-]*)`")
+
+// TestNamedFilesExist: ARCHITECTURE.md and CONTRIBUTING.md lead to files and folders.
+func TestNamedFilesExist(t *testing.T) {
+	t.Parallel()
+	for _, page := range []string{"ARCHITECTURE.md", "CONTRIBUTING.md"} {
+		named := namedFile.FindAllStringSubmatch(read(t, page), -1)
+		if len(named) == 0 {
+			t.Errorf("%s names no file", page)
+		}
+		for _, match := range named {
+			if _, err := os.Stat(filepath.Join(root, match[1])); err != nil {
+				t.Errorf("%s names %s, which does not exist", page, match[1])
+			}
+		}
+	}
+}
+
+// TestEveryPackageIsInTheArchitecture: the listing of ARCHITECTURE.md is complete.
+func TestEveryPackageIsInTheArchitecture(t *testing.T) {
+	t.Parallel()
+	_, listing, _ := strings.Cut(read(t, "ARCHITECTURE.md"), "## Packages")
+	cmd := exec.Command("go", "list", "-f", "{{.Dir}}", "./...")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range strings.Fields(string(out)) {
+		if name := filepath.Base(dir); !strings.Contains(listing, name+"/") {
+			t.Errorf("ARCHITECTURE.md does not list %s", dir)
+		}
+	}
+}
