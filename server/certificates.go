@@ -30,7 +30,7 @@ func readCertificate(key, certFile, keyFile string) (*Certificate, error) {
 	}
 	read := &Certificate{new(listen.Certificate), contents}
 	if err := read.Set(contents[0], contents[1]); err != nil {
-		return nil, fmt.Errorf("%s: %s and %s are no pair: %w", key, certFile, keyFile, err)
+		return nil, fmt.Errorf("%s: %s and %s do not belong together: %w", key, certFile, keyFile, err)
 	}
 	return read, nil
 }
@@ -62,11 +62,11 @@ func (w *reloader) watchCertificate(what, certFile, keyFile string, cert *Certif
 			if err := cert.Set(contents[0], contents[1]); err != nil {
 				return err
 			}
-			cert.logTo(w.log, "a changed certificate is in use")
+			cert.logTo(w.log, "certificate reloaded")
 			return nil
 		},
 		OnError: func(err error) {
-			w.log.Error("the changed certificate is not used, the last good one stays", "files", []string{certFile, keyFile}, "error", err)
+			w.log.Error("changed certificate rejected; the previous one stays in use", "files", []string{certFile, keyFile}, "error", err)
 		},
 	}, cert.PEM)
 }

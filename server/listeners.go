@@ -139,7 +139,7 @@ func warnLowFDLimit(limit uint64, connections int, log *slog.Logger) {
 		required = 2*uint64(connections) + reserve
 	}
 	if limit < required {
-		log.Warn("this process may open few files; connections fail when they run out", "limit", limit, "wanted", required,
-			"mend", "raise its limit of open files (ulimit -n, LimitNOFILE), or lower limits.connections")
+		log.Warn("file descriptor limit too low: connections fail when no descriptor is free", "limit", limit, "required", required,
+			"hint", "raise its limit of open files (ulimit -n, LimitNOFILE), or lower limits.connections")
 	}
 }

@@ -62,12 +62,12 @@ func (l levelLogger) toggleDebugOn(ctx context.Context, signals <-chan os.Signal
 		}
 		switch {
 		case l.configured == slog.LevelDebug:
-			l.Info("the log stays at debug, which is the level that was given")
+			l.Info("the log level stays debug, as configured")
 		case l.current.Level() != slog.LevelDebug:
 			l.current.Set(slog.LevelDebug)
-			l.Info("the log is at debug now", "back", "send SIGUSR1 again")
+			l.Info("log level is debug", "hint", "send SIGUSR1 again to restore the configured level")
 		default:
-			l.Info("the log goes back to the level that was given", "level", strings.ToLower(l.configured.String()))
+			l.Info("log level restored", "level", strings.ToLower(l.configured.String()))
 			l.current.Set(l.configured)
 		}
 	}
@@ -95,7 +95,7 @@ func (l serverLogWriter) Write(line []byte) (int, error) {
 	case strings.HasPrefix(text, "http: panic "), strings.HasPrefix(text, "http2: panic "):
 		level = slog.LevelError
 	case !slices.ContainsFunc(loggablePrefixes, func(known string) bool { return strings.HasPrefix(text, known) }):
-		text = "net/http reports a fault of a client or an upstream, in words that may be their own"
+		text = "net/http reported a client or upstream fault; the text is withheld because it may contain their data"
 	}
 	l.Log(context.Background(), level, text)
 	return len(line), nil

@@ -28,7 +28,7 @@ func TestSignalSwitchesTheLogToDebugAndBackAndIsAlwaysAnswered(t *testing.T) {
 				if got := log.current.Level(); got != want {
 					t.Errorf("%s, signal %d: the level is %s", given, i+1, got)
 				}
-				if says := written.String(); says == "" || strings.Contains(says, "stays at debug") != (given == slog.LevelDebug) {
+				if says := written.String(); says == "" || strings.Contains(says, "stays debug") != (given == slog.LevelDebug) {
 					t.Errorf("%s, signal %d: it says %q", given, i+1, says)
 				}
 			}

@@ -35,7 +35,7 @@ func (w *reloader) watchKeys(secret config.Secret, initial string, keyring *seal
 			return nil
 		},
 		OnError: func(err error) {
-			w.log.Error("the changed session keys are not used, the last good ones stay", "file", file, "error", err)
+			w.log.Error("changed session keys rejected; the previous keys stay in use", "file", file, "error", err)
 		},
 	}), [][]byte{[]byte(initial)})
 }
@@ -48,12 +48,12 @@ func (w *reloader) logKeyChange(file string, before, after []string) {
 			kept++
 		}
 	}
-	log := w.log.With("file", file, "keys", len(after), "new", len(after)-kept, "gone", len(before)-kept, "another_seals", before[0] != after[0])
+	log := w.log.With("file", file, "keys", len(after), "added", len(after)-kept, "removed", len(before)-kept, "primary_changed", before[0] != after[0])
 	if kept == 0 {
-		log.Warn("changed session keys are in use, and none of the former ones is among them: everybody has to sign in again")
+		log.Warn("session keys reloaded without any of the previous keys: every user must sign in again")
 		return
 	}
-	log.Info("changed session keys are in use")
+	log.Info("session keys reloaded")
 }
 
 // keyLines gives the lines of a keys file that hold a key, as seal.ParseKeys

@@ -82,7 +82,7 @@ func TestChangedSessionKeysAreInForceWithoutARestart(t *testing.T) {
 		t.Error("what an older key sealed does not open any more")
 	}
 	bySecond := k.seal(t)
-	for _, want := range []string{"level=INFO", "changed session keys are in use", "keys=2 new=1 gone=0 another_seals=true"} {
+	for _, want := range []string{"level=INFO", "session keys reloaded", "keys=2 added=1 removed=0 primary_changed=true"} {
 		if !strings.Contains(k.log.String(), want) {
 			t.Errorf("%q is not in %s", want, k.log.String())
 		}
@@ -94,14 +94,14 @@ func TestChangedSessionKeysAreInForceWithoutARestart(t *testing.T) {
 	if k.opens(k.sealed) || !k.opens(bySecond) {
 		t.Error("a key that is gone still opens, or one that stays does not")
 	}
-	if !strings.Contains(k.log.String(), "keys=1 new=0 gone=1 another_seals=false") {
+	if !strings.Contains(k.log.String(), "keys=1 added=0 removed=1 primary_changed=false") {
 		t.Error(k.log.String())
 	}
 
 	k.log.Reset()
 	write(t, k.file, third+"\n")
 	k.settle(t)
-	if k.opens(bySecond) || !strings.Contains(k.log.String(), "level=WARN") || !strings.Contains(k.log.String(), "everybody has to sign in again") {
+	if k.opens(bySecond) || !strings.Contains(k.log.String(), "level=WARN") || !strings.Contains(k.log.String(), "every user must sign in again") {
 		t.Errorf("all keys are new: %s", k.log.String())
 	}
 	for _, key := range []string{first, second, third} {
@@ -133,7 +133,7 @@ func TestSessionKeysThatDoNotLoadLeaveTheLastGoodOnesInForce(t *testing.T) {
 		}
 		write(t, k.file, seal.NewKey()+"\n"+good+"\n")
 		k.settle(t)
-		if !strings.Contains(k.log.String(), "keys=2 new=1 gone=0") {
+		if !strings.Contains(k.log.String(), "keys=2 added=1 removed=0") {
 			t.Errorf("after %s a good file is not taken: %s", what, k.log.String())
 		}
 	}
@@ -142,7 +142,7 @@ func TestSessionKeysThatDoNotLoadLeaveTheLastGoodOnesInForce(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.settle(t)
-	if !k.opens(k.sealed) || !strings.Contains(k.log.String(), "the last good ones stay") {
+	if !k.opens(k.sealed) || !strings.Contains(k.log.String(), "the previous keys stay in use") {
 		t.Errorf("the file is gone: %s", k.log.String())
 	}
 }

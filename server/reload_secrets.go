@@ -147,11 +147,11 @@ func (w *reloader) watchValues(key string, values []watchedValue, apply func(cur
 			if err := apply(current); err != nil {
 				return err
 			}
-			w.log.Info("a changed secret or CA is in use", "key", key, "files", files)
+			w.log.Info("secret or CA reloaded", "key", key, "files", files)
 			return nil
 		},
 		OnError: func(err error) {
-			w.log.Error("a changed secret or CA is not used, the last good one stays", "key", key, "files", files, "error", err)
+			w.log.Error("changed secret or CA rejected; the previous one stays in use", "key", key, "files", files, "error", err)
 		},
 	}), initial)
 }

@@ -171,7 +171,7 @@ func serve(ctx context.Context, o Options, log levelLogger, logQueue *audit.Queu
 
 func newRelyingParty(c identity.Config, registry prometheus.Registerer, log *slog.Logger) *identity.RelyingParty {
 	dropped := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "authgate_groups_dropped_total", Help: "Groups of the issuer that were not believed, and logins and refreshes without any: no groups claim, or too many groups to list.",
+		Name: "authgate_groups_dropped_total", Help: "Groups that authgate dropped, and logins and refreshes without groups: no groups claim, or too many groups to list.",
 	}, []string{"reason"})
 	registry.MustRegister(dropped)
 	for _, reason := range []string{"reserved", "malformed", "no_claim", "overage"} {

@@ -102,8 +102,8 @@ func newSessionStore(c *config.Config, redis *redisstore.Store, keys *seal.Keyri
 func (p *Deps) Warnings() []string {
 	warnings := p.Config.Warnings()
 	if u, err := url.Parse(p.Redis.URL); err == nil && u.Scheme == "redis" && !config.IsLocal(hostPort(u)) {
-		warnings = append(warnings, "session.redis.url begins with redis://, without TLS, and redis is on another host: who may sign in as whom passes the network "+
-			"sealed, but the password of redis in clear; write rediss://")
+		warnings = append(warnings, "session.redis.url begins with redis://, without TLS, and redis is on another host: sessions are encrypted, "+
+			"but the password of redis crosses the network in clear; write rediss://")
 	}
 	return warnings
 }

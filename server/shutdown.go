@@ -26,7 +26,7 @@ func (p *listeners) shutDown(ctx context.Context, reverseProxy *proxy.Proxy, del
 	portClosed := make(chan struct{})
 	cutting.Go(func() { cutStreams(ctx, reverseProxy, portClosed) })
 	if err := p.traffic.Shutdown(ctx); err != nil {
-		log.Warn("requests were still running at the end of timeouts.shutdown, and are cut", "requests", p.requests.Load())
+		log.Warn("requests still running at the end of timeouts.shutdown were cut", "requests", p.requests.Load())
 	}
 	close(portClosed)
 	cutting.Wait()

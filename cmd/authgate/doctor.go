@@ -137,7 +137,7 @@ func doctorChecks(p *server.Deps, missing []error, groups int, origins []*url.UR
 func checkPolicy(p *server.Deps) doctor.Check {
 	return doctor.Check{Name: "policy", Run: func(context.Context) []doctor.Finding {
 		if p.Policy == nil {
-			return []doctor.Finding{{State: doctor.Skipped, Message: "it is not here"}}
+			return []doctor.Finding{{State: doctor.Skipped, Message: "the file does not exist here"}}
 		}
 		warnings := 0
 		for _, f := range lint.Run(p.Sources, lint.Environment{Upstreams: p.Config.UpstreamNames(), Quirks: p.Config.Quirks()}).Findings {
@@ -147,8 +147,8 @@ func checkPolicy(p *server.Deps) doctor.Check {
 		}
 		if warnings > 0 {
 			return []doctor.Finding{{
-				State: doctor.Warn, Message: fmt.Sprintf("%d of %d rows may do something else than was meant", warnings, p.Policy.RowCount()),
-				Hint: "see authgate policy lint --config",
+				State: doctor.Warn, Message: fmt.Sprintf("%d of %d rows may not do what was intended", warnings, p.Policy.RowCount()),
+				Hint: "run `authgate policy lint --config FILE`",
 			}}
 		}
 		return []doctor.Finding{{State: doctor.OK, Message: fmt.Sprintf("%d rows", p.Policy.RowCount())}}

@@ -130,7 +130,7 @@ func (k *keyFile) promote(keep int) (done string, err error) {
 
 func stageKey(k *keyFile) (string, error) {
 	k.add(seal.NewKey())
-	return "the new key opens and does not seal yet; when every process has read the file (its log says `changed session keys are in use`), " +
+	return "the new key opens and does not seal yet; when every process has read the file (its log says `session keys reloaded`), " +
 		"put that key first with --promote", nil
 }
 

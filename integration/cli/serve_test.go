@@ -147,13 +147,13 @@ func TestRotatedKeysAreTakenByAServerThatRuns(t *testing.T) {
 	s := serve(t, "session: {keys: {file: session-keys}}\n")
 	keys := filepath.Join(s.dir, "session-keys")
 	s.run("keygen", "--stage", keys)
-	s.says("changed session keys are in use", "keys=2 new=1 gone=0 another_seals=false")
+	s.says("session keys reloaded", "keys=2 added=1 removed=0 primary_changed=false")
 	s.run("keygen", "--promote", keys)
-	s.says("changed session keys are in use", "keys=2 new=0 gone=0 another_seals=true")
+	s.says("session keys reloaded", "keys=2 added=0 removed=0 primary_changed=true")
 	s.write("session-keys", "half a ke")
-	s.says("level=ERROR", "the last good ones stay")
+	s.says("level=ERROR", "the previous keys stay in use")
 	s.write("session-keys", s.run("keygen"))
-	s.says("level=WARN", "everybody has to sign in again")
+	s.says("level=WARN", "every user must sign in again")
 }
 
 func TestSessionsInCookiesAreEndedInOneProcessFromTheAdminPort(t *testing.T) {

@@ -193,7 +193,9 @@ func TestAChangedCAOfABearerIssuerIsInForceWithin2s(t *testing.T) {
 	}
 
 	complains := func(of string) func() bool {
-		return func() bool { return logHolds(t, s, "level=ERROR", "the last good one stays", "bearer[0].caFile", of) }
+		return func() bool {
+			return logHolds(t, s, "level=ERROR", "the previous one stays in use", "bearer[0].caFile", of)
+		}
 	}
 	put([]byte("no PEM\n"))
 	wait.For(t, 2*time.Second, "a complaint about the file", complains("holds no certificate in PEM"))
@@ -206,7 +208,7 @@ func TestAChangedCAOfABearerIssuerIsInForceWithin2s(t *testing.T) {
 
 	put(two.pem())
 	wait.For(t, 2*time.Second, "the changed CA", func() bool {
-		return logHolds(t, s, "a changed secret or CA is in use", "bearer[0].caFile") &&
+		return logHolds(t, s, "secret or CA reloaded", "bearer[0].caFile") &&
 			logHolds(t, s, "cannot fetch signing keys of an issuer", i.url)
 	})
 	i.renewKey(t)

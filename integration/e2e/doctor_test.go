@@ -12,8 +12,8 @@ func TestTheDoctorFindsAStageThatWorksWellAndSaysWhatIsWrongWithAnother(t *testi
 	s := set(t, stage.Options{})
 	out, _ := authgate(t, "doctor", "--config", s.Files.Config)
 	for _, want := range []string{
-		"client secret: the issuer takes it for the client authgate", "upstream argocd: ", "upstream workflows: ", "argo-admin-token: its token can be had",
-		"people in 100 groups fit into cookies", "its clock and this machine's agree",
+		"client secret: the issuer accepts it for the client authgate", "upstream argocd: ", "upstream workflows: ", "argo-admin-token: its token is available",
+		"the session of a user in 100 groups fits into cookies", "its clock and this machine's agree",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing in\n%s", want, out)

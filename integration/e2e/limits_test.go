@@ -90,8 +90,8 @@ func switchLevel(t *testing.T, s *stage.Stage, says string) {
 func TestLevelOfTheLogIsSwitchedBySignal(t *testing.T) {
 	t.Parallel()
 	s := set(t, stage.Options{NoDex: true})
-	switchLevel(t, s, "the log is at debug now")
-	switchLevel(t, s, "the log goes back to the level that was given")
+	switchLevel(t, s, "log level is debug")
+	switchLevel(t, s, "log level restored")
 	if err := s.Healthy(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -19,7 +19,7 @@ func TestARotatedClientSecretIsUsedWithoutARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait.For(t, 2*time.Second, "the changed secret", func() bool {
-		return logHolds(t, s, "a changed secret or CA is in use", "issuer.clientSecret")
+		return logHolds(t, s, "secret or CA reloaded", "issuer.clientSecret")
 	})
 	if a := open(t, arrive(t, s, "alice"), s.ArgoCD+"/"); a.Status != 200 {
 		t.Errorf("with the changed secret: %d: %s", a.Status, shown(a))

@@ -125,7 +125,7 @@ func TestTrafficPortSpeaksTLSAndFollowsItsCertificate(t *testing.T) {
 	odd.key = newPair(t, "other.example.com").key
 	mountPair(t, mount, "..3", odd)
 	eventually(t, "the complaint", func() bool {
-		return logHolds(t, s, "level=ERROR", "the last good one stays", "does not match", "tls.key")
+		return logHolds(t, s, "level=ERROR", "the previous one stays in use", "does not match", "tls.key")
 	})
 	if !shows("second.example.com")() {
 		t.Error("the good certificate did not stay")
@@ -164,7 +164,7 @@ func TestClientsWithoutTLSGetAnErrorAndScannersAreNotLogged(t *testing.T) {
 	if a := curl(t, s.ArgoCD+"/healthz"); a.Status != http.StatusBadRequest || !strings.Contains(a.Body, "HTTPS server") {
 		t.Errorf("without TLS: %d %s", a.Status, a.Body)
 	}
-	switchLevel(t, s, "the log is at debug now")
+	switchLevel(t, s, "log level is debug")
 	if a := curl(t, s.ArgoCD+"/healthz"); a.Status != http.StatusBadRequest {
 		t.Errorf("without TLS: %d %s", a.Status, a.Body)
 	}

@@ -20,7 +20,7 @@ func (b BearerIssuer) Check() Check { return Check{"bearer issuer " + b.URL, b.l
 
 func (b BearerIssuer) look(ctx context.Context) []Finding {
 	if b.Missing != "" {
-		return []Finding{skipped("the file of %s is not here", b.Missing)}
+		return []Finding{skipped("the file of %s does not exist here", b.Missing)}
 	}
 	as := Issuer{URL: b.URL, RootCAs: b.RootCAs}
 	d, _, err := as.discover(ctx, b.URL)
@@ -28,12 +28,12 @@ func (b BearerIssuer) look(ctx context.Context) []Finding {
 		return []Finding{fail(b.mend(err), "%s cannot be reached from here: %v", b.URL, err)}
 	}
 	if d.Issuer != b.URL {
-		return []Finding{fail("write the issuer in bearer exactly as it calls itself, its slash at the end or none included",
-			"it calls itself %q, the issuer in bearer is %q", d.Issuer, b.URL)}
+		return []Finding{fail("write the issuer in bearer exactly as it names itself, including any trailing slash",
+			"it names itself %q, the issuer in bearer is %q", d.Issuer, b.URL)}
 	}
 	if d.Keys == "" {
-		return []Finding{fail("look at the issuer: without jwks_uri no token can be verified",
-			"its discovery document names no keys")}
+		return []Finding{fail("check the issuer: without jwks_uri no token can be verified",
+			"its discovery document has no jwks_uri")}
 	}
 	res, body, err := get(ctx, as.client(), d.Keys)
 	var keys struct {
@@ -43,11 +43,11 @@ func (b BearerIssuer) look(ctx context.Context) []Finding {
 	case err != nil:
 		return []Finding{fail(b.mend(err), "its keys cannot be fetched from here: %v", err)}
 	case res.StatusCode != http.StatusOK:
-		return []Finding{fail("look at the issuer, and at what answers for it: its keys are fetched without a credential",
-			"its keys answer %d", res.StatusCode)}
+		return []Finding{fail("check the issuer and the proxies in front of it: its keys are fetched without a credential",
+			"its jwks_uri answers %d", res.StatusCode)}
 	case json.Unmarshal(body, &keys) != nil || len(keys.Keys) == 0:
-		return []Finding{fail("look at the issuer: without keys no token can be verified",
-			"its keys are no JWKS, or an empty one")}
+		return []Finding{fail("check the issuer: without keys no token can be verified",
+			"its jwks_uri has no keys in JWKS form")}
 	}
 	return []Finding{ok("%s answers; keys: %d", b.URL, len(keys.Keys))}
 }
@@ -56,5 +56,5 @@ func (b BearerIssuer) mend(err error) string {
 	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown {
 		return "name the CA that signed its certificate in caFile of its item of bearer"
 	}
-	return "look at the issuer in bearer, and at the network policy; before it is deployed this is as it should be"
+	return "check the issuer in bearer and the network policy; before the deployment this failure is expected"
 }

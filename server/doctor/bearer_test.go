@@ -55,15 +55,15 @@ func TestAFurtherIssuerIsLookedAtForWhatTokensAreVerifiedBy(t *testing.T) {
 		},
 		"CAs elsewhere": {
 			"", good, func(b *doctor.BearerIssuer) { b.Missing = "bearer[0].caFile" },
-			doctor.Skipped, "bearer[0].caFile is not here", "",
+			doctor.Skipped, "bearer[0].caFile does not exist here", "",
 		},
-		"another name":      {"/", good, nil, doctor.Fail, "it calls itself", "exactly"},
-		"keys with a guard": {"", "", nil, doctor.Fail, "its keys answer 403", "without a credential"},
-		"no keys":           {"", `{"keys":[]}`, nil, doctor.Fail, "an empty one", "without keys"},
-		"no JWKS":           {"", "<html>", nil, doctor.Fail, "no JWKS", "without keys"},
+		"another name":      {"/", good, nil, doctor.Fail, "it names itself", "exactly"},
+		"keys with a guard": {"", "", nil, doctor.Fail, "its jwks_uri answers 403", "without a credential"},
+		"no keys":           {"", `{"keys":[]}`, nil, doctor.Fail, "no keys in JWKS form", "without keys"},
+		"no JWKS":           {"", "<html>", nil, doctor.Fail, "no keys in JWKS form", "without keys"},
 		"not there yet": {
 			"", good, func(b *doctor.BearerIssuer) { b.URL = "https://127.0.0.1:1" },
-			doctor.Fail, "cannot be reached", "before it is deployed",
+			doctor.Fail, "cannot be reached", "before the deployment",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -26,7 +26,7 @@ func CheckConfig(c *config.Config, missing []error, warnings []string) Check {
 		}
 		if len(c.TrustedProxies) == 0 && !c.TLS.Enabled() {
 			found = append(found, warn("list the ALB's subnets in trustedProxies",
-				"no TLS here and no trustedProxies: an ALB's X-Forwarded-Proto is not believed, and logins go back to http"))
+				"no TLS here and no trustedProxies: the X-Forwarded-Proto of an ALB is not trusted, and logins return to http"))
 		}
 		return found
 	}}
@@ -41,7 +41,7 @@ func CheckCertificate(c *config.Config, pem [][]byte) Check {
 		}
 		pair, err := tls.X509KeyPair(pem[0], pem[1])
 		if err != nil {
-			return []Finding{fail("look at tls.certFile", "%s", err)}
+			return []Finding{fail("check tls.certFile", "%s", err)}
 		}
 		var hosts []string
 		for _, u := range c.Upstreams {

@@ -25,8 +25,8 @@ const (
 type Finding struct {
 	Check   string `json:"check"`
 	State   State  `json:"state"`
-	Message string `json:"said"`
-	Hint    string `json:"mend,omitempty"`
+	Message string `json:"message"`
+	Hint    string `json:"fix,omitempty"`
 }
 
 // Check looks at one thing.

@@ -72,18 +72,18 @@ func TestAnIssuerIsLookedAtAsALoginNeedsIt(t *testing.T) {
 		want  string
 	}{
 		"as it should be":   {issuer{scopes: good, secret: "s"}, nil, doctor.OK, ""},
-		"a trailing slash":  {issuer{scopes: good, secret: "s", called: "https://dex.example.com/dex/"}, nil, doctor.Fail, "it calls itself"},
+		"a trailing slash":  {issuer{scopes: good, secret: "s", called: "https://dex.example.com/dex/"}, nil, doctor.Fail, "it names itself"},
 		"no such callback":  {issuer{scopes: good, secret: "s", unregistered: callback}, nil, doctor.Fail, callback + " is not registered"},
-		"another secret":    {issuer{scopes: good, secret: "other"}, nil, doctor.Fail, "does not take it"},
+		"another secret":    {issuer{scopes: good, secret: "other"}, nil, doctor.Fail, "rejects it"},
 		"no offline_access": {issuer{scopes: `"openid","groups"`, secret: "s"}, nil, doctor.Warn, "does not offer the scope offline_access"},
 		"another clock":     {issuer{scopes: good, secret: "s", date: time.Now().Add(-5 * time.Minute)}, nil, doctor.Fail, "apart"},
 		"groups not asked for": {
 			issuer{scopes: good, secret: "s"},
 			func(i *doctor.Issuer) { i.Scopes = []string{"openid", "offline_access"} },
-			doctor.Warn, "nobody is in any group",
+			doctor.Warn, "users have no groups",
 		},
 		"not there yet":     {issuer{}, func(i *doctor.Issuer) { i.URL = "http://127.0.0.1:1" }, doctor.Fail, "cannot be reached"},
-		"secrets elsewhere": {issuer{scopes: good}, func(i *doctor.Issuer) { i.Secret = "" }, doctor.Skipped, "not here"},
+		"secrets elsewhere": {issuer{scopes: good}, func(i *doctor.Issuer) { i.Secret = "" }, doctor.Skipped, "does not exist here"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -137,7 +137,7 @@ func TestAnUpstreamIsLookedAtInItsOwnProtocol(t *testing.T) {
 		want   string
 	}{
 		"plain":              {plain.URL, false, doctor.OK, "answers as HTTP/1.1"},
-		"takes our tokens":   {plain.URL, true, doctor.OK, "takes tokens of the client authgate"},
+		"takes our tokens":   {plain.URL, true, doctor.OK, "accepts tokens of the client authgate"},
 		"only its own":       {bundled.URL, true, doctor.Fail, "has no oidc.config"},
 		"of another client":  {other.URL, true, doctor.Warn, "allowedAudiences"},
 		"an unknown CA":      {tls.URL, false, doctor.Fail, "does not answer as TLS"},
@@ -193,7 +193,7 @@ func TestALoginThroughTheLoadBalancerShowsWhatItSends(t *testing.T) {
 		said   string
 		mend   string
 	}{
-		"as it should be":   {func(host string) (int, string) { return 302, to("https://" + host + "/oauth2/callback") }, doctor.OK, "logins begin there", ""},
+		"as it should be":   {func(host string) (int, string) { return 302, to("https://" + host + "/oauth2/callback") }, doctor.OK, "logins start there", ""},
 		"not trusted":       {func(host string) (int, string) { return 302, to("http://" + host + "/oauth2/callback") }, doctor.Fail, "without TLS", "trustedProxies"},
 		"another Host":      {func(string) (int, string) { return 302, to("https://10.0.0.7/oauth2/callback") }, doctor.Fail, "10.0.0.7", "Host"},
 		"something else":    {func(string) (int, string) { return 200, "" }, doctor.Warn, "status 200", "to authgate"},

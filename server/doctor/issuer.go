@@ -80,7 +80,7 @@ func (i Issuer) discover(ctx context.Context, base string) (discovery, *http.Res
 		err = fmt.Errorf("the discovery document answers %d", res.StatusCode)
 		return d, res, withResponse(address, res.StatusCode, body, err)
 	case json.Unmarshal(body, &d) != nil:
-		return d, res, withResponse(address, res.StatusCode, body, errors.New("the discovery document is no JSON"))
+		return d, res, withResponse(address, res.StatusCode, body, errors.New("the discovery document is not JSON"))
 	}
 	return d, res, nil
 }
@@ -91,21 +91,21 @@ func (i Issuer) checkDiscovery(ctx context.Context) []Finding {
 		if dex, ok := errors.AsType[*argoCDDexError](err); ok {
 			return []Finding{fail(identity.ArgoCDDexHint, "%s cannot be reached from here: %v", i.discoveryBase(), dex)}
 		}
-		return []Finding{fail("look at issuer.url and issuer.backchannelURL, at the network policy, and at issuer.caFile; before it is deployed this is as it should be", "%s cannot be reached from here: %v", i.discoveryBase(), err)}
+		return []Finding{fail("check issuer.url, issuer.backchannelURL, issuer.caFile and the network policy; before the deployment this failure is expected", "%s cannot be reached from here: %v", i.discoveryBase(), err)}
 	}
 	found := []Finding{ok("%s answers", i.discoveryBase())}
 	if d.Issuer != i.URL {
-		found = append(found, fail("write issuer.url exactly as the issuer calls itself, its slash at the end or none included", "it calls itself %q, issuer.url is %q", d.Issuer, i.URL))
+		found = append(found, fail("write issuer.url exactly as the issuer names itself, including any trailing slash", "it names itself %q, issuer.url is %q", d.Issuer, i.URL))
 	}
 	for _, scope := range []string{"groups", "offline_access"} {
 		wanted := slices.Contains(i.Scopes, scope)
 		offered := d.Scopes == nil || slices.Contains(d.Scopes, scope)
 		switch {
 		case wanted && !offered:
-			found = append(found, warn("ask for what it does offer in issuer.scopes", "it does not offer the scope %s", scope))
+			found = append(found, warn("list scopes that it offers in issuer.scopes", "it does not offer the scope %s", scope))
 		case !wanted:
-			found = append(found, warn("add it to issuer.scopes", "the scope %s is not asked for: %s", scope, map[string]string{
-				"groups": "nobody is in any group", "offline_access": "sessions end with their ID token",
+			found = append(found, warn("add it to issuer.scopes", "the scope %s is not requested: %s", scope, map[string]string{
+				"groups": "users have no groups", "offline_access": "sessions end with their ID token",
 			}[scope]))
 		}
 	}
@@ -119,7 +119,7 @@ func (i Issuer) checkClock(date string) []Finding {
 	}
 	difference := i.Now().Sub(issuerTime).Abs().Truncate(time.Second)
 	if difference > max(i.ClockSkew, 2*time.Second) {
-		return []Finding{fail("set both clocks by NTP; issuer.clockSkew is what is forgiven", "its clock and this machine's are %s apart", difference)}
+		return []Finding{fail("synchronise both clocks by NTP; issuer.clockSkew is the accepted difference", "its clock and this machine's are %s apart", difference)}
 	}
 	return []Finding{ok("its clock and this machine's agree to %s", max(difference, time.Second))}
 }
@@ -131,9 +131,9 @@ func (i Issuer) checkPublicURL(ctx context.Context) []Finding {
 	d, _, err := i.discover(ctx, i.URL)
 	switch {
 	case err != nil:
-		return []Finding{warn("browsers have to reach it; from inside a cluster it may well be out of reach", "%s cannot be reached from here: %v", i.URL, err)}
+		return []Finding{warn("browsers must reach it; from inside a cluster it may be unreachable", "%s cannot be reached from here: %v", i.URL, err)}
 	case d.Issuer != i.URL:
-		return []Finding{fail("let both addresses lead to one issuer", "at issuer.url an issuer answers that calls itself %q", d.Issuer)}
+		return []Finding{fail("write two addresses of the same issuer", "the issuer at issuer.url names itself %q", d.Issuer)}
 	default:
 		return []Finding{ok("%s answers", i.URL)}
 	}
@@ -151,18 +151,18 @@ func (i Issuer) viaBackchannel(address string) string {
 // with 400 for one that it does not know, and goes on for the others.
 func (i Issuer) checkRedirectURIs(ctx context.Context) []Finding {
 	if i.ClientID == "" {
-		return []Finding{skipped("issuer.clientID is not here")}
+		return []Finding{skipped("issuer.clientID does not exist here")}
 	}
 	d, _, err := i.discover(ctx, i.discoveryBase())
 	if err != nil || d.Authorization == "" {
-		return []Finding{skipped("the issuer cannot be asked")}
+		return []Finding{skipped("the issuer is unreachable")}
 	}
 	var found []Finding
 	for _, set := range i.Callbacks {
 		found = append(found, i.checkAnyCallback(ctx, d, set))
 	}
 	for _, host := range i.Wildcards {
-		found = append(found, skipped("%s: the callback of each concrete host has to be registered; name one by --origin https://HOST to have it looked at", host))
+		found = append(found, skipped("%s: the callback of each concrete host must be registered; check one with --origin https://HOST", host))
 	}
 	return found
 }
@@ -182,7 +182,7 @@ func (i Issuer) checkAnyCallback(ctx context.Context, d discovery, set Callbacks
 	}
 	if first.State == Fail && len(set) > 1 {
 		first.Message += ", nor " + strings.Join(set[1:], ", ")
-		first.Hint += "; where browsers come by another origin, name it by --origin"
+		first.Hint += "; if browsers use another origin, name it with --origin"
 	}
 	return first
 }
@@ -195,13 +195,13 @@ func (i Issuer) checkCallback(ctx context.Context, d discovery, callback string)
 	res, body, err := i.followRedirects(ctx, i.viaBackchannel(d.Authorization)+"?"+query.Encode())
 	switch {
 	case err != nil:
-		return warn("look whether the issuer answers", "%s: the issuer did not answer", callback)
+		return warn("check that the issuer answers", "%s: the issuer did not answer", callback)
 	case res.StatusCode >= 500:
-		return warn("look at the issuer's log", "%s: the issuer answers %d", callback, res.StatusCode)
+		return warn("read the issuer's log", "%s: the issuer answers %d", callback, res.StatusCode)
 	case res.StatusCode >= 400 && strings.Contains(strings.ToLower(string(body)), "redirect"):
 		return fail("add it to redirectURIs of the client "+i.ClientID+" at the issuer", "%s is not registered", callback)
 	case res.StatusCode >= 400:
-		return fail("look whether the issuer has a client of this id", "%s: the issuer answers %d to the client %s", callback, res.StatusCode, i.ClientID)
+		return fail("check that the issuer has a client with this id", "%s: the issuer answers %d to the client %s", callback, res.StatusCode, i.ClientID)
 	default:
 		return ok("%s is registered", callback)
 	}
@@ -216,7 +216,7 @@ func (i Issuer) followRedirects(ctx context.Context, address string) (res *http.
 		}
 		at, err := url.Parse(address)
 		if err != nil {
-			return nil, nil, errors.New("the address is none")
+			return nil, nil, errors.New("the address is not a URL")
 		}
 		to, err := at.Parse(res.Header.Get("Location"))
 		if err != nil || res.StatusCode < 300 || res.StatusCode > 399 {
@@ -235,22 +235,22 @@ func (i Issuer) followRedirects(ctx context.Context, address string) (res *http.
 // takes the secret refuses the code.
 func (i Issuer) checkClientSecret(ctx context.Context) []Finding {
 	if i.ClientID == "" || i.Secret == "" {
-		return []Finding{skipped("issuer.clientID or issuer.clientSecret is not here")}
+		return []Finding{skipped("issuer.clientID or issuer.clientSecret does not exist here")}
 	}
 	d, _, err := i.discover(ctx, i.discoveryBase())
 	if err != nil || d.Token == "" {
-		return []Finding{skipped("the issuer cannot be asked")}
+		return []Finding{skipped("the issuer is unreachable")}
 	}
 	form := url.Values{"grant_type": {"authorization_code"}, "code": {"doctor"}, "redirect_uri": {slices.Concat(slices.Concat(i.Callbacks...), []string{i.URL})[0]}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, i.viaBackchannel(d.Token), strings.NewReader(form.Encode()))
 	if err != nil {
-		return []Finding{fail("look at the issuer's discovery document", "its token endpoint has no usable address")}
+		return []Finding{fail("check the issuer's discovery document", "its token endpoint has no usable address")}
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.SetBasicAuth(url.QueryEscape(i.ClientID), url.QueryEscape(i.Secret))
 	res, err := i.client().Do(req)
 	if err != nil {
-		return []Finding{warn("look whether the issuer answers", "the token endpoint did not answer")}
+		return []Finding{warn("check that the issuer answers", "the token endpoint did not answer")}
 	}
 	defer res.Body.Close() // only read
 	var response struct {
@@ -259,10 +259,10 @@ func (i Issuer) checkClientSecret(ctx context.Context) []Finding {
 	_ = json.NewDecoder(io.LimitReader(res.Body, maxResponse)).Decode(&response)
 	switch {
 	case res.StatusCode == http.StatusUnauthorized, response.Error == "invalid_client", response.Error == "unauthorized_client":
-		return []Finding{fail("give authgate the secret that the issuer has for this client: issuer.clientSecret", "the issuer does not take it for the client %s", i.ClientID)}
+		return []Finding{fail("set issuer.clientSecret to the secret that the issuer has for this client", "the issuer rejects it for the client %s", i.ClientID)}
 	case res.StatusCode >= 500:
-		return []Finding{warn("look at the issuer's log", "the token endpoint answers %d", res.StatusCode)}
+		return []Finding{warn("read the issuer's log", "the token endpoint answers %d", res.StatusCode)}
 	default:
-		return []Finding{ok("the issuer takes it for the client %s", i.ClientID)}
+		return []Finding{ok("the issuer accepts it for the client %s", i.ClientID)}
 	}
 }

@@ -21,7 +21,7 @@ func CheckServiceAccounts(sources map[config.ServiceAccount]*credential.Source) 
 		checks = append(checks, Check{Name: "ServiceAccount " + name, Run: func(ctx context.Context) []Finding {
 			_, err := source.Token(ctx)
 			if err == nil {
-				return []Finding{ok("its token can be had")}
+				return []Finding{ok("its token is available")}
 			}
 			hint := ""
 			var hinter interface{ Hint() string }

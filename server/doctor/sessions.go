@@ -25,7 +25,7 @@ type Sessions struct {
 	KeysText  string // contents of session.keys; empty: it is not here
 	Cookie    *cookie.Chunked
 	Groups    int                               // of the user whose session must fit into cookies
-	OpenRedis func() (*redisstore.Store, error) // nil: session.redis.url is not here
+	OpenRedis func() (*redisstore.Store, error) // nil: session.redis.url does not exist here
 }
 
 // Check looks at the keys and at the store.
@@ -37,11 +37,11 @@ func (s Sessions) checkStore(ctx context.Context) []Finding {
 		return append(found, s.checkRedis(ctx))
 	}
 	if s.fitsCookies(s.Groups) {
-		return append(found, ok("people in %d groups fit into cookies", s.Groups))
+		return append(found, ok("the session of a user in %d groups fits into cookies", s.Groups))
 	}
 	fitting := sort.Search(s.Groups, func(n int) bool { return !s.fitsCookies(n) }) - 1
 	return append(found, warn("keep sessions in Redis (session.store: redis), or have the issuer send fewer groups",
-		"people in more than %d groups do not fit into cookies: groups that the policy does not name are left out", fitting))
+		"the session of a user in more than %d groups does not fit into cookies: authgate drops groups that the policy does not name", fitting))
 }
 
 func (s Sessions) checkKeys() []Finding {
@@ -54,10 +54,10 @@ func (s Sessions) checkKeys() []Finding {
 			count++
 		}
 	}
-	found := []Finding{ok("%d keys; the first seals", count)}
+	found := []Finding{ok("%d keys; the first encrypts", count)}
 	if path := s.Config.Session.Keys.File(); path != "" {
 		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o007 != 0 {
-			found = append(found, warn("chmod o= "+path, "everybody on this machine may read the keys"))
+			found = append(found, warn("chmod o= "+path, "every user of this machine can read the keys"))
 		}
 	}
 	return found
@@ -93,7 +93,7 @@ func (discardResponse) WriteHeader(int)             {}
 
 func (s Sessions) checkRedis(ctx context.Context) Finding {
 	if s.OpenRedis == nil {
-		return skipped("session.redis.url is not here")
+		return skipped("session.redis.url does not exist here")
 	}
 	redis, err := s.OpenRedis()
 	if err != nil {
@@ -101,7 +101,7 @@ func (s Sessions) checkRedis(ctx context.Context) Finding {
 	}
 	defer redis.Close()
 	if _, err := redis.List(ctx, session.Filter{ID: "doctor"}); err != nil {
-		return fail("look at session.redis.url, its user's rights (docs/operations.md) and caFile", "Redis does not answer as it should: %s", err)
+		return fail("check session.redis.url, the rights of its user (docs/operations.md) and caFile", "Redis does not answer as expected: %s", err)
 	}
 	return ok("Redis answers")
 }

@@ -68,11 +68,11 @@ func dialErrorHint(err error) string {
 	case errors.As(err, &unknown):
 		return "name the CA that signed its certificate in caFile"
 	case errors.As(err, &name):
-		return "write in url a name that stands in its certificate"
+		return "write in url a name that its certificate contains"
 	case errors.As(err, &header):
-		return "it speaks no TLS there: write http in url, or h2c"
+		return "it does not use TLS there: write http or h2c in url"
 	default:
-		return "look at url, at whether it runs, and at the network policy between; before it is deployed this is as it should be"
+		return "check url, whether the upstream runs, and the network policy; before the deployment this failure is expected"
 	}
 }
 
@@ -81,7 +81,7 @@ func (u Upstream) checkAudience(ctx context.Context, c *http.Client, base string
 	const hint = "oidc.config in argocd-cm needs clientID: authgate's, and allowedAudiences with it (docs/argo.md)"
 	res, body, err := get(ctx, c, base+"/api/v1/settings")
 	if err != nil || res.StatusCode != http.StatusOK {
-		return []Finding{skipped("what audiences Argo CD takes cannot be told from here")}
+		return []Finding{skipped("the audiences that Argo CD accepts cannot be determined from here")}
 	}
 	var settings struct {
 		OIDC *struct {
@@ -91,13 +91,13 @@ func (u Upstream) checkAudience(ctx context.Context, c *http.Client, base string
 	}
 	switch err := json.Unmarshal(body, &settings); {
 	case err != nil:
-		return []Finding{skipped("what audiences Argo CD takes cannot be told from here")}
+		return []Finding{skipped("the audiences that Argo CD accepts cannot be determined from here")}
 	case settings.OIDC == nil:
-		return []Finding{fail(hint, "Argo CD has no oidc.config: it takes no token but those of its own Dex client argo-cd")}
+		return []Finding{fail(hint, "Argo CD has no oidc.config: it accepts only tokens of its own Dex client argo-cd")}
 	case settings.OIDC.ClientID != u.ClientID:
-		return []Finding{warn(hint, "Argo CD's own client is %q: it takes tokens of %q only if allowedAudiences names it", settings.OIDC.ClientID, u.ClientID)}
+		return []Finding{warn(hint, "Argo CD's own client is %q: it accepts tokens of %q only if allowedAudiences names that client", settings.OIDC.ClientID, u.ClientID)}
 	default:
-		return []Finding{ok("Argo CD takes tokens of the client %s", u.ClientID)}
+		return []Finding{ok("Argo CD accepts tokens of the client %s", u.ClientID)}
 	}
 }
 
@@ -115,7 +115,7 @@ func client(roots *x509.CertPool) *http.Client {
 func get(ctx context.Context, c *http.Client, address string) (*http.Response, []byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, nil, errors.New("the address is none")
+		return nil, nil, errors.New("the address is not a URL")
 	}
 	req.Header.Set("Accept", "text/html, application/json")
 	res, err := c.Do(req)
@@ -147,7 +147,7 @@ func CheckHostNames(leaf *x509.Certificate, hosts []string) []Finding {
 		}
 	}
 	if len(missing) > 0 {
-		return []Finding{fail("have them in the certificate of tls.certFile, or take them out of hosts", "the certificate does not name %q", slices.Compact(missing))}
+		return []Finding{fail("add them to the certificate of tls.certFile, or remove them from hosts", "the certificate does not name %q", slices.Compact(missing))}
 	}
 	return []Finding{ok("the certificate names every host")}
 }
