@@ -2,7 +2,11 @@
 // on every line and nothing secret. Reading a log decodes into the same [Record].
 package audit
 
-import "time"
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"time"
+)
 
 // Record is one event. Its keys are a public contract.
 type Record struct {
@@ -62,3 +66,10 @@ const (
 	LoginRequired Decision = "login"  // redirected to the issuer, or asked to sign in
 	Refuse        Decision = "refuse" // before the policy was evaluated
 )
+
+// NewID returns a random ID for a record.
+func NewID() string {
+	var id [8]byte
+	rand.Read(id[:]) // never fails (crypto/rand, Go 1.24)
+	return hex.EncodeToString(id[:])
+}

@@ -18,11 +18,6 @@ func (p *Proxy) awaitAuditRoom(x *exchange) bool {
 		"Requests cannot be recorded right now, so none are served. Try again in a moment.", nil)
 }
 
-// auditBlocks reports whether requests are turned away at the moment.
-func (p *Proxy) auditBlocks() bool {
-	return p.auditQueue != nil && p.auditQueue.Blocks() && p.auditQueue.Full()
-}
-
 // excludedFromAudit reports whether a request gets no record. Whatever was denied, refused
 // or led to a login has one, also under a path of audit.exclude.
 func (p *Proxy) excludedFromAudit(x *exchange) bool {

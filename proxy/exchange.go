@@ -2,8 +2,6 @@ package proxy
 
 import (
 	"cmp"
-	"crypto/rand"
-	"encoding/hex"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -62,7 +60,7 @@ type exchange struct {
 
 // begin opens the exchange of a request and pins the state it is judged by.
 func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
-	id := newID()
+	id := audit.NewID()
 	request := client.RequestID(r.Header["X-Request-Id"], id)
 	x := &exchange{
 		p:         p,
@@ -177,10 +175,4 @@ func (x *exchange) upstreamName() string {
 		return ""
 	}
 	return x.route.Name
-}
-
-func newID() string {
-	var id [8]byte
-	rand.Read(id[:]) // never fails (crypto/rand, Go 1.24)
-	return hex.EncodeToString(id[:])
 }

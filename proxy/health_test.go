@@ -38,7 +38,7 @@ func TestReadinessSaysWhyNot(t *testing.T) {
 			t.Errorf("%s: %s", name, got)
 		}
 		w := httptest.NewRecorder()
-		g.Admin(g.registry).ServeHTTP(w, httptest.NewRequest("GET", name, nil))
+		g.admin.Port(g.registry).ServeHTTP(w, httptest.NewRequest("GET", name, nil))
 		if got := w.Body.String(); !strings.Contains(got, test.admin) {
 			t.Errorf("admin %s: %s", name, got)
 		}
@@ -93,7 +93,7 @@ func TestNewPolicyIsInForceForTheNextRequest(t *testing.T) {
 
 func (g *gate) metrics() string {
 	w := httptest.NewRecorder()
-	g.Admin(g.registry).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	g.admin.Port(g.registry).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	return w.Body.String()
 }
 
@@ -101,7 +101,7 @@ func TestAdminHealthTellsThePolicy(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)
 	w := httptest.NewRecorder()
-	g.Admin(g.registry).ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
+	g.admin.Port(g.registry).ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
 	var got struct {
 		Status, Issuer string
 		Policy         struct {

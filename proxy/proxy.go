@@ -8,7 +8,6 @@ package proxy
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
 	"log/slog"
 	"net/http"
@@ -107,12 +106,9 @@ type Proxy struct {
 	streams *stream.Registry
 	state   atomic.Pointer[state]
 
-	adminToken atomic.Pointer[[sha256.Size]byte] // digest of the one in force
-
 	clientReader *client.Reader
 	forwarder    *upstream.Forwarder
 	draining     atomic.Bool
-	storeReached atomic.Bool // the session store has been reached
 }
 
 // New builds a Proxy that serves under the given policy. It dials nothing.
@@ -174,9 +170,6 @@ func (p *Proxy) ServesHost(host string) bool {
 // ServeHTTP takes a request through the six steps of ARCHITECTURE.md. Each step
 // reports whether the request goes on; one that stops it has set x.refusal.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if p.serveHealth(w, r) { // any host, no policy, no audit: the balancer asks every few seconds
-		return
-	}
 	x := p.begin(w, r)
 	defer p.finish(x) // one audit record, one set of metrics, on every way out
 	p.runSteps(x)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/example-org/authgate/admin"
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/identity"
@@ -155,6 +156,7 @@ type gate struct {
 	t        testing.TB
 	address  string
 	issuer   *fakeIssuer
+	admin    *admin.Handler
 	ring     *seal.Keyring
 	cookies  *cookiestore.Store
 	registry *prometheus.Registry
@@ -237,7 +239,11 @@ func newGateWith(t testing.TB, l login.Options, trusted, upstreamURL string, cha
 	l.Endpoints, l.ServesHost, l.EndStreams = g.Endpoints(), g.ServesHost, g.EndStreams
 	l.Registry, l.Log, l.Now = options.Registry, options.Log, options.Now
 	g.MountLogin(login.New(l))
-	server := httptest.NewServer(g)
+	g.admin = admin.New(admin.Options{
+		Issuer: options.Issuer.(admin.Issuer), Sessions: g.Sessions(), State: g.Proxy, Audit: options.Audit, AuditQueue: options.AuditQueue,
+		Overloaded: options.Overloaded, Log: options.Log, Now: options.Now,
+	})
+	server := httptest.NewServer(g.admin.Traffic(g))
 	t.Cleanup(server.Close)
 	g.address = server.Listener.Addr().String()
 	return g

@@ -109,7 +109,7 @@ func (p *Proxy) refreshed(s session.Session, err error) {
 	st, now := p.state.Load(), p.now()
 	resolved := st.resolveRoles(s)
 	p.audit.Write(audit.Record{
-		Time: now, Event: audit.Refresh, ID: newID(), Subject: s.Principal.Subject, Email: s.Principal.Email,
+		Time: now, Event: audit.Refresh, ID: audit.NewID(), Subject: s.Principal.Subject, Email: s.Principal.Email,
 		Roles: resolved.roles.Names(), Groups: resolved.roles.Subjects(), Decision: decision, Reason: result,
 		Policy: st.policy.Hash(), Generation: st.generation, Age: st.age(now),
 	})

@@ -189,7 +189,7 @@ func TestAuditSaysAsWhatThePolicyKnowsSomebody(t *testing.T) {
 func (g *gate) readiness() (status int, body map[string]map[string]any) {
 	g.t.Helper()
 	w := httptest.NewRecorder()
-	g.Admin(g.registry).ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
+	g.admin.Port(g.registry).ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
 	var all map[string]any
 	if err := json.Unmarshal(w.Body.Bytes(), &all); err != nil {
 		g.t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/example-org/authgate/admin"
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/proxy"
@@ -19,6 +20,7 @@ type reloadTargets struct {
 	issuer  *identity.RelyingParty
 	bearers *identity.Bearers
 	proxy   *proxy.Proxy
+	admin   *admin.Handler
 	redis   *redisstore.Store // nil: sessions are kept in cookies
 }
 
@@ -45,7 +47,7 @@ func (w *reloader) watchSecrets(p *Deps, targets reloadTargets) {
 		if err := checkAdminToken(c.AdminToken, now[0]); err != nil {
 			return err
 		}
-		targets.proxy.SetAdminToken(now[0])
+		targets.admin.SetToken(now[0])
 		return nil
 	})
 	for i, u := range c.Upstreams {

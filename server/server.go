@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/example-org/authgate/admin"
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/listen"
@@ -109,12 +110,13 @@ func serve(ctx context.Context, o Options, log levelLogger, logQueue *audit.Queu
 	issuer := newRelyingParty(deps.Issuer, registry, log.Logger)
 	bearers := identity.NewBearers(issuer, identityBearers(c, deps.BearerCAs), log.Logger)
 	accounts := NewServiceAccounts(c, log.Logger)
+	auditTo := auditWriter(records, log.Logger)
 	var reverseProxy *proxy.Proxy
 	store, usedStates := newSessionStore(c, redis, keys, func(group string) bool { return reverseProxy.MentionsGroup(group) })
 	reverseProxy, err = proxy.New(proxy.Options{
 		Config: c, Issuer: issuer, BearerVerifier: bearers, ServiceAccounts: accounts.proxy, Store: store, Policy: deps.Policy, Shadow: deps.Shadow, UpstreamCAs: deps.UpstreamCAs,
 		UpstreamCertificates: deps.clientCertificates(),
-		Audit:                auditWriter(records, log.Logger), AuditQueue: records, Overloaded: listen.Overloaded, Registry: registry, Log: log.Logger,
+		Audit:                auditTo, AuditQueue: records, Overloaded: listen.Overloaded, Registry: registry, Log: log.Logger,
 	})
 	if err != nil {
 		return &StartError{err}
@@ -124,11 +126,18 @@ func serve(ctx context.Context, o Options, log levelLogger, logQueue *audit.Queu
 		Endpoints: reverseProxy.Endpoints(), Keyring: keys, UsedStates: usedStates,
 		ServesHost: reverseProxy.ServesHost, EndStreams: reverseProxy.EndStreams, Registry: registry, Log: log.Logger,
 	}))
+	adminHandler := admin.New(admin.Options{
+		Issuer: issuer, Sessions: reverseProxy.Sessions(), Shared: redis != nil, State: reverseProxy,
+		Audit: auditTo, AuditQueue: records, Overloaded: listen.Overloaded, Log: log.Logger,
+	})
+	if deps.adminToken != "" {
+		adminHandler.SetToken(deps.adminToken)
+	}
 	reloader := newReloader(log.Logger)
 	reloader.watchPolicies(deps, reverseProxy)
 	reloader.registerReloadMetrics(registry)
 	reloader.watchKeys(c.Session.Keys, deps.KeysText, keys)
-	reloader.watchSecrets(deps, reloadTargets{issuer, bearers, reverseProxy, redis})
+	reloader.watchSecrets(deps, reloadTargets{issuer, bearers, reverseProxy, adminHandler, redis})
 	reloader.watchCertificate("TLS", c.TLS.CertFile, c.TLS.KeyFile, deps.TLS)
 	for _, u := range c.Upstreams {
 		reloader.watchCertificate("client certificate for upstream "+u.Name, u.TLS.CertFile, u.TLS.KeyFile, deps.ClientCerts[u.Name])
@@ -147,7 +156,7 @@ func serve(ctx context.Context, o Options, log levelLogger, logQueue *audit.Queu
 	running.Go(func() { reverseProxy.RunSessions(background) })
 	running.Go(func() { logWhenReady(background, issuer, started, log.Logger) })
 
-	listeners.setHandlers(c, reverseProxy, reverseProxy.AdminSessions(deps.adminToken, reverseProxy.Admin(registry)), deps.TLS, log)
+	listeners.setHandlers(c, adminHandler.Traffic(reverseProxy), adminHandler.Port(registry), deps.TLS, log)
 	serveErr := make(chan error, 2)
 	running.Go(func() { serveErr <- listeners.serveTraffic() })
 	running.Go(func() { serveErr <- listeners.serveAdmin() })

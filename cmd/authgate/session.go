@@ -9,9 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/example-org/authgate/admin"
 	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/config"
-	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/server"
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/session/redisstore"
@@ -86,7 +86,7 @@ func newSessionList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return flags.render(cmd, proxy.SessionList{Sessions: found}, len(found), func(s *cli.Printer) { printSessions(s, found) })
+			return flags.render(cmd, admin.SessionList{Sessions: found}, len(found), func(s *cli.Printer) { printSessions(s, found) })
 		},
 	}
 	flags.add(cmd)
@@ -157,7 +157,7 @@ func newSessionRevoke() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return flags.render(cmd, proxy.Revocation{Revoked: revoked, Scope: "everywhere"}, revoked, func(s *cli.Printer) {
+			return flags.render(cmd, admin.Revocation{Revoked: revoked, Scope: "everywhere"}, revoked, func(s *cli.Printer) {
 				s.Line("%s ended", cli.Plural(revoked, "session"))
 			})
 		},
@@ -178,13 +178,13 @@ func (f *sessionFlags) render(cmd *cobra.Command, object any, found int, print f
 	return nil
 }
 
-func (f *sessionFlags) find(cmd *cobra.Command, filter session.Filter) ([]proxy.ListedSession, error) {
+func (f *sessionFlags) find(cmd *cobra.Command, filter session.Filter) ([]admin.ListedSession, error) {
 	var found []session.Session
 	err := f.withStore(cmd, func(ctx context.Context, store *redisstore.Store) (err error) {
 		found, err = store.List(ctx, filter)
 		return err
 	})
-	return proxy.ListSessions(found), err
+	return admin.ListSessions(found), err
 }
 
 // withStore opens the store that the configuration names, as little of which is read as
@@ -216,12 +216,12 @@ func (f *sessionFlags) withStore(cmd *cobra.Command, do func(context.Context, *r
 
 func printNoSession(s *cli.Printer) { s.Line("there is no such session; it may have ended") }
 
-func printSessions(s *cli.Printer, found []proxy.ListedSession) {
+func printSessions(s *cli.Printer, found []admin.ListedSession) {
 	if len(found) == 0 {
 		s.Line("there are no sessions")
 		return
 	}
-	rows := [][]string{{s.Dim("ID"), s.Dim("USER"), s.Dim("BEGUN"), s.Dim("SEEN"), s.Dim("EXPIRES"), s.Dim("GROUPS")}}
+	rows := [][]string{{s.Dim("ID"), s.Dim("USER"), s.Dim("CREATED"), s.Dim("LAST USED"), s.Dim("EXPIRES"), s.Dim("GROUPS")}}
 	for _, one := range found {
 		rows = append(rows, []string{
 			one.ID, text.Escape(displayName(one)), formatTime(one.CreatedAt), formatTime(one.LastUsed), formatTime(one.Expires), strconv.Itoa(len(one.Groups)),
@@ -230,7 +230,7 @@ func printSessions(s *cli.Printer, found []proxy.ListedSession) {
 	s.Table(rows)
 }
 
-func printSession(s *cli.Printer, one proxy.ListedSession) {
+func printSession(s *cli.Printer, one admin.ListedSession) {
 	rows := [][]string{
 		{"id", one.ID},
 		{"user", text.Escape(displayName(one))},
@@ -249,13 +249,13 @@ func printSession(s *cli.Printer, one proxy.ListedSession) {
 		rows = append(rows, []string{label, text.Escape(group)})
 	}
 	if one.DroppedGroups > 0 {
-		rows = append(rows, []string{"left out", cli.Plural(one.DroppedGroups, "group") + " that the policy does not name"})
+		rows = append(rows, []string{"groups dropped", cli.Plural(one.DroppedGroups, "group") + " that the policy does not name"})
 	}
 	s.Table(rows)
 }
 
 // displayName is the best name that there is of a person.
-func displayName(one proxy.ListedSession) string {
+func displayName(one admin.ListedSession) string {
 	for _, name := range []string{one.Email, one.Username} {
 		if name != "" {
 			return name

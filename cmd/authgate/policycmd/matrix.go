@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/example-org/authgate/admin"
 	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/policy"
@@ -199,7 +200,7 @@ func (l *loadedPolicy) withoutEndpoints(m compare.Matrix) (compare.Matrix, []str
 // isOwn reports whether authgate answers a path itself. Where its endpoints are, only a
 // configuration says.
 func (l *loadedPolicy) isOwn(raw string) bool {
-	if proxy.IsHealthCheck(http.MethodGet, raw) {
+	if admin.IsHealthCheck(http.MethodGet, raw) {
 		return true
 	}
 	if l.config == nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/example-org/authgate/admin"
 	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/fault"
@@ -159,7 +160,7 @@ func isUnknownUpstream(err error) bool {
 
 // markEndpoint marks what authgate answers itself.
 func (l *loadedPolicy) markEndpoint(method string, at parsedTarget) parsedTarget {
-	at.isEndpoint = proxy.IsHealthCheck(method, at.raw) || l.config != nil && proxy.IsEndpoint(l.config.PathPrefix, at.path)
+	at.isEndpoint = admin.IsHealthCheck(method, at.raw) || l.config != nil && proxy.IsEndpoint(l.config.PathPrefix, at.path)
 	return at
 }
 
@@ -224,7 +225,7 @@ func (l *loadedPolicy) parseURL(method, s, rest string) (parsedTarget, error) {
 		path = "/" + path
 	}
 	at := l.markEndpoint(method, newTarget(path, proxy.HostQuirks(l.config.Upstreams, strings.ToLower(u.Hostname()))))
-	if proxy.IsHealthCheck(method, path) { // on any host
+	if admin.IsHealthCheck(method, path) { // on any host
 		return at, nil
 	}
 	found, known := proxy.Route(l.config.Upstreams, strings.ToLower(u.Hostname()), at.path.String())

@@ -15,11 +15,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/example-org/authgate/admin"
 	"github.com/example-org/authgate/cmd/authgate/cli"
 	"github.com/example-org/authgate/cmd/authgate/render"
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/policy/cases"
-	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/target"
 )
 
@@ -170,7 +170,7 @@ func (t *policyTest) readCases(loaded *loadedPolicy) ([]cases.Case, error) {
 	}
 	for i := range suite {
 		c := &suite[i]
-		if c.Bypass == nil && len(c.AnyOf) == 0 && proxy.IsHealthCheck(c.Method, c.Path.String()) { // of gRPC
+		if c.Bypass == nil && len(c.AnyOf) == 0 && admin.IsHealthCheck(c.Method, c.Path.String()) { // of gRPC
 			c.Bypass = cases.BypassError(endpointError(c.Method, c.Target).Error())
 		}
 	}

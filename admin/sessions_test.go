@@ -1,4 +1,4 @@
-package proxy
+package admin
 
 import (
 	"bytes"
@@ -17,6 +17,7 @@ import (
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/session"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 const adminToken = "0123456789abcdef-not-shown"
@@ -49,7 +50,7 @@ func (s *listedStore) Revoke(ctx context.Context, which session.Filter) (int, er
 type adminPort struct {
 	http.Handler
 
-	proxy      *Proxy
+	handler    *Handler
 	store      *listedStore
 	log, audit bytes.Buffer
 }
@@ -69,12 +70,14 @@ func newAdminPort(kept config.Store, token string) *adminPort {
 		one("s3", "bob@example.com", "sub-bob", 0), one("s2", "alice@example.com", "sub-alice", time.Hour), one("s1", "alice@example.com", "sub-alice", 0),
 	}}}
 	log := slog.New(slog.NewTextHandler(&a.log, nil))
-	p := &Proxy{
-		config: &config.Config{Session: config.Session{Store: kept}}, sessions: session.NewRefresher(session.RefresherOptions{Store: a.store, Log: log}),
-		audit: audit.New(&a.audit, log), log: log, now: func() time.Time { return begun },
+	a.handler = New(Options{
+		Sessions: session.NewRefresher(session.RefresherOptions{Store: a.store, Log: log}), Shared: kept == config.StoreRedis,
+		Audit: audit.New(&a.audit, log), Log: log, Now: func() time.Time { return begun },
+	})
+	if token != "" {
+		a.handler.SetToken(token)
 	}
-	a.proxy = p
-	a.Handler = p.AdminSessions(token, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
+	a.Handler = a.handler.Port(prometheus.NewRegistry())
 	return a
 }
 
@@ -115,10 +118,10 @@ func TestSessionsAreOnTheAdminPortOnlyForWhoeverKnowsTheToken(t *testing.T) {
 	if w := a.ask("GET", "/sessions", "bearer "+adminToken); w.Code != http.StatusOK {
 		t.Errorf("the token: %d %s", w.Code, w.Body)
 	}
-	if w := a.ask("GET", "/readyz", ""); w.Code != http.StatusTeapot {
+	if w := a.ask("GET", "/healthz", ""); w.Code != http.StatusOK {
 		t.Errorf("the rest of the port: %d", w.Code)
 	}
-	if w := newAdminPort(config.StoreRedis, "").ask("GET", "/sessions", "Bearer "); w.Code != http.StatusTeapot {
+	if w := newAdminPort(config.StoreRedis, "").ask("GET", "/sessions", "Bearer "); w.Code != http.StatusNotFound {
 		t.Errorf("without a configured token there is a /sessions: %d", w.Code)
 	}
 }
@@ -192,7 +195,7 @@ func TestSessionsAreEndedFromTheAdminPortOnlyWhereTheyAreNamed(t *testing.T) {
 		{"/sessions", 400, session.Filter{}, "Say which sessions", "", ""},
 		{"/sessions?", 400, session.Filter{}, "Say which sessions", "", ""},
 		{"/sessions?all", 400, session.Filter{}, "with a value", "", ""},
-		{"/sessions?all=1", 400, session.Filter{}, "all is true", "", ""},
+		{"/sessions?all=1", 400, session.Filter{}, "Write all=true", "", ""},
 		{"/sessions?user=", 400, session.Filter{}, "with a value", "", ""},
 		{"/sessions?user=&all=true", 400, session.Filter{}, "with a value", "", ""},
 	} {
@@ -234,12 +237,12 @@ func TestTheAdminPortSaysWhatTheSessionStoreCannotDo(t *testing.T) {
 		status int
 		says   string
 	}{
-		{"a list of cookies", config.StoreCookie, session.ErrNotListable, "GET", 501, "nothing lists them"},
+		{"a list of cookies", config.StoreCookie, session.ErrNotListable, "GET", 501, "cannot be listed"},
 		{"ending cookies", config.StoreCookie, nil, "DELETE", 200, `"scope":"this process"`},
 		{"a list without redis", config.StoreRedis, fmt.Errorf("%w: dial 10.0.0.7", session.ErrStoreDown), "GET", 503, "session_store_down"},
-		{"ending without redis", config.StoreRedis, fmt.Errorf("%w: dial 10.0.0.7", session.ErrStoreDown), "DELETE", 503, "may not have happened"},
+		{"ending without redis", config.StoreRedis, fmt.Errorf("%w: dial 10.0.0.7", session.ErrStoreDown), "DELETE", 503, "may have had no effect"},
 		{"a slow redis", config.StoreRedis, context.DeadlineExceeded, "GET", 503, "session_store_down"},
-		{"anything else", config.StoreRedis, errors.New("dial 10.0.0.7"), "GET", 500, "the log says how"},
+		{"anything else", config.StoreRedis, errors.New("dial 10.0.0.7"), "GET", 500, "The log has the reason"},
 	} {
 		a := newAdminPort(c.kept, adminToken)
 		a.store.err = c.err
@@ -266,7 +269,7 @@ func TestTheAdminPortSaysWhatTheSessionStoreCannotDo(t *testing.T) {
 func TestAChangedAdminTokenTakesThePlaceOfTheLast(t *testing.T) {
 	t.Parallel()
 	a := newAdminPort(config.StoreRedis, adminToken)
-	a.proxy.SetAdminToken("another-token-of-enough-length")
+	a.handler.SetToken("another-token-of-enough-length")
 	for token, want := range map[string]int{adminToken: http.StatusUnauthorized, "another-token-of-enough-length": http.StatusOK} {
 		if w := a.ask("GET", "/sessions", "Bearer "+token); w.Code != want {
 			t.Errorf("%s: %d, want %d", token, w.Code, want)

@@ -1,4 +1,4 @@
-package proxy
+package admin
 
 import (
 	"slices"
@@ -8,14 +8,13 @@ import (
 	"github.com/example-org/authgate/session"
 )
 
-// SessionList is what operators are told of sessions, by the admin port and by the
-// command line alike.
+// SessionList is the list of sessions on the admin port and in the output of commands.
 type SessionList struct {
 	Sessions []ListedSession `json:"sessions"`
 }
 
-// ListedSession is one of them. It has what names a session and what it is worth,
-// and nothing that opens one: no token, no cookie.
+// ListedSession is one of them. It has no token and no cookie, so that it cannot be used to
+// sign in.
 type ListedSession struct {
 	ID            string    `json:"id"`
 	Email         string    `json:"email"`
@@ -30,7 +29,7 @@ type ListedSession struct {
 	Expires       time.Time `json:"expires"`
 }
 
-// ListSessions puts sessions into that form, those of one person side by side.
+// ListSessions converts sessions, and sorts those of one user together.
 func ListSessions(found []session.Session) []ListedSession {
 	listed := make([]ListedSession, len(found))
 	for i, s := range found {
