@@ -31,7 +31,8 @@ func checkBearers(bearers []Bearer, loginIssuer string, at yamlfile.Node) {
 		}
 		pair := [2]string{b.Issuer, b.Audience}
 		if b.Issuer != "" && b.Audience != "" && seen[pair] {
-			here.Key("audience").AddFault("another item has the same issuer and audience", "make one of the two; a list in require is any of its values")
+			here.Key("audience").AddFault("another item has the same issuer and audience",
+				"make one of the two; a list in require is any of its values")
 		}
 		seen[pair] = true
 		if b.CAFile != "" {
@@ -62,14 +63,16 @@ func (b Bearer) checkCAs(own string, trusted map[string]string, at yamlfile.Node
 
 func (b Bearer) check(at yamlfile.Node) {
 	if b.Issuer == "" {
-		at.Key("issuer").AddFault("is missing", "add what the tokens have as iss, such as https://token.actions.githubusercontent.com")
+		at.Key("issuer").AddFault("is missing",
+			"add what the tokens have as iss, such as https://token.actions.githubusercontent.com")
 	} else if _, c := parseHTTPURL(b.Issuer, "https://token.actions.githubusercontent.com"); c.message != "" {
 		c.addTo(at.Key("issuer")) // a trailing slash is part of some issuers' names
 	}
 	if b.Audience == "" {
 		at.Key("audience").AddFault("is missing", "add what the tokens are asked for with, such as authgate")
 	} else if strings.ContainsFunc(b.Audience, unicode.IsControl) {
-		at.Key("audience").AddFault("has a control character, and no token would do", "write the audience alone, on one line")
+		at.Key("audience").AddFault("has a control character, and no token would do",
+			"write the audience alone, on one line")
 	}
 	for name, values := range b.Require {
 		here := at.Key("require").Key(name)
@@ -85,10 +88,12 @@ func (b Bearer) check(at yamlfile.Node) {
 // tokens identify a user as those of a login do.
 func (b Bearer) checkLoginIssuer(at yamlfile.Node) {
 	if len(b.Groups) > 0 {
-		at.Key("groups").AddFault("is not for the issuer in issuer.url, whose tokens name groups in issuer.groupsClaim", "leave groups out")
+		at.Key("groups").AddFault("is not for the issuer in issuer.url, whose tokens name groups in issuer.groupsClaim",
+			"leave groups out")
 	}
 	if b.SubjectClaim != defaultSubjectClaim {
-		at.Key("subjectClaim").AddFault("is not for the issuer in issuer.url, of which people are known by sub", "leave subjectClaim out")
+		at.Key("subjectClaim").AddFault("is not for the issuer in issuer.url, of which people are known by sub",
+			"leave subjectClaim out")
 	}
 }
 
@@ -101,10 +106,14 @@ func checkClaimName(name string) problem {
 	case strings.ContainsFunc(name, unicode.IsControl):
 		return problem{"the claim " + text.Quote(name) + " has control characters in it", "take them out"}
 	case strings.TrimSpace(name) != name:
-		return problem{"the claim " + text.Quote(name) + " has spaces around it", "write " + text.Quote(strings.TrimSpace(name))}
+		return problem{
+			"the claim " + text.Quote(name) + " has spaces around it",
+			"write " + text.Quote(strings.TrimSpace(name)),
+		}
 	case strings.Contains(name, ".") && !strings.ContainsAny(name, "/:"):
 		return problem{
-			text.Quote(name) + " is a path into a claim, and only strings, numbers, true and false at the top level of a token are read",
+			text.Quote(name) + " is a path into a claim, and only strings, numbers, true and false at the top level " +
+				"of a token are read",
 			"write the name of such a claim; in a token of Kubernetes, sub says system:serviceaccount:NAMESPACE:NAME",
 		}
 	}
@@ -166,10 +175,12 @@ func parseGroupTemplate(s string) (GroupTemplate, problem) {
 		t = append(t, TemplatePart{text, claim})
 		rest = next
 	}
-	if word, _, colon := strings.Cut(t[0].Text, ":"); colon && slices.Contains([]string{"role", "user", "system"}, strings.ToLower(strings.TrimSpace(word))) {
+	if word, _, colon := strings.Cut(t[0].Text, ":"); colon &&
+		slices.Contains([]string{"role", "user", "system"}, strings.ToLower(strings.TrimSpace(word))) {
 		return nil, problem{
 			"begins with " + text.Quote(word+":") + ", which is authgate's own: no token brings such a group",
-			"write another word in front, such as ci:, and a g row in the policy that makes its holders members of a role",
+			"write another word in front, such as ci:, and a g row in the policy that makes its holders " +
+				"members of a role",
 		}
 	}
 	return t, problem{}

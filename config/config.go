@@ -78,7 +78,10 @@ func (u *Upstream) SetDefaults() {
 		Path:     "/",
 		Kind:     KindGeneric,
 		Identity: Identity{Headers: HeadersBoth, Groups: GroupsAll, Credential: CredentialNone},
-		Timeouts: UpstreamTimeouts{UpstreamDial: inheritTimeout, UpstreamHeader: inheritTimeout, Idle: defaultUpstreamIdle},
+		Timeouts: UpstreamTimeouts{
+			UpstreamDial: inheritTimeout, UpstreamHeader: inheritTimeout,
+			Idle: defaultUpstreamIdle,
+		},
 	}
 }
 
@@ -141,7 +144,8 @@ func (c *Config) checkListenLoops(at yamlfile.Node) {
 		}
 		for _, address := range []string{c.Listen, c.AdminListen} {
 			if file, isSocket := socketPath(address); isSocket && file == u.URL.Path {
-				at.Item(i).Key("url").AddFault("is the socket that authgate itself listens on", "name the socket of the dashboard")
+				at.Item(i).Key("url").AddFault("is the socket that authgate itself listens on",
+					"name the socket of the dashboard")
 			}
 		}
 	}

@@ -57,7 +57,8 @@ func decodeIdentityHeaders(at yamlfile.Node, into *IdentityHeaders) {
 	case s == string(HeadersBoth) || s == string(HeadersNone):
 		at.Reject(text.Quote(s)+" is a string", "write "+s+" without quotes")
 	default:
-		at.Reject(text.Quote(s)+" is not known", cmp.Or(fault.DidYouMean(s, words), "write true, false, "+text.JoinOr(words)))
+		at.Reject(text.Quote(s)+" is not known",
+			cmp.Or(fault.DidYouMean(s, words), "write true, false, "+text.JoinOr(words)))
 	}
 }
 
@@ -113,7 +114,10 @@ func parseHeaderTemplate(s string) (HeaderTemplate, problem) {
 		case opened && !closed:
 			return nil, problem{"has a { without a }", "write " + headerFieldList()}
 		case opened && !slices.Contains(headerFields, field):
-			return nil, problem{text.Quote("{"+field+"}") + " is not known", cmp.Or(fault.DidYouMean(field, headerFields), "write "+headerFieldList())}
+			return nil, problem{
+				text.Quote("{"+field+"}") + " is not known",
+				cmp.Or(fault.DidYouMean(field, headerFields), "write "+headerFieldList()),
+			}
 		}
 		t = append(t, TemplatePart{literal, field})
 		rest = next
@@ -137,7 +141,8 @@ func (u Upstream) checkHeaders(at yamlfile.Node) {
 		switch c := checkHeaderName(name); {
 		case c.message != "":
 			c.addTo(here)
-		case reservedHeaders[normalizeHeader(name)] && normalizeHeader(name) != "Cookie" && normalizeHeader(name) != "Authorization":
+		case reservedHeaders[normalizeHeader(name)] && normalizeHeader(name) != "Cookie" &&
+			normalizeHeader(name) != "Authorization":
 			here.AddFault(text.Quote(name)+" is part of how a request is sent", "leave it out")
 		case u.PassAuthorization && normalizeHeader(name) == "Authorization":
 			here.AddFault("Authorization is dropped here and passed on by passAuthorization", "keep one of the two")
@@ -154,11 +159,14 @@ func (u Upstream) checkHeaders(at yamlfile.Node) {
 		case c.message != "":
 			c.addTo(here)
 		case reservedHeaders[folded]:
-			here.AddFault(text.Quote(name)+" is not for setHeaders", cmp.Or(headerHints[folded], "name a header that only tells who asks"))
+			here.AddFault(text.Quote(name)+" is not for setHeaders",
+				cmp.Or(headerHints[folded], "name a header that only tells who asks"))
 		case u.setsHeader(folded):
-			here.AddFault(text.Quote(name)+" is written by authgate itself", cmp.Or(headerHints[folded], "name another header, or write identity.headers: false"))
+			here.AddFault(text.Quote(name)+" is written by authgate itself",
+				cmp.Or(headerHints[folded], "name another header, or write identity.headers: false"))
 		case seen[folded] != "":
-			here.AddFault(text.Quote(name)+" and "+text.Quote(seen[folded])+" are one header to many servers", "keep one of the two")
+			here.AddFault(text.Quote(name)+" and "+text.Quote(seen[folded])+" are one header to many servers",
+				"keep one of the two")
 		}
 		seen[folded] = name
 	}

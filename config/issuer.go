@@ -27,7 +27,8 @@ type Issuer struct {
 
 func (i Issuer) check(at yamlfile.Node) {
 	if i.URL == "" {
-		at.Key("url").AddFault("is missing", "add the address at which browsers reach the issuer, such as https://argo-cd.example.com/api/dex")
+		at.Key("url").AddFault("is missing",
+			"add the address at which browsers reach the issuer, such as https://argo-cd.example.com/api/dex")
 	} else {
 		checkIssuerURL(i.URL, ", and issuers are compared byte for byte", at.Key("url"))
 	}
@@ -42,7 +43,8 @@ func (i Issuer) check(at yamlfile.Node) {
 	}
 	for n, scope := range i.Scopes {
 		if !text.ValidScope(scope) {
-			at.Key("scopes").Item(n).AddFault(text.Quote(scope)+" is not a scope", "write one word for each item of the list")
+			at.Key("scopes").Item(n).AddFault(text.Quote(scope)+" is not a scope",
+				"write one word for each item of the list")
 		}
 	}
 	if !slices.Contains(i.Scopes, "openid") {
@@ -50,14 +52,16 @@ func (i Issuer) check(at yamlfile.Node) {
 	}
 	for n, audience := range i.Audiences {
 		if !text.ValidScope(audience) {
-			at.Key("audiences").Item(n).AddFault(text.Quote(audience)+" is not the id of a client", "write the id of one client of the issuer for each item, such as argo-cd")
+			at.Key("audiences").Item(n).AddFault(text.Quote(audience)+" is not the id of a client",
+				"write the id of one client of the issuer for each item, such as argo-cd")
 		}
 	}
 	if strings.TrimSpace(i.GroupsClaim) == "" {
 		at.Key("groupsClaim").AddFault("is empty", "write groups, or leave the line out")
 	}
 	if strings.ContainsFunc(i.GroupsClaim, unicode.IsControl) {
-		at.Key("groupsClaim").AddFault("has a control character, and no claim is called so", "write the name of the claim alone, on one line")
+		at.Key("groupsClaim").AddFault("has a control character, and no claim is called so",
+			"write the name of the claim alone, on one line")
 	}
 	i.ClockSkew.checkNotNegative(at.Key("clockSkew"))
 	checkAuthParams(i.AuthParams, at.Key("authParams"))
@@ -79,7 +83,8 @@ func checkAuthParams(params map[string]string, at yamlfile.Node) {
 		case slices.Contains(reservedParams, normalized):
 			here.AddFault("is set by authgate itself", reservedParamHint(normalized))
 		case !text.ValidScope(name):
-			here.AddFault(text.Quote(name)+" is not the name of a parameter", "write one such as prompt, without spaces")
+			here.AddFault(text.Quote(name)+" is not the name of a parameter",
+				"write one such as prompt, without spaces")
 		case seen[normalized] != "":
 			here.AddFault("is there twice, as "+text.Quote(seen[normalized])+" too", "keep one of them")
 		case params[name] == "":

@@ -26,9 +26,11 @@ func (t TLS) Enabled() bool { return t.CertFile != "" }
 func (t TLS) check(at yamlfile.Node) {
 	switch {
 	case t.CertFile != "" && t.KeyFile == "":
-		at.Key("keyFile").AddFault("is missing, and certFile is worth nothing without it", "name the private key of the certificate, in PEM")
+		at.Key("keyFile").AddFault("is missing, and certFile is worth nothing without it",
+			"name the private key of the certificate, in PEM")
 	case t.CertFile == "" && t.KeyFile != "":
-		at.Key("certFile").AddFault("is missing, and the port would speak without TLS", "name the certificate of the key, in PEM, with its chain")
+		at.Key("certFile").AddFault("is missing, and the port would speak without TLS",
+			"name the certificate of the key, in PEM, with its chain")
 	}
 }
 
@@ -94,17 +96,24 @@ func parseTrustedProxy(s string) (netip.Prefix, problem) {
 	if err != nil {
 		address, err := netip.ParseAddr(s)
 		if err != nil || address.Zone() != "" {
-			return netip.Prefix{}, problem{text.Quote(s) + " is neither a CIDR nor an address", `write "10.0.0.0/16", "10.0.0.7" or unix`}
+			return netip.Prefix{}, problem{
+				text.Quote(s) + " is neither a CIDR nor an address",
+				`write "10.0.0.0/16", "10.0.0.7" or unix`,
+			}
 		}
 		prefix = netip.PrefixFrom(address, address.BitLen())
 	}
 	switch {
 	case prefix.Addr().Is4In6():
-		return netip.Prefix{}, problem{text.Quote(s) + " is an IPv4-mapped IPv6 address and would never match", "write it without ::ffff:"}
+		return netip.Prefix{}, problem{
+			text.Quote(s) + " is an IPv4-mapped IPv6 address and would never match",
+			"write it without ::ffff:",
+		}
 	case prefix != prefix.Masked():
 		return netip.Prefix{}, problem{
 			text.Quote(s) + " has address bits after its mask",
-			"write " + text.Quote(prefix.Masked().String()) + " for the network or " + text.Quote(prefix.Addr().String()) + " for the one address",
+			"write " + text.Quote(prefix.Masked().String()) + " for the network or " +
+				text.Quote(prefix.Addr().String()) + " for the one address",
 		}
 	}
 	return prefix, problem{}
@@ -144,12 +153,18 @@ func checkHost(host string) problem {
 	}
 	if address, err := netip.ParseAddr(host); err == nil {
 		if address.Zone() != "" || address.String() != host {
-			return problem{text.Quote(host) + " is not how the address is written", "write " + text.Quote(address.WithZone("").String())}
+			return problem{
+				text.Quote(host) + " is not how the address is written",
+				"write " + text.Quote(address.WithZone("").String()),
+			}
 		}
 		return problem{}
 	}
 	if u, err := url.Parse("//" + host); err == nil && u.Host == host && host != u.Hostname() && u.Hostname() != "" {
-		return problem{text.Quote(host) + " has a port or brackets; a host counts on every port", "write " + text.Quote(u.Hostname())}
+		return problem{
+			text.Quote(host) + " has a port or brackets; a host counts on every port",
+			"write " + text.Quote(u.Hostname()),
+		}
 	}
 	lower := strings.TrimSuffix(strings.ToLower(host), ".")
 	parent, wild := strings.CutPrefix(lower, "*.") // any one label in front
@@ -159,13 +174,19 @@ func checkHost(host string) problem {
 	case wild && validName(parent):
 		return problem{text.Quote(host) + " is not how the host is compared", "write " + text.Quote(lower)}
 	case strings.Contains(host, "*"):
-		return problem{text.Quote(host) + " is a pattern that is not known", `write "*.example.com" for one label in front of a name, or name each host`}
+		return problem{
+			text.Quote(host) + " is a pattern that is not known",
+			`write "*.example.com" for one label in front of a name, or name each host`,
+		}
 	case validName(host) && host == lower:
 		return problem{}
 	case validName(lower):
 		return problem{text.Quote(host) + " is not how the host is compared", "write " + text.Quote(lower)}
 	}
-	return problem{text.Quote(host) + " is not a host", "write a name such as argo-cd.example.com, without scheme and path, and with other letters as xn--..."}
+	return problem{
+		text.Quote(host) + " is not a host",
+		"write a name such as argo-cd.example.com, without scheme and path, and with other letters as xn--...",
+	}
 }
 
 // checkOrigin wants what a browser would send as Origin (RFC 6454, 6.2): anything
@@ -180,7 +201,10 @@ func checkOrigin(origin string) problem {
 	case origin != strings.ToLower(origin):
 		return problem{"is not how browsers write it", "write " + text.Quote(strings.ToLower(origin))}
 	case u.Scheme == "http" && u.Port() == "80", u.Scheme == "https" && u.Port() == "443":
-		return problem{"has the port that browsers leave out", "write " + text.Quote(strings.TrimSuffix(origin, ":"+u.Port()))}
+		return problem{
+			"has the port that browsers leave out",
+			"write " + text.Quote(strings.TrimSuffix(origin, ":"+u.Port())),
+		}
 	}
 	return problem{}
 }
@@ -188,7 +212,10 @@ func checkOrigin(origin string) problem {
 func checkAuthority(host string) problem {
 	u, c := parseHTTPURL("http://"+host, "")
 	if c.message != "" || u.Host != host {
-		return problem{text.Quote(host) + " is not a host", "write a name such as argo-cd.example.com, with a port where it needs one"}
+		return problem{
+			text.Quote(host) + " is not a host",
+			"write a name such as argo-cd.example.com, with a port where it needs one",
+		}
 	}
 	return problem{}
 }

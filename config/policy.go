@@ -34,13 +34,15 @@ func (p Policy) checkOtherUpstreams(upstreams []Upstream, at yamlfile.Node) {
 		here := at.Item(i)
 		switch c := checkUpstreamName(name); {
 		case name == "*":
-			here.AddFault(`"*" stands for every upstream in rows already`, "write the names of the upstreams that other instances serve")
+			here.AddFault(`"*" stands for every upstream in rows already`,
+				"write the names of the upstreams that other instances serve")
 		case c.message != "":
 			c.addTo(here)
 		case slices.Contains(p.OtherUpstreams[:i], name):
 			here.AddFault(text.Quote(name)+" is in the list already", "take one of the two out")
 		case slices.ContainsFunc(upstreams, func(u Upstream) bool { return u.Name == name }):
-			here.AddFault(text.Quote(name)+" is one of this configuration's own upstreams", "take it out: rows may name it anyway")
+			here.AddFault(text.Quote(name)+" is one of this configuration's own upstreams",
+				"take it out: rows may name it anyway")
 		}
 	}
 }

@@ -57,7 +57,8 @@ func checkAnyPattern(upstreams []Upstream, pattern string) problem {
 func (u Upstream) checkQuirks(at yamlfile.Node) {
 	for i, q := range u.PathQuirks {
 		if slices.Contains(u.PathQuirks[:i], q) {
-			at.Key("pathQuirks").Item(i).AddFault(text.Quote(string(q))+" duplicates an earlier entry", "take one of the two out")
+			at.Key("pathQuirks").Item(i).AddFault(text.Quote(string(q))+" duplicates an earlier entry",
+				"take one of the two out")
 		}
 	}
 }

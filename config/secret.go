@@ -78,7 +78,8 @@ func (s Secret) Reveal() (string, error) {
 	case s.source.env != "":
 		var set bool
 		if value, set = os.LookupEnv(s.source.env); !set {
-			return "", fmt.Errorf("%s: %w", s.source.key, unsetVariableError(s.Source()+" is not set"+variableNameHint(s.source.env)))
+			return "", fmt.Errorf("%s: %w", s.source.key,
+				unsetVariableError(s.Source()+" is not set"+variableNameHint(s.source.env)))
 		}
 		value = strings.TrimRight(value, "\r\n") // as of a file
 	}
@@ -86,7 +87,8 @@ func (s Secret) Reveal() (string, error) {
 		return "", fmt.Errorf("%s: %s holds nothing", s.source.key, s.Source())
 	}
 	if hasControlChar(s.source.key, value) {
-		return "", fmt.Errorf("%s: %s %s; write the value alone, on one line", s.source.key, s.Source(), controlCharMessage)
+		return "", fmt.Errorf("%s: %s %s; write the value alone, on one line", s.source.key, s.Source(),
+			controlCharMessage)
 	}
 	return value, nil
 }

@@ -35,7 +35,8 @@ func variableNameHint(name string) string {
 // describeFile names a file, or tells how long a path is that looks like a secret.
 func describeFile(written, file string) string {
 	if looksLikeSecret(written) {
-		return "file (a path of " + text.DescribeLength(written) + ", not shown: it looks like the secret itself; write {file: PATH})"
+		return "file (a path of " + text.DescribeLength(written) +
+			", not shown: it looks like the secret itself; write {file: PATH})"
 	}
 	return "file " + file
 }
@@ -59,7 +60,8 @@ func looksLikeSecret(path string) bool {
 
 // looksLikeToken reports whether a word mixes digits and letters as keys and tokens do.
 func looksLikeToken(word string) bool {
-	digit, upper, lower := strings.ContainsFunc(word, unicode.IsDigit), strings.ContainsFunc(word, unicode.IsUpper), strings.ContainsFunc(word, unicode.IsLower)
+	digit, upper, lower := strings.ContainsFunc(word, unicode.IsDigit), strings.ContainsFunc(word, unicode.IsUpper),
+		strings.ContainsFunc(word, unicode.IsLower)
 	switch {
 	case strings.ContainsAny(word, "=+"):
 		return true

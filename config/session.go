@@ -84,13 +84,19 @@ func (s Session) checkDurations(at yamlfile.Node) {
 		idle.AddFault("is shorter than a second", "write "+minIdleTimeout.String()+" or more, or 0s for none")
 	}
 	if s.RefreshEvery <= 0 {
-		every.AddFault("must be greater than zero", "write 10m, or leave the line out; to read groups only at login, leave offline_access out of issuer.scopes")
+		every.AddFault("must be greater than zero",
+			"write 10m, or leave the line out; to read groups only at login, leave offline_access out of issuer.scopes")
 	}
 	s.RefreshGrace.checkNotNegative(at.Key("refreshGrace"))
 	for _, limited := range []struct {
 		key string
 		is  Duration
-	}{{"lifetime", s.Lifetime}, {"idleTimeout", s.IdleTimeout}, {"refreshEvery", s.RefreshEvery}, {"refreshGrace", s.RefreshGrace}} {
+	}{
+		{"lifetime", s.Lifetime},
+		{"idleTimeout", s.IdleTimeout},
+		{"refreshEvery", s.RefreshEvery},
+		{"refreshGrace", s.RefreshGrace},
+	} {
 		if limited.is > maxSessionDuration {
 			at.Key(limited.key).AddFault("is longer than a year", "write "+maxSessionDuration.String()+" or less")
 		}
@@ -106,7 +112,8 @@ func (c Cookie) check(at yamlfile.Node) {
 		at.Key("name").AddFault("must not begin with "+c.Name[:strings.Index(c.Name, "-")+1],
 			"leave the prefix out: authgate puts it in front where the browser would accept it")
 	case strings.HasPrefix(name, "AWSALB"), strings.HasPrefix(name, "AWSELB"):
-		at.Key("name").AddFault("must not begin with "+c.Name[:len("AWSALB")]+", which AWS load balancers use for theirs", "write authgate")
+		at.Key("name").AddFault("must not begin with "+c.Name[:len("AWSALB")]+", which AWS load balancers use "+
+			"for theirs", "write authgate")
 	}
 	if c.Domain != "" {
 		c.checkDomain(at.Key("domain"))
@@ -121,7 +128,8 @@ func (c Cookie) checkDomain(at yamlfile.Node) {
 	case !validName(c.Domain) || notAddress == nil || c.Domain != strings.ToLower(c.Domain):
 		at.Reject(text.Quote(c.Domain)+" is not a domain", "write example.com, for instance, in lower case")
 	case !strings.Contains(c.Domain, "."):
-		at.Reject("has only one label, and browsers refuse such a cookie", "write a domain like example.com, or leave the line out")
+		at.Reject("has only one label, and browsers refuse such a cookie",
+			"write a domain like example.com, or leave the line out")
 	}
 }
 

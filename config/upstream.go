@@ -96,32 +96,38 @@ func (i Identity) check(at yamlfile.Node) {
 	accounts := at.Key("serviceAccounts")
 	switch {
 	case i.Credential == CredentialServiceAccount && len(i.ServiceAccounts) == 0:
-		accounts.AddFault("is missing, and credential is serviceAccount", "add a list of {role: \"role:NAME\", namespace: NS, name: ACCOUNT}; the first role that a user holds wins")
+		accounts.AddFault("is missing, and credential is serviceAccount",
+			"add a list of {role: \"role:NAME\", namespace: NS, name: ACCOUNT}; the first role that a user holds wins")
 	case i.Credential != CredentialServiceAccount && len(i.ServiceAccounts) > 0:
-		accounts.AddFault("is for credential: serviceAccount, and credential is "+string(i.Credential), "write credential: serviceAccount, or take the list out")
+		accounts.AddFault("is for credential: serviceAccount, and credential is "+string(i.Credential),
+			"write credential: serviceAccount, or take the list out")
 	}
 	for n, a := range i.ServiceAccounts {
 		a.check(accounts.Item(n))
 		if slices.ContainsFunc(i.ServiceAccounts[:n], func(b ServiceAccount) bool { return b.Role == a.Role }) {
-			accounts.Item(n).Key("role").AddFault("duplicates an earlier entry, which takes precedence", "take one of the two out")
+			accounts.Item(n).Key("role").AddFault("duplicates an earlier entry, which takes precedence",
+				"take one of the two out")
 		}
 	}
 }
 
 func (a ServiceAccount) check(at yamlfile.Node) {
 	if name, isRole := strings.CutPrefix(a.Role, "role:"); !isRole || name == "" {
-		at.Key("role").AddFault(text.Quote(a.Role)+" is no role of the policy", "write role:NAME, as in the policy's rows")
+		at.Key("role").AddFault(text.Quote(a.Role)+" is no role of the policy",
+			"write role:NAME, as in the policy's rows")
 	}
 	named := a.Namespace != "" || a.Name != ""
 	switch {
 	case a.TokenFile == "" && !named:
 		at.AddFault("says nowhere whose token to show", "add namespace and name of a ServiceAccount, or tokenFile")
 	case a.TokenFile != "" && named:
-		at.Key("tokenFile").AddFault("cannot be combined with a ServiceAccount name", "keep one of them: a file with a token, or an account that authgate asks Kubernetes for")
+		at.Key("tokenFile").AddFault("cannot be combined with a ServiceAccount name",
+			"keep one of them: a file with a token, or an account that authgate asks Kubernetes for")
 	case a.TokenFile == "":
 		for _, key := range []struct{ name, value string }{{"namespace", a.Namespace}, {"name", a.Name}} {
 			if !isKubernetesName(key.value) {
-				at.Key(key.name).AddFault(text.Quote(key.value)+" is not a Kubernetes name", "write a-z, 0-9, hyphens and dots, beginning and ending with a letter or digit")
+				at.Key(key.name).AddFault(text.Quote(key.value)+" is not a Kubernetes name",
+					"write a-z, 0-9, hyphens and dots, beginning and ending with a letter or digit")
 			}
 		}
 	}
@@ -134,7 +140,8 @@ func isKubernetesName(name string) bool {
 		return false
 	}
 	for label := range strings.SplitSeq(name, ".") {
-		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || label[0] == '-' || label[len(label)-1] == '-' {
+		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" ||
+			label[0] == '-' || label[len(label)-1] == '-' {
 			return false
 		}
 	}
@@ -151,7 +158,8 @@ func checkUpstreams(upstreams []Upstream, pathPrefix string, at yamlfile.Node) {
 		here := at.Item(i)
 		u.check(pathPrefix, here)
 		if u.Name != "" && names[u.Name] {
-			here.Key("name").AddFault("duplicate upstream name "+text.Quote(u.Name), "give each a name of its own: policies tell them apart by it")
+			here.Key("name").AddFault("duplicate upstream name "+text.Quote(u.Name),
+				"give each a name of its own: policies tell them apart by it")
 		}
 		names[u.Name] = true
 		for n, host := range u.Hosts {
@@ -175,7 +183,8 @@ func (u Upstream) check(pathPrefix string, at yamlfile.Node) {
 		checkUpstreamName(u.Name).addTo(at.Key("name"))
 	}
 	if len(u.Hosts) == 0 {
-		at.Key("hosts").AddFault("is missing", `add the names by which browsers reach it, or "*" where there is only one upstream`)
+		at.Key("hosts").AddFault("is missing",
+			`add the names by which browsers reach it, or "*" where there is only one upstream`)
 	}
 	for i, host := range u.Hosts {
 		checkHost(host).addTo(at.Key("hosts").Item(i))
@@ -189,10 +198,12 @@ func (u Upstream) check(pathPrefix string, at yamlfile.Node) {
 		at.Key("url").AddFault("is missing", "add where it is reached, such as http://argocd-server.argocd.svc:80")
 	}
 	if u.CAFile != "" && u.URL != nil && u.URL.Scheme != SchemeHTTPS {
-		at.Key("caFile").AddFault("is for https, and url begins with "+u.URL.Scheme+":", "write https in url, or leave caFile out")
+		at.Key("caFile").AddFault("is for https, and url begins with "+u.URL.Scheme+":",
+			"write https in url, or leave caFile out")
 	}
 	if u.StripPath && u.Path == "/" {
-		at.Key("stripPath").AddFault("has nothing to take off: path is \"/\"", "leave it out, or write the prefix in path")
+		at.Key("stripPath").AddFault("has nothing to take off: path is \"/\"",
+			"leave it out, or write the prefix in path")
 	}
 	for i, origin := range u.AllowedOrigins {
 		checkOrigin(origin).addTo(at.Key("allowedOrigins").Item(i))
@@ -254,7 +265,10 @@ func parseUpstreamURL(raw string) (*url.URL, problem) {
 		u.Scheme = SchemeH2C
 	}
 	if u.Path != "" && u.Path != "/" {
-		return nil, problem{"must not have a path: the request's own is sent", "write " + text.Quote(u.Scheme+"://"+u.Host)}
+		return nil, problem{
+			"must not have a path: the request's own is sent",
+			"write " + text.Quote(u.Scheme+"://"+u.Host),
+		}
 	}
 	u.Path = ""
 	return u, problem{}

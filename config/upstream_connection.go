@@ -70,8 +70,10 @@ func (t UpstreamTLS) check(scheme string, at yamlfile.Node) {
 	}
 	switch {
 	case t.CertFile != "" && t.KeyFile == "":
-		at.Key("keyFile").AddFault("is missing, and certFile is worth nothing without it", "name the private key of the certificate, in PEM")
+		at.Key("keyFile").AddFault("is missing, and certFile is worth nothing without it",
+			"name the private key of the certificate, in PEM")
 	case t.CertFile == "" && t.KeyFile != "":
-		at.Key("certFile").AddFault("is missing, and keyFile is worth nothing without it", "name the certificate of the key, in PEM, with its chain")
+		at.Key("certFile").AddFault("is missing, and keyFile is worth nothing without it",
+			"name the certificate of the key, in PEM, with its chain")
 	}
 }

@@ -17,7 +17,8 @@ const albIdleTimeout = Duration(60 * time.Second)
 // Warnings says what in a file that loads will probably not do what was meant. It
 // is no fault: what stands in front of authgate is not written here.
 func (c *Config) Warnings() []string {
-	return slices.Concat(c.peerWarnings(), c.hostWarnings(), c.timeoutWarnings(), c.adminWarnings(), c.bearerWarnings(), c.sessionWarnings(), c.credentialWarnings(), c.auditWarnings())
+	return slices.Concat(c.peerWarnings(), c.hostWarnings(), c.timeoutWarnings(), c.adminWarnings(), c.bearerWarnings(),
+		c.sessionWarnings(), c.credentialWarnings(), c.auditWarnings())
 }
 
 func (c *Config) peerWarnings() (warnings []string) {
@@ -26,11 +27,13 @@ func (c *Config) peerWarnings() (warnings []string) {
 	switch {
 	case isSocket && !trusted:
 		warnings = append(warnings, "listen is a Unix socket and trustedProxies has no unix: "+
-			"X-Forwarded-For and -Proto of the proxy in front are not trusted, so that clients have no address and https counts as http; "+
+			"X-Forwarded-For and -Proto of the proxy in front are not trusted, so that clients have no address and "+
+			"https counts as http; "+
 			"add unix if only that proxy can open the socket")
 	case !isSocket && trusted:
-		warnings = append(warnings, "trustedProxies has unix, and listen is not a Unix socket: no client connects through one; "+
-			"name the addresses of the proxies, or write listen: unix:/path/to.sock")
+		warnings = append(warnings,
+			"trustedProxies has unix, and listen is not a Unix socket: no client connects through one; "+
+				"name the addresses of the proxies, or write listen: unix:/path/to.sock")
 	}
 	return warnings
 }
@@ -40,8 +43,10 @@ func (c *Config) hostWarnings() (warnings []string) {
 	for _, u := range c.Upstreams {
 		for _, host := range u.Hosts {
 			if strings.HasPrefix(host, "*.") {
-				warnings = append(warnings, "upstream "+text.Quote(u.Name)+" has the host "+text.Quote(host)+": each concrete host needs its callback, https://HOST"+c.PathPrefix+"/callback, "+
-					"registered at the issuer; register each host that people use")
+				warnings = append(warnings,
+					"upstream "+text.Quote(u.Name)+" has the host "+text.Quote(host)+": each concrete host needs "+
+						"its callback, https://HOST"+c.PathPrefix+"/callback, "+
+						"registered at the issuer; register each host that people use")
 			}
 		}
 	}
@@ -57,14 +62,18 @@ func (c *Config) timeoutWarnings() (warnings []string) {
 	}
 	t := c.Timeouts
 	if longest := t.UpstreamDial + t.UpstreamHeader; longest >= t.Idle {
-		warnings = append(warnings, fmt.Sprintf("timeouts.upstreamDial and upstreamHeader make %s together, and timeouts.idle is %s: "+
-			"no idle timeout of a load balancer lies between, so it answers for authgate with a bare 502 or 504; "+
-			"raise idle above the balancer's, and that above %s", longest, t.Idle, longest))
+		warnings = append(warnings,
+			fmt.Sprintf("timeouts.upstreamDial and upstreamHeader make %s together, and timeouts.idle is %s: "+
+				"no idle timeout of a load balancer lies between, so it answers for authgate with a bare 502 or 504; "+
+				"raise idle above the balancer's, and that above %s", longest, t.Idle, longest))
 	}
 	if t.Idle <= albIdleTimeout {
-		warnings = append(warnings, fmt.Sprintf("timeouts.idle is %s: a load balancer of AWS keeps connections for %s unless it is configured otherwise, "+
-			"and answers 502 for a request on one that authgate has just closed; write 75s, or more than the balancer's own",
-			t.Idle, albIdleTimeout))
+		warnings = append(warnings,
+			fmt.Sprintf("timeouts.idle is %s: a load balancer of AWS keeps connections for %s unless it is "+
+				"configured otherwise, "+
+				"and answers 502 for a request on one that authgate has just closed; write 75s, or more than the "+
+				"balancer's own",
+				t.Idle, albIdleTimeout))
 	}
 	return warnings
 }
@@ -72,10 +81,13 @@ func (c *Config) timeoutWarnings() (warnings []string) {
 // auditWarnings is about records that will be missing when they are looked for.
 func (c *Config) auditWarnings() (warnings []string) {
 	if c.Audit.Output == AuditNone && c.Audit.OnFull == OnFullBlock {
-		warnings = append(warnings, "audit.onFull is block, but audit.output is none: no request is recorded; name an output, or leave onFull out")
+		warnings = append(warnings,
+			"audit.onFull is block, but audit.output is none: no request is recorded; name an output, or leave "+
+				"onFull out")
 	}
 	if slices.Contains(c.Audit.Exclude, "/"+target.AnyRest) {
-		warnings = append(warnings, `audit.exclude has "/**": no allowed request is recorded; name the paths that pollers ask for`)
+		warnings = append(warnings,
+			`audit.exclude has "/**": no allowed request is recorded; name the paths that pollers ask for`)
 	}
 	return warnings
 }
@@ -87,13 +99,18 @@ func (c *Config) credentialWarnings() (warnings []string) {
 		switch u.Identity.Credential {
 		case CredentialNone:
 			if u.Kind != KindGeneric {
-				warnings = append(warnings, "upstream "+text.Quote(u.Name)+" is "+string(u.Kind)+" and gets no credential, and its own login cannot be reached through authgate: "+
-					"it identifies no user, and rejects every request unless it allows anonymous access; write identity.credential, or kind: generic to let users log in there again")
+				warnings = append(warnings,
+					"upstream "+text.Quote(u.Name)+" is "+string(u.Kind)+" and gets no credential, and its own "+
+						"login cannot be reached through authgate: "+
+						"it identifies no user, and rejects every request unless it allows anonymous access; write "+
+						"identity.credential, or kind: generic to let users log in there again")
 			}
 		case CredentialIDToken, CredentialAccessToken:
 			if !offline {
-				warnings = append(warnings, "upstream "+text.Quote(u.Name)+" is shown the person's own token, and issuer.scopes has no offline_access: "+
-					"a session ends when that token does; add offline_access")
+				warnings = append(warnings,
+					"upstream "+text.Quote(u.Name)+" is shown the person's own token, and issuer.scopes has no "+
+						"offline_access: "+
+						"a session ends when that token does; add offline_access")
 			}
 		case CredentialServiceAccount:
 		}

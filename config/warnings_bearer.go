@@ -22,9 +22,12 @@ func publicIssuers() []publicIssuer {
 	return []publicIssuer{
 		{
 			// An enterprise has an issuer of its own beneath this one, if it wants to.
-			url:             "https://token.actions.githubusercontent.com",
-			ownerIDClaims:   []string{"repository_owner_id", "repository_id", "enterprise_id"},
-			ownerNameClaims: []string{"repository_owner", "repository", "enterprise", "job_workflow_ref", "workflow_ref", "sub"},
+			url:           "https://token.actions.githubusercontent.com",
+			ownerIDClaims: []string{"repository_owner_id", "repository_id", "enterprise_id"},
+			ownerNameClaims: []string{
+				"repository_owner", "repository", "enterprise", "job_workflow_ref",
+				"workflow_ref", "sub",
+			},
 		},
 		{
 			url:             "https://gitlab.com",
@@ -41,7 +44,8 @@ func (c *Config) bearerWarnings() (warnings []string) {
 			continue // its people are those who log in
 		}
 		at := fmt.Sprintf("bearer[%d] (%s)", i, b.Issuer)
-		for _, warning := range slices.Concat(b.ownerWarnings(), b.requireWarnings(), b.githubActionsWarnings(), b.nameWarnings()) {
+		for _, warning := range slices.Concat(b.ownerWarnings(), b.requireWarnings(), b.githubActionsWarnings(),
+			b.nameWarnings()) {
 			warnings = append(warnings, at+" "+warning)
 		}
 	}
@@ -49,13 +53,15 @@ func (c *Config) bearerWarnings() (warnings []string) {
 }
 
 func (b Bearer) ownerWarnings() []string {
-	i := slices.IndexFunc(publicIssuers(), func(s publicIssuer) bool { return s.url == strings.TrimSuffix(b.Issuer, "/") })
+	i := slices.IndexFunc(publicIssuers(),
+		func(s publicIssuer) bool { return s.url == strings.TrimSuffix(b.Issuer, "/") })
 	required := func(claim string) bool { return len(b.Require[claim]) > 0 }
 	if i < 0 {
 		if len(b.Require) > 0 {
 			return nil
 		}
-		return []string{"has no require: every holder of a token from there, for an audience that anyone can request, is admitted with its groups, " +
+		return []string{"has no require: every holder of a token from there, for an audience that anyone can " +
+			"request, is admitted with its groups, " +
 			"though not as system:authenticated; add require, with a claim that only tokens of yours have"}
 	}
 	s := publicIssuers()[i]
@@ -63,15 +69,19 @@ func (b Bearer) ownerWarnings() []string {
 	case slices.ContainsFunc(s.ownerIDClaims, required):
 		return nil
 	case slices.ContainsFunc(s.ownerNameClaims, required):
-		return []string{"requires a name and no id: names are given to others, once their owner is renamed or gone; add one of " + text.JoinOr(s.ownerIDClaims) + " to require"}
+		return []string{"requires a name and no id: names are given to others, once their owner is renamed or gone; " +
+			"add one of " + text.JoinOr(s.ownerIDClaims) + " to require"}
 	}
-	return []string{"has no condition on the owner: anyone in the world gets a token there, for any audience; add one of " + text.JoinOr(s.ownerIDClaims) + " to require"}
+	return []string{"has no condition on the owner: anyone in the world gets a token there, for any audience; " +
+		"add one of " + text.JoinOr(s.ownerIDClaims) + " to require"}
 }
 
 func (b Bearer) requireWarnings() (warnings []string) {
 	for _, claim := range slices.Sorted(maps.Keys(b.Require)) {
 		if slices.ContainsFunc(b.Require[claim], func(v string) bool { return strings.Contains(v, "*") }) {
-			warnings = append(warnings, "requires a "+claim+" with a *, which stands for itself alone: values are compared, they are no patterns; write out the values, or require another claim")
+			warnings = append(warnings,
+				"requires a "+claim+" with a *, which stands for itself alone: values are compared, they are no "+
+					"patterns; write out the values, or require another claim")
 		}
 	}
 	if strings.HasPrefix(b.Issuer, "http:") {
@@ -86,15 +96,21 @@ func (b Bearer) githubActionsWarnings() (warnings []string) {
 		return nil
 	}
 	uses := func(claim string) bool {
-		return len(b.Require[claim]) > 0 || slices.ContainsFunc(b.Groups, func(t GroupTemplate) bool { return slices.Contains(t.claims(), claim) })
+		return len(b.Require[claim]) > 0 ||
+			slices.ContainsFunc(b.Groups, func(t GroupTemplate) bool { return slices.Contains(t.claims(), claim) })
 	}
 	if uses("sub") {
-		warnings = append(warnings, "uses sub in require or groups: GitHub has no one form for it (renamed, moved and new repositories have ids in it, and owners can change all of it); "+
-			"use the claims that it is made of, such as repository_id, ref and environment")
+		warnings = append(warnings,
+			"uses sub in require or groups: GitHub has no one form for it (renamed, moved and new repositories have "+
+				"ids in it, and owners can change all of it); "+
+				"use the claims that it is made of, such as repository_id, ref and environment")
 	}
 	if uses("ref") && !uses("event_name") && !uses("environment") {
-		warnings = append(warnings, "uses ref and looks at neither event_name nor environment: jobs that outsiders set off (pull_request_target, issue_comment, workflow_run) "+
-			"and closed pull requests have the ref of the main branch too; add event_name: [push, workflow_dispatch] to require")
+		warnings = append(warnings,
+			"uses ref and looks at neither event_name nor environment: jobs that outsiders set off "+
+				"(pull_request_target, issue_comment, workflow_run) "+
+				"and closed pull requests have the ref of the main branch too; add event_name: [push, "+
+				"workflow_dispatch] to require")
 	}
 	return warnings
 }
@@ -110,12 +126,17 @@ func isGitHubActions(issuer string) bool {
 func (b Bearer) nameWarnings() (warnings []string) {
 	for _, t := range b.Groups {
 		if t[0].Text == "" {
-			warnings = append(warnings, "makes the group "+text.Quote(t.String())+", which begins with what the token says: it may be a group that people have; "+
-				`begin it with a word of its own, such as "ci:`+t.String()+`"`)
+			warnings = append(warnings,
+				"makes the group "+text.Quote(t.String())+", which begins with what the token says: it may be a "+
+					"group that people have; "+
+					`begin it with a word of its own, such as "ci:`+t.String()+`"`)
 		}
 	}
-	if slices.Contains([]string{"actor", "email", "name", "preferred_username", "user_email", "user_login", "nickname"}, b.SubjectClaim) {
-		warnings = append(warnings, "takes "+b.SubjectClaim+" for the holder: an upstream that reads X-Forwarded-User may mistake a job for the user; write subjectClaim: sub")
+	if slices.Contains([]string{"actor", "email", "name", "preferred_username", "user_email", "user_login", "nickname"},
+		b.SubjectClaim) {
+		warnings = append(warnings,
+			"takes "+b.SubjectClaim+" for the holder: an upstream that reads X-Forwarded-User may mistake a job for "+
+				"the user; write subjectClaim: sub")
 	}
 	return warnings
 }
@@ -132,8 +153,10 @@ func (c *Config) sharedGroupWarnings() (warnings []string) {
 			case !seen:
 				first[prefix] = b.Issuer
 			case other != b.Issuer:
-				warnings = append(warnings, fmt.Sprintf("bearer[%d] (%s) makes groups that begin with %s, and so does %s: "+
-					"a policy cannot tell the two apart; give each a word of its own", i, b.Issuer, text.Quote(prefix), other))
+				warnings = append(warnings,
+					fmt.Sprintf("bearer[%d] (%s) makes groups that begin with %s, and so does %s: "+
+						"a policy cannot tell the two apart; give each a word of its own", i, b.Issuer, text.Quote(prefix),
+						other))
 				first[prefix] = b.Issuer
 			}
 		}

@@ -119,7 +119,8 @@ func (s *Snapshot) compare(q *Request, fromIndex Decision) *Disagreement {
 func (s *Snapshot) Prepare() error {
 	for _, check := range []func() error{s.buildEnforcers, s.checkRoles, s.checkRows} {
 		if err := check(); err != nil {
-			return fmt.Errorf("the policy is sound, but casbin and authgate do not agree on it (please report this): %w", err)
+			return fmt.Errorf("the policy is sound, but casbin and authgate do not agree on it (please "+
+				"report this): %w", err)
 		}
 	}
 	s.groupClasses()
@@ -177,15 +178,18 @@ func (s *Snapshot) checkRows() error {
 			continue // a row for every upstream, and the configuration has none
 		}
 		d := s.index.decide(&q).Decision
-		if d.Row == nil || !d.Row.matches(q.Upstream, q.Path.String(), q.Method) || row.Effect == Deny && d.Effect != Deny {
+		if d.Row == nil || !d.Row.matches(q.Upstream, q.Path.String(), q.Method) ||
+			row.Effect == Deny && d.Effect != Deny {
 			return fmt.Errorf("%s (%s) is not in force: the index says %s", row, row.Where(), d)
 		}
 		if isSampled(i, len(s.rows), scanned) && d != s.decideByScan(&q) {
-			return fmt.Errorf("for an example of %s (%s) the index says %s and the rows %s", row, row.Where(), d, s.decideByScan(&q))
+			return fmt.Errorf("for an example of %s (%s) the index says %s and the rows %s", row, row.Where(), d,
+				s.decideByScan(&q))
 		}
 		if isSampled(i, len(s.rows), enforced) {
 			if found := s.compare(&q, d); found != nil {
-				return fmt.Errorf("for an example of %s (%s) the index says %s and casbin %s (%v)", row, row.Where(), d, found.Casbin, found.Err)
+				return fmt.Errorf("for an example of %s (%s) the index says %s and casbin %s (%v)", row, row.Where(), d,
+					found.Casbin, found.Err)
 			}
 		}
 	}
@@ -206,7 +210,10 @@ func (s *Snapshot) exampleRequestFor(row *Row) (Request, error) {
 	if upstream == AnyUpstream {
 		upstream = s.exampleUpstream()
 	}
-	return Request{Roles: newRoles(s.ids, []setWord{wordOf(s.ids.byName[row.Subject])}), Upstream: upstream, Path: path, Method: method}, nil
+	return Request{
+		Roles: newRoles(s.ids, []setWord{wordOf(s.ids.byName[row.Subject])}), Upstream: upstream, Path: path,
+		Method: method,
+	}, nil
 }
 
 // exampleUpstream names one that rows of upstream * mention, or none.
@@ -254,7 +261,8 @@ func (s *Snapshot) Verify(q Request) error {
 		return err
 	}
 	if fromIndex := s.Decide(q); fromIndex != fromCasbin {
-		return fmt.Errorf("authgate says %s and casbin %s to %s %s:%s; please report this", fromIndex, fromCasbin, q.Method, q.Upstream, q.Path)
+		return fmt.Errorf("authgate says %s and casbin %s to %s %s:%s; please report this", fromIndex, fromCasbin,
+			q.Method, q.Upstream, q.Path)
 	}
 	return nil
 }
@@ -278,7 +286,8 @@ func (s *Snapshot) verifyRoles(r Roles) error {
 		}
 		for _, role := range roles {
 			if !r.Has(role) {
-				return fmt.Errorf("to casbin %s leads to %s, and to authgate it does not; please report this", g.Member, role)
+				return fmt.Errorf("to casbin %s leads to %s, and to authgate it does not; please report this", g.Member,
+					role)
 			}
 		}
 	}

@@ -101,7 +101,8 @@ type lookup struct {
 func (x *index) newLookup(upstream, method string) lookup {
 	root := x.roots[upstream]
 	return lookup{
-		index: x, root: root, method: 1 << x.methodBits[method], matchHash: mixHash(uint64(root)+1, uint64(x.methodBits[method])),
+		index: x, root: root, method: 1 << x.methodBits[method],
+		matchHash: mixHash(uint64(root)+1, uint64(x.methodBits[method])),
 		firstDeny: noRow, firstAllow: noRow,
 	}
 }

@@ -15,7 +15,10 @@ import (
 // compile makes the index of a policy. Upstreams that are nil are not known: any
 // may be asked about.
 func compile(rows []*Row, ids *subjectIDs, upstreams []string, faults *fault.List) *index {
-	x := &index{trie: newTrie(2 * len(rows)), roots: make(map[string]uint32), acceptUnknown: upstreams == nil, rows: rows}
+	x := &index{
+		trie: newTrie(2 * len(rows)), roots: make(map[string]uint32), acceptUnknown: upstreams == nil,
+		rows: rows,
+	}
 	x.wildcardRoot = x.newNode(0, "")
 	for _, upstream := range upstreams {
 		if upstream != AnyUpstream && x.roots[upstream] == 0 {
@@ -126,7 +129,8 @@ func assignMethodBits(rows []*Row, faults *fault.List) map[string]uint8 {
 				continue
 			}
 			if len(methods) == maxMethods {
-				faults.Add(row.At, fmt.Sprintf("method %s is one more than the %d that a policy can tell apart (HEAD is one of them)", text.Quote(m), maxMethods),
+				faults.Add(row.At, fmt.Sprintf("method %s is one more than the %d that a policy can tell apart "+
+					"(HEAD is one of them)", text.Quote(m), maxMethods),
 					"write * where every method is meant")
 				return nil
 			}
@@ -204,7 +208,8 @@ func (x *index) checkCost(faults *fault.List) {
 	roots := []uint32{x.wildcardRoot}
 	byName := slices.Sorted(maps.Keys(x.roots))
 	if len(byName) > 0 {
-		costliest := slices.MaxFunc(byName, func(u, v string) int { return cmp.Compare(b.visits[x.roots[u]], b.visits[x.roots[v]]) })
+		costliest := slices.MaxFunc(byName,
+			func(u, v string) int { return cmp.Compare(b.visits[x.roots[u]], b.visits[x.roots[v]]) })
 		roots = append(roots, x.roots[costliest])
 	}
 	visits := 0
@@ -215,7 +220,8 @@ func (x *index) checkCost(faults *fault.List) {
 		return
 	}
 	for _, row := range x.costliestRows(b, roots) {
-		faults.Add(row.At, fmt.Sprintf("path %s overlaps with too many others: one request may have to be held against %d parts of patterns, and %d are allowed", text.Quote(row.Path), visits, MaxVisits),
+		faults.Add(row.At, fmt.Sprintf("path %s overlaps with too many others: one request may have to be held "+
+			"against %d parts of patterns, and %d are allowed", text.Quote(row.Path), visits, MaxVisits),
 			"end more of them with /**, or have fewer that differ in a * at the same segment")
 	}
 }

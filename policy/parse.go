@@ -118,7 +118,8 @@ func (p *parser) read(src Source) {
 		at.Column = 1 + skipped
 		if isWindows && !windows { // said once: it will be so on every line
 			windows = true
-			p.faults.Add(at.Offset(len(text)), "the line ends in CR LF", "save the file with Unix line ends (LF)"+p.formatHint)
+			p.faults.Add(at.Offset(len(text)), "the line ends in CR LF",
+				"save the file with Unix line ends (LF)"+p.formatHint)
 		}
 		if p.parseLine(at, text) {
 			rows++
@@ -126,7 +127,8 @@ func (p *parser) read(src Source) {
 		skipped = 0
 	}
 	if rows == 0 {
-		p.faults.Add(fault.Position{File: src.Name}, "the policy has no rows", "add p and g rows; an empty file is most often a failed write")
+		p.faults.Add(fault.Position{File: src.Name}, "the policy has no rows",
+			"add p and g rows; an empty file is most often a failed write")
 	}
 }
 
@@ -179,7 +181,9 @@ func otherFormat(src Source) (message, hint string) {
 	case strings.HasPrefix(start, "<"):
 		return "the file is HTML or XML and not a policy", rows
 	case yamlStart.MatchString(start):
-		return "the file is YAML and not a policy", rows + "; name a configuration with --config, and carry over Argo CD's ConfigMap with authgate policy import argocd"
+		return "the file is YAML and not a policy",
+			rows + "; name a configuration with --config, and carry over Argo CD's ConfigMap with authgate policy " +
+				"import argocd"
 	}
 	return "", ""
 }

@@ -35,7 +35,8 @@ func checkNames(grants []Grant, rowSubjects StringSet, faults *fault.List) {
 			report(g.MemberAt, g.Member, "is used but has no rules and no members", "add rows for it", heldRoles)
 		}
 		if !rowSubjects.Has(g.Role) && !inheriting.Has(g.Role) {
-			report(g.RoleAt, g.Role, "is granted but has no rules and inherits none", "add a p row for it", definedRoles)
+			report(g.RoleAt, g.Role, "is granted but has no rules and inherits none", "add a p row for it",
+				definedRoles)
 		}
 	}
 }
@@ -92,7 +93,8 @@ func checkChains(grants []Grant, faults *fault.List) {
 		for _, i := range up[name] {
 			role := grants[i].Role
 			if length[name] == maxChain {
-				faults.Add(grants[i].RoleAt, "the chain of roles "+chainText(name, grants, via)+" -> "+role+" is longer than 10 g rows",
+				faults.Add(grants[i].RoleAt,
+					"the chain of roles "+chainText(name, grants, via)+" -> "+role+" is longer than 10 g rows",
 					"shorten it: grant an inner role directly")
 			}
 			if length[name]+1 > length[role] {
@@ -180,5 +182,6 @@ func reportCycle(cycle []int, grants []Grant, faults *fault.List) {
 	if len(names) > limit {
 		names = append(append(names[:limit/2:limit/2], "..."), names[len(names)-limit/2:]...)
 	}
-	faults.Add(closing.MemberAt, "role cycle: "+strings.Join(names, " -> "), "delete this row or another one of the cycle")
+	faults.Add(closing.MemberAt, "role cycle: "+strings.Join(names, " -> "),
+		"delete this row or another one of the cycle")
 }

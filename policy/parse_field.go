@@ -59,7 +59,8 @@ func (p *parser) parsePRow(fields []Field) {
 }
 
 func (p *parser) parseGRow(fields []Field) {
-	swapped := len(fields) == 3 && strings.HasPrefix(fields[1].Text, RolePrefix) && !strings.HasPrefix(fields[2].Text, RolePrefix)
+	swapped := len(fields) == 3 && strings.HasPrefix(fields[1].Text, RolePrefix) &&
+		!strings.HasPrefix(fields[2].Text, RolePrefix)
 	ok := p.checkFields(fields, gRowHint,
 		fieldCheck{"member", CheckSubject},
 		fieldCheck{"role", func(name string) (message, hint string) {
@@ -92,7 +93,8 @@ func (p *parser) checkFields(fields []Field, form string, columns ...fieldCheck)
 		if len(fields) > len(columns) {
 			at = fields[len(columns)].At
 		}
-		p.faults.Add(at, fmt.Sprintf("a %s row has %d fields and this one %d", kind.Text, 1+len(columns), 1+len(fields)), form)
+		p.faults.Add(at, fmt.Sprintf("a %s row has %d fields and this one %d", kind.Text, 1+len(columns),
+			1+len(fields)), form)
 		return false
 	}
 	ok := true
@@ -116,7 +118,8 @@ func CheckUpstream(name string, known []string) (message, hint string) {
 	case name == AnyUpstream:
 		return "", ""
 	case strings.ContainsAny(name, "*/:,|"+Whitespace):
-		return text.Quote(name) + " is not an upstream name", "write the name that the configuration gives it, or * for all"
+		return text.Quote(name) + " is not an upstream name",
+			"write the name that the configuration gives it, or * for all"
 	case known == nil || slices.Contains(known, name):
 		return "", ""
 	}

@@ -79,9 +79,11 @@ func (r *LineReader) addQuoteFault(at fault.Position, err error) {
 	}
 	switch {
 	case errors.Is(err, csv.ErrBareQuote):
-		r.addUnreadable(at, "a quote stands inside a field that does not begin with one", `quote the whole field and double the quotes in it: "a ""b"" c"`)
+		r.addUnreadable(at, "a quote stands inside a field that does not begin with one",
+			`quote the whole field and double the quotes in it: "a ""b"" c"`)
 	case errors.Is(err, csv.ErrQuote):
-		r.addUnreadable(at, "a quoted field does not end, or continues after its quote", "close the quote on the same line, right before the comma")
+		r.addUnreadable(at, "a quoted field does not end, or continues after its quote",
+			"close the quote on the same line, right before the comma")
 	default:
 		r.addUnreadable(at, err.Error(), "")
 	}

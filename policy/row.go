@@ -87,5 +87,6 @@ func (s *Snapshot) MatchingRows(upstream, path, method string) []*Row {
 // matches reports whether a row covers a method on a path of an upstream, for any
 // subject.
 func (r *Row) matches(upstream, path, method string) bool {
-	return (r.Upstream == upstream || r.Upstream == AnyUpstream) && target.MatchPattern(path, r.Path) && MatchMethod(method, r.Methods)
+	return (r.Upstream == upstream || r.Upstream == AnyUpstream) && target.MatchPattern(path, r.Path) &&
+		MatchMethod(method, r.Methods)
 }

@@ -86,7 +86,10 @@ func Load(sources []Source, upstreams []string, quirks ...map[string]target.Quir
 	if err := p.faults.Err(); err != nil {
 		return nil, err
 	}
-	s := &Snapshot{hash: hex.EncodeToString(digest.Sum(nil))[:12], rows: slices.Clone(p.rows), grants: slices.Clone(p.grants)}
+	s := &Snapshot{
+		hash: hex.EncodeToString(digest.Sum(nil))[:12], rows: slices.Clone(p.rows),
+		grants: slices.Clone(p.grants),
+	}
 	s.ids = newSubjectIDs(s.rows, s.grants)
 	s.index = compile(s.rows, s.ids, upstreams, p.faults)
 	if err := p.faults.Err(); err != nil {

@@ -124,7 +124,8 @@ func IsWildcardSubject(subject string) bool {
 func CheckSubject(name string) (message, hint string) {
 	for _, prefix := range []string{RolePrefix, UserPrefix, SystemPrefix} {
 		if len(name) >= len(prefix) && name[:len(prefix)] != prefix && strings.EqualFold(name[:len(prefix)], prefix) {
-			return text.Quote(name) + " begins like " + prefix + " in other letters", "write " + text.Quote(prefix+name[len(prefix):])
+			return text.Quote(name) + " begins like " + prefix + " in other letters",
+				"write " + text.Quote(prefix+name[len(prefix):])
 		}
 	}
 	switch {
@@ -138,11 +139,14 @@ func CheckSubject(name string) (message, hint string) {
 			return text.Quote(name) + " is not known", cmp.Or(hint, "write system:authenticated or system:anonymous")
 		}
 	case name == "*":
-		return `"*" is not a subject`, "write system:authenticated for every signed-in user, system:anonymous for the others"
+		return `"*" is not a subject`,
+			"write system:authenticated for every signed-in user, system:anonymous for the others"
 	case strings.HasPrefix(name, "*@"):
-		return text.Quote(name) + " would be a group", "write " + text.Quote(UserPrefix+name) + " for every verified address of the domain"
+		return text.Quote(name) + " would be a group",
+			"write " + text.Quote(UserPrefix+name) + " for every verified address of the domain"
 	case strings.Contains(strings.TrimSuffix(name, TeamWildcard), "*") || name == TeamWildcard:
-		return "a * in " + text.Quote(name) + " stands for nothing", "write ORG:* for every group of an organisation, or name each group"
+		return "a * in " + text.Quote(name) + " stands for nothing",
+			"write ORG:* for every group of an organisation, or name each group"
 	}
 	return "", ""
 }
@@ -156,7 +160,8 @@ func checkRole(name string) (message, hint string) {
 	case short == "":
 		return `"role:" has no name`, "write role:NAME"
 	case strings.Trim(short, Whitespace) != short:
-		return text.Quote(name) + " has a space at an end of its name", "write " + text.Quote(RolePrefix+strings.Trim(short, Whitespace))
+		return text.Quote(name) + " has a space at an end of its name",
+			"write " + text.Quote(RolePrefix+strings.Trim(short, Whitespace))
 	case strings.ContainsAny(short, "*,"):
 		return text.Quote(name) + " holds a * or a comma", "name one role"
 	}
@@ -200,7 +205,8 @@ func checkDomain(name, domain string) (message, hint string) {
 		return text.Quote(name) + " has a dot too many in its domain", "write " + text.Quote(DomainWildcard+trimmed)
 	}
 	if at := strings.IndexFunc(domain, isInvalidDomainRune); at >= 0 {
-		return "the domain of " + text.Quote(name) + " holds " + text.Quote(domain[at:at+1]), domainHint + ", and a row for each domain"
+		return "the domain of " + text.Quote(name) + " holds " + text.Quote(domain[at:at+1]),
+			domainHint + ", and a row for each domain"
 	}
 	return "", ""
 }

@@ -24,9 +24,11 @@ func becomesSlash(r rune) bool {
 // and the won sign have the place of the backslash there.
 func looksLikeSlash(r rune) bool {
 	switch r {
-	case '\u2044', '\u2215', '\u2216', '\u215f', '\u2571', '\u2572', '\u29f5', '\u29f8', '\u29f9', '\u00a5', '\u20a9', '\uffe5', '\uffe6',
+	case '\u2044', '\u2215', '\u2216', '\u215f', '\u2571', '\u2572', '\u29f5', '\u29f8', '\u29f9', '\u00a5', '\u20a9',
+		'\uffe5', '\uffe6',
 		// Unicode's confusables (UTS 39) of both, and strokes laid over what stands before.
-		'\u1735', '\u2041', '\u27cb', '\u27cd', '\u29f6', '\u29f7', '\u2afb', '\u2afd', '\u2f02', '\u2f03', '\u3033', '\u31d3', '\u31d4',
+		'\u1735', '\u2041', '\u27cb', '\u27cd', '\u29f6', '\u29f7', '\u2afb', '\u2afd', '\u2f02', '\u2f03', '\u3033',
+		'\u31d3', '\u31d4',
 		'\U0001d20f', '\U0001d23a', '\U0001d23b', '\u0337', '\u0338', '\u20e5', '\u20eb':
 		return true
 	}
@@ -55,7 +57,8 @@ func looksLikePercent(r rune) bool { return r == '\uff05' || r == '\ufe6a' || r 
 // isIgnorable tells what some server takes out of a name: spaces, characters that are
 // not shown, and marks that stand above or below another.
 func isIgnorable(r rune) bool {
-	return r == ' ' || r > unicode.MaxASCII && unicode.In(r, unicode.Z, unicode.Cf, unicode.M, unicode.Other_Default_Ignorable_Code_Point)
+	return r == ' ' || r > unicode.MaxASCII &&
+		unicode.In(r, unicode.Z, unicode.Cf, unicode.M, unicode.Other_Default_Ignorable_Code_Point)
 }
 
 // checkLookAlikes is checkSegments for paths beyond ASCII, by what they decode to.

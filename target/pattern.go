@@ -102,7 +102,8 @@ func CheckPatternWith(pattern string, allowed Quirks) (message, hint string) {
 	case err != nil:
 		return "no request comes with path " + quote(pattern) + ": " + err.Error(), hintFor(pattern, err)
 	case strings.Contains(pattern, "?"):
-		return "path " + quote(pattern) + " holds a query, and only paths are matched", "write " + quote(canonical.String())
+		return "path " + quote(pattern) + " holds a query, and only paths are matched",
+			"write " + quote(canonical.String())
 	case strings.ContainsAny(pattern, "{}"):
 		return "path " + quote(pattern) + " holds a brace", "write * for any one segment, or %7B for the character"
 	case canonical.String() != pattern:
@@ -113,9 +114,11 @@ func CheckPatternWith(pattern string, allowed Quirks) (message, hint string) {
 		segment, rest = CutSegment(rest)
 		switch {
 		case segment == AnyRest && rest != "":
-			return "** is not the last segment of path " + quote(pattern), "write * for any one segment, or end the path with /**"
+			return "** is not the last segment of path " + quote(pattern),
+				"write * for any one segment, or end the path with /**"
 		case segment != AnyRest && strings.Contains(segment, AnyRest):
-			return "** is only a part of segment " + quote(segment), "write * for any characters, or ** as a segment of its own"
+			return "** is only a part of segment " + quote(segment),
+				"write * for any characters, or ** as a segment of its own"
 		}
 	}
 	return "", ""

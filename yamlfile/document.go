@@ -27,7 +27,8 @@ func ParseDocument(name string, data []byte, emptyHint string, faults *fault.Lis
 	}
 	if err == nil {
 		if err = decoder.Decode(&second); err == nil {
-			faults.Add(Position(name, &second), "a second document begins here", "keep one document, and remove the ---")
+			faults.Add(Position(name, &second), "a second document begins here",
+				"keep one document, and remove the ---")
 			return nil, false
 		}
 	}

@@ -36,7 +36,8 @@ const maxFileName = 255
 // cannotBePath reports whether a value is not meant as a path: a URL, a PEM block, several
 // lines, a token.
 func cannotBePath(path string) bool {
-	if strings.ContainsFunc(path, unicode.IsControl) || strings.Contains(path, "://") || strings.Contains(path, "-----") || !utf8.ValidString(path) {
+	if strings.ContainsFunc(path, unicode.IsControl) || strings.Contains(path, "://") ||
+		strings.Contains(path, "-----") || !utf8.ValidString(path) {
 		return true
 	}
 	for part := range strings.SplitSeq(path, "/") {

@@ -154,7 +154,8 @@ func (r *caseReader) parseSubjects(subjects []policy.Field) (c Case, ok bool) {
 		case name == policy.Anonymous && len(subjects) > 1:
 			message, hint = "system:anonymous cannot be combined with other subjects", "give it a case of its own"
 		case name == policy.Authenticated && len(subjects) > 1:
-			message, hint = "system:authenticated is redundant with other subjects", "leave it out: every user with a group or an e-mail address holds it"
+			message, hint = "system:authenticated is redundant with other subjects",
+				"leave it out: every user with a group or an e-mail address holds it"
 		case policy.ParseSubject(name).Kind == policy.KindUser && c.Identity.Email != "":
 			message, hint = "a person has one e-mail address, and this is a second one", "give each person a case"
 		}
@@ -200,7 +201,8 @@ func (r *caseReader) resolveRequest(c Case, method, name policy.Field) (Case, bo
 	switch {
 	case policy.IsMethod(method.Text):
 	case policy.IsMethod(strings.ToUpper(method.Text)):
-		ok = r.addFault(method, "method "+text.Quote(method.Text)+" is not in upper case", "write "+strings.ToUpper(method.Text))
+		ok = r.addFault(method, "method "+text.Quote(method.Text)+" is not in upper case",
+			"write "+strings.ToUpper(method.Text))
 	default:
 		ok = r.addFault(method, text.Quote(method.Text)+" is not a method", "write one, such as GET")
 	}
@@ -240,7 +242,8 @@ func (r *caseReader) addUnique(c Case) {
 func (r *caseReader) add(c Case) {
 	if len(r.cases) == maxCases {
 		r.full = true
-		r.faults.Add(c.at, "this is the case after the 100000th", "run the files in several turns, or use fewer anchors")
+		r.faults.Add(c.at, "this is the case after the 100000th",
+			"run the files in several turns, or use fewer anchors")
 		return
 	}
 	r.cases = append(r.cases, c)

@@ -48,7 +48,13 @@ type coverageTracker struct {
 }
 
 func newCoverageTracker(grants []policy.Grant) *coverageTracker {
-	return &coverageTracker{policy.NewRoleGraph(grants), map[*policy.Row]bool{}, map[int]bool{}, map[[2]string]bool{}, map[string]policy.ReachableSet{}}
+	return &coverageTracker{
+		policy.NewRoleGraph(grants),
+		map[*policy.Row]bool{},
+		map[int]bool{},
+		map[[2]string]bool{},
+		map[string]policy.ReachableSet{},
+	}
 }
 
 // record marks the row that decided for an asker, if one did.
@@ -100,7 +106,8 @@ func coverageOf(s *policy.Snapshot, t *coverageTracker) Coverage {
 			missing = append(missing, located{Untested{g.Where(), g.String()}, file, g.MemberAt.Line})
 		}
 	}
-	slices.SortFunc(missing, func(a, b located) int { return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.line, b.line)) })
+	slices.SortFunc(missing,
+		func(a, b located) int { return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.line, b.line)) })
 	for _, m := range missing {
 		c.Untested = append(c.Untested, m.Untested)
 	}

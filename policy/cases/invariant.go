@@ -16,12 +16,14 @@ import (
 func (r *caseReader) parseInvariant(item *yaml.Node, keys map[string]*yaml.Node) {
 	for _, name := range []string{"who", "deny"} {
 		if n := keys[name]; n != nil {
-			r.faults.Add(r.position(n), name+" cannot be combined with only", "write only: and allow:, or make a case of its own")
+			r.faults.Add(r.position(n), name+" cannot be combined with only",
+				"write only: and allow:, or make a case of its own")
 			return
 		}
 	}
 	if keys["allow"] == nil {
-		r.faults.Add(r.position(item), "the invariant names no request", "add allow: with a list such as [POST argocd:/api/v1/**]")
+		r.faults.Add(r.position(item), "the invariant names no request",
+			"add allow: with a list such as [POST argocd:/api/v1/**]")
 		return
 	}
 	var base Case
@@ -46,7 +48,8 @@ func (r *caseReader) parseInvariant(item *yaml.Node, keys map[string]*yaml.Node)
 	}
 	for _, subject := range subjects {
 		c := base
-		c.Subjects, c.Identity, c.AnyOf, c.Expect = []string{subject}, policy.IdentityOf(subject), requests, policy.Allow
+		c.Subjects, c.Identity, c.AnyOf, c.Expect = []string{subject}, policy.IdentityOf(subject), requests,
+			policy.Allow
 		var targets []string
 		for _, request := range requests {
 			targets = append(targets, request.Method+" "+request.Target)
@@ -120,7 +123,10 @@ func newInvariants(s *policy.Snapshot, cases []Case) *invariants {
 	for _, c := range cases {
 		extra = append(extra, c.Only...)
 	}
-	return &invariants{s, pathspace.NewSubjectClasses(extra, s), policy.NewRoleGraph(s.Grants()), map[string]permitted{}}
+	return &invariants{
+		s, pathspace.NewSubjectClasses(extra, s), policy.NewRoleGraph(s.Grants()),
+		map[string]permitted{},
+	}
 }
 
 func (v *invariants) run(c Case) Outcome {
@@ -182,7 +188,8 @@ func (v *invariants) permitted(c Case) permitted {
 	}
 	result := permitted{byClass: map[int]permittedExample{}}
 	pattern := &policy.Row{Path: c.Pattern, Methods: c.Method}
-	regions, err := pathspace.RegionsOf(v.Quirks(c.Upstream), policy.RowsOn(c.Upstream, v.Rows()), []*policy.Row{pattern})
+	regions, err := pathspace.RegionsOf(v.Quirks(c.Upstream), policy.RowsOn(c.Upstream, v.Rows()),
+		[]*policy.Row{pattern})
 	result.err = err
 	decisions := pathspace.NewClassDecisions(v.classes)
 	for i := range regions {
@@ -220,14 +227,16 @@ func (v *invariants) holdsAny(subject string, others []string) bool {
 		case policy.ParseSubject(other).Kind == policy.KindUser:
 			return other == policy.DomainSubject(subject)
 		}
-		return policy.ParseSubject(subject).Kind == policy.KindGroup && slices.Contains(policy.OrgWildcardsOf(subject), other)
+		return policy.ParseSubject(subject).Kind == policy.KindGroup &&
+			slices.Contains(policy.OrgWildcardsOf(subject), other)
 	})
 }
 
 // hasMembers reports whether g rows grant a role to a subject. Then the members are looked
 // at, and not the role itself.
 func (v *invariants) hasMembers(subject string) bool {
-	return policy.ParseSubject(subject).Kind == policy.KindRole && slices.ContainsFunc(v.graph.ImplicitMembers([]string{subject}).Names(), func(member string) bool {
-		return policy.ParseSubject(member).Kind != policy.KindRole
-	})
+	return policy.ParseSubject(subject).Kind == policy.KindRole &&
+		slices.ContainsFunc(v.graph.ImplicitMembers([]string{subject}).Names(), func(member string) bool {
+			return policy.ParseSubject(member).Kind != policy.KindRole
+		})
 }

@@ -37,9 +37,11 @@ func (r *caseReader) parseRuleRow(f policy.Field, effect policy.Effect) (rule st
 	case errors.As(err, &faults):
 		return "", r.addFault(f, "rule "+text.Quote(f.Text)+": "+faults[0].Message, faults[0].Hint)
 	case row == nil:
-		return "", r.addFault(f, "rule "+text.Quote(f.Text)+" is a g row, and only p rows decide", "write the p row that decides")
+		return "", r.addFault(f, "rule "+text.Quote(f.Text)+" is a g row, and only p rows decide",
+			"write the p row that decides")
 	case row.Effect != effect:
-		return "", r.addFault(f, "a row that says "+row.Effect.String()+" never decides "+effect.String(), "name another row, or expect "+row.Effect.String())
+		return "", r.addFault(f, "a row that says "+row.Effect.String()+" never decides "+effect.String(),
+			"name another row, or expect "+row.Effect.String())
 	}
 	return row.String(), true
 }

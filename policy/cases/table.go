@@ -49,7 +49,8 @@ func (r *caseReader) parseTable(data []byte) {
 		}
 	}
 	if rows == 0 {
-		r.faults.Add(r.filePosition(), "the table has no cases", "write a line for each, below a first line "+tableHeader)
+		r.faults.Add(r.filePosition(), "the table has no cases",
+			"write a line for each, below a first line "+tableHeader)
 	}
 }
 
@@ -80,7 +81,8 @@ func (r *caseReader) parseRow(fields []policy.Field) {
 		r.addFault(fields[0], fmt.Sprintf("a case has %d or %d fields and this one %d", least, limit, n), tableHint)
 		return
 	case n > limit:
-		r.addFault(fields[limit], fmt.Sprintf("a case has %d or %d fields and this one %d", least, limit, n), tableHint+", the rule in quotes")
+		r.addFault(fields[limit], fmt.Sprintf("a case has %d or %d fields and this one %d", least, limit, n),
+			tableHint+", the rule in quotes")
 		return
 	case n == least:
 		fields = append(fields, policy.Field{})

@@ -51,14 +51,16 @@ func (r *caseReader) parseGroup(item *yaml.Node) {
 	if whoNode, written := keys["who"]; written {
 		c, known = r.parseSubjects(r.subjectFields("who", whoNode))
 	} else if complete {
-		r.faults.Add(r.position(item), "the case does not say who asks", "add who: with a group, role:NAME, user:EMAIL or system:anonymous")
+		r.faults.Add(r.position(item), "the case does not say who asks",
+			"add who: with a group, role:NAME, user:EMAIL or system:anonymous")
 	}
 	if name, written := keys["name"]; written {
 		f, _ := r.stringValue("name", name)
 		c.Name = f.Text
 	}
 	if complete && keys["allow"] == nil && keys["deny"] == nil {
-		r.faults.Add(r.position(item), "the case expects nothing", "add allow: or deny: with a list such as [GET argocd:/]")
+		r.faults.Add(r.position(item), "the case expects nothing",
+			"add allow: or deny: with a list such as [GET argocd:/]")
 	}
 	effects := []policy.Effect{policy.Allow, policy.Deny}
 	if allow, deny := keys["allow"], keys["deny"]; allow != nil && deny != nil && deny.Line < allow.Line {
@@ -132,7 +134,8 @@ func (r *caseReader) splitRequest(n *yaml.Node) (method, name policy.Field, ok b
 	}
 	first, rest, two := strings.Cut(f.Text, " ")
 	if rest = strings.TrimLeft(rest, " "); !two {
-		return f, f, r.addFault(f, text.Quote(f.Text)+" is not METHOD TARGET", "write such as GET argocd:/api/v1/applications")
+		return f, f, r.addFault(f, text.Quote(f.Text)+" is not METHOD TARGET",
+			"write such as GET argocd:/api/v1/applications")
 	}
 	return policy.Field{Text: first, At: f.At}, policy.Field{Text: rest, At: f.At}, true
 }
@@ -142,7 +145,8 @@ func (r *caseReader) splitRequest(n *yaml.Node) (method, name policy.Field, ok b
 func (r *caseReader) mapping(n *yaml.Node, known ...string) (found map[string]*yaml.Node, complete bool) {
 	real := yamlfile.ResolveAlias(n)
 	if real.Kind != yaml.MappingNode {
-		r.faults.Add(r.position(n), "here must be a mapping with "+strings.Join(known, ", ")+", not "+yamlfile.Describe(real), "")
+		r.faults.Add(r.position(n),
+			"here must be a mapping with "+strings.Join(known, ", ")+", not "+yamlfile.Describe(real), "")
 		return nil, false
 	}
 	found, complete = map[string]*yaml.Node{}, true
@@ -172,7 +176,8 @@ func (r *caseReader) list(name string, n *yaml.Node) []*yaml.Node {
 	real := yamlfile.ResolveAlias(n)
 	switch {
 	case real.Kind != yaml.SequenceNode:
-		r.faults.Add(r.position(n), name+" must be a list, not "+yamlfile.Describe(real), "write [...], or one line with - for each")
+		r.faults.Add(r.position(n), name+" must be a list, not "+yamlfile.Describe(real),
+			"write [...], or one line with - for each")
 		return nil
 	case len(real.Content) == 0:
 		r.faults.Add(r.position(n), name+" is an empty list", "write what you expect, or remove it")

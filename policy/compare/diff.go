@@ -49,10 +49,13 @@ func Policies(before, after *policy.Snapshot, upstreams []string) (Diff, error) 
 	classes := pathspace.NewSubjectClasses(nil, before, after)
 	c := comparison{
 		SubjectClasses: classes, policies: [2]*policy.Snapshot{before, after},
-		graphs:       [2]policy.RoleGraph{policy.NewRoleGraph(before.Grants()), policy.NewRoleGraph(after.Grants())},
-		reachable:    [2]map[string]policy.ReachableSet{{}, {}},
-		changedRows:  changedRows(classes, before, after),
-		decisions:    [2]*pathspace.ClassDecisions{pathspace.NewClassDecisions(classes), pathspace.NewClassDecisions(classes)},
+		graphs:      [2]policy.RoleGraph{policy.NewRoleGraph(before.Grants()), policy.NewRoleGraph(after.Grants())},
+		reachable:   [2]map[string]policy.ReachableSet{{}, {}},
+		changedRows: changedRows(classes, before, after),
+		decisions: [2]*pathspace.ClassDecisions{
+			pathspace.NewClassDecisions(classes),
+			pathspace.NewClassDecisions(classes),
+		},
 		minimalCache: map[string][]string{},
 	}
 	changedUpstreams := map[string]bool{} // upstreams that touched rows name
@@ -110,7 +113,8 @@ func (c classChange) allowingPolicy() int {
 }
 
 func (c *comparison) compare(upstream string) error {
-	rows := overlappingRows(c.changedRows, policy.RowsOn(upstream, c.policies[0].Rows()), policy.RowsOn(upstream, c.policies[1].Rows()))
+	rows := overlappingRows(c.changedRows, policy.RowsOn(upstream, c.policies[0].Rows()),
+		policy.RowsOn(upstream, c.policies[1].Rows()))
 	if len(rows[0])+len(rows[1]) == 0 {
 		return nil
 	}
@@ -248,7 +252,10 @@ func (c *comparison) addChanges(upstream string, r *pathspace.Region, changes []
 		if *n++; len(*list) == maxChanges {
 			continue
 		}
-		change := Change{Subject: subject, Upstream: upstream, Path: r.Label, ExamplePath: r.Example, Methods: t.methods, Allowing: t.allowing, Denying: t.denying}
+		change := Change{
+			Subject: subject, Upstream: upstream, Path: r.Label, ExamplePath: r.Example,
+			Methods: t.methods, Allowing: t.allowing, Denying: t.denying,
+		}
 		for _, other := range with {
 			change.AlsoIn = append(change.AlsoIn, other.subject)
 			change.Allowing = with[0].row
@@ -281,7 +288,8 @@ func compatibleWith(subject string, list []coSubject) []coSubject {
 	case subject == policy.Anonymous:
 		return nil
 	case policy.ParseSubject(subject).Kind == policy.KindUser:
-		return slices.DeleteFunc(slices.Clone(list), func(a coSubject) bool { return policy.ParseSubject(a.subject).Kind == policy.KindUser })
+		return slices.DeleteFunc(slices.Clone(list),
+			func(a coSubject) bool { return policy.ParseSubject(a.subject).Kind == policy.KindUser })
 	}
 	return list
 }

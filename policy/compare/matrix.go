@@ -73,7 +73,8 @@ func NewMatrix(s *policy.Snapshot, upstreams, subjects []string) (Matrix, error)
 	for _, subject := range subjects {
 		c := Column{Subject: subject}
 		if policy.ParseSubject(subject).Kind == policy.KindRole {
-			c.Members = slices.DeleteFunc(graph.ImplicitMembers([]string{subject}).Names(), func(member string) bool { return policy.ParseSubject(member).Kind == policy.KindRole })
+			c.Members = slices.DeleteFunc(graph.ImplicitMembers([]string{subject}).Names(),
+				func(member string) bool { return policy.ParseSubject(member).Kind == policy.KindRole })
 			slices.SortFunc(c.Members, policy.CompareSubjects)
 		}
 		m.Columns = append(m.Columns, c)

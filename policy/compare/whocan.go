@@ -47,7 +47,10 @@ func NewWhoCan(s *policy.Snapshot, upstream string, path target.Path, method str
 				return WhoCan{}, err
 			}
 		}
-		a := Access{Subject: subject, Row: d.Row, Chain: graph.ImplicitRoles(policy.DirectSubjectsOf(subject)).ChainTo(d.Row.Subject)}
+		a := Access{
+			Subject: subject, Row: d.Row,
+			Chain: graph.ImplicitRoles(policy.DirectSubjectsOf(subject)).ChainTo(d.Row.Subject),
+		}
 		if d.Allowed() {
 			result.May = append(result.May, a)
 			continue

@@ -61,7 +61,10 @@ func Explain(s *policy.Snapshot, identity policy.Identity, upstream string, path
 		e.Rows[i] = query.match(row, e.Decision.Effect)
 	}
 	slices.SortStableFunc(e.Rows, func(a, b RowMatch) int { return cmp.Compare(e.sortKey(a), e.sortKey(b)) })
-	t := whatIf{snapshot: s, graph: graph, direct: direct, reachable: reachable, identity: identity, request: q, explanation: &e}
+	t := whatIf{
+		snapshot: s, graph: graph, direct: direct, reachable: reachable, identity: identity, request: q,
+		explanation: &e,
+	}
 	e.Edits = t.run()
 	return e
 }
@@ -153,7 +156,8 @@ func unknownNames(s *policy.Snapshot, id policy.Identity) []string {
 	for _, name := range slices.Concat(id.Groups, id.Roles) {
 		kind := policy.ParseSubject(name).Kind
 		isRole, isGroup := kind == policy.KindRole && slices.Contains(id.Roles, name), kind == policy.KindGroup
-		known := s.HasSubject(name) && (isRole || isGroup) || isGroup && slices.ContainsFunc(policy.OrgWildcardsOf(name), s.HasSubject)
+		known := s.HasSubject(name) && (isRole || isGroup) ||
+			isGroup && slices.ContainsFunc(policy.OrgWildcardsOf(name), s.HasSubject)
 		if !known {
 			unknown = append(unknown, name)
 		}
@@ -163,7 +167,8 @@ func unknownNames(s *policy.Snapshot, id policy.Identity) []string {
 
 // groupsOf gives the groups of a user that count.
 func groupsOf(id policy.Identity) []string {
-	return slices.DeleteFunc(slices.Clone(id.Groups), func(name string) bool { return policy.ParseSubject(name).Kind != policy.KindGroup })
+	return slices.DeleteFunc(slices.Clone(id.Groups),
+		func(name string) bool { return policy.ParseSubject(name).Kind != policy.KindGroup })
 }
 
 // rolesOnly reports whether this is a user of a dry run who is roles and

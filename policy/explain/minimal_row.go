@@ -12,7 +12,8 @@ import (
 func (w *whatIf) minimalRow(effect policy.Effect) *policy.Row {
 	for _, subject := range w.specificSubjects() {
 		row := &policy.Row{
-			Subject: subject, Upstream: w.request.Upstream, Path: w.request.Path.String(), Methods: w.request.Method, Effect: effect,
+			Subject: subject, Upstream: w.request.Upstream, Path: w.request.Path.String(), Methods: w.request.Method,
+			Effect: effect,
 		}
 		if isExactRow(row) {
 			return row

@@ -90,7 +90,8 @@ func (w *whatIf) decideChanged(c policyChange, removed []int) (policy.Decision, 
 		rows = append(rows, row)
 	}
 	removedRows := rowSet(c.removeRows)
-	for _, row := range slices.Concat(w.explanation.matchingRows(policy.Deny), w.explanation.matchingRows(policy.Allow)) {
+	for _, row := range slices.Concat(w.explanation.matchingRows(policy.Deny),
+		w.explanation.matchingRows(policy.Allow)) {
 		if !removedRows[row] {
 			write(row.String(), row)
 		}
@@ -129,7 +130,8 @@ func (w *whatIf) decideChanged(c policyChange, removed []int) (policy.Decision, 
 		return policy.Decision{}, err
 	}
 	d := changed.Decide(policy.Request{
-		Roles: changed.Resolve(w.identity), Upstream: w.request.Upstream, Path: w.request.Path, Method: w.request.Method,
+		Roles: changed.Resolve(w.identity), Upstream: w.request.Upstream, Path: w.request.Path,
+		Method: w.request.Method,
 	})
 	if d.Row != nil {
 		d.Row = rows[d.Row.At.Line-1]
@@ -177,7 +179,8 @@ func (w *whatIf) grantsToRemove(c policyChange) (removed []int, loadable bool) {
 		}
 		more = false
 		for i, g := range grants {
-			withoutMembers := policy.ParseSubject(g.Member).Kind == policy.KindRole && !rowSubjects.Has(g.Member) && !granted.Has(g.Member)
+			withoutMembers := policy.ParseSubject(g.Member).Kind == policy.KindRole && !rowSubjects.Has(g.Member) &&
+				!granted.Has(g.Member)
 			leadsNowhere := !rowSubjects.Has(g.Role) && !inheriting.Has(g.Role)
 			if withoutMembers || leadsNowhere {
 				remove(i)

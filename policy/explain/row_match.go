@@ -159,7 +159,8 @@ func (d pathDiff) isTypo() bool {
 func (d pathDiff) String() string {
 	switch d.kind {
 	case differentSegment:
-		return fmt.Sprintf("path differs at segment %d: row has %s, request has %s", d.segment, orNothing(d.row), orNothing(d.request))
+		return fmt.Sprintf("path differs at segment %d: row has %s, request has %s", d.segment, orNothing(d.row),
+			orNothing(d.request))
 	case requestLonger:
 		if d.request == "/" {
 			return "path ends with a slash, the row's does not"

@@ -77,7 +77,8 @@ func (w *whatIf) tryMethods() {
 		if c.mismatch&^missMethod != 0 || c.Row.Effect != policy.Allow {
 			continue
 		}
-		for m := range strings.SplitSeq(strings.Replace(c.Row.Methods, policy.AnyMethod, "GET", 1), policy.MethodSeparator) {
+		for m := range strings.SplitSeq(strings.Replace(c.Row.Methods, policy.AnyMethod, "GET", 1),
+			policy.MethodSeparator) {
 			if !slices.Contains(methods, m) {
 				methods = append(methods, m)
 			}
@@ -87,7 +88,11 @@ func (w *whatIf) tryMethods() {
 	for _, m := range methods {
 		q := w.request
 		q.Method = m
-		if found < maxMethodEdits && w.tryRequest(q, Edit{Kind: EditMethod, Method: m, Text: "ask with " + m + " instead of " + w.request.Method}) {
+		if found < maxMethodEdits &&
+			w.tryRequest(q, Edit{
+				Kind: EditMethod, Method: m,
+				Text: "ask with " + m + " instead of " + w.request.Method,
+			}) {
 			found++
 		}
 	}
@@ -280,7 +285,10 @@ func (w *whatIf) tryWiden() {
 		case missPath:
 			wide.Path = widenPattern(c.Row.Path, diffPaths(w.request.Path.String(), c.Row.Path))
 		}
-		if wide != *c.Row && w.tryChange(policyChange{kind: EditWiden, removeRows: []*policy.Row{c.Row}, addRow: &wide}) {
+		if wide != *c.Row && w.tryChange(policyChange{
+			kind: EditWiden, removeRows: []*policy.Row{c.Row},
+			addRow: &wide,
+		}) {
 			found++
 		}
 	}

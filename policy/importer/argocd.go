@@ -62,7 +62,8 @@ type entry struct {
 func ArgoCD(sources []Source, options Options) (*Result, error) {
 	a := &argoCD{
 		Options: options, sources: sources, accounts: map[string]bool{"admin": true},
-		rbac: settings{name: rbacMap, keys: map[string]setting{}}, serverConfig: settings{name: argocdCM, keys: map[string]setting{}},
+		rbac:         settings{name: rbacMap, keys: map[string]setting{}},
+		serverConfig: settings{name: argocdCM, keys: map[string]setting{}},
 	}
 	a.readSources(sources)
 	if a.faults.Empty() {
@@ -83,7 +84,10 @@ func ArgoCD(sources []Source, options Options) (*Result, error) {
 	result, err := d.finish()
 	if err == nil && result.Rows == 0 && len(result.Skipped) == 0 {
 		at := fault.Position{File: sources[0].Name}
-		result.Skipped = fault.Faults{{Position: at, Message: "no row of the files grants anything to people", Hint: writeOwn}}
+		result.Skipped = fault.Faults{{
+			Position: at, Message: "no row of the files grants anything to people",
+			Hint: writeOwn,
+		}}
 	}
 	return result, err
 }
@@ -98,8 +102,9 @@ func (a *argoCD) note(at fault.Position, message, hint string) {
 
 func (a *argoCD) readSettings() {
 	if a.rbac.file == nil && len(a.rbac.keys)+len(a.texts) == 0 && !a.hasProjects {
-		a.faults.Add(fault.Position{File: a.sources[0].Name}, "there is no ConfigMap named "+rbacMap+" in the files, nor "+
-			"another form of it",
+		a.faults.Add(fault.Position{File: a.sources[0].Name},
+			"there is no ConfigMap named "+rbacMap+" in the files, nor "+
+				"another form of it",
 			"write it to a file: kubectl -n argocd get configmap "+rbacMap+" -o yaml")
 		return
 	}
@@ -125,7 +130,8 @@ func (a *argoCD) checkTemplates() {
 				continue
 			}
 			n := yamlfile.ResolveAlias(s.node)
-			if n.Kind == yaml.MappingNode && n.Line <= len(s.file.lines) && strings.Contains(s.file.lines[n.Line-1], "{{") {
+			if n.Kind == yaml.MappingNode && n.Line <= len(s.file.lines) &&
+				strings.Contains(s.file.lines[n.Line-1], "{{") {
 				s.file.addTemplateFault(s.at())
 				return
 			}

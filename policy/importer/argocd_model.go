@@ -303,15 +303,17 @@ func (m *model) allows(r *modelRow, p *permission, denies []*modelRow, project s
 		return false
 	}
 	var byAction []uint64
-	complete := searchWords([]*language{r.action.language, m.language(p.action)}, actions, func(membership uint64) bool {
-		byAction = append(byAction, membership)
-		return true
-	})
+	complete := searchWords([]*language{r.action.language, m.language(p.action)}, actions,
+		func(membership uint64) bool {
+			byAction = append(byAction, membership)
+			return true
+		})
 	allowed := false
 	excluded := uint64(1<<len(known)-1) << len(objects) // objects of projects that are looked at on their own
 	all := append([]*language{r.object.language}, required...)
 	complete = searchWords(all, append(objects, known...), func(membership uint64) bool {
-		allowed = membership&excluded == 0 && slices.ContainsFunc(byAction, func(a uint64) bool { return a&membership == 0 })
+		allowed = membership&excluded == 0 &&
+			slices.ContainsFunc(byAction, func(a uint64) bool { return a&membership == 0 })
 		return !allowed
 	}) && complete
 	if !complete && !allowed {
@@ -361,7 +363,8 @@ var emptyLanguage = mustLanguage(`[^\x00-\x{10FFFF}]`)
 // matches reports whether a rule matches something that Argo CD asks for by a
 // permission, whatever other rules say.
 func (m *model) matches(r *modelRow, p *permission) bool {
-	return m.patternMatches(r.resource, "", p.resource) && m.patternMatches(r.action, p.action, "") && m.patternMatches(r.object, p.object, "")
+	return m.patternMatches(r.resource, "", p.resource) && m.patternMatches(r.action, p.action, "") &&
+		m.patternMatches(r.object, p.object, "")
 }
 
 func (m *model) patternMatches(p *pattern, expression, word string) bool {

@@ -113,7 +113,8 @@ var comment = regexp.MustCompile(`(\s(#|//|;|--)|^#).*$`)
 func malformedName(name string) (message, hint string) {
 	runes := []rune(name)
 	isInvisible := func(r rune) bool {
-		return unicode.In(r, unicode.Cf, unicode.Zs, unicode.Zl, unicode.Zp) && r != ' ' || unicode.IsControl(r) && r != '\t'
+		return unicode.In(r, unicode.Cf, unicode.Zs, unicode.Zl, unicode.Zp) && r != ' ' ||
+			unicode.IsControl(r) && r != '\t'
 	}
 	switch {
 	case name == "":

@@ -66,8 +66,9 @@ func (a *argoCD) readProject(f *file, name string, spec, at *yaml.Node) {
 			e, problem := a.entry(line)
 			if problem != "" {
 				role.invalid = true
-				a.skip(line.at, problem+line.lineHint, "Argo CD loads none of the roles of project "+name+" with such a line: write "+
-					"p, "+role.name+", RESOURCE, ACTION, "+name+"/OBJECT, allow")
+				a.skip(line.at, problem+line.lineHint,
+					"Argo CD loads none of the roles of project "+name+" with such a line: write "+
+						"p, "+role.name+", RESOURCE, ACTION, "+name+"/OBJECT, allow")
 				continue
 			}
 			if e != nil {

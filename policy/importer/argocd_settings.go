@@ -118,7 +118,8 @@ func (a *argoCD) readConfigMap(o object) {
 	case o.name == rbacMap:
 	case o.name == "" || strings.Contains(o.name, "rbac-cm"):
 		if data := o.field("data"); data != nil && a.readKeys(o.file, data) && o.name != "" {
-			a.note(o.file.at(o.node), "ConfigMap "+printable(o.name)+" is taken for "+rbacMap, "give that one if it is another")
+			a.note(o.file.at(o.node), "ConfigMap "+printable(o.name)+" is taken for "+rbacMap,
+				"give that one if it is another")
 		}
 		return
 	default:
@@ -140,7 +141,8 @@ func (a *argoCD) readConfigMap(o object) {
 // readOperator takes the resource ArgoCD of the operator (argocd-operator).
 func (a *argoCD) readOperator(o object) {
 	names := map[string]string{
-		"policy": policyName, "defaultPolicy": "policy.default", "policyMatcherMode": "policy.matchMode", "scopes": "scopes",
+		"policy": policyName, "defaultPolicy": "policy.default", "policyMatcherMode": "policy.matchMode",
+		"scopes": "scopes",
 	}
 	if rbac := o.field("spec", "rbac"); rbac != nil {
 		keys, _ := o.file.mapping("rbac", rbac)

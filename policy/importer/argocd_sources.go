@@ -223,7 +223,8 @@ func (a *argoCD) readGenerator(f *file, n *yaml.Node) {
 func (a *argoCD) readNamedFile(f *file, dest *settings, key, name string, at *yaml.Node) {
 	where := path.Join(filepath.ToSlash(filepath.Dir(f.name)), name)
 	src := Source{Name: filepath.FromSlash(where)}
-	given := slices.IndexFunc(a.sources, func(s Source) bool { return filepath.Clean(s.Name) == filepath.Clean(src.Name) })
+	given := slices.IndexFunc(a.sources,
+		func(s Source) bool { return filepath.Clean(s.Name) == filepath.Clean(src.Name) })
 	switch {
 	case given >= 0:
 		src = a.sources[given]

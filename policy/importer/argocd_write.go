@@ -157,7 +157,8 @@ func (w *argocdWriter) inheritRows(name string, visiting map[string]bool) *role 
 			continue
 		}
 		parent = w.inheritRows(g.role, visiting)
-		if parent.written == nil || !parent.written.isSubsetOf(r.access) || parent.depth >= maxWrittenChain || g.project != "" {
+		if parent.written == nil || !parent.written.isSubsetOf(r.access) || parent.depth >= maxWrittenChain ||
+			g.project != "" {
 			continue
 		}
 		maps.Copy(inherited, parent.written)
@@ -227,7 +228,11 @@ func (w *argocdWriter) eachGrant(do func(e entry, project string)) {
 	for _, p := range w.projects {
 		for _, role := range p.roles {
 			for _, group := range role.groups {
-				do(entry{[]string{"g", group.text, role.name}, "g, " + group.text + ", " + role.name, group.at, group.lineHint}, p.name)
+				do(entry{
+					[]string{"g", group.text, role.name},
+					"g, " + group.text + ", " + role.name, group.at,
+					group.lineHint,
+				}, p.name)
 			}
 		}
 	}
@@ -296,7 +301,8 @@ func (w *argocdWriter) reportEmpty() {
 	if w.rbac.file != nil {
 		at.File = w.rbac.file.name
 	}
-	name, consequence := w.rbac.keys["policy.default"].value(), "which is not set: only the local account admin may do anything"
+	name, consequence := w.rbac.keys["policy.default"].value(),
+		"which is not set: only the local account admin may do anything"
 	if name != "" {
 		consequence = text.Quote(name) + ", which grants nothing: only the local account admin may do anything"
 	}

@@ -52,8 +52,9 @@ func (w *argocdWriter) writeMember(e entry, written map[string]bool) {
 	}
 	switch {
 	case w.names.conflicts[name] != "":
-		w.skipRow(e, "there are both "+text.Quote(name)+" and "+text.Quote(w.names.conflicts[name]), "give one of the two another name "+
-			"in Argo CD, and import again", "")
+		w.skipRow(e, "there are both "+text.Quote(name)+" and "+text.Quote(w.names.conflicts[name]),
+			"give one of the two another name "+
+				"in Argo CD, and import again", "")
 		return
 	case r == nil && strings.HasPrefix(name, "proj:"):
 		w.skipRow(e, text.Quote(name)+" is a role of a project that is not among the files",
@@ -109,8 +110,9 @@ func (w *argocdWriter) writeRemarks(e entry, h *holder) {
 	case len(h.subjects) == 2:
 		w.pb.comment("%s counts as a group and as an e-mail address, as in Argo CD.", h.name)
 	case !strings.ContainsAny(h.name, ":@"):
-		w.note(e.at, text.Quote(h.name)+" is taken for a group"+e.lineHint, "if it is a local account or a user id, delete the "+
-			"row: no one signs in to authgate with these")
+		w.note(e.at, text.Quote(h.name)+" is taken for a group"+e.lineHint,
+			"if it is a local account or a user id, delete the "+
+				"row: no one signs in to authgate with these")
 	}
 }
 
@@ -186,7 +188,8 @@ func (w *argocdWriter) writeDefaultRole() {
 	given, name := s.value(), w.defaultRole()
 	if name == "" {
 		switch {
-		case given == "" || given == "role:none" || strings.Trim(strings.TrimPrefix(given, policy.RolePrefix), `'"`) == "":
+		case given == "" || given == "role:none" ||
+			strings.Trim(strings.TrimPrefix(given, policy.RolePrefix), `'"`) == "":
 		case w.deniesOnly(given):
 			w.pb.comment("policy.default: %s allows nothing.", given)
 		case w.isConsequence(given):
@@ -195,16 +198,19 @@ func (w *argocdWriter) writeDefaultRole() {
 			w.note(s.at(), "policy.default "+text.Quote(given)+" has no rules, so it grants nothing in Argo CD", "")
 		}
 		if anonymousAllowed {
-			w.note(w.serverConfig.keys[anonymousSetting].at(), "Argo CD takes people without a login, who have no role there, and "+
-				"authgate asks them to log in", "")
+			w.note(w.serverConfig.keys[anonymousSetting].at(),
+				"Argo CD takes people without a login, who have no role there, and "+
+					"authgate asks them to log in", "")
 		}
 		return
 	}
 	r := w.roles[name]
 	if r.broad {
-		w.pb.skip(s.at(), "g, "+policy.Authenticated+", "+r.name, "policy.default "+text.Quote(name)+" lets every signed-in user "+
-			"change anything", "grant "+r.name+" to groups that you can name; if every user is meant, take the # off the row "+
-			"and write a reason above it")
+		w.pb.skip(s.at(), "g, "+policy.Authenticated+", "+r.name,
+			"policy.default "+text.Quote(name)+" lets every signed-in user "+
+				"change anything", "grant "+r.name+" to groups that you can name; if every user is meant, take the # "+
+				"off the row "+
+				"and write a reason above it")
 		w.writePlaceholder(r.name)
 		return
 	}

@@ -103,7 +103,8 @@ func (w *argocdWriter) reportRules() {
 	if w.model.regex && w.usesBuiltin() {
 		s := w.rbac.keys["policy.matchMode"]
 		w.skippedSubjects[adminRole], w.skippedSubjects[readonlyRole] = true, true
-		w.skip(s.at(), "role:admin and role:readonly grant nothing in Argo CD with policy.matchMode: regex: their rows "+
+		w.skip(s.at(), "role:admin and role:readonly grant nothing in Argo CD with policy.matchMode: regex: "+
+			"their rows "+
 			"are globs, which do not compile as regular expressions",
 			"write the rows of roles of your own for them in Argo CD, and import again")
 	}
@@ -128,7 +129,8 @@ func (w *argocdWriter) reportRule(r *modelRow) {
 		return
 	}
 	if r.effect() != "allow" && r.effect() != "deny" {
-		skip("effect "+text.Quote(r.effect())+" grants nothing in Argo CD", "write allow or deny there, and import again")
+		skip("effect "+text.Quote(r.effect())+" grants nothing in Argo CD",
+			"write allow or deny there, and import again")
 		return
 	}
 	if !w.checkSubject(r) {
@@ -160,7 +162,8 @@ func (w *argocdWriter) reportRule(r *modelRow) {
 	if r.deny {
 		w.skip(r.at, "the deny stays in Argo CD, which goes on asking it for each group or role by itself; here an "+
 			"endpoint is shut that it shuts to "+r.subject+" for all objects"+r.lineHint,
-			"nothing is to be done where Argo CD gets the person's own token (identity: {credential: idToken}); if it is to "+
+			"nothing is to be done where Argo CD gets the person's own token (identity: {credential: idToken}); "+
+				"if it is to "+
 				"bind a person whatever else they hold, write a p row with deny")
 		return
 	}
@@ -186,11 +189,13 @@ func (w *argocdWriter) checkSubject(r *modelRow) bool {
 		w.note(r.at, text.Quote(subject)+" stays in Argo CD: its tokens are Argo CD's own, which authgate does not "+
 			"take"+r.lineHint, "give CI a token of an issuer that authgate knows (bearer)")
 	case w.model.isGranted(subject, r.project),
-		r.project == "" && slices.ContainsFunc(w.model.projects, func(p string) bool { return w.model.isGranted(subject, p) }):
+		r.project == "" && slices.ContainsFunc(w.model.projects,
+			func(p string) bool { return w.model.isGranted(subject, p) }):
 		return true
 	default:
 		w.skip(r.at, text.Quote(subject)+" is named by a p row directly, and not by a role"+r.lineHint,
-			"in Argo CD give the rights to a role, and the role by g, "+subject+", role:NAME; to a group such a row grants "+
+			"in Argo CD give the rights to a role, and the "+
+				"role by g, "+subject+", role:NAME; to a group such a row grants "+
 				"nothing without a g row that begins with it")
 	}
 	return false
@@ -222,13 +227,15 @@ func (w *argocdWriter) explainNoMatch(r *modelRow) (message, hint string) {
 		return "Argo CD has no resource " + text.Quote(r.resource.text) + ", so the row grants nothing there",
 			"its resources are " + strings.Join(resources, ", ")
 	case len(objects) == 0:
-		return "Argo CD asks for no action " + text.Quote(r.action.text) + " on " + r.resource.text + ", so the row grants " +
+		return "Argo CD asks for no action " + text.Quote(r.action.text) + " on " + r.resource.text +
+			", so the row grants " +
 			"nothing there", "its actions there are " + strings.Join(actions, ", ")
 	}
 	if r.project != "" {
 		objects = []string{r.project + "/NAME, in the rules of that project"}
 	}
-	return "no object of " + r.resource.text + " is named " + text.Quote(r.object.text) + ", so the row grants nothing in " +
+	return "no object of " + r.resource.text + " is named " + text.Quote(r.object.text) +
+		", so the row grants nothing in " +
 		"Argo CD", "its objects are named " + strings.Join(objects, " or ")
 }
 

@@ -77,7 +77,8 @@ func (f *file) documents(data []byte) []*yaml.Node {
 		switch {
 		case errors.Is(err, io.EOF):
 			if len(all) == 0 && f.lineOffset == 0 {
-				f.faults.Add(fault.Position{File: f.name}, "the file is empty", "write it again with kubectl get -o yaml")
+				f.faults.Add(fault.Position{File: f.name}, "the file is empty",
+					"write it again with kubectl get -o yaml")
 			}
 			return all
 		case err != nil:
@@ -142,7 +143,8 @@ func (f *file) isCSV() bool {
 		}
 		kind, _, comma := strings.Cut(line, ",")
 		kind = strings.TrimSpace(kind)
-		return comma && (kind == "p" || kind == "g" || !strings.ContainsAny(kind, ":{[") && strings.HasSuffix(f.name, ".csv"))
+		return comma && (kind == "p" || kind == "g" ||
+			!strings.ContainsAny(kind, ":{[") && strings.HasSuffix(f.name, ".csv"))
 	}
 	return strings.HasSuffix(f.name, ".csv")
 }
@@ -212,7 +214,8 @@ func (o object) section(path ...string) (map[string]*yaml.Node, bool) {
 			return nil, false
 		}
 		if real.Kind != yaml.ScalarNode || real.ShortTag() != "!!str" && !yamlfile.IsNull(real) {
-			o.file.faults.Add(o.file.at(v), text.Quote(key)+" is no string, which Kubernetes would refuse", "put the value in quotes")
+			o.file.faults.Add(o.file.at(v), text.Quote(key)+" is no string, which Kubernetes would refuse",
+				"put the value in quotes")
 			ok = false
 		}
 	}

@@ -69,7 +69,8 @@ func searchWords(all, others []*language, found func(membership uint64) bool) (c
 				}
 				continue
 			}
-			if slices.ContainsFunc(to.next[:len(all)], func(next []uint32) bool { return len(next) == 0 }) || seen[to.key()] {
+			if slices.ContainsFunc(to.next[:len(all)], func(next []uint32) bool { return len(next) == 0 }) ||
+				seen[to.key()] {
 				continue
 			}
 			if len(seen) == maxStates {

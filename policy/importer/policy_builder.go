@@ -143,7 +143,10 @@ func (pb *policyBuilder) finish() (*Result, error) {
 				pb.note(at, "authgate policy lint will say "+f.Code+": "+f.Message, f.Hint)
 			}
 		}
-		return &Result{Policy: string(formatted), Rows: rows, Skipped: faultsOf(&pb.skipped), Notes: faultsOf(&pb.notes)}, nil
+		return &Result{
+			Policy: string(formatted), Rows: rows, Skipped: faultsOf(&pb.skipped),
+			Notes: faultsOf(&pb.notes),
+		}, nil
 	}
 	return nil, errors.New("the rows hang together in too many ways; import them in several files")
 }

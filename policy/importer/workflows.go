@@ -37,7 +37,8 @@ func (e *NamespacesError) Error() string {
 		return "the ServiceAccounts name no namespace; name it with --namespace"
 	}
 	return "the ServiceAccounts are of several namespaces: " + strings.Join(e.Namespaces, ", ") +
-		"; name with --namespace the one in which argo-server looks for the account of a login (its own, or the managed one)"
+		"; name with --namespace the one in which argo-server looks for the account of a login (its own, or the " +
+		"managed one)"
 }
 
 // candidate is a ServiceAccount with a rule.
@@ -79,8 +80,9 @@ func Workflows(sources []Source, options Options) (*Result, error) {
 		if elsewhere := faultsOf(&w.pb.skipped); len(elsewhere) > 0 {
 			hint = elsewhere[0].Error()
 		}
-		faults.Add(fault.Position{File: sources[0].Name}, "there is no ServiceAccount with the annotation "+ruleKey+" in "+
-			"the files", hint)
+		faults.Add(fault.Position{File: sources[0].Name},
+			"there is no ServiceAccount with the annotation "+ruleKey+" in "+
+				"the files", hint)
 	}
 	if err := faults.Err(); err != nil {
 		return nil, err
@@ -145,7 +147,8 @@ func (w *workflowsWriter) readCandidates(objects []object, faults *fault.List) [
 			c.precedence, _ = strconv.Atoi(value(n))
 		}
 		if id := o.namespace + "/" + o.name; seen[id] {
-			faults.Add(o.file.at(o.node), "ServiceAccount "+text.Quote(o.name)+" stands here a second time", "give each once")
+			faults.Add(o.file.at(o.node), "ServiceAccount "+text.Quote(o.name)+" stands here a second time",
+				"give each once")
 		} else {
 			seen[id] = true
 		}
@@ -177,7 +180,8 @@ func AccountsYAML(accounts []ServiceAccount) string {
 	var b strings.Builder
 	b.WriteString("identity:\n  credential: serviceAccount\n  serviceAccounts:\n")
 	for _, a := range accounts {
-		fmt.Fprintf(&b, "    - {role: %q, namespace: %s, name: %s}\n", a.Role, quoteYAML(a.Namespace), quoteYAML(a.Name))
+		fmt.Fprintf(&b, "    - {role: %q, namespace: %s, name: %s}\n", a.Role, quoteYAML(a.Namespace),
+			quoteYAML(a.Name))
 	}
 	return b.String()
 }

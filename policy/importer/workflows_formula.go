@@ -89,7 +89,8 @@ func simplified(f formula) formula {
 	var minimal formula
 	for i, c := range satisfiable {
 		covered := slices.ContainsFunc(satisfiable[:i], func(other conjunction) bool { return c.implies(other) }) ||
-			slices.ContainsFunc(satisfiable[i+1:], func(other conjunction) bool { return c.implies(other) && !other.implies(c) })
+			slices.ContainsFunc(satisfiable[i+1:],
+				func(other conjunction) bool { return c.implies(other) && !other.implies(c) })
 		if !covered {
 			minimal = append(minimal, c)
 		}
@@ -191,7 +192,8 @@ func (f formula) overlaps(g formula) bool {
 func (l literal) String() string {
 	text := map[atomKind]string{
 		groupAtom: text.Quote(l.text) + " in groups", teamsAtom: "any group that begins with " + text.Quote(l.text),
-		emailAtom: "email == " + text.Quote(l.text), domainAtom: "email ends with " + text.Quote("@"+l.text), unknownAtom: l.text,
+		emailAtom: "email == " + text.Quote(l.text), domainAtom: "email ends with " + text.Quote("@"+l.text),
+		unknownAtom: l.text,
 	}[l.kind]
 	if l.not {
 		return "not " + text

@@ -288,7 +288,8 @@ func crudRights() []workflowsPermission {
 		},
 		{
 			"clusterworkflowtemplates", "cluster-workflow-templates",
-			"clusterworkflowtemplate.ClusterWorkflowTemplateService", "ClusterWorkflowTemplate", "ClusterWorkflowTemplates",
+			"clusterworkflowtemplate.ClusterWorkflowTemplateService", "ClusterWorkflowTemplate",
+			"ClusterWorkflowTemplates",
 		},
 		{"cronworkflows", "cron-workflows/{ns}", "cronworkflow.CronWorkflowService", "CronWorkflow", "CronWorkflows"},
 		{"eventsources", "event-sources/{ns}", "eventsource.EventSourceService", "EventSource", "EventSources"},

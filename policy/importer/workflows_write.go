@@ -170,7 +170,8 @@ func (w *workflowsWriter) reportTies() {
 	for i := 1; i < len(w.accounts); i++ {
 		b := w.accounts[i]
 		for _, a := range w.accounts[:i] {
-			if a.precedence != b.precedence || len(a.atoms) == 0 || len(b.atoms) == 0 || a.blockedBy != "" || b.blockedBy != "" ||
+			if a.precedence != b.precedence || len(a.atoms) == 0 || len(b.atoms) == 0 || a.blockedBy != "" ||
+				b.blockedBy != "" ||
 				!asFormula(a.atoms).overlaps(asFormula(b.atoms)) {
 				continue
 			}
@@ -199,7 +200,8 @@ func (w *workflowsWriter) writeRule(c *candidate) {
 		w.pb.comment("not carried over: %s", c.parseErr.message)
 		hint := "write g, GROUP, " + c.role + " for those who are meant"
 		if c.parseErr.fatal {
-			hint = "argo-server fails over it, too, and lets in no one whom no account above takes: fix the rule there, " +
+			hint = "argo-server fails over it, too, and lets in no one whom no account above takes: fix the " +
+				"rule there, " +
 				"and import again"
 		}
 		w.skip(c.position(c.parseErr.column), "the rule of "+c.name+" is not carried over: "+c.parseErr.Error(), hint)
@@ -237,8 +239,9 @@ func (w *workflowsWriter) writeAtom(c *candidate, a atom) {
 		w.pb.comment("%s", csvRow([]string{"g", a.subject(), c.role}))
 	case a == everyoneSubject:
 		w.pb.row(c.ruleAt, "g", policy.Authenticated, c.role)
-		w.pb.note(c.ruleAt, "every signed-in user holds "+c.role, "argo-server refused them where a rule before failed, "+
-			"as it does for people without groups; narrow the row if that was the fence")
+		w.pb.note(c.ruleAt, "every signed-in user holds "+c.role,
+			"argo-server refused them where a rule before failed, "+
+				"as it does for people without groups; narrow the row if that was the fence")
 	default:
 		w.pb.row(c.ruleAt, "g", a.subject(), c.role)
 		if a.kind == emailAtom || a.kind == domainAtom {

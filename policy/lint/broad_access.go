@@ -25,9 +25,12 @@ func (l *linter) checkBroadSubjects() {
 			continue
 		}
 		if row := l.firstAllow(g.Role, allowsAnyChange); row != nil {
-			l.add(everybodyMayChange, g.MemberAt, describeSubject(g.Member)+" may "+describeAccess(row)+" ("+row.Where()+")", "grant "+g.Role+" to groups that you can name")
+			l.add(everybodyMayChange, g.MemberAt,
+				describeSubject(g.Member)+" may "+describeAccess(row)+" ("+row.Where()+")",
+				"grant "+g.Role+" to groups that you can name")
 		} else if row := l.firstAllow(g.Role, allowsEverything); row != nil {
-			l.add(everybodyMayRead, g.MemberAt, describeSubject(g.Member)+" may "+describeAccess(row)+" ("+row.Where()+")", readingHint)
+			l.add(everybodyMayRead, g.MemberAt,
+				describeSubject(g.Member)+" may "+describeAccess(row)+" ("+row.Where()+")", readingHint)
 		}
 	}
 }
@@ -41,7 +44,8 @@ func (l *linter) checkAnonymous() {
 			continue
 		}
 		if isBroadWithoutLogin(row) {
-			l.addRow(wideOpen, row, "without a login, anyone may "+describeAccess(row), "open single paths, with the methods that they need")
+			l.addRow(wideOpen, row, "without a login, anyone may "+describeAccess(row),
+				"open single paths, with the methods that they need")
 			continue
 		}
 		l.addRow(noLogin, row, "without a login, anyone may "+describeAccess(row), "")
@@ -51,7 +55,9 @@ func (l *linter) checkAnonymous() {
 			continue
 		}
 		if row := l.firstAllow(g.Role, isBroadWithoutLogin); row != nil {
-			l.add(wideOpen, g.MemberAt, "without a login, anyone holds "+g.Role+" and may "+describeAccess(row)+" ("+row.Where()+")", "open single paths to system:anonymous")
+			l.add(wideOpen, g.MemberAt,
+				"without a login, anyone holds "+g.Role+" and may "+describeAccess(row)+" ("+row.Where()+")",
+				"open single paths to system:anonymous")
 			continue
 		}
 		l.add(noLogin, g.MemberAt, "without a login, anyone holds "+g.Role, "")
@@ -74,7 +80,8 @@ func allowsAnyChange(row *policy.Row) bool { return allowsEverything(row) && can
 
 // allowsEverything takes /*/** for everything, too: it leaves out no more than the top.
 func allowsEverything(row *policy.Row) bool {
-	return row.Effect == policy.Allow && strings.HasSuffix(row.Path, "/"+target.AnyRest) && strings.Trim(row.Path, "/"+target.AnySegment) == ""
+	return row.Effect == policy.Allow && strings.HasSuffix(row.Path, "/"+target.AnyRest) &&
+		strings.Trim(row.Path, "/"+target.AnySegment) == ""
 }
 
 // isBroadWithoutLogin draws the line for what needs no login: to read all of an upstream, or

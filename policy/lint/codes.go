@@ -60,7 +60,10 @@ var checks = [...]Check{
 	{denyOneSlash, "deny-one-slash", Warning, "A deny leaves the path with or without a trailing slash open"},
 	{similarUpstream, "upstream-like-another", Warning, "An upstream's name looks like another one"},
 	{everybodyMayRead, "everybody-may-read-everything", Info, "Every user may read everything"},
-	{allowOneSlash, "allow-one-slash", Warning, "An allow takes a prefix that is taken off with or without a trailing slash"},
+	{
+		allowOneSlash, "allow-one-slash", Warning,
+		"An allow takes a prefix that is taken off with or without a trailing slash",
+	},
 	{quotedSubject, "quoted-subject", Warning, "The quotes around a subject are part of its name"},
 	{mergedRole, "role-of-two-imports", Warning, "Two imports made one role"},
 	{badIgnore, "bad-ignore", Warning, "An authgate:ignore comment cannot be read"},

@@ -18,7 +18,8 @@ func (l *linter) checkDenies() {
 		if len(overlapping) == 0 {
 			if l.budget >= 0 {
 				l.ineffective[row] = true
-				l.addRow(idleDeny, row, "the deny takes nothing away: no row allows any of it to a subject it could bind",
+				l.addRow(idleDeny, row, "the deny takes nothing away: no row allows any of it to a subject it "+
+					"could bind",
 					"delete it; what no row allows is denied anyway")
 			}
 			continue
@@ -77,13 +78,16 @@ func (l *linter) checkInheritors(deny *policy.Row, overlapping []*policy.Row) {
 				addAffected(subject, allow)
 			}
 		default:
-			l.eachHolderOfBoth(subject, deny.Subject, heldByAll || broad, func(member string) { addAffected(member, allow) })
+			l.eachHolderOfBoth(subject, deny.Subject, heldByAll || broad,
+				func(member string) { addAffected(member, allow) })
 		}
 	}
 	if len(affected) == 0 {
 		return
 	}
-	code, hint := denyInherited, "do not allow it to "+deny.Subject+" in the first place, or deny it in a role that "+affected[0].name+" does not hold"
+	code, hint := denyInherited,
+		"do not allow it to "+deny.Subject+" in the first place, or deny it in a "+
+			"role that "+affected[0].name+" does not hold"
 	if broad {
 		code, hint = denyForEverybody, "if that is not meant, name the subjects to deny"
 	}

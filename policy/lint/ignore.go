@@ -42,7 +42,11 @@ func readIgnores(sources []policy.Source) (all []*ignore, findings []Finding) {
 				at := fault.Position{File: src.Name, Line: number, Column: 1 + strings.Index(line, "#")}
 				codes, message := readIgnore(strings.Trim(comment, policy.Whitespace))
 				if message != "" {
-					findings = append(findings, Finding{Code: badIgnore, Severity: severityOf(badIgnore), At: at, Message: message, Hint: ignoreHint})
+					findings = append(findings,
+						Finding{
+							Code: badIgnore, Severity: severityOf(badIgnore), At: at, Message: message,
+							Hint: ignoreHint,
+						})
 				}
 				for _, code := range codes {
 					pending = append(pending, &ignore{code: code, at: at})
@@ -68,7 +72,8 @@ func readIgnore(comment string) (codes []string, message string) {
 	}
 	word, rest, _ := strings.Cut(comment, " ")
 	switch {
-	case word == directive && !strings.HasPrefix(strings.TrimLeft(rest, policy.Whitespace), strings.TrimPrefix(ignoreDirective, directive)):
+	case word == directive &&
+		!strings.HasPrefix(strings.TrimLeft(rest, policy.Whitespace), strings.TrimPrefix(ignoreDirective, directive)):
 		return nil, "" // a sentence: "authgate: who may do what"
 	case word == importDirective:
 		return nil, ""
@@ -123,7 +128,11 @@ func (l *linter) applyIgnores(sources []policy.Source) (remaining []Finding, ign
 		if i.row == 0 {
 			message = "the comment silences nothing: no row follows it"
 		}
-		remaining = append(remaining, Finding{Code: idleIgnore, Severity: severityOf(idleIgnore), At: i.at, Message: message, Hint: "take " + i.code + " out of it"})
+		remaining = append(remaining,
+			Finding{
+				Code: idleIgnore, Severity: severityOf(idleIgnore), At: i.at, Message: message,
+				Hint: "take " + i.code + " out of it",
+			})
 	}
 	return remaining, ignored
 }

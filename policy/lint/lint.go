@@ -87,7 +87,8 @@ func Run(sources []policy.Source, env Environment) Report {
 	l.checkQuotes()
 	l.checkMergedRoles(sources)
 	if l.budget < 0 {
-		l.add(incomplete, fault.Position{File: sources[0].Name}, "the rows overlap in too many ways to look at all of them, so findings may be missing", "")
+		l.add(incomplete, fault.Position{File: sources[0].Name},
+			"the rows overlap in too many ways to look at all of them, so findings may be missing", "")
 	}
 	findings, ignored := l.applyIgnores(sources)
 	order := map[string]int{}
@@ -135,8 +136,9 @@ type linter struct {
 
 func newLinter(s *policy.Snapshot, env Environment) *linter {
 	l := &linter{
-		Snapshot: s, env: env, graph: policy.NewRoleGraph(s.Grants()), impliedCache: map[string]policy.ReachableSet{}, holdersCache: map[string]policy.ReachableSet{},
-		order: make(map[*policy.Row]int, len(s.Rows())), ineffective: map[*policy.Row]bool{}, budget: maxComparisons,
+		Snapshot: s, env: env, graph: policy.NewRoleGraph(s.Grants()), impliedCache: map[string]policy.ReachableSet{},
+		holdersCache: map[string]policy.ReachableSet{},
+		order:        make(map[*policy.Row]int, len(s.Rows())), ineffective: map[*policy.Row]bool{}, budget: maxComparisons,
 	}
 	l.anonymousHolds = l.graph.ImplicitRoles([]string{policy.Anonymous})
 	l.authenticatedHolds = l.graph.ImplicitRoles([]string{policy.Authenticated})
@@ -159,7 +161,8 @@ func newLinter(s *policy.Snapshot, env Environment) *linter {
 }
 
 func (l *linter) add(code string, at fault.Position, message, hint string) {
-	l.findings = append(l.findings, Finding{Code: code, Severity: severityOf(code), At: at, Message: message, Hint: hint})
+	l.findings = append(l.findings,
+		Finding{Code: code, Severity: severityOf(code), At: at, Message: message, Hint: hint})
 }
 
 func (l *linter) addRow(code string, row *policy.Row, message, hint string) {

@@ -85,7 +85,8 @@ func (l *linter) checkRegistered() {
 		}
 		for m := range strings.SplitSeq(row.Methods, policy.MethodSeparator) {
 			if isServedMethod(m) && !strings.Contains(policy.RegisteredMethods, " "+m+" ") {
-				l.addRow(unknownMethod, row, "method "+m+" is not a registered one; is it meant?", fault.DidYouMean(m, strings.Fields(policy.RegisteredMethods)))
+				l.addRow(unknownMethod, row, "method "+m+" is not a registered one; is it meant?",
+					fault.DidYouMean(m, strings.Fields(policy.RegisteredMethods)))
 			}
 		}
 	}

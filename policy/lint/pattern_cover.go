@@ -45,7 +45,8 @@ func coversMethods(wide, narrow string) bool {
 }
 
 func coversRow(wide, narrow *policy.Row) bool {
-	return coversUpstream(wide.Upstream, narrow.Upstream) && coversMethods(wide.Methods, narrow.Methods) && covers(wide.Path, narrow.Path)
+	return coversUpstream(wide.Upstream, narrow.Upstream) && coversMethods(wide.Methods, narrow.Methods) &&
+		covers(wide.Path, narrow.Path)
 }
 
 func overlapsUpstream(a, b string) bool { return coversUpstream(a, b) || coversUpstream(b, a) }
@@ -63,5 +64,6 @@ func overlapsMethods(a, b string) bool {
 }
 
 func overlapsRow(a, b *policy.Row) bool {
-	return overlapsUpstream(a.Upstream, b.Upstream) && overlapsMethods(a.Methods, b.Methods) && target.Overlaps(a.Path, b.Path)
+	return overlapsUpstream(a.Upstream, b.Upstream) && overlapsMethods(a.Methods, b.Methods) &&
+		target.Overlaps(a.Path, b.Path)
 }

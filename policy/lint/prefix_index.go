@@ -30,7 +30,10 @@ type bucketKey struct {
 }
 
 func newPrefixIndex(rows int) *prefixIndex {
-	a := &prefixIndex{ids: make(map[string]int32, rows), buckets: make([]bucket, 1, 1+rows), bySubject: make(map[bucketKey][]*policy.Row, rows), subjects: policy.StringSet{}}
+	a := &prefixIndex{
+		ids: make(map[string]int32, rows), buckets: make([]bucket, 1, 1+rows),
+		bySubject: make(map[bucketKey][]*policy.Row, rows), subjects: policy.StringSet{},
+	}
 	a.ids[""] = 0
 	return a
 }

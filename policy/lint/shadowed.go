@@ -61,7 +61,8 @@ func (l *linter) notRoutedReason(upstream, path string) string {
 			return "requests for " + pattern + " go to another upstream"
 		}
 	}
-	if pattern, known := l.env.EncodedSlash[upstream]; known && strings.Contains(path, target.EncodedSlash) && !overlapsAny(pattern, path) {
+	if pattern, known := l.env.EncodedSlash[upstream]; known && strings.Contains(path, target.EncodedSlash) &&
+		!overlapsAny(pattern, path) {
 		if len(pattern) == 0 {
 			return "upstream " + upstream + " takes no " + target.EncodedSlash + " in a path"
 		}
@@ -85,7 +86,9 @@ func (l *linter) checkDeadAllows() {
 		}
 		if deny := l.coveredBy(l.denyRows, row); deny != nil {
 			l.ineffective[row] = true
-			l.addRow(deadAllow, row, "the row admits no one: "+deny.Where()+" denies all of it to "+l.describeDenied(deny.Subject, row.Subject),
+			l.addRow(deadAllow, row,
+				"the row admits no one: "+deny.Where()+" denies all of it to "+l.describeDenied(deny.Subject,
+					row.Subject),
 				"delete one of the two")
 		}
 	}
@@ -103,7 +106,9 @@ func (l *linter) checkShadowed() {
 		}
 		if wide := l.coveredBy(rows, row); wide != nil {
 			l.ineffective[row] = true
-			l.addRow(shadowedRow, row, "the row changes nothing: "+wide.Where()+" "+does+" all of it to "+l.describeDenied(wide.Subject, row.Subject), "delete it")
+			l.addRow(shadowedRow, row,
+				"the row changes nothing: "+wide.Where()+" "+does+" all of it to "+l.describeDenied(wide.Subject,
+					row.Subject), "delete it")
 		}
 	}
 }
@@ -127,7 +132,8 @@ func (l *linter) coveredBy(rows *prefixIndex, row *policy.Row) *policy.Row {
 				continue
 			}
 			order, isRow := l.order[row] // a row that lint made up is none, and comes last
-			same := isRow && wide.Effect == row.Effect && coversRow(row, wide) && l.impliedBy(wide.Subject).Has(row.Subject)
+			same := isRow && wide.Effect == row.Effect && coversRow(row, wide) &&
+				l.impliedBy(wide.Subject).Has(row.Subject)
 			if !same || l.order[wide] < order {
 				return wide
 			}

@@ -14,12 +14,14 @@ import (
 // checkSimilarNames finds groups, organisations, mail domains and upstreams that look like a
 // slip of the hand for another one. For roles the loader and members do that.
 func (l *linter) checkSimilarNames() {
-	groups, organisations, domains, upstreams := newNameCounter("group"), newNameCounter("organisation"), newNameCounter("mail domain"), newNameCounter("upstream")
+	groups, organisations, domains, upstreams := newNameCounter("group"), newNameCounter("organisation"),
+		newNameCounter("mail domain"), newNameCounter("upstream")
 	count := func(name string, at fault.Position) {
 		if address, isUser := strings.CutPrefix(name, policy.UserPrefix); isUser {
 			_, domain, _ := strings.Cut(address, "@")
 			domains.count("", domain, at)
-		} else if organisation, team, isTeam := strings.Cut(name, ":"); isTeam && policy.ParseSubject(name).Kind == policy.KindGroup {
+		} else if organisation, team, isTeam := strings.Cut(name,
+			":"); isTeam && policy.ParseSubject(name).Kind == policy.KindGroup {
 			organisations.count("", organisation, at)
 			groups.count(organisation+":", team, at)
 		} else if policy.ParseSubject(name).Kind == policy.KindGroup {

@@ -31,7 +31,9 @@ func (l *linter) checkSpellings() {
 				continue
 			}
 			if allow := l.uncoveredAllow(&other); allow != nil {
-				l.addRow(denyOneSpelling, row, fmt.Sprintf("the deny leaves %s open, which is the same path to many servers and which %s allows", spelling, allow.Where()),
+				l.addRow(denyOneSpelling, row,
+					fmt.Sprintf("the deny leaves %s open, which is the same path to many servers and which %s allows",
+						spelling, allow.Where()),
 					"deny that path, too")
 				break
 			}
@@ -78,7 +80,8 @@ const optionalEscapes = "%21%24%26%27%28%29%2B%2C%3D%3A%40%5B%5D"
 // without: two paths here, and one page to many servers.
 func (l *linter) checkSlashes() {
 	for _, row := range l.Rows() {
-		if row.Effect != policy.Deny || l.ineffective[row] || row.Path == "/" || strings.HasSuffix(row.Path, "/"+target.AnyRest) {
+		if row.Effect != policy.Deny || l.ineffective[row] || row.Path == "/" ||
+			strings.HasSuffix(row.Path, "/"+target.AnyRest) {
 			continue
 		}
 		other := *row
@@ -88,7 +91,9 @@ func (l *linter) checkSlashes() {
 			other.Path += "/"
 		}
 		if allow := l.uncoveredAllow(&other); allow != nil {
-			l.addRow(denyOneSlash, row, fmt.Sprintf("the deny leaves %s open, which is the same page to many servers and which %s allows", other.Path, allow.Where()),
+			l.addRow(denyOneSlash, row,
+				fmt.Sprintf("the deny leaves %s open, which is the same page to many servers and which %s allows",
+					other.Path, allow.Where()),
 				"deny that path, too, or all below it with /**")
 		}
 	}
@@ -112,7 +117,8 @@ func (l *linter) checkStrippedPrefixes() {
 			continue
 		}
 		if l.coveredBy(l.allowRows, &other) == nil {
-			l.addRow(allowOneSlash, row, fmt.Sprintf("the row lets in %s and not %s, and %s gets both as /", row.Path, other.Path, row.Upstream),
+			l.addRow(allowOneSlash, row,
+				fmt.Sprintf("the row lets in %s and not %s, and %s gets both as /", row.Path, other.Path, row.Upstream),
 				"allow both, or "+prefix+"/** for all below it, which covers both")
 		}
 	}

@@ -37,7 +37,10 @@ const maxStates = 1 << 18
 // label. Patterns must have passed target.CheckPattern for these quirks; one may stand
 // there twice.
 func pathClassesOf(patterns []string, quirks target.Quirks) ([]pathClass, error) {
-	cb := classBuilder{quirks: quirks, root: NewPatternTree(patterns), seen: make(map[uint64]struct{}, 2*len(patterns)), segmentClassCache: map[string][]segmentClass{}}
+	cb := classBuilder{
+		quirks: quirks, root: NewPatternTree(patterns), seen: make(map[uint64]struct{}, 2*len(patterns)),
+		segmentClassCache: map[string][]segmentClass{},
+	}
 	cb.matchSets.grow(2 * len(patterns))
 	cb.classes = make([]pathClass, 0, 2*len(patterns))
 	cb.queue = make([]walkState, 0, len(patterns))
@@ -49,7 +52,8 @@ func pathClassesOf(patterns []string, quirks target.Quirks) ([]pathClass, error)
 			return nil, err
 		}
 		if len(cb.seen) > maxStates {
-			return nil, fmt.Errorf("the patterns of %d rows cut the paths into more than %d classes", len(patterns), maxStates)
+			return nil, fmt.Errorf("the patterns of %d rows cut the paths into more than %d classes", len(patterns),
+				maxStates)
 		}
 	}
 	cb.nameClasses(patterns)
@@ -75,7 +79,8 @@ type walkState struct {
 // isEnd reports whether no pattern goes on here: all that follows is of one class, which
 // is noted.
 func (p *walkState) isEnd() bool {
-	return p.path != "" && len(p.rest) == 0 && !slices.ContainsFunc(p.nodes, func(n *patternNode) bool { return len(n.segPatterns) > 0 })
+	return p.path != "" && len(p.rest) == 0 &&
+		!slices.ContainsFunc(p.nodes, func(n *patternNode) bool { return len(n.segPatterns) > 0 })
 }
 
 type classBuilder struct {
@@ -254,7 +259,8 @@ func (cb *classBuilder) literalClasses(segPatterns []string) []segmentClass {
 		}
 	}
 	cb.wordBuf = append(cb.wordBuf, target.AnySegment)
-	cb.literalBuf = append(slices.Grow(cb.literalBuf[:0], 2+len(segPatterns)), segmentClass{segPatterns: cb.wordBuf[:1]})
+	cb.literalBuf = append(slices.Grow(cb.literalBuf[:0], 2+len(segPatterns)),
+		segmentClass{segPatterns: cb.wordBuf[:1]})
 	for i := 1; i+1 < len(cb.wordBuf); i += 2 {
 		cb.literalBuf = append(cb.literalBuf, segmentClass{cb.wordBuf[i], cb.wordBuf[i], cb.wordBuf[i : i+2]})
 	}

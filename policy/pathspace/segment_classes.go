@@ -151,7 +151,8 @@ func (s *globSearch) run() error {
 	for queue := []step{{"", s.epsilonClosure(initial)}}; len(queue) > 0; queue = queue[1:] {
 		positions += len(queue[0].state)
 		if positions > maxGlobPositions {
-			return fmt.Errorf("the %d patterns of one segment, %s among them, overlap in too many ways", len(s.globs), s.globs[0])
+			return fmt.Errorf("the %d patterns of one segment, %s among them, overlap in too many ways", len(s.globs),
+				s.globs[0])
 		}
 		at := queue[0]
 		if at.text != "" {
@@ -252,7 +253,8 @@ func unusedCharacter(tokens [][]string) string {
 			named[character] = true
 		}
 	}
-	const letters = "x y z g h i j k l m n o p q r s t u v w X Y Z G H I J K L M N O P Q R S T U V W _ ~ - ! $ ' ( ) , : @ = &"
+	const letters = "x y z g h i j k l m n o p q r s t u v w X Y Z G H I J K L M N O P Q R S T U V W _ ~ - ! $ ' ( " +
+		") , : @ = &"
 	for c := range strings.FieldsSeq(letters) {
 		if !named[c] {
 			return c

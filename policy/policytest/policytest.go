@@ -196,7 +196,10 @@ func RandomPath(r *rand.Rand) string {
 }
 
 func RandomIdentity(r *rand.Rand) policy.Identity {
-	identity := policy.Identity{Anonymous: r.IntN(5) == 0, Email: Pick(r, []string{"", "", "me@X", "you@x", "me@Y", "me@y.x", "me@y@x"})}
+	identity := policy.Identity{
+		Anonymous: r.IntN(5) == 0,
+		Email:     Pick(r, []string{"", "", "me@X", "you@x", "me@Y", "me@y.x", "me@y@x"}),
+	}
 	for range r.IntN(4) {
 		identity.Groups = append(identity.Groups, Pick(r, SomeGroups))
 	}
@@ -265,7 +268,10 @@ var (
 	SomeMethods   = []string{"GET", "HEAD", "POST", "PUT", "*", "GET|POST", "HEAD|PUT"}
 	somePieces    = []string{"a", "b", "*", "a*", "*b", "a*b*", "%2F", "%3A", "*A"}
 	SomeGroups    = []string{"o:a", "o:b", "o:a:b", "p:a", "x"}
-	someSubjects  = append([]string{"o:*", "o:*", "o:a:*", "system:authenticated", "user:Me@x", "user:*@X", "user:*@y", "system:authenticated", "system:anonymous"}, SomeGroups...)
+	someSubjects  = append([]string{
+		"o:*", "o:*", "o:a:*", "system:authenticated", "user:Me@x", "user:*@X", "user:*@y",
+		"system:authenticated", "system:anonymous",
+	}, SomeGroups...)
 )
 
 func SomePiece(r *rand.Rand) string {

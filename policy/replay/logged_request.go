@@ -74,7 +74,10 @@ type CachedDecider struct {
 const maxCachedRoles = 1 << 16
 
 func NewCachedDecider(s *policy.Snapshot) *CachedDecider {
-	return &CachedDecider{snapshot: s, anonymous: s.Resolve(policy.Identity{Anonymous: true}), cache: map[string]policy.Roles{}}
+	return &CachedDecider{
+		snapshot: s, anonymous: s.Resolve(policy.Identity{Anonymous: true}),
+		cache: map[string]policy.Roles{},
+	}
 }
 
 // Resolve reports, too, whether these people were not met before.

@@ -206,7 +206,8 @@ func (o *LoggedRequest) subjects(identity policy.Identity) []string {
 	case len(o.Roles) > 0:
 		return slices.Sorted(slices.Values(o.Roles))
 	case slices.ContainsFunc(o.Groups, func(name string) bool { return name != policy.Authenticated }):
-		return slices.DeleteFunc(slices.Sorted(slices.Values(o.Groups)), func(name string) bool { return name == policy.Authenticated })
+		return slices.DeleteFunc(slices.Sorted(slices.Values(o.Groups)),
+			func(name string) bool { return name == policy.Authenticated })
 	default:
 		return []string{policy.Authenticated}
 	}

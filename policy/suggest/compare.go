@@ -31,7 +31,8 @@ func (r *Report) compare(options Options, attributed []attribution, requests map
 		i, same := suggested[normalizedRow(row.Subject, row.Upstream, row.Path, row.Methods)]
 		switch {
 		case row.Effect == policy.Allow && same && r.Rows[i].Change == NewRow:
-			r.Rows[i].Change, r.Rows[i].Rule, r.Rows[i].Row, r.Rows[i].Methods = KeptRow, row.Where(), row.String(), row.Methods
+			r.Rows[i].Change, r.Rows[i].Rule, r.Rows[i].Row, r.Rows[i].Methods = KeptRow, row.Where(), row.String(),
+				row.Methods
 			r.Kept++
 		case row.Effect == policy.Allow && !options.Denied:
 			unneeded = append(unneeded, row)
@@ -84,7 +85,8 @@ func restore(unneeded []*policy.Row, grants []policy.Grant, rowSubjects policy.S
 		granted[g.Role] = struct{}{}
 	}
 	needed := func(row *policy.Row) bool {
-		return policy.ParseSubject(row.Subject).Kind == policy.KindRole && inheriting.Has(row.Subject) && !granted.Has(row.Subject)
+		return policy.ParseSubject(row.Subject).Kind == policy.KindRole && inheriting.Has(row.Subject) &&
+			!granted.Has(row.Subject)
 	}
 	for _, row := range unneeded {
 		if needed(row) && !rowSubjects.Has(row.Subject) {
@@ -159,17 +161,21 @@ func (s *Suggester) verify(report *Report, attributed []attribution, rare []Row)
 	if report.policy == "" {
 		return nil
 	}
-	suggested, err := policy.Load([]policy.Source{{Name: "suggestion", Data: []byte(report.policy)}}, s.options.Upstreams, s.options.Quirks)
+	suggested, err := policy.Load([]policy.Source{{Name: "suggestion", Data: []byte(report.policy)}},
+		s.options.Upstreams, s.options.Quirks)
 	if err != nil {
-		return fmt.Errorf("the rows for what was seen are too many or too tangled for one policy, try another number of values that make a *, or none: %v", err)
+		return fmt.Errorf("the rows for what was seen are too many or too tangled for one policy, try another "+
+			"number of values that make a *, or none: %v", err)
 	}
 	c := replay.NewCachedDecider(suggested)
 	for _, g := range attributed {
 		identity := s.classes[g.class].identity
 		roles, _ := c.Resolve(identity)
-		d, _ := c.Decide(policy.Request{Roles: roles, Upstream: g.upstream, Path: g.path, Method: g.method}, !identity.Anonymous)
+		d, _ := c.Decide(policy.Request{Roles: roles, Upstream: g.upstream, Path: g.path, Method: g.method},
+			!identity.Anonymous)
 		if !d.Allowed() && !slices.ContainsFunc(rare, func(row Row) bool {
-			return row.Subject == g.subject && row.Upstream == g.upstream && policy.MatchMethod(g.method, row.Methods) && target.MatchPattern(g.path.String(), row.Path)
+			return row.Subject == g.subject && row.Upstream == g.upstream &&
+				policy.MatchMethod(g.method, row.Methods) && target.MatchPattern(g.path.String(), row.Path)
 		}) {
 			return fmt.Errorf("the suggested policy does not allow %s, which was allowed to %s", g.String(), g.subject)
 		}

@@ -116,11 +116,13 @@ func (gen *generalizer) canGeneralize(upstream, method string, currentRow *polic
 	if gen.trees[upstream].hasWords(example[:nthSegment(example, strings.Count(g.before, "/")+1)]) {
 		return false
 	}
-	if gen.comparisons += len(gen.deniedPaths); gen.comparisons > maxCompared || slices.ContainsFunc(gen.deniedPaths, func(path string) bool { return target.MatchPattern(path, general) }) {
+	if gen.comparisons += len(gen.deniedPaths); gen.comparisons > maxCompared ||
+		slices.ContainsFunc(gen.deniedPaths, func(path string) bool { return target.MatchPattern(path, general) }) {
 		return false
 	}
 	return !slices.ContainsFunc(gen.denyRows, func(row *policy.Row) bool {
-		return (row.Upstream == upstream || row.Upstream == policy.AnyUpstream) && policy.MatchMethod(method, row.Methods) && overlapsGeneral(general, row.Path)
+		return (row.Upstream == upstream || row.Upstream == policy.AnyUpstream) &&
+			policy.MatchMethod(method, row.Methods) && overlapsGeneral(general, row.Path)
 	})
 }
 

@@ -59,12 +59,14 @@ func (s *Suggester) inferMembers() map[string][]string {
 
 func (s *Suggester) membersOfRole(role string, users []int, holders map[string][]int) (found []string, complete bool) {
 	explains := func(name string) bool {
-		return !slices.ContainsFunc(holders[name], func(i int) bool { return !slices.Contains(s.classes[i].loggedRoles, role) })
+		return !slices.ContainsFunc(holders[name],
+			func(i int) bool { return !slices.Contains(s.classes[i].loggedRoles, role) })
 	}
 	required := policy.StringSet{}
 	var ambiguous [][]string
 	for _, i := range users {
-		candidates := slices.DeleteFunc(slices.Clone(s.classes[i].possibleMembers()), func(name string) bool { return !explains(name) })
+		candidates := slices.DeleteFunc(slices.Clone(s.classes[i].possibleMembers()),
+			func(name string) bool { return !explains(name) })
 		switch len(candidates) {
 		case 0:
 			return nil, false
@@ -107,7 +109,8 @@ func (c *userClass) candidatesWith(members map[string][]string) []string {
 }
 
 func withoutSystem(names []string) []string {
-	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return policy.ParseSubject(name).Kind == policy.KindSystem })
+	return slices.DeleteFunc(slices.Clone(names),
+		func(name string) bool { return policy.ParseSubject(name).Kind == policy.KindSystem })
 }
 
 // membersOf gives the g rows for the roles that some rows are about.
@@ -156,7 +159,8 @@ func (s *Suggester) replay(report *Report) error {
 	}
 	var suggested *replay.CachedDecider
 	if report.policy != "" {
-		snapshot, err := policy.Load([]policy.Source{{Name: "suggestion", Data: []byte(report.policy)}}, s.options.Upstreams, s.options.Quirks)
+		snapshot, err := policy.Load([]policy.Source{{Name: "suggestion", Data: []byte(report.policy)}},
+			s.options.Upstreams, s.options.Quirks)
 		if err != nil {
 			return fmt.Errorf("replaying the suggestion: %w", err)
 		}
@@ -176,7 +180,8 @@ func (s *Suggester) compareDecisions(by *replay.CachedDecider, requests map[requ
 		if by != nil {
 			identity := s.classes[q.class].identity
 			roles, _ := by.Resolve(identity)
-			d, _ := by.Decide(policy.Request{Roles: roles, Upstream: q.upstream, Path: q.path, Method: q.method}, !identity.Anonymous)
+			d, _ := by.Decide(policy.Request{Roles: roles, Upstream: q.upstream, Path: q.path, Method: q.method},
+				!identity.Anonymous)
 			now = d.Allowed()
 		}
 		switch {

@@ -93,7 +93,8 @@ func (s *Suggester) Report() (Report, error) {
 	report.Different = len(s.requests)
 	rows, rare := s.rows(attributed)
 	for _, row := range rare {
-		s.leaveOut(fmt.Sprintf("the row stands for fewer than %d requests", s.options.MinCount), "", row.Row, row.Requests)
+		s.leaveOut(fmt.Sprintf("the row stands for fewer than %d requests", s.options.MinCount), "", row.Row,
+			row.Requests)
 	}
 	report.Rows = rows
 	kept := report.compare(s.options, attributed, s.requests)
@@ -123,7 +124,10 @@ func (s *Suggester) rows(attributed []attribution) (rows, rare []Row) {
 			for path, pattern := range patterns[method] {
 				row := byPath[path]
 				if row == nil {
-					row = &Row{Change: NewRow, Subject: key.subject, Upstream: key.upstream, Path: path, Methods: method}
+					row = &Row{
+						Change: NewRow, Subject: key.subject, Upstream: key.upstream, Path: path,
+						Methods: method,
+					}
 					byPath[path] = row
 				} else {
 					row.Methods += policy.MethodSeparator + method
@@ -135,7 +139,10 @@ func (s *Suggester) rows(attributed []attribution) (rows, rare []Row) {
 		for path, row := range byPath {
 			slices.Sort(seen[path])
 			row.Paths = len(slices.Compact(seen[path]))
-			row.Row = (&policy.Row{Subject: row.Subject, Upstream: row.Upstream, Path: row.Path, Methods: row.Methods, Effect: policy.Allow}).String()
+			row.Row = (&policy.Row{
+				Subject: row.Subject, Upstream: row.Upstream, Path: row.Path, Methods: row.Methods,
+				Effect: policy.Allow,
+			}).String()
 			if row.Requests < s.options.MinCount {
 				rare = append(rare, *row)
 			} else {
@@ -145,7 +152,8 @@ func (s *Suggester) rows(attributed []attribution) (rows, rare []Row) {
 	}
 	for _, list := range [][]Row{rows, rare} {
 		slices.SortFunc(list, func(a, b Row) int {
-			return cmp.Or(cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Upstream, b.Upstream), cmp.Compare(a.Path, b.Path))
+			return cmp.Or(cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Upstream, b.Upstream),
+				cmp.Compare(a.Path, b.Path))
 		})
 	}
 	if rows == nil {
@@ -174,7 +182,8 @@ func (s *Suggester) patterns(attributed []attribution) map[subjectUpstream]map[s
 		f.trees[q.upstream].add(q.path.String())
 	}
 	if s.options.Current != nil {
-		f.denyRows = slices.DeleteFunc(slices.Clone(s.options.Current.Rows()), func(row *policy.Row) bool { return row.Effect == policy.Allow })
+		f.denyRows = slices.DeleteFunc(slices.Clone(s.options.Current.Rows()),
+			func(row *policy.Row) bool { return row.Effect == policy.Allow })
 	}
 	for _, g := range attributed {
 		path := g.path.String()
@@ -255,13 +264,15 @@ func dropCovered(methods map[string]map[string]*pathPattern) {
 					delete(patterns, path)
 				}
 			}
-			wildcards := slices.DeleteFunc(slices.Sorted(maps.Keys(methods[covering])), func(path string) bool { return !strings.Contains(path, target.AnySegment) })
+			wildcards := slices.DeleteFunc(slices.Sorted(maps.Keys(methods[covering])),
+				func(path string) bool { return !strings.Contains(path, target.AnySegment) })
 			if len(wildcards)*len(patterns) > maxCompared {
 				continue
 			}
 			for _, path := range slices.Sorted(maps.Keys(patterns)) {
 				at := slices.IndexFunc(wildcards, func(wildcard string) bool {
-					return (wildcard != path || method != covering) && methods[covering][wildcard] != nil && target.MatchPattern(path, wildcard)
+					return (wildcard != path || method != covering) && methods[covering][wildcard] != nil &&
+						target.MatchPattern(path, wildcard)
 				})
 				if at >= 0 {
 					methods[covering][wildcards[at]].add(patterns[path])

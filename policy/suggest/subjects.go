@@ -125,7 +125,8 @@ func (s *Suggester) recordRow(o *replay.LoggedRequest, q request) {
 // whose row may have allowed it then, and of them those to whom it was not refused.
 func (s *Suggester) eligible(q request) []string {
 	all := s.classes[q.class].candidates
-	if allowed := slices.DeleteFunc(slices.Clone(all), func(name string) bool { return s.wasDenied(name, q) }); len(allowed) > 0 {
+	if allowed := slices.DeleteFunc(slices.Clone(all),
+		func(name string) bool { return s.wasDenied(name, q) }); len(allowed) > 0 {
 		all = allowed
 	}
 	row := s.rowByRequest[q]
@@ -188,7 +189,8 @@ func (s *Suggester) selectSubjects(unattributed, attributed []attribution) []att
 	}
 	c.wildcards = s.patterns(slices.DeleteFunc(certain, func(g attribution) bool { return s.notExpressible(&g) != "" }))
 	operations := slices.SortedFunc(maps.Keys(ambiguous), func(a, b operation) int { // GET before HEAD
-		return cmp.Or(strings.Compare(a.upstream, b.upstream), strings.Compare(a.path, b.path), strings.Compare(a.method, b.method))
+		return cmp.Or(strings.Compare(a.upstream, b.upstream), strings.Compare(a.path, b.path),
+			strings.Compare(a.method, b.method))
 	})
 	for _, op := range operations {
 		c.selectFor(op, ambiguous[op])
@@ -232,10 +234,12 @@ func (s *subjectSelector) selectFor(op operation, pending []*attribution) {
 		}
 		names := s.byRarity(slices.Collect(maps.Keys(counts)))
 		slices.SortStableFunc(names, func(a, b string) int {
-			return cmp.Or(cmp.Compare(s.classCount[a]-counts[a], s.classCount[b]-counts[b]), cmp.Compare(counts[b], counts[a]))
+			return cmp.Or(cmp.Compare(s.classCount[a]-counts[a], s.classCount[b]-counts[b]),
+				cmp.Compare(counts[b], counts[a]))
 		})
 		best := names[0]
-		tied := len(names) > 1 && counts[best] == counts[names[1]] && s.classCount[best] == s.classCount[names[1]] && s.userCount(best) == s.userCount(names[1])
+		tied := len(names) > 1 && counts[best] == counts[names[1]] && s.classCount[best] == s.classCount[names[1]] &&
+			s.userCount(best) == s.userCount(names[1])
 		pending = slices.DeleteFunc(pending, func(g *attribution) bool {
 			counts := slices.Contains(s.suggester.eligible(g.request), best)
 			if counts {

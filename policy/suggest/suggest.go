@@ -78,7 +78,9 @@ func New(options Options) *Suggester {
 	options.Distinct = max(2, options.Distinct)
 	s := &Suggester{
 		options: options, classIndex: map[string]int{}, requests: map[request]int64{},
-		loggedRows: map[loggedRow]*rowEvidence{}, rowByRequest: map[request]*rowEvidence{}, deniedPaths: map[accessKey]map[string]struct{}{}, holders: map[string]*replay.UserCounter{}, seed: maphash.MakeSeed(),
+		loggedRows: map[loggedRow]*rowEvidence{}, rowByRequest: map[request]*rowEvidence{},
+		deniedPaths: map[accessKey]map[string]struct{}{}, holders: map[string]*replay.UserCounter{},
+		seed:           maphash.MakeSeed(),
 		deniedRequests: map[request]int64{}, leftOut: map[string]*LeftOut{}, subjectRoles: map[string]policy.Roles{},
 	}
 	if options.Current != nil {
@@ -128,7 +130,10 @@ func (s *Suggester) classOf(o *replay.LoggedRequest, identity policy.Identity) i
 	if class, known := s.classIndex[string(s.key)]; known {
 		return class
 	}
-	a := userClass{identity: identity, namedSubjects: namedSubjects(o), loggedRoles: o.Roles, loggedGroups: withoutSystem(o.Groups), groupsLogged: o.Groups != nil && !identity.Anonymous}
+	a := userClass{
+		identity: identity, namedSubjects: namedSubjects(o), loggedRoles: o.Roles,
+		loggedGroups: withoutSystem(o.Groups), groupsLogged: o.Groups != nil && !identity.Anonymous,
+	}
 	roles := o.Roles
 	if s.decider != nil {
 		a.roles, _ = s.decider.Resolve(identity)
@@ -175,7 +180,10 @@ func (s *Suggester) attribute() []attribution {
 	for _, q := range s.sortedRequests() {
 		g := attribution{request: q}
 		if s.decider != nil {
-			query := policy.Request{Roles: s.classes[q.class].roles, Upstream: q.upstream, Path: q.path, Method: q.method}
+			query := policy.Request{
+				Roles: s.classes[q.class].roles, Upstream: q.upstream, Path: q.path,
+				Method: q.method,
+			}
 			d, roles := s.decider.Decide(query, !s.classes[q.class].identity.Anonymous)
 			switch {
 			case d.Allowed() && s.options.Denied:
@@ -262,8 +270,15 @@ func (s *Suggester) notExpressible(g *attribution) string {
 		check       func(string) (message, hint string)
 	}{
 		{"subject", row.Subject, policy.CheckSubject},
-		{"upstream", row.Upstream, func(name string) (message, hint string) { return policy.CheckUpstream(name, s.options.Upstreams) }},
-		{"path", row.Path, func(path string) (message, hint string) { return target.CheckPatternWith(path, target.AllQuirks) }},
+		{
+			"upstream", row.Upstream,
+			func(name string) (message, hint string) { return policy.CheckUpstream(name, s.options.Upstreams) },
+		},
+		{"path", row.Path, func(path string) (message,
+			hint string,
+		) {
+			return target.CheckPatternWith(path, target.AllQuirks)
+		}},
 		{"method", row.Methods, policy.CheckMethods},
 	} {
 		if message, _ := field.check(field.value); message != "" || field.value == "" {
