@@ -92,7 +92,7 @@ func (b Bearer) checkLoginIssuer(at yamlfile.Node) {
 			"leave groups out")
 	}
 	if b.SubjectClaim != defaultSubjectClaim {
-		at.Key("subjectClaim").AddFault("is not for the issuer in issuer.url, of which people are known by sub",
+		at.Key("subjectClaim").AddFault("is not for the issuer in issuer.url, whose users are identified by sub",
 			"leave subjectClaim out")
 	}
 }

@@ -108,7 +108,7 @@ func (c *Config) credentialWarnings() (warnings []string) {
 		case CredentialIDToken, CredentialAccessToken:
 			if !offline {
 				warnings = append(warnings,
-					"upstream "+text.Quote(u.Name)+" is shown the person's own token, and issuer.scopes has no "+
+					"upstream "+text.Quote(u.Name)+" gets the user's own token, and issuer.scopes has no "+
 						"offline_access: "+
 						"a session ends when that token does; add offline_access")
 			}

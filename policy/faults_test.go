@@ -45,7 +45,7 @@ func TestEveryFaultSaysWhereAndHowToFixIt(t *testing.T) {
 			"policy.csv:1:15: space before the comma; take it away, or run authgate policy fmt",
 		}},
 		{"tab inside a field", "p, a\tb, argocd, /**, GET, allow", []string{
-			"policy.csv:1:5: a tab stands inside a field; separate fields by commas",
+			"policy.csv:1:5: a tab inside a field; separate fields by commas",
 		}},
 		{"too few fields", "p, role:viewer, argocd, /**, GET", []string{
 			`policy.csv:1:1: a p row has 6 fields and this one 5; write "p, subject, upstream, path, method, effect", several methods as GET|POST`,
@@ -115,7 +115,7 @@ func TestEveryFaultSaysWhereAndHowToFixIt(t *testing.T) {
 			"policy.csv:1:9: the line holds the invisible character U+202E; remove it",
 		}},
 		{"quote inside a field", `p, role:"viewer", argocd, /**, GET, allow`, []string{
-			`policy.csv:1:9: a quote stands inside a field that does not begin with one; quote the whole field and double the quotes in it: "a ""b"" c"`,
+			`policy.csv:1:9: a quote inside a field that does not begin with one; quote the whole field and double the quotes in it: "a ""b"" c"`,
 		}},
 		{"quote not closed", `p, "role:viewer, argocd, /**, GET, allow`, []string{
 			"policy.csv:1:41: a quoted field does not end, or continues after its quote; close the quote on the same line, right before the comma",
@@ -281,21 +281,21 @@ func TestEveryFaultSaysWhereAndHowToFixIt(t *testing.T) {
 			`policy.csv:1:4: "Role:viewer" begins like role: in other letters; write "role:viewer"`,
 		}},
 		{"user without an address", "p, user:alice, argocd, /**, GET, allow", []string{
-			`policy.csv:1:4: "user:alice" names no e-mail address; write user:NAME@DOMAIN for one person, or else a group`,
+			`policy.csv:1:4: "user:alice" names no e-mail address; write user:NAME@DOMAIN for one user, or a group`,
 		}},
 		{"every user", "p, user:*, argocd, /**, GET, allow", []string{
 			`policy.csv:1:4: "user:*" names no domain; write user:*@DOMAIN for every verified address of one domain, or system:authenticated for all who logged in`,
 		}},
 		{"every domain", "p, user:*@*, argocd, /**, GET, allow", []string{
-			`policy.csv:1:4: a * in the domain of "user:*@*" stands for nothing; write a row for each domain; subdomains are domains of their own`,
+			`policy.csv:1:4: a * in the domain of "user:*@*" matches nothing; write a row for each domain; subdomains are domains of their own`,
 		}},
 		{"subdomains", "p, user:*@*.example.com, argocd, /**, GET, allow\np, user:*@sub.*.com, argocd, /**, GET, allow", []string{
-			`policy.csv:1:4: a * in the domain of "user:*@*.example.com" stands for nothing; write a row for each domain; subdomains are domains of their own`,
-			`policy.csv:2:4: a * in the domain of "user:*@sub.*.com" stands for nothing; write a row for each domain; subdomains are domains of their own`,
+			`policy.csv:1:4: a * in the domain of "user:*@*.example.com" matches nothing; write a row for each domain; subdomains are domains of their own`,
+			`policy.csv:2:4: a * in the domain of "user:*@sub.*.com" matches nothing; write a row for each domain; subdomains are domains of their own`,
 		}},
 		{"users whose names begin alike", "p, user:a*@example.com, argocd, /**, GET, allow\ng, user:**@example.com, role:x", []string{
-			`policy.csv:1:4: a * in "user:a*@example.com" stands for nothing; write user:*@DOMAIN for every verified address of one domain, or name each user`,
-			`policy.csv:2:4: a * in "user:**@example.com" stands for nothing; write user:*@DOMAIN for every verified address of one domain, or name each user`,
+			`policy.csv:1:4: a * in "user:a*@example.com" matches nothing; write user:*@DOMAIN for every verified address of one domain, or name each user`,
+			`policy.csv:2:4: a * in "user:**@example.com" matches nothing; write user:*@DOMAIN for every verified address of one domain, or name each user`,
 		}},
 		{"no domain", "p, user:*@, argocd, /**, GET, allow\np, user:*@., argocd, /**, GET, allow", []string{
 			`policy.csv:1:4: "user:*@" names no domain; write user:*@DOMAIN for every verified address of one domain`,
@@ -324,13 +324,13 @@ func TestEveryFaultSaysWhereAndHowToFixIt(t *testing.T) {
 			`policy.csv:1:4: "*" is not a subject; write system:authenticated for every signed-in user, system:anonymous for the others`,
 		}},
 		{"star in a group", "p, example-org:ar*, argocd, /**, GET, allow", []string{
-			`policy.csv:1:4: a * in "example-org:ar*" stands for nothing; write ORG:* for every group of an organisation, or name each group`,
+			`policy.csv:1:4: a * in "example-org:ar*" matches nothing; write ORG:* for every group of an organisation, or name each group`,
 		}},
 		{"star for an organisation", "p, *:argo, argocd, /**, GET, allow", []string{
-			`policy.csv:1:4: a * in "*:argo" stands for nothing; write ORG:* for every group of an organisation, or name each group`,
+			`policy.csv:1:4: a * in "*:argo" matches nothing; write ORG:* for every group of an organisation, or name each group`,
 		}},
 		{"organisation without a name", "p, :*, argocd, /**, GET, allow", []string{
-			`policy.csv:1:4: a * in ":*" stands for nothing; write ORG:* for every group of an organisation, or name each group`,
+			`policy.csv:1:4: a * in ":*" matches nothing; write ORG:* for every group of an organisation, or name each group`,
 		}},
 		{"several in a row and several rows", "p, *, argcd, x, get, Allow\nq\np, role:viewer, argocd, /**, GET, allow\n", []string{
 			`policy.csv:1:4: "*" is not a subject; write system:authenticated for every signed-in user, system:anonymous for the others`,

@@ -79,7 +79,7 @@ func (r *LineReader) addQuoteFault(at fault.Position, err error) {
 	}
 	switch {
 	case errors.Is(err, csv.ErrBareQuote):
-		r.addUnreadable(at, "a quote stands inside a field that does not begin with one",
+		r.addUnreadable(at, "a quote inside a field that does not begin with one",
 			`quote the whole field and double the quotes in it: "a ""b"" c"`)
 	case errors.Is(err, csv.ErrQuote):
 		r.addUnreadable(at, "a quoted field does not end, or continues after its quote",
@@ -141,7 +141,7 @@ func (r *LineReader) checkField(f *Field) bool {
 		f.Text = trimmed
 	}
 	if at := strings.IndexByte(f.Text, '\t'); at >= 0 {
-		r.faults.Add(f.At.Offset(at), "a tab stands inside a field", "separate fields by commas")
+		r.faults.Add(f.At.Offset(at), "a tab inside a field", "separate fields by commas")
 	}
 	return true
 }

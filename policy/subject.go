@@ -145,7 +145,7 @@ func CheckSubject(name string) (message, hint string) {
 		return text.Quote(name) + " would be a group",
 			"write " + text.Quote(UserPrefix+name) + " for every verified address of the domain"
 	case strings.Contains(strings.TrimSuffix(name, TeamWildcard), "*") || name == TeamWildcard:
-		return "a * in " + text.Quote(name) + " stands for nothing",
+		return "a * in " + text.Quote(name) + " matches nothing",
 			"write ORG:* for every group of an organisation, or name each group"
 	}
 	return "", ""
@@ -180,9 +180,9 @@ func checkUser(name string) (message, hint string) {
 	case address == "*":
 		return text.Quote(name) + " names no domain", domainHint + ", or system:authenticated for all who logged in"
 	case strings.Contains(address, "*"):
-		return "a * in " + text.Quote(name) + " stands for nothing", domainHint + ", or name each user"
+		return "a * in " + text.Quote(name) + " matches nothing", domainHint + ", or name each user"
 	case !isEmail(address) || strings.ContainsAny(address, Whitespace):
-		return text.Quote(name) + " names no e-mail address", "write user:NAME@DOMAIN for one person, or else a group"
+		return text.Quote(name) + " names no e-mail address", "write user:NAME@DOMAIN for one user, or a group"
 	}
 	return "", ""
 }
@@ -193,7 +193,7 @@ func checkDomain(name, domain string) (message, hint string) {
 	case domain == "":
 		return text.Quote(name) + " names no domain", domainHint
 	case strings.Contains(domain, "*"):
-		return "a * in the domain of " + text.Quote(name) + " stands for nothing",
+		return "a * in the domain of " + text.Quote(name) + " matches nothing",
 			"write a row for each domain; subdomains are domains of their own"
 	case strings.Contains(domain, "@"):
 		return text.Quote(name) + " holds a second @", domainHint

@@ -157,7 +157,7 @@ func (r *caseReader) parseSubjects(subjects []policy.Field) (c Case, ok bool) {
 			message, hint = "system:authenticated is redundant with other subjects",
 				"leave it out: every user with a group or an e-mail address holds it"
 		case policy.ParseSubject(name).Kind == policy.KindUser && c.Identity.Email != "":
-			message, hint = "a person has one e-mail address, and this is a second one", "give each person a case"
+			message, hint = "a user has one e-mail address, and this is a second one", "give each user a case"
 		}
 		if message != "" {
 			ok = r.addFault(f, message, hint)

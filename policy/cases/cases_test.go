@@ -149,7 +149,7 @@ func TestEveryFaultOfACaseSaysWhere(t *testing.T) {
 		{"c.csv", header + "a\x00, GET, a:/, allow", "c.csv:2:2: the line holds the invisible character U+0000; remove it"},
 		{"c.csv", header + "# " + strings.Repeat("x", 64<<10) + "\na, GET, a:/, allow", "c.csv:2:1: the line is longer than 65536 bytes; make several rows of it"},
 		{"c.csv", header + `a, GET, "a:/, allow`, "c.csv:2:20: a quoted field does not end, or continues after its quote; close the quote on the same line, right before the comma"},
-		{"c.csv", header + "a\tb, GET, a:/, allow", "c.csv:2:2: a tab stands inside a field; separate fields by commas"},
+		{"c.csv", header + "a\tb, GET, a:/, allow", "c.csv:2:2: a tab inside a field; separate fields by commas"},
 		{"c.csv", header + "a, GET, a, allow", `c.csv:2:9: target "a" is not UPSTREAM:/path`},
 		{"c.csv", header + "a + , GET, a:/, allow", "c.csv:2:4: space before the comma; take it away"},
 		{"c.csv", header + `"a + ", GET, a:/, allow`, "c.csv:2:5: a subject is empty; write a group, role:NAME, user:EMAIL or system:anonymous"},

@@ -147,7 +147,7 @@ func (w *workflowsWriter) readCandidates(objects []object, faults *fault.List) [
 			c.precedence, _ = strconv.Atoi(value(n))
 		}
 		if id := o.namespace + "/" + o.name; seen[id] {
-			faults.Add(o.file.at(o.node), "ServiceAccount "+text.Quote(o.name)+" stands here a second time",
+			faults.Add(o.file.at(o.node), "ServiceAccount "+text.Quote(o.name)+" is repeated here",
 				"give each once")
 		} else {
 			seen[id] = true

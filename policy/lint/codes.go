@@ -44,7 +44,7 @@ var checks = [...]Check{
 	{doesNotLoad, "does-not-load", Error, "The policy does not load"},
 	{denyInherited, "deny-binds-inheritors", Warning, "A deny binds roles that inherit it"},
 	{denyForEverybody, "deny-for-everybody", Info, "A deny for every user also binds roles that are allowed"},
-	{shadowedRow, "shadowed-row", Warning, "A broader row makes the row superfluous"},
+	{shadowedRow, "shadowed-row", Warning, "A broader row makes the row redundant"},
 	{deadAllow, "dead-allow", Warning, "A deny takes away all that the row allows"},
 	{idleDeny, "idle-deny", Warning, "A deny takes nothing away"},
 	{neverMatches, "never-matches", Warning, "No request can match the row"},

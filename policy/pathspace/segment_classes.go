@@ -200,7 +200,7 @@ func (s *globSearch) token(state int) string {
 	return ""
 }
 
-// epsilonClosure adds what a * that stands for nothing leads to.
+// epsilonClosure adds what a * that matches nothing leads to.
 func (s *globSearch) epsilonClosure(state []int) []int {
 	for i := 0; i < len(state); i++ {
 		if s.token(state[i]) == target.AnySegment {

@@ -93,7 +93,7 @@ func (s *Suggester) Report() (Report, error) {
 	report.Different = len(s.requests)
 	rows, rare := s.rows(attributed)
 	for _, row := range rare {
-		s.leaveOut(fmt.Sprintf("the row stands for fewer than %d requests", s.options.MinCount), "", row.Row,
+		s.leaveOut(fmt.Sprintf("the row covers fewer than %d requests", s.options.MinCount), "", row.Row,
 			row.Requests)
 	}
 	report.Rows = rows
