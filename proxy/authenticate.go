@@ -12,30 +12,30 @@ import (
 
 // authenticate is step 3: who is asking, or nobody. It refuses only what a browser
 // was made to send by another site; being nobody is for the policy to judge.
-func (p *Proxy) authenticate(x *exchange) bool {
-	x.resolvedRoles = x.state.anonymous
-	if c := x.credential(); c.header != "" {
+func (p *Proxy) authenticate(to *routed) (*caller, *Refusal) {
+	x := to.newCaller()
+	if c := to.credential(); c.header != "" {
 		p.authenticateBearer(x, c)
 		if !x.isUpstreamCredential() {
-			return true
+			return x, nil
 		}
 	}
 	s, err := p.sessions.Find(x.r.Context(), x.r.Header, x.client.Secure())
 	if err != nil {
 		x.sessionErr = err
-		return true
+		return x, nil
 	}
 	if t := x.presented.bearer; t != "" && (t == s.IDToken || t == s.AccessToken) {
 		x.credentialErr = session.ErrLoginToken // opaque, so that nothing else tells it from the upstream's own
-		return true
+		return x, nil
 	}
 	x.session, x.resolvedRoles = s, x.state.resolveRoles(s)
 	x.presented, x.credentialErr = credential{}, nil // what the session goes beside is the upstream's to judge
 	if !x.sameOrigin() {
-		return x.refuse(http.StatusForbidden, "cross_origin",
+		return nil, refuse(http.StatusForbidden, "cross_origin",
 			"The request was refused: it came from another site, and would have acted with your session.", nil)
 	}
-	return true
+	return x, nil
 }
 
 // sameOrigin reports whether a request that rides on a session cookie may have
@@ -43,7 +43,7 @@ func (p *Proxy) authenticate(x *exchange) bool {
 // origin it goes to: a sibling dashboard is the same site, so that SameSite
 // cookies do not stop it. Sec-Fetch-Site is the browser's own word, which no page
 // can change; browsers leave it out on plain http.
-func (x *exchange) sameOrigin() bool {
+func (x *routed) sameOrigin() bool {
 	site, origin := x.r.Header["Sec-Fetch-Site"], x.r.Header["Origin"]
 	if len(site) == 1 && site[0] == "same-origin" {
 		return true
@@ -72,7 +72,7 @@ func (x *exchange) sameOrigin() bool {
 
 // isSameOriginReferer reports whether a page of this very origin asks. A page of another
 // one can leave its Referer out, but not send ours.
-func (x *exchange) isSameOriginReferer() bool {
+func (x *request) isSameOriginReferer() bool {
 	referer := x.r.Header["Referer"]
 	if len(referer) != 1 {
 		return false

@@ -27,7 +27,7 @@ type credential struct {
 // a client may need Authorization for the server behind. A header that only the
 // server reads comes last. Empty, as that of a CLI that is not logged in, it is one
 // that nobody accepts: the server takes it for nobody, whatever else comes along.
-func (x *exchange) credential() credential {
+func (x *routed) credential() credential {
 	h := x.r.Header
 	for _, name := range []string{"Proxy-Authorization", "Authorization"} {
 		if values := h[name]; len(values) > 0 {
@@ -66,7 +66,7 @@ var errNotBearer = errors.New("not a bearer token")
 // authenticateBearer is step 3 for a request that says itself who asks. It does not
 // ride on anything that a browser sends unasked, so its origin is no matter; and
 // the session that may come along is left out of it.
-func (p *Proxy) authenticateBearer(x *exchange, c credential) {
+func (p *Proxy) authenticateBearer(x *caller, c credential) {
 	x.presented = c
 	token, err := identity.Token{}, errNotBearer
 	if c.bearer != "" && p.bearerVerifier != nil {
@@ -88,7 +88,7 @@ func (p *Proxy) authenticateBearer(x *exchange, c credential) {
 // isUpstreamCredential reports whether an Authorization that was not accepted may be the
 // upstream's own, to go on beside a session: not if it could be one of authgate's that
 // has ended, was taken back, or cannot be verified right now.
-func (x *exchange) isUpstreamCredential() bool {
+func (x *caller) isUpstreamCredential() bool {
 	if x.credentialErr == nil || x.route == nil || !x.route.config.PassAuthorization || x.presented.header != "Authorization" {
 		return false
 	}
@@ -110,7 +110,7 @@ func (p *Proxy) checkBearer(t *identity.Token) error {
 func (p *Proxy) issuerURL() string { return p.config.Issuer.URL }
 
 // usesBearer reports whether a token says who asks, and no session.
-func (x *exchange) usesBearer() bool { return x.signedIn() && x.presented.header != "" }
+func (x *caller) usesBearer() bool { return x.signedIn() && x.presented.header != "" }
 
 // bearerSession is a session of one request. It is kept nowhere; its id stands
 // for the token, so that roles are worked out once for it.
@@ -126,27 +126,27 @@ func bearerSession(principal identity.Principal, raw, issuer string) session.Ses
 }
 
 // refuseCredential turns away whoever brought a credential that is none here.
-func (p *Proxy) refuseCredential(x *exchange) bool {
+func (p *Proxy) refuseCredential(x *caller) *Refusal {
 	var refused *identity.TokenRefusedError
 	var unreachable *identity.UnreachableError
 	switch err := x.credentialErr; {
 	case errors.As(err, &unreachable):
-		return x.refuse(http.StatusServiceUnavailable, "issuer_unreachable",
-			"The token cannot be verified right now: the keys of its issuer are not to be had. Try again in a moment.", err)
+		return refuse(http.StatusServiceUnavailable, "issuer_unreachable",
+			"The token cannot be verified right now: the signing keys of its issuer are unavailable. Try again in a moment.", err)
 	case errors.As(err, &refused) && refused.FromLogin, errors.Is(err, session.ErrLoginToken):
-		return x.refuse(http.StatusUnauthorized, codeLoginToken,
+		return refuse(http.StatusUnauthorized, codeLoginToken,
 			"The token was not accepted: a browser login of authgate obtained it, and dashboards see it. "+
 				"It says who somebody is at a dashboard, and does not open authgate. Use a token of `authgate token`.", nil)
 	case errors.Is(err, session.ErrTokenRevoked):
-		return x.refuse(http.StatusUnauthorized, codeTokenRevoked,
+		return refuse(http.StatusUnauthorized, codeTokenRevoked,
 			"The token was not accepted: the sessions of its user were revoked after it was issued. Get a new token.", nil)
 	case errors.Is(err, session.ErrStoreDown):
-		return x.refuse(http.StatusServiceUnavailable, "session_store_down",
-			"Whether the token was revoked cannot be told right now: the session store does not answer. Nothing was done. Try again in a moment.", nil)
+		return refuse(http.StatusServiceUnavailable, "session_store_down",
+			"The token cannot be checked right now: the session store is not responding. Nothing was done. Try again in a moment.", nil)
 	case errors.As(err, &refused):
-		return x.refuse(http.StatusUnauthorized, codeCredentialRefused, "The token was not accepted: "+refused.Reason+".", nil)
+		return refuse(http.StatusUnauthorized, codeCredentialRefused, "The token was not accepted: "+refused.Reason+".", nil)
 	default:
-		return x.refuse(http.StatusUnauthorized, codeCredentialRefused,
+		return refuse(http.StatusUnauthorized, codeCredentialRefused,
 			"The request brings a credential of its own, in "+x.presented.header+", that is not accepted here. Send a token of the issuer as Bearer, or sign in with a browser.", nil)
 	}
 }

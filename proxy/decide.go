@@ -1,15 +1,15 @@
 package proxy
 
 import (
-	"net/http"
-
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/target"
 )
 
 // decide is step 4: the policy's answer, and what it means to whoever asks.
-func (p *Proxy) decide(x *exchange) bool {
+func (p *Proxy) decide(c *caller) (*decided, *Refusal) {
+	c.all.decided = decided{caller: c}
+	x := &c.all.decided
 	start := p.now()
 	x.decision, x.asAnonymous = x.evaluate(x.route.Name, x.path, x.r.Method)
 	p.metrics.decisionSeconds.Observe(p.now().Sub(start).Seconds())
@@ -17,22 +17,22 @@ func (p *Proxy) decide(x *exchange) bool {
 	switch {
 	case x.decision.Allowed():
 		x.outcome = audit.Allow
-		return true
+		return x, nil
 	case x.signedIn():
 		x.outcome = audit.Deny
 		detail := "No rule of the policy lets you do this."
 		if x.session.Principal.GroupsOverage {
 			detail += " The identity provider left out your groups because there are too many of them."
 		}
-		return x.refuse(http.StatusForbidden, codeDenied, detail, nil)
+		return nil, p.refuseDenied(x, detail)
 	default:
-		return p.refuseUnauthenticated(x)
+		return nil, p.refuseUnauthenticated(c)
 	}
 }
 
 // evaluateShadow asks the candidate the same question, writes down what it says and
 // counts where it differs. Nothing of it reaches the answer.
-func (p *Proxy) evaluateShadow(x *exchange) {
+func (p *Proxy) evaluateShadow(x *decided) {
 	shadow := x.state.shadow
 	if shadow == nil {
 		return
@@ -50,7 +50,7 @@ func (p *Proxy) evaluateShadow(x *exchange) {
 }
 
 // evaluate asks the policy in force about whoever is behind the exchange.
-func (x *exchange) evaluate(upstream string, path target.Path, method string) (d policy.Decision, asAnonymous bool) {
+func (x *caller) evaluate(upstream string, path target.Path, method string) (d policy.Decision, asAnonymous bool) {
 	return x.state.policy.evaluate(policy.Request{Roles: x.roles, Upstream: upstream, Path: path, Method: method}, x.signedIn())
 }
 

@@ -17,19 +17,19 @@ import (
 
 // serveEndpoint answers authgate's own endpoints. It reports whether it did: they have
 // no upstream and no policy, so that signing in never depends on a rule.
-func (p *Proxy) serveEndpoint(x *exchange) bool {
+func (p *Proxy) serveEndpoint(x *routed) bool {
 	if !p.endpoints.Has(x.path) {
 		return false
 	}
 	respond.CloseIfUnread(x.w, x.r) // a form that is read has as long
 	respond.SetHeaders(x.w.Header())
-	if !p.routeEndpoint(x) {
-		p.answer(x)
+	if f := p.routeEndpoint(x); f != nil {
+		p.answer(x.request, f)
 	}
 	return true
 }
 
-func (p *Proxy) routeEndpoint(x *exchange) bool {
+func (p *Proxy) routeEndpoint(x *routed) *Refusal {
 	switch endpoint := strings.TrimPrefix(x.path.String(), p.prefix); endpoint {
 	case "", "/":
 		return p.portal(x)
@@ -41,13 +41,15 @@ func (p *Proxy) routeEndpoint(x *exchange) bool {
 }
 
 // serveLogin answers the endpoints of the login.
-func (p *Proxy) serveLogin(x *exchange, endpoint string) bool {
-	q := x.respondTo()
-	q.SameOrigin = x.sameOrigin()
+func (p *Proxy) serveLogin(to *routed, endpoint string) *Refusal {
+	q := to.respondTo()
+	q.SameOrigin = to.sameOrigin()
 	user, outcome, answer := p.login.Serve(q, endpoint)
 	if answer == nil {
-		return p.unknownEndpoint(x)
+		return p.unknownEndpoint(to)
 	}
+	x := to.newCaller()
+	x.resolvedRoles = resolvedRoles{}
 	x.session, x.event, x.outcome, x.reason = user, outcome.Event, outcome.Decision, outcome.Reason
 	switch {
 	case x.signedIn():
@@ -55,37 +57,34 @@ func (p *Proxy) serveLogin(x *exchange, endpoint string) bool {
 	case user.Principal.Subject == "" && (outcome.Decision == audit.Allow || outcome.Event == audit.Logout):
 		x.resolvedRoles = x.state.anonymous
 	}
-	if f, refused := answer.(*respond.Refusal); refused {
-		x.refusal = f
-		return false
-	}
-	return p.write(x, answer)
+	return p.write(x.request, answer)
 }
 
 // unknownEndpoint answers a path below the prefix that is not an endpoint. Argo Workflows has
 // pages of its own login there.
-func (p *Proxy) unknownEndpoint(x *exchange) bool {
+func (p *Proxy) unknownEndpoint(x *routed) *Refusal {
 	if index, _ := Route(p.config.Upstreams, x.client.Hostname, x.path.String()); index >= 0 {
 		if matched, ok := x.matchLoginPage(p.upstreams[index]); ok {
 			return p.interceptLoginPage(x, matched, p.upstreams[index])
 		}
 	}
-	return x.refuse(http.StatusNotFound, "unknown_endpoint", "There is nothing under this path.", nil)
+	return refuse(http.StatusNotFound, "unknown_endpoint", "There is nothing under this path.", nil)
 }
 
-// requireSession is step 3 for endpoints that only show something to somebody.
-func (p *Proxy) requireSession(x *exchange) bool {
-	if !respond.IsRead(x.r.Method) {
-		return x.refuse(http.StatusMethodNotAllowed, "bad_method", "This can only be read.", nil)
+// requireSession is step 3 for endpoints that only users may read.
+func (p *Proxy) requireSession(to *routed) (*caller, *Refusal) {
+	if !respond.IsRead(to.r.Method) {
+		return nil, refuse(http.StatusMethodNotAllowed, "bad_method", "This can only be read.", nil)
 	}
-	if !p.authenticate(x) {
-		return false
+	x, f := p.authenticate(to)
+	if f == nil && !x.signedIn() {
+		f = p.refuseUnauthenticated(x)
 	}
-	if !x.signedIn() {
-		return p.refuseUnauthenticated(x)
+	if f != nil {
+		return nil, f
 	}
 	x.outcome = audit.Allow
-	return true
+	return x, nil
 }
 
 // userinfo tells a signed-in person what authgate knows of them.
@@ -108,9 +107,10 @@ type userinfo struct {
 	DroppedGroups int `json:"groups_dropped,omitempty"` // did not fit into the session; the policy names none of them
 }
 
-func (p *Proxy) userinfo(x *exchange) bool {
-	if !p.requireSession(x) {
-		return false
+func (p *Proxy) userinfo(to *routed) *Refusal {
+	x, f := p.requireSession(to)
+	if f != nil {
+		return f
 	}
 	principal := x.session.Principal
 	known := userinfo{
@@ -125,7 +125,7 @@ func (p *Proxy) userinfo(x *exchange) bool {
 	x.w.Header().Set("Content-Type", "application/json")
 	text, _ := json.Marshal(known) // of strings, numbers and times
 	respond.Send(x.w, http.StatusOK, append(text, '\n'))
-	return true
+	return nil
 }
 
 // staleReason says it without addresses of the inside: those are in the log.
@@ -142,9 +142,10 @@ func staleReason(cause error) string {
 }
 
 // portal lists the upstreams whose start page this person may open.
-func (p *Proxy) portal(x *exchange) bool {
-	if !p.requireSession(x) {
-		return false
+func (p *Proxy) portal(to *routed) *Refusal {
+	x, f := p.requireSession(to)
+	if f != nil {
+		return f
 	}
 	data := page.Portal{
 		User: x.session.Principal.DisplayName(), Groups: x.session.Principal.Groups, SignOut: p.prefix + "/sign_out",
@@ -168,7 +169,7 @@ func (p *Proxy) portal(x *exchange) bool {
 			data.Upstreams = append(data.Upstreams, page.Link{Text: u.Name, URL: x.client.OriginOf(host) + home.String()})
 		}
 	}
-	return p.write(x, respond.Page{Page: data})
+	return p.write(x.request, respond.Page{Page: data})
 }
 
 func orEmpty(list []string) []string {

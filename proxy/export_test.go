@@ -11,10 +11,22 @@ import (
 // Deciding takes a request as far as step 4 and gives that step alone.
 func (p *Proxy) Deciding(w http.ResponseWriter, r *http.Request) (decide func() (allowed bool), ok bool) {
 	x := p.begin(w, r)
-	if !p.canonicalise(x) || !p.findHost(x) || !p.findUpstream(x) || !p.authenticate(x) {
+	at, f := p.canonicalise(x)
+	if f != nil {
 		return nil, false
 	}
-	return func() bool { return p.decide(x) }, true
+	to, f := p.findHost(at)
+	if f != nil || p.findUpstream(to) != nil {
+		return nil, false
+	}
+	c, f := p.authenticate(to)
+	if f != nil {
+		return nil, false
+	}
+	return func() bool {
+		_, f := p.decide(c)
+		return f == nil
+	}, true
 }
 
 // Stalled counts the writes that wait for a client.

@@ -10,7 +10,6 @@ import (
 	"github.com/example-org/authgate/proxy/respond/page"
 	"github.com/example-org/authgate/proxy/upstream"
 	"github.com/example-org/authgate/session/cookie"
-	"github.com/example-org/authgate/target"
 )
 
 // serveForwardAuth answers an ingress that forwards requests itself and asks
@@ -21,29 +20,50 @@ import (
 // The exchange becomes that of the original request and goes through the same
 // steps, so that the answer is the proxy's own and the audit tells of what people
 // did.
-func (p *Proxy) serveForwardAuth(x *exchange) bool {
-	if !p.isAuthRequest(x.r.RequestURI) {
-		return false
-	}
-	respond.CloseIfUnread(x.w, x.r) // the question has no body of its own
+func (p *Proxy) serveForwardAuth(x *request) {
+	respond.CloseIfUnread(x.w, x.r) // the auth request has no body of its own
 	respond.SetHeaders(x.w.Header())
-	switch {
-	case !p.admit(x):
-	case !p.canonicalise(x): // the question
-	case !p.loadOriginal(x):
-	case !p.canonicalise(x): // what it is about
-	case !x.checkUnambiguous():
-	case !p.findHost(x):
-	case !p.checkNotEndpoint(x):
-	case !p.findUpstream(x):
-	case !p.authenticate(x):
-	case !p.decide(x):
-	default:
-		p.writeAllowed(x)
-		return true
+	d, f := p.decideOriginal(x)
+	if f != nil {
+		p.writeDenied(x, f)
+		return
 	}
-	p.writeDenied(x)
-	return true
+	p.writeAllowed(d)
+}
+
+// decideOriginal takes the original request of an auth request through steps 1 to 4.
+func (p *Proxy) decideOriginal(x *request) (*decided, *Refusal) {
+	if f := p.admit(x); f != nil {
+		return nil, f
+	}
+	if _, f := p.canonicalise(x); f != nil { // the auth request
+		return nil, f
+	}
+	if f := p.loadOriginal(x); f != nil {
+		return nil, f
+	}
+	at, f := p.canonicalise(x) // the original
+	if f != nil {
+		return nil, f
+	}
+	if f = x.checkUnambiguous(); f != nil {
+		return nil, f
+	}
+	to, f := p.findHost(at)
+	if f != nil {
+		return nil, f
+	}
+	if f = p.checkNotEndpoint(to); f != nil {
+		return nil, f
+	}
+	if f = p.findUpstream(to); f != nil {
+		return nil, f
+	}
+	c, f := p.authenticate(to)
+	if f != nil {
+		return nil, f
+	}
+	return p.decide(c)
 }
 
 func (p *Proxy) isAuthRequest(requestTarget string) bool {
@@ -52,31 +72,31 @@ func (p *Proxy) isAuthRequest(requestTarget string) bool {
 }
 
 // loadOriginal puts the original request in place of the question.
-func (p *Proxy) loadOriginal(x *exchange) bool {
+func (p *Proxy) loadOriginal(x *request) *Refusal {
 	if !p.clientReader.IsTrusted(x.r) {
-		return x.refuse(http.StatusForbidden, "untrusted_peer",
+		return refuse(http.StatusForbidden, "untrusted_peer",
 			"Only a proxy that is listed in trustedProxies may ask on behalf of others.", nil)
 	}
 	orig, err := client.ReadOriginal(x.r.Header, x.r.Host, x.client.Scheme)
 	if err != nil {
-		return x.refuse(http.StatusForbidden, "bad_forward_auth",
+		return refuse(http.StatusForbidden, "bad_forward_auth",
 			"The request was refused: the ingress did not say plainly what it asks about: "+err.Error()+".", nil)
 	}
 	if orig.Scheme == "http" && p.hasSecureCookie(x.r.Header) {
 		orig.Scheme = "https"
 	}
-	x.r, x.path = orig.Request(x.r), target.Path{} // the question's path is no part of it
+	x.r, x.all.targeted = orig.Request(x.r), targeted{} // the path of the auth request is irrelevant
 	x.client.SetHost(orig.Host, orig.Scheme)
-	return true
+	return nil
 }
 
 // checkUnambiguous refuses what would not stay the request that is judged.
-func (x *exchange) checkUnambiguous() bool {
+func (x *request) checkUnambiguous() *Refusal {
 	if reason := ambiguousHeader(x.r); reason != "" {
-		return x.refuse(http.StatusForbidden, "ambiguous_header", "The request was refused: "+reason+".", nil)
+		return refuse(http.StatusForbidden, "ambiguous_header", "The request was refused: "+reason+".", nil)
 	}
 	x.r = restoreUpgrade(x.r)
-	return true
+	return nil
 }
 
 // hasSecureCookie finds a cookie that browsers send over https alone (RFC 6265bis,
@@ -96,16 +116,16 @@ func (p *Proxy) hasSecureCookie(h http.Header) bool {
 
 // checkNotEndpoint refuses authgate's own endpoints: the ingress would send them to a
 // dashboard, unjudged.
-func (p *Proxy) checkNotEndpoint(x *exchange) bool {
+func (p *Proxy) checkNotEndpoint(x *routed) *Refusal {
 	if !p.endpoints.Has(x.path) {
-		return true
+		return nil
 	}
-	return x.refuse(http.StatusForbidden, "reserved_path",
+	return refuse(http.StatusForbidden, "reserved_path",
 		"The request was refused: the ingress must send "+p.prefix+" to authgate itself, and not ask about it.", nil)
 }
 
 // writeAllowed lets the ingress forward, and tells it who asks.
-func (p *Proxy) writeAllowed(x *exchange) {
+func (p *Proxy) writeAllowed(x *decided) {
 	if x.signedIn() && !x.asAnonymous {
 		x.userHeaders.For(x.route.Upstream).Set(x.w.Header())
 	}
@@ -115,8 +135,7 @@ func (p *Proxy) writeAllowed(x *exchange) {
 // writeDenied answers a refusal. An ingress understands 401 and 403, and takes any
 // success for leave to forward: gRPC's refusals, which are a 200, among them. What
 // failed stays what it is. The code tells what the proxy would have answered.
-func (p *Proxy) writeDenied(x *exchange) {
-	f := x.refusal
+func (p *Proxy) writeDenied(x *request, f *Refusal) {
 	x.reason = f.Code
 	q := x.respondTo()
 	p.respond.LogRefusal(q, f)
@@ -124,13 +143,10 @@ func (p *Proxy) writeDenied(x *exchange) {
 		f.Status = http.StatusForbidden
 	}
 	if f.Code == codeLoginRequired && respond.IsNavigation(x.r) {
-		login := p.endpoints.Start(respond.WithQuery(x.path.String(), x.r.URL.RawQuery))
+		login := p.endpoints.Start(respond.WithQuery(x.all.targeted.path.String(), x.r.URL.RawQuery))
 		f.Next = page.Link{Text: "Sign in", URL: login} // Traefik shows the page
 		// Others make a redirect of it: nginx has no way to escape a query.
 		x.w.Header().Set("Location", x.client.Origin()+login)
-	}
-	if f.Code == codeDenied {
-		p.addDenial(x)
 	}
 	p.respond.WriteRefusal(q, f)
 }

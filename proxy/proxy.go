@@ -167,36 +167,60 @@ func (p *Proxy) ServesHost(host string) bool {
 	return known
 }
 
-// ServeHTTP takes a request through the six steps of ARCHITECTURE.md. Each step
-// reports whether the request goes on; one that stops it has set x.refusal.
+// ServeHTTP takes a request through the six steps of ARCHITECTURE.md. Each step takes the result
+// of the step before (steps.go).
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := p.begin(w, r)
-	defer p.finish(x) // one audit record, one set of metrics, on every way out
-	p.runSteps(x)
+	defer p.finish(x.all) // one audit record, one set of metrics, on every way out
+	if refusal := p.serve(x); refusal != nil {
+		p.answer(x, refusal) // 5: to the login, or a page or problem+json that says why
+	}
 	x.w.FlushBody() // not when an upstream breaks off: that panics
 }
 
-func (p *Proxy) runSteps(x *exchange) {
-	switch {
-	case !p.awaitAuditRoom(x): // nothing is served that cannot be recorded: 503
-	case p.serveForwardAuth(x): // an ingress asks about another request, which takes the same steps
-		return
-	case !p.admit(x): // 503, 431, 400
-	case !p.canonicalise(x): // 1 target: 400
-	case !p.findHost(x): // 2 route: 421
-	case p.serveEndpoint(x): // authgate's endpoints: no upstream, no policy
-		return
-	case !p.findUpstream(x): // 2 route: 404, 400, 415
-	case p.serveLoginPage(x): // authgate's login in the place of the dashboard's own
-		return
-	case !p.authenticate(x): // 3 identity: who, or nobody
-	case !p.decide(x): // 4 policy
-	case !p.selectCredential(x): // 6 what the upstream is shown: 403, 502, 503
-	default:
-		p.forward(x) // 6
-		return
+// serve serves a request, or returns a refusal.
+func (p *Proxy) serve(x *request) *Refusal {
+	if f := p.awaitAuditRoom(x); f != nil { // 503: what cannot be recorded is not served
+		return f
 	}
-	p.answer(x) // 5 to login, or a page or problem+json saying why
+	if p.isAuthRequest(x.r.RequestURI) { // an ingress asks about another request, which takes the same steps
+		p.serveForwardAuth(x)
+		return nil
+	}
+	if f := p.admit(x); f != nil { // 503, 431, 400
+		return f
+	}
+	at, f := p.canonicalise(x) // 1 target: 400
+	if f != nil {
+		return f
+	}
+	to, f := p.findHost(at) // 2 route: 421
+	if f != nil {
+		return f
+	}
+	if p.serveEndpoint(to) { // authgate's own endpoints: no upstream, no policy
+		return nil
+	}
+	if f = p.findUpstream(to); f != nil { // 2 route: 404, 400, 415
+		return f
+	}
+	if p.serveLoginPage(to) { // authgate's login replaces the dashboard's own
+		return nil
+	}
+	user, f := p.authenticate(to) // 3 identity: 403
+	if f != nil {
+		return f
+	}
+	allowed, f := p.decide(user) // 4 policy: 401, 403, 503
+	if f != nil {
+		return f
+	}
+	token, f := p.selectCredential(allowed) // 6 the credential for the upstream: 403, 502, 503
+	if f != nil {
+		return f
+	}
+	p.forward(allowed, token) // 6: 413, 429, 502, 504
+	return nil
 }
 
 // Drain makes /readyz fail from now on, so that balancers send nothing new.

@@ -28,56 +28,43 @@ func (p *Proxy) reportCut(r *audit.Record) {
 	p.audit.Write(*r)
 }
 
-// Info implements [stream.Opener].
-func (x *exchange) Info() stream.Info {
-	info := stream.Info{Upstream: x.upstreamName(), StartedAt: x.startedAt, Addr: x.client.Addr, Owner: stream.Owner{Addr: x.client.Addr}}
-	if !x.signedIn() {
-		return info
-	}
-	principal := &x.session.Principal
-	info.Owner = stream.Owner{Issuer: principal.Issuer, Subject: principal.Subject}
-	if !x.asAnonymous {
-		info.Session = stream.Session{ID: x.session.ID, Issuer: principal.Issuer, Subject: principal.Subject, IssuerSession: x.session.SessionID}
-	}
-	return info
-}
-
 // Reauthorize implements [stream.Opener]: it decides as a request like this one would be
 // decided now. A user who keeps a stream open is present, so their groups are refreshed as if
 // they sent requests.
 func (x *exchange) Reauthorize() *audit.Record {
-	st, s := x.p.state.Load(), x.session
+	q, c := &x.request, &x.caller
+	p, st, s := q.p, q.p.state.Load(), c.session
 	switch {
-	case x.usesBearer():
+	case c.usesBearer():
 		// CI tokens are valid for minutes, and what they start may take hours.
-		if x.p.now().Sub(x.startedAt) > time.Duration(x.p.config.Session.Lifetime) {
+		if p.now().Sub(q.startedAt) > time.Duration(p.config.Session.Lifetime) {
 			return x.CutRecord(stream.Expired)
 		}
-		if x.token != nil && x.p.isRevoked(x.token) {
+		if c.token != nil && p.isRevoked(c.token) {
 			return x.CutRecord(stream.SignedOut)
 		}
-	case x.signedIn() && !x.asAnonymous:
+	case c.signedIn() && !x.decided.asAnonymous:
 		var err error
-		if s, err = x.p.sessions.Current(x.session); err != nil {
+		if s, err = p.sessions.Current(c.session); err != nil {
 			return x.CutRecord(cutReasonOf(err))
 		}
 	}
 	read := s.FetchedAt.UnixNano()
 	by := x.authorized.Load()
 	if by == nil {
-		by = &authorization{x.state, x.session.FetchedAt.UnixNano()}
+		by = &authorization{q.state, c.session.FetchedAt.UnixNano()}
 	}
 	if *by == (authorization{st, read}) {
 		return nil
 	}
 	resolved := st.anonymous
-	if x.signedIn() {
+	if c.signedIn() {
 		resolved = st.resolveRoles(s)
 	}
-	d, asAnonymous := st.policy.evaluate(policy.Request{Roles: resolved.roles, Upstream: x.route.Name, Path: x.path, Method: x.r.Method}, x.signedIn())
+	d, asAnonymous := st.policy.evaluate(policy.Request{Roles: resolved.roles, Upstream: c.route.Name, Path: c.path, Method: q.r.Method}, c.signedIn())
 	// If the user may now continue only as anonymous, the upstream already knows who they are:
 	// the client must open such a stream again, without an identity.
-	if d.Allowed() && (x.asAnonymous || !asAnonymous) {
+	if d.Allowed() && (x.decided.asAnonymous || !asAnonymous) {
 		x.authorized.Store(&authorization{st, read})
 		return nil
 	}
@@ -107,12 +94,12 @@ func cutReasonOf(err error) string {
 
 // CutRecord implements [stream.Opener].
 func (x *exchange) CutRecord(reason string) *audit.Record {
-	return x.cutRecord(reason, x.p.state.Load(), x.resolvedRoles, policy.Decision{})
+	return x.cutRecord(reason, x.request.p.state.Load(), x.caller.resolvedRoles, policy.Decision{})
 }
 
 // cutRecord is the audit record of a stream that is cut: by what it was decided last, and why.
 func (x *exchange) cutRecord(reason string, st *state, resolved resolvedRoles, d policy.Decision) *audit.Record {
-	now := x.p.now()
+	now := x.request.p.now()
 	r := x.auditRecord(now, st, resolved.roles, d)
 	r.Time, r.Event, r.Age = now, audit.StreamCut, st.age(now)
 	r.Decision, r.Reason = audit.Refuse, reason

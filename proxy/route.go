@@ -141,36 +141,59 @@ func (p *Proxy) SetUpstreamCAs(name string, cas *x509.CertPool) {
 	}
 }
 
-// findHost is the first half of step 2: a host that no upstream has is refused.
-func (p *Proxy) findHost(x *exchange) bool {
+// findHost is the first half of step 2: it refuses a host that no upstream has.
+func (p *Proxy) findHost(x *targeted) (*routed, *Refusal) {
+	to := &x.all.routed
+	*to = routed{targeted: x}
 	index, known := Route(p.config.Upstreams, x.client.Hostname, x.path.String())
 	if !known {
-		return x.refuse(http.StatusMisdirectedRequest, "unknown_host",
+		return nil, refuse(http.StatusMisdirectedRequest, "unknown_host",
 			"No dashboard is served under this host name.", errors.New("no upstream has this host; add it to upstreams[].hosts"))
 	}
 	if index >= 0 && !p.endpoints.Has(x.path) {
-		x.route = p.upstreams[index]
+		to.route = p.upstreams[index]
 	}
-	return x.checkQuirks()
+	unsupported := x.path.Quirks() // what only another upstream of this host accepts
+	if to.route != nil {
+		unsupported &^= to.route.Quirks
+	}
+	if unsupported != 0 {
+		return nil, refuseTarget(unsupported.Refusal())
+	}
+	return to, nil
 }
 
-// checkQuirks refuses what only another upstream of this host may be sent.
-func (x *exchange) checkQuirks() bool {
-	unsupported := x.path.Quirks()
-	if x.route != nil {
-		unsupported &^= x.route.Quirks
+// findUpstream is the second half, for requests that are not for authgate's own endpoints.
+func (p *Proxy) findUpstream(to *routed) *Refusal {
+	if to.route == nil {
+		return refuse(http.StatusNotFound, "no_upstream", "No dashboard is served under this path.", nil)
 	}
-	return unsupported == 0 || x.refuseTarget(unsupported.Refusal())
+	if to.path.HasEncodedSlash() && !to.route.AllowsEncodedSlash(to.path) {
+		return refuse(http.StatusBadRequest, "encoded_slash",
+			"The request was refused: the path contains an encoded slash, which "+to.route.Name+" does not accept.", nil)
+	}
+	return to.checkForm()
 }
 
-// findUpstream is the second half, for what is not authgate's own.
-func (p *Proxy) findUpstream(x *exchange) bool {
-	if x.route == nil {
-		return x.refuse(http.StatusNotFound, "no_upstream", "No dashboard is served under this path.", nil)
+// checkForm refuses HTML forms where a server treats one as another request than the one that
+// is decided. It is the last part of step 2.
+func (x *routed) checkForm() *Refusal {
+	if x.r.Method != http.MethodPost || !isForm(x.r.Header) || !x.route.RefusesForm(x.path) {
+		return nil
 	}
-	if x.path.HasEncodedSlash() && !x.route.AllowsEncodedSlash(x.path) {
-		return x.refuse(http.StatusBadRequest, "encoded_slash",
-			"The request was refused: the path contains an encoded slash, which "+x.route.Name+" does not accept.", nil)
+	return refuse(http.StatusUnsupportedMediaType, "form_not_allowed",
+		"The request was refused: "+x.route.Name+" does not accept HTML forms here. Send JSON.", nil)
+}
+
+// isForm compares as loosely as any server might.
+func isForm(h http.Header) bool {
+	for _, value := range h["Content-Type"] {
+		for element := range strings.SplitSeq(value, ",") {
+			media, _, _ := strings.Cut(element, ";")
+			if strings.EqualFold(strings.TrimSpace(media), "application/x-www-form-urlencoded") {
+				return true
+			}
+		}
 	}
-	return x.checkForm()
+	return false
 }

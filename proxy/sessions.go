@@ -43,13 +43,14 @@ func (p *Proxy) refresh(ctx context.Context, g identity.TokenSet) (identity.Toke
 // writeSessionCookie hands the browser what has changed of its session, with the header of a
 // final answer. To shared caches such an answer is private from then on (RFC 9111,
 // 5.2.2.7), or one person's cookie would be given to others.
-func (p *Proxy) writeSessionCookie(x *exchange) {
-	if !x.signedIn() || x.usesBearer() || x.asAnonymous || x.event != audit.Request {
+func (p *Proxy) writeSessionCookie(all *exchange) {
+	x, c := &all.request, &all.caller
+	if !c.signedIn() || c.usesBearer() || all.decided.asAnonymous || x.event != audit.Request {
 		return // a login and a sign-out have told the browser themselves
 	}
 	h := x.w.Header()
 	before := len(h["Set-Cookie"])
-	p.sessions.WriteCookie(x.w.ResponseWriter, x.r.Header, x.session, x.client.Secure())
+	p.sessions.WriteCookie(x.w.ResponseWriter, x.r.Header, c.session, x.client.Secure())
 	if given := slices.Clone(h["Set-Cookie"][before:]); len(given) > 0 {
 		h["Set-Cookie"] = h["Set-Cookie"][:before:before]
 		p.clearDuplicateCookies(x)

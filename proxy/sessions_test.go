@@ -202,7 +202,7 @@ func TestOldGroupsGoOnForAWhileWhenTheIssuerFails(t *testing.T) {
 	issuer.clock.forward(grace)
 	page := g.do("GET", "https://argo-cd.example.com/applications?x=1", alice, browser)
 	expect(t, "a page", page, http.StatusServiceUnavailable)
-	if html := body(t, page); page.Header.Get("Retry-After") == "" || !strings.Contains(html, "/oauth2/start?rd=%2Fapplications%3Fx%3D1") || !strings.Contains(html, "identity provider does not answer") {
+	if html := body(t, page); page.Header.Get("Retry-After") == "" || !strings.Contains(html, "/oauth2/start?rd=%2Fapplications%3Fx%3D1") || !strings.Contains(html, "identity provider has not answered") {
 		t.Errorf("%q\n%s", page.Header, html)
 	}
 	script := g.do("GET", app, alice, sameSite)
@@ -285,7 +285,7 @@ func TestAStoreThatDoesNotAnswerSignsNoUserOutOrIn(t *testing.T) {
 	for name, as := range map[string][]string{"a page": browser, "a script": sameSite} {
 		res := g.do("GET", app, cookie, as)
 		expect(t, name, res, http.StatusServiceUnavailable)
-		if got := body(t, res); res.Header.Get("Retry-After") == "" || !strings.Contains(got, "session store does not answer") || len(res.Cookies()) > 0 {
+		if got := body(t, res); res.Header.Get("Retry-After") == "" || !strings.Contains(got, "session store is not responding") || len(res.Cookies()) > 0 {
 			t.Errorf("%s: %q\n%s", name, res.Header, got)
 		}
 	}

@@ -24,50 +24,59 @@ const (
 //
 // Nothing takes the cookie away: another tab may have signed in meanwhile, and an
 // answer that comes late would sign it out again. A login replaces it.
-func (p *Proxy) refuseUnauthenticated(x *exchange) bool {
+func (p *Proxy) refuseUnauthenticated(x *caller) *Refusal {
 	switch err := x.sessionErr; {
 	case x.credentialErr != nil:
-		p.refuseCredential(x)
-		if x.refusal.Status == http.StatusUnauthorized {
-			x.refusal.Reason = x.refusal.Code
+		f := p.refuseCredential(x)
+		if f.Status == http.StatusUnauthorized {
+			f.Reason = f.Code
 		}
-		return false
+		return f
 	case errors.Is(err, session.ErrAmbiguous):
 		x.outcome = audit.LoginRequired
-		p.refuseAmbiguous(x)
+		f := p.refuseAmbiguous(x)
 		if respond.WantsHTML(x.r) {
-			x.refusal.Next = page.Link{Text: "Sign in", URL: p.endpoints.Start(p.returnPathOf(x))}
+			f.Next = page.Link{Text: "Sign in", URL: p.endpoints.Start(x.returnPath())}
 		}
-		return false
+		p.offerLogin(x, f)
+		return f
 	case errors.Is(err, session.ErrStoreDown):
-		return x.refuse(http.StatusServiceUnavailable, "session_store_down",
-			"Whether you are signed in cannot be told right now: the session store does not answer. Nothing was done. Try again in a moment; your session is not lost.", nil)
+		return refuse(http.StatusServiceUnavailable, "session_store_down",
+			"Your session cannot be checked right now: the session store is not responding. Nothing was done. Try again in a moment; your session is not lost.", nil)
 	case errors.Is(err, session.ErrStale):
-		x.refuse(http.StatusServiceUnavailable, "groups_stale",
-			"You are signed in, but which groups you are in could not be asked for too long: the identity provider does not answer, or no longer knows of any group of yours. "+
-				"What was true then is not used any more. Nothing was done. Try again in a moment, or sign in again.", nil)
-		x.refusal.Next = page.Link{Text: "Sign in again", URL: p.endpoints.Start(p.returnPathOf(x))}
-		return false
+		f := refuse(http.StatusServiceUnavailable, "groups_stale",
+			"You are signed in, but your group membership is too old: the identity provider has not answered for a while, or reports no groups for you. "+
+				"Nothing was done. Try again in a moment, or sign in again.", nil)
+		f.Next = page.Link{Text: "Sign in again", URL: p.endpoints.Start(x.returnPath())}
+		return f
 	default:
 		x.outcome = audit.LoginRequired
-		x.refuse(http.StatusUnauthorized, codeLoginRequired, "Sign in to do this.", err)
-		x.refusal.Reason, x.refusal.LoginURL = unauthenticatedReason(err), p.prefix+"/start"
+		f := refuse(http.StatusUnauthorized, codeLoginRequired, "Sign in to do this.", err)
+		f.Reason, f.LoginURL = unauthenticatedReason(err), p.prefix+"/start"
 		if !isSafeMethod(x.r.Method) && !errors.Is(err, session.ErrNoCookie) {
-			x.refusal.Detail = "Your session has ended, and nothing of what you sent was done. Sign in, and send it again."
+			f.Detail = "Your session has ended, and nothing of what you sent was done. Sign in, and send it again."
 		}
-		if respond.WantsHTML(x.r) { // for whom a redirect is no way: what was sent would be lost unsaid
-			x.refusal.Next = page.Link{Text: "Sign in", URL: p.endpoints.Start(p.returnPathOf(x))}
+		if respond.WantsHTML(x.r) { // a redirect would silently lose what was sent
+			f.Next = page.Link{Text: "Sign in", URL: p.endpoints.Start(x.returnPath())}
 			if x.forceLogin {
-				x.refusal.Next.URL = p.endpoints.ForceLogin(p.returnPathOf(x))
+				f.Next.URL = p.endpoints.ForceLogin(x.returnPath())
 			}
 		}
-		return false
+		p.offerLogin(x, f)
+		return f
 	}
 }
 
-// returnPathOf is where a person is to come back to: the page that they opened, or the
-// one of this very origin that sent the form.
-func (p *Proxy) returnPathOf(x *exchange) string {
+// offerLogin has a browser that opens a page redirected to the login.
+func (p *Proxy) offerLogin(x *caller, f *Refusal) {
+	if respond.IsNavigation(x.r) {
+		f.OnNavigation = p.redirectToLogin(x)
+	}
+}
+
+// returnPath is where a login returns to: the page that the user opened, or the page of this
+// origin that sent the form.
+func (x *targeted) returnPath() string {
 	if respond.IsRead(x.r.Method) {
 		return respond.WithQuery(x.path.String(), x.r.URL.RawQuery)
 	}
@@ -76,7 +85,7 @@ func (p *Proxy) returnPathOf(x *exchange) string {
 	}
 	_, rest, _ := strings.Cut(x.r.Header.Get("Referer"), "://")
 	_, path, _ := strings.Cut(rest, "/")
-	return p.endpoints.ReturnPath("/" + path)
+	return x.p.endpoints.ReturnPath("/" + path)
 }
 
 // unauthenticatedReason is the reason for a problem's body.

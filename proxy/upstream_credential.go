@@ -40,9 +40,9 @@ const codeNoCredential = "no_credential"
 // selectCredential finds what the upstream is shown. Nobody is never shown as somebody: a
 // server that checks signatures only of requests without a credential would take
 // theirs for checked.
-func (p *Proxy) selectCredential(x *exchange) bool {
+func (p *Proxy) selectCredential(x *decided) (token string, refusal *Refusal) {
 	if !x.signedIn() || x.asAnonymous {
-		return true
+		return "", nil
 	}
 	switch x.route.config.Identity.Credential {
 	case config.CredentialIDToken, config.CredentialAccessToken:
@@ -50,88 +50,88 @@ func (p *Proxy) selectCredential(x *exchange) bool {
 	case config.CredentialServiceAccount:
 		return p.useServiceAccountToken(x)
 	default:
-		return true
+		return "", nil
 	}
 }
 
 // useUserToken is the person's own token, as fresh as the upstream needs it.
-func (p *Proxy) useUserToken(x *exchange) bool {
+func (p *Proxy) useUserToken(x *decided) (token string, refusal *Refusal) {
 	if !x.usesBearer() {
 		s, err := p.sessions.WithValidIDToken(x.r.Context(), x.session)
 		if err != nil {
-			return p.missingUserToken(x, err)
+			return "", p.missingUserToken(x.caller, err)
 		}
 		if !s.FetchedAt.Equal(x.session.FetchedAt) {
 			x.session, x.resolvedRoles = s, x.state.resolveRoles(s)
-			if !p.decide(x) { // by the groups that came with it
-				return false
+			again, f := p.decide(x.caller) // by the groups that came with it
+			if f != nil {
+				return "", f
 			}
-			if x.asAnonymous {
-				return true
+			if again.asAnonymous {
+				return "", nil
 			}
 		}
 	}
-	x.upstreamToken = x.session.IDToken
+	token = x.session.IDToken
 	if x.route.config.Identity.Credential == config.CredentialAccessToken {
-		x.upstreamToken = x.session.AccessToken
+		token = x.session.AccessToken
 	}
 	switch {
-	case x.upstreamToken != "" && !x.usesBearer():
-		return p.denyUpstreamToken(x)
-	case x.upstreamToken != "":
-		return true
+	case token != "" && !x.usesBearer():
+		return p.denyUpstreamToken(x, token)
+	case token != "":
+		return token, nil
 	case x.usesBearer():
 		x.outcome = audit.Refuse
-		return x.refuse(http.StatusForbidden, codeNoCredential,
+		return "", refuse(http.StatusForbidden, codeNoCredential,
 			x.route.Name+" wants a token of its own issuer, and yours is of another: this upstream is not for it.", nil)
 	default: // a session of the time before this upstream was shown tokens
-		return p.missingUserToken(x, session.ErrExpired)
+		return "", p.missingUserToken(x.caller, session.ErrExpired)
 	}
 }
 
 // denyUpstreamToken makes sure that authgate will not take for a bearer token what the
 // upstream is about to see. Most tokens say so themselves.
-func (p *Proxy) denyUpstreamToken(x *exchange) bool {
+func (p *Proxy) denyUpstreamToken(x *decided, token string) (string, *Refusal) {
 	marked, until := x.session.IDTokenMarked, x.session.Principal.Expiry
 	if x.route.config.Identity.Credential == config.CredentialAccessToken {
 		marked = x.session.AccessTokenMarked
-		if expiry, ok := identity.ExpiryOf(x.upstreamToken); ok && !marked {
+		if expiry, ok := identity.ExpiryOf(token); ok && !marked {
 			until = expiry
 		}
 	}
 	if marked {
-		return true
+		return token, nil
 	}
 	until = until.Add(time.Duration(p.config.Issuer.ClockSkew)) // for so long it would be accepted
-	err := p.sessions.DenyBearer(x.r.Context(), identity.TokenDigest(x.upstreamToken), until)
+	err := p.sessions.DenyBearer(x.r.Context(), identity.TokenDigest(token), until)
 	if err == nil {
-		return true
+		return token, nil
 	}
-	x.outcome, x.upstreamToken = audit.Refuse, ""
-	return x.refuse(http.StatusServiceUnavailable, "session_store_down",
+	x.outcome = audit.Refuse
+	return "", refuse(http.StatusServiceUnavailable, "session_store_down",
 		"Your token cannot be shown to "+x.route.Name+" right now: where it is noted that it does not open authgate does not answer. Nothing was done. Try again in a moment.", err)
 }
 
-func (p *Proxy) missingUserToken(x *exchange, cause error) bool {
+func (p *Proxy) missingUserToken(x *caller, cause error) *Refusal {
 	x.sessionErr, x.outcome, x.forceLogin = cause, audit.Refuse, true
 	x.session = session.Session{} // or the page would call somebody by name whose session is over
 	return p.refuseUnauthenticated(x)
 }
 
 // useServiceAccountToken is the token of the first account whose role somebody has.
-func (p *Proxy) useServiceAccountToken(x *exchange) bool {
+func (p *Proxy) useServiceAccountToken(x *decided) (token string, refusal *Refusal) {
 	roles := x.roles.Names()
 	i := slices.IndexFunc(x.route.serviceAccounts, func(a serviceAccount) bool { return slices.Contains(roles, a.role) })
 	if i < 0 {
 		x.outcome = audit.Refuse
-		return x.refuse(http.StatusForbidden, codeNoCredential,
+		return "", refuse(http.StatusForbidden, codeNoCredential,
 			"You may do this, but none of your roles has an account at "+x.route.Name+" (identity.serviceAccounts). Ask whoever runs this service for one.", nil)
 	}
 	a := x.route.serviceAccounts[i]
 	token, err := a.Token(x.r.Context())
 	if err == nil && token != "" {
-		x.upstreamToken = token
-		return true
+		return token, nil
 	}
 	if err == nil {
 		err = errors.New("the token is empty")
@@ -142,9 +142,9 @@ func (p *Proxy) useServiceAccountToken(x *exchange) bool {
 		detail += " " + hint.Hint()
 	}
 	x.outcome = audit.Refuse
-	x.refuse(http.StatusBadGateway, "no_account_token", detail, err)
-	x.refusal.Next = page.Link{Text: "Try again", URL: p.endpoints.ReturnPath(x.path.String())}
-	return false
+	f := refuse(http.StatusBadGateway, "no_account_token", detail, err)
+	f.Next = page.Link{Text: "Try again", URL: p.endpoints.ReturnPath(x.path.String())}
+	return "", f
 }
 
 // tokenRejected has the next tokens of the ServiceAccounts fetched, because an upstream answered

@@ -15,18 +15,18 @@ import (
 // serveLoginPage answers a dashboard's own pages for logging in and out, where its
 // UI sends people when it is refused: behind authgate they would lead to a second
 // login, or nowhere. It reports whether it did.
-func (p *Proxy) serveLoginPage(x *exchange) bool {
+func (p *Proxy) serveLoginPage(x *routed) bool {
 	matched, ok := x.matchLoginPage(x.route)
 	if !ok {
 		return false
 	}
-	if !p.interceptLoginPage(x, matched, x.route) {
-		p.answer(x)
+	if f := p.interceptLoginPage(x, matched, x.route); f != nil {
+		p.answer(x.request, f)
 	}
 	return true
 }
 
-func (x *exchange) matchLoginPage(of *dashboard) (upstream.LoginPage, bool) {
+func (x *routed) matchLoginPage(of *dashboard) (upstream.LoginPage, bool) {
 	if !respond.IsRead(x.r.Method) || respond.IsGRPC(x.r) || respond.IsGRPCWeb(x.r) {
 		return upstream.LoginPage{}, false
 	}
@@ -35,11 +35,11 @@ func (x *exchange) matchLoginPage(of *dashboard) (upstream.LoginPage, bool) {
 
 // interceptLoginPage leads the browser through authgate's own login, which users mostly do not
 // see, and back to where it was.
-func (p *Proxy) interceptLoginPage(x *exchange, matched upstream.LoginPage, of *dashboard) bool {
+func (p *Proxy) interceptLoginPage(x *routed, matched upstream.LoginPage, of *dashboard) *Refusal {
 	respond.SetHeaders(x.w.Header())
 	x.outcome = audit.LoginRequired
 	if matched.Logout {
-		return p.redirect(x, http.StatusFound, p.prefix+"/sign_out")
+		return p.redirect(x.request, http.StatusFound, p.prefix+"/sign_out")
 	}
 	if matched.FailedParam != "" && upstream.HasParameter(x.r.URL.RawQuery, matched.FailedParam) {
 		return p.refuseIssuerDenied(x)
@@ -50,26 +50,22 @@ func (p *Proxy) interceptLoginPage(x *exchange, matched upstream.LoginPage, of *
 	}
 	decision, answer := p.login.ForUpstream(x.respondTo(), of.Name, rd)
 	x.outcome = decision
-	if f, refused := answer.(*respond.Refusal); refused {
-		x.refusal = f
-		return false
-	}
-	return p.write(x, answer)
+	return p.write(x.request, answer)
 }
 
 // refuseIssuerDenied explains a refusal of Dex, which gives no reason.
-func (p *Proxy) refuseIssuerDenied(x *exchange) bool {
+func (p *Proxy) refuseIssuerDenied(x *routed) *Refusal {
 	x.outcome = audit.Refuse
-	x.refuse(http.StatusForbidden, "login_denied",
+	f := refuse(http.StatusForbidden, "login_denied",
 		"The identity provider did not let you sign in. Either you are not in an organisation that it admits, or you declined at GitHub, or GitHub did not answer. "+
 			"If you should have access, give the id below to your administrators.", nil)
-	x.refusal.Next = page.Link{Text: "Start again", URL: p.endpoints.Start("/")}
-	return false
+	f.Next = page.Link{Text: "Start again", URL: p.endpoints.Start("/")}
+	return f
 }
 
 // sameOriginPath makes of an address that a dashboard's UI wrote its path and query;
 // empty where it leads to another host.
-func (x *exchange) sameOriginPath(address string) string {
+func (x *request) sameOriginPath(address string) string {
 	if strings.HasPrefix(address, "/") {
 		return address
 	}
