@@ -9,8 +9,8 @@ import (
 	"github.com/example-org/authgate/identity"
 )
 
-// identityBearers says in the words of identity, which knows no configuration, whose
-// tokens are accepted.
+// identityBearers converts the configuration of bearer tokens for package identity, which
+// does not import the configuration.
 func identityBearers(c *config.Config, trusted map[string]*x509.CertPool) []identity.Bearer {
 	var bearers []identity.Bearer
 	for _, b := range c.Bearer {

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// BuildInfo says what a binary was built from. `authgate version`, the log and the
+// BuildInfo describes the source of a binary. `authgate version`, the log and the
 // metrics all read it here.
 type BuildInfo struct {
 	Version   string // of the release, or what the toolchain derives from the checkout
@@ -20,7 +20,7 @@ type BuildInfo struct {
 func ReadBuildInfo(version string) BuildInfo {
 	b := BuildInfo{Version: version, Revision: "unknown", GoVersion: runtime.Version()}
 	info, ok := debug.ReadBuildInfo()
-	if ok && b.Version == "" && info.Main.Version != "(devel)" { // which says nothing
+	if ok && b.Version == "" && info.Main.Version != "(devel)" { // carries no information
 		b.Version = info.Main.Version
 	}
 	if b.Version == "" {

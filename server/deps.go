@@ -17,35 +17,35 @@ import (
 	"github.com/example-org/authgate/session/seal"
 )
 
-// Deps are what a configuration names, read and checked.
+// Deps are the contents of the files and variables that a configuration names, checked.
 type Deps struct {
 	Config      *config.Config
 	Issuer      identity.Config
 	Keys        seal.Keys
-	KeysText    string             // that they were made of
-	Redis       redisstore.Options // where it is, if sessions are kept there
+	KeysText    string             // contents of session.keys
+	Redis       redisstore.Options // if sessions are kept there
 	Policy      *policy.Snapshot
-	BearerCAs   map[string]*x509.CertPool // further issuer → CAs to trust, where its items name some
-	UpstreamCAs map[string]*x509.CertPool // upstream → CAs to believe, where it names some
-	ClientCerts map[string]*Certificate   // upstream → what authgate shows it
-	TLS         *Certificate              // nil: the port speaks without TLS
+	BearerCAs   map[string]*x509.CertPool // further issuer → CAs to trust, if its items name some
+	UpstreamCAs map[string]*x509.CertPool // upstream → CAs to trust, if it names some
+	ClientCerts map[string]*Certificate   // upstream → client certificate
+	TLS         *Certificate              // nil: the port does not use TLS
 	caPEMs      map[string][]byte         // key → contents of the file of CAs that it names
 
 	adminToken string // empty: the admin port lists no sessions
 
-	Shadow *policy.Snapshot // nil: no candidate
+	Shadow *policy.Snapshot // nil: no policy.shadow
 
-	Sources, shadowSources []policy.Source // that they were made of
+	Sources, shadowSources []policy.Source // of Policy and Shadow
 }
 
-// MissingHandler judges that a file or a variable is not there: an error ends the load,
-// nil goes on without.
+// MissingHandler decides about a file or a variable that does not exist: an error ends
+// the load, nil continues without it.
 type MissingHandler func(error) error
 
-// FailOnMissing is for `serve`, which goes on without nothing.
+// FailOnMissing is for `serve`, which needs all of them.
 func FailOnMissing(err error) error { return err }
 
-// handle hands over what is not there, and leaves every other error as it is.
+// handle passes on an error for a missing file or variable, and returns every other error.
 func (a MissingHandler) handle(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return a(err)
@@ -83,7 +83,7 @@ func (p *Deps) readIssuer(onMissing MissingHandler) error {
 	return errors.Join(onMissing.handle(noID), onMissing.handle(noSecret), onMissing.handle(noPool))
 }
 
-// accessAudiences are those that bearer names of the issuer at which people log in.
+// accessAudiences are those that bearer lists for the issuer of logins.
 func accessAudiences(c *config.Config) []string {
 	var all []string
 	for _, b := range c.Bearer {

@@ -34,8 +34,8 @@ func openListeners(ctx context.Context, c *config.Config) (*listeners, error) {
 	return &listeners{trafficListener: traffic, adminListener: admin}, nil
 }
 
-// setHandlers says who answers on each. The traffic port speaks TLS where it has a
-// certificate to show.
+// setHandlers sets the handler of each port. The traffic port uses TLS if it has a
+// certificate.
 func (p *listeners) setHandlers(c *config.Config, handler, admin http.Handler, cert *Certificate, log levelLogger) {
 	p.traffic = newServer(c, p.countRequests(handler), log)
 	p.traffic.ConnContext = listen.ConnContext
@@ -133,7 +133,7 @@ func newServer(c *config.Config, handler http.Handler, log levelLogger) *http.Se
 // its connections may need: each has one to a client and one to an upstream. When
 // they run out, nothing is accepted, dialled or read any more.
 func warnLowFDLimit(limit uint64, connections int, log *slog.Logger) {
-	const reserve, typical = 256, 4096 // listeners, files, the issuer; what no limit comes to
+	const reserve, typical = 256, 4096 // for listeners, files and the issuer; assumed without limits.connections
 	required := uint64(typical)
 	if connections > 0 {
 		required = 2*uint64(connections) + reserve

@@ -51,8 +51,8 @@ func formatDuration(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// toggleDebugOn goes to debug and back at each signal. What it says is said while the
-// log is at debug, so that it is seen whatever level was given.
+// toggleDebugOn goes to debug and back at each signal. It logs while the level
+// is debug, so that the line appears at every configured level.
 func (l levelLogger) toggleDebugOn(ctx context.Context, signals <-chan os.Signal) {
 	for {
 		select {
@@ -73,13 +73,13 @@ func (l levelLogger) toggleDebugOn(ctx context.Context, signals <-chan os.Signal
 	}
 }
 
-// serverLogger takes what net/http says. Handshakes fail all day where scanners come
-// by, or balancers that only ask whether a port is open.
+// serverLogger receives the log of net/http. TLS handshakes fail all day if port scanners
+// or the TCP health checks of load balancers connect.
 func (l levelLogger) serverLogger() *log.Logger { return log.New(serverLogWriter{l.Logger}, "", 0) }
 
 type serverLogWriter struct{ *slog.Logger }
 
-// loggablePrefixes are beginnings of what net/http says that repeats nothing but addresses.
+// loggablePrefixes begin the lines of net/http that quote only addresses.
 // Other lines hold headers of upstreams that it could not use, or what a client
 // sent in the place of a preface.
 var loggablePrefixes = []string{

@@ -40,7 +40,7 @@ func (w *reloader) watchKeys(secret config.Secret, initial string, keyring *seal
 	}), [][]byte{[]byte(initial)})
 }
 
-// logKeyChange says what became of the keys, and never one of them.
+// logKeyChange logs how the keys changed, without the keys.
 func (w *reloader) logKeyChange(file string, before, after []string) {
 	kept := 0
 	for _, key := range before {

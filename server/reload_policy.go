@@ -23,8 +23,7 @@ func newReloader(log *slog.Logger) *reloader {
 	return &reloader{watcher: watch.New(log), log: log}
 }
 
-// watchPolicies puts changed policy files in force, and changed candidates beside
-// them.
+// watchPolicies reloads the policy and the shadow policy.
 func (w *reloader) watchPolicies(p *Deps, reverseProxy *proxy.Proxy) {
 	activeRows := p.Policy.RowCount()
 	w.watcher.Add(&watch.Files{

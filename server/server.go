@@ -67,7 +67,7 @@ func serve(ctx context.Context, o Options, log levelLogger, logQueue *audit.Queu
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(200) // a twentieth of the CPU that a request takes, for 6 MiB: what lives long is small
 	}
-	signal.Ignore(syscall.SIGPIPE) // whoever read the audit or the log may go: requests do not stop for that
+	signal.Ignore(syscall.SIGPIPE) // requests continue when the reader of the audit or the log exits
 
 	deps, err := LoadDeps(o.ConfigFile, FailOnMissing)
 	if err != nil {

@@ -17,7 +17,7 @@ type ServiceAccounts struct {
 	proxy   proxy.TokenSources
 }
 
-// NewServiceAccounts asks nobody yet: a missing Role must not fail the start.
+// NewServiceAccounts sends no request yet: a missing Role must not fail the start.
 func NewServiceAccounts(c *config.Config, log *slog.Logger) ServiceAccounts {
 	cluster := credential.NewCluster(log)
 	all := ServiceAccounts{make(map[config.ServiceAccount]*credential.Source), make(proxy.TokenSources)}

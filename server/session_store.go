@@ -18,7 +18,7 @@ import (
 )
 
 // minAdminTokenLength is how short a token may be: it is sent to a port that does not
-// count how often somebody tries.
+// limit attempts.
 const minAdminTokenLength = 16
 
 func (p *Deps) readAdminToken(onMissing MissingHandler) error {

@@ -9,10 +9,10 @@ import (
 	"github.com/example-org/authgate/proxy"
 )
 
-// shutDown stops taking requests without losing one: first the balancer is told, and
-// has time to look away while everything is served as before; then the port
-// closes, requests in flight end, and streams are cut bit by bit. The admin port
-// goes last, so that all of this can be watched. It does not touch keep-alives:
+// shutDown stops accepting requests without losing one. First, /readyz fails while all
+// requests are still served, so that load balancers stop sending new ones. Then the port
+// closes, requests in flight end, and streams are cut gradually. The admin port closes
+// last, so that the shutdown can be observed. It does not touch keep-alives:
 // SetKeepAlivesEnabled(false) cuts idle connections at once, amid a request that is
 // under way on one.
 func (p *listeners) shutDown(ctx context.Context, reverseProxy *proxy.Proxy, delay, limit time.Duration, log *slog.Logger) {
@@ -36,8 +36,8 @@ func (p *listeners) shutDown(ctx context.Context, reverseProxy *proxy.Proxy, del
 	log.Info("stopped")
 }
 
-// cutStreams cuts streams bit by bit, in half of the time that is left, until the
-// port is shut: a request that was in flight may yet become one.
+// cutStreams cuts streams gradually, in half of the remaining time, until the port is
+// closed: a request in flight may still become a stream.
 func cutStreams(ctx context.Context, reverseProxy *proxy.Proxy, portClosed <-chan struct{}) {
 	const pause = 20 * time.Millisecond
 	limit, _ := ctx.Deadline()
@@ -54,8 +54,8 @@ func cutStreams(ctx context.Context, reverseProxy *proxy.Proxy, portClosed <-cha
 	}
 }
 
-// awaitAuditRecords waits for the requests that were cut: each has yet to write its
-// record. They have nobody to talk to any more, so it is a matter of moments.
+// awaitAuditRecords waits for the requests that were cut: each still has to write its
+// record. They have no client any more, so this takes moments.
 func (p *listeners) awaitAuditRecords() {
 	const limit, pause = 2 * time.Second, 5 * time.Millisecond
 	for range limit / pause {

@@ -264,5 +264,5 @@ func displayName(one admin.ListedSession) string {
 	return one.Subject
 }
 
-// formatTime writes a time to the second, in UTC: nobody compares sessions more closely.
+// formatTime writes a time to the second, in UTC: more precision has no use here.
 func formatTime(t time.Time) string { return t.UTC().Format(time.DateTime) + "Z" }

@@ -49,7 +49,7 @@ func newToken() *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			ctx, cancel := context.WithTimeoutCause(ctx, flags.timeout, fmt.Errorf("nobody finished it within %s (--timeout)", flags.timeout))
+			ctx, cancel := context.WithTimeoutCause(ctx, flags.timeout, fmt.Errorf("the login was not finished within %s (--timeout)", flags.timeout))
 			defer cancel()
 			if flags.logout {
 				return removeTokens(ctx, cmd, client)
@@ -59,7 +59,7 @@ func newToken() *cobra.Command {
 			case err == nil:
 				return flags.print(cmd, version, token)
 			case errors.Is(ctx.Err(), context.Canceled):
-				return cli.RunError(errors.New("interrupted; nobody is logged in"))
+				return cli.RunError(errors.New("interrupted; the login was not finished"))
 			default:
 				return cli.RunError(err)
 			}

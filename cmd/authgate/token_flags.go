@@ -73,7 +73,7 @@ func (f *tokenFlags) check(cmd *cobra.Command) (err error) {
 	}
 	switch {
 	case f.issuer != "" && f.clientID == "":
-		return errors.New("no client is named; write --client-id ID beside --issuer")
+		return errors.New("no client is named; write --client-id ID with --issuer")
 	case f.config != "" && f.clientID == "" && f.secretFile+f.secretEnv != "":
 		return errors.New("the secret of authgate's own client is in the configuration; name the client that this one is of with --client-id")
 	case slices.Contains(f.audiences, ""):

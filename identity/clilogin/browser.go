@@ -100,7 +100,7 @@ func (b *callbackServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	query := r.URL.Query()
 	if subtle.ConstantTimeCompare([]byte(query.Get("state")), []byte(b.state)) != 1 {
-		writePage(w, http.StatusBadRequest, "This does not belong to the login that is under way.", "Open the address that the terminal shows.")
+		writePage(w, http.StatusBadRequest, "This does not belong to the current login.", "Open the address that the terminal shows.")
 		return
 	}
 	b.mu.Lock()
@@ -108,7 +108,7 @@ func (b *callbackServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.used = true
 	b.mu.Unlock()
 	if alreadyUsed {
-		writePage(w, http.StatusConflict, "This login has been answered already.", "The terminal says how it went.")
+		writePage(w, http.StatusConflict, "This login has already been answered.", "The terminal shows the result.")
 		return
 	}
 	token, err := b.finish(query)
@@ -127,7 +127,7 @@ func (b *callbackServer) finish(query url.Values) (cachedToken, error) {
 			return cachedToken{}, fmt.Errorf("the issuer's answer has the parameter %s more than once", name)
 		}
 	}
-	// RFC 9207, 2.4, against mix-up: before anything else of the answer is believed.
+	// RFC 9207, 2.4, against mix-up: before any other parameter of the response is used.
 	if query.Has("iss") && query.Get("iss") != b.client.cfg.Issuer || !query.Has("iss") && b.issuer.sendsIssParameter {
 		return cachedToken{}, errors.New("the answer does not come from the issuer that this login went to (RFC 9207)")
 	}

@@ -44,11 +44,11 @@ func (r cachedToken) token() Token { return Token{Raw: r.IDToken, Expiry: r.Expi
 func (cachedToken) String() string   { return "[redacted]" }
 func (cachedToken) GoString() string { return "[redacted]" }
 
-// maxCacheFile is some ten times the token of somebody in a thousand teams.
+// maxCacheFile is about ten times the token of a user in a thousand teams.
 const maxCacheFile = 1 << 20
 
 // cache is one file for each issuer, client and scopes: a token must not be handed
-// out for an audience that nobody asked for. The lock is that of issuer and client,
+// out for an audience that was not requested. The lock is that of issuer and client,
 // for which Dex keeps a single refresh token.
 type cache struct {
 	dir        string
@@ -77,8 +77,8 @@ func (c cache) exists() bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// read gives what is kept, and nothing where nothing is. An error says why what is
-// there is not believed.
+// read returns the cached token; it is empty if there is none. An error says why the
+// file is not used.
 func (c cache) read() (cachedToken, error) {
 	file, err := os.Open(c.file())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -92,7 +92,7 @@ func (c cache) read() (cachedToken, error) {
 	if err != nil {
 		return cachedToken{}, err
 	}
-	// Who could write it could have this person act in another's name.
+	// A user who can write the file could make this user act under another identity.
 	if mode := info.Mode(); !mode.IsRegular() || runtime.GOOS != "windows" && mode.Perm()&0o077 != 0 {
 		return cachedToken{}, fmt.Errorf("%s has mode %v and is open to others", c.file(), mode)
 	}
@@ -105,7 +105,7 @@ func (c cache) read() (cachedToken, error) {
 		return cachedToken{}, fmt.Errorf("%s %w", c.file(), err)
 	}
 	if r.Issuer != c.key.Issuer || r.ClientID != c.key.ClientID || !slices.Equal(r.Scopes, c.key.Scopes) {
-		return cachedToken{}, fmt.Errorf("%s is of another issuer or client", c.file())
+		return cachedToken{}, fmt.Errorf("%s belongs to another issuer or client", c.file())
 	}
 	return r, nil
 }
@@ -114,11 +114,11 @@ func (c cache) read() (cachedToken, error) {
 func parseCachedToken(data []byte) (cachedToken, error) {
 	var r cachedToken
 	if json.Unmarshal(data, &r) != nil {
-		return cachedToken{}, errors.New("is not what authgate writes")
+		return cachedToken{}, errors.New("was not written by authgate")
 	}
 	// It goes to standard output, into a header or a script.
 	if strings.ContainsFunc(r.IDToken, func(c rune) bool { return c <= ' ' || c > '~' }) {
-		return cachedToken{}, errors.New("holds something else than an ID token")
+		return cachedToken{}, errors.New("does not hold an ID token")
 	}
 	return r, nil
 }

@@ -72,7 +72,7 @@ func TestARefusedRefreshTokenBeginsANewLogin(t *testing.T) {
 	d.pass(2 * time.Hour)
 	d.mustToken()
 	d.asked(2, 1)
-	if !strings.Contains(d.heard(), "the kept login is over (the issuer answered 400 invalid_request); logging in anew") {
+	if !strings.Contains(d.heard(), "the cached login has expired (the issuer answered 400 invalid_request); logging in again") {
 		t.Errorf("said is:\n%s", d.heard())
 	}
 }
@@ -86,7 +86,7 @@ func TestATroubledIssuerIsNoReasonToLogInAnew(t *testing.T) {
 	}{
 		{"500, as Dex says when GitHub fails", func(w http.ResponseWriter, _ *http.Request) {
 			answer(w, 500, map[string]string{"error": "invalid_request", "error_description": "s3cret"})
-		}, "or you may not log in any more; try again, or log in anew with --force"},
+		}, "or you may no longer log in; try again, or log in again with --force"},
 		{"a client that is not public", func(w http.ResponseWriter, _ *http.Request) {
 			answer(w, 401, map[string]string{"error": "invalid_client", "error_description": "s3cret"})
 		}, "check the client id and its secret"},
@@ -135,7 +135,7 @@ func TestARefreshedTokenOfSomebodyElseIsRefused(t *testing.T) {
 		d.mustToken()
 		d.pass(2 * time.Hour)
 		d.issuer.bend(func() { d.issuer.claims = func(m map[string]any) { m[claim], m["azp"] = value, clientID } })
-		if _, err := d.token(); err == nil || !strings.Contains(err.Error(), "another person") {
+		if _, err := d.token(); err == nil || !strings.Contains(err.Error(), "its user or client differs") {
 			t.Errorf("%s: the error is %v", claim, err)
 		}
 	}
@@ -247,14 +247,14 @@ func TestWhatIsKeptIsNotBelievedIfItIsNotWhatWasWritten(t *testing.T) {
 		says  string
 	}{
 		{"open to others", func(name string) error { return os.Chmod(name, 0o644) }, "is open to others"},
-		{"cut off", func(name string) error { return os.Truncate(name, 20) }, "is not what authgate writes"},
-		{"empty", func(name string) error { return os.Truncate(name, 0) }, "is not what authgate writes"},
+		{"cut off", func(name string) error { return os.Truncate(name, 20) }, "was not written by authgate"},
+		{"empty", func(name string) error { return os.Truncate(name, 0) }, "was not written by authgate"},
 		{"of another client", func(name string) error {
 			return os.WriteFile(name, []byte(strings.Replace(string(must(os.ReadFile(name))), clientID, "another", 1)), 0o600)
-		}, "is of another issuer or client"},
+		}, "belongs to another issuer or client"},
 		{"more than a token", func(name string) error {
 			return os.WriteFile(name, []byte(strings.Replace(string(must(os.ReadFile(name))), `"id_token":"`, `"id_token":"a\r\nHost: b`, 1)), 0o600)
-		}, "holds something else than an ID token"},
+		}, "does not hold an ID token"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -268,7 +268,7 @@ func TestWhatIsKeptIsNotBelievedIfItIsNotWhatWasWritten(t *testing.T) {
 			}
 			d.mustToken()
 			d.asked(2, 0)
-			if !strings.Contains(d.heard(), "not using what was kept: ") || !strings.Contains(d.heard(), c.says) {
+			if !strings.Contains(d.heard(), "not using the cached token: ") || !strings.Contains(d.heard(), c.says) {
 				t.Errorf("said is:\n%s", d.heard())
 			}
 			d.mustToken() // it is made good
@@ -320,7 +320,7 @@ func TestATokenIsGivenEvenIfItCannotBeKept(t *testing.T) {
 		return open(there)
 	}
 	d.mustToken()
-	if !strings.Contains(d.heard(), "the token is not kept for the next time: ") {
+	if !strings.Contains(d.heard(), "the token was not cached: ") {
 		t.Errorf("said is:\n%s", d.heard())
 	}
 }

@@ -1,11 +1,11 @@
-// Package terminal logs in a person who sits at a terminal, and keeps what the
-// issuer gave for the next command: [Client.Token] is the whole of it. It knows the
-// two ways that native programs have, a browser that comes back to loopback (RFC
-// 8252) and a code that is typed in on another device (RFC 8628).
+// Package clilogin logs in a user from a terminal, and caches the tokens for the next
+// command: see [Client.Token]. It implements the two flows of native programs: a browser
+// that returns to a loopback address (RFC 8252), and a code that the user enters on
+// another device (RFC 8628).
 //
-// It is not the relying party of package identity, which waits in the background
-// for an issuer and serves many people with one secret. This one is mostly a public
-// client, asks once, and says at once what is wrong.
+// The relying party of package identity waits in the background for an issuer and serves
+// many users with one secret. This client is usually public, sends one request, and
+// reports an error immediately.
 //
 // No error and no message of this package holds a token, a code or a secret.
 package clilogin
@@ -35,17 +35,17 @@ type Config struct {
 	ClientID     string
 	ClientSecret string // empty: a public client (RFC 6749, 2.1)
 	Scopes       []string
-	Audiences    []string       // further clients that the ID token shall be for
+	Audiences    []string       // further clients for which the ID token must be valid
 	RootCAs      *x509.CertPool // nil: the system's
 
-	Dir string // where tokens are kept, for this person alone
+	Dir string // of the token cache, for this user alone
 
 	Device bool   // by a code on another device, not by a browser here
 	Listen string // host:port on loopback where the browser comes back to; empty: 127.0.0.1 and any port
-	Force  bool   // log in anew, whatever is kept
+	Force  bool   // log in again and ignore the cache
 
-	OpenURL   func(address string) error       // opens a browser; nil: only the address is told
-	Printf    func(format string, args ...any) // tells the person a line
+	OpenURL   func(address string) error       // opens a browser; nil: only the address is printed
+	Printf    func(format string, args ...any) // prints a line for the user
 	Now       func() time.Time                 // nil: time.Now
 	Transport http.RoundTripper                // nil: the network
 }
@@ -64,7 +64,7 @@ func (Token) GoString() string { return "[redacted]" }
 // that it is for has still to be sent.
 const minValidity = time.Minute
 
-// Client gets tokens from one issuer, for one person.
+// Client gets tokens from one issuer, for one user.
 type Client struct {
 	cfg   Config
 	http  *http.Client
@@ -83,7 +83,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("the issuer %s %w", text.Quote(cfg.Issuer), err)
 	}
 	if cfg.ClientID == "" {
-		return nil, errors.New("no client id is named")
+		return nil, errors.New("no client ID is given")
 	}
 	if cfg.Device && cfg.ClientSecret != "" {
 		// Dex v2.45.1 puts the secret of such a client into the address that the
@@ -128,7 +128,7 @@ func checkLoopback(address string) error {
 			}
 		}
 	}
-	return fmt.Errorf("%s is no address on loopback; write such as 127.0.0.1:8000, or 127.0.0.1:0 for any free port", text.Quote(address))
+	return fmt.Errorf("%s is not a loopback address; write one such as 127.0.0.1:8000, or 127.0.0.1:0 for any free port", text.Quote(address))
 }
 
 // Token gives an ID token that is good for a minute or more: the one that is kept,
@@ -139,7 +139,7 @@ func (c *Client) Token(ctx context.Context) (Token, error) {
 			return cached.token(), nil
 		}
 	}
-	// From here on alone: a refresh token is good once, and a person at one login.
+	// Only one process at a time: a refresh token works once, and a user has one login.
 	unlock, err := c.cache.lock(ctx, c.cfg.Printf)
 	if err != nil {
 		return Token{}, err
@@ -147,9 +147,9 @@ func (c *Client) Token(ctx context.Context) (Token, error) {
 	defer unlock()
 	cached, problem := c.cache.read()
 	if problem != nil {
-		c.cfg.Printf("not using what was kept: %v", problem)
+		c.cfg.Printf("not using the cached token: %v", problem)
 	}
-	if !c.cfg.Force && c.fresh(cached) { // whoever had the lock has done it
+	if !c.cfg.Force && c.fresh(cached) { // the previous holder of the lock got one
 		return cached.token(), nil
 	}
 	token, err := c.refreshOrLogin(ctx, cached)
@@ -157,7 +157,7 @@ func (c *Client) Token(ctx context.Context) (Token, error) {
 		return Token{}, err
 	}
 	if err := c.cache.write(token); err != nil { // the token is as good as any
-		c.cfg.Printf("the token is not kept for the next time: %v", err)
+		c.cfg.Printf("the token was not cached: %v", err)
 	}
 	return token.token(), nil
 }
@@ -178,7 +178,7 @@ func (c *Client) refreshOrLogin(ctx context.Context, cached cachedToken) (cached
 		if !errors.As(err, &expired) {
 			return token, err
 		}
-		c.cfg.Printf("%v; logging in anew", expired)
+		c.cfg.Printf("%v; logging in again", expired)
 	}
 	if c.cfg.Device {
 		return c.deviceLogin(ctx, i)
@@ -187,7 +187,7 @@ func (c *Client) refreshOrLogin(ctx context.Context, cached cachedToken) (cached
 }
 
 // Logout removes every token of the issuer and the client, whatever its scopes, and
-// says how many there were.
+// reports their number.
 func (c *Client) Logout(ctx context.Context) (int, error) {
 	if !c.cache.exists() {
 		return 0, nil

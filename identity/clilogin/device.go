@@ -13,16 +13,16 @@ import (
 	"github.com/example-org/authgate/text"
 )
 
-// maxAddressLength is how many characters of an address are told.
+// maxAddressLength is how many characters of an address are printed.
 const maxAddressLength = 300
 
-// deviceLogin logs in by a code that the person enters in a browser anywhere: RFC 8628.
+// deviceLogin logs in by a code that the user enters in any browser: RFC 8628.
 // PKCE is not part of that; Dex takes it, and others ignore what they do not know
 // (RFC 6749, 3.1).
 func (c *Client) deviceLogin(ctx context.Context, i *issuer) (cachedToken, error) {
 	if i.oauth.Endpoint.DeviceAuthURL == "" {
 		return cachedToken{}, errors.New("the issuer offers no login by code (no device_authorization_endpoint, RFC 8628); leave --device out, " +
-			"and where this machine has no browser, lead a port of yours to it: ssh -L 8000:127.0.0.1:8000, and --no-browser --listen 127.0.0.1:8000")
+			"or, if this machine has no browser, forward a port to it: ssh -L 8000:127.0.0.1:8000, and --no-browser --listen 127.0.0.1:8000")
 	}
 	if err := identity.CheckEndpoint(c.cfg.Issuer, i.oauth.Endpoint.DeviceAuthURL); err != nil {
 		return cachedToken{}, fmt.Errorf("the issuer's device_authorization_endpoint %w", err)

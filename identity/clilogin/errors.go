@@ -16,7 +16,7 @@ import (
 	"github.com/example-org/authgate/text"
 )
 
-// loginExpiredError says that a refresh token is of no use any more.
+// loginExpiredError reports that a refresh token is no longer accepted.
 type loginExpiredError struct{ reason string }
 
 func (e *loginExpiredError) Error() string { return e.reason }
@@ -40,8 +40,8 @@ func discoveryError(ctx context.Context, err error) error {
 	}
 }
 
-// verificationError tells a key server that does not answer, and clocks that differ,
-// from a token that is not to be believed.
+// verificationError distinguishes an unreachable key server and differing clocks from
+// an invalid token.
 func verificationError(ctx context.Context, err error, now time.Time) error {
 	var unreachable *identity.UnreachableError
 	var expired *oidc.TokenExpiredError
@@ -74,14 +74,14 @@ func tokenEndpointError(ctx context.Context, operation string, err error) error 
 	}
 }
 
-// describeTokenError says what the answer was, and what to do about it. 401 is for client
+// describeTokenError describes the response and a fix. 401 is for client
 // authentication alone (RFC 6749, 5.2); Dex also says access_denied with it.
 func describeTokenError(response *oauth2.RetrieveError) string {
 	code := text.ErrorCode(response.ErrorCode)
 	description := strings.TrimSpace(strconv.Itoa(response.Response.StatusCode) + " " + code)
 	switch {
 	case code == "access_denied":
-		return description + ": somebody said no, or may not log in"
+		return description + ": the login was rejected, or this user may not log in"
 	case code == "expired_token":
 		return description + ": the code was not entered in time; run the command again"
 	case code == "invalid_client" || response.Response.StatusCode == http.StatusUnauthorized:
@@ -99,17 +99,17 @@ func describeTokenError(response *oauth2.RetrieveError) string {
 
 // refreshError tells a refresh token that is no good from whatever may pass. Dex
 // says invalid_request where others say invalid_grant (RFC 6749, 5.2), and 500 both
-// when GitHub is down and when somebody may not log in any more.
+// when GitHub is down and when a user may no longer log in.
 func refreshError(ctx context.Context, err error) error {
 	var response *oauth2.RetrieveError
 	if errors.As(err, &response) {
 		code := text.ErrorCode(response.ErrorCode)
 		switch {
 		case response.Response.StatusCode >= http.StatusInternalServerError:
-			return fmt.Errorf("the issuer could not refresh the login (it answered %d): it or what stands behind it is in trouble, "+
-				"or you may not log in any more; try again, or log in anew with --force", response.Response.StatusCode)
+			return fmt.Errorf("the issuer could not refresh the login (it answered %d): it or its upstream identity provider has a problem, "+
+				"or you may no longer log in; try again, or log in again with --force", response.Response.StatusCode)
 		case response.Response.StatusCode == http.StatusBadRequest && (code == "invalid_grant" || code == "invalid_request" || code == ""):
-			return &loginExpiredError{"the kept login is over (the issuer answered 400 " + code + ")"}
+			return &loginExpiredError{"the cached login has expired (the issuer answered 400 " + code + ")"}
 		}
 	}
 	return tokenEndpointError(ctx, "to refresh the login", err)

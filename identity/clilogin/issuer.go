@@ -52,7 +52,7 @@ func (c *Client) discover(ctx context.Context) (*issuer, error) {
 	}, nil
 }
 
-// authStyle settles how the client says who it is. x/oauth2 would find out by
+// authStyle determines how the client authenticates. x/oauth2 would find out by
 // trying, and a failed try may cost the code. A public client only names itself:
 // RFC 6749, 3.2.1.
 func (c *Client) authStyle(methods []string) oauth2.AuthStyle {
@@ -81,7 +81,7 @@ func (c *Client) verifyResponse(ctx context.Context, i *issuer, tokens *oauth2.T
 	}
 	switch {
 	case id.Subject == "":
-		return cachedToken{}, refused("it does not say who it is about (no sub)")
+		return cachedToken{}, refused("it names no subject (no sub)")
 	case id.AccessTokenHash != "" && id.VerifyAccessToken(tokens.AccessToken) != nil:
 		return cachedToken{}, refused("its at_hash belongs to another access token")
 	case party.AZP != "" && party.AZP != c.cfg.ClientID, party.AZP == "" && len(id.Audience) > 1: // Core 1.0, 3.1.3.7
@@ -103,7 +103,7 @@ func (c *Client) verifyResponse(ctx context.Context, i *issuer, tokens *oauth2.T
 	}, nil
 }
 
-// refresh asks for a new ID token. A loginExpiredError says that only a login helps.
+// refresh asks for a new ID token. A loginExpiredError means that a new login is necessary.
 func (c *Client) refresh(ctx context.Context, i *issuer, cached cachedToken) (cachedToken, error) {
 	tokens, err := i.oauth.TokenSource(oidc.ClientContext(ctx, c.http), &oauth2.Token{RefreshToken: cached.RefreshToken}).Token()
 	if err != nil {
@@ -123,7 +123,7 @@ func (c *Client) refresh(ctx context.Context, i *issuer, cached cachedToken) (ca
 		return cachedToken{}, errors.Join(err, c.cache.write(cached))
 	}
 	if token.Subject != cached.Subject || !slices.Equal(token.Audience, cached.Audience) || token.Nonce != "" && token.Nonce != cached.Nonce {
-		return cachedToken{}, refused("it is of another person, or for another client, than the one before; `authgate token --force` logs in anew")
+		return cachedToken{}, refused("its user or client differs from that of the previous token; `authgate token --force` logs in again")
 	}
 	token.Nonce = cached.Nonce
 	return token, nil

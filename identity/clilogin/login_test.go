@@ -270,7 +270,7 @@ func TestALoginByCodeThatFailsSaysWhy(t *testing.T) {
 				answer(w, 200, map[string]string{"device_code": "x", "user_code": "x", "verification_uri": "file:///x"})
 			}
 		}, "lacks device_code"},
-		{"refused", refuse(401, "access_denied"), "somebody said no"},
+		{"refused", refuse(401, "access_denied"), "the login was rejected"},
 		{"too late", refuse(400, "expired_token"), "not entered in time"},
 		{"never", refuse(400, "authorization_pending"), "not entered in time"},
 		{"no answer", func(i *issuer) {
@@ -351,13 +351,13 @@ func TestWhatCannotBeUsedIsRefusedBeforeAnythingIsAsked(t *testing.T) {
 	}{
 		{clilogin.Config{Issuer: "dex.example.com", ClientID: "a"}, "does not begin with https://"},
 		{clilogin.Config{Issuer: "https://u:s3cret@dex.example.com", ClientID: "a"}, "holds a user name or password"},
-		{clilogin.Config{Issuer: issuerURL}, "no client id"},
+		{clilogin.Config{Issuer: issuerURL}, "no client ID"},
 		{clilogin.Config{Issuer: issuerURL, ClientID: "a", Scopes: []string{"a b"}}, `"a b" is not a scope`},
 		{clilogin.Config{Issuer: issuerURL, ClientID: "a", Audiences: []string{""}}, "is not a scope"},
-		{clilogin.Config{Issuer: issuerURL, ClientID: "a", Listen: "0.0.0.0:8000"}, "is no address on loopback"},
-		{clilogin.Config{Issuer: issuerURL, ClientID: "a", Listen: ":8000"}, "is no address on loopback"},
-		{clilogin.Config{Issuer: issuerURL, ClientID: "a", Listen: "example.com:8000"}, "is no address on loopback"},
-		{clilogin.Config{Issuer: issuerURL, ClientID: "a", Listen: "127.0.0.1"}, "is no address on loopback"},
+		{clilogin.Config{Issuer: issuerURL, ClientID: "a", Listen: "0.0.0.0:8000"}, "is not a loopback address"},
+		{clilogin.Config{Issuer: issuerURL, ClientID: "a", Listen: ":8000"}, "is not a loopback address"},
+		{clilogin.Config{Issuer: issuerURL, ClientID: "a", Listen: "example.com:8000"}, "is not a loopback address"},
+		{clilogin.Config{Issuer: issuerURL, ClientID: "a", Listen: "127.0.0.1"}, "is not a loopback address"},
 	} {
 		if _, err := clilogin.New(c.cfg); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("the error is %v, want %q in it", err, c.want)

@@ -120,7 +120,7 @@ func TestALoginThatTheIssuerHasForgottenStartsAgain(t *testing.T) {
 	h.start(t).end(0)                              // spends the refresh token
 	check(t, os.WriteFile(kept[0], before, 0o600)) // as a backup that was put back
 	r := h.start(t, "--no-browser")
-	r.until("the kept login is over (the issuer answered 400 invalid_request); logging in anew")
+	r.until("the cached login has expired (the issuer answered 400 invalid_request); logging in again")
 	_, err = h.alice(t).Open(t.Context(), r.until("/auth?"))
 	check(t, err)
 	token, _ := r.end(0)

@@ -16,16 +16,16 @@ type BearerIssuer struct {
 }
 
 // Check asks for what its tokens are verified by.
-func (b BearerIssuer) Check() Check { return Check{"bearer issuer " + b.URL, b.look} }
+func (b BearerIssuer) Check() Check { return Check{"bearer issuer " + b.URL, b.check} }
 
-func (b BearerIssuer) look(ctx context.Context) []Finding {
+func (b BearerIssuer) check(ctx context.Context) []Finding {
 	if b.Missing != "" {
 		return []Finding{skipped("the file of %s does not exist here", b.Missing)}
 	}
 	as := Issuer{URL: b.URL, RootCAs: b.RootCAs}
 	d, _, err := as.discover(ctx, b.URL)
 	if err != nil {
-		return []Finding{fail(b.mend(err), "%s cannot be reached from here: %v", b.URL, err)}
+		return []Finding{fail(b.hint(err), "%s cannot be reached from here: %v", b.URL, err)}
 	}
 	if d.Issuer != b.URL {
 		return []Finding{fail("write the issuer in bearer exactly as it names itself, including any trailing slash",
@@ -41,7 +41,7 @@ func (b BearerIssuer) look(ctx context.Context) []Finding {
 	}
 	switch {
 	case err != nil:
-		return []Finding{fail(b.mend(err), "its keys cannot be fetched from here: %v", err)}
+		return []Finding{fail(b.hint(err), "its keys cannot be fetched from here: %v", err)}
 	case res.StatusCode != http.StatusOK:
 		return []Finding{fail("check the issuer and the proxies in front of it: its keys are fetched without a credential",
 			"its jwks_uri answers %d", res.StatusCode)}
@@ -52,7 +52,7 @@ func (b BearerIssuer) look(ctx context.Context) []Finding {
 	return []Finding{ok("%s answers; keys: %d", b.URL, len(keys.Keys))}
 }
 
-func (b BearerIssuer) mend(err error) string {
+func (b BearerIssuer) hint(err error) string {
 	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown {
 		return "name the CA that signed its certificate in caFile of its item of bearer"
 	}

@@ -1,6 +1,6 @@
-// Package doctor asks the network what a configuration needs of it: an issuer, a
-// client that it knows, upstreams. It changes nothing, sends no secret but the
-// client's own to its issuer, and repeats nothing that it was told but names.
+// Package doctor checks what a configuration needs on the network: an issuer, its client,
+// upstreams. It changes nothing, sends no secret but the
+// client's own to its issuer, and prints no part of a response except names.
 package doctor
 
 import (
@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// State is what a check came to.
+// State is the result of a check.
 type State string
 
-// The states. Skipped is what could not be looked at from here.
+// The states. Skipped means that the check is impossible from here.
 const (
 	OK      State = "ok"
 	Warn    State = "warn"

@@ -167,7 +167,7 @@ func (i Issuer) checkRedirectURIs(ctx context.Context) []Finding {
 	return found
 }
 
-// checkAnyCallback accepts the first callback that is registered, and says which one. Where none
+// checkAnyCallback accepts the first callback that is registered, and names it. If none
 // is, it reports the likeliest.
 func (i Issuer) checkAnyCallback(ctx context.Context, d discovery, set Callbacks) Finding {
 	var first Finding
@@ -207,8 +207,8 @@ func (i Issuer) checkCallback(ctx context.Context, d discovery, callback string)
 	}
 }
 
-// followRedirects follows redirects within the issuer: Dex judges the callback only behind the
-// page on which people choose a connector, which it leaves out where there is one.
+// followRedirects follows redirects within the issuer: Dex checks the callback only after the
+// page on which users choose a connector, which it skips if there is only one.
 func (i Issuer) followRedirects(ctx context.Context, address string) (res *http.Response, body []byte, err error) {
 	for range 4 {
 		if res, body, err = get(ctx, i.client(), address); err != nil {
@@ -231,8 +231,8 @@ func (i Issuer) followRedirects(ctx context.Context, address string) (res *http.
 	return res, body, nil
 }
 
-// checkClientSecret shows the client's secret with a code that nobody was given: an issuer that
-// takes the secret refuses the code.
+// checkClientSecret sends the client's secret with a code that was never issued: an issuer
+// that accepts the secret rejects the code.
 func (i Issuer) checkClientSecret(ctx context.Context) []Finding {
 	if i.ClientID == "" || i.Secret == "" {
 		return []Finding{skipped("issuer.clientID or issuer.clientSecret does not exist here")}

@@ -41,7 +41,7 @@ func CallbackCandidates(c *config.Config, origins []*url.URL) (sets []Callbacks,
 }
 
 // guessOrigins are the origins at which browsers may reach a host. Where the scheme can
-// only be http, as nothing ends TLS that is trusted to say so, https is not among them.
+// only be http, because no trusted proxy ends TLS, https is not among them.
 func guessOrigins(c *config.Config, host string) []string {
 	secure := "https://" + host
 	_, port, err := net.SplitHostPort(c.Listen)
@@ -68,7 +68,7 @@ func guessOrigins(c *config.Config, host string) []string {
 }
 
 // effectiveOrigin is an origin as `serve` would write it into a redirect URI: its scheme is
-// that of the connection, unless a trusted proxy says another.
+// that of the connection, unless a trusted proxy sends another.
 func effectiveOrigin(c *config.Config, origin *url.URL) string {
 	scheme := origin.Scheme
 	if len(c.TrustedProxies) == 0 {

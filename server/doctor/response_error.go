@@ -12,7 +12,7 @@ import (
 type argoCDDexError struct{ error }
 
 // withResponse adds to err the beginning of what was answered instead of a discovery
-// document: it says which program answered.
+// document: it shows which program answered.
 func withResponse(address string, status int, body []byte, err error) error {
 	if text := text.RedactBody(body); text != "" {
 		err = fmt.Errorf("%w, beginning with: %s", err, text)

@@ -76,7 +76,7 @@ func dialErrorHint(err error) string {
 	}
 }
 
-// checkAudience reads what Argo CD tells anybody of its login (server/settings).
+// checkAudience reads the public settings of Argo CD (server/settings).
 func (u Upstream) checkAudience(ctx context.Context, c *http.Client, base string) []Finding {
 	const hint = "oidc.config in argocd-cm needs clientID: authgate's, and allowedAudiences with it (docs/argo.md)"
 	res, body, err := get(ctx, c, base+"/api/v1/settings")
