@@ -48,7 +48,7 @@ func readPair(files ...string) ([][]byte, error) {
 }
 
 // watchCertificate shows a changed pair, on the port or to an upstream. The two files may change one
-// after the other: the moment between, in which they are no pair, passes mostly
+// after the other: the moment between, in which they do not belong together, passes mostly
 // unseen, and otherwise with a complaint that the next look makes good.
 func (w *reloader) watchCertificate(what, certFile, keyFile string, cert *Certificate) {
 	if cert == nil {

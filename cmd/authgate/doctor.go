@@ -65,7 +65,7 @@ func newDoctor() *cobra.Command {
 	}
 	cli.AddConfigFlag(cmd, &file)
 	out.AddFlag(cmd)
-	cmd.Flags().IntVar(&groups, "groups", 100, "how many groups somebody may be in, for the size of their cookies")
+	cmd.Flags().IntVar(&groups, "groups", 100, "`NUMBER` of groups of a user whose session must fit into cookies")
 	cmd.Flags().StringArrayVar(&origins, "origin", nil,
 		"`ORIGIN` at which browsers reach a host, such as http://127.0.0.1:8080; may be repeated;\nwithout it, those that listen, tls and trustedProxies allow are tried")
 	return cmd
