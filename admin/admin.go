@@ -76,7 +76,10 @@ func (h *Handler) Port(metrics prometheus.Gatherer) http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	if h.token.Load() != nil {
 		mux.HandleFunc("/sessions", func(w http.ResponseWriter, r *http.Request) { h.serveSessions(w, r, filterFromQuery) })
-		mux.HandleFunc("/sessions/{id}", func(w http.ResponseWriter, r *http.Request) { h.serveSessions(w, r, filterFromPath) })
+		mux.HandleFunc("/sessions/{id}", func(w http.ResponseWriter, r *http.Request) {
+			h.serveSessions(w, r,
+				filterFromPath)
+		})
 	}
 	return mux
 }

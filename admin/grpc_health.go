@@ -24,11 +24,13 @@ func (h *Handler) serveGRPCHealth(w http.ResponseWriter, r *http.Request, path s
 	limitHealthWrite(w, r)
 	h.closeOverLimit(w, r)
 	if path == "/grpc.health.v1.Health/Watch" { // clients then treat the server as one without health checks
-		respond.WriteGRPC(w, r, &respond.Refusal{Status: http.StatusNotFound, Detail: "Use Check for health checks, not Watch."})
+		respond.WriteGRPC(w, r, &respond.Refusal{Status: http.StatusNotFound, Detail: "Use Check for health checks, " +
+			"not Watch."})
 		return true
 	}
 	if reason, _ := h.notReadyReason(); reason != "" {
-		respond.WriteGRPC(w, r, &respond.Refusal{Status: http.StatusServiceUnavailable, Detail: "authgate is not ready: " + reason})
+		respond.WriteGRPC(w, r, &respond.Refusal{Status: http.StatusServiceUnavailable, Detail: "authgate is not " +
+			"ready: " + reason})
 		return true
 	}
 	message := emptyMessage

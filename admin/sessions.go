@@ -20,21 +20,26 @@ import (
 // storeTimeout limits how long the session store may take to answer.
 const storeTimeout = 10 * time.Second
 
+// filterReader reads from a request which sessions it selects.
+type filterReader func(*http.Request) (session.Filter, *respond.Refusal)
+
 // serveSessions checks the token before anything else.
-func (h *Handler) serveSessions(w http.ResponseWriter, r *http.Request, selectFilter func(*http.Request) (session.Filter, *respond.Refusal)) {
+func (h *Handler) serveSessions(w http.ResponseWriter, r *http.Request, read filterReader) {
 	respond.CloseIfUnread(w, r)
 	respond.SetHeaders(w.Header())
 	if !h.hasToken(r.Header["Authorization"]) {
 		h.Log.Warn("admin request without a valid token rejected", "remote", remoteHost(r), "method", r.Method)
-		refuse(w, respond.Refusal{Status: http.StatusUnauthorized, Code: "admin_token", Detail: "Send the token of adminToken as Authorization: Bearer."})
+		refuse(w, respond.Refusal{Status: http.StatusUnauthorized, Code: "admin_token", Detail: "Send the token of " +
+			"adminToken as Authorization: Bearer."})
 		return
 	}
 	if !respond.IsRead(r.Method) && r.Method != http.MethodDelete {
 		w.Header().Set("Allow", "GET, HEAD, DELETE")
-		refuse(w, respond.Refusal{Status: http.StatusMethodNotAllowed, Code: "method", Detail: "GET lists sessions, DELETE ends them."})
+		refuse(w, respond.Refusal{Status: http.StatusMethodNotAllowed, Code: "method", Detail: "GET lists sessions, " +
+			"DELETE ends them."})
 		return
 	}
-	filter, refusal := selectFilter(r)
+	filter, refusal := read(r)
 	if refusal != nil {
 		refuse(w, *refusal)
 		return
@@ -114,7 +119,8 @@ func (h *Handler) list(ctx context.Context, w http.ResponseWriter, filter sessio
 // revoke writes one audit record for the call. Streams that end with it have their own.
 func (h *Handler) revoke(ctx context.Context, w http.ResponseWriter, r *http.Request, filter session.Filter) {
 	record := audit.Record{
-		Time: h.Now(), Event: audit.Logout, ID: audit.NewID(), Remote: remoteHost(r), Host: r.Host, Method: r.Method, Path: r.URL.EscapedPath(),
+		Time: h.Now(), Event: audit.Logout, ID: audit.NewID(), Remote: remoteHost(r), Host: r.Host, Method: r.Method,
+		Path:  r.URL.EscapedPath(),
 		Email: filter.Email, Decision: audit.Allow, Reason: "revoked", Status: http.StatusOK,
 	}
 	ended, err := h.Sessions.Revoke(ctx, filter)
@@ -126,13 +132,15 @@ func (h *Handler) revoke(ctx context.Context, w http.ResponseWriter, r *http.Req
 		record.Decision, record.Reason, record.Status = audit.Refuse, unknownSession.Code, unknownSession.Status
 		refuse(w, unknownSession)
 	default:
-		h.Log.Info("sessions revoked on the admin port", "ended", ended, "all", filter.All, "remote", record.Remote, "id", record.ID)
+		h.Log.Info("sessions revoked on the admin port", "ended", ended, "all", filter.All, "remote", record.Remote, "id",
+			record.ID)
 		answer(w, revocation(ended, everywhere))
 	}
 	h.Audit.Write(record)
 }
 
-var unknownSession = respond.Refusal{Status: http.StatusNotFound, Code: "session_unknown", Detail: "There is no such session. It may have ended."}
+var unknownSession = respond.Refusal{Status: http.StatusNotFound, Code: "session_unknown", Detail: "There is no " +
+	"such session. It may have ended."}
 
 // Revocation is the answer to ending sessions.
 type Revocation struct {
@@ -147,19 +155,23 @@ func revocation(ended int, everywhere bool) Revocation {
 	}
 	return Revocation{
 		Revoked: ended, Scope: "this process",
-		Note: "session.store is cookie: other replicas do not know of the revocation, nor does this one after a restart, and sessions that were not used recently are not counted; " +
+		Note: "session.store is cookie: other replicas do not know of the revocation, nor does this one after a " +
+			"restart, and sessions that were not used recently are not counted; " +
 			"to end all sessions everywhere, replace the session keys",
 	}
 }
 
 // refuseStoreError also returns the status.
 func (h *Handler) refuseStoreError(w http.ResponseWriter, err error) int {
-	f := respond.Refusal{Status: http.StatusInternalServerError, Code: "session_store", Detail: "The session store failed. The log has the reason."}
+	f := respond.Refusal{Status: http.StatusInternalServerError, Code: "session_store", Detail: "The session store " +
+		"failed. The log has the reason."}
 	switch {
 	case errors.Is(err, session.ErrNotListable):
-		f = respond.Refusal{Status: http.StatusNotImplemented, Code: "sessions_not_listable", Detail: "session.store is cookie: sessions are in the browsers and cannot be listed."}
+		f = respond.Refusal{Status: http.StatusNotImplemented, Code: "sessions_not_listable", Detail: "session.store " +
+			"is cookie: sessions are in the browsers and cannot be listed."}
 	case errors.Is(err, session.ErrStoreDown), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		f = respond.Refusal{Status: http.StatusServiceUnavailable, Code: "session_store_down", Detail: "The session store is not responding, so the request may have had no effect. Try again."}
+		f = respond.Refusal{Status: http.StatusServiceUnavailable, Code: "session_store_down", Detail: "The session " +
+			"store is not responding, so the request may have had no effect. Try again."}
 		w.Header().Set("Retry-After", "5")
 	}
 	if f.Status != http.StatusNotImplemented {

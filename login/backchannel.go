@@ -41,11 +41,18 @@ func (h *Handler) backchannelLogout(x *request) respond.Answer {
 	case err != nil:
 		return h.refuseLogout(x, codeLogoutRefused, "The logout token was not accepted.", err)
 	case logout.Issuer == "" || logout.Subject == "" && logout.SessionID == "": // or it would end all sessions
-		return h.refuseLogout(x, codeLogoutRefused, "The logout token has no subject and no session.", errors.New("neither sub nor sid"))
+		return h.refuseLogout(x, codeLogoutRefused, "The logout token has no subject and no session.",
+			errors.New("neither sub nor sid"))
 	}
-	x.session.Principal = identity.Principal{Issuer: logout.Issuer, Subject: logout.Subject} // for the audit; without an ID this is not a session
+	x.session.Principal = identity.Principal{
+		Issuer:  logout.Issuer,
+		Subject: logout.Subject,
+	} // for the audit; without an ID this is not a session
 	x.session.SessionID = logout.SessionID
-	n, err := h.sessions.Revoke(ctx, session.Filter{Issuer: logout.Issuer, Subject: logout.Subject, IssuerSession: logout.SessionID})
+	n, err := h.sessions.Revoke(ctx, session.Filter{
+		Issuer: logout.Issuer, Subject: logout.Subject,
+		IssuerSession: logout.SessionID,
+	})
 	h.endStreams(x.session)
 	if err != nil {
 		return h.refuseLogout(x, codeLogoutFailed, "The sessions could not be ended.", err)
@@ -68,7 +75,8 @@ func (h *Handler) refuseLogout(x *request, code, detail string, cause error) *re
 
 // logoutToken reads the one field of the form (2.5).
 func logoutToken(x *request) (string, error) {
-	if media, _, err := mime.ParseMediaType(x.R.Header.Get("Content-Type")); err != nil || media != "application/x-www-form-urlencoded" {
+	media, _, err := mime.ParseMediaType(x.R.Header.Get("Content-Type"))
+	if err != nil || media != "application/x-www-form-urlencoded" {
 		return "", errors.New("its body is not application/x-www-form-urlencoded")
 	}
 	if err := readForm(x); err != nil {

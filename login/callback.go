@@ -18,7 +18,8 @@ var loginResults = []string{"ok", "denied", "invalid_state", "unreachable", "too
 
 const (
 	checkingSession = "Checking whether you are signed in."
-	hintTooLarge    = "keep sessions in Redis (session.store: redis), or let the issuer send fewer groups (the teams filter of its connector)"
+	hintTooLarge    = "keep sessions in Redis (session.store: redis), or let the issuer send fewer groups (the " +
+		"teams filter of its connector)"
 )
 
 // callback finishes a login: the issuer has sent the browser back.
@@ -50,8 +51,10 @@ func (h *Handler) callback(x *request) respond.Answer {
 		return h.loginFailed(x, result, refusal, pending.Return)
 	}
 	if s.DroppedGroups > 0 {
-		h.log.Warn("groups that the policy does not mention were dropped: the session is too large for cookies", "id", x.ID, "request_id", x.RequestID,
-			"sub", s.Principal.Subject, "groups_kept", len(s.Principal.Groups), "groups_dropped", s.DroppedGroups, "hint", hintTooLarge)
+		h.log.Warn("groups that the policy does not mention were dropped: the session is too large for cookies", "id", x.ID,
+			"request_id", x.RequestID,
+			"sub", s.Principal.Subject, "groups_kept", len(s.Principal.Groups), "groups_dropped", s.DroppedGroups, "hint",
+			hintTooLarge)
 	}
 	h.countAttempt(x, pending, s)
 	x.session, x.Event, x.Decision = s, audit.Login, audit.Allow
@@ -101,7 +104,8 @@ func (h *Handler) staleCallback(x *request, to returnPath, cause error) respond.
 		return respond.Continue(again, checkingSession)
 	default:
 		return h.loginFailed(x, "invalid_state", refuse(http.StatusBadRequest, "login_expired",
-			"This login has expired, was already finished, or was started in another browser. If this keeps happening, allow cookies for this site.", cause), to)
+			"This login has expired, was already finished, or was started in another browser. If this keeps happening, "+
+				"allow cookies for this site.", cause), to)
 	}
 }
 
@@ -129,15 +133,19 @@ func refusalOfLogin(err error) (result string, f *respond.Refusal) {
 	var unreachable *identity.UnreachableError
 	switch {
 	case errors.As(err, &refused):
-		return "denied", refuse(http.StatusForbidden, "login_denied", "The identity provider did not let you sign in ("+refused.Code+").", err)
+		return "denied", refuse(http.StatusForbidden, "login_denied",
+			"The identity provider did not let you sign in ("+refused.Code+").", err)
 	case errors.Is(err, identity.ErrStateMismatch):
-		return "invalid_state", refuse(http.StatusBadRequest, "login_expired", "This login does not belong to this browser.", err)
+		return "invalid_state", refuse(http.StatusBadRequest, "login_expired", "This login does not belong to this "+
+			"browser.", err)
 	case errors.As(err, &unreachable):
 		return "unreachable", refuse(http.StatusBadGateway, "issuer_unreachable",
-			"The identity provider did not answer. Try again in a moment. If this continues, give the id below to your administrators.", err)
+			"The identity provider did not answer. Try again in a moment. If this continues, give the id below to your "+
+				"administrators.", err)
 	default:
 		return "error", refuse(http.StatusBadGateway, "login_failed",
-			"The response of the identity provider could not be used. Give the id below to your administrators: the log has the reason.", err)
+			"The response of the identity provider could not be used. Give the id below to your administrators: the log "+
+				"has the reason.", err)
 	}
 }
 
@@ -147,18 +155,22 @@ func refusalOfSession(err error) (result string, f *respond.Refusal) {
 	switch {
 	case errors.Is(err, session.ErrTooLarge):
 		return "too_large", refuse(http.StatusInternalServerError, "session_too_large",
-			"You are in more groups than a session in cookies can hold. Give the id below to your administrators. They can keep sessions in Redis "+
+			"You are in more groups than a session in cookies can hold. Give the id below to your administrators. They "+
+				"can keep sessions in Redis "+
 				"(session.store: redis), or let the identity provider send fewer groups.", errors.New(hintTooLarge))
 	case errors.Is(err, session.ErrStoreDown):
 		return "store_down", refuse(http.StatusServiceUnavailable, "session_store_down",
-			"You could not be signed in, because the session store is not responding. Try again in a moment. If this continues, give the id below to your administrators.",
+			"You could not be signed in, because the session store is not responding. Try again in a moment. If this "+
+				"continues, give the id below to your administrators.",
 			session.ErrStoreDown)
 	case errors.Is(err, session.ErrExpired):
 		return "error", refuse(http.StatusBadGateway, "session_expired",
-			"The response of the identity provider had already expired when it arrived. Its clock and the clock of this service probably differ: give the id below to your administrators.",
+			"The response of the identity provider had already expired when it arrived. Its clock and the clock of this "+
+				"service probably differ: give the id below to your administrators.",
 			session.ErrExpired)
 	default:
 		return "error", refuse(http.StatusInternalServerError, "session_not_saved",
-			"You could not be signed in. Give the id below to your administrators: the log has the reason.", errors.New("the session could not be saved"))
+			"You could not be signed in. Give the id below to your administrators: the log has the reason.",
+			errors.New("the session could not be saved"))
 	}
 }

@@ -51,14 +51,18 @@ func (h *Handler) refuseAttempt(x *request, pending pendingLogin) *respond.Refus
 		reason = err.Error()
 	}
 	return h.refuseLoop(x, pending.Return.URL, reason,
-		"the browser does not send the session cookie: check session.cookie (domain, sameSite), and the scheme that authgate sees (trustedProxies)")
+		"the browser does not send the session cookie: check session.cookie (domain, sameSite), and the scheme that "+
+			"authgate sees (trustedProxies)")
 }
 
 func (h *Handler) refuseLoop(x *request, rd, reason, hint string) *respond.Refusal {
-	h.log.Warn("login loop detected", "id", x.ID, "request_id", x.RequestID, "host", x.Client.Host, "error", reason, "hint", hint)
+	h.log.Warn("login loop detected", "id", x.ID, "request_id", x.RequestID, "host", x.Client.Host, "error", reason,
+		"hint", hint)
 	f := refuse(http.StatusTooManyRequests, "login_loop",
-		"You were redirected to sign in several times, and your browser never sent your session. Your browser probably blocks the cookies of this site, "+
-			"or its clock is wrong, or this site is configured for another domain. Wait a minute. If it happens again, give the id below to your administrators.", nil)
+		"You were redirected to sign in several times, and your browser never sent your session. Your browser "+
+			"probably blocks the cookies of this site, "+
+			"or its clock is wrong, or this site is configured for another domain. Wait a minute. If it happens again, "+
+			"give the id below to your administrators.", nil)
 	f.Next = page.Link{Text: "Try again", URL: h.endpoints.Start(rd)}
 	return f
 }
@@ -123,7 +127,8 @@ func (h *Handler) readAttempts(x *request) loginAttempts {
 }
 
 func (t loginAttempts) String() string {
-	return strconv.Itoa(min(t.count, maxLoginAttempts)) + "." + strconv.FormatInt(t.since.Unix(), 10) + "." + t.sessionDigest
+	return strconv.Itoa(min(t.count, maxLoginAttempts)) + "." + strconv.FormatInt(t.since.Unix(),
+		10) + "." + t.sessionDigest
 }
 
 // refuseCredentialRejected ends a loop with a dashboard. The first times the user's groups or
@@ -131,7 +136,8 @@ func (t loginAttempts) String() string {
 // redirect the user forever.
 func (h *Handler) refuseCredentialRejected(x *request, upstream, rd string) *respond.Refusal {
 	h.log.Warn("upstream rejects the credential", "id", x.ID, "request_id", x.RequestID, "upstream", upstream,
-		"hint", "check the upstream's log for the reason, identity.credential of this upstream, and for Argo CD that oidc.config.allowedAudiences contains issuer.clientID")
+		"hint", "check the upstream's log for the reason, identity.credential of this upstream, and for Argo CD that "+
+			"oidc.config.allowedAudiences contains issuer.clientID")
 	f := refuse(http.StatusBadGateway, "upstream_rejected_credential",
 		"You are signed in, but "+upstream+" rejected your credentials and keeps redirecting you to its login page. "+
 			"Give the id below to your administrators.", nil)

@@ -83,7 +83,8 @@ func (h *Handler) redirectBack(x *request, status int, to returnPath) respond.An
 	switch {
 	case to.Shortened:
 		back.Confirm = true
-		back.Text = "You are signed in. The address that you opened was too long to keep during the login, so a part of it is missing. " +
+		back.Text = "You are signed in. The address that you opened was too long to keep during the login, so a part " +
+			"of it is missing. " +
 			"If something is missing on the page, open your link again."
 	case to.KeptFragment:
 	case h.sameSiteStrict() && x.Event == audit.Login: // the browser sends no cookie after redirects that the issuer began

@@ -37,7 +37,8 @@ func (h *Handler) signOut(x *request) respond.Answer {
 	case !x.SameOrigin:
 		// With a session or without: the browser of a signed-in user sends another site's form
 		// without the cookie (SameSite), and would obey our Set-Cookie that removes it.
-		return refuse(http.StatusForbidden, "cross_origin", "The request was refused: it came from another site, and would have signed you out.", nil)
+		return refuse(http.StatusForbidden, "cross_origin", "The request was refused: it came from another site, and "+
+			"would have signed you out.", nil)
 	default:
 		return h.endSession(x)
 	}
@@ -71,7 +72,8 @@ func (h *Handler) confirmSignOut(x *request) respond.Answer {
 	if rd != "" {
 		rd = h.endpoints.ReturnPath(rd)
 	}
-	ask := page.SignOut{Action: h.endpoints.Prefix + "/sign_out", ReturnTo: rd, IssuerToo: h.issuerSignOutURL(x, x.session.TokenSet) != ""}
+	ask := page.SignOut{Action: h.endpoints.Prefix + "/sign_out", ReturnTo: rd, IssuerToo: h.issuerSignOutURL(x,
+		x.session.TokenSet) != ""}
 	if x.signedIn() {
 		ask.User = x.session.Principal.DisplayName()
 	}

@@ -51,8 +51,10 @@ const (
 )
 
 var chainResultText = map[rune]string{
-	chainEnded: "session ended", chainNone: "no session", chainOther: "another user is signed in there; that session continues",
-	chainLater: "a session that was created later continues", chainFailed: "not ended: the session store is not responding",
+	chainEnded: "session ended", chainNone: "no session", chainOther: "another user is signed in there; that " +
+		"session continues",
+	chainLater: "a session that was created later continues", chainFailed: "not ended: the session store is not " +
+		"responding",
 	chainUnknown: "no longer served here",
 }
 
@@ -101,7 +103,8 @@ func (h *Handler) signOutChain(x *request) respond.Answer {
 	}
 	c, err := h.decryptChain(x)
 	if err != nil {
-		f := refuse(http.StatusBadRequest, "sign_out_link", "This link is one step of a sign-out. It has expired, or is not valid at this address. Nothing was done.", err)
+		f := refuse(http.StatusBadRequest, "sign_out_link", "This link is one step of a sign-out. It has expired, or "+
+			"is not valid at this address. Nothing was done.", err)
 		f.Next = page.Link{Text: "Sign out here", URL: h.endpoints.Prefix + "/sign_out"}
 		return f
 	}

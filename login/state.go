@@ -55,7 +55,8 @@ type states struct {
 }
 
 func newStates(o Options) *states {
-	s := &states{codec: o.Keyring.SecureCodecUpTo("login", maxState), used: o.UsedStates, exchanges: make(chan struct{}, maxCodeExchanges)}
+	s := &states{codec: o.Keyring.SecureCodecUpTo("login", maxState), used: o.UsedStates, exchanges: make(chan struct{},
+		maxCodeExchanges)}
 	if s.used == nil {
 		s.used = cache.NewReplay(maxUsedStates, o.Now)
 	}
@@ -106,7 +107,9 @@ func (h *Handler) decodeState(x *request, state string) (pendingLogin, error) {
 
 // exchangeCode uses the state up and exchanges the code for tokens. If too many codes are
 // being exchanged the state stays good.
-func (h *Handler) exchangeCode(ctx context.Context, pending pendingLogin, params url.Values) (identity.TokenSet, error) {
+func (h *Handler) exchangeCode(
+	ctx context.Context, pending pendingLogin, params url.Values,
+) (identity.TokenSet, error) {
 	select {
 	case h.states.exchanges <- struct{}{}:
 		defer func() { <-h.states.exchanges }()

@@ -15,8 +15,8 @@ import (
 	"github.com/example-org/authgate/target"
 )
 
-// serveEndpoint answers authgate's own endpoints. It reports whether it did: they have
-// no upstream and no policy, so that signing in never depends on a rule.
+// serveEndpoint answers authgate's own endpoints, and reports whether it did. They have no
+// upstream and no policy, so that a login never depends on a policy row.
 func (p *Proxy) serveEndpoint(x *routed) bool {
 	if !p.endpoints.Has(x.path) {
 		return false
@@ -74,7 +74,7 @@ func (p *Proxy) unknownEndpoint(x *routed) *Refusal {
 // requireSession is step 3 for endpoints that only users may read.
 func (p *Proxy) requireSession(to *routed) (*caller, *Refusal) {
 	if !respond.IsRead(to.r.Method) {
-		return nil, refuse(http.StatusMethodNotAllowed, "bad_method", "This can only be read.", nil)
+		return nil, refuse(http.StatusMethodNotAllowed, "bad_method", "Use GET or HEAD.", nil)
 	}
 	x, f := p.authenticate(to)
 	if f == nil && !x.signedIn() {
@@ -87,7 +87,7 @@ func (p *Proxy) requireSession(to *routed) (*caller, *Refusal) {
 	return x, nil
 }
 
-// userinfo tells a signed-in person what authgate knows of them.
+// userinfo is what authgate knows about a signed-in user.
 type userinfo struct {
 	Issuer        string    `json:"issuer"`
 	Subject       string    `json:"subject"`
@@ -98,13 +98,13 @@ type userinfo struct {
 	Groups        []string  `json:"groups"`
 	Roles         []string  `json:"roles"`
 	Expires       time.Time `json:"expires"`
-	Refreshed     time.Time `json:"refreshed,omitzero"` // when the groups were read; of a bearer token, nothing is known
+	Refreshed     time.Time `json:"refreshed,omitzero"` // when the groups were read; unknown with a bearer token
 
-	// Where the groups could not be read again, and go on for session.refreshGrace.
+	// Set if the groups could not be refreshed and stay valid for session.refreshGrace.
 	StaleSince  *time.Time `json:"stale_since,omitempty"`
 	StaleReason string     `json:"stale_reason,omitempty"`
 
-	DroppedGroups int `json:"groups_dropped,omitempty"` // did not fit into the session; the policy names none of them
+	DroppedGroups int `json:"groups_dropped,omitempty"` // not in the session, which is too large; the policy mentions none of them
 }
 
 func (p *Proxy) userinfo(to *routed) *Refusal {
@@ -115,7 +115,8 @@ func (p *Proxy) userinfo(to *routed) *Refusal {
 	principal := x.session.Principal
 	known := userinfo{
 		Issuer: principal.Issuer, Subject: principal.Subject, Email: principal.Email, EmailVerified: principal.EmailVerified,
-		Name: principal.Name, Username: principal.Username, Groups: orEmpty(principal.Groups), Roles: orEmpty(x.roles.Names()),
+		Name: principal.Name, Username: principal.Username, Groups: orEmpty(principal.Groups),
+		Roles:   orEmpty(x.roles.Names()),
 		Expires: x.session.Expires.UTC(), Refreshed: x.session.FetchedAt.UTC(), DroppedGroups: x.session.DroppedGroups,
 	}
 	if since, cause := p.sessions.RefreshFailure(x.session); cause != nil {
@@ -128,20 +129,20 @@ func (p *Proxy) userinfo(to *routed) *Refusal {
 	return nil
 }
 
-// staleReason says it without addresses of the inside: those are in the log.
+// staleReason describes the cause without internal addresses, which the log has.
 func staleReason(cause error) string {
 	var unreachable *identity.UnreachableError
 	switch {
 	case errors.Is(cause, session.ErrStoreDown):
-		return "the session store does not answer"
+		return "the session store is not responding"
 	case errors.As(cause, &unreachable):
-		return "the identity provider gives no usable answer"
+		return "the identity provider is unreachable"
 	default:
-		return "the identity provider's answer could not be used"
+		return "the response of the identity provider could not be used"
 	}
 }
 
-// portal lists the upstreams whose start page this person may open.
+// portal lists the upstreams whose start page the user may open.
 func (p *Proxy) portal(to *routed) *Refusal {
 	x, f := p.requireSession(to)
 	if f != nil {
@@ -161,7 +162,7 @@ func (p *Proxy) portal(to *routed) *Refusal {
 		}
 		for _, host := range u.Hosts {
 			if strings.HasPrefix(host, "*.") {
-				if matchHost(p.config.Upstreams, x.client.Hostname) != host { // which of its hosts there are is not known
+				if matchHost(p.config.Upstreams, x.client.Hostname) != host { // its hosts are not known
 					continue
 				}
 				host = x.client.Hostname

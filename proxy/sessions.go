@@ -40,13 +40,13 @@ func (p *Proxy) refresh(ctx context.Context, g identity.TokenSet) (identity.Toke
 	return got.Keep(p.config.UpstreamTokens()), err
 }
 
-// writeSessionCookie hands the browser what has changed of its session, with the header of a
-// final answer. To shared caches such an answer is private from then on (RFC 9111,
-// 5.2.2.7), or one person's cookie would be given to others.
+// writeSessionCookie sends the changed session to the browser, with the header of a final
+// response. The response becomes private (RFC 9111, 5.2.2.7), or shared caches would give the
+// cookie of one user to others.
 func (p *Proxy) writeSessionCookie(all *exchange) {
 	x, c := &all.request, &all.caller
 	if !c.signedIn() || c.usesBearer() || all.decided.asAnonymous || x.event != audit.Request {
-		return // a login and a sign-out have told the browser themselves
+		return // logins and sign-outs set the cookie themselves
 	}
 	h := x.w.Header()
 	before := len(h["Set-Cookie"])
@@ -59,11 +59,11 @@ func (p *Proxy) writeSessionCookie(all *exchange) {
 	}
 }
 
-// setPrivate takes from Cache-Control what lets others than the browser keep an
-// answer.
+// setPrivate removes from Cache-Control what lets other caches than the browser's store a
+// response.
 func setPrivate(lines []string) string {
 	all := strings.Join(lines, ",")
-	if strings.Contains(all, `"`) { // a list of fields: rare, and not to be taken apart at its commas
+	if strings.Contains(all, `"`) { // a list of fields, which is rare and has commas
 		return "private, no-cache"
 	}
 	remaining := []string{"private"}
@@ -79,10 +79,11 @@ func setPrivate(lines []string) string {
 	return strings.Join(remaining, ", ")
 }
 
-// NewSessionCookie is where the browser keeps its session.
+// NewSessionCookie returns the cookie in which the browser stores its session.
 func NewSessionCookie(c config.Cookie) *cookie.Chunked {
 	return cookie.New(c.Name, c.Domain, map[config.SameSite]http.SameSite{
-		config.SameSiteLax: http.SameSiteLaxMode, config.SameSiteStrict: http.SameSiteStrictMode, config.SameSiteNone: http.SameSiteNoneMode,
+		config.SameSiteLax: http.SameSiteLaxMode, config.SameSiteStrict: http.SameSiteStrictMode,
+		config.SameSiteNone: http.SameSiteNoneMode,
 	}[c.SameSite])
 }
 

@@ -194,7 +194,7 @@ func TestOldGroupsGoOnForAWhileWhenTheIssuerFails(t *testing.T) {
 	expect(t, "within the grace", g.do("GET", app, alice), http.StatusOK)
 	res := g.do("GET", own+"/userinfo", alice)
 	expect(t, "userinfo", res, http.StatusOK)
-	if got := body(t, res); !strings.Contains(got, `"stale_since":"2`) || !strings.Contains(got, `"stale_reason":"the identity provider gives no usable answer"`) ||
+	if got := body(t, res); !strings.Contains(got, `"stale_since":"2`) || !strings.Contains(got, `"stale_reason":"the identity provider is unreachable"`) ||
 		strings.Contains(got, "dex.inside") {
 		t.Errorf("userinfo: %s", got)
 	}
@@ -249,7 +249,7 @@ func TestASessionThatTheIssuerHasEndedLeadsToTheLogin(t *testing.T) {
 		"form": {
 			alice, "POST",
 			[][]string{arriving("same-origin"), {"Referer", referer}},
-			[]string{"/oauth2/start?rd=%2Fsettings%2Frepos%3Fnew%3Dtrue", "Your session has ended", "nothing of what you sent was done"},
+			[]string{"/oauth2/start?rd=%2Fsettings%2Frepos%3Fnew%3Dtrue", "Your session has ended", "your request had no effect"},
 		},
 		"form of another page": {
 			alice, "POST",

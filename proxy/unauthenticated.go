@@ -11,19 +11,19 @@ import (
 	"github.com/example-org/authgate/session"
 )
 
-// Why there is nobody, in the words of a problem's member reason: a script that
-// was signed in a moment ago acts on it.
+// Why a request is not authenticated: the member reason of a problem. A script whose session
+// has just ended can act on it.
 const (
 	reasonNoSession      = "no_session"
 	reasonSessionExpired = "session_expired"
 	reasonSessionInvalid = "session_invalid"
 )
 
-// refuseUnauthenticated turns away a request that nobody in particular made. Where there
-// may be a session that cannot be used right now, a login would only lose it.
+// refuseUnauthenticated refuses a request of an unauthenticated client. If there may be a
+// session that cannot be used right now, a login would only lose it.
 //
-// Nothing takes the cookie away: another tab may have signed in meanwhile, and an
-// answer that comes late would sign it out again. A login replaces it.
+// The refusal does not remove the cookie: another tab may have signed in meanwhile, and a late
+// response would sign it out again. A login replaces the cookie.
 func (p *Proxy) refuseUnauthenticated(x *caller) *Refusal {
 	switch err := x.sessionErr; {
 	case x.credentialErr != nil:
@@ -42,10 +42,12 @@ func (p *Proxy) refuseUnauthenticated(x *caller) *Refusal {
 		return f
 	case errors.Is(err, session.ErrStoreDown):
 		return refuse(http.StatusServiceUnavailable, "session_store_down",
-			"Your session cannot be checked right now: the session store is not responding. Nothing was done. Try again in a moment; your session is not lost.", nil)
+			"Your session cannot be checked right now: the session store is not responding. Nothing was done. Try again "+
+				"in a moment; your session is not lost.", nil)
 	case errors.Is(err, session.ErrStale):
 		f := refuse(http.StatusServiceUnavailable, "groups_stale",
-			"You are signed in, but your group membership is too old: the identity provider has not answered for a while, or reports no groups for you. "+
+			"You are signed in, but your group membership is too old: the identity provider has not answered for a "+
+				"while, or reports no groups for you. "+
 				"Nothing was done. Try again in a moment, or sign in again.", nil)
 		f.Next = page.Link{Text: "Sign in again", URL: p.endpoints.Start(x.returnPath())}
 		return f
@@ -54,7 +56,7 @@ func (p *Proxy) refuseUnauthenticated(x *caller) *Refusal {
 		f := refuse(http.StatusUnauthorized, codeLoginRequired, "Sign in to do this.", err)
 		f.Reason, f.LoginURL = unauthenticatedReason(err), p.prefix+"/start"
 		if !isSafeMethod(x.r.Method) && !errors.Is(err, session.ErrNoCookie) {
-			f.Detail = "Your session has ended, and nothing of what you sent was done. Sign in, and send it again."
+			f.Detail = "Your session has ended, so your request had no effect. Sign in, then send it again."
 		}
 		if respond.WantsHTML(x.r) { // a redirect would silently lose what was sent
 			f.Next = page.Link{Text: "Sign in", URL: p.endpoints.Start(x.returnPath())}
@@ -88,7 +90,7 @@ func (x *targeted) returnPath() string {
 	return x.p.endpoints.ReturnPath("/" + path)
 }
 
-// unauthenticatedReason is the reason for a problem's body.
+// unauthenticatedReason is the member reason of a problem.
 func unauthenticatedReason(err error) string {
 	switch {
 	case errors.Is(err, session.ErrExpired):

@@ -12,9 +12,9 @@ import (
 	"github.com/example-org/authgate/proxy/upstream"
 )
 
-// serveLoginPage answers a dashboard's own pages for logging in and out, where its
-// UI sends people when it is refused: behind authgate they would lead to a second
-// login, or nowhere. It reports whether it did.
+// serveLoginPage answers a dashboard's own login and logout pages, to which its UI sends users
+// after a refusal. With authgate they would lead to a second login, or nowhere. It reports
+// whether it answered.
 func (p *Proxy) serveLoginPage(x *routed) bool {
 	matched, ok := x.matchLoginPage(x.route)
 	if !ok {
@@ -57,14 +57,15 @@ func (p *Proxy) interceptLoginPage(x *routed, matched upstream.LoginPage, of *da
 func (p *Proxy) refuseIssuerDenied(x *routed) *Refusal {
 	x.outcome = audit.Refuse
 	f := refuse(http.StatusForbidden, "login_denied",
-		"The identity provider did not let you sign in. Either you are not in an organisation that it admits, or you declined at GitHub, or GitHub did not answer. "+
+		"The identity provider did not let you sign in. Either you are not in an organisation that it admits, or you "+
+			"declined at GitHub, or GitHub did not answer. "+
 			"If you should have access, give the id below to your administrators.", nil)
 	f.Next = page.Link{Text: "Start again", URL: p.endpoints.Start("/")}
 	return f
 }
 
-// sameOriginPath makes of an address that a dashboard's UI wrote its path and query;
-// empty where it leads to another host.
+// sameOriginPath returns the path and query of an address that a dashboard's UI wrote. It is
+// empty if the address leads to another host.
 func (x *request) sameOriginPath(address string) string {
 	if strings.HasPrefix(address, "/") {
 		return address

@@ -51,7 +51,8 @@ func (w *Writer) WriteRefusal(q Request, f *Refusal) {
 		denied.ID = q.ID
 		w.writePage(q, f, denied, nil)
 	default:
-		w.writePage(q, f, page.Problem{Status: f.Status, Title: title(f.Status), Detail: f.Detail, ID: q.ID, Next: f.Next}, nil)
+		w.writePage(q, f, page.Problem{Status: f.Status, Title: title(f.Status), Detail: f.Detail, ID: q.ID, Next: f.Next},
+			nil)
 	}
 }
 
@@ -60,9 +61,11 @@ func (w *Writer) LogRefusal(q Request, f *Refusal) {
 	switch {
 	case f.Cause == nil:
 	case f.Status >= http.StatusInternalServerError:
-		w.log.Error("request failed", "id", q.ID, "request_id", q.RequestID, "code", f.Code, "status", f.Status, "error", f.Cause)
+		w.log.Error("request failed", "id", q.ID, "request_id", q.RequestID, "code", f.Code, "status", f.Status, "error",
+			f.Cause)
 	default:
-		w.log.Debug("request refused", "id", q.ID, "request_id", q.RequestID, "code", f.Code, "status", f.Status, "error", f.Cause)
+		w.log.Debug("request refused", "id", q.ID, "request_id", q.RequestID, "code", f.Code, "status", f.Status, "error",
+			f.Cause)
 	}
 }
 
