@@ -84,7 +84,7 @@ func printSummary(w io.Writer, file string, deps *server.Deps, missing []error) 
 	}
 	for _, err := range missing {
 		for line := range strings.Lines(err.Error()) { // several policy files are one error
-			summary += "\n  not here, so not looked at: " + strings.TrimSuffix(line, "\n")
+			summary += "\n  missing here, not checked: " + strings.TrimSuffix(line, "\n")
 		}
 	}
 	for _, warning := range deps.Warnings() {

@@ -48,7 +48,7 @@ func newKeygen() *cobra.Command {
 			switch {
 			case cmd.Flags().Changed("stage"):
 				if cmd.Flags().Changed("keep") {
-					return errors.New("--stage takes no key away, and so has no --keep")
+					return errors.New("--stage removes no key; leave out --keep")
 				}
 				return changeKeys(out, stage, stageKey)
 			case cmd.Flags().Changed("promote"):
@@ -102,7 +102,7 @@ func (k *keyFile) text() string { return strings.Join(k.lines, "\n") + "\n" }
 // one, of which as many stay as keep says.
 func (k *keyFile) promote(keep int) (done string, err error) {
 	if len(k.keys) < 2 {
-		return "", errors.New("it holds one key alone, which seals already; put another one into it with --stage")
+		return "", errors.New("the file has only one key, which is the primary key already; add another with --stage")
 	}
 	values := make([]string, len(k.keys))
 	for i, at := range k.keys {
@@ -118,20 +118,20 @@ func (k *keyFile) promote(keep int) (done string, err error) {
 		k.lines = slices.Delete(k.lines, at, at+1)
 	}
 	k.keys = k.keys[:len(k.keys)-removed]
-	done = "the new key seals; " + cli.Plural(last-removed, "older key") + " still open"
+	done = "the new key is the primary key; " + cli.Plural(last-removed, "older key") + " still decrypt"
 	if last-removed == 1 {
 		done += "s"
 	}
 	if removed > 0 {
-		done += ", " + cli.Plural(removed, "key") + " went: what only that could open is over"
+		done += ", " + cli.Plural(removed, "key") + " removed; sessions encrypted only with removed keys are lost"
 	}
 	return done, nil
 }
 
 func stageKey(k *keyFile) (string, error) {
 	k.add(seal.NewKey())
-	return "the new key opens and does not seal yet; when every process has read the file (its log says `session keys reloaded`), " +
-		"put that key first with --promote", nil
+	return "the new key only decrypts; when every replica has loaded the file (its log says `session keys reloaded`), " +
+		"make it the primary key with --promote", nil
 }
 
 // changeKeys replaces the file whole, so that no process reads half a key, with its
@@ -151,7 +151,7 @@ func rewriteKeys(file string, change func(*keyFile) (string, error)) (done strin
 	}
 	name, err := filepath.EvalSymlinks(file)
 	if err != nil {
-		return "", fmt.Errorf("%w; `authgate keygen > %s` begins one", text.WithoutPath(err), file)
+		return "", fmt.Errorf("%w; `authgate keygen > %s` creates one", text.WithoutPath(err), file)
 	}
 	data, err := os.ReadFile(name)
 	if err != nil {

@@ -20,10 +20,10 @@ func TestRotatedKeysStandInTheirOrderAndCommentsStay(t *testing.T) {
 		keep       int
 		want, done string
 	}{
-		{"two", a + "\n" + b + "\n", 2, b + "\n" + a + "\n", "the new key seals; 1 older key still opens"},
-		{"three", a + "\n" + b + "\n" + c + "\n", 2, c + "\n" + a + "\n" + b + "\n", "the new key seals; 2 older keys still open"},
-		{"one too many", a + "\n" + b + "\n" + c + "\n", 1, c + "\n" + a + "\n", "the new key seals; 1 older key still opens, 1 key went: what only that could open is over"},
-		{"none kept", a + "\n" + b + "\n" + c + "\n", 0, c + "\n", "the new key seals; 0 older keys still open, 2 keys went: what only that could open is over"},
+		{"two", a + "\n" + b + "\n", 2, b + "\n" + a + "\n", "the new key is the primary key; 1 older key still decrypts"},
+		{"three", a + "\n" + b + "\n" + c + "\n", 2, c + "\n" + a + "\n" + b + "\n", "the new key is the primary key; 2 older keys still decrypt"},
+		{"one too many", a + "\n" + b + "\n" + c + "\n", 1, c + "\n" + a + "\n", "the new key is the primary key; 1 older key still decrypts, 1 key removed; sessions encrypted only with removed keys are lost"},
+		{"none kept", a + "\n" + b + "\n" + c + "\n", 0, c + "\n", "the new key is the primary key; 0 older keys still decrypt, 2 keys removed; sessions encrypted only with removed keys are lost"},
 		{"comments", "# top\n" + a + "\n\n# below\n" + b + "\n# end", 2, "# top\n" + b + "\n\n# below\n" + a + "\n# end\n", ""},
 		{"line ends", a + "\r\n" + b, 2, b + "\n" + a + "\n", ""},
 	} {

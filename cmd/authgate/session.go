@@ -254,7 +254,7 @@ func printSession(s *cli.Printer, one admin.ListedSession) {
 	s.Table(rows)
 }
 
-// displayName is the best name that there is of a person.
+// displayName is the best available name of a user.
 func displayName(one admin.ListedSession) string {
 	for _, name := range []string{one.Email, one.Username} {
 		if name != "" {

@@ -40,7 +40,7 @@ func newToken() *cobra.Command {
 				return err
 			}
 			version, err := execVersion(os.Getenv)
-			if err != nil && flags.execCredential { // before anybody logs in for it
+			if err != nil && flags.execCredential { // before a login for it
 				return cli.RunError(err)
 			}
 			client, err := flags.client(cmd)
@@ -69,15 +69,15 @@ func newToken() *cobra.Command {
 	return cmd
 }
 
-// removeTokens says what a logout here does not end, because people take it for more.
+// removeTokens says what a logout here does not end, because users expect more of it.
 func removeTokens(ctx context.Context, cmd *cobra.Command, client *clilogin.Client) error {
 	n, err := client.Logout(ctx)
 	if err != nil {
-		return cli.RunError(fmt.Errorf("removing kept tokens: %w", err))
+		return cli.RunError(fmt.Errorf("removing cached tokens: %w", err))
 	}
-	message := "no token of this issuer and client was kept"
+	message := "no token of this issuer and client was cached"
 	if n > 0 {
-		message = cli.Plural(n, "kept token") + " removed; an ID token that a program has already is good until it expires"
+		message = cli.Plural(n, "cached token") + " removed; ID tokens that programs already have stay valid until they expire"
 	}
 	_, err = fmt.Fprintln(cmd.ErrOrStderr(), "authgate: "+message)
 	return cli.WriteError(err)

@@ -85,7 +85,7 @@ func (f *tokenFlags) check(cmd *cobra.Command) (err error) {
 }
 
 // clientConfig reads what the flags name. Of a configuration it takes what a
-// person outside needs: backchannelURL is an address within the cluster.
+// user outside needs: backchannelURL is an address within the cluster.
 func (f *tokenFlags) clientConfig() (cfg clilogin.Config, err error) {
 	cfg = clilogin.Config{Issuer: f.issuer, ClientID: f.clientID, Scopes: config.Default().Issuer.Scopes, Audiences: f.audiences}
 	key, caFile := "--ca-file", f.caFile
@@ -123,7 +123,7 @@ func (f *tokenFlags) clientConfig() (cfg clilogin.Config, err error) {
 // useOwnClient is the client that authgate itself is, whose secret is mostly not where
 // people are.
 func (f *tokenFlags) useOwnClient(cfg *clilogin.Config, c config.Issuer) (err error) {
-	const hint = "; a person needs no secret: make a public client at the issuer, and name it with --client-id"
+	const hint = "; users need no secret: create a public client at the issuer, and name it with --client-id"
 	if cfg.ClientID, err = c.ClientID.Reveal(); err != nil {
 		return fmt.Errorf("%w%s", err, hint)
 	}
@@ -155,7 +155,7 @@ func (f *tokenFlags) secret() (secret string, err error) {
 	return secret, nil
 }
 
-// tokenDir is where tokens are kept, for this person alone.
+// tokenDir is where tokens are cached, for this user only.
 func tokenDir() (string, error) {
 	dir, err := os.UserConfigDir()
 	if err != nil {

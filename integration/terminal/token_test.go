@@ -30,7 +30,7 @@ func TestALoginByBrowserPrintsAnIDTokenAndKeepsIt(t *testing.T) {
 	if again != token || said != "" {
 		t.Errorf("the second time it is another one, or something is said: %s", said)
 	}
-	if _, said := h.start(t, "--logout").end(0); !strings.Contains(said, "1 kept token removed") {
+	if _, said := h.start(t, "--logout").end(0); !strings.Contains(said, "1 cached token removed") {
 		t.Errorf("said is %s", said)
 	}
 	if left, err := filepath.Glob(filepath.Join(h.dir, ".config/authgate/tokens/*.json")); err != nil || len(left) > 0 {

@@ -9,10 +9,10 @@ import (
 	"github.com/example-org/authgate/cmd/authgate/cli"
 )
 
-// progress tells a person at a terminal how far a long reading has come; any
-// other reader of standard error is told nothing.
+// progress shows on a terminal how much of the logs has been read. If standard error is
+// not a terminal, it shows nothing.
 type progress struct {
-	w         io.Writer // nil: nobody is watching
+	w         io.Writer // nil: not a terminal
 	total     int64     // bytes; 0 if not known
 	done      int64
 	started   time.Time
@@ -26,7 +26,7 @@ func newProgress(stderr io.Writer, files []string) *progress {
 	p := &progress{w: stderr, started: time.Now(), lastDrawn: time.Now()}
 	for _, name := range files {
 		info, err := os.Stat(name)
-		if err != nil || !info.Mode().IsRegular() { // such as a pipe: nobody knows how long
+		if err != nil || !info.Mode().IsRegular() { // such as a pipe, whose length is unknown
 			p.total = 0
 			break
 		}
@@ -45,7 +45,7 @@ func (p *progressWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// draw draws the bar anew, a few times a second.
+// draw updates the bar, a few times a second.
 func (p *progress) draw(lines int64) {
 	const interval = 200 * time.Millisecond
 	if p.w == nil || time.Since(p.lastDrawn) < interval {

@@ -77,8 +77,8 @@ type Counts struct {
 	Lines            int64 `json:"lines"`
 	Requests         int64 `json:"requests"`          // that a policy decided: these are judged
 	OutOfRange       int64 `json:"outside"`           // requests outside --since and --until
-	Refused          int64 `json:"refused"`           // requests refused before any policy was asked
-	EndpointRequests int64 `json:"endpoint_requests"` // requests for authgate's own pages
+	Refused          int64 `json:"refused"`           // requests refused before a policy decided
+	EndpointRequests int64 `json:"endpoint_requests"` // requests for authgate's own endpoints
 	OtherEvents      int64 `json:"other_events"`      // logins, reloads and the like
 	Unreadable       int64 `json:"unreadable"`
 	Incomplete       int64 `json:"incomplete_lines"` // last lines that are still being written
@@ -102,7 +102,7 @@ func (f *Flags) Read(ctx context.Context, cmd *cobra.Command, each func(*replay.
 	return r.counts, nil
 }
 
-// Print says what the lines were, for a person.
+// Print summarises the lines as text.
 func (c *Counts) Print(s *cli.Printer) {
 	var skipped []string
 	for _, part := range []struct {
@@ -110,19 +110,19 @@ func (c *Counts) Print(s *cli.Printer) {
 		what  string
 	}{
 		{c.OtherEvents, "of other events"},
-		{c.EndpointRequests, "for authgate's own pages"},
-		{c.Refused, "refused before any policy was asked"},
-		{c.OutOfRange, "outside of the time asked for"},
-		{c.Unreadable, "that lack what is needed"},
-		{c.Incomplete, "cut short at the end of a log"},
+		{c.EndpointRequests, "for authgate's own endpoints"},
+		{c.Refused, "refused before a policy decided"},
+		{c.OutOfRange, "outside --since and --until"},
+		{c.Unreadable, "that lack a required field"},
+		{c.Incomplete, "incomplete at the end of a log"},
 	} {
 		if part.lines > 0 {
 			skipped = append(skipped, fmt.Sprintf("%d %s", part.lines, part.what))
 		}
 	}
-	summary := fmt.Sprintf("%s read, %s judged", cli.Plural(c.Lines, "line"), cli.Plural(c.Requests, "request"))
+	summary := fmt.Sprintf("%s read, %s decided", cli.Plural(c.Lines, "line"), cli.Plural(c.Requests, "request"))
 	if len(skipped) > 0 {
-		summary += "; left out: " + strings.Join(skipped, ", ")
+		summary += "; ignored: " + strings.Join(skipped, ", ")
 	}
 	s.Line("%s", s.Dim(summary))
 }
@@ -218,7 +218,7 @@ func (r *reader) parseLine(line []byte) (problem string) {
 		if json.Valid(line) && typeErr == nil { // else it is the time that says so itself
 			return "has a time that cannot be read"
 		}
-		return "is no JSON object"
+		return "is not a JSON object"
 	}
 	switch l := &r.line; {
 	case l.Event == nil:
@@ -265,9 +265,9 @@ func (r *reader) inputError() error {
 	slices.SortFunc(faults, func(a, b fault.Fault) int {
 		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), strings.Compare(a.Message, b.Message))
 	})
-	summary := fmt.Sprintf("%d of %d lines cannot be judged", r.counts.Unreadable, r.counts.Lines)
+	summary := fmt.Sprintf("%d of %d lines cannot be used", r.counts.Unreadable, r.counts.Lines)
 	return append(faults, fault.Fault{
 		Position: fault.Position{File: "audit"}, Message: summary,
-		Hint: "name logs that authgate wrote whole, or leave these lines out with --skip-unreadable",
+		Hint: "name complete logs of authgate, or ignore these lines with --skip-unreadable",
 	})
 }

@@ -178,7 +178,7 @@ func FuzzAuditLine(f *testing.F) {
 		r := reader{flags: &Flags{}, each: func(o *replay.LoggedRequest) {
 			judged++
 			if o.Path.IsZero() || o.Method == "" || o.Upstream == "" {
-				t.Errorf("%s is judged as %+v", line, o)
+				t.Errorf("%s is decided as %+v", line, o)
 			}
 		}}
 		what := r.parseLine(line)

@@ -15,9 +15,10 @@ import (
 // because a user reads them with man(1).
 func NewMan() *cobra.Command {
 	return &cobra.Command{
-		Use:     "man FOLDER",
-		Short:   "Write a man page for each command to a folder",
-		Long:    "Write a man page for each command to an existing folder. The date of the pages is\nSOURCE_DATE_EPOCH (seconds since 1970), or today.",
+		Use:   "man FOLDER",
+		Short: "Write a man page for each command to a folder",
+		Long: "Write a man page for each command to an existing folder. The date of the pages is\n" +
+			"SOURCE_DATE_EPOCH (seconds since 1970), or today." + ExitCodes{0: "the pages are written"}.Table(),
 		Example: "  mkdir man && authgate man man",
 		Hidden:  true,
 		Args:    Arguments("FOLDER"),

@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Output is the form of an answer. Every policy command has text, for people, and
-// json, whose keys are stable; some have further ones.
+// Output is the form of an answer. Every policy command has text and json, whose keys are
+// stable; some have further ones.
 type Output struct {
 	Format  string
 	formats []string
@@ -58,7 +58,7 @@ func (o *Output) RenderLazy(cmd *cobra.Command, object func() any, print func(*P
 	return WriteError(buffered.Flush())
 }
 
-// WriteError tells a full disk from a mistake on the command line.
+// WriteError marks a failed write, which is not a mistake on the command line.
 func WriteError(err error) error {
 	if err != nil {
 		return LoadError(writeError{err})

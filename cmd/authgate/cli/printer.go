@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// Printer is where an answer is written for a person to read, coloured as --color says.
+// Printer writes an answer as text, coloured as --color says.
 type Printer struct {
 	w       io.Writer
 	colours bool
@@ -26,7 +26,7 @@ func NewPrinter(w io.Writer) *Printer {
 	return &Printer{w: w, colours: mode.enabled(w)}
 }
 
-// IsTerminal takes /dev/null for one, too, where nobody sees the difference.
+// IsTerminal also accepts /dev/null, where the difference does not matter.
 func IsTerminal(w io.Writer) bool {
 	file, ok := UnwrapWriter(w).(*os.File)
 	if !ok {
@@ -62,7 +62,7 @@ func (s *Printer) colorize(code, text string) string {
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-// Table writes rows with their cells below each other, two blanks apart. Rows may
+// Table writes rows with their cells below each other, two spaces apart. Rows may
 // differ in length; the last cell of a row is not padded.
 func (s *Printer) Table(rows [][]string) {
 	var widths []int

@@ -142,7 +142,7 @@ func decide(query *query, identity policy.Identity) (canAnswer, error) {
 		v.Reason = noRowMatches
 		q.Roles = query.Resolve(policy.Identity{Anonymous: true})
 		if open := query.Decide(q); open.Allowed() {
-			v.Reason += ", but " + open.Row.Where() + " lets anybody through without a login"
+			v.Reason += ", but " + open.Row.Where() + " allows it without a login"
 		}
 		return v, nil
 	}
@@ -163,7 +163,7 @@ func (v canAnswer) print(s *cli.Printer) {
 	}
 	s.Line("%s  %s %s:%s  %s", word, v.Method, v.Upstream, v.Path, why)
 	if v.Raw != "" {
-		s.Line("%s", s.Dim("     "+v.Raw+" is judged as "+v.Path))
+		s.Line("%s", s.Dim("     "+v.Raw+" is decided as "+v.Path))
 	}
 }
 
@@ -186,7 +186,7 @@ type permittingRow struct {
 	Chain    []chainLink `json:"chain"`   // g rows that lead to it
 }
 
-// listPermissions lists all that somebody may do. Exit code 1 says that there is nothing.
+// listPermissions lists everything that a subject may do. Exit code 1: nothing.
 func listPermissions(cmd *cobra.Command, loaded *loadedPolicy, idFlags *identityFlags, out *cli.Output, quiet bool) error {
 	if !quiet {
 		loaded.warnUnknown(cmd.ErrOrStderr(), idFlags.subjects()...)

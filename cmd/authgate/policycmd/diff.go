@@ -54,7 +54,7 @@ func newPolicyDiff() *cobra.Command {
 				return fmt.Errorf("--fail-on is %q; %w", failOn, cli.OneOf(failOn, failOnWords))
 			}
 			if args[0] == fromStdin && args[1] == fromStdin {
-				return errors.New("OLD and NEW are both -; one of them has to be a file")
+				return errors.New("OLD and NEW are both -; one of them must be a file")
 			}
 			c, err := comparePolicies(cmd.InOrStdin(), args[0], args[1], configFile)
 			if err != nil {
@@ -87,7 +87,7 @@ const failOnAny = "any"
 
 var failOnWords = []string{"granted", "revoked", failOnAny}
 
-// comparison is a diff and the two policies that it tells apart.
+// comparison is a diff of two policies.
 type comparison struct {
 	compare.Diff
 	old, updated *policy.Snapshot
@@ -97,7 +97,7 @@ func (c comparison) fails(on string) bool {
 	return c.GrantedN > 0 && on != "revoked" || c.RevokedN > 0 && on != "granted"
 }
 
-// comparePolicies reads both policies before it fails: a person sees the faults of both.
+// comparePolicies reads both policies before it fails: the faults of both are shown.
 func comparePolicies(stdin io.Reader, oldName, newName, configFile string) (comparison, error) {
 	var upstreams []string
 	var quirks map[string]target.Quirks
@@ -144,7 +144,7 @@ func loadOne(stdin io.Reader, name string, upstreams []string, quirks map[string
 type policyChanges struct {
 	Granted      []policyChange `json:"granted"`
 	Revoked      []policyChange `json:"revoked"`
-	GrantedCount int            `json:"granted_count"` // larger than the list where that is cut, behind the first 100,000
+	GrantedCount int            `json:"granted_count"` // larger than the list if that is cut after the first 100,000
 	RevokedCount int            `json:"revoked_count"`
 	Old          string         `json:"old"` // hash
 	New          string         `json:"new"`
@@ -152,16 +152,16 @@ type policyChanges struct {
 
 type policyChange struct {
 	Subject     string      `json:"subject"`
-	AlsoIn      []string    `json:"also_in"`  // empty, or: only for whoever is also one of these
+	AlsoIn      []string    `json:"also_in"`  // empty, or: only for users who also match one of these
 	Upstream    string      `json:"upstream"` // * for every upstream that no row names
-	Path        string      `json:"path"`     // a pattern for people; a path that a closer one fits is not meant
+	Path        string      `json:"path"`     // a pattern to read; paths that a more specific line matches are not included
 	Methods     []string    `json:"methods"`  // GET covers HEAD, and * is every method, but those in except
 	Except      []string    `json:"except"`
-	ExamplePath string      `json:"example_path"` // a path for which the answer turns
-	Rule        string      `json:"rule"`         // file:line of the row that lets them in: a new one where granted, an old one where revoked
+	ExamplePath string      `json:"example_path"` // a path for which the decision changes
+	Rule        string      `json:"rule"`         // file:line of the allowing row: in the new policy if granted, in the old one if revoked
 	Row         string      `json:"row"`          // its text
-	Chain       []chainLink `json:"chain"`        // g rows by which the subject, or else the first of with, comes to that of the row
-	DeniedBy    string      `json:"denied_by"`    // file:line of the row that denies on the other side; empty where no row lets them in there
+	Chain       []chainLink `json:"chain"`        // g rows from the subject, or else the first of also_in, to that of the row
+	DeniedBy    string      `json:"denied_by"`    // file:line of the row that denies in the other policy; empty if no row allows it there
 }
 
 func newPolicyChanges(c comparison) policyChanges {

@@ -11,7 +11,7 @@ import (
 	"github.com/example-org/authgate/text"
 )
 
-// changeGroup is changes that a person reads as one: the same people, for the same
+// changeGroup is changes that read as one: the same subjects, for the same
 // rows, at one or more places of one upstream.
 type changeGroup struct {
 	granted  bool
@@ -52,7 +52,7 @@ func groupChanges(changes []compare.Change, granted bool) []*changeGroup {
 	return groups
 }
 
-// groupsByUpstream gives what a diff tells, upstream by upstream.
+// groupsByUpstream gives the changes of a diff, upstream by upstream.
 func (c comparison) groupsByUpstream() (upstreams []string, groups map[string][]*changeGroup) {
 	groups = map[string][]*changeGroup{}
 	all := append(groupChanges(c.Granted, true), groupChanges(c.Revoked, false)...)
@@ -145,7 +145,7 @@ func (g *changeGroup) rows(limit int) []*policy.Row {
 	return rows
 }
 
-// chains tells how the first of a group comes to the rows that let it in, where it is
+// chains shows how the first of a group gets to the rows that allow it, if it is
 // not the row's own subject and those who come with it: each way once.
 func (g *changeGroup) chains(s *cli.Printer) []string {
 	var chains []string
@@ -165,8 +165,8 @@ func (g *changeGroup) chains(s *cli.Printer) []string {
 	return chains
 }
 
-// subjectText tells of roles, then of those whom they reach, then of what else a person
-// has to be.
+// subjectText lists roles, then their members, then the subjects that a user must also
+// match.
 func (g *changeGroup) subjectText() string {
 	var roles, others []string
 	for _, subject := range g.subjects {
@@ -174,9 +174,9 @@ func (g *changeGroup) subjectText() string {
 		case policy.ParseSubject(subject).Kind == policy.KindRole:
 			roles = append(roles, subject)
 		case subject == policy.Authenticated:
-			others = append([]string{"everybody who is signed in (" + subject + ")"}, others...)
+			others = append([]string{"every signed-in user (" + subject + ")"}, others...)
 		case subject == policy.Anonymous:
-			others = append(others, "whoever is not signed in ("+subject+"), and people of whom no row speaks")
+			others = append(others, "anonymous requests ("+subject+"), and users that no row mentions")
 		default:
 			others = append(others, subject)
 		}
@@ -190,7 +190,7 @@ func (g *changeGroup) subjectText() string {
 	case 0:
 		return who
 	case 1:
-		return who + ", for whoever is also " + g.AlsoIn[0]
+		return who + ", for users who also match " + g.AlsoIn[0]
 	}
-	return who + ", for whoever is also one of " + text.JoinFew(g.AlsoIn, ", ", maxNames)
+	return who + ", for users who also match one of " + text.JoinFew(g.AlsoIn, ", ", maxNames)
 }

@@ -68,19 +68,19 @@ func newPolicyExplain() *cobra.Command {
 // explanation is the answer of `policy explain`.
 type explanation struct {
 	canAnswer
-	Who           []matchedSubject `json:"who"`            // what the person is, nearest first
-	Unknown       []string         `json:"unknown"`        // groups and roles of the person that the policy does not name
+	Who           []matchedSubject `json:"who"`            // subjects that the user matches, nearest first
+	Unknown       []string         `json:"unknown"`        // groups and roles of the user that the policy does not name
 	Rows          []consideredRow  `json:"rows"`           // what decides first, then what matches, then what nearly does
 	Others        int              `json:"others"`         // rows that are not listed
 	NearMisses    []nearMiss       `json:"near_misses"`    // edits, each of which turns the answer; the smallest first
-	AnonymousRule string           `json:"anonymous_rule"` // file:line of the row that lets anybody do this without a login, or empty
+	AnonymousRule string           `json:"anonymous_rule"` // file:line of the row that allows this without a login, or empty
 
-	groups []string // of the person, as they were given
+	groups []string // of the user, as they were given
 }
 
 type matchedSubject struct {
 	Subject string      `json:"subject"`
-	Chain   []chainLink `json:"chain"` // g rows that lead to it; empty where the person is it as such
+	Chain   []chainLink `json:"chain"` // g rows that lead to it; empty if the user matches it directly
 }
 
 type chainLink struct {
@@ -123,7 +123,7 @@ func explainDecision(query *query, identity policy.Identity, all bool) (explanat
 		return explanation{}, err
 	}
 	if query.target.refused != nil {
-		v.Reason = "refused with 400 before any policy is asked: " + v.Reason
+		v.Reason = "refused with 400 before a policy decides: " + v.Reason
 	}
 	e := explanation{canAnswer: v, Who: []matchedSubject{}, Unknown: []string{}, Rows: []consideredRow{}, NearMisses: []nearMiss{}, groups: identity.Groups}
 	if query.target.refused != nil {
@@ -193,12 +193,12 @@ func (e explanation) printWho(s *cli.Printer) {
 		table = append(table, []string{"  " + name, s.Warn(why)})
 	}
 	if len(table) == 0 {
-		table = append(table, []string{s.Warn("  nobody whom the policy knows")})
+		table = append(table, []string{s.Warn("  no subject that the policy names")})
 	}
 	s.Table(table)
 }
 
-// describeChain tells of the way to a subject.
+// describeChain shows the chain to a subject.
 func (h matchedSubject) describeChain(s *cli.Printer) string {
 	if len(h.Chain) > 0 {
 		text := h.Chain[0].Member
@@ -217,9 +217,9 @@ func (h matchedSubject) describeChain(s *cli.Printer) string {
 	case policy.ParseSubject(h.Subject).Kind == policy.KindUser:
 		return "by --user"
 	case h.Subject == policy.Anonymous:
-		return "whoever is not signed in"
+		return "anonymous requests"
 	case h.Subject == policy.Authenticated:
-		return "whoever is signed in"
+		return "every signed-in user"
 	case everyGroup:
 		return "any group of " + org
 	}
@@ -269,7 +269,7 @@ func (e explanation) printNearMisses(s *cli.Printer) {
 	s.Table(table)
 }
 
-// outcome tells of the decision after an edit.
+// outcome shows the decision after an edit.
 func (e explanation) outcome(s *cli.Printer, m nearMiss) string {
 	allowed := m.Decision == policy.Allow.String()
 	switch {
@@ -282,7 +282,7 @@ func (e explanation) outcome(s *cli.Printer, m nearMiss) string {
 	case len(m.Add) > 0:
 		return s.Failure("denied") + " by the new row"
 	case e.AnonymousRule != "":
-		return s.Failure("denied") + ", but " + e.AnonymousRule + " lets anybody through without a login"
+		return s.Failure("denied") + ", but " + e.AnonymousRule + " allows it without a login"
 	}
 	return s.Failure("denied") + ": no row matches"
 }

@@ -120,7 +120,7 @@ type formattedFile struct {
 	Text    string `json:"text"`  // canonical, where the file is standard input and is not only checked
 }
 
-// format reads all of the sources before it fails: a person sees every fault, and
+// format reads all of the sources before it fails: every fault is shown, and
 // nothing is written.
 func format(sources []policy.Source) (*fmtAnswer, error) {
 	answer := &fmtAnswer{Files: []formattedFile{}}
@@ -141,7 +141,7 @@ func format(sources []policy.Source) (*fmtAnswer, error) {
 	return answer, errors.Join(faults...)
 }
 
-// annotations tell of the files that would change.
+// annotations show the files that would change.
 func (f *fmtAnswer) annotations() []render.Annotation {
 	var all []render.Annotation
 	for _, file := range f.Files {

@@ -49,14 +49,14 @@ func (f *identityFlags) subjects() []string {
 
 func (f *identityFlags) check() error {
 	if !f.isSet() {
-		return errors.New("nobody is named; write --group, --user, --role or --anonymous")
+		return errors.New("no subject is named; write --group, --user, --role or --anonymous")
 	}
 	for _, role := range f.identity.Roles {
 		if policy.ParseSubject(role).Kind != policy.KindRole {
 			return fmt.Errorf("--role is %q; a role begins with role:, so write --role role:%s", role, role)
 		}
 	}
-	if slices.Contains(f.identity.Groups, "") { // a variable that is not set makes another person
+	if slices.Contains(f.identity.Groups, "") { // an unset variable would make another user
 		return errors.New("--group is empty; name a group, or leave the flag out")
 	}
 	name, domain, _ := strings.Cut(f.identity.Email, "@")
@@ -109,8 +109,8 @@ func identityArgs(identity policy.Identity) []string {
 		words = append(words, "--anonymous")
 	case identity.Email != "":
 		words = append(words, "--user", cli.ShellQuote(identity.Email))
-	case len(identity.Groups)+len(identity.Roles) == 0: // signed in, and nobody whom a row names (RFC 2606)
-		words = append(words, "--user", "somebody@example.invalid")
+	case len(identity.Groups)+len(identity.Roles) == 0: // signed in, and mentioned by no row (RFC 2606)
+		words = append(words, "--user", "user@example.invalid")
 	}
 	return words
 }

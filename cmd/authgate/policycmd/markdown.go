@@ -19,11 +19,11 @@ const (
 	maxVisibleRows = 20
 )
 
-// markdown tells a diff in a comment on a pull request.
+// markdown writes a diff for a comment on a pull request.
 func (c comparison) markdown() string {
 	hashes := fmt.Sprintf("%s → %s", c.old.Hash(), c.updated.Hash())
 	if c.GrantedN+c.RevokedN == 0 {
-		return "**Policy: no change** to what anybody may do (" + hashes + ")\n"
+		return "**Policy: no change** to any permission (" + hashes + ")\n"
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "### Policy: %s\n\n", c.summary())
@@ -81,7 +81,7 @@ func (g *changeGroup) row() string {
 	}
 	subjects := inlineCodes(g.subjects, names)
 	if len(g.AlsoIn) > 0 {
-		subjects += "<br>for whoever is also " + inlineCodes(g.AlsoIn, names)
+		subjects += "<br>for users who also match " + inlineCodes(g.AlsoIn, names)
 	}
 	for _, row := range g.rows(rows) {
 		because = append(because, inlineCode(row.Where()+": "+row.String()))

@@ -104,8 +104,7 @@ func (l *loadedPolicy) checkUpstreams(names []string) error {
 	return nil
 }
 
-// checkSubjects takes any group and any person: one that no row names is somebody
-// all the same.
+// checkSubjects accepts any group and any user: no row needs to mention them.
 func (l *loadedPolicy) checkSubjects(names []string) error {
 	var ours []string
 	for _, name := range names {
@@ -147,10 +146,9 @@ type matrixTable struct {
 	Lines    []matrixLine `json:"lines"`
 }
 
-// matrixLine is the paths of one class, and methods on them, that no row tells
-// apart.
+// matrixLine is the paths of one class, and methods on them, that no row distinguishes.
 type matrixLine struct {
-	Path        string       `json:"path"`         // a pattern for people; a path that a closer one fits is not meant
+	Path        string       `json:"path"`         // a pattern to read; paths that a more specific line matches are not included
 	ExamplePath string       `json:"example_path"` // a path of the class
 	Methods     []string     `json:"methods"`      // GET covers HEAD, and * is every method, but those in except
 	Except      []string     `json:"except"`

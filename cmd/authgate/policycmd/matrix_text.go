@@ -54,7 +54,7 @@ func printMatrix(s *cli.Printer, m compare.Matrix, asked bool) {
 		columns, width := columnsOf(m, t, asked)
 		switch {
 		case len(lines) == 0:
-			s.Line("  everything is refused to all of these")
+			s.Line("  everything is denied to all of these")
 		case width > maxMatrixWidth:
 			printLists(s, lines)
 		default:
@@ -73,7 +73,7 @@ func printMatrix(s *cli.Printer, m compare.Matrix, asked bool) {
 		s.Table(members)
 		s.Line("")
 	}
-	s.Line("%s", s.Dim("A path belongs to the line that fits it best. · is refused, as no row speaks of it; what fits no line is refused to all."))
+	s.Line("%s", s.Dim("A path belongs to its most specific line. · is denied, because no row mentions it. Requests that match no line are denied to everyone."))
 }
 
 func upstreamName(name string) string {
@@ -83,7 +83,7 @@ func upstreamName(name string) string {
 	return name
 }
 
-// mergeMethods joins the methods of a path where people fare alike, whichever row
+// mergeMethods joins the methods of a path where the effects are equal, whichever row
 // says so.
 func mergeMethods(lines []compare.Line) []compare.Line {
 	merged := make([]compare.Line, 0, len(lines))

@@ -101,7 +101,7 @@ func (r replayAnswer) print(s *cli.Printer) {
 	case report.Requests > 0:
 		s.Line("%s: %s would be decided as before", s.Success("no change"), cli.Plural(report.Requests, "request"))
 	default:
-		s.Line("%s", s.Warn("no request to judge"))
+		s.Line("%s", s.Warn("no request to decide"))
 	}
 	r.Log.Print(s)
 	for _, d := range r.Replay.Differences {
@@ -144,13 +144,13 @@ func printDifference(s *cli.Printer, d replay.Difference) {
 func countedPeople(n int, more bool) string {
 	switch {
 	case more:
-		return fmt.Sprintf("more than %d people", n)
+		return fmt.Sprintf("more than %d users", n)
 	case n == 1:
-		return "1 person"
+		return "1 user"
 	case n == 0:
-		return "nobody who is signed in"
+		return "no signed-in user"
 	}
-	return fmt.Sprintf("%d people", n)
+	return fmt.Sprintf("%d users", n)
 }
 
 // printNotes say what this replay could not see.
@@ -158,13 +158,13 @@ func (r replayAnswer) printNotes(s *cli.Printer) {
 	var notes []string
 	report := r.Replay
 	if report.Ungrouped > 0 {
-		notes = append(notes, cli.Plural(report.Ungrouped, "more request")+" would be decided differently, in more ways than are told apart here")
+		notes = append(notes, cli.Plural(report.Ungrouped, "more request")+" would be decided differently and are not listed, because too many different ones do")
 	}
 	if report.ByRoles > 0 {
-		notes = append(notes, cli.Plural(report.ByRoles, "request")+" judged by roles, since the lines name no groups: changed g rows cannot be seen")
+		notes = append(notes, cli.Plural(report.ByRoles, "request")+" decided by roles, because the lines name no groups: changed g rows do not affect them")
 	}
 	if len(report.UnseenSubjects) > 0 && report.ByRoles < report.Requests {
-		notes = append(notes, "the policy names what no line does, so whoever is in it may have been judged without: "+text.JoinFew(report.UnseenSubjects, ", ", 10))
+		notes = append(notes, "the policy mentions these, and no line does; users who have them may have been decided without them: "+text.JoinFew(report.UnseenSubjects, ", ", 10))
 	}
 	if len(notes) > 0 {
 		s.Line("")

@@ -182,16 +182,16 @@ func (a suggestAnswer) printNotes(s *cli.Printer) {
 	a.Log.Print(s)
 	report := a.Suggestion
 	if report.Requests == 0 {
-		s.Line("%s nothing was seen that a row could be made from", s.Warn("note:"))
+		s.Line("%s the log has no request to make a row from", s.Warn("note:"))
 	}
 	if report.NotAllowed > 0 {
 		s.Line("%s %s that the policy does not allow as it is: + rows for them are new rights", s.Warn("note:"), cli.Plural(report.NotAllowed, "request"))
 	}
 	if report.Guessed > 0 {
-		s.Line("%s %s for which nothing seen tells several subjects apart, and the row names the first; read these with care", s.Warn("note:"), cli.Plural(report.Guessed, "request"))
+		s.Line("%s %s that several subjects fit equally, so the row names the first; review these", s.Warn("note:"), cli.Plural(report.Guessed, "request"))
 	}
 	if report.ByRoles > 0 {
-		s.Line("%s %s taken by roles, since the lines name no groups", s.Warn("note:"), cli.Plural(report.ByRoles, "request"))
+		s.Line("%s %s assigned by roles, because the lines name no groups", s.Warn("note:"), cli.Plural(report.ByRoles, "request"))
 	}
 	if n := report.Replay; n.Requests > 0 {
 		switch {

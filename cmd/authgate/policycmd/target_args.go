@@ -71,7 +71,7 @@ func (l *loadedPolicy) checkMethod(stderr io.Writer, method string) error {
 	return nil
 }
 
-// warnUnknown tells of subjects that no row is about.
+// warnUnknown warns of subjects that no row mentions.
 func (l *loadedPolicy) warnUnknown(stderr io.Writer, subjects ...string) {
 	for _, name := range l.Unknown(subjects...) {
 		warn(stderr, name.String())
@@ -84,7 +84,7 @@ func warn(stderr io.Writer, message string) {
 }
 
 // parseMethod takes one method, in any case. GET|POST, as it stands in rows, would
-// be asked for as a method that nobody sends.
+// be looked up as a method that no client sends.
 func parseMethod(s string) (string, error) {
 	method := strings.ToUpper(s)
 	invalid := func(r rune) bool { return (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' }
@@ -98,7 +98,7 @@ func parseMethod(s string) (string, error) {
 type parsedTarget struct {
 	upstream   string // empty where a refused path leaves it open
 	path       target.Path
-	display    string // path as it is told: canonical, or as written where it is refused
+	display    string // path as it is shown: canonical, or as written if it is refused
 	raw        string // path as it was written
 	refused    error  // why authgate would refuse the path before any policy is asked
 	isEndpoint bool   // authgate answers it itself, without asking the policy
@@ -114,7 +114,7 @@ func (l *loadedPolicy) parseTarget(method, s string) (parsedTarget, error) {
 		return parsedTarget{}, fmt.Errorf("target %q is not UPSTREAM:/path", s)
 	}
 	if upstream == "*" {
-		return parsedTarget{}, fmt.Errorf("target %q: * is no upstream; name one", s)
+		return parsedTarget{}, fmt.Errorf("target %q: * is not an upstream; name one", s)
 	}
 	if err := l.checkUpstream(upstream); err != nil {
 		return parsedTarget{}, err
@@ -210,7 +210,7 @@ const noRowMatches = "no row matches"
 // because net/url would decode it.
 func (l *loadedPolicy) parseURL(method, s, rest string) (parsedTarget, error) {
 	if l.config == nil {
-		return parsedTarget{}, fmt.Errorf("target %q is a URL, which takes --config to tell its upstream; or write UPSTREAM:/path", s)
+		return parsedTarget{}, fmt.Errorf("target %q is a URL, which needs --config to find its upstream; or write UPSTREAM:/path", s)
 	}
 	end := strings.IndexAny(rest, "/?")
 	if end < 0 {

@@ -201,7 +201,7 @@ func (t *policyTest) filterCases(suite []cases.Case) ([]cases.Case, error) {
 }
 
 // checkUnknownNames finds names and methods in cases that no row knows. A case that expects
-// a denial of them passes whatever the policy says: it fails with --strict, and is
+// a denial of them passes with any policy: it fails with --strict, and is
 // warned of without.
 func (t *policyTest) checkUnknownNames(cmd *cobra.Command, loaded *loadedPolicy, outcomes []cases.Outcome) {
 	warned := map[string]bool{}

@@ -40,12 +40,12 @@ type caseReport struct {
 	Reason     string   `json:"reason"` // of the decision, where no row says so
 	Passed     bool     `json:"passed"`
 	Failure    string   `json:"failure"` // empty where it passed
-	Explain    string   `json:"explain"` // of a failure: the command that tells more
+	Explain    string   `json:"explain"` // of a failure: the command that shows more
 
 	file             string
 	line             int
 	note             string
-	anonymousAllowed bool // it passed, and is yet let through as nobody
+	anonymousAllowed bool // it passed, and yet is allowed as an anonymous request
 }
 
 // coverageReport is how much of the policy the cases test.
@@ -105,10 +105,10 @@ func (t *policyTest) caseReport(o cases.Outcome) caseReport {
 		r.Reason = c.Bypass.Error()
 		return r
 	case c.Refused != nil:
-		r.Reason = "refused before any row is asked: " + c.Refused.Error()
+		r.Reason = "refused before a row decides: " + c.Refused.Error()
 	case o.AnonymousRow != nil:
-		r.Reason = "no row matches, but " + o.AnonymousRow.Where() + " lets anybody through without a login"
-		r.note = "signed-in people get through there, too, as nobody; expect it of system:anonymous"
+		r.Reason = "no row matches, but " + o.AnonymousRow.Where() + " allows it without a login"
+		r.note = "signed-in users are allowed there as anonymous requests; expect this of system:anonymous"
 		r.anonymousAllowed = o.Passed()
 	default:
 		r.Reason = "no row matches"
@@ -129,7 +129,7 @@ func (t *policyTest) reportInvariant(r *caseReport, o cases.Outcome) {
 	if o.Decision.Row != nil {
 		r.Rule, r.Row = o.Decision.Row.Where(), o.Decision.Row.String()
 	} else {
-		r.Reason = "nobody else may"
+		r.Reason = "no other subject may"
 	}
 	if len(o.Case.AnyOf) > 0 {
 		r.Expect = policy.Allow.String()
@@ -144,7 +144,7 @@ func (t *policyTest) reportInvariant(r *caseReport, o cases.Outcome) {
 	}
 }
 
-// explain gives the command that tells more of a case.
+// explain gives the command that shows more about a case.
 func (t *policyTest) explain(c cases.Case) string {
 	words := append(t.command("explain"), identityArgs(c.Identity)...)
 	return strings.Join(append(words, c.Method, cli.ShellQuote(c.Target)), " ")
@@ -180,12 +180,12 @@ func (r testReport) print(s *cli.Printer) {
 	r.printAnonymousCases(s)
 	s.Line("%s", r.summary(s))
 	if r.Coverage.belowMinimum {
-		s.Line("%s", s.Failure("that is less than the "+r.Coverage.minimum+" % that --coverage-min wants"))
+		s.Line("%s", s.Failure("less than the "+r.Coverage.minimum+" % that --coverage-min requires"))
 	}
 }
 
-// printAnonymousCases tells of cases that passed because no row lets somebody in, where
-// anybody gets through: whoever relies on them is mistaken.
+// printAnonymousCases lists cases that passed as denied although anonymous requests are
+// allowed there, because such a case proves little.
 func (r testReport) printAnonymousCases(s *cli.Printer) {
 	const limit = 3
 	var cases []string
@@ -198,10 +198,10 @@ func (r testReport) printAnonymousCases(s *cli.Printer) {
 		return
 	}
 	where := text.JoinFew(cases, ", ", limit)
-	s.Line("%s passed as denied, but no login is needed there, so signed-in people get through as nobody: %s", s.Warn(cli.Plural(len(cases), "case")), where)
+	s.Line("%s passed as denied, but no login is needed there, so signed-in users are allowed as anonymous requests: %s", s.Warn(cli.Plural(len(cases), "case")), where)
 }
 
-// print tells of a case that failed.
+// print shows a case that failed.
 func (c caseReport) print(s *cli.Printer) {
 	const margin = "    " // below FAIL
 	s.Line("%s  %s: %s", s.Failure("FAIL"), c.Case, c.Failure)
@@ -245,7 +245,7 @@ func (r testReport) summary(s *cli.Printer) string {
 		cli.Plural(len(r.Cases), "case"), failed, c.Covered, cli.Plural(c.Rows, "row"), strconv.FormatFloat(c.Percent, 'f', -1, 64))
 }
 
-// annotations tell of the cases that failed, at their lines.
+// annotations show the cases that failed, at their lines.
 func (r testReport) annotations() []render.Annotation {
 	var all []render.Annotation
 	for _, c := range r.Cases {

@@ -110,7 +110,7 @@ func (t *policyTest) watchedFiles() []string {
 	return files
 }
 
-// hashFiles tells apart what the files hold, and why they cannot be read.
+// hashFiles identifies the contents of files, or why they cannot be read.
 func hashFiles(files []string) map[string]string {
 	hashes := map[string]string{}
 	for _, file := range files {

@@ -63,11 +63,11 @@ type whoCan struct {
 	Method    string   `json:"method"`
 	Upstream  string   `json:"upstream"`
 	Path      string   `json:"path"`      // canonical
-	Reason    string   `json:"reason"`    // why nobody may, where no row says so
-	SignedIn  bool     `json:"signed_in"` // everybody who is signed in may, but for the refused
-	Anonymous bool     `json:"anonymous"` // nobody needs to sign in; whoever did, and is spoken of by no row, goes as nobody
+	Reason    string   `json:"reason"`    // why no subject may, if no row says so
+	SignedIn  bool     `json:"signed_in"` // every signed-in user may, but for the refused
+	Anonymous bool     `json:"anonymous"` // no login is needed; signed-in users that no row mentions are treated as anonymous
 	May       []access `json:"may"`       // every subject that may; roles first
-	Refused   []access `json:"refused"`   // whoever is one of these is refused, whatever else they are
+	Refused   []access `json:"refused"`   // users who match one of these are denied, even if another row allows them
 	Policy    string   `json:"policy"`    // hash
 }
 
@@ -75,10 +75,10 @@ type access struct {
 	Subject        string      `json:"subject"`
 	Rule           string      `json:"rule"` // file:line of the row that decides
 	Row            string      `json:"row"`
-	Chain          []chainLink `json:"chain"`           // g rows by which the subject comes to that of the row; empty where it needs none
-	OverriddenRule string      `json:"overridden_rule"` // of the refused: file:line of the row that would let them in, or empty
+	Chain          []chainLink `json:"chain"`           // g rows from the subject to that of the row; empty if it needs none
+	OverriddenRule string      `json:"overridden_rule"` // of the refused: file:line of the row that would allow them, or empty
 
-	viaAuthenticated bool // it comes in as everybody who is signed in does
+	viaAuthenticated bool // it is allowed as every signed-in user is
 }
 
 func findWhoCan(query *query) (whoCan, error) {
@@ -130,24 +130,24 @@ func (w whoCan) print(s *cli.Printer) {
 	request := w.Method + " " + w.Upstream + ":" + w.Path
 	switch {
 	case w.Reason != "":
-		s.Line("%s  %s  %s", s.Failure("nobody may"), request, w.Reason)
+		s.Line("%s  %s  %s", s.Failure("no subject may"), request, w.Reason)
 	case len(w.May) == 0:
-		s.Line("%s  %s", s.Failure("nobody may"), request)
+		s.Line("%s  %s", s.Failure("no subject may"), request)
 	case w.Anonymous:
-		s.Line("%s  %s  without signing in; who is signed in and in no row for this goes as nobody", s.Success("anybody may"), request)
+		s.Line("%s  %s  without signing in; signed-in users that no row mentions are treated as anonymous", s.Success("anyone may"), request)
 	case w.SignedIn:
-		s.Line("%s  %s", s.Success("everybody who is signed in may"), request)
+		s.Line("%s  %s", s.Success("every signed-in user may"), request)
 	default:
 		s.Line("%s  %s", s.Success(cli.Plural(len(w.May), "subject")+" may"), request)
 	}
 	w.printAllowed(s)
 	if len(w.Refused) > 0 {
-		s.Line("%s", s.Failure("refused is whoever is one of these, whatever else they are"))
+		s.Line("%s", s.Failure("denied to the following subjects, even if another row allows them"))
 		printAccess(s, w.Refused)
 	}
 }
 
-// printAllowed leaves out who comes in with everybody else.
+// printAllowed leaves out subjects that are allowed as every signed-in user is.
 func (w whoCan) printAllowed(s *cli.Printer) {
 	listed := w.May
 	if w.SignedIn {
@@ -159,7 +159,7 @@ func (w whoCan) printAllowed(s *cli.Printer) {
 	}
 }
 
-// printAccess tells of each row, and beneath it of those for whom it decides.
+// printAccess shows each row, and below it the subjects for which it decides.
 func printAccess(s *cli.Printer, list []access) {
 	printed := map[string]bool{}
 	for _, first := range list {
