@@ -41,7 +41,8 @@ func (p *Proxy) admit(x *request) *Refusal {
 	// HTTP/1 accepts only digits as a length. HTTP/2 ignores any other, and then its body and
 	// the response race.
 	if length := x.r.Header["Content-Length"]; len(length) > 0 && strings.Trim(length[0], "0123456789") != "" {
-		return refuse(http.StatusBadRequest, "bad_header", "The request was refused: its Content-Length is not a number.", nil)
+		return refuse(http.StatusBadRequest, "bad_header", "The request was refused: its Content-Length is not a number.",
+			nil)
 	}
 	// HTTP/2 clients name the host in :authority, and a Host header must agree with it
 	// (RFC 9113, 8.3.1). HTTP/1 leaves none in the map.

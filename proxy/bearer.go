@@ -117,7 +117,8 @@ func (x *caller) usesBearer() bool { return x.signedIn() && x.presented.header !
 func bearerSession(principal identity.Principal, raw, issuer string) session.Session {
 	sum := sha256.Sum256([]byte(raw))
 	s := session.Session{
-		TokenSet: identity.TokenSet{Principal: principal}, ID: "bearer " + base64.RawURLEncoding.EncodeToString(sum[:]), Expires: principal.Expiry,
+		TokenSet: identity.TokenSet{Principal: principal}, ID: "bearer " + base64.RawURLEncoding.EncodeToString(sum[:]),
+		Expires: principal.Expiry,
 	}
 	if principal.Issuer == issuer {
 		s.IDToken = raw
@@ -132,7 +133,8 @@ func (p *Proxy) refuseCredential(x *caller) *Refusal {
 	switch err := x.credentialErr; {
 	case errors.As(err, &unreachable):
 		return refuse(http.StatusServiceUnavailable, "issuer_unreachable",
-			"The token cannot be verified right now: the signing keys of its issuer are unavailable. Try again in a moment.", err)
+			"The token cannot be verified right now: the signing keys of its issuer are unavailable. Try again in a moment.",
+			err)
 	case errors.As(err, &refused) && refused.FromLogin, errors.Is(err, session.ErrLoginToken):
 		return refuse(http.StatusUnauthorized, codeLoginToken,
 			"The token was not accepted: a browser login of authgate obtained it, and dashboards see it. "+

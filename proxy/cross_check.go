@@ -27,11 +27,17 @@ func (p *Proxy) crossCheckState(ctx context.Context, st *state) {
 	defer wg.Wait()
 	defer cancel()
 	wg.Go(func() {
-		p.crossCheck(st.policy.Snapshot, ctx, func(d policy.Disagreement) { p.reportDisagreement("policy in force", st.policy, d) })
+		p.crossCheck(st.policy.Snapshot, ctx, func(d policy.Disagreement) {
+			p.reportDisagreement("policy in force",
+				st.policy, d)
+		})
 	})
 	if st.shadow != nil {
 		wg.Go(func() {
-			p.crossCheck(st.shadow.Snapshot, ctx, func(d policy.Disagreement) { p.reportDisagreement("candidate policy", st.shadow, d) })
+			p.crossCheck(st.shadow.Snapshot, ctx, func(d policy.Disagreement) {
+				p.reportDisagreement("candidate policy",
+					st.shadow, d)
+			})
 		})
 	}
 	select {

@@ -51,7 +51,8 @@ func (p *Proxy) evaluateShadow(x *decided) {
 
 // evaluate asks the policy in force about whoever is behind the exchange.
 func (x *caller) evaluate(upstream string, path target.Path, method string) (d policy.Decision, asAnonymous bool) {
-	return x.state.policy.evaluate(policy.Request{Roles: x.roles, Upstream: upstream, Path: path, Method: method}, x.signedIn())
+	return x.state.policy.evaluate(policy.Request{Roles: x.roles, Upstream: upstream, Path: path, Method: method},
+		x.signedIn())
 }
 
 // evaluate asks a policy. Where no row speaks of somebody who is signed in, and

@@ -36,8 +36,9 @@ func (x *exchange) auditRecord(now time.Time, st *state, roles policy.Roles, d p
 	q, principal := &x.request, &x.caller.session.Principal
 	return audit.Record{
 		Time: q.startedAt, ID: q.id, RequestID: q.requestID,
-		Remote: q.client.Address(), Host: q.client.Host, Method: q.r.Method, Path: x.targeted.path.String(), Upstream: x.upstreamName(),
-		Subject: principal.Subject, Email: principal.Email,
+		Remote: q.client.Address(), Host: q.client.Host, Method: q.r.Method, Path: x.targeted.path.String(),
+		Upstream: x.upstreamName(),
+		Subject:  principal.Subject, Email: principal.Email,
 		Roles: roles.Names(), Groups: roles.Subjects(), Rule: ruleOf(d),
 		Policy: st.policy.Hash(), Generation: st.generation, Age: st.age(q.startedAt),
 		Millis: float64(now.Sub(q.startedAt).Microseconds()) / 1000,
@@ -100,14 +101,20 @@ func (x *exchange) FinalizeHeader(status int, _ http.Header) (closeConnection bo
 // Info implements [stream.Opener].
 func (x *exchange) Info() stream.Info {
 	q := &x.request
-	info := stream.Info{Upstream: x.upstreamName(), StartedAt: q.startedAt, Addr: q.client.Addr, Owner: stream.Owner{Addr: q.client.Addr}}
+	info := stream.Info{
+		Upstream: x.upstreamName(), StartedAt: q.startedAt, Addr: q.client.Addr,
+		Owner: stream.Owner{Addr: q.client.Addr},
+	}
 	if !x.caller.signedIn() {
 		return info
 	}
 	s := &x.caller.session
 	info.Owner = stream.Owner{Issuer: s.Principal.Issuer, Subject: s.Principal.Subject}
 	if !x.decided.asAnonymous {
-		info.Session = stream.Session{ID: s.ID, Issuer: s.Principal.Issuer, Subject: s.Principal.Subject, IssuerSession: s.SessionID}
+		info.Session = stream.Session{
+			ID: s.ID, Issuer: s.Principal.Issuer, Subject: s.Principal.Subject,
+			IssuerSession: s.SessionID,
+		}
 	}
 	return info
 }

@@ -98,7 +98,10 @@ func (p *Proxy) RejectPolicy(err error) {
 	next.policy = next.policy.withReloadError(reason, p.now())
 	p.publish(&next)
 	p.metrics.reloads.WithLabelValues("error").Inc()
-	p.audit.Write(audit.Record{Time: p.now(), Event: audit.Policy, Decision: audit.Refuse, Reason: reason, Policy: next.policy.Hash(), Generation: next.generation, Age: next.age(p.now())})
+	p.audit.Write(audit.Record{
+		Time: p.now(), Event: audit.Policy, Decision: audit.Refuse, Reason: reason,
+		Policy: next.policy.Hash(), Generation: next.generation, Age: next.age(p.now()),
+	})
 	p.log.Error("policy not loaded; the last good one stays in force",
 		"error", reason, "generation", next.generation, "hash", next.policy.Hash())
 }
@@ -129,7 +132,10 @@ func (p *Proxy) reportPolicy() {
 	st := p.state.Load()
 	p.metrics.reloads.WithLabelValues("ok").Inc()
 	p.metrics.policyInfo.WithLabelValues(st.policy.Hash()).Set(1)
-	p.audit.Write(audit.Record{Time: p.now(), Event: audit.Policy, Decision: audit.Allow, Policy: st.policy.Hash(), Generation: st.generation})
+	p.audit.Write(audit.Record{
+		Time: p.now(), Event: audit.Policy, Decision: audit.Allow, Policy: st.policy.Hash(),
+		Generation: st.generation,
+	})
 	p.log.Info("policy in force", "generation", st.generation, "hash", st.policy.Hash(), "rows", st.policy.RowCount())
 }
 
@@ -201,3 +207,43 @@ func (m *rolesCache) clear() {
 	m.entries.Store(&sync.Map{})
 	m.count.Store(0)
 }
+
+// policyStatus describes a loaded policy on the admin port.
+type policyStatus struct {
+	Hash        string             `json:"hash"`
+	Generation  uint64             `json:"generation,omitempty"` // of the policy in force
+	AgeSeconds  float64            `json:"age_seconds"`
+	Demoted     bool               `json:"demoted"`           // casbin decides, because the index was wrong
+	ReloadError *reloadErrorStatus `json:"refused,omitempty"` // the files have another policy
+}
+
+type reloadErrorStatus struct {
+	Error string    `json:"error"` // of the last attempt
+	Since time.Time `json:"since"` // the first attempt
+}
+
+func (e *loadedPolicy) status(now time.Time) *policyStatus {
+	s := &policyStatus{
+		Hash: e.Hash(), AgeSeconds: now.Sub(e.loadedAt).Round(time.Millisecond).Seconds(),
+		Demoted: e.Demoted(),
+	}
+	if e.reloadError != nil {
+		s.ReloadError = &reloadErrorStatus{e.reloadError.message, e.reloadError.since.UTC()}
+	}
+	return s
+}
+
+// PolicyStatus describes the policy in force and the shadow policy (nil: none), to be written
+// as JSON.
+func (p *Proxy) PolicyStatus() (inForce, shadow any) {
+	st, now := p.state.Load(), p.now()
+	current := st.policy.status(now)
+	current.Generation = st.generation
+	if st.shadow != nil {
+		shadow = st.shadow.status(now)
+	}
+	return current, shadow
+}
+
+// Draining reports whether [Proxy.Drain] was called.
+func (p *Proxy) Draining() bool { return p.draining.Load() }

@@ -49,8 +49,9 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 		requests: register.NewCounterVec(prometheus.CounterOpts{
 			Name: "authgate_requests_total", Help: "Requests answered or forwarded.",
 		}, []string{"upstream", "decision", "code"}),
-		requestSeconds:  map[string]prometheus.Observer{"": requestSeconds.WithLabelValues("")},
-		decisionSeconds: register.NewHistogram(histogram("authgate_decision_seconds", "Time of one policy decision.", decisionBuckets)),
+		requestSeconds: map[string]prometheus.Observer{"": requestSeconds.WithLabelValues("")},
+		decisionSeconds: register.NewHistogram(histogram("authgate_decision_seconds", "Time of one policy decision.",
+			decisionBuckets)),
 		upstreamSeconds: make(map[string]prometheus.Observer),
 		reloads: register.NewCounterVec(prometheus.CounterOpts{
 			Name: "authgate_policy_reloads_total", Help: "Policies put in force (ok); changed ones, candidates among them, refused (error).",

@@ -14,8 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/identity"
@@ -28,6 +26,7 @@ import (
 	"github.com/example-org/authgate/session"
 	"github.com/example-org/authgate/session/cookie"
 	"github.com/example-org/authgate/target"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // issuer is the OpenID Connect relying party.
@@ -121,7 +120,8 @@ func New(o Options) (*Proxy, error) {
 		return nil, err
 	}
 	p := &Proxy{
-		issuer: o.Issuer, bearerVerifier: o.BearerVerifier, respond: responses, audit: o.Audit, auditQueue: o.AuditQueue, log: o.Log, now: o.Now,
+		issuer: o.Issuer, bearerVerifier: o.BearerVerifier, respond: responses, audit: o.Audit, auditQueue: o.AuditQueue,
+		log: o.Log, now: o.Now,
 		crossCheck:   (*policy.Snapshot).CrossCheck,
 		overloaded:   o.Overloaded,
 		clientReader: &client.Reader{TrustedProxies: o.Config.TrustedProxies, Log: o.Log},
@@ -141,7 +141,8 @@ func New(o Options) (*Proxy, error) {
 	})
 	p.metrics = newMetrics(o.Registry, p)
 	p.forwarder = &upstream.Forwarder{
-		Respond: p.respond, Streams: p.streams, SessionCookie: p.sessionCookie, ObserveHeader: p.metrics.observeUpstream, Now: p.now,
+		Respond: p.respond, Streams: p.streams, SessionCookie: p.sessionCookie, ObserveHeader: p.metrics.observeUpstream,
+		Now:       p.now,
 		BodyLimit: o.Config.Limits.BodyBytes, BodyTimeout: time.Duration(o.Config.Timeouts.Body),
 	}
 	p.publish(&state{policy: p.newLoadedPolicy(o.Policy), generation: 1})
@@ -225,3 +226,15 @@ func (p *Proxy) serve(x *request) *Refusal {
 
 // Drain makes /readyz fail from now on, so that balancers send nothing new.
 func (p *Proxy) Drain() { p.draining.Store(true) }
+
+// forward is step 6: the upstream gets the request.
+func (p *Proxy) forward(x *decided, token string) {
+	q := upstream.Request{
+		Request: x.respondTo(), Recorder: x.w, Client: x.client, Path: x.path, Upstream: x.route.Upstream, Exchange: x.all,
+		Token: token, SpentAuthorization: x.usesBearer() && x.presented.header == "Authorization", Result: &x.all.forwarded,
+	}
+	if x.signedIn() && !x.asAnonymous {
+		q.Identity = x.userHeaders.For(x.route.Upstream)
+	}
+	p.forwarder.Forward(q)
+}

@@ -61,7 +61,10 @@ func (x *exchange) Reauthorize() *audit.Record {
 	if c.signedIn() {
 		resolved = st.resolveRoles(s)
 	}
-	d, asAnonymous := st.policy.evaluate(policy.Request{Roles: resolved.roles, Upstream: c.route.Name, Path: c.path, Method: q.r.Method}, c.signedIn())
+	d, asAnonymous := st.policy.evaluate(policy.Request{
+		Roles: resolved.roles, Upstream: c.route.Name, Path: c.path,
+		Method: q.r.Method,
+	}, c.signedIn())
 	// If the user may now continue only as anonymous, the upstream already knows who they are:
 	// the client must open such a stream again, without an identity.
 	if d.Allowed() && (x.decided.asAnonymous || !asAnonymous) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/example-org/authgate/config"
+	"github.com/example-org/authgate/proxy/respond"
 	"github.com/example-org/authgate/proxy/upstream"
 	"github.com/example-org/authgate/proxy/upstream/transport"
 	"github.com/example-org/authgate/target"
@@ -96,13 +97,15 @@ func newDashboard(o *Options, index int) *dashboard {
 	}
 	to := upstream.Options{
 		Name: c.Name, Kind: string(c.Kind), Scheme: c.URL.Scheme, Host: c.URL.Host, HostHeader: c.HostHeader,
-		Path: c.Path, StripPath: c.StripPath, Quirks: c.Quirks(), EncodedSlash: c.EncodedSlash, AllowedOrigins: c.AllowedOrigins,
-		StripHeaders: c.StripHeaders, SetHeaders: make(map[string]upstream.Template),
+		Path: c.Path, StripPath: c.StripPath, Quirks: c.Quirks(), EncodedSlash: c.EncodedSlash,
+		AllowedOrigins: c.AllowedOrigins,
+		StripHeaders:   c.StripHeaders, SetHeaders: make(map[string]upstream.Template),
 		IdentityHeaders: c.Identity.Headers.Families(), PolicyGroupsOnly: c.Identity.Groups == config.GroupsPolicy,
 		Log: o.Log,
 		Transport: transport.Options{
-			DialTimeout: c.Timeouts.Dial(o.Config.Timeouts), HeaderTimeout: c.Timeouts.Header(o.Config.Timeouts), IdleTimeout: time.Duration(c.Timeouts.Idle),
-			ServerName: c.TLS.ServerName, CAs: o.UpstreamCAs[c.Name], ClientCertificate: o.UpstreamCertificates[c.Name],
+			DialTimeout: c.Timeouts.Dial(o.Config.Timeouts), HeaderTimeout: c.Timeouts.Header(o.Config.Timeouts),
+			IdleTimeout: time.Duration(c.Timeouts.Idle),
+			ServerName:  c.TLS.ServerName, CAs: o.UpstreamCAs[c.Name], ClientCertificate: o.UpstreamCertificates[c.Name],
 		},
 	}
 	for name, value := range c.SetHeaders {
@@ -123,7 +126,8 @@ func newDashboard(o *Options, index int) *dashboard {
 
 // AllowsEncodedSlash reports whether an upstream may be sent a path that contains %2F.
 func AllowsEncodedSlash(u *config.Upstream, path target.Path) bool {
-	return slices.ContainsFunc(EncodedSlashPatterns(u), func(pattern string) bool { return target.MatchPattern(path.String(), pattern) })
+	return slices.ContainsFunc(EncodedSlashPatterns(u),
+		func(pattern string) bool { return target.MatchPattern(path.String(), pattern) })
 }
 
 // EncodedSlashPatterns gives the patterns of the paths that may contain %2F.
@@ -196,4 +200,10 @@ func isForm(h http.Header) bool {
 		}
 	}
 	return false
+}
+
+// IsEndpoint reports whether a path is one of authgate's own endpoints, which have no
+// upstream and no policy.
+func IsEndpoint(pathPrefix string, path target.Path) bool {
+	return respond.Endpoints{Prefix: pathPrefix}.Has(path)
 }

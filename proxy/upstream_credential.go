@@ -136,7 +136,8 @@ func (p *Proxy) useServiceAccountToken(x *decided) (token string, refusal *Refus
 	if err == nil {
 		err = errors.New("the token is empty")
 	}
-	detail := "The account that stands for " + a.role + " at " + x.route.Name + " has no token right now. Nothing was done."
+	detail := "The account that stands for " + a.role + " at " +
+		x.route.Name + " has no token right now. Nothing was done."
 	var hint interface{ Hint() string }
 	if errors.As(err, &hint) {
 		detail += " " + hint.Hint()

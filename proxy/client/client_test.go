@@ -11,7 +11,10 @@ import (
 // FuzzSplitHost: whatever counts as a host is read by net/url as that very host,
 // and reading it once more changes nothing.
 func FuzzSplitHost(f *testing.F) {
-	for _, seed := range []string{"argo-cd.example.com", "A.B.:080", "[::1]:443", "[::1", "a..b", "a:b:c", "u@h", "a%2fb", "[fe80::1%25x]", "::1", "[::FFFF:1.2.3.4]:65535"} {
+	for _, seed := range []string{
+		"argo-cd.example.com", "A.B.:080", "[::1]:443", "[::1", "a..b", "a:b:c", "u@h",
+		"a%2fb", "[fe80::1%25x]", "::1", "[::FFFF:1.2.3.4]:65535",
+	} {
 		f.Add(seed, true)
 		f.Add(seed, false)
 	}

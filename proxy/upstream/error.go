@@ -43,7 +43,10 @@ func (f *forwarding) handleError(_ http.ResponseWriter, _ *http.Request, err err
 			Detail: "You have too many streams open at " + f.Upstream.Name + " and elsewhere. Close some, then try again.",
 		})
 	case errors.Is(bodyError, errBodyTimeout):
-		f.fail(&respond.Refusal{Status: http.StatusRequestTimeout, Code: codeBodyTimeout, Detail: "The request's body stopped arriving."})
+		f.fail(&respond.Refusal{
+			Status: http.StatusRequestTimeout, Code: codeBodyTimeout,
+			Detail: "The request's body stopped arriving.",
+		})
 	case errors.As(bodyError, &tooLarge):
 		f.fail(f.bodyTooLarge())
 	case f.R.Context().Err() != nil, errors.Is(bodyError, io.ErrUnexpectedEOF), isNetwork(bodyError):
@@ -71,7 +74,8 @@ func causeOf(ctx context.Context, err error) error {
 func (f *forwarding) bodyTooLarge() *respond.Refusal {
 	return &respond.Refusal{
 		Status: http.StatusRequestEntityTooLarge, Code: "body_too_large",
-		Detail: "The request's body is larger than the " + strconv.FormatInt(f.BodyLimit, 10) + " bytes that may be sent here.",
+		Detail: "The request's body is larger than the " + strconv.FormatInt(f.BodyLimit,
+			10) + " bytes that may be sent here.",
 	}
 }
 
@@ -82,11 +86,13 @@ func upstreamRefusal(name string, err error) *respond.Refusal {
 	var timeout net.Error
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():
-		r.Status, r.Code, r.Detail = http.StatusGatewayTimeout, "upstream_timeout", "The dashboard "+name+" did not answer in time."
+		r.Status, r.Code, r.Detail = http.StatusGatewayTimeout, "upstream_timeout",
+			"The dashboard "+name+" did not answer in time."
 	case isNetwork(err), isTLS(err), transport.IsConnectionClosed(err):
 		r.Status, r.Code, r.Detail = http.StatusBadGateway, "upstream_down", "The dashboard "+name+" could not be reached."
 	default:
-		r.Status, r.Code, r.Detail = http.StatusBadGateway, "upstream_bad_response", "The dashboard "+name+" gave an answer that cannot be used."
+		r.Status, r.Code, r.Detail = http.StatusBadGateway, "upstream_bad_response",
+			"The dashboard "+name+" gave an answer that cannot be used."
 	}
 	return r
 }

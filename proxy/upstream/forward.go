@@ -93,7 +93,8 @@ func (fw *Forwarder) Forward(q Request) {
 	var err error
 	if f.to, err = f.upstreamURL(); err != nil {
 		f.refuse(&respond.Refusal{
-			Status: http.StatusBadRequest, Code: "bad_target", Detail: "The request was refused: its path cannot be forwarded.", Cause: err,
+			Status: http.StatusBadRequest, Code: "bad_target",
+			Detail: "The request was refused: its path cannot be forwarded.", Cause: err,
 		})
 		return
 	}

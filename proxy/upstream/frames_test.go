@@ -61,7 +61,8 @@ func TestAFrameMayFollowOnlyWhereOneHasEnded(t *testing.T) {
 // FuzzFrames: how the bytes are cut into reads makes no difference, and whole
 // frames end where they end.
 func FuzzFrames(f *testing.F) {
-	for _, seed := range [][]byte{frame(1, 5, false), frame(2, 200, true), frame(8, 2, false), append(frame(9, 0, false), frame(1, 300, false)...), {0x82, 127, 0xff}, {}} {
+	for _, seed := range [][]byte{frame(1, 5, false), frame(2, 200, true), frame(8, 2, false), append(frame(9, 0,
+		false), frame(1, 300, false)...), {0x82, 127, 0xff}, {}} {
 		f.Add(seed, uint64(1))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, cuts uint64) {

@@ -95,7 +95,8 @@ func (f *forwarding) setForwarded(h http.Header) {
 func (f *forwarding) stripResponseHeaders(h http.Header) {
 	if cookies := h["Set-Cookie"]; len(cookies) > 0 {
 		h["Set-Cookie"] = slices.DeleteFunc(cookies, func(line string) bool {
-			return f.SessionCookie.Owns(line) || slices.ContainsFunc(f.Upstream.loginCookies, func(c *cookie.Chunked) bool { return c.Owns(line) })
+			return f.SessionCookie.Owns(line) || slices.ContainsFunc(f.Upstream.loginCookies,
+				func(c *cookie.Chunked) bool { return c.Owns(line) })
 		})
 	}
 	delete(h, "Set-Cookie2")

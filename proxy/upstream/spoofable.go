@@ -34,8 +34,10 @@ func stripSpoofable(h http.Header) {
 // IsCommonHeader recognises the headers that nearly every request of a browser has.
 func IsCommonHeader(name string) bool {
 	switch name {
-	case "Accept", "Accept-Encoding", "Accept-Language", "Authorization", "Cache-Control", "Connection", "Content-Length", "Content-Type", "Cookie", "Origin", "Pragma", "Priority",
-		"Referer", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-User", "Upgrade-Insecure-Requests", "User-Agent", "X-Requested-With":
+	case "Accept", "Accept-Encoding", "Accept-Language", "Authorization", "Cache-Control", "Connection",
+		"Content-Length", "Content-Type", "Cookie", "Origin", "Pragma", "Priority",
+		"Referer", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-User", "Upgrade-Insecure-Requests",
+		"User-Agent", "X-Requested-With":
 		return true
 	}
 	return false
@@ -57,7 +59,8 @@ func isPlainHeaderName(name string) bool {
 func isSpoofable(name string) bool {
 	switch name[0] {
 	case 'A': // Argo CD's extensions overwrite the first two only where they have a value; LemonLDAP::NG, JBoss
-		return hasAnyPrefix(name, "Argocd-User", "Argocd-Target-Cluster-", "Auth-", "Authuser", "Ajp-", "Akamai-", "Ali-Cdn-", "Affiliation", "Athenz-")
+		return hasAnyPrefix(name, "Argocd-User", "Argocd-Target-Cluster-", "Auth-", "Authuser", "Ajp-", "Akamai-",
+			"Ali-Cdn-", "Affiliation", "Athenz-")
 	case 'B':
 		return hasAnyPrefix(name, "Base-Url")
 	case 'C': // Cloudflare; RFC 9440; PHP's HTTP_CLIENT_IP; mod_auth_cas
@@ -87,11 +90,14 @@ func isSpoofable(name string) bool {
 	case 'R':
 		return hasAnyPrefix(name, "Remote-", "Request-Uri")
 	case 'S': // SiteMinder, Shibboleth
-		return name == "Script-Name" || name == "Smuser" || name == "Ssotoken" || hasAnyPrefix(name, "Sm-", "Ssl-", "Shib-", "Sso-")
+		return name == "Script-Name" || name == "Smuser" || name == "Ssotoken" || hasAnyPrefix(name, "Sm-", "Ssl-",
+			"Shib-", "Sso-")
 	case 'T':
-		return name == "True-Client-Ip" || name == "Targeted-Id" || name == "Thanos-Tenant" || hasAnyPrefix(name, "Tailscale-", "Teleport-", "Tls-Client-")
+		return name == "True-Client-Ip" || name == "Targeted-Id" || name == "Thanos-Tenant" || hasAnyPrefix(name,
+			"Tailscale-", "Teleport-", "Tls-Client-")
 	case 'U':
-		return name == "Uid" || name == "Unscoped-Affiliation" || strings.HasPrefix(name, "User") && isSpoofableUser(name[len("User"):])
+		return name == "Uid" || name == "Unscoped-Affiliation" || strings.HasPrefix(name, "User") &&
+			isSpoofableUser(name[len("User"):])
 	case 'V':
 		return name == "Via"
 	case 'W':
@@ -147,7 +153,8 @@ func hasAnySuffix(name string, suffixes ...string) bool {
 // isSpoofableX is isSpoofable for the part after X-.
 func isSpoofableX(name string) bool {
 	switch name {
-	case "Email", "Groups", "Group", "Roles", "Role", "Login", "Principal", "Subject", "Sub", "Uid", "Mail", "Identity", "Userinfo", "Tenant", "Thanos-Tenant",
+	case "Email", "Groups", "Group", "Roles", "Role", "Login", "Principal", "Subject", "Sub", "Uid", "Mail",
+		"Identity", "Userinfo", "Tenant", "Thanos-Tenant",
 		"Authuser", "Authenticated", "Enduser", "Memberof", "Member-Of", "On-Behalf-Of", // identity
 		"Scheme", "Url-Scheme", "Https", "Real-Ip", "Cluster-Client-Ip", "Originating-Ip", "Coming-From", // address
 		"Host", "Host-Override", "Method", "Method-Override", "Verb-Override", "Httpmethod-Override", "Override-Url", "Script-Name", "Path-Info", "Context-Path", "Ingress-Path", "Request-Uri": // what is run, as opposed to what was decided
@@ -160,11 +167,14 @@ func isSpoofableX(name string) bool {
 		if rest, ok := strings.CutPrefix(name, "Auth-"); ok {
 			return rest != "Token" && rest != "Key" // credentials of APIs: CouchDB, OpenStack, Cloudflare
 		}
-		return name == "Access-Token" || hasAnyPrefix(name, "Authenticated-", "Authentik-", "Anonymous-Consumer", "Accel-", "Azure-", "Appengine-", "Apigateway-Api-Userinfo",
+		return name == "Access-Token" || hasAnyPrefix(name, "Authenticated-", "Authentik-", "Anonymous-Consumer",
+			"Accel-", "Azure-", "Appengine-", "Apigateway-Api-Userinfo",
 			"Arr-", "Akamai-", "Athenz-", "Amzn-Oidc-", "Amzn-Mtls-", "Amzn-Tls-") // but not X-Amzn-Trace-Id
 	case 'C':
-		return hasAnyPrefix(name, "Client-Ip", "Client-Cert", "Client-Dn", "Client-Verify", "Client-Subject", "Client-Issuer", "Client-S-", "Client-I-", "Client-Cn",
-			"Client-San", "Client-Serial", "Client-Fingerprint", "Client-Tls", "Client-Ssl", "Consumer-", "Credential-", "Cert-", "Certificate-", "Cas-", "Claim-", "Claims", "Cognito-")
+		return hasAnyPrefix(name, "Client-Ip", "Client-Cert", "Client-Dn", "Client-Verify", "Client-Subject",
+			"Client-Issuer", "Client-S-", "Client-I-", "Client-Cn",
+			"Client-San", "Client-Serial", "Client-Fingerprint", "Client-Tls", "Client-Ssl", "Consumer-", "Credential-",
+			"Cert-", "Certificate-", "Cas-", "Claim-", "Claims", "Cognito-")
 	case 'E':
 		return hasAnyPrefix(name, "Envoy-", "Endpoint-Api-Userinfo")
 	case 'F':
@@ -172,7 +182,8 @@ func isSpoofableX(name string) bool {
 	case 'G':
 		return hasAnyPrefix(name, "Goog-Authenticated-User-", "Goog-Iap-", "Google-Real-Ip")
 	case 'H':
-		return hasAnyPrefix(name, "Http-Method", "Http-Verb", "Http-Host", "Http-Path", "Hydra-", "Hasura-User", "Hasura-Role", "Hasura-Allowed-Roles", "Hasura-Default-Role")
+		return hasAnyPrefix(name, "Http-Method", "Http-Verb", "Http-Host", "Http-Path", "Hydra-", "Hasura-User",
+			"Hasura-Role", "Hasura-Allowed-Roles", "Hasura-Default-Role")
 	case 'I':
 		return name == "Id-Token" || hasAnyPrefix(name, "Identity-", "Impersonate", "Ibm-Cloud-", "Iv-")
 	case 'J':
@@ -190,7 +201,8 @@ func isSpoofableX(name string) bool {
 	case 'R':
 		return hasAnyPrefix(name, "Remote-", "Rewrite-", "Rh-Identity", "Ror-", "Run-As", "Runas")
 	case 'S':
-		return hasAnyPrefix(name, "Ssl-", "Sendfile", "Sso-", "Scope-Orgid", "Session-User", "Spiffe-", "Spinnaker-", "Sandstorm-", "Serverless-Authorization", "Saml-", "Shib-", "Sm-")
+		return hasAnyPrefix(name, "Ssl-", "Sendfile", "Sso-", "Scope-Orgid", "Session-User", "Spiffe-", "Spinnaker-",
+			"Sandstorm-", "Serverless-Authorization", "Saml-", "Shib-", "Sm-")
 	case 'T':
 		return hasAnyPrefix(name, "Token-", "Tenant-", "Tls-", "Trino-User", "Trino-Original-User", "Teleport-")
 	case 'U':
@@ -220,7 +232,8 @@ func IsOverrideHeader(name string) bool {
 	}
 	folded := FoldHeaderName(name)
 	switch strings.ToLower(folded) {
-	case "x-http-method-override", "x-http-method", "x-method-override", "x-method", "x-httpmethod-override", "x-http-verb", "x-verb-override",
+	case "x-http-method-override", "x-http-method", "x-method-override", "x-method", "x-httpmethod-override",
+		"x-http-verb", "x-verb-override",
 		"x-rewrite-url", "x-rewrite-uri", "x-http-path-override", "x-override-url", "x-http-host-override", "x-host-override":
 		return true
 	}
@@ -229,7 +242,8 @@ func IsOverrideHeader(name string) bool {
 	}
 	// The ingress sets X-Original-URL and similar headers, but only in this spelling.
 	switch folded {
-	case "X-Original-Url", "X-Original-Uri", "X-Original-Method", "X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix":
+	case "X-Original-Url", "X-Original-Uri", "X-Original-Method", "X-Forwarded-Uri", "X-Forwarded-Method",
+		"X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix":
 		return true
 	}
 	return false

@@ -12,8 +12,10 @@ import (
 func BenchmarkStripSpoofable(b *testing.B) {
 	h := http.Header{}
 	for _, name := range []string{
-		"Accept", "Accept-Encoding", "Accept-Language", "Cache-Control", "Connection", "Cookie", "Dnt", "If-None-Match", "Origin", "Pragma", "Priority", "Referer",
-		"Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-User", "User-Agent", "X-Amzn-Trace-Id", "X-Requested-With", "Upgrade-Insecure-Requests",
+		"Accept", "Accept-Encoding", "Accept-Language", "Cache-Control", "Connection", "Cookie", "Dnt", "If-None-Match",
+		"Origin", "Pragma", "Priority", "Referer",
+		"Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-User", "User-Agent", "X-Amzn-Trace-Id",
+		"X-Requested-With", "Upgrade-Insecure-Requests",
 	} {
 		h[name] = []string{"x"}
 	}

@@ -12,7 +12,8 @@ import (
 // requestsStream reports whether the response may begin late because it is a stream. gRPC calls
 // have a transport of their own.
 func (u *Upstream) requestsStream(r *http.Request) bool {
-	return acceptsEvents(r.Header["Accept"]) || respond.IsGRPCWeb(r) || u.kind.streamsByQuery && hasFollowParam(r.URL.RawQuery)
+	return acceptsEvents(r.Header["Accept"]) || respond.IsGRPCWeb(r) || u.kind.streamsByQuery &&
+		hasFollowParam(r.URL.RawQuery)
 }
 
 func acceptsEvents(accept []string) bool {

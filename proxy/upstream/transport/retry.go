@@ -105,14 +105,16 @@ func (a *attempt) mayRetry(r *http.Request, replay *replayBody, err error) bool 
 	case a.writes == 0 && !a.wrote():
 		return replay.canReplay()
 	default:
-		return a.writes == 0 && a.reused && !a.responseStarted.Load() && isIdempotent(r.Method) && replay.canReplay() && r.ContentLength <= maxReplayBytes
+		return a.writes == 0 && a.reused && !a.responseStarted.Load() && isIdempotent(r.Method) && replay.canReplay() &&
+			r.ContentLength <= maxReplayBytes
 	}
 }
 
 // IsConnectionClosed reports whether a connection ended, as opposed to any other failure.
 // net/http closes a connection if it reads its end while it assigns a request to it.
 func IsConnectionClosed(err error) bool {
-	return errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errConnUnusable) ||
+	return errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, errConnUnusable) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
 		strings.Contains(err.Error(), "server closed idle connection") // net/http does not export this error
 }

@@ -35,7 +35,9 @@ func TestARequestForAConnectionThatWasJustClosedTakesAnother(t *testing.T) {
 	for _, method := range []string{"POST", "PUT", "PATCH", "GET"} {
 		var dials atomic.Int32
 		var closed atomic.Bool
-		rt := retryTransport{trackConns(&http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		rt := retryTransport{trackConns(&http.Transport{DialContext: func(ctx context.Context, network,
+			address string,
+		) (net.Conn, error) {
 			conn, err := new(net.Dialer).DialContext(ctx, network, address)
 			if err == nil && dials.Add(1) == 1 {
 				conn = closedLater{conn, &closed}
