@@ -84,7 +84,7 @@ func ring(t *testing.T, file string) *seal.Keyring {
 func TestRotatedFileIsStillItsOwners(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Skip("only root can make a file that is somebody else's")
+		t.Skip("only root can make a file of another user")
 	}
 	file := filepath.Join(t.TempDir(), "keys")
 	if err := os.WriteFile(file, []byte(seal.NewKey()+"\n"), 0o600); err != nil {

@@ -126,7 +126,7 @@ func printDifference(s *cli.Printer, d replay.Difference) {
 	}
 	person := d.Example.Person
 	if person == "" {
-		person = "nobody"
+		person = "an anonymous request"
 	}
 	when := d.First.UTC().Format(time.DateTime)
 	if !d.Last.Equal(d.First) {
