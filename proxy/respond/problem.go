@@ -66,8 +66,8 @@ func challenge(h http.Header, status int, reason string) {
 	switch {
 	case status != http.StatusUnauthorized:
 	case reason != "":
-		h.Set("WWW-Authenticate", `Bearer realm="authgate", error="invalid_token",
-			error_description="`+errorDescription(reason)+`"`)
+		h.Set("WWW-Authenticate",
+			`Bearer realm="authgate", error="invalid_token", error_description="`+errorDescription(reason)+`"`)
 	default:
 		h.Set("WWW-Authenticate", `Bearer realm="authgate"`)
 	}
