@@ -167,7 +167,7 @@ func TestSessionsInCookiesAreEndedInOneProcessFromTheAdminPort(t *testing.T) {
 		{"GET", "/healthz", "", 200, `"ok"`},
 		{"GET", "/sessions", "", 401, "urn:authgate:problem:admin_token"},
 		{"GET", "/sessions", servingToken + "x", 401, "admin_token"},
-		{"GET", "/sessions", servingToken, 501, "nothing lists them"},
+		{"GET", "/sessions", servingToken, 501, "cannot be listed"},
 		{"DELETE", "/sessions", servingToken, 400, "Say which sessions"},
 		{"DELETE", "/sessions?user=alice@example.com", servingToken, 200, `"scope":"this process"`},
 		{"GET", "/metrics", "", 200, "authgate_policy_generation"},
