@@ -10,8 +10,8 @@ import (
 	"github.com/example-org/authgate/session"
 )
 
-// authenticate is step 3: who is asking, or nobody. It refuses only what a browser
-// was made to send by another site; being nobody is for the policy to judge.
+// authenticate is step 3: the user, or none. It refuses only what another site made a browser
+// send; the policy decides about unauthenticated clients.
 func (p *Proxy) authenticate(to *routed) (*caller, *Refusal) {
 	x := to.newCaller()
 	if c := to.credential(); c.header != "" {

@@ -20,13 +20,13 @@ type bearerVerifier interface {
 // credential is what a request brings to say who asks, beside cookies.
 type credential struct {
 	header string // canonical; empty: there is none
-	bearer string // empty: it is of a kind that nobody here understands
+	bearer string // empty: authgate does not know its kind
 }
 
-// credential finds it. Proxy-Authorization is for authgate alone, so it goes first:
-// a client may need Authorization for the server behind. A header that only the
-// server reads comes last. Empty, as that of a CLI that is not logged in, it is one
-// that nobody accepts: the server takes it for nobody, whatever else comes along.
+// credential finds it. Proxy-Authorization is only for authgate, so it comes first: a client may
+// need Authorization for the upstream. A header that only the upstream reads comes last. If
+// that is empty, as a CLI that is not logged in sends it, it is a credential that is not
+// accepted, because the upstream treats such a request as unauthenticated.
 func (x *routed) credential() credential {
 	h := x.r.Header
 	for _, name := range []string{"Proxy-Authorization", "Authorization"} {
@@ -126,7 +126,7 @@ func bearerSession(principal identity.Principal, raw, issuer string) session.Ses
 	return s
 }
 
-// refuseCredential turns away whoever brought a credential that is none here.
+// refuseCredential refuses a credential that is not accepted.
 func (p *Proxy) refuseCredential(x *caller) *Refusal {
 	var refused *identity.TokenRefusedError
 	var unreachable *identity.UnreachableError

@@ -6,7 +6,7 @@ import (
 	"github.com/example-org/authgate/target"
 )
 
-// decide is step 4: the policy's answer, and what it means to whoever asks.
+// decide is step 4: the policy's decision, and what it means for the client.
 func (p *Proxy) decide(c *caller) (*decided, *Refusal) {
 	c.all.decided = decided{caller: c}
 	x := &c.all.decided
@@ -49,16 +49,15 @@ func (p *Proxy) evaluateShadow(x *decided) {
 	}
 }
 
-// evaluate asks the policy in force about whoever is behind the exchange.
+// evaluate asks the policy in force about the caller.
 func (x *caller) evaluate(upstream string, path target.Path, method string) (d policy.Decision, asAnonymous bool) {
 	return x.state.policy.evaluate(policy.Request{Roles: x.roles, Upstream: upstream, Path: path, Method: method},
 		x.signedIn())
 }
 
-// evaluate asks a policy. Where no row speaks of somebody who is signed in, and
-// nobody in particular may go, the session is left out and they go as nobody,
-// incognito: signing in closes no door, such as the issuer's own pages behind
-// this host.
+// evaluate asks a policy. If no row matches a signed-in user, but an unauthenticated client would
+// be allowed, the request is allowed as anonymous, without the session: signing in takes no
+// access away, for example to the issuer's own pages on this host.
 func (e *loadedPolicy) evaluate(q policy.Request, signedIn bool) (d policy.Decision, asAnonymous bool) {
 	if d = e.Decide(q); !d.NoMatch() || !signedIn {
 		return d, false

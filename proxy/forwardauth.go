@@ -90,7 +90,7 @@ func (p *Proxy) loadOriginal(x *request) *Refusal {
 	return nil
 }
 
-// checkUnambiguous refuses what would not stay the request that is judged.
+// checkUnambiguous refuses a request that a server could run as another than was decided.
 func (x *request) checkUnambiguous() *Refusal {
 	if reason := ambiguousHeader(x.r); reason != "" {
 		return refuse(http.StatusForbidden, "ambiguous_header", "The request was refused: "+reason+".", nil)
@@ -151,8 +151,8 @@ func (p *Proxy) writeDenied(x *request, f *Refusal) {
 	p.respond.WriteRefusal(q, f)
 }
 
-// ambiguousHeader says what in a request could make the dashboard do something else than
-// what is judged. The proxy takes such headers out; an ingress passes them on.
+// ambiguousHeader says which header could make the dashboard do something else than what is
+// decided. The proxy removes such headers; an ingress forwards them.
 func ambiguousHeader(r *http.Request) string {
 	for name := range r.Header {
 		if upstream.IsCommonHeader(name) {
@@ -178,7 +178,7 @@ func isWebSocketHandshake(h http.Header) bool {
 }
 
 // restoreUpgrade gives a handshake the headers of one hop that most ingresses leave
-// out of the question: what asks for a WebSocket is judged like a write.
+// out of the question: a request for a WebSocket is decided like a write.
 func restoreUpgrade(r *http.Request) *http.Request {
 	if !isWebSocketHandshake(r.Header) {
 		return r

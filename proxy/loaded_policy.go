@@ -119,7 +119,7 @@ func (p *Proxy) RejectShadow(err error) {
 // publish makes a state the one that requests read.
 func (p *Proxy) publish(next *state) {
 	next.replaced, next.upstreams = make(chan struct{}), len(p.upstreams)
-	if next.rolesCache == nil { // other policies: nobody is known to them yet
+	if next.rolesCache == nil { // other policies: no roles are resolved yet
 		next.rolesCache = newRolesCache()
 		next.anonymous = next.resolve(policy.Identity{Anonymous: true})
 	}
@@ -139,11 +139,11 @@ func (p *Proxy) reportPolicy() {
 	p.log.Info("policy in force", "generation", st.generation, "hash", st.policy.Hash(), "rows", st.policy.RowCount())
 }
 
-// resolvedRoles is what somebody is to the policies of a state.
+// resolvedRoles are the roles of a user in the policies of a state.
 type resolvedRoles struct {
 	roles       policy.Roles
 	shadowRoles policy.Roles          // those of the shadow: a snapshot knows only its own
-	userHeaders *upstream.UserHeaders // nil: of nobody, nothing is told
+	userHeaders *upstream.UserHeaders // nil: for an unauthenticated client, which has none
 }
 
 func (st *state) resolve(ident policy.Identity) resolvedRoles {
@@ -171,14 +171,14 @@ func (st *state) resolveRoles(s session.Session) resolvedRoles {
 // afresh: what was forgotten is resolved again.
 const maxCachedUsers = 10_000
 
-// rolesCacheEntry is somebody's standing by the groups that were read at a time.
+// rolesCacheEntry has the roles of a user by the groups that were read at a time.
 type rolesCacheEntry struct {
 	resolvedRoles
 	groupsReadAt int64 // Unix nanoseconds
 }
 
-// rolesCache maps session ids to standings. Ids come out of sealed cookies, so
-// that nobody grows it without signing in. It is safe for concurrent use.
+// rolesCache maps session ids to resolved roles. Ids come from encrypted cookies, so only
+// signed-in users add to it. It is safe for concurrent use.
 type rolesCache struct {
 	entries atomic.Pointer[sync.Map] // session id → *remembered
 	count   atomic.Int64

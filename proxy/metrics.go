@@ -140,8 +140,8 @@ func (m *metrics) observeUpstream(upstream string, elapsed time.Duration) {
 	m.upstreamSeconds[upstream].Observe(elapsed.Seconds())
 }
 
-// requestCounter finds the counter of a kind without joining and hashing its labels
-// anew. There are as many as series, so that the map is soon complete.
+// requestCounter finds the counter of a kind without joining and hashing its labels again. There
+// are as many as series, so that the map is soon complete.
 func (m *metrics) requestCounter(kind requestLabels) prometheus.Counter {
 	if known := m.counters.Load(); known != nil {
 		if c, ok := (*known)[kind]; ok {

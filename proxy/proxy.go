@@ -84,7 +84,7 @@ type Proxy struct {
 	bearerVerifier bearerVerifier
 	sessionCookie  *cookie.Chunked
 	sessions       *session.Refresher
-	login          Login // nil: nobody can sign in
+	login          Login // nil: there is no login
 	respond        *respond.Writer
 	audit          *audit.Writer
 	auditQueue     *audit.Queue // nil: records do not wait

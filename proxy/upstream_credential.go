@@ -21,7 +21,7 @@ type TokenSources map[config.ServiceAccount]TokenSource
 // It is safe for concurrent use.
 type TokenSource interface {
 	// Token is one that has not expired. Once it is warm it waits for nothing. An
-	// error that has a method Mend() string says to the operator what is missing.
+	// error that has a method Hint() string tells the operator what is missing.
 	Token(ctx context.Context) (string, error)
 
 	// Refused says that an upstream rejected a token. Another one is asked for in
@@ -37,9 +37,9 @@ type serviceAccount struct {
 
 const codeNoCredential = "no_credential"
 
-// selectCredential finds what the upstream is shown. Nobody is never shown as somebody: a
-// server that checks signatures only of requests without a credential would take
-// theirs for checked.
+// selectCredential selects the credential that the upstream gets. A request without a user gets
+// none: a server that checks signatures only of requests without a credential would treat
+// theirs as checked.
 func (p *Proxy) selectCredential(x *decided) (token string, refusal *Refusal) {
 	if !x.signedIn() || x.asAnonymous {
 		return "", nil
@@ -115,11 +115,11 @@ func (p *Proxy) denyUpstreamToken(x *decided, token string) (string, *Refusal) {
 
 func (p *Proxy) missingUserToken(x *caller, cause error) *Refusal {
 	x.sessionErr, x.outcome, x.forceLogin = cause, audit.Refuse, true
-	x.session = session.Session{} // or the page would call somebody by name whose session is over
+	x.session = session.Session{} // or the page would show the name of a user whose session has ended
 	return p.refuseUnauthenticated(x)
 }
 
-// useServiceAccountToken is the token of the first account whose role somebody has.
+// useServiceAccountToken is the token of the first account whose role the user has.
 func (p *Proxy) useServiceAccountToken(x *decided) (token string, refusal *Refusal) {
 	roles := x.roles.Names()
 	i := slices.IndexFunc(x.route.serviceAccounts, func(a serviceAccount) bool { return slices.Contains(roles, a.role) })

@@ -63,14 +63,14 @@ var kinds = map[string]kind{
 		},
 		// grpc-gateway v1 takes a form for a GET whose parameters are in the body, and
 		// where a path has no POST, for any method that it has, at random
-		// (runtime/mux.go): what runs is not what was judged. argocd-server refuses
+		// (runtime/mux.go): what runs is not what was decided. argocd-server refuses
 		// forms itself, unless --api-content-types says otherwise. Not all of /api/: Dex
 		// behind /api/dex has login forms, and its token endpoint takes nothing else.
 		refusedForms: []string{"/api/version", "/api/v1/**"},
 		// The port is split by the first request of a connection: exactly this type is
 		// gRPC (cmux), application/grpc+proto is a connection reset.
 		exactGRPCType: true,
-		// gRPC and gRPC-web calls run as whoever it names, whatever Authorization says
+		// gRPC and gRPC-web calls run as the user that it names, regardless of Authorization
 		// (server/server.go, getToken).
 		bearerHeader: "Token",
 		// A client's own would be a second, different identity: the terminal, extensions
