@@ -91,7 +91,7 @@ func (a *adminPort) ask(method, target, authorization string) *httptest.Response
 	return w
 }
 
-func TestSessionsAreOnTheAdminPortOnlyForWhoeverKnowsTheToken(t *testing.T) {
+func TestSessionsOnTheAdminPortNeedTheToken(t *testing.T) {
 	t.Parallel()
 	for what, authorization := range map[string]string{
 		"none": "", "another": "Bearer 0123456789abcdef-not-showm", "a beginning of it": "Bearer 0123456789abcdef", "more than it": "Bearer " + adminToken + "x",

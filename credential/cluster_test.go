@@ -65,7 +65,7 @@ func TestATokenIsAskedForAsKubernetesWantsIt(t *testing.T) {
 	}
 }
 
-func TestEachFailureNamesItsMend(t *testing.T) {
+func TestEachFailureNamesItsFix(t *testing.T) {
 	for name, test := range map[string]struct {
 		status       int
 		body, hinter string

@@ -138,7 +138,7 @@ func TestMovedEndpointIsFollowedWithoutRestart(t *testing.T) {
 	}
 }
 
-func TestUnusableIssuerSaysWhatAndHowToMendIt(t *testing.T) {
+func TestAnUnusableIssuerNamesTheFaultAndTheFix(t *testing.T) {
 	t.Parallel()
 	announce := func(name string, value any) func(*issuer) {
 		return func(i *issuer) { i.document = func(d map[string]any) { d[name] = value } }

@@ -8,7 +8,7 @@ import (
 	"github.com/example-org/authgate/policy/policytest"
 )
 
-func TestWhoSomebodyIs(t *testing.T) {
+func TestRolesOfAUser(t *testing.T) {
 	t.Parallel()
 	s := policytest.Load(t, policytest.EverySubject)
 	for _, c := range []struct {

@@ -62,7 +62,7 @@ func TestNothingIsServedThatCannotBeRecordedIfTheOperatorWantsThat(t *testing.T)
 	for what, ask := range map[string]func() *http.Response{
 		"a request":    func() *http.Response { return g.do("GET", app, g.as("alice")) },
 		"of a browser": func() *http.Response { return g.do("GET", app, g.as("alice"), browser) },
-		"of nobody":    func() *http.Response { return g.do("GET", "https://argo-cd.example.com/reports/") },
+		"anonymous":    func() *http.Response { return g.do("GET", "https://argo-cd.example.com/reports/") },
 		"a login":      func() *http.Response { return g.do("GET", "https://argo-cd.example.com/oauth2/start") },
 		"the page of who they are": func() *http.Response {
 			return g.do("GET", "https://argo-cd.example.com/oauth2/userinfo", g.as("alice"))
@@ -173,7 +173,7 @@ func TestExcludedPathsHaveARecordOnlyWhereTheyWereNotAllowed(t *testing.T) {
 		{"alice", "GET", "/team-a", ""},
 		{"alice", "GET", "/oauth2/userinfo", ""},
 		{"alice", "GET", "/other", "allow /other"},
-		{"", "GET", "/reports/", ""}, // for everybody
+		{"", "GET", "/reports/", ""}, // for every user
 		{"", "GET", "/poll", "login /poll"},
 		{"", "GET", "/oauth2/userinfo", "login /oauth2/userinfo"},
 		{"bob", "GET", "/secret/x", "deny /secret/x"},

@@ -30,7 +30,7 @@ func (p *Proxy) authenticate(to *routed) (*caller, *Refusal) {
 		return x, nil
 	}
 	x.session, x.resolvedRoles = s, x.state.resolveRoles(s)
-	x.presented, x.credentialErr = credential{}, nil // what the session goes beside is the upstream's to judge
+	x.presented, x.credentialErr = credential{}, nil // the upstream judges the credential next to the session
 	if !x.sameOrigin() {
 		return nil, refuse(http.StatusForbidden, "cross_origin",
 			"The request was refused: it came from another site, and would have acted with your session.", nil)
@@ -57,7 +57,7 @@ func (x *routed) sameOrigin() bool {
 		return true
 	}
 	switch {
-	case len(site) > 0: // none: typed or bookmarked by a person. No browser says that beside an Origin.
+	case len(site) > 0: // none: typed or bookmarked by a person. No browser sends that with an Origin.
 		return len(site) == 1 && site[0] == "none" && len(origin) == 0
 	case len(origin) > 0:
 		return len(origin) == 1 && client.CanonicalOrigin(origin[0]) == x.client.Origin()

@@ -47,7 +47,7 @@ func TestOnlyAVerifiedAddressIsOfADomain(t *testing.T) {
 func TestUserinfoTellsWhatIsKnown(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)
-	expect(t, "nobody", g.do("GET", "https://argo-cd.example.com/oauth2/userinfo"), http.StatusUnauthorized)
+	expect(t, "anonymous", g.do("GET", "https://argo-cd.example.com/oauth2/userinfo"), http.StatusUnauthorized)
 	res := g.do("GET", "https://argo-cd.example.com/oauth2/userinfo", g.as("alice"))
 	expect(t, "alice", res, http.StatusOK)
 	const want = `{"issuer":"https://dex.example.com","subject":"sub-alice","email":"alice@example.com","email_verified":true,` +
@@ -62,12 +62,12 @@ func TestForwardedHeadersCountFromTrustedProxiesAlone(t *testing.T) {
 	g := newGateBehind(t, "10.0.0.0/8", brokenUpstream(t))
 	res := g.do("GET", own+"/start", browser, []string{"X-Forwarded-For", "203.0.113.7"})
 	if c := res.Cookies()[0]; c.Secure || !strings.HasPrefix(c.Name, "authgate-") {
-		t.Errorf("https was believed: %v", c)
+		t.Errorf("https was trusted: %v", c)
 	}
 	if to := res.Header.Get("Location"); !strings.Contains(to, "redirect_uri=http%3A%2F%2Fargo-cd.example.com%2F") {
-		t.Errorf("https was believed: %s", to)
+		t.Errorf("https was trusted: %s", to)
 	}
 	if r := g.records()[1]; r.Remote != "127.0.0.1" {
-		t.Errorf("the address was believed: %s", r.Remote)
+		t.Errorf("the address was trusted: %s", r.Remote)
 	}
 }

@@ -101,11 +101,11 @@ func TestTheIssuerEndsTheSessionsOfOneUserAndTheirStreams(t *testing.T) {
 func TestALogoutThatIsNoneIsRefusedInTheWordsOfTheSpecification(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)
-	g.believes(map[string]identity.Logout{"nobody": {Issuer: dex}, "no-issuer": {Subject: "sub-alice"}, "good": {Issuer: dex, Subject: "sub-alice"}})
+	g.believes(map[string]identity.Logout{"no-user": {Issuer: dex}, "no-issuer": {Subject: "sub-alice"}, "good": {Issuer: dex, Subject: "sub-alice"}})
 	alice := g.as("alice")
 	for name, res := range map[string]*http.Response{
 		"bad token":        g.tell(formType, "logout_token=bad"),
-		"of nobody":        g.tell(formType, "logout_token=nobody"),
+		"of no user":       g.tell(formType, "logout_token=no-user"),
 		"of no issuer":     g.tell(formType, "logout_token=no-issuer"),
 		"no token":         g.tell(formType, "x=y"),
 		"empty":            g.tell(formType, "logout_token="),
@@ -147,7 +147,7 @@ func TestALogoutThatIsNoneIsRefusedInTheWordsOfTheSpecification(t *testing.T) {
 
 func TestALogoutThatTheStoreDoesNotHearIsNotSaidToBeDone(t *testing.T) {
 	t.Parallel()
-	g := newGate(t, nil).besideARedisThatIsDown()
+	g := newGate(t, nil).withRedisDown()
 	g.believes(map[string]identity.Logout{"good": {Issuer: dex, Subject: "sub-alice"}})
 	res := g.tell(formType, "logout_token=good")
 	expect(t, "logout", res, http.StatusBadRequest) // Back-Channel Logout 1.0, 2.8, knows no other status

@@ -17,7 +17,7 @@ type bearerVerifier interface {
 	Verify(ctx context.Context, raw string) (identity.Token, error)
 }
 
-// credential is what a request brings to say who asks, beside cookies.
+// credential is what a request brings to say who asks, in addition to cookies.
 type credential struct {
 	header string // canonical; empty: there is none
 	bearer string // empty: authgate does not know its kind
@@ -76,7 +76,7 @@ func (p *Proxy) authenticateBearer(x *caller, c credential) {
 		err = p.checkBearer(&token)
 	}
 	if err != nil {
-		// Not accepted, so it is passed on only where anybody may go.
+		// Not accepted, so it is passed on only where anonymous requests may go.
 		x.credentialErr = err
 		return
 	}
@@ -86,7 +86,7 @@ func (p *Proxy) authenticateBearer(x *caller, c credential) {
 }
 
 // isUpstreamCredential reports whether an Authorization that was not accepted may be the
-// upstream's own, to go on beside a session: not if it could be one of authgate's that
+// upstream's own, to be passed on with a session: not if it could be one of authgate's that
 // has ended, was taken back, or cannot be verified right now.
 func (x *caller) isUpstreamCredential() bool {
 	if x.credentialErr == nil || x.route == nil || !x.route.config.PassAuthorization || x.presented.header != "Authorization" {
@@ -138,7 +138,7 @@ func (p *Proxy) refuseCredential(x *caller) *Refusal {
 	case errors.As(err, &refused) && refused.FromLogin, errors.Is(err, session.ErrLoginToken):
 		return refuse(http.StatusUnauthorized, codeLoginToken,
 			"The token was not accepted: a browser login of authgate obtained it, and dashboards see it. "+
-				"It says who somebody is at a dashboard, and does not open authgate. Use a token of `authgate token`.", nil)
+				"It identifies its user to a dashboard, and does not open authgate. Use a token of `authgate token`.", nil)
 	case errors.Is(err, session.ErrTokenRevoked):
 		return refuse(http.StatusUnauthorized, codeTokenRevoked,
 			"The token was not accepted: the sessions of its user were revoked after it was issued. Get a new token.", nil)

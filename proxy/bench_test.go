@@ -11,17 +11,17 @@ import (
 	"github.com/example-org/authgate/policy"
 )
 
-// BenchmarkDecide is step 4 for somebody who is signed in, with a candidate
-// beside the policy. x-alone is what that costs over the same without one, an
+// BenchmarkDecide is step 4 for a user who is signed in, with a candidate
+// policy. x-alone is what that costs over the same without one, an
 // operation is 200 decisions of either.
 func BenchmarkDecide(b *testing.B) {
 	run := func(name string, rows int, candidate *policy.Snapshot) {
 		b.Run(name, func(b *testing.B) {
-			plain, beside := newGate(b, nil), newGate(b, nil)
+			plain, shadowed := newGate(b, nil), newGate(b, nil)
 			plain.SetPolicy(manyRows(b, rows))
-			beside.SetPolicy(manyRows(b, rows))
-			beside.SetShadow(candidate)
-			without, with := deciding(b, plain), deciding(b, beside)
+			shadowed.SetPolicy(manyRows(b, rows))
+			shadowed.SetShadow(candidate)
+			without, with := deciding(b, plain), deciding(b, shadowed)
 			b.ReportAllocs()
 			var alone, ratios []float64 // by turns, and the median: other work on the machine hits both
 			for b.Loop() {
@@ -37,7 +37,7 @@ func BenchmarkDecide(b *testing.B) {
 	for _, rows := range []int{10, 1_000, 10_000} {
 		run(fmt.Sprintf("rows=%d", rows), rows, manyRows(b, rows+1))
 	}
-	run("rows=10000/candidate-differs", 10_000, load(b, "p, role:nobody, *, /**, *, allow\ng, example-org:argo, role:nobody\n"))
+	run("rows=10000/candidate-differs", 10_000, load(b, "p, role:unused, *, /**, *, allow\ng, example-org:argo, role:unused\n"))
 }
 
 // timed gives the nanoseconds that one of many calls takes.

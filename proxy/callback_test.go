@@ -88,7 +88,7 @@ func TestALoginThatNeverReturnsIsOverAfterAWhile(t *testing.T) {
 func TestALoginIsWorthASessionOfItsOwnWhateverCookieCameAlong(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)
-	planted := g.as("bob") // by somebody who knows it
+	planted := g.as("bob") // by a user who knows it
 	state, cookie := g.begin("/")
 	mine := sessionOf(g.callback("alice", state, []string{"Cookie", planted[1] + "; " + cookie[1]}))
 	if mine == nil || mine[1] == planted[1] {
@@ -142,7 +142,7 @@ func TestASessionThatCookiesCannotHoldNamesTheStoreThatCan(t *testing.T) {
 	page := body(t, res)
 	for where, text := range map[string]string{"page": page, "log": g.log.String()} {
 		if !strings.Contains(text, "session.store: redis") || !strings.Contains(text, "fewer groups") {
-			t.Errorf("the %s does not say how to mend it:\n%s", where, text)
+			t.Errorf("the %s does not say how to fix it:\n%s", where, text)
 		}
 	}
 	if sessionOf(res) != nil || g.metric("authgate_logins_total", "result", "too_large") != 1 {
@@ -153,7 +153,7 @@ func TestASessionThatCookiesCannotHoldNamesTheStoreThatCan(t *testing.T) {
 func TestALoginWhoseSessionCannotBeKeptOffersToStartAgain(t *testing.T) {
 	t.Parallel()
 	healthy := newGate(t, nil)
-	g := healthy.besideARedisThatIsDown()
+	g := healthy.withRedisDown()
 	state, cookie := healthy.begin("/applications")
 	res := g.callback("alice", state, cookie)
 	expect(t, "callback", res, http.StatusServiceUnavailable)
@@ -168,13 +168,13 @@ func TestALoginWhoseSessionCannotBeKeptOffersToStartAgain(t *testing.T) {
 	}
 
 	res = g.do("GET", own+"/start?rd=/", browser)
-	expect(t, "nobody is sent to sign in for nothing", res, http.StatusServiceUnavailable)
+	expect(t, "no redirect to a login that cannot end", res, http.StatusServiceUnavailable)
 	if len(res.Cookies()) != 0 || res.Header.Get("Retry-After") == "" {
 		t.Errorf("%q", res.Header)
 	}
 }
 
-func TestNoTokenOfTheIssuerIsKeptThatNobodyNeeds(t *testing.T) {
+func TestTokensOfTheIssuerThatNoUpstreamNeedsAreNotKept(t *testing.T) {
 	t.Parallel()
 	grant := granted(people["alice"])
 	size := func(g identity.TokenSet) int {
@@ -205,7 +205,7 @@ func TestWithoutARefreshTokenASessionEndsWithItsIDTokenAndTheNextIsSilent(t *tes
 	}
 }
 
-// granting is an issuer that lets everybody in as one.
+// granting is an issuer that lets every user in as one.
 type granting struct {
 	*fakeIssuer
 	grant func() identity.TokenSet
@@ -215,8 +215,8 @@ func (g granting) Finish(context.Context, identity.Login, url.Values) (identity.
 	return g.grant(), nil
 }
 
-// besideARedisThatIsDown is another authgate with the same keys.
-func (g *gate) besideARedisThatIsDown() *gate {
+// withRedisDown is another authgate with the same keys.
+func (g *gate) withRedisDown() *gate {
 	g.t.Helper()
 	l := login.Options{Keyring: g.ring}
 	return newGateWith(g.t, l, "127.0.0.1/32", brokenUpstream(g.t), func(o *proxy.Options) {

@@ -33,20 +33,20 @@ func TestOnlyTheVeryCookieIsASession(t *testing.T) {
 		{"line of its own", []string{"a=1", "__Host-authgate=SEALED", "b=2"}, true, []string{"a=1", "b=2"}},
 		{"behind 3,001 others", []string{many + "__Host-authgate=SEALED"}, true, []string{strings.TrimRight(many, "; ")}},
 		{"before 3,001 others", []string{"__Host-authgate=SEALED; " + many + "b=2"}, true, []string{many + "b=2"}},
-		{"beside a login", []string{"__Host-authgate-login-abc=x; __Host-authgate=SEALED"}, true, nil},
-		{"beside others of like name", []string{"__Host-authgateway=1; authgate2=2; xauthgate=3; __Host-authgate=SEALED"}, true, []string{"__Host-authgateway=1; authgate2=2; xauthgate=3"}},
+		{"next to a login", []string{"__Host-authgate-login-abc=x; __Host-authgate=SEALED"}, true, nil},
+		{"next to others of like name", []string{"__Host-authgateway=1; authgate2=2; xauthgate=3; __Host-authgate=SEALED"}, true, []string{"__Host-authgateway=1; authgate2=2; xauthgate=3"}},
 		{"odd neighbours", []string{`a="1; __Host-authgate=SEALED; b=2"`}, true, []string{`a="1; b=2"`}},
 		{"8-bit neighbours", []string{"a=\u00e9; __Host-authgate=SEALED; b=x y; c=\"q\""}, true, []string{"a=\u00e9; b=x y; c=\"q\""}},
 		{"nameless neighbours", []string{"plain; =x; __Host-authgate=SEALED; ;;"}, true, []string{"plain; =x; ;;"}},
 		{"$Version", []string{"$Version=1; __Host-authgate=SEALED; $Path=/"}, true, []string{"$Version=1; $Path=/"}},
-		{"the plain name planted beside it", []string{"authgate=planted; __Host-authgate=SEALED"}, true, nil},
-		{"another case planted beside it", []string{"__host-authgate=planted; __HOST-AUTHGATE=planted; __Host-authgate=SEALED; a=1"}, true, []string{"a=1"}},
+		{"the plain name planted next to it", []string{"authgate=planted; __Host-authgate=SEALED"}, true, nil},
+		{"another case planted next to it", []string{"__host-authgate=planted; __HOST-AUTHGATE=planted; __Host-authgate=SEALED; a=1"}, true, []string{"a=1"}},
 
 		{"the same twice", []string{"__Host-authgate=SEALED; __Host-authgate=SEALED"}, true, nil},
 		{"the same on two lines", []string{"__Host-authgate=SEALED", "__Host-authgate=SEALED; a=1"}, true, []string{"a=1"}},
 		{"what is no session before it", []string{"__Host-authgate=x; __Host-authgate=SEALED"}, true, nil},
 		{"what is no session behind it", []string{"__Host-authgate=SEALED; __Host-authgate="}, true, nil},
-		{"somebody else's as well", []string{"__Host-authgate=SEALED; __Host-authgate=" + other}, false, nil},
+		{"another user's as well", []string{"__Host-authgate=SEALED; __Host-authgate=" + other}, false, nil},
 		{"empty", []string{"__Host-authgate="}, false, nil},
 		{"no value", []string{"__Host-authgate"}, false, nil},
 		{"lower-case prefix", []string{"__host-authgate=SEALED"}, false, nil},
@@ -80,7 +80,7 @@ func TestOnlyTheVeryCookieIsASession(t *testing.T) {
 		if want := map[bool]int{true: 200, false: 401}[test.opens]; res.StatusCode != want {
 			t.Errorf("%s: %d, want %d", test.name, res.StatusCode, want)
 		}
-		// Where anybody may go, whatever came along is seen.
+		// Where anonymous requests may go, whatever came along is seen.
 		got := echoed(t, g.do("GET", here+"/api/dex/keys", headers)).Header["Cookie"]
 		for i, line := range test.passed {
 			test.passed[i] = strings.ReplaceAll(line, "SEALED", value)
@@ -177,7 +177,7 @@ func TestTwoSessionsAreNoLoginLoop(t *testing.T) {
 	if r := g.records()[1]; r.Reason != "ambiguous_session" || r.Subject != "" {
 		t.Errorf("%+v", r)
 	}
-	expect(t, "where anybody may go", g.do("GET", here+"/api/dex/keys", two), http.StatusOK)
+	expect(t, "a public path", g.do("GET", here+"/api/dex/keys", two), http.StatusOK)
 }
 
 // A response of known length has trailers in HTTP/2, announced or not.

@@ -58,7 +58,7 @@ func TestConfirmingFollowsThePoliciesAndLeavesNoneBehind(t *testing.T) {
 	next(t, "the end of the second", w.ended)
 	both := map[*policy.Snapshot]bool{next(t, "one", w.begun): true, next(t, "another", w.begun): true}
 	if !both[second] || !both[shadow] {
-		t.Error("the candidate is not confirmed beside the policy in force")
+		t.Error("the candidate is not confirmed in addition to the policy in force")
 	}
 	stop()
 	running.Wait()

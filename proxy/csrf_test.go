@@ -20,7 +20,7 @@ type origins struct {
 	write        bool // POST, PUT, PATCH, DELETE
 	upgrade      bool
 	effect       bool // a GET that changes something
-	ours         bool // and sign out: nobody lists origins for authgate's own endpoints
+	ours         bool // and sign out: no one lists origins for authgate's own endpoints
 	anythingElse bool // not looked at: refused before
 }
 
@@ -176,7 +176,7 @@ func TestEachUpstreamListsItsOwnOrigins(t *testing.T) {
 	expect(t, "signing out", g.do("POST", own+"/sign_out", g.as("alice"), header), http.StatusForbidden)
 }
 
-func TestAListedOriginThatIsNoneAdmitsNobody(t *testing.T) {
+func TestAnInvalidListedOriginAdmitsNoRequest(t *testing.T) {
 	t.Parallel()
 	g := newGateTo(t, brokenUpstream(t), func(o *proxy.Options) {
 		o.Config.Upstreams[0].AllowedOrigins = []string{"https://a..b", "null", ""}
@@ -200,7 +200,7 @@ func TestTheOriginHasTheSchemeAndPortThatBrowsersSee(t *testing.T) {
 	}
 }
 
-func TestACookieBesideACredentialIsNotUsed(t *testing.T) {
+func TestACookieNextToACredentialIsNotUsed(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)
 	for _, name := range []string{"Authorization", "Proxy-Authorization"} {
@@ -215,7 +215,7 @@ func TestACookieBesideACredentialIsNotUsed(t *testing.T) {
 	}
 	got := echoed(t, g.do("POST", here+"/api/dex/token", g.as("alice"), []string{"Authorization", "Basic eDp5", site, "cross-site", "Origin", evil}))
 	if got.Header.Get("Authorization") != "Basic eDp5" || got.Header.Get("X-Forwarded-User") != "" || got.Header.Get("Cookie") != "" {
-		t.Errorf("where anybody may go: %q", got.Header)
+		t.Errorf("a public path: %q", got.Header)
 	}
 }
 
@@ -227,12 +227,12 @@ func TestAPreflightIsAPolicyQuestionLikeAnyOther(t *testing.T) {
 	}))
 	preflight := []string{"Origin", friend, "Access-Control-Request-Method", "POST", site, "cross-site", "Sec-Fetch-Mode", "cors"}
 	res := g.do("OPTIONS", app, preflight)
-	expect(t, "browsers send no cookie with it, so nobody asks", res, http.StatusUnauthorized)
+	expect(t, "browsers send no cookie with it, so the request is anonymous", res, http.StatusUnauthorized)
 	if res.Header.Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("%q", res.Header)
 	}
 	res = g.do("OPTIONS", here+"/api/dex/token", preflight)
-	expect(t, "where anybody may go", res, http.StatusNoContent)
+	expect(t, "a public path", res, http.StatusNoContent)
 	if res.Header.Get("Access-Control-Allow-Origin") != friend {
 		t.Errorf("%q", res.Header)
 	}

@@ -72,7 +72,7 @@ func (j *cookieJar) sent(host, path string) (names, pairs []string) {
 	return names, pairs
 }
 
-// person is somebody at a browser, whatever authgate is behind the host.
+// person is a user at a browser, whatever authgate is behind the host.
 type person struct {
 	cookieJar
 	t      *testing.T
@@ -171,7 +171,7 @@ func TestChangedSettingsOfSessionsCostOneLoginAtMost(t *testing.T) {
 	}
 }
 
-// changeSettings has somebody come to an authgate with other settings, and back, as a
+// changeSettings has a user come to an authgate with other settings, and back, as a
 // rollout does that is taken back.
 func changeSettings(t *testing.T, what string, one, two *gate, secure, older bool) {
 	t.Helper()
@@ -199,7 +199,7 @@ func domainGate(t *testing.T) *gate {
 	return newGateTo(t, brokenUpstream(t), sharing(config.Cookie{Name: "authgate", SameSite: config.SameSiteLax, Domain: "example.com"}))
 }
 
-// planted gives the value of a cookie of somebody's own session, sealed by a gate's keys.
+// planted gives the value of a cookie of a user's own session, sealed by a gate's keys.
 func (g *gate) planted(t *testing.T, who string, keys *seal.Keyring) string {
 	t.Helper()
 	jar := proxy.NewSessionCookie(config.Cookie{Name: "authgate", SameSite: config.SameSiteLax, Domain: "example.com"})

@@ -16,7 +16,7 @@ func TestExpectIsForwardedInOneFormAndOnlyWithABody(t *testing.T) {
 	}{
 		"with a body":            {"POST / HTTP/1.1", "Expect: 100-continue\r\n" + length, "ab", "100-continue"},
 		"in capitals":            {"POST / HTTP/1.1", "Expect: 100-Continue\r\n" + length, "ab", "100-continue"},
-		"with another beside":    {"POST / HTTP/1.1", "Expect: y, 100-continue\r\n" + length, "ab", "100-continue"},
+		"with another one":       {"POST / HTTP/1.1", "Expect: y, 100-continue\r\n" + length, "ab", "100-continue"},
 		"twice":                  {"POST / HTTP/1.1", "Expect: 100-continue\r\nExpect: 100-continue\r\n" + length, "ab", "100-continue"},
 		"chunked":                {"POST / HTTP/1.1", "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n", "2\r\nab\r\n0\r\n\r\n", "100-continue"},
 		"a word in front":        {"POST / HTTP/1.1", "Expect: y 100-continue\r\n" + length, "ab", ""},

@@ -49,7 +49,7 @@ func (p *Proxy) Uploads() (n int) {
 	return n
 }
 
-// SetCrossCheck has somebody else than casbin confirm decisions.
+// SetCrossCheck has another engine than casbin confirm decisions.
 func (p *Proxy) SetCrossCheck(c func(*policy.Snapshot, context.Context, func(policy.Disagreement))) {
 	p.crossCheck = c
 }

@@ -28,7 +28,7 @@ import (
 	"github.com/example-org/authgate/session/seal"
 )
 
-// BenchmarkForward is a request of somebody with 20 groups that is let through, to
+// BenchmarkForward is a request of a user with 20 groups that is let through, to
 // an upstream on loopback and back, without the server's part of it. tuned is the
 // least that a reverse proxy of the standard library costs; integration/bench
 // compares them as processes. Profile it with -cpuprofile.
@@ -102,7 +102,7 @@ func computed(b *testing.B) int64 {
 	return usage.Utime.Nano() + usage.Stime.Nano()
 }
 
-// discard is a response that nobody reads.
+// discard is a response that no client reads.
 type discard struct {
 	header http.Header
 	status int
@@ -151,7 +151,7 @@ func benchedGate(b *testing.B, upstream string, records *audit.Queue) (*proxy.Pr
 	return p, []string{"Cookie", "theme=dark; " + cookie.Name + "=" + cookie.Value}
 }
 
-// tuned is httputil.ReverseProxy with what everybody finds out.
+// tuned is httputil.ReverseProxy with the usual settings.
 func tuned(upstream string) http.Handler {
 	to := &url.URL{Scheme: "http", Host: upstream}
 	return &httputil.ReverseProxy{

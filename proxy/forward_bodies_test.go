@@ -257,7 +257,7 @@ func TestFailuresOfAnUpstreamAreToldApart(t *testing.T) {
 		status int
 		code   string
 	}{
-		"nobody there":     {"http://" + closed.Addr().String(), 502, "upstream_down"},
+		"no server there":  {"http://" + closed.Addr().String(), 502, "upstream_down"},
 		"no TLS":           {strings.Replace(rawUpstream(t, "HTTP/1.1 400 Bad\r\n\r\n"), "http", "https", 1), 502, "upstream_down"},
 		"no answer":        {rawUpstream(t, ""), 502, "upstream_down"},
 		"half a header":    {rawUpstream(t, "HTTP/1.1 200 OK\r\nX-A: b\r\n"), 502, "upstream_down"},

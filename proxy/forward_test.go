@@ -77,13 +77,13 @@ func TestWhatAClientSaysAboutItselfNeverReachesTheUpstream(t *testing.T) {
 	}
 }
 
-func TestWhoSignedInStillGoesWhereAnybodyMay(t *testing.T) {
+func TestSignedInUsersReachPublicPaths(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)
 	for _, who := range []string{"bob", "carol"} {
 		got := echoed(t, g.do("POST", "https://argo-cd.example.com/api/dex/token", g.as(who), sameSite))
 		if got.Header.Get("X-Forwarded-User") != "" {
-			t.Errorf("%s goes as nobody, yet the upstream is told %q", who, got.Header.Get("X-Forwarded-User"))
+			t.Errorf("%s is anonymous, yet the upstream is told %q", who, got.Header.Get("X-Forwarded-User"))
 		}
 	}
 	all := g.records()

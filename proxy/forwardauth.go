@@ -100,7 +100,7 @@ func (x *request) checkUnambiguous() *Refusal {
 }
 
 // hasSecureCookie finds a cookie that browsers send over https alone (RFC 6265bis,
-// 4.1.3): an ingress behind a balancer that ends TLS speaks of http.
+// 4.1.3): an ingress behind a balancer that ends TLS reports http.
 func (p *Proxy) hasSecureCookie(h http.Header) bool {
 	secure := p.sessionCookie.Name(true)
 	if secure == p.sessionCookie.Name(false) {

@@ -11,7 +11,7 @@ import (
 	"github.com/example-org/authgate/target"
 )
 
-// TestUnclearQuestionsAreRefused asks about what anybody may read: every 403 is
+// TestUnclearQuestionsAreRefused asks about public paths: every 403 is
 // for the question's own sake.
 func TestUnclearQuestionsAreRefused(t *testing.T) {
 	t.Parallel()
@@ -69,7 +69,7 @@ func TestUnclearQuestionsAreRefused(t *testing.T) {
 		{"with another method to run", with(nginx, "X-HTTP-Method-Override", "DELETE"), 403, "ambiguous_header"},
 		{"with another path to run", with(parts, "X-Rewrite-URL", "/secret"), 403, "ambiguous_header"},
 		{"for a tunnel", with(nginx, "Upgrade", "h2c"), 403, "ambiguous_header"},
-		{"for a tunnel beside a WebSocket", with(with(nginx, handshakeBeyond...), "Upgrade", "h2c"), 403, "ambiguous_header"},
+		{"for a tunnel next to a WebSocket", with(with(nginx, handshakeBeyond...), "Upgrade", "h2c"), 403, "ambiguous_header"},
 		{"for one of two protocols", with(nginx, "Upgrade", "websocket, h2c"), 403, "ambiguous_header"},
 		{"for a WebSocket by POST", with(forms["nginx"]("POST", argo+"/api/dex/token"), handshakeBeyond...), 403, "ambiguous_header"},
 	} {
@@ -116,8 +116,8 @@ func FuzzForwardAuth(f *testing.F) {
 		})
 		switch w.Code {
 		case http.StatusAccepted:
-			if !anybodyMay(rawURL) {
-				t.Errorf("nobody may %s %q", method, rawURL)
+			if !anonymousMay(rawURL) {
+				t.Errorf("an anonymous request may not %s %q", method, rawURL)
 			}
 		case http.StatusUnauthorized, http.StatusForbidden:
 		default:
@@ -126,9 +126,9 @@ func FuzzForwardAuth(f *testing.F) {
 	})
 }
 
-// anybodyMay knows the rows of system:anonymous. An address without a host is on
+// anonymousMay knows the rows of system:anonymous. An address without a host is on
 // any.
-func anybodyMay(rawURL string) bool {
+func anonymousMay(rawURL string) bool {
 	path := rawURL
 	if _, rest, absolute := strings.Cut(rawURL, "://"); absolute {
 		path = rest[max(0, strings.IndexByte(rest, '/')):]

@@ -206,8 +206,8 @@ func TestForwardAuthTellsWhoAsks(t *testing.T) {
 	}
 	for what, res := range map[string]*http.Response{
 		"an upstream without headers": g.ask(forms["nginx"]("GET", "https://argo-workflows.example.com/mine"), g.as("bob"), spoof),
-		"nobody":                      g.ask(forms["nginx"]("GET", argo+"/api/dex/keys"), spoof),
-		"somebody let in as nobody":   g.ask(forms["nginx"]("GET", argo+"/api/dex/keys"), g.as("carol"), spoof),
+		"anonymous":                   g.ask(forms["nginx"]("GET", argo+"/api/dex/keys"), spoof),
+		"a user let in as anonymous":  g.ask(forms["nginx"]("GET", argo+"/api/dex/keys"), g.as("carol"), spoof),
 	} {
 		expect(t, what, res, http.StatusAccepted)
 		for name := range res.Header {

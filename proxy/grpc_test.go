@@ -45,7 +45,7 @@ func TestGRPCAndGRPCWebAreAnsweredInTheirOwnTerms(t *testing.T) {
 			url, status string
 			headers     []string
 		}{
-			"nobody":       {grpcWebPath, "16", nil},
+			"anonymous":    {grpcWebPath, "16", nil},
 			"denied":       {grpcWebPath, "7", g.as("bob")},
 			"bad path":     {"https://argo-cd.example.com/a//b", "13", g.as("alice")},
 			"no such host": {"https://other.example.com/a.B/C", "12", g.as("alice")},
@@ -211,7 +211,7 @@ func TestNoAnswerOfAuthgatesOwnWaitsForABody(t *testing.T) {
 	} {
 		for _, framing := range []string{"Content-Length: 100000", "Transfer-Encoding: chunked"} {
 			if name == "too large" && strings.HasPrefix(framing, "Transfer") {
-				continue // nobody knows that it is
+				continue // no one knows that it is
 			}
 			head := strings.Split(request, "|")
 			if !strings.Contains(request, "Host: ") {

@@ -246,7 +246,7 @@ func TestHTTP2HostHasToAgreeWithAuthority(t *testing.T) {
 		r := overHTTP2("GET", app, g.as("alice"))
 		r.Header["Host"] = []string{host}
 		if got := g.serve(r); got.Code != status {
-			t.Errorf("Host %q beside :authority argo-cd.example.com: %d, want %d", host, got.Code, status)
+			t.Errorf("Host %q with :authority argo-cd.example.com: %d, want %d", host, got.Code, status)
 		}
 	}
 	r := overHTTP2("POST", app, g.as("alice"), sameSite)

@@ -212,7 +212,7 @@ func TestTheSchemeIsTheBalancersWord(t *testing.T) {
 	}
 	for _, name := range []string{"X-Forwarded-Scheme", "X-Forwarded-Ssl", "Front-End-Https", "X-Scheme", "Forwarded", "X-Url-Scheme"} {
 		if secure(name, "https") || secure(name, "on") || secure(name, "proto=https") {
-			t.Errorf("%s was believed", name)
+			t.Errorf("%s was trusted", name)
 		}
 	}
 	if (&gate{Proxy: g.Proxy, t: t}).serve(overHTTP2("GET", own+"/start")).Code != http.StatusFound {

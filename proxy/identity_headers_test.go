@@ -68,10 +68,10 @@ func TestAnUpstreamIsToldUnderItsOwnNames(t *testing.T) {
 		t.Errorf("what is not known was told: %q", got)
 	}
 
-	nobody := echoed(t, g.do("GET", "https://argo-cd.example.com/api/dex/keys", spoofs)).Header
+	anonymous := echoed(t, g.do("GET", "https://argo-cd.example.com/api/dex/keys", spoofs)).Header
 	for _, name := range []string{"Kubeflow-Userid", "X-Who", "X-Teams", "X-Fixed", "Dash_user", "Dash-User", "X-Tenant", "X-Other-Name"} {
-		if nobody[name] != nil {
-			t.Errorf("of nobody, %s says %q", name, nobody[name])
+		if anonymous[name] != nil {
+			t.Errorf("anonymous: %s says %q", name, anonymous[name])
 		}
 	}
 }
@@ -85,7 +85,7 @@ func TestAnIngressIsToldUnderTheNamesOfTheUpstream(t *testing.T) {
 		t.Errorf("%q", res.Header)
 	}
 	res = g.ask(forms["nginx"]("GET", "https://argo-cd.example.com/api/dex/keys"))
-	expect(t, "nobody", res, http.StatusAccepted)
+	expect(t, "anonymous", res, http.StatusAccepted)
 	if res.Header["Kubeflow-Userid"] != nil || res.Header["X-Fixed"] != nil {
 		t.Errorf("%q", res.Header)
 	}

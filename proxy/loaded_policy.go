@@ -17,7 +17,7 @@ import (
 // once and, but for its memory of people, never written again.
 type state struct {
 	policy     *loadedPolicy
-	shadow     *loadedPolicy // decided beside it, never enforced; nil without a candidate
+	shadow     *loadedPolicy // decided in addition, never enforced; nil without a candidate
 	generation uint64        // counts policies in force, not candidates
 
 	upstreams  int // how many there are
@@ -84,12 +84,12 @@ func (p *Proxy) SetPolicy(s *policy.Snapshot) {
 	}
 }
 
-// SetShadow replaces the candidate, which is decided beside the policy in force
+// SetShadow replaces the candidate, which is decided in addition to the policy in force
 // and changes no answer.
 func (p *Proxy) SetShadow(s *policy.Snapshot) {
 	prev := p.state.Load()
 	p.publish(&state{policy: prev.policy, shadow: p.newLoadedPolicy(s), generation: prev.generation})
-	p.log.Info("candidate policy beside the one in force", "hash", s.Hash(), "rows", s.RowCount())
+	p.log.Info("candidate policy loaded; it is decided and logged, never enforced", "hash", s.Hash(), "rows", s.RowCount())
 }
 
 // RejectPolicy notes that a changed policy is not taken. The one in force stays.
@@ -112,7 +112,7 @@ func (p *Proxy) RejectShadow(err error) {
 	next.shadow = next.shadow.withReloadError(reason, p.now())
 	p.publish(&next)
 	p.metrics.reloads.WithLabelValues("error").Inc()
-	p.log.Error("candidate policy not loaded; the last good one stays beside the policy in force",
+	p.log.Error("candidate policy not loaded; the last good one stays in use",
 		"error", reason, "hash", next.shadow.Hash())
 }
 

@@ -100,7 +100,7 @@ func TestABrowserThatBlocksAllCookiesIsStoppedAtTheCallback(t *testing.T) {
 	}
 }
 
-// The issuer is behind authgate, and no rule opens it to anybody: the second login
+// The issuer is behind authgate, and no rule makes it public: the second login
 // would be begun by the first one's page, and so on.
 func TestALoginPageThatNeedsALoginIsNoLoopEither(t *testing.T) {
 	t.Parallel()
@@ -113,7 +113,7 @@ func TestALoginPageThatNeedsALoginIsNoLoopEither(t *testing.T) {
 	if !strings.Contains(g.log.String(), "login page is behind authgate") {
 		t.Errorf("the log does not say why:\n%s", g.log)
 	}
-	expect(t, "a state of somebody else's", g.do("GET", own+"/start?rd="+url.QueryEscape("/x?state=abc"), cookie, browser), http.StatusFound)
+	expect(t, "a state of another site", g.do("GET", own+"/start?rd="+url.QueryEscape("/x?state=abc"), cookie, browser), http.StatusFound)
 }
 
 func TestLoginsThatWereOnlyBegunAreNoLoop(t *testing.T) {
@@ -154,7 +154,7 @@ func TestWhoSignsInAgainAndAgainWithASessionIsNotStopped(t *testing.T) {
 	}
 }
 
-func TestSigningOutBeginsToCountAnew(t *testing.T) {
+func TestSigningOutResetsTheLoginCount(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)
 	b := g.tab(func(string) bool { return false })
@@ -191,7 +191,7 @@ func TestACountThatIsNotPlainCountsForNothing(t *testing.T) {
 		count("4", now): http.StatusFound, count("5", now-61): http.StatusFound, count("5", now+60): http.StatusFound,
 		count("-5", now): http.StatusFound, count("256", now): http.StatusFound, count("", now): http.StatusFound,
 		"5": http.StatusFound, "": http.StatusFound, "5.": http.StatusFound, "5.x": http.StatusFound, "9.99999999999999999999": http.StatusFound,
-		count("9", now) + "; __Host-authgate-tries=" + count("9", now): http.StatusFound, // planted beside ours: nobody knows which
+		count("9", now) + "; __Host-authgate-tries=" + count("9", now): http.StatusFound, // planted next to ours: authgate cannot tell which
 	} {
 		res := g.do("GET", own+"/start?rd=/", []string{"Cookie", "__Host-authgate-tries=" + value}, browser)
 		expect(t, value, res, status)

@@ -17,7 +17,7 @@ func (g *gate) carriers(token string) map[string]*http.Response {
 		"Authorization":       g.do("DELETE", "https://argo-workflows.example.com/anything", bearer(token)),
 		"Proxy-Authorization": g.do("GET", app, []string{"Proxy-Authorization", "bearer " + token, "Authorization", "Basic eDp5"}),
 		"token":               g.do("GET", app, []string{"token", token}),
-		"beside a session":    g.do("GET", app, bearer(token), g.as("alice")),
+		"with a session":      g.do("GET", app, bearer(token), g.as("alice")),
 		"a WebSocket":         g.do("GET", app, bearer(token), handshake),
 		"forward-auth":        g.ask(byParts("GET", app), bearer(token)),
 		"userinfo":            g.do("GET", own+"/userinfo", bearer(token)),

@@ -10,7 +10,7 @@ import (
 	"github.com/example-org/authgate/proxy"
 )
 
-// What a login obtained is no API token of a dashboard, whoever's session comes along.
+// What a login obtained is no API token of a dashboard, with any user's session.
 func TestATokenOfALoginIsNeverPassedOnAsTheDashboardsOwn(t *testing.T) {
 	t.Parallel()
 	taken := tokens()

@@ -16,8 +16,8 @@ func passing(o *proxy.Options) {
 	o.BearerVerifier = tokens()
 }
 
-// The dashboard's own API token, or its basic auth, beside a session.
-func TestAuthorizationOfTheDashboardGoesOnBesideASession(t *testing.T) {
+// The dashboard's own API token, or its basic auth, with a session.
+func TestAuthorizationOfTheDashboardIsPassedOnWithASession(t *testing.T) {
 	t.Parallel()
 	g := newGateTo(t, echoServer(t), passing)
 	for _, value := range []string{"Basic YWRtaW46YWRtaW4=", "Bearer glsa_of_the_dashboard", "Digest x=y", "Bearer", ""} {
@@ -39,7 +39,7 @@ func TestAuthorizationOfTheDashboardGoesOnBesideASession(t *testing.T) {
 	}
 	got := echoed(t, g.do("GET", "https://argo-cd.example.com/api/dex/keys", []string{"Authorization", "Basic x"}))
 	if got.Header.Get("Authorization") != "Basic x" {
-		t.Errorf("where anybody may go: %q", got.Header)
+		t.Errorf("a public path: %q", got.Header)
 	}
 }
 

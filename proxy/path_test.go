@@ -101,7 +101,7 @@ func TestTargetsWithMoreOrLessThanAPathGoNowhere(t *testing.T) {
 		"GET x:y": 400, "GET a.example:80": 400, "GET http:a/../b": 400, "GET *": 400, "OPTIONS *": 400, "PRI *": 400,
 		// A tunnel.
 		"CONNECT evil:443": 405, "CONNECT /a": 405, "CONNECT evil/pp": 405, "CONNECT argo-cd.example.com:443": 405,
-		// A host to whoever parses it as a URL.
+		// A host to a server that parses it as a URL.
 		"GET //evil.example/p": 400, "GET //u@evil:80": 400, "GET ///x": 400, "GET //": 400,
 		"GET /a#frag/../x?q": 400, "GET /#": 400,
 		"GET /\xff": 400, `GET /\evil\..\x`: 400, "GET /a%00b": 400, "GET /%252e": 400, "GET /a;x=1/b?q;r": 400, "GET /..;/healthz": 400,
@@ -126,7 +126,7 @@ func TestTheUpstreamIsSentThePathThatWasJudged(t *testing.T) {
 		"/caf\xc3\xa9": "/caf%C3%A9", "/caf%c3%a9": "/caf%C3%A9", `/"<>^{|}` + "`": "/%22%3C%3E%5E%7B%7C%7D%60", "/[::1]": "/[::1]", "/'()*!$&,=+@": "/'()*!$&,=+@",
 		"/100%25": "/100%25", "/a%20b": "/a%20b", "/a%3fb%23c": "/a%3Fb%23c", "/...": "/...", "/.well-known/x": "/.well-known/x",
 		// With an encoded slash and a byte that it does not keep, net/url would write
-		// the path anew from its decoded form: /api/v1/clusters/a/b%7Cc.
+		// the path again from its decoded form: /api/v1/clusters/a/b%7Cc.
 		"/api/v1/clusters/a%2fb|c":                       "/api/v1/clusters/a%2Fb%7Cc",
 		"/api/v1/clusters/https%3a%2f%2fk%3a6443":        "/api/v1/clusters/https%3A%2F%2Fk%3A6443",
 		"/api/v1/clusters/https:%2F%2Fk\xc3\xa9/?id=url": "",

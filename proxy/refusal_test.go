@@ -16,7 +16,7 @@ import (
 
 const app = "https://argo-cd.example.com/api/v1/applications"
 
-func TestNobodyInABrowserIsSentToLoginAndBack(t *testing.T) {
+func TestAnAnonymousBrowserIsSentToLoginAndBack(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)
 	res := g.do("GET", "https://argo-cd.example.com/applications?view=tiles&x=%2F", browser)
@@ -29,7 +29,7 @@ func TestNobodyInABrowserIsSentToLoginAndBack(t *testing.T) {
 	}
 }
 
-func TestNobodyElseIsToldInJSON(t *testing.T) {
+func TestAnAnonymousClientGetsJSON(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)
 	for name, headers := range map[string][]string{
@@ -186,7 +186,7 @@ func TestCredentialThatIsNotAcceptedIsRefusedAndNotPassedOn(t *testing.T) {
 		res := g.do("GET", app, credential, g.as("alice"), browser)
 		expect(t, credential[0], res, http.StatusUnauthorized)
 		res = g.do("POST", "https://argo-cd.example.com/api/dex/token", credential)
-		expect(t, credential[0]+" where anybody may go", res, http.StatusOK)
+		expect(t, credential[0]+" on a public path", res, http.StatusOK)
 		got := echoed(t, res)
 		if strings.HasPrefix(credential[0], "Proxy-") != (got.Header.Get(credential[0]) == "") {
 			t.Errorf("%s: the upstream got %q", credential[0], got.Header)

@@ -99,7 +99,7 @@ func TestReloadsUnderLoadGiveNoWrongAnswer(t *testing.T) {
 	}
 }
 
-// A tool that spoils one column spoils it in each row. Nobody reads thousands of
+// A tool that spoils one column spoils it in each row. No one reads thousands of
 // faults in a log line, and many a reader of logs would cut it or give up.
 func TestThousandsOfFaultsAreToldInBrief(t *testing.T) {
 	t.Parallel()

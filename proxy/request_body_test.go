@@ -46,7 +46,7 @@ func TestUploadThatStopsIsEnded(t *testing.T) {
 		"half a chunk":            {"alice", chunked + "5\r\nabc", " and no end"},
 		"half a chunk's size":     {"alice", chunked + "3\r\nabc\r\n5", "abc and no end"},
 		"all but the last chunk":  {"alice", chunked + "3\r\nabc\r\n0\r\n", "abc and no end"},
-		"nobody's":                {"", "Content-Length: 10\r\n\r\n", " and no end"},
+		"anonymous":               {"", "Content-Length: 10\r\n\r\n", " and no end"},
 		"one that was asked for":  {"alice", "Expect: 100-continue\r\nContent-Length: 10\r\n\r\n", " and no end"},
 		"more than is read ahead": {"alice", "Content-Length: 1000000\r\n\r\nabc", "abc and no end"},
 	} {
@@ -112,7 +112,7 @@ func (g *gate) post2(path, contentType, first string) (*http.Response, *io.PipeW
 	return res, to
 }
 
-// Each byte begins the time anew, and a call of gRPC has none.
+// Each byte restarts the timeout, and a call of gRPC has none.
 func TestUploadThatIsOnlySlowIsNotEnded(t *testing.T) {
 	t.Parallel()
 	url, came := swallow(t)

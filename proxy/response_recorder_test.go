@@ -90,7 +90,7 @@ func TestAnswersDuringShutdownEndTheirConnection(t *testing.T) {
 	if rest, err := c.end(); rest != "ok" || err != nil {
 		t.Errorf("%q, %v", rest, err)
 	}
-	if head := g.connect("GET / HTTP/1.1\r\nHost: nobody.example.com\r\n\r\n").head(); !strings.Contains(head, "\r\nConnection: close\r\n") {
+	if head := g.connect("GET / HTTP/1.1\r\nHost: unknown.example.com\r\n\r\n").head(); !strings.Contains(head, "\r\nConnection: close\r\n") {
 		t.Errorf("authgate's own answer: %q", head)
 	}
 }

@@ -106,12 +106,12 @@ func scripted(t *testing.T, what string, res *http.Response) (page string) {
 func TestWithKeepFragmentTheLoginBeginsAndEndsOnAPageThatHasAScript(t *testing.T) {
 	t.Parallel()
 	g := newGateTo(t, brokenUpstream(t), keeping)
-	page := scripted(t, "nobody", g.do("GET", here+"/reports/x?a=b&c=d", browser))
+	page := scripted(t, "anonymous", g.do("GET", here+"/reports/x?a=b&c=d", browser))
 	const start = "/oauth2/start?rd=%2Freports%2Fx%3Fa%3Db%26c%3Dd"
 	if !strings.Contains(page, `<noscript>`) || strings.Count(page, `href="`+start+`"`) != 2 {
 		t.Errorf("no way to the login:\n%s", page)
 	}
-	if page2 := scripted(t, "nobody", g.do("GET", here+"/reports/x?a=b&c=d", browser)); page2 == page {
+	if page2 := scripted(t, "anonymous", g.do("GET", here+"/reports/x?a=b&c=d", browser)); page2 == page {
 		t.Error("two pages have one nonce")
 	}
 
@@ -145,7 +145,7 @@ func TestKeepFragmentIsForNavigationsToThatUpstreamAlone(t *testing.T) {
 	expect(t, "the portal", g.do("GET", own+"/", browser), http.StatusFound)
 	expect(t, "a script", g.do("GET", here+"/reports/x", []string{"Accept", "*/*"}), http.StatusUnauthorized)
 	expect(t, "a form", g.do("POST", here+"/reports/x", browser), http.StatusUnauthorized)
-	expect(t, "somebody denied", g.do("GET", here+"/reports/x", g.as("carol"), browser), http.StatusForbidden)
+	expect(t, "a denied user", g.do("GET", here+"/reports/x", g.as("carol"), browser), http.StatusForbidden)
 }
 
 // A page of this site asks at once for the login, with the cookie that was withheld;
@@ -200,7 +200,7 @@ func TestAnotherAccountIsAskedForAlthoughThereIsASession(t *testing.T) {
 	}
 	for _, prompt := range []string{"none", "LOGIN", "select_account", "login%20none"} {
 		if to, err := url.Parse(g.do("GET", own+"/start?rd=/&prompt="+prompt, browser).Header.Get("Location")); err != nil || to.Query().Has("prompt") {
-			t.Errorf("anybody's link chooses %s", to)
+			t.Errorf("a link of another site chooses %s", to)
 		}
 	}
 }

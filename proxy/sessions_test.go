@@ -74,7 +74,7 @@ func keptGate(t testing.TB, upstream string, changes ...func(*proxy.Options)) (*
 	return g, issuer
 }
 
-// signIn gives the session's cookie of somebody who comes from the issuer.
+// signIn gives the session's cookie of a user who comes from the issuer.
 func (g *gate) signIn(who string) []string {
 	g.t.Helper()
 	state, cookie := g.begin("/")
@@ -130,7 +130,7 @@ func TestNewGroupsCountAtOnceAndTheBrowserIsGivenThem(t *testing.T) {
 		t.Fatal("the browser was not given the new session")
 	}
 	if len(newer[1]) > len(alice[1])+64 {
-		t.Errorf("the cookie grew from %d to %d bytes: it keeps tokens that nobody needs", len(alice[1]), len(newer[1]))
+		t.Errorf("the cookie grew from %d to %d bytes: it keeps tokens that no upstream needs", len(alice[1]), len(newer[1]))
 	}
 	if sessionOf(g.do("GET", app, newer)) != nil {
 		t.Error("the browser is given it again")
@@ -211,7 +211,7 @@ func TestOldGroupsGoOnForAWhileWhenTheIssuerFails(t *testing.T) {
 		t.Error(got)
 	}
 	open := g.do("POST", "https://argo-cd.example.com/api/dex/token", alice, sameSite)
-	expect(t, "where anybody may go", open, http.StatusOK)
+	expect(t, "a public path", open, http.StatusOK)
 	if got := echoed(t, open).Header.Get("X-Forwarded-User"); got != "" {
 		t.Errorf("the upstream is told of %q", got)
 	}
@@ -280,7 +280,7 @@ func TestASessionThatTheIssuerHasEndedLeadsToTheLogin(t *testing.T) {
 
 func TestAStoreThatDoesNotAnswerSignsNoUserOutOrIn(t *testing.T) {
 	t.Parallel()
-	g := newGate(t, nil).besideARedisThatIsDown()
+	g := newGate(t, nil).withRedisDown()
 	cookie := inRedis(t)
 	for name, as := range map[string][]string{"a page": browser, "a script": sameSite} {
 		res := g.do("GET", app, cookie, as)
@@ -289,8 +289,8 @@ func TestAStoreThatDoesNotAnswerSignsNoUserOutOrIn(t *testing.T) {
 			t.Errorf("%s: %q\n%s", name, res.Header, got)
 		}
 	}
-	expect(t, "nobody", g.do("GET", app, sameSite), http.StatusUnauthorized)
-	expect(t, "where anybody may go", g.do("GET", "https://argo-cd.example.com/api/dex/x", cookie), http.StatusBadGateway) // it went on
+	expect(t, "anonymous", g.do("GET", app, sameSite), http.StatusUnauthorized)
+	expect(t, "a public path", g.do("GET", "https://argo-cd.example.com/api/dex/x", cookie), http.StatusBadGateway) // it went on
 	ready := g.do("GET", "https://x/readyz")
 	expect(t, "ready", ready, http.StatusServiceUnavailable)
 	if got := body(t, ready); !strings.Contains(got, `"sessions":"down"`) || !strings.Contains(got, "the session store has not been reached yet") {
@@ -354,7 +354,7 @@ func TestGroupsThatDoNotFitAreLeftOutUnlessThePolicyNamesThem(t *testing.T) {
 			return one
 		}}
 	})
-	alice := g.signIn("anybody")
+	alice := g.signIn("any-code")
 	res := g.do("POST", app, alice, sameSite)
 	expect(t, "by the group that counts", res, http.StatusOK)
 	if got := echoed(t, res).Header.Get("X-Forwarded-Groups"); got != "example-org:argo" {

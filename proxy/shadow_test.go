@@ -26,7 +26,7 @@ g, example-org:*, role:viewer
 g, example-org:argo, role:admin
 `
 
-func TestCandidateIsDecidedBesideThePolicyAndChangesNothing(t *testing.T) {
+func TestACandidatePolicyIsDecidedAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	const host = "https://argo-cd.example.com"
 	requests := []struct {
@@ -39,9 +39,9 @@ func TestCandidateIsDecidedBesideThePolicyAndChangesNothing(t *testing.T) {
 		{"alice", "GET", app, 200, "allow"},
 		{"alice", "GET", host + "/secret/a", 200, "deny"},        // revoked
 		{"bob", "GET", host + "/secret/a", 403, "allow"},         // granted
-		{"carol", "GET", host + "/api/dex/x", 200, "allow"},      // as nobody, in both
+		{"carol", "GET", host + "/api/dex/x", 200, "allow"},      // as anonymous, in both
 		{"bob", "GET", host + "/api/dex/internal", 403, "allow"}, // a row denies it; granted
-		{"carol", "GET", host + "/open", 403, "allow"},           // as nobody; granted
+		{"carol", "GET", host + "/open", 403, "allow"},           // as anonymous; granted
 		{"", "GET", host + "/open", 401, "allow"},                // granted
 		{"", "GET", app, 401, "deny"},
 		{"carol", "GET", "https://argo-workflows.example.com/mine", 403, "deny"},
@@ -127,7 +127,7 @@ func TestNoShadowWhereNoPolicyIsAsked(t *testing.T) {
 	}
 }
 
-// A session that was seen before must be resolved by each candidate anew.
+// A session that was seen before must be resolved by each candidate again.
 func TestCandidateIsReplacedForSessionsThatAreKnown(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)
@@ -157,7 +157,7 @@ func TestCandidateIsReplacedForSessionsThatAreKnown(t *testing.T) {
 		`authgate_shadow_differences_total{change="revoked",upstream="argocd"} 2`)
 }
 
-func TestAuditSaysAsWhatThePolicyKnowsSomebody(t *testing.T) {
+func TestAuditNamesTheSubjectsOfAUser(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)
 	want := map[string][][]string{ // :: who → roles, groups

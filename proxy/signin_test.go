@@ -61,7 +61,7 @@ func TestLoginComesBackToWhereItBegan(t *testing.T) {
 	}
 }
 
-func TestNobodyCanSignInBeforeTheIssuerWasReached(t *testing.T) {
+func TestSignInFailsBeforeTheIssuerWasReached(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)
 	g.issuer.ready = errTest("dex.internal:5556: connection refused")
@@ -85,7 +85,7 @@ func TestPortalListsWhatAPersonMayOpen(t *testing.T) {
 	for who, want := range map[string][]string{
 		"alice": {"https://argo-cd.example.com/", "https://argo-cd.example.com/reports/", "https://argo-workflows.example.com/"},
 		"bob":   {"https://argo-cd.example.com/", "https://argo-cd.example.com/reports/"},
-		"carol": {"https://argo-cd.example.com/reports/"}, // open to anybody
+		"carol": {"https://argo-cd.example.com/reports/"}, // public
 	} {
 		page := body(t, g.do("GET", own+"/", g.as(who), browser))
 		if got := strings.Count(page, `<li><a href="`); got != len(want) {
@@ -97,7 +97,7 @@ func TestPortalListsWhatAPersonMayOpen(t *testing.T) {
 			}
 		}
 	}
-	expect(t, "nobody", g.do("GET", own+"/", browser), http.StatusFound)
+	expect(t, "anonymous", g.do("GET", own+"/", browser), http.StatusFound)
 	expect(t, "no such endpoint", g.do("GET", own+"/nothing", g.as("alice")), http.StatusNotFound)
 }
 

@@ -268,8 +268,8 @@ func TestASignOutStaysAtOneHostWhereItCanOrMust(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)
 	for what, headers := range map[string][]string{
-		"a script": {"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors"},
-		"nobody":   {"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "navigate"},
+		"a script":  {"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors"},
+		"anonymous": {"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "navigate"},
 	} {
 		b := g.chainBrowser()
 		if what == "a script" {

@@ -53,9 +53,9 @@ func TestAfterSigningOutNothingIsShownFromACache(t *testing.T) {
 		t.Errorf("%q", res.Header)
 	}
 	for what, res := range map[string]*http.Response{
-		"nobody":  g.do("POST", own+"/sign_out", sameSite),
-		"asking":  g.do("GET", own+"/sign_out", g.as("alice"), browser),
-		"no cert": g.raw("POST /oauth2/sign_out HTTP/1.1\r\nHost: argo-cd.example.com\r\nConnection: close\r\nContent-Length: 0\r\nCookie: authgate=x\r\n\r\n"),
+		"anonymous": g.do("POST", own+"/sign_out", sameSite),
+		"asking":    g.do("GET", own+"/sign_out", g.as("alice"), browser),
+		"no cert":   g.raw("POST /oauth2/sign_out HTTP/1.1\r\nHost: argo-cd.example.com\r\nConnection: close\r\nContent-Length: 0\r\nCookie: authgate=x\r\n\r\n"),
 	} {
 		if res.Header.Get("Clear-Site-Data") != "" { // browsers take no such word over plain http
 			t.Errorf("%s: %q", what, res.Header)
@@ -70,7 +70,7 @@ func TestAfterSigningOutNothingIsShownFromACache(t *testing.T) {
 
 // A form of another site comes without the session's cookie, and yet the answer
 // could take it away.
-func TestAnotherSiteSignsNobodyOutWithoutACookieEither(t *testing.T) {
+func TestAnotherSiteCannotSignOutWithoutACookie(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)
 	for _, headers := range [][]string{
@@ -104,7 +104,7 @@ func TestSigningOutGoesOnToTheIssuerWhereItHasAnAddressForThat(t *testing.T) {
 	if c := res.Cookies(); len(c) != 1 || c[0].MaxAge >= 0 {
 		t.Errorf("%q", c)
 	}
-	expect(t, "nobody", g.do("POST", own+"/sign_out", sameSite), http.StatusOK)
+	expect(t, "anonymous", g.do("POST", own+"/sign_out", sameSite), http.StatusOK)
 
 	back := g.do("GET", own+"/sign_out", arriving("cross-site"))
 	expect(t, "coming back", back, http.StatusOK)
@@ -117,9 +117,9 @@ func TestSigningOutSaysWhatItDoesNotEnd(t *testing.T) {
 	t.Parallel()
 	g := newGateTo(t, brokenUpstream(t), oneHost)
 	for what, res := range map[string]*http.Response{
-		"before": g.do("GET", own+"/sign_out", g.as("alice"), browser),
-		"after":  g.do("POST", own+"/sign_out", g.as("alice"), arriving("same-origin")),
-		"nobody": g.do("GET", own+"/sign_out", browser),
+		"before":    g.do("GET", own+"/sign_out", g.as("alice"), browser),
+		"after":     g.do("POST", own+"/sign_out", g.as("alice"), arriving("same-origin")),
+		"anonymous": g.do("GET", own+"/sign_out", browser),
 	} {
 		if page := body(t, res); !strings.Contains(page, "at its own login provider, for example GitHub") {
 			t.Errorf("%s:\n%s", what, page)
@@ -141,7 +141,7 @@ func inRedis(t *testing.T) []string {
 func TestASessionThatCannotBeEndedIsSaidToLiveOn(t *testing.T) {
 	t.Parallel()
 	healthy := newGate(t, nil)
-	g := healthy.besideARedisThatIsDown()
+	g := healthy.withRedisDown()
 	cookie := inRedis(t)
 	ask := g.do("GET", own+"/sign_out", cookie, browser)
 	expect(t, "asking", ask, http.StatusOK)
@@ -165,7 +165,7 @@ func TestASessionThatCannotBeEndedIsSaidToLiveOn(t *testing.T) {
 	}
 }
 
-func TestACredentialBesideTheCookieKeepsNobodySignedIn(t *testing.T) {
+func TestACredentialNextToTheCookieDoesNotPreventSignOut(t *testing.T) {
 	t.Parallel()
 	g := newGateTo(t, brokenUpstream(t), oneHost)
 	expect(t, "signing out", g.do("POST", own+"/sign_out", g.as("alice"), sameSite, []string{"Authorization", "Basic eDp5"}), http.StatusOK)

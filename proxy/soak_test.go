@@ -23,16 +23,16 @@ const (
 // soakers are ways to be a burden. Each opens a connection, and leaves it to the
 // end of the client, who drops it without a word.
 var soakers = map[string]func(c *soakClient){
-	"a host that nobody has": func(c *soakClient) {
+	"a host that does not exist": func(c *soakClient) {
 		c.ask("GET /"+rand.Text()+" HTTP/1.1\r\nHost: "+rand.Text()+".example.com\r\n\r\n", 421)
 	},
 	"a login that is never finished": func(c *soakClient) {
 		c.ask("GET /oauth2/start?rd=/"+rand.Text()+" HTTP/1.1\r\nHost: argo-cd.example.com\r\n\r\n", 302)
 	},
-	"a callback that nobody began": func(c *soakClient) {
+	"a callback without a login": func(c *soakClient) {
 		c.ask("GET /oauth2/callback?code=x&state="+rand.Text()+" HTTP/1.1\r\nHost: argo-cd.example.com\r\n\r\n", 400)
 	},
-	"a cookie that nobody sealed": func(c *soakClient) {
+	"a forged cookie": func(c *soakClient) {
 		c.ask("GET / HTTP/1.1\r\nHost: argo-cd.example.com\r\nX-Forwarded-Proto: https\r\nCookie: __Host-authgate="+strings.Repeat(rand.Text(), 100)+"\r\n\r\n", 401)
 	},
 	"an address of one's own choice": func(c *soakClient) {
@@ -145,7 +145,7 @@ func (g *gate) count(before int) soakCount {
 	return count
 }
 
-// mine is the head of a request of somebody who is signed in.
+// mine is the head of a request of a user who is signed in.
 func (c *soakClient) mine(line string, headers ...string) string {
 	return line + " HTTP/1.1\r\nHost: argo-cd.example.com\r\nX-Forwarded-Proto: https\r\nSec-Fetch-Site: same-origin\r\n" +
 		strings.Join(append(headers, c.cookie), "\r\n") + "\r\n\r\n"

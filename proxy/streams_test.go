@@ -249,7 +249,7 @@ func TestStreamsEndWithTheirSession(t *testing.T) {
 	g := newGateTo(t, url, c.options).watched()
 	terminal, list := g.open("/ws/a", "alice"), g.open("/events/a", "alice")
 	anonymous := g.connect("GET /api/dex/x HTTP/1.1\r\nHost: argo-cd.example.com\r\nX-Forwarded-Proto: https\r\n\r\n")
-	incognito := g.open("/api/dex/y", "carol") // no row is for her: she goes as nobody
+	unmatched := g.open("/api/dex/y", "carol") // no row is for her: her request is anonymous
 	anonymous.head()
 	anonymous.chunk()
 	c.forward(59 * time.Minute)
@@ -263,22 +263,22 @@ func TestStreamsEndWithTheirSession(t *testing.T) {
 	if cuts := g.of(audit.StreamCut); len(cuts) != 2 || cuts[0].Reason != "expired" || cuts[0].Decision != audit.Refuse {
 		t.Errorf("%+v", cuts)
 	}
-	for _, w := range []*wire{anonymous, incognito} {
+	for _, w := range []*wire{anonymous, unmatched} {
 		if w.Buffered() != 0 {
-			t.Error("a stream of nobody ended with somebody's session")
+			t.Error("an anonymous stream ended with the session of a user")
 		}
 	}
 	g.SetPolicy(load(t, strings.Replace(rules, "p, system:anonymous, argocd, /api/dex/**, *, allow\n", "", 1)))
-	for _, w := range []*wire{anonymous, incognito} {
+	for _, w := range []*wire{anonymous, unmatched} {
 		if rest, err := w.end(); rest != "" || err != nil {
 			t.Errorf("%q, %v", rest, err)
 		}
 	}
 }
 
-// Where a row lets in nobody in particular, and none is left for the person, the
-// upstream must not go on believing that it talks to them.
-func TestAStreamThatMayGoOnOnlyAsNobodyIsCut(t *testing.T) {
+// Where only a row for anonymous requests is left, the upstream must not continue to
+// assume that it talks to the user.
+func TestAStreamAllowedOnlyForAnonymousIsCut(t *testing.T) {
 	t.Parallel()
 	_, url := newStreamer(t)
 	g := newGateTo(t, url).watched()
@@ -290,7 +290,7 @@ func TestAStreamThatMayGoOnOnlyAsNobodyIsCut(t *testing.T) {
 func TestSigningOutEndsTheStreamsOfThatSessionAlone(t *testing.T) {
 	t.Parallel()
 	s, url := newStreamer(t)
-	g := newGateTo(t, url) // nobody watches: it is done at once
+	g := newGateTo(t, url) // no one watches: it is done at once
 	cookie := g.as("alice")[1]
 	c := g.connect("GET /events/a HTTP/1.1\r\nHost: argo-cd.example.com\r\nX-Forwarded-Proto: https\r\nCookie: " + cookie + "\r\n\r\n")
 	c.head()
@@ -325,7 +325,7 @@ func TestRevocationDuringTheHandshakeIsNotMissed(t *testing.T) {
 		}
 		_, _ = io.Copy(io.Discard, r)
 		closed <- struct{}{}
-	})) // nobody watches
+	})) // no one watches
 	for _, request := range []string{g.handshake("/ws", "alice"), g.request("GET /events", "alice") + "\r\n"} {
 		g.SetPolicy(load(t, rules))
 		res := g.raw(strings.Replace(request, "\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1))

@@ -162,11 +162,11 @@ func TestATabThatIsTooLateGoesOnWithTheSessionOfAnother(t *testing.T) {
 	g := newGateTo(t, brokenUpstream(t), clock.options)
 	w := g.window(t)
 	late, used, forgotten := w.start("/late?a=b"), w.start("/used"), w.start("/forgotten")
-	if res := used("nobody"); res.StatusCode != http.StatusBadGateway {
+	if res := used("unknown"); res.StatusCode != http.StatusBadGateway {
 		t.Errorf("a code that the issuer does not know: %d", res.StatusCode)
 	}
 	w.backAt("/first", w.start("/first")("alice"))
-	w.backAt("/late?a=b", late("nobody"))
+	w.backAt("/late?a=b", late("unknown"))
 	w.backAt("/used", used("alice"))
 	clock.forward(20 * time.Minute)
 	w.backAt("/forgotten", forgotten("alice"))
@@ -176,7 +176,7 @@ func TestATabThatIsTooLateGoesOnWithTheSessionOfAnother(t *testing.T) {
 
 	// But not where the user asked for another account, or the issuer said no before.
 	denied := g.window(t).start("/denied")
-	if res := denied("nobody"); res.StatusCode != http.StatusBadGateway {
+	if res := denied("unknown"); res.StatusCode != http.StatusBadGateway {
 		t.Errorf("without a session: %d", res.StatusCode)
 	}
 }
@@ -217,7 +217,7 @@ func TestAnotherSpellingOfAStateIsTheSameState(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)
 	state, cookie := g.begin("/")
-	expect(t, "the first", g.callback("nobody", state, cookie), http.StatusBadGateway)
+	expect(t, "the first", g.callback("unknown", state, cookie), http.StatusBadGateway)
 	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	for at := range 3 {
 		for _, digit := range digits + "=\n" {
@@ -232,7 +232,7 @@ func TestAnotherSpellingOfAStateIsTheSameState(t *testing.T) {
 	}
 }
 
-func TestStatesThatNobodyMadeAskTheIssuerNothing(t *testing.T) {
+func TestForgedStatesSendNoRequestToTheIssuer(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)
 	foreign := newGate(t, nil)
@@ -292,7 +292,7 @@ func TestNoMoreThan32CodesAreExchangedAtATime(t *testing.T) {
 	}
 }
 
-// A session that somebody planted is no reason to leave a login out.
+// A session that another site planted is no reason to leave a login out.
 func TestAPlantedSessionIsNotTakenForThatOfAnotherTab(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)

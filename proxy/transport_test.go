@@ -157,7 +157,7 @@ func TestUpstreamWithAnotherCertificateGetsNothing(t *testing.T) {
 	t.Cleanup(upstream.Close)
 	other := httptest.NewTLSServer(nil)
 	t.Cleanup(other.Close)
-	pool := x509.NewCertPool() // knows nobody
+	pool := x509.NewCertPool() // knows no CA
 	for name, change := range map[string]func(*proxy.Options){
 		"the system's CAs": func(*proxy.Options) {},
 		"another CA":       func(o *proxy.Options) { o.UpstreamCAs = map[string]*x509.CertPool{"argocd": pool} },

@@ -110,7 +110,8 @@ func (p *Proxy) denyUpstreamToken(x *decided, token string) (string, *Refusal) {
 	}
 	x.outcome = audit.Refuse
 	return "", refuse(http.StatusServiceUnavailable, "session_store_down",
-		"Your token cannot be shown to "+x.route.Name+" right now: where it is noted that it does not open authgate does not answer. Nothing was done. Try again in a moment.", err)
+		"Your token cannot be shown to "+x.route.Name+" right now: the session store is not responding. "+
+			"Nothing was done. Try again in a moment.", err)
 }
 
 func (p *Proxy) missingUserToken(x *caller, cause error) *Refusal {
@@ -126,7 +127,8 @@ func (p *Proxy) useServiceAccountToken(x *decided) (token string, refusal *Refus
 	if i < 0 {
 		x.outcome = audit.Refuse
 		return "", refuse(http.StatusForbidden, codeNoCredential,
-			"You may do this, but none of your roles has an account at "+x.route.Name+" (identity.serviceAccounts). Ask whoever runs this service for one.", nil)
+			"You may do this, but none of your roles has an account at "+x.route.Name+" (identity.serviceAccounts). "+
+				"Ask the administrator of this service for one.", nil)
 	}
 	a := x.route.serviceAccounts[i]
 	token, err := a.Token(x.r.Context())

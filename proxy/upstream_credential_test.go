@@ -85,14 +85,14 @@ func TestABearerTokenSaysWhoAsks(t *testing.T) {
 		"of a CLI of Argo CD":           {[]string{"token", "alice.id.token"}, "POST", 200},
 		"of CI":                         {bearer("ci.job.token"), "GET", 200},
 		"of CI, to do more":             {bearer("ci.job.token"), "POST", 403},
-		"that anybody might have":       {bearer("any.body.token"), "GET", 403},
-		"of nobody":                     {bearer("made.up.token"), "GET", 401},
+		"of an issuer for any user":     {bearer("any.body.token"), "GET", 403},
+		"unknown":                       {bearer("made.up.token"), "GET", 401},
 		"whose keys are away":           {bearer("keys.are.away"), "GET", 503},
 		"of another scheme":             {[]string{"Authorization", "Basic YWxpY2UuaWQudG9rZW4="}, "GET", 401},
 		"behind one that is refused":    {[]string{"Proxy-Authorization", "Bearer made.up.token", "Authorization", "Bearer alice.id.token"}, "GET", 401},
 		"empty":                         {[]string{"Authorization", "Bearer"}, "GET", 401},
 		"empty of a CLI":                {[]string{"token", ""}, "GET", 401},
-		"with a session of somebody":    {append(bearer("ci.job.token"), g.as("alice")...), "POST", 403},
+		"with a session of a user":      {append(bearer("ci.job.token"), g.as("alice")...), "POST", 403},
 		"refused, and with a session":   {append(bearer("made.up.token"), g.as("alice")...), "GET", 401},
 		"from another site of no worry": {append(bearer("alice.id.token"), "Origin", "https://evil.example.com"), "POST", 200},
 	} {
@@ -117,9 +117,9 @@ func TestABearerTokenSaysWhoAsks(t *testing.T) {
 	if text := body(t, refused); !strings.Contains(text, "https://other.example.com") || !strings.Contains(refused.Header.Get("WWW-Authenticate"), `error="invalid_token"`) {
 		t.Errorf("it does not say why: %q %s", refused.Header, text)
 	}
-	everybody := "https://argo-cd.example.com/welcome" // system:authenticated
-	expect(t, "somebody", g.do("GET", everybody, bearer("ci.job.token")), http.StatusOK)
-	expect(t, "whoever it may be", g.do("GET", everybody, bearer("any.body.token")), http.StatusForbidden)
+	welcome := "https://argo-cd.example.com/welcome" // system:authenticated
+	expect(t, "a trusted user", g.do("GET", welcome, bearer("ci.job.token")), http.StatusOK)
+	expect(t, "an untrusted user", g.do("GET", welcome, bearer("any.body.token")), http.StatusForbidden)
 
 	info := body(t, g.do("GET", own+"/userinfo", bearer("ci.job.token")))
 	if !strings.Contains(info, `"subject":"repo:app"`) || !strings.Contains(info, "role:viewer") || strings.Contains(info, "refreshed") {
@@ -148,9 +148,9 @@ func TestArgoCDIsShownThePersonsOwnTokenAndNoOther(t *testing.T) {
 	if text := body(t, other); !strings.Contains(text, "no_credential") {
 		t.Error(text)
 	}
-	nobody := echoed(t, g.do("POST", "https://argo-cd.example.com/api/dex/token", bearer("of.the.client"))).Header
-	if nobody.Get("Authorization") != "Bearer of.the.client" || nobody.Get("Cookie") != "" {
-		t.Errorf("nobody is shown as somebody: %q", nobody)
+	anonymous := echoed(t, g.do("POST", "https://argo-cd.example.com/api/dex/token", bearer("of.the.client"))).Header
+	if anonymous.Get("Authorization") != "Bearer of.the.client" || anonymous.Get("Cookie") != "" {
+		t.Errorf("an anonymous request carries a credential of a user: %q", anonymous)
 	}
 	// A token that has ended is renewed before the request goes on.
 	issuer.says(nil, "example-org:argo")
@@ -185,7 +185,7 @@ func TestWorkflowsAreShownTheAccountOfTheFirstRole(t *testing.T) {
 		t.Errorf("CI: %q", got)
 	}
 	none := g.do("GET", "https://argo-workflows.example.com/free", g.as("carol"))
-	expect(t, "somebody without a role", none, http.StatusForbidden)
+	expect(t, "a user without a role", none, http.StatusForbidden)
 	if text := body(t, none); !strings.Contains(text, "no_credential") || !strings.Contains(text, "identity.serviceAccounts") {
 		t.Error(text)
 	}
@@ -208,7 +208,7 @@ func (missingRole) Hint() string {
 	return "The Role that allows create on serviceaccounts/token is missing."
 }
 
-func TestAnAccountsTokenThatTheUpstreamRefusesIsAskedForAnew(t *testing.T) {
+func TestARefusedServiceAccountTokenIsRequestedAgain(t *testing.T) {
 	t.Parallel()
 	admin := &ofAccount{token: "admin-account"}
 	as := config.ServiceAccount{Role: "role:admin", Namespace: "argo", Name: "argo-admin"}
@@ -256,7 +256,7 @@ func TestADashboardsOwnLoginLeadsToAuthgatesAndBack(t *testing.T) {
 	expect(t, "another upstream", g.do("GET", "https://argo-cd.example.com/reports/login", g.as("alice")), http.StatusOK)
 }
 
-func TestADashboardThatTakesNobodyIsNoLoop(t *testing.T) {
+func TestADashboardThatRefusesEveryUserCausesNoLoop(t *testing.T) {
 	t.Parallel()
 	g := newGateTo(t, upstreamSaying(t))
 	browserOf := g.tab(func(string) bool { return false })
@@ -268,7 +268,7 @@ func TestADashboardThatTakesNobodyIsNoLoop(t *testing.T) {
 				t.Errorf("after %d logins: %s", logins, page)
 			}
 			if !strings.Contains(g.log.String(), "allowedAudiences") {
-				t.Errorf("the log does not say how to mend it:\n%s", g.log)
+				t.Errorf("the log does not say how to fix it:\n%s", g.log)
 			}
 			return
 		}

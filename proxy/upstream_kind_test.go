@@ -185,7 +185,7 @@ func TestATokenOfArgoCDDoesNotRideOnASession(t *testing.T) {
 				t.Errorf("%s: refused for another reason", name)
 			}
 			res = g.do("POST", "https://argo-cd.example.com/api/dex/token", header)
-			expect(t, "where anybody may go", res, http.StatusOK)
+			expect(t, "a public path", res, http.StatusOK)
 			res = g.do("POST", "https://argo-workflows.example.com"+call, g.as("alice"), sameSite, header)
 			expect(t, "another kind, to which it is a header like any", res, http.StatusOK)
 			res = g.ask(forms["nginx"]("POST", "https://argo-cd.example.com"+call), g.as("alice"), sameSite, header)

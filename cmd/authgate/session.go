@@ -198,7 +198,8 @@ func (f *sessionFlags) withStore(cmd *cobra.Command, do func(context.Context, *r
 		return cli.LoadError(err)
 	}
 	if c.Session.Store != config.StoreRedis {
-		return cli.LoadError(fmt.Errorf("%s: session.store is cookie: sessions are in the browsers, and nothing lists them or ends one of them everywhere; "+
+		return cli.LoadError(fmt.Errorf("%s: session.store is cookie: sessions are in the browsers. "+
+			"They cannot be listed, and one of them cannot be ended everywhere; "+
 			"to end all of them, put a new key alone into %s; to list them and end some, use session.store: redis", f.config, c.Session.Keys.Source()))
 	}
 	store, err := server.OpenSessionStore(c)

@@ -105,8 +105,8 @@ func (f *tokenFlags) client(cmd *cobra.Command) (*clilogin.Client, error) {
 	cfg.Printf = func(format string, args ...any) { fmt.Fprintf(stderr, "authgate: "+format+"\n", args...) }
 	cfg.Force, cfg.Listen, cfg.Now = f.force, f.listen, time.Now
 	display := clilogin.HasDisplay(runtime.GOOS, os.Getenv)
-	// Whoever says where the browser comes back wants one; a client with a secret
-	// cannot do without.
+	// --listen requires a browser, since it says where the browser comes back. So
+	// does a client with a secret.
 	cfg.Device = f.device || !display && !f.noBrowser && f.listen == "" && cfg.ClientSecret == ""
 	if display && !f.noBrowser {
 		cfg.OpenURL = func(address string) error { return clilogin.OpenBrowser(runtime.GOOS, address) }

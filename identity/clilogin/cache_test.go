@@ -77,7 +77,7 @@ func TestARefusedRefreshTokenBeginsANewLogin(t *testing.T) {
 	}
 }
 
-func TestATroubledIssuerIsNoReasonToLogInAnew(t *testing.T) {
+func TestAFailingIssuerRequiresNoNewLogin(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
@@ -128,7 +128,7 @@ func TestTheNextRefreshTokenIsKeptWhenTheIDTokenCannotBeVerified(t *testing.T) {
 	d.asked(1, 2)
 }
 
-func TestARefreshedTokenOfSomebodyElseIsRefused(t *testing.T) {
+func TestARefreshedTokenOfAnotherUserIsRefused(t *testing.T) {
 	t.Parallel()
 	for claim, value := range map[string]any{"sub": "mallory", "nonce": "another", "aud": []string{clientID, "more"}} {
 		d := newDesk(t)
@@ -175,13 +175,13 @@ func TestManyAtOnceLogInOnceAndRefreshOnce(t *testing.T) {
 	d.asked(1, 1)
 }
 
-func TestWhoeverWaitsForAnotherLoginIsToldAndMayGiveUp(t *testing.T) {
+func TestWaitingForAnotherLoginIsReportedAndCanBeCancelled(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	inside := make(chan struct{})
 	held := d.cfg
-	held.OpenURL = func(string) error { close(inside); return nil } // and nobody answers
+	held.OpenURL = func(string) error { close(inside); return nil } // and no one answers
 	holder, err := clilogin.New(held)
 	if err != nil {
 		t.Fatal(err)
@@ -214,7 +214,7 @@ func TestWhoeverWaitsForAnotherLoginIsToldAndMayGiveUp(t *testing.T) {
 func TestTokensAreInFilesOfTheirOwnForOnePersonAlone(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	if err := os.MkdirAll(d.cfg.Dir, 0o755); err != nil { // somebody made it by hand
+	if err := os.MkdirAll(d.cfg.Dir, 0o755); err != nil { // a user made it by hand
 		t.Fatal(err)
 	}
 	d.mustToken()
@@ -239,7 +239,7 @@ func TestTokensAreInFilesOfTheirOwnForOnePersonAlone(t *testing.T) {
 	}
 }
 
-func TestWhatIsKeptIsNotBelievedIfItIsNotWhatWasWritten(t *testing.T) {
+func TestAChangedCacheFileIsNotUsed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name  string

@@ -166,7 +166,7 @@ func TestAnIDTokenIsGivenOutOnlyIfItIsOfTheIssuerForThisClientAndThisLogin(t *te
 		{"several clients and no party", func(m map[string]any) { m["aud"] = []string{clientID, "another"} }, nil, "azp"},
 		{"another login", func(m map[string]any) { m["nonce"] = "x" }, nil, "nonce"},
 		{"no nonce", func(m map[string]any) { delete(m, "nonce") }, nil, "nonce"},
-		{"nobody", func(m map[string]any) { delete(m, "sub") }, nil, "no sub"},
+		{"no subject", func(m map[string]any) { delete(m, "sub") }, nil, "no sub"},
 		{"expired", func(m map[string]any) { m["exp"] = m["iat"].(int64) - 31 }, nil, "2026-03-01T09:59:29Z, and this machine's clock says 2026-03-01T10:00:00Z: do the clocks differ?"},
 		{"no expiry", func(m map[string]any) { delete(m, "exp") }, nil, "expired"},
 		{"another access token", func(m map[string]any) { m["at_hash"] = "x" }, nil, "at_hash"},
@@ -326,7 +326,7 @@ func TestAnIssuerThatIsNoneSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestALoginThatNobodyFinishesEnds(t *testing.T) {
+func TestAnUnfinishedLoginTimesOut(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	patience := errors.New("no patience")

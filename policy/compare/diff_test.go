@@ -339,7 +339,7 @@ func TestADiffIsOfTheUpstreamsThatThereAre(t *testing.T) {
 	}
 }
 
-func TestADiffThatNobodyReadsToTheEndIsCountedToTheEnd(t *testing.T) {
+func TestADiffCountsChangesThatItDoesNotList(t *testing.T) {
 	t.Parallel()
 	var before, after strings.Builder
 	before.WriteString("p, role:r, u, /none, GET, allow\n")

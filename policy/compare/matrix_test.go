@@ -124,7 +124,7 @@ func checkOrderOfCells(t *testing.T, columns []compare.Column, table compare.Tab
 	}
 }
 
-func TestAColumnIsThereForWhoeverDiffersFromTheirRoles(t *testing.T) {
+func TestAUserWhoDiffersFromTheirRolesHasAColumn(t *testing.T) {
 	t.Parallel()
 	s := policytest.Load(t, `p, role:viewer, u, /**, GET, allow
 p, role:frozen, u, /a, *, deny

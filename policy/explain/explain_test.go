@@ -261,7 +261,7 @@ p, role:held, argocd, /a/b, POST, deny
 	}
 }
 
-func TestSomebodyIsToldHowTheyComeToEachRole(t *testing.T) {
+func TestAnExplanationNamesTheSourceOfEachRole(t *testing.T) {
 	t.Parallel()
 	s := policytest.Load(t, `g, example-org:dev, role:viewer
 g, role:viewer, role:reader
@@ -367,7 +367,7 @@ func TestAnEditLeavesNoFileWithoutRows(t *testing.T) {
 	}
 }
 
-func TestWhoeverMayPassAsNobodyIsToldSo(t *testing.T) {
+func TestAnExplanationNamesTheRowForAnonymousRequests(t *testing.T) {
 	t.Parallel()
 	s := policytest.Load(t, dashboards)
 	const question = "POST argocd:/api/webhook"

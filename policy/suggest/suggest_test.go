@@ -468,9 +468,9 @@ func explained(report suggest.Report, lines []string, identity, question string)
 	return false
 }
 
-// TestASuggestionBesideAPolicyAllowsNothingThatThePolicyDoesNot tries policies
+// TestASuggestionInAdditionToAPolicyAllowsNothingMore tries policies
 // and people of all kinds.
-func TestASuggestionBesideAPolicyAllowsNothingThatThePolicyDoesNot(t *testing.T) {
+func TestASuggestionInAdditionToAPolicyAllowsNothingMore(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(7, 8))
 	allowed, narrower := 0, 0

@@ -42,7 +42,7 @@ func TestAFurtherIssuerIsLookedAtForWhatTokensAreVerifiedBy(t *testing.T) {
 		called, keys string
 		ask          func(*doctor.BearerIssuer)
 		state        doctor.State
-		said, mend   string
+		said, hint   string
 	}{
 		"as it should be": {"", good, nil, doctor.OK, "answers; keys: 1", ""},
 		"an unknown CA": {
@@ -75,7 +75,7 @@ func TestAFurtherIssuerIsLookedAtForWhatTokensAreVerifiedBy(t *testing.T) {
 			}
 			found := doctor.Run(t.Context(), []doctor.Check{b.Check()})
 			if len(found) != 1 || found[0].State != test.state ||
-				!strings.Contains(found[0].Message, test.said) || !strings.Contains(found[0].Hint, test.mend) {
+				!strings.Contains(found[0].Message, test.said) || !strings.Contains(found[0].Hint, test.hint) {
 				t.Errorf("%+v", found)
 			}
 		})

@@ -136,15 +136,15 @@ func TestAnUpstreamIsLookedAtInItsOwnProtocol(t *testing.T) {
 		state  doctor.State
 		want   string
 	}{
-		"plain":              {plain.URL, false, doctor.OK, "answers as HTTP/1.1"},
-		"takes our tokens":   {plain.URL, true, doctor.OK, "accepts tokens of the client authgate"},
-		"only its own":       {bundled.URL, true, doctor.Fail, "has no oidc.config"},
-		"of another client":  {other.URL, true, doctor.Warn, "allowedAudiences"},
-		"an unknown CA":      {tls.URL, false, doctor.Fail, "does not answer as TLS"},
-		"TLS where is none":  {strings.Replace(plain.URL, "http", "https", 1), false, doctor.Fail, "does not answer as TLS"},
-		"h2c where is none":  {strings.Replace(plain.URL, "http", "h2c", 1), false, doctor.Fail, "does not answer as h2c"},
-		"nobody":             {"http://127.0.0.1:1", false, doctor.Fail, "refused"},
-		"a socket of nobody": {"unix:/nowhere.sock", false, doctor.Fail, "does not answer"},
+		"plain":             {plain.URL, false, doctor.OK, "answers as HTTP/1.1"},
+		"takes our tokens":  {plain.URL, true, doctor.OK, "accepts tokens of the client authgate"},
+		"only its own":      {bundled.URL, true, doctor.Fail, "has no oidc.config"},
+		"of another client": {other.URL, true, doctor.Warn, "allowedAudiences"},
+		"an unknown CA":     {tls.URL, false, doctor.Fail, "does not answer as TLS"},
+		"TLS where is none": {strings.Replace(plain.URL, "http", "https", 1), false, doctor.Fail, "does not answer as TLS"},
+		"h2c where is none": {strings.Replace(plain.URL, "http", "h2c", 1), false, doctor.Fail, "does not answer as h2c"},
+		"no server":         {"http://127.0.0.1:1", false, doctor.Fail, "refused"},
+		"a missing socket":  {"unix:/nowhere.sock", false, doctor.Fail, "does not answer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -191,7 +191,7 @@ func TestALoginThroughTheLoadBalancerShowsWhatItSends(t *testing.T) {
 		answer func(host string) (int, string)
 		state  doctor.State
 		said   string
-		mend   string
+		hint   string
 	}{
 		"as it should be":   {func(host string) (int, string) { return 302, to("https://" + host + "/oauth2/callback") }, doctor.OK, "logins start there", ""},
 		"not trusted":       {func(host string) (int, string) { return 302, to("http://" + host + "/oauth2/callback") }, doctor.Fail, "without TLS", "trustedProxies"},
@@ -203,7 +203,7 @@ func TestALoginThroughTheLoadBalancerShowsWhatItSends(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			found := doctor.Run(t.Context(), []doctor.Check{behind(t, test.answer).Check()})
-			if len(found) != 1 || found[0].State != test.state || !strings.Contains(found[0].Message, test.said) || !strings.Contains(found[0].Hint, test.mend) {
+			if len(found) != 1 || found[0].State != test.state || !strings.Contains(found[0].Message, test.said) || !strings.Contains(found[0].Hint, test.hint) {
 				t.Errorf("%+v", found)
 			}
 		})
@@ -214,6 +214,6 @@ func TestALoginThroughTheLoadBalancerShowsWhatItSends(t *testing.T) {
 		t.Errorf("another name: %+v", found)
 	}
 	if found := doctor.Run(t.Context(), []doctor.Check{doctor.LoadBalancer{Callback: "https://127.0.0.1:1/oauth2/callback"}.Check()}); found[0].State != doctor.Skipped {
-		t.Errorf("nobody there: %+v", found)
+		t.Errorf("no server there: %+v", found)
 	}
 }

@@ -72,7 +72,10 @@ func (s Sessions) fitsCookies(groups int) bool {
 	}
 	c := s.Config
 	grant := identity.TokenSet{RefreshToken: rand.Text() + rand.Text() + rand.Text(), FetchedAt: time.Now()}
-	grant.Principal = identity.Principal{Issuer: c.Issuer.URL, Subject: rand.Text(), Email: "somebody@example.com", Name: "Some Body", Expiry: time.Now().Add(time.Hour)}
+	grant.Principal = identity.Principal{
+		Issuer: c.Issuer.URL, Subject: rand.Text(), Email: "testuser@example.com", Name: "Test User",
+		Expiry: time.Now().Add(time.Hour),
+	}
 	for range groups {
 		grant.Principal.Groups = append(grant.Principal.Groups, "example-org:"+rand.Text()[:12])
 	}

@@ -188,7 +188,7 @@ func TestFileThatIsGoneForAMomentIsNoComplaint(t *testing.T) {
 	f.nothing(t, "complained of already")
 }
 
-func TestWhoeverAsksIsAnswered(t *testing.T) {
+func TestARequestedReadIsAnswered(t *testing.T) {
 	t.Parallel()
 	f := newFollower(t, filepath.Join(t.TempDir(), "policy.csv"))
 	ask := func(looks int) {
@@ -213,7 +213,7 @@ func TestWhoeverAsksIsAnswered(t *testing.T) {
 		soon(t, "a complaint each time", f.refusals)
 	}
 	f.Watcher.Check()
-	f.nothing(t, "nobody asked")
+	f.nothing(t, "no read was requested")
 	write(t, f.file, otherRow)
 	ask(2)
 	soon(t, "what was in force before", f.taken)
@@ -223,7 +223,7 @@ func TestWhoeverAsksIsAnswered(t *testing.T) {
 }
 
 // A cut file may lack just the row that denies.
-func TestFileThatIsBeingWrittenIsNotTakenForWhoeverAsks(t *testing.T) {
+func TestARequestedReadSkipsAFileThatIsBeingWritten(t *testing.T) {
 	t.Parallel()
 	f := newFollower(t, filepath.Join(t.TempDir(), "policy.csv"))
 	whole := oneRow + "p, role:admin, argocd, /secret/**, *, deny\n"
@@ -272,7 +272,7 @@ func TestSwappedLinkOfAConfigMapIsHeard(t *testing.T) {
 	}
 }
 
-// Tools that check a repository out anew beside the last one swap a link above
+// Tools that check a repository out again next to the last checkout swap a link above
 // the file, and may leave the old one where it is.
 func TestSwappedLinkAboveTheFileIsHeard(t *testing.T) {
 	t.Parallel()

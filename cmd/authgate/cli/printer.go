@@ -109,7 +109,7 @@ func Plural[N int | int64](n N, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// Sanitize shows a text from a log, where anybody may have written it, so that it
+// Sanitize shows a text from a log, where any client may have written it, so that it
 // neither commands a terminal nor looks like a line of an answer.
 func Sanitize(text string) string {
 	if !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {

@@ -95,7 +95,7 @@ func TestAPageThatGoesOnKeepsTheAddressWhole(t *testing.T) {
 		"/applications/web?view=tree&a=b": "/applications/web?view=tree&amp;a=b",
 		"/a%2Fb/c;url=x?q=%41+1,2":        "/a%2Fb/c;url=x?q=%41&#43;1,2",
 		"https://dex.example.com/logout?client_id=authgate": "https://dex.example.com/logout?client_id=authgate",
-		"javascript:alert(1)":                               "#ZgotmplZ", // nobody asks for it; no script may come of it
+		"javascript:alert(1)":                               "#ZgotmplZ", // no user asks for it; no script may come of it
 	} {
 		html, _, err := set.Render(page.Interstitial{Link: page.Link{Text: "x", URL: to}})
 		if err != nil {

@@ -51,7 +51,7 @@ func TestRefusedDialsAreTriedAgainForAWhile(t *testing.T) {
 	})
 }
 
-func TestDialWithoutAnAnswerGetsASecondBesideIt(t *testing.T) {
+func TestADialWithoutAnAnswerGetsASecondInParallel(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a, b := net.Pipe()
