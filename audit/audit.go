@@ -10,29 +10,30 @@ import (
 
 // Record is one event. Its keys are a public contract.
 type Record struct {
-	Time       time.Time `json:"time"` // UTC, when the request arrived
-	Event      Event     `json:"event"`
-	ID         string    `json:"id"`         // also on every page of authgate
-	RequestID  string    `json:"request_id"` // what the client, or authgate, named it in X-Request-Id
-	Remote     string    `json:"remote"`     // client address, as trusted proxies report it
-	Host       string    `json:"host"`
-	Method     string    `json:"method"`
-	Path       string    `json:"path"` // canonical, never with a query
-	Upstream   string    `json:"upstream"`
-	Subject    string    `json:"sub"`
-	Email      string    `json:"email"`
-	Roles      []string  `json:"roles"`
-	Groups     []string  `json:"groups"` // and the other subjects that match: user:EMAIL, user:*@DOMAIN, ORG:*, system:NAME
-	Decision   Decision  `json:"decision"`
-	Reason     string    `json:"reason"`     // code of a refusal, or why an event failed
-	Rule       string    `json:"rule"`       // file:line
-	Policy     string    `json:"policy"`     // hash
-	Generation uint64    `json:"generation"` // how many policies were loaded since the start
-	Age        float64   `json:"age"`        // seconds since it was loaded
-	Status     int       `json:"status"`
-	Bytes      int64     `json:"bytes"` // of the response body
-	Millis     float64   `json:"ms"`
-	Shadow     string    `json:"shadow"` // decision of the shadow policy: allow, deny, or empty
+	Time      time.Time `json:"time"` // UTC, when the request arrived
+	Event     Event     `json:"event"`
+	ID        string    `json:"id"`         // also on every page of authgate
+	RequestID string    `json:"request_id"` // what the client, or authgate, named it in X-Request-Id
+	Remote    string    `json:"remote"`     // client address, as trusted proxies report it
+	Host      string    `json:"host"`
+	Method    string    `json:"method"`
+	Path      string    `json:"path"` // canonical, never with a query
+	Upstream  string    `json:"upstream"`
+	Subject   string    `json:"sub"`
+	Email     string    `json:"email"`
+	Roles     []string  `json:"roles"`
+	// and the other subjects that match: user:EMAIL, user:*@DOMAIN, ORG:*, system:NAME
+	Groups     []string `json:"groups"`
+	Decision   Decision `json:"decision"`
+	Reason     string   `json:"reason"`     // code of a refusal, or why an event failed
+	Rule       string   `json:"rule"`       // file:line
+	Policy     string   `json:"policy"`     // hash
+	Generation uint64   `json:"generation"` // how many policies were loaded since the start
+	Age        float64  `json:"age"`        // seconds since it was loaded
+	Status     int      `json:"status"`
+	Bytes      int64    `json:"bytes"` // of the response body
+	Millis     float64  `json:"ms"`
+	Shadow     string   `json:"shadow"` // decision of the shadow policy: allow, deny, or empty
 }
 
 // Outcome is the result of a request.

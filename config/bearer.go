@@ -12,7 +12,8 @@ import (
 
 // Bearer is an issuer whose tokens are accepted, in addition to those for Issuer.ClientID.
 type Bearer struct {
-	Issuer       string              `yaml:"issuer" is:"required"` // exactly as iss; that of Issuer.URL for a further audience of it
+	// exactly as iss; that of Issuer.URL for a further audience of it
+	Issuer       string              `yaml:"issuer" is:"required"`
 	Audience     string              `yaml:"audience" is:"required"`
 	Require      map[string][]string `yaml:"require"` // claim → the values that will do
 	SubjectClaim string              `yaml:"subjectClaim"`

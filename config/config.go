@@ -20,12 +20,13 @@ import (
 
 // Config is authgate.yaml, whole.
 type Config struct {
-	Listen         string         `yaml:"listen"`
-	AdminListen    string         `yaml:"adminListen"`
-	AdminToken     Secret         `yaml:"adminToken"`
-	TLS            TLS            `yaml:"tls"`
-	TrustedProxies []netip.Prefix `yaml:"trustedProxies"` // masked; a bare address is a prefix of full length, unix is UnixPeers
-	PathPrefix     string         `yaml:"pathPrefix"`     // canonical, no slash at its end
+	Listen      string `yaml:"listen"`
+	AdminListen string `yaml:"adminListen"`
+	AdminToken  Secret `yaml:"adminToken"`
+	TLS         TLS    `yaml:"tls"`
+	// masked; a bare address is a prefix of full length, unix is UnixPeers
+	TrustedProxies []netip.Prefix `yaml:"trustedProxies"`
+	PathPrefix     string         `yaml:"pathPrefix"` // canonical, no slash at its end
 	Issuer         Issuer         `yaml:"issuer" is:"required"`
 	Bearer         []Bearer       `yaml:"bearer"`
 	Session        Session        `yaml:"session" is:"required"`

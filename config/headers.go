@@ -187,7 +187,8 @@ func checkHeaderName(name string) problem {
 }
 
 func isTokenRune(r rune) bool {
-	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("!#$%&'+-.^_`|~", r)
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' ||
+		strings.ContainsRune("!#$%&'+-.^_`|~", r)
 }
 
 // normalizeHeader gives the name that servers see which make one variable of X-User,
@@ -198,7 +199,8 @@ func normalizeHeader(name string) string {
 
 // setsHeader reports whether authgate writes a header of this upstream's requests itself.
 func (u Upstream) setsHeader(name string) bool {
-	if strings.HasPrefix(name, "X-Forwarded-") && slices.Contains([]string{"For", "Proto", "Host", "Port", "Prefix"}, name[len("X-Forwarded-"):]) ||
+	if strings.HasPrefix(name, "X-Forwarded-") &&
+		slices.Contains([]string{"For", "Proto", "Host", "Port", "Prefix"}, name[len("X-Forwarded-"):]) ||
 		name == "X-Real-Ip" || name == "X-Request-Id" {
 		return true
 	}
@@ -213,10 +215,13 @@ func (u Upstream) setsHeader(name string) bool {
 
 // reservedHeaders are about a message or the way it takes, not about people.
 var reservedHeaders = map[string]bool{
-	"Host": true, "Content-Length": true, "Content-Type": true, "Content-Encoding": true, "Transfer-Encoding": true, "Expect": true,
-	"Connection": true, "Proxy-Connection": true, "Keep-Alive": true, "Te": true, "Trailer": true, "Upgrade": true, "Http2-Settings": true,
+	"Host": true, "Content-Length": true, "Content-Type": true, "Content-Encoding": true, "Transfer-Encoding": true,
+	"Expect":     true,
+	"Connection": true, "Proxy-Connection": true, "Keep-Alive": true, "Te": true, "Trailer": true, "Upgrade": true,
+	"Http2-Settings":     true,
 	"Proxy-Authenticate": true, "Proxy-Authorization": true, "Authorization": true, "Cookie": true, "Grpc-Timeout": true,
-	"X-Http-Method-Override": true, "X-Http-Method": true, "X-Method-Override": true, "X-Original-Url": true, "X-Original-Uri": true,
+	"X-Http-Method-Override": true, "X-Http-Method": true, "X-Method-Override": true, "X-Original-Url": true,
+	"X-Original-Uri":    true,
 	"X-Original-Method": true, "X-Rewrite-Url": true,
 }
 

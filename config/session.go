@@ -73,8 +73,9 @@ func (s Session) check(at yamlfile.Node) {
 }
 
 const (
-	minIdleTimeout     = Duration(time.Second)          // uses are noted to the second
-	maxSessionDuration = Duration(366 * 24 * time.Hour) // no browser keeps a cookie for longer than 400 days (RFC 6265bis, 5.5)
+	minIdleTimeout = Duration(time.Second) // uses are noted to the second
+	// no browser keeps a cookie for longer than 400 days (RFC 6265bis, 5.5)
+	maxSessionDuration = Duration(366 * 24 * time.Hour)
 )
 
 func (s Session) checkDurations(at yamlfile.Node) {

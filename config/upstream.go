@@ -26,7 +26,8 @@ type Upstream struct {
 	KeepFragment   bool     `yaml:"keepFragment"` // a login brings the # of an address back
 	Identity       Identity `yaml:"identity"`
 
-	StripHeaders      []string                  `yaml:"stripHeaders"` // of requests, in addition to those that are always dropped
+	// of requests, in addition to those that are always dropped
+	StripHeaders      []string                  `yaml:"stripHeaders"`
 	SetHeaders        map[string]HeaderTemplate `yaml:"setHeaders"`
 	PassAuthorization bool                      `yaml:"passAuthorization"` // the client's own, in addition to a session
 
@@ -166,7 +167,8 @@ func checkUpstreams(upstreams []Upstream, pathPrefix string, at yamlfile.Node) {
 			at := here.Key("hosts").Item(n)
 			route := [2]string{host, u.Path}
 			if other, exists := routes[route]; exists {
-				at.AddFault(text.Quote(host)+" with path "+text.Quote(u.Path)+" leads to upstream "+text.Quote(other)+" already", "change the host or the path of one")
+				at.AddFault(text.Quote(host)+" with path "+text.Quote(u.Path)+" leads to upstream "+text.Quote(other)+" already",
+					"change the host or the path of one")
 			}
 			routes[route] = u.Name
 			if host == "*" && len(upstreams) > 1 {
@@ -216,7 +218,8 @@ func (u Upstream) check(pathPrefix string, at yamlfile.Node) {
 	u.checkHeaders(at)
 	u.checkQuirks(at)
 	if u.PassAuthorization && u.Identity.Credential != CredentialNone {
-		at.Key("passAuthorization").AddFault("cannot be had with identity.credential: "+string(u.Identity.Credential)+", which is sent in the same header",
+		at.Key("passAuthorization").AddFault("cannot be had with identity.credential: "+string(u.Identity.Credential)+", "+
+			"which is sent in the same header",
 			"take one of the two out")
 	}
 	u.Timeouts.check(at.Key("timeouts"))

@@ -13,7 +13,8 @@ import (
 
 // ArgoCDDexHint gives both reasons for which Argo CD's own Dex only responds to
 // argocd-server, and the address that works.
-const ArgoCDDexHint = `if this is Argo CD's Dex: argocd-dex-server serves HTTPS with a certificate of its own on port 5556, ` +
+const ArgoCDDexHint = `if this is Argo CD's Dex: argocd-dex-server serves HTTPS with a certificate of its own ` +
+	`on port 5556, ` +
 	`unless dexserver.disable.tls is "true", and Argo CD's NetworkPolicy lets only argocd-server reach that port; ` +
 	`write issuer.backchannelURL: http://argocd-server.argocd.svc:80/api/dex (docs/argo.md)`
 

@@ -178,7 +178,8 @@ func readWhole(req *http.Request, resp *http.Response) (*http.Response, error) {
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return nil, &UnreachableError{
-			Request: text.RedactRequest(req), Reason: "the answer was cut off, or is larger than 1 MiB", cause: contextCause(err),
+			Request: text.RedactRequest(req), Reason: "the answer was cut off, or is larger than 1 MiB",
+			cause: contextCause(err),
 		}
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))

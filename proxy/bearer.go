@@ -89,7 +89,8 @@ func (p *Proxy) authenticateBearer(x *caller, c credential) {
 // upstream's own, to be passed on with a session: not if it could be one of authgate's that
 // has ended, was taken back, or cannot be verified right now.
 func (x *caller) isUpstreamCredential() bool {
-	if x.credentialErr == nil || x.route == nil || !x.route.config.PassAuthorization || x.presented.header != "Authorization" {
+	if x.credentialErr == nil || x.route == nil || !x.route.config.PassAuthorization ||
+		x.presented.header != "Authorization" {
 		return false
 	}
 	if refused, ok := errors.AsType[*identity.TokenRefusedError](x.credentialErr); ok {
@@ -144,11 +145,13 @@ func (p *Proxy) refuseCredential(x *caller) *Refusal {
 			"The token was not accepted: the sessions of its user were revoked after it was issued. Get a new token.", nil)
 	case errors.Is(err, session.ErrStoreDown):
 		return refuse(http.StatusServiceUnavailable, "session_store_down",
-			"The token cannot be checked right now: the session store is not responding. Nothing was done. Try again in a moment.", nil)
+			"The token cannot be checked right now: the session store is not responding. Nothing was done. Try again in a "+
+				"moment.", nil)
 	case errors.As(err, &refused):
 		return refuse(http.StatusUnauthorized, codeCredentialRefused, "The token was not accepted: "+refused.Reason+".", nil)
 	default:
 		return refuse(http.StatusUnauthorized, codeCredentialRefused,
-			"The request brings a credential of its own, in "+x.presented.header+", that is not accepted here. Send a token of the issuer as Bearer, or sign in with a browser.", nil)
+			"The request brings a credential of its own, in "+x.presented.header+", that is not accepted here. Send a token "+
+				"of the issuer as Bearer, or sign in with a browser.", nil)
 	}
 }

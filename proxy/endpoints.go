@@ -104,7 +104,8 @@ type userinfo struct {
 	StaleSince  *time.Time `json:"stale_since,omitempty"`
 	StaleReason string     `json:"stale_reason,omitempty"`
 
-	DroppedGroups int `json:"groups_dropped,omitempty"` // not in the session, which is too large; the policy mentions none of them
+	// not in the session, which is too large; the policy mentions none of them
+	DroppedGroups int `json:"groups_dropped,omitempty"`
 }
 
 func (p *Proxy) userinfo(to *routed) *Refusal {

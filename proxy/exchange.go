@@ -89,7 +89,8 @@ func (p *Proxy) excludedFromAudit(x *exchange) bool {
 // FinalizeHeader implements [upstream.Exchange].
 func (x *exchange) FinalizeHeader(status int, _ http.Header) (closeConnection bool) {
 	p := x.request.p
-	if status != http.StatusSwitchingProtocols && status != http.StatusNotModified { // browsers store neither as a response
+	// browsers store neither as a response
+	if status != http.StatusSwitchingProtocols && status != http.StatusNotModified {
 		p.writeSessionCookie(x)
 	}
 	// The client must come back on a new connection, to another process, and not use this one

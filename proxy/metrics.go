@@ -16,10 +16,12 @@ import (
 
 // metrics are authgate's numbers. Labels never hold paths, users or groups.
 type metrics struct {
-	requests        *prometheus.CounterVec
-	counters        atomic.Pointer[map[requestLabels]prometheus.Counter] // those of requests; each map is never written again
-	countersMu      sync.Mutex                                           // one map at a time
-	requestSeconds  map[string]prometheus.Observer                       // :: upstream, empty for authgate itself → how long its requests took
+	requests *prometheus.CounterVec
+	// those of requests; each map is never written again
+	counters   atomic.Pointer[map[requestLabels]prometheus.Counter]
+	countersMu sync.Mutex // one map at a time
+	// :: upstream, empty for authgate itself → how long its requests took
+	requestSeconds  map[string]prometheus.Observer
 	decisionSeconds prometheus.Histogram
 	upstreamSeconds map[string]prometheus.Observer // :: upstream → how long its response headers took
 	refreshes       map[string]prometheus.Counter  // :: what a renewal came to → how often
@@ -54,7 +56,8 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 			decisionBuckets)),
 		upstreamSeconds: make(map[string]prometheus.Observer),
 		reloads: register.NewCounterVec(prometheus.CounterOpts{
-			Name: "authgate_policy_reloads_total", Help: "Policies put in force (ok); changed ones, candidates among them, refused (error).",
+			Name: "authgate_policy_reloads_total",
+			Help: "Policies put in force (ok); changed ones, candidates among them, refused (error).",
 		}, []string{"result"}),
 		policyInfo: register.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "authgate_policy_info", Help: "Always 1: the hash of the policy in force, to compare replicas.",

@@ -142,6 +142,7 @@ func (p *Proxy) EndStreams(of session.Session) {
 		if of.ID != "" {
 			return s.ID == of.ID
 		}
-		return s.Issuer == user.Issuer && (user.Subject == "" || s.Subject == user.Subject) && (of.SessionID == "" || s.IssuerSession == of.SessionID)
+		return s.Issuer == user.Issuer && (user.Subject == "" || s.Subject == user.Subject) &&
+			(of.SessionID == "" || s.IssuerSession == of.SessionID)
 	})
 }

@@ -56,5 +56,6 @@ func (b BuildInfo) register(registry prometheus.Registerer) {
 }
 
 func (b BuildInfo) String() string {
-	return fmt.Sprintf("authgate %s (revision %s) %s %s/%s", b.Version, b.Revision, b.GoVersion, runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("authgate %s (revision %s) %s %s/%s", b.Version, b.Revision, b.GoVersion, runtime.GOOS,
+		runtime.GOARCH)
 }

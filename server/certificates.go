@@ -66,7 +66,8 @@ func (w *reloader) watchCertificate(what, certFile, keyFile string, cert *Certif
 			return nil
 		},
 		OnError: func(err error) {
-			w.log.Error("changed certificate rejected; the previous one stays in use", "files", []string{certFile, keyFile}, "error", err)
+			w.log.Error("changed certificate rejected; the previous one stays in use", "files", []string{certFile, keyFile},
+				"error", err)
 		},
 	}, cert.PEM)
 }

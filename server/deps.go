@@ -62,8 +62,10 @@ func LoadDeps(file string, onMissing MissingHandler) (*Deps, error) {
 	}
 	p := &Deps{Config: c, UpstreamCAs: make(map[string]*x509.CertPool)}
 	if err := errors.Join(
-		p.readIssuer(onMissing), p.readBearers(onMissing), p.readKeys(onMissing), p.readRedis(onMissing), p.readAdminToken(onMissing),
-		p.readUpstreams(onMissing), p.readTLS(onMissing), p.readClientCerts(onMissing), p.readPolicy(onMissing), p.readShadow(onMissing),
+		p.readIssuer(onMissing), p.readBearers(onMissing), p.readKeys(onMissing), p.readRedis(onMissing),
+		p.readAdminToken(onMissing),
+		p.readUpstreams(onMissing), p.readTLS(onMissing), p.readClientCerts(onMissing), p.readPolicy(onMissing),
+		p.readShadow(onMissing),
 	); err != nil {
 		return nil, err
 	}
@@ -77,7 +79,8 @@ func (p *Deps) readIssuer(onMissing MissingHandler) error {
 	pool, noPool := p.readCAs("issuer.caFile", c.CAFile)
 	p.Issuer = identity.Config{
 		URL: c.URL, BackchannelURL: c.BackchannelURL, ClientID: id, ClientSecret: secret, RootCAs: pool,
-		Scopes: scopesWithAudiences(c), AuthParams: c.AuthParams, GroupsClaim: c.GroupsClaim, ClockSkew: time.Duration(c.ClockSkew),
+		Scopes: scopesWithAudiences(c), AuthParams: c.AuthParams, GroupsClaim: c.GroupsClaim,
+		ClockSkew:       time.Duration(c.ClockSkew),
 		AccessAudiences: accessAudiences(p.Config),
 	}
 	return errors.Join(onMissing.handle(noID), onMissing.handle(noSecret), onMissing.handle(noPool))

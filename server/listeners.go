@@ -139,7 +139,8 @@ func warnLowFDLimit(limit uint64, connections int, log *slog.Logger) {
 		required = 2*uint64(connections) + reserve
 	}
 	if limit < required {
-		log.Warn("file descriptor limit too low: connections fail when no descriptor is free", "limit", limit, "required", required,
+		log.Warn("file descriptor limit too low: connections fail when no descriptor is free", "limit", limit, "required",
+			required,
 			"hint", "raise its limit of open files (ulimit -n, LimitNOFILE), or lower limits.connections")
 	}
 }

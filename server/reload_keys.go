@@ -48,7 +48,8 @@ func (w *reloader) logKeyChange(file string, before, after []string) {
 			kept++
 		}
 	}
-	log := w.log.With("file", file, "keys", len(after), "added", len(after)-kept, "removed", len(before)-kept, "primary_changed", before[0] != after[0])
+	log := w.log.With("file", file, "keys", len(after), "added", len(after)-kept, "removed", len(before)-kept,
+		"primary_changed", before[0] != after[0])
 	if kept == 0 {
 		log.Warn("session keys reloaded without any of the previous keys: every user must sign in again")
 		return

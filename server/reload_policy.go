@@ -27,7 +27,8 @@ func newReloader(log *slog.Logger) *reloader {
 func (w *reloader) watchPolicies(p *Deps, reverseProxy *proxy.Proxy) {
 	activeRows := p.Policy.RowCount()
 	w.watcher.Add(&watch.Files{
-		Name: "policy", Paths: p.Config.Policy.Files, Read: func() ([][]byte, error) { return readPolicies(p.Config.Policy.Files) },
+		Name: "policy", Paths: p.Config.Policy.Files,
+		Read: func() ([][]byte, error) { return readPolicies(p.Config.Policy.Files) },
 		Apply: p.applyPolicy(p.Config.Policy.Files, func(s *policy.Snapshot) error {
 			if err := checkShrink(activeRows, s.RowCount()); err != nil && !p.Config.Policy.AllowShrink {
 				return err
@@ -40,8 +41,10 @@ func (w *reloader) watchPolicies(p *Deps, reverseProxy *proxy.Proxy) {
 	}, contentsOf(p.Sources))
 	if len(p.Config.Policy.Shadow) > 0 {
 		w.watcher.Add(&watch.Files{
-			Name: "candidate policy", Paths: p.Config.Policy.Shadow, Read: func() ([][]byte, error) { return readPolicies(p.Config.Policy.Shadow) },
-			Apply:   p.applyPolicy(p.Config.Policy.Shadow, func(s *policy.Snapshot) error { reverseProxy.SetShadow(s); return nil }),
+			Name: "candidate policy", Paths: p.Config.Policy.Shadow,
+			Read: func() ([][]byte, error) { return readPolicies(p.Config.Policy.Shadow) },
+			Apply: p.applyPolicy(p.Config.Policy.Shadow,
+				func(s *policy.Snapshot) error { reverseProxy.SetShadow(s); return nil }),
 			OnError: reverseProxy.RejectShadow,
 		}, contentsOf(p.shadowSources))
 	}

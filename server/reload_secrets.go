@@ -28,7 +28,8 @@ type reloadTargets struct {
 // what an environment variable holds stays what it was.
 func (w *reloader) watchSecrets(p *Deps, targets reloadTargets) {
 	c := p.Config
-	id, secret := secretValue(c.Issuer.ClientID, p.Issuer.ClientID), secretValue(c.Issuer.ClientSecret, p.Issuer.ClientSecret)
+	id, secret := secretValue(c.Issuer.ClientID, p.Issuer.ClientID),
+		secretValue(c.Issuer.ClientSecret, p.Issuer.ClientSecret)
 	w.watchValues("issuer.clientSecret", []watchedValue{id, secret}, func(now []string) error {
 		targets.issuer.SetCredentials(now[0], now[1])
 		return nil
@@ -70,16 +71,17 @@ func (w *reloader) watchRedis(p *Deps, store *redisstore.Store) {
 		text, err := r.URL.Reveal()
 		return strings.TrimSpace(text), err
 	}
-	w.watchValues("session.redis.url", []watchedValue{address, fileValue(r.CAFile, p.caPEMs[key])}, func(now []string) error {
-		var pool *x509.CertPool
-		if r.CAFile != "" {
-			var err error
-			if pool, err = parseCAs(key, r.CAFile, []byte(now[1])); err != nil {
-				return err
+	w.watchValues("session.redis.url", []watchedValue{address, fileValue(r.CAFile, p.caPEMs[key])},
+		func(now []string) error {
+			var pool *x509.CertPool
+			if r.CAFile != "" {
+				var err error
+				if pool, err = parseCAs(key, r.CAFile, []byte(now[1])); err != nil {
+					return err
+				}
 			}
-		}
-		return store.Replace(now[0], pool)
-	})
+			return store.Replace(now[0], pool)
+		})
 }
 
 func (w *reloader) watchCAs(key, file string, p *Deps, apply func(*x509.CertPool) error) {
@@ -161,7 +163,8 @@ func (w *reloader) watchValues(key string, values []watchedValue, apply func(cur
 // registerReloadMetrics registers what counts reloads of secrets and CAs.
 func (w *reloader) registerReloadMetrics(registry prometheus.Registerer) {
 	w.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "authgate_secret_reloads_total", Help: "Changed secrets, session keys and CAs, by the key of the configuration.",
+		Name: "authgate_secret_reloads_total",
+		Help: "Changed secrets, session keys and CAs, by the key of the configuration.",
 	}, []string{"key", "result"})
 	registry.MustRegister(w.reloads)
 }

@@ -112,11 +112,14 @@ func serve(ctx context.Context, o Options, log levelLogger, logQueue *audit.Queu
 	accounts := NewServiceAccounts(c, log.Logger)
 	auditTo := auditWriter(records, log.Logger)
 	var reverseProxy *proxy.Proxy
-	store, usedStates := newSessionStore(c, redis, keys, func(group string) bool { return reverseProxy.MentionsGroup(group) })
+	store, usedStates := newSessionStore(c, redis, keys,
+		func(group string) bool { return reverseProxy.MentionsGroup(group) })
 	reverseProxy, err = proxy.New(proxy.Options{
-		Config: c, Issuer: issuer, BearerVerifier: bearers, ServiceAccounts: accounts.proxy, Store: store, Policy: deps.Policy, Shadow: deps.Shadow, UpstreamCAs: deps.UpstreamCAs,
+		Config: c, Issuer: issuer, BearerVerifier: bearers, ServiceAccounts: accounts.proxy, Store: store,
+		Policy: deps.Policy, Shadow: deps.Shadow, UpstreamCAs: deps.UpstreamCAs,
 		UpstreamCertificates: deps.clientCertificates(),
-		Audit:                auditTo, AuditQueue: records, Overloaded: listen.Overloaded, Registry: registry, Log: log.Logger,
+		Audit:                auditTo, AuditQueue: records, Overloaded: listen.Overloaded, Registry: registry,
+		Log: log.Logger,
 	})
 	if err != nil {
 		return &StartError{err}
@@ -140,7 +143,8 @@ func serve(ctx context.Context, o Options, log levelLogger, logQueue *audit.Queu
 	reloader.watchSecrets(deps, reloadTargets{issuer, bearers, reverseProxy, adminHandler, redis})
 	reloader.watchCertificate("TLS", c.TLS.CertFile, c.TLS.KeyFile, deps.TLS)
 	for _, u := range c.Upstreams {
-		reloader.watchCertificate("client certificate for upstream "+u.Name, u.TLS.CertFile, u.TLS.KeyFile, deps.ClientCerts[u.Name])
+		reloader.watchCertificate("client certificate for upstream "+u.Name, u.TLS.CertFile, u.TLS.KeyFile,
+			deps.ClientCerts[u.Name])
 	}
 
 	background, stop := context.WithCancel(ctx)
@@ -160,7 +164,8 @@ func serve(ctx context.Context, o Options, log levelLogger, logQueue *audit.Queu
 	serveErr := make(chan error, 2)
 	running.Go(func() { serveErr <- listeners.serveTraffic() })
 	running.Go(func() { serveErr <- listeners.serveAdmin() })
-	log.Info("listening", "listen", listeners.trafficListener.Addr().String(), "admin", listeners.adminListener.Addr().String(), "version", o.Build.Version, "revision", o.Build.Revision)
+	log.Info("listening", "listen", listeners.trafficListener.Addr().String(), "admin",
+		listeners.adminListener.Addr().String(), "version", o.Build.Version, "revision", o.Build.Revision)
 
 	delay := time.Duration(c.Timeouts.ShutdownDelay)
 	select {
@@ -180,14 +185,17 @@ func serve(ctx context.Context, o Options, log levelLogger, logQueue *audit.Queu
 
 func newRelyingParty(c identity.Config, registry prometheus.Registerer, log *slog.Logger) *identity.RelyingParty {
 	dropped := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "authgate_groups_dropped_total", Help: "Groups that authgate dropped, and logins and refreshes without groups: no groups claim, or too many groups to list.",
+		Name: "authgate_groups_dropped_total",
+		Help: "Groups that authgate dropped, and logins and refreshes without groups: no groups claim, or too many " +
+			"groups to list.",
 	}, []string{"reason"})
 	registry.MustRegister(dropped)
 	for _, reason := range []string{"reserved", "malformed", "no_claim", "overage"} {
 		dropped.WithLabelValues(reason)
 	}
 	skipped := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "authgate_jwks_keys_skipped_total", Help: "Keys of issuers that cannot be used, once for each change of their key sets.",
+		Name: "authgate_jwks_keys_skipped_total",
+		Help: "Keys of issuers that cannot be used, once for each change of their key sets.",
 	}, []string{"reason"})
 	registry.MustRegister(skipped)
 	for _, reason := range identity.SkippedKeyReasons() {

@@ -39,10 +39,12 @@ func (p *Deps) readAdminToken(onMissing MissingHandler) error {
 
 func checkAdminToken(secret config.Secret, token string) error {
 	if token != strings.TrimSpace(token) || strings.ContainsAny(token, "\r\n") {
-		return fmt.Errorf("adminToken: %s has spaces around it or several lines; write one line, such as that of `authgate keygen`", secret.Source())
+		return fmt.Errorf("adminToken: %s has spaces around it or several lines; write one line, such as that of "+
+			"`authgate keygen`", secret.Source())
 	}
 	if len(token) < minAdminTokenLength {
-		return fmt.Errorf("adminToken: %s holds %d characters, at least %d are needed; write what `authgate keygen` prints", secret.Source(), len(token), minAdminTokenLength)
+		return fmt.Errorf("adminToken: %s holds %d characters, at least %d are needed; write what `authgate keygen` prints",
+			secret.Source(), len(token), minAdminTokenLength)
 	}
 	return nil
 }
@@ -88,7 +90,9 @@ func (p *Deps) OpenRedis(keys *seal.Keyring, log *slog.Logger) (*redisstore.Stor
 
 // newSessionStore returns the store, and the replay cache that replicas share (nil: none).
 // mentionsGroup reports whether a policy mentions a group.
-func newSessionStore(c *config.Config, redis *redisstore.Store, keys *seal.Keyring, mentionsGroup func(string) bool) (session.Store, login.ReplayCache) {
+func newSessionStore(c *config.Config, redis *redisstore.Store, keys *seal.Keyring,
+	mentionsGroup func(string) bool,
+) (session.Store, login.ReplayCache) {
 	if redis != nil {
 		return redis, redis
 	}
@@ -102,8 +106,9 @@ func newSessionStore(c *config.Config, redis *redisstore.Store, keys *seal.Keyri
 func (p *Deps) Warnings() []string {
 	warnings := p.Config.Warnings()
 	if u, err := url.Parse(p.Redis.URL); err == nil && u.Scheme == "redis" && !config.IsLocal(hostPort(u)) {
-		warnings = append(warnings, "session.redis.url begins with redis://, without TLS, and redis is on another host: sessions are encrypted, "+
-			"but the password of redis crosses the network in clear; write rediss://")
+		warnings = append(warnings,
+			"session.redis.url begins with redis://, without TLS, and redis is on another host: sessions are encrypted, "+
+				"but the password of redis crosses the network in clear; write rediss://")
 	}
 	return warnings
 }

@@ -15,7 +15,9 @@ import (
 // last, so that the shutdown can be observed. It does not touch keep-alives:
 // SetKeepAlivesEnabled(false) cuts idle connections at once, amid a request that is
 // under way on one.
-func (p *listeners) shutDown(ctx context.Context, reverseProxy *proxy.Proxy, delay, limit time.Duration, log *slog.Logger) {
+func (p *listeners) shutDown(ctx context.Context, reverseProxy *proxy.Proxy, delay, limit time.Duration,
+	log *slog.Logger,
+) {
 	reverseProxy.Drain()
 	log.Info("shutting down", "delay", delay, "limit", limit)
 	time.Sleep(delay)

@@ -29,7 +29,8 @@ func RedactBody(body []byte) string {
 
 var (
 	// namedSecret are values of what is called a secret: in JSON, in forms, in headers.
-	namedSecret = regexp.MustCompile(`(?i)((?:token|session|secret|passw(?:or)?d|api_?key|code|cookie|assertion|authorization)["']?\s*[:=]\s*)` +
+	namedSecret = regexp.MustCompile(`(?i)((?:token|session|secret|passw(?:or)?d|api_?key|code|` +
+		`cookie|assertion|authorization)["']?\s*[:=]\s*)` +
 		`(?:"[^"]*"?|'[^']*'?|[^\s&"',;<>]+)`)
 	credential = regexp.MustCompile(`(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}`)
 	userinfo   = regexp.MustCompile(`://[^\s/@"'<>]+@`)

@@ -39,8 +39,9 @@ func newDoctor() *cobra.Command {
 				1: "a check fails",
 				3: "the configuration does not load",
 			}.Table(),
-		Example: "  authgate doctor --config authgate.yaml\n  kubectl exec deploy/authgate -- authgate doctor --config /etc/authgate/config/authgate.yaml",
-		Args:    cli.Arguments(),
+		Example: "  authgate doctor --config authgate.yaml\n  kubectl exec deploy/authgate -- authgate doctor --config " +
+			"/etc/authgate/config/authgate.yaml",
+		Args: cli.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := out.Check(); err != nil {
 				return err
@@ -67,7 +68,8 @@ func newDoctor() *cobra.Command {
 	out.AddFlag(cmd)
 	cmd.Flags().IntVar(&groups, "groups", 100, "`NUMBER` of groups of a user whose session must fit into cookies")
 	cmd.Flags().StringArrayVar(&origins, "origin", nil,
-		"`ORIGIN` at which browsers reach a host, such as http://127.0.0.1:8080; may be repeated;\nwithout it, those that listen, tls and trustedProxies allow are tried")
+		"`ORIGIN` at which browsers reach a host, such as http://127.0.0.1:8080; may be repeated;\nwithout it, those that "+
+			"listen, tls and trustedProxies allow are tried")
 	return cmd
 }
 
@@ -81,7 +83,8 @@ func printFindings(cmd *cobra.Command, out *cli.Output, found []doctor.Finding) 
 	err := out.Render(cmd, map[string]any{"findings": found, "failed": failures}, func(s *cli.Printer) {
 		for _, f := range found {
 			state := map[doctor.State]string{
-				doctor.OK: s.Success("ok     "), doctor.Warn: s.Warn("warn   "), doctor.Fail: s.Failure("FAIL   "), doctor.Skipped: s.Dim("skipped"),
+				doctor.OK: s.Success("ok     "), doctor.Warn: s.Warn("warn   "), doctor.Fail: s.Failure("FAIL   "),
+				doctor.Skipped: s.Dim("skipped"),
 			}[f.State]
 			line := state + "  " + f.Check + ": " + f.Message
 			if f.Hint != "" {
@@ -102,9 +105,13 @@ func doctorChecks(p *server.Deps, missing []error, groups int, origins []*url.UR
 	callbacks, wildcards := doctor.CallbackCandidates(c, origins)
 	issuer := doctor.Issuer{
 		URL: c.Issuer.URL, Backchannel: c.Issuer.BackchannelURL, ClientID: p.Issuer.ClientID, Secret: p.Issuer.ClientSecret,
-		Scopes: c.Issuer.Scopes, RootCAs: p.Issuer.RootCAs, ClockSkew: time.Duration(c.Issuer.ClockSkew), Callbacks: callbacks, Wildcards: wildcards, Now: time.Now,
+		Scopes: c.Issuer.Scopes, RootCAs: p.Issuer.RootCAs, ClockSkew: time.Duration(c.Issuer.ClockSkew),
+		Callbacks: callbacks, Wildcards: wildcards, Now: time.Now,
 	}
-	sessions := doctor.Sessions{Config: c, KeysText: p.KeysText, Cookie: proxy.NewSessionCookie(c.Session.Cookie), Groups: groups}
+	sessions := doctor.Sessions{
+		Config: c, KeysText: p.KeysText, Cookie: proxy.NewSessionCookie(c.Session.Cookie),
+		Groups: groups,
+	}
 	if p.Redis.URL != "" {
 		sessions.OpenRedis = func() (*redisstore.Store, error) {
 			return p.OpenRedis(seal.NewKeyring(p.Keys), slog.New(slog.DiscardHandler))
@@ -140,14 +147,18 @@ func checkPolicy(p *server.Deps) doctor.Check {
 			return []doctor.Finding{{State: doctor.Skipped, Message: "the file does not exist here"}}
 		}
 		warnings := 0
-		for _, f := range lint.Run(p.Sources, lint.Environment{Upstreams: p.Config.UpstreamNames(), Quirks: p.Config.Quirks()}).Findings {
+		for _, f := range lint.Run(p.Sources, lint.Environment{
+			Upstreams: p.Config.UpstreamNames(),
+			Quirks:    p.Config.Quirks(),
+		}).Findings {
 			if f.Hint != "" {
 				warnings++
 			}
 		}
 		if warnings > 0 {
 			return []doctor.Finding{{
-				State: doctor.Warn, Message: fmt.Sprintf("%d of %d rows may not do what was intended", warnings, p.Policy.RowCount()),
+				State: doctor.Warn, Message: fmt.Sprintf("%d of %d rows may not do what was intended", warnings,
+					p.Policy.RowCount()),
 				Hint: "run `authgate policy lint --config FILE`",
 			}}
 		}
@@ -162,7 +173,8 @@ func parseOrigins(raw []string) ([]*url.URL, error) {
 		u, err := url.Parse(text)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
 			strings.Trim(u.Path, "/") != "" || strings.ContainsAny(text, "?#") || strings.HasSuffix(u.Host, ":") {
-			return nil, fmt.Errorf("--origin is no origin; write what browsers have before the path, such as https://argo-cd.example.com or http://127.0.0.1:8080")
+			return nil, fmt.Errorf("--origin is no origin; write what browsers have before the path, such as " +
+				"https://argo-cd.example.com or http://127.0.0.1:8080")
 		}
 		all = append(all, u)
 	}
@@ -173,9 +185,12 @@ func parseOrigins(raw []string) ([]*url.URL, error) {
 func checkOriginsServed(c *config.Config, origins []*url.URL) error {
 	for _, origin := range origins {
 		if !slices.ContainsFunc(c.Upstreams, func(u config.Upstream) bool {
-			return slices.ContainsFunc(u.Hosts, func(host string) bool { return len(doctor.OriginsForHost([]*url.URL{origin}, host)) > 0 })
+			return slices.ContainsFunc(u.Hosts, func(host string) bool {
+				return len(doctor.OriginsForHost([]*url.URL{origin}, host)) > 0
+			})
 		}) {
-			return fmt.Errorf("--origin is %s://%s, and no upstream has that host; write one of hosts", origin.Scheme, origin.Host)
+			return fmt.Errorf("--origin is %s://%s, and no upstream has that host; write one of hosts", origin.Scheme,
+				origin.Host)
 		}
 	}
 	return nil

@@ -173,7 +173,8 @@ func rewriteKeys(file string, change func(*keyFile) (string, error)) (done strin
 	}
 	defer pending.Discard()
 	if err := pending.KeepOwner(); err != nil {
-		return "", fmt.Errorf("the owner of the file cannot be kept: %w; run this as that owner, or as root", text.WithoutPath(err))
+		return "", fmt.Errorf("the owner of the file cannot be kept: %w; run this as that owner, or as root",
+			text.WithoutPath(err))
 	}
 	return done, pending.Commit()
 }

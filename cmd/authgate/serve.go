@@ -33,7 +33,10 @@ func newServe(build server.BuildInfo) *cobra.Command {
 				return err
 			}
 			stdout, stderr := cli.UnwrapWriter(cmd.OutOrStdout()), cli.UnwrapWriter(cmd.ErrOrStderr())
-			err := server.Run(cmd.Context(), server.Options{ConfigFile: file, Log: logging.options(), Stdout: stdout, Stderr: stderr, Build: build})
+			err := server.Run(cmd.Context(), server.Options{
+				ConfigFile: file, Log: logging.options(), Stdout: stdout,
+				Stderr: stderr, Build: build,
+			})
 			return logging.exitError(stderr, err)
 		},
 	}

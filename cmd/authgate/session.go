@@ -22,7 +22,8 @@ import (
 const storeTimeout = 15 * time.Second
 
 func newSession() *cobra.Command {
-	return cli.Group("session", "List and revoke sessions, if session.store is redis", newSessionList(), newSessionShow(), newSessionRevoke())
+	return cli.Group("session", "List and revoke sessions, if session.store is redis", newSessionList(), newSessionShow(),
+		newSessionRevoke())
 }
 
 // sessionFlags are those of every session command.
@@ -86,7 +87,8 @@ func newSessionList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return flags.render(cmd, admin.SessionList{Sessions: found}, len(found), func(s *cli.Printer) { printSessions(s, found) })
+			return flags.render(cmd, admin.SessionList{Sessions: found}, len(found),
+				func(s *cli.Printer) { printSessions(s, found) })
 		},
 	}
 	flags.add(cmd)
@@ -200,7 +202,8 @@ func (f *sessionFlags) withStore(cmd *cobra.Command, do func(context.Context, *r
 	if c.Session.Store != config.StoreRedis {
 		return cli.LoadError(fmt.Errorf("%s: session.store is cookie: sessions are in the browsers. "+
 			"They cannot be listed, and one of them cannot be ended everywhere; "+
-			"to end all of them, put a new key alone into %s; to list them and end some, use session.store: redis", f.config, c.Session.Keys.Source()))
+			"to end all of them, put a new key alone into %s; to list them and end some, use session.store: redis",
+			f.config, c.Session.Keys.Source()))
 	}
 	store, err := server.OpenSessionStore(c)
 	if err != nil {
@@ -222,10 +225,14 @@ func printSessions(s *cli.Printer, found []admin.ListedSession) {
 		s.Line("there are no sessions")
 		return
 	}
-	rows := [][]string{{s.Dim("ID"), s.Dim("USER"), s.Dim("CREATED"), s.Dim("LAST USED"), s.Dim("EXPIRES"), s.Dim("GROUPS")}}
+	rows := [][]string{{
+		s.Dim("ID"), s.Dim("USER"), s.Dim("CREATED"), s.Dim("LAST USED"), s.Dim("EXPIRES"),
+		s.Dim("GROUPS"),
+	}}
 	for _, one := range found {
 		rows = append(rows, []string{
-			one.ID, text.Escape(displayName(one)), formatTime(one.CreatedAt), formatTime(one.LastUsed), formatTime(one.Expires), strconv.Itoa(len(one.Groups)),
+			one.ID, text.Escape(displayName(one)), formatTime(one.CreatedAt), formatTime(one.LastUsed), formatTime(one.Expires),
+			strconv.Itoa(len(one.Groups)),
 		})
 	}
 	s.Table(rows)
@@ -250,7 +257,8 @@ func printSession(s *cli.Printer, one admin.ListedSession) {
 		rows = append(rows, []string{label, text.Escape(group)})
 	}
 	if one.DroppedGroups > 0 {
-		rows = append(rows, []string{"groups dropped", cli.Plural(one.DroppedGroups, "group") + " that the policy does not name"})
+		rows = append(rows, []string{"groups dropped", cli.Plural(one.DroppedGroups, "group") +
+			" that the policy does not name"})
 	}
 	s.Table(rows)
 }

@@ -32,7 +32,8 @@ func newToken() *cobra.Command {
 				1: "the login failed, or took longer than --timeout",
 				3: "the configuration, or another file, does not load",
 			}.Table(),
-		Example: "  curl -H \"Authorization: Bearer $(authgate token --issuer https://dex.example.com --client-id authgate-cli)\" https://argo-cd.example.com/api/v1/applications\n" +
+		Example: "  curl -H \"Authorization: Bearer $(authgate token --issuer https://dex.example.com --client-id " +
+			"authgate-cli)\" https://argo-cd.example.com/api/v1/applications\n" +
 			"  authgate token --issuer https://dex.example.com --client-id authgate-cli --logout",
 		Args: cli.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -49,7 +50,8 @@ func newToken() *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			ctx, cancel := context.WithTimeoutCause(ctx, flags.timeout, fmt.Errorf("the login was not finished within %s (--timeout)", flags.timeout))
+			ctx, cancel := context.WithTimeoutCause(ctx, flags.timeout,
+				fmt.Errorf("the login was not finished within %s (--timeout)", flags.timeout))
 			defer cancel()
 			if flags.logout {
 				return removeTokens(ctx, cmd, client)
@@ -77,7 +79,8 @@ func removeTokens(ctx context.Context, cmd *cobra.Command, client *clilogin.Clie
 	}
 	message := "no token of this issuer and client was cached"
 	if n > 0 {
-		message = cli.Plural(n, "cached token") + " removed; ID tokens that programs already have stay valid until they expire"
+		message = cli.Plural(n, "cached token") +
+			" removed; ID tokens that programs already have stay valid until they expire"
 	}
 	_, err = fmt.Fprintln(cmd.ErrOrStderr(), "authgate: "+message)
 	return cli.WriteError(err)

@@ -45,7 +45,8 @@ func execVersion(getenv func(string) string) (string, error) {
 		return "", errors.New("KUBERNETES_EXEC_INFO is not the JSON that kubectl sets; unset it")
 	}
 	if request.APIVersion != execV1 && request.APIVersion != execV1beta1 {
-		return "", fmt.Errorf("the kubeconfig asks for user.exec.apiVersion %q; write %s there", text.Escape(request.APIVersion), execV1)
+		return "", fmt.Errorf("the kubeconfig asks for user.exec.apiVersion %q; write %s there",
+			text.Escape(request.APIVersion), execV1)
 	}
 	return request.APIVersion, nil
 }

@@ -34,18 +34,23 @@ type tokenFlags struct {
 
 func (f *tokenFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.config, "config", "", "take issuer, client, scopes, audiences and CA from this `FILE` (authgate.yaml)")
+	flags.StringVar(&f.config, "config", "",
+		"take issuer, client, scopes, audiences and CA from this `FILE` (authgate.yaml)")
 	flags.StringVar(&f.issuer, "issuer", "", "`URL` of the issuer, as it calls itself")
 	flags.StringVar(&f.clientID, "client-id", "", "client `ID`; with --config, a client other than authgate's own")
-	flags.StringVar(&f.secretFile, "client-secret-file", "", "`FILE` that holds the client's secret; a public client has none")
+	flags.StringVar(&f.secretFile, "client-secret-file", "",
+		"`FILE` that holds the client's secret; a public client has none")
 	flags.StringVar(&f.secretEnv, "client-secret-env", "", "environment variable `NAME` that holds the client's secret")
 	flags.StringVar(&f.caFile, "ca-file", "", "`FILE` with PEM CA certificates used to verify the issuer")
-	flags.StringSliceVar(&f.scopes, "scopes", nil, "`SCOPES` to ask for (default "+strings.Join(config.Default().Issuer.Scopes, ",")+")")
-	flags.StringArrayVar(&f.audiences, "audience", nil, "additional client `ID` that the token is for (a scope of Dex); may be repeated")
+	flags.StringSliceVar(&f.scopes, "scopes", nil,
+		"`SCOPES` to ask for (default "+strings.Join(config.Default().Issuer.Scopes, ",")+")")
+	flags.StringArrayVar(&f.audiences, "audience", nil,
+		"additional client `ID` that the token is for (a scope of Dex); may be repeated")
 	flags.BoolVar(&f.force, "force", false, "log in again and ignore the cached token")
 	flags.BoolVar(&f.device, "device", false, "log in with a code that you enter in a browser on any device")
 	flags.BoolVar(&f.noBrowser, "no-browser", false, "print the address for a browser on this machine, and do not open it")
-	flags.StringVar(&f.listen, "listen", "", "`ADDRESS` that the browser is redirected to (default 127.0.0.1 and any free port)")
+	flags.StringVar(&f.listen, "listen", "",
+		"`ADDRESS` that the browser is redirected to (default 127.0.0.1 and any free port)")
 	flags.DurationVar(&f.timeout, "timeout", 5*time.Minute, "how long to wait for the login")
 	flags.BoolVar(&f.execCredential, "exec-credential", false, "print an ExecCredential, for user.exec of a kubeconfig")
 	flags.BoolVar(&f.logout, "logout", false, "remove the cached tokens of this issuer and client, and print no token")
@@ -61,7 +66,10 @@ func (f *tokenFlags) add(cmd *cobra.Command) {
 // check refuses what was meant otherwise: a flag that is there and empty is mostly a
 // variable that is not set.
 func (f *tokenFlags) check(cmd *cobra.Command) (err error) {
-	for _, name := range []string{"config", "issuer", "client-id", "client-secret-file", "client-secret-env", "ca-file", "listen"} {
+	for _, name := range []string{
+		"config", "issuer", "client-id", "client-secret-file", "client-secret-env", "ca-file",
+		"listen",
+	} {
 		if flag := cmd.Flags().Lookup(name); flag.Changed && flag.Value.String() == "" {
 			return fmt.Errorf("--%s is empty; write a value, or leave the flag out", name)
 		}
@@ -75,7 +83,8 @@ func (f *tokenFlags) check(cmd *cobra.Command) (err error) {
 	case f.issuer != "" && f.clientID == "":
 		return errors.New("no client is named; write --client-id ID with --issuer")
 	case f.config != "" && f.clientID == "" && f.secretFile+f.secretEnv != "":
-		return errors.New("the secret of authgate's own client is in the configuration; name the client that this one is of with --client-id")
+		return errors.New("the secret of authgate's own client is in the configuration; name the client that this one is " +
+			"of with --client-id")
 	case slices.Contains(f.audiences, ""):
 		return errors.New("--audience is empty; write a client id, or leave the flag out")
 	case f.timeout <= 0:
@@ -87,7 +96,10 @@ func (f *tokenFlags) check(cmd *cobra.Command) (err error) {
 // clientConfig reads what the flags name. Of a configuration it takes what a
 // user outside needs: backchannelURL is an address within the cluster.
 func (f *tokenFlags) clientConfig() (cfg clilogin.Config, err error) {
-	cfg = clilogin.Config{Issuer: f.issuer, ClientID: f.clientID, Scopes: config.Default().Issuer.Scopes, Audiences: f.audiences}
+	cfg = clilogin.Config{
+		Issuer: f.issuer, ClientID: f.clientID, Scopes: config.Default().Issuer.Scopes,
+		Audiences: f.audiences,
+	}
 	key, caFile := "--ca-file", f.caFile
 	if f.config != "" {
 		c, err := config.Load(f.config)

@@ -35,7 +35,8 @@ func (c *Client) browserLogin(ctx context.Context, i *issuer) (_ cachedToken, er
 		state: oauth2.GenerateVerifier(), nonce: oauth2.GenerateVerifier(), verifier: oauth2.GenerateVerifier(),
 	}
 	server.oauth.RedirectURL = "http://" + host + callbackPath
-	authURL := server.oauth.AuthCodeURL(server.state, oidc.Nonce(server.nonce), oauth2.S256ChallengeOption(server.verifier))
+	authURL := server.oauth.AuthCodeURL(server.state, oidc.Nonce(server.nonce),
+		oauth2.S256ChallengeOption(server.verifier))
 
 	httpServer := &http.Server{
 		Handler: server, ReadHeaderTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 64 << 10,
@@ -100,7 +101,8 @@ func (b *callbackServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	query := r.URL.Query()
 	if subtle.ConstantTimeCompare([]byte(query.Get("state")), []byte(b.state)) != 1 {
-		writePage(w, http.StatusBadRequest, "This does not belong to the current login.", "Open the address that the terminal shows.")
+		writePage(w, http.StatusBadRequest, "This does not belong to the current login.",
+			"Open the address that the terminal shows.")
 		return
 	}
 	b.mu.Lock()

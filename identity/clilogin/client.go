@@ -128,7 +128,8 @@ func checkLoopback(address string) error {
 			}
 		}
 	}
-	return fmt.Errorf("%s is not a loopback address; write one such as 127.0.0.1:8000, or 127.0.0.1:0 for any free port", text.Quote(address))
+	return fmt.Errorf("%s is not a loopback address; write one such as 127.0.0.1:8000, or 127.0.0.1:0 for any free port",
+		text.Quote(address))
 }
 
 // Token gives an ID token that is good for a minute or more: the one that is kept,

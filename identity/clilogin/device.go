@@ -21,8 +21,10 @@ const maxAddressLength = 300
 // (RFC 6749, 3.1).
 func (c *Client) deviceLogin(ctx context.Context, i *issuer) (cachedToken, error) {
 	if i.oauth.Endpoint.DeviceAuthURL == "" {
-		return cachedToken{}, errors.New("the issuer offers no login by code (no device_authorization_endpoint, RFC 8628); leave --device out, " +
-			"or, if this machine has no browser, forward a port to it: ssh -L 8000:127.0.0.1:8000, and --no-browser --listen 127.0.0.1:8000")
+		return cachedToken{},
+			errors.New("the issuer offers no login by code (no device_authorization_endpoint, RFC 8628); leave --device out, " +
+				"or, if this machine has no browser, forward a port to it: ssh -L 8000:127.0.0.1:8000, and --no-browser --listen " +
+				"127.0.0.1:8000")
 	}
 	if err := identity.CheckEndpoint(c.cfg.Issuer, i.oauth.Endpoint.DeviceAuthURL); err != nil {
 		return cachedToken{}, fmt.Errorf("the issuer's device_authorization_endpoint %w", err)
@@ -34,7 +36,8 @@ func (c *Client) deviceLogin(ctx context.Context, i *issuer) (cachedToken, error
 		return cachedToken{}, tokenEndpointError(ctx, "a login by code", err)
 	}
 	if device.DeviceCode == "" || device.UserCode == "" || !isWebURL(device.VerificationURI) {
-		return cachedToken{}, errors.New("the issuer's answer to a login by code lacks device_code, user_code or verification_uri (RFC 8628, 3.2)")
+		return cachedToken{},
+			errors.New("the issuer's answer to a login by code lacks device_code, user_code or verification_uri (RFC 8628, 3.2)")
 	}
 	c.cfg.Printf("To log in, open this address in any browser and enter the code %s:", text.Sanitize(device.UserCode))
 	c.cfg.Printf("  %s", text.SanitizeMax(device.VerificationURI, maxAddressLength))

@@ -36,7 +36,8 @@ func discoveryError(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	default: // go-oidc's words may repeat the answer
-		return errors.New("its discovery document could not be read: cut off, larger than 1 MiB, or not JSON; is this the address of an issuer?")
+		return errors.New("its discovery document could not be read: cut off, larger than 1 MiB, or not JSON; is this the " +
+			"address of an issuer?")
 	}
 }
 
@@ -49,7 +50,8 @@ func verificationError(ctx context.Context, err error, now time.Time) error {
 	case errors.As(err, &unreachable):
 		return unreachable
 	case errors.As(err, &expired):
-		return refused("it expired at %s, and this machine's clock says %s: do the clocks differ?", formatTime(expired.Expiry), formatTime(now))
+		return refused("it expired at %s, and this machine's clock says %s: do the clocks differ?",
+			formatTime(expired.Expiry), formatTime(now))
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	default: // issuer, audience, signature: go-oidc's words, which quote claims and no token
@@ -85,9 +87,11 @@ func describeTokenError(response *oauth2.RetrieveError) string {
 	case code == "expired_token":
 		return description + ": the code was not entered in time; run the command again"
 	case code == "invalid_client" || response.Response.StatusCode == http.StatusUnauthorized:
-		return description + ": check the client id and its secret; a client without a secret must be public (in Dex: public: true)"
+		return description +
+			": check the client id and its secret; a client without a secret must be public (in Dex: public: true)"
 	case code == "invalid_scope":
-		return description + ": a scope that it does not know, or an audience whose client does not trust this one (in Dex: trustedPeers)"
+		return description +
+			": a scope that it does not know, or an audience whose client does not trust this one (in Dex: trustedPeers)"
 	case code == "invalid_grant":
 		return description + ": the code is used up or too old; run the command again"
 	case response.Response.StatusCode >= http.StatusInternalServerError:
@@ -106,9 +110,11 @@ func refreshError(ctx context.Context, err error) error {
 		code := text.ErrorCode(response.ErrorCode)
 		switch {
 		case response.Response.StatusCode >= http.StatusInternalServerError:
-			return fmt.Errorf("the issuer could not refresh the login (it answered %d): it or its upstream identity provider has a problem, "+
+			return fmt.Errorf("the issuer could not refresh the login (it answered %d): it or its upstream identity provider "+
+				"has a problem, "+
 				"or you may no longer log in; try again, or log in again with --force", response.Response.StatusCode)
-		case response.Response.StatusCode == http.StatusBadRequest && (code == "invalid_grant" || code == "invalid_request" || code == ""):
+		case response.Response.StatusCode == http.StatusBadRequest &&
+			(code == "invalid_grant" || code == "invalid_request" || code == ""):
 			return &loginExpiredError{"the cached login has expired (the issuer answered 400 " + code + ")"}
 		}
 	}

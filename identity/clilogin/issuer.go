@@ -44,10 +44,16 @@ func (c *Client) discover(ctx context.Context) (*issuer, error) {
 	}
 	endpoint.AuthStyle = c.authStyle(metadata.AuthMethods)
 	return &issuer{
-		oauth: oauth2.Config{ClientID: c.cfg.ClientID, ClientSecret: c.cfg.ClientSecret, Endpoint: endpoint, Scopes: c.cfg.Scopes},
+		oauth: oauth2.Config{
+			ClientID: c.cfg.ClientID, ClientSecret: c.cfg.ClientSecret, Endpoint: endpoint,
+			Scopes: c.cfg.Scopes,
+		},
 		// go-oidc gives no leeway on exp; for algorithms it takes the announced ones
 		// that are asymmetric.
-		verifier:          document.Verifier(&oidc.Config{ClientID: c.cfg.ClientID, Now: func() time.Time { return c.cfg.Now().Add(-clockSkew) }}),
+		verifier: document.Verifier(&oidc.Config{
+			ClientID: c.cfg.ClientID,
+			Now:      func() time.Time { return c.cfg.Now().Add(-clockSkew) },
+		}),
 		sendsIssParameter: metadata.SendsIssParameter,
 	}, nil
 }
@@ -64,7 +70,9 @@ func (c *Client) authStyle(methods []string) oauth2.AuthStyle {
 
 // verifyResponse turns an answer of the token endpoint into what is kept. nonce is what the
 // login sent along; empty where it could send none (RFC 8628).
-func (c *Client) verifyResponse(ctx context.Context, i *issuer, tokens *oauth2.Token, nonce string) (cachedToken, error) {
+func (c *Client) verifyResponse(
+	ctx context.Context, i *issuer, tokens *oauth2.Token, nonce string,
+) (cachedToken, error) {
 	raw, _ := tokens.Extra("id_token").(string)
 	if raw == "" {
 		return cachedToken{}, errors.New("the issuer sent no ID token")
@@ -105,7 +113,8 @@ func (c *Client) verifyResponse(ctx context.Context, i *issuer, tokens *oauth2.T
 
 // refresh asks for a new ID token. A loginExpiredError means that a new login is necessary.
 func (c *Client) refresh(ctx context.Context, i *issuer, cached cachedToken) (cachedToken, error) {
-	tokens, err := i.oauth.TokenSource(oidc.ClientContext(ctx, c.http), &oauth2.Token{RefreshToken: cached.RefreshToken}).Token()
+	tokens, err := i.oauth.TokenSource(oidc.ClientContext(ctx, c.http),
+		&oauth2.Token{RefreshToken: cached.RefreshToken}).Token()
 	if err != nil {
 		return cachedToken{}, refreshError(ctx, err)
 	}
@@ -122,8 +131,10 @@ func (c *Client) refresh(ctx context.Context, i *issuer, cached cachedToken) (ca
 		cached.RefreshToken, cached.IDToken = tokens.RefreshToken, ""
 		return cachedToken{}, errors.Join(err, c.cache.write(cached))
 	}
-	if token.Subject != cached.Subject || !slices.Equal(token.Audience, cached.Audience) || token.Nonce != "" && token.Nonce != cached.Nonce {
-		return cachedToken{}, refused("its user or client differs from that of the previous token; `authgate token --force` logs in again")
+	if token.Subject != cached.Subject || !slices.Equal(token.Audience, cached.Audience) ||
+		token.Nonce != "" && token.Nonce != cached.Nonce {
+		return cachedToken{},
+			refused("its user or client differs from that of the previous token; `authgate token --force` logs in again")
 	}
 	token.Nonce = cached.Nonce
 	return token, nil

@@ -36,7 +36,9 @@ type HeldSubject struct {
 // rows nor edits.
 //
 // It is made for people: it looks at every row, and costs some thousand decisions.
-func Explain(s *policy.Snapshot, identity policy.Identity, upstream string, path target.Path, method string) Explanation {
+func Explain(s *policy.Snapshot, identity policy.Identity, upstream string, path target.Path,
+	method string,
+) Explanation {
 	q := policy.Request{Roles: s.Resolve(identity), Upstream: upstream, Path: path, Method: method}
 	graph := policy.NewRoleGraph(s.Grants())
 	direct := directSubjects(s, identity)

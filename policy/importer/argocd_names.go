@@ -124,7 +124,8 @@ func malformedName(name string) (message, hint string) {
 		return text.Quote(name) + " ends in a space, which " + partOfName,
 			"remove the space in Argo CD if it is a typo, and import again"
 	case strings.ContainsAny(string(runes[0])+string(runes[len(runes)-1]), "'`\"‘’“”„«»"):
-		return text.Quote(name) + " has quotes that " + partOfName, `use none or plain double ones in Argo CD, and import again`
+		return text.Quote(name) + " has quotes that " + partOfName,
+			`use none or plain double ones in Argo CD, and import again`
 	case slices.ContainsFunc(runes, isInvisible):
 		return text.Quote(name) + " holds a letter that is not seen, which " + partOfName,
 			"write the name again in Argo CD, and import again"
@@ -184,7 +185,8 @@ func (a *argoCD) subjects(name string) (subjects []string, remark, message, hint
 			" has email; that was not given, and here it counts as a group alone"
 	case strings.Contains(name, "@"):
 		subjects = []string{name}
-		remark = text.Quote(name) + " counts in Argo CD as a group or as a user id, since scopes has no email, and here as a " +
+		remark = text.Quote(name) + " counts in Argo CD as a group or as a user id, since scopes has no email, and here " +
+			"as a " +
 			"group alone"
 	default:
 		subjects = []string{name}

@@ -175,8 +175,9 @@ func (w *workflowsWriter) reportTies() {
 				!asFormula(a.atoms).overlaps(asFormula(b.atoms)) {
 				continue
 			}
-			w.skip(b.precedenceAt, a.name+" and "+b.name+" have the same precedence, "+strconv.Itoa(a.precedence)+": argo-server "+
-				"takes either for people whom both fit",
+			w.skip(b.precedenceAt,
+				a.name+" and "+b.name+" have the same precedence, "+strconv.Itoa(a.precedence)+": argo-server "+
+					"takes either for people whom both fit",
 				"see that serviceAccounts has them in the order that you want")
 			break
 		}

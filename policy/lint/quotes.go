@@ -17,7 +17,8 @@ func (l *linter) checkQuotes() {
 		if unquotedName := unquoted(row.Subject); unquotedName != "" {
 			fixed := *row
 			fixed.Subject = policy.CanonicalSubject(unquotedName)
-			l.addRow(quotedSubject, row, "the quotes around "+row.Subject+" are part of the name, so the row matches no one", "write "+fixed.String())
+			l.addRow(quotedSubject, row,
+				"the quotes around "+row.Subject+" are part of the name, so the row matches no one", "write "+fixed.String())
 		}
 	}
 	for _, g := range l.Grants() {

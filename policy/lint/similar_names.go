@@ -84,7 +84,9 @@ func (l *linter) reportSimilar(code string, t *nameCounter) {
 		}
 		if !reported[a.order] {
 			reported[a.order] = true
-			l.add(code, a.first, t.kind+" "+text.Quote(a.scope+a.name)+" looks like "+text.Quote(b.scope+b.name)+" ("+b.first.FileLine()+")", "if one is meant, write it in one way")
+			l.add(code, a.first,
+				t.kind+" "+text.Quote(a.scope+a.name)+" looks like "+text.Quote(b.scope+b.name)+" ("+b.first.FileLine()+")",
+				"if one is meant, write it in one way")
 		}
 	}
 	byFolded := map[string]int{}

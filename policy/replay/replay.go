@@ -42,10 +42,11 @@ type Replay struct {
 
 // Report is what a replay has found.
 type Report struct {
-	Requests       int64        `json:"requests"`        // decided once more
-	Granted        int64        `json:"granted"`         // of them: were refused, and would be allowed
-	Revoked        int64        `json:"revoked"`         // of them: were allowed, and would be refused
-	ByRoles        int64        `json:"by_roles"`        // of them: the line names roles and no groups, so changed g rows do not show
+	Requests int64 `json:"requests"` // decided once more
+	Granted  int64 `json:"granted"`  // of them: were refused, and would be allowed
+	Revoked  int64 `json:"revoked"`  // of them: were allowed, and would be refused
+	// of them: the line names roles and no groups, so changed g rows do not show
+	ByRoles        int64        `json:"by_roles"`
 	People         int          `json:"people"`          // signed-in users whom a difference concerns
 	PeopleMore     bool         `json:"people_more"`     // there are more, not counted
 	Differences    []Difference `json:"differences"`     // the most frequent first
@@ -55,12 +56,13 @@ type Report struct {
 
 // Difference is a kind of request that would be decided differently.
 type Difference struct {
-	Change     string    `json:"change"` // granted or revoked
-	Method     string    `json:"method"`
-	Upstream   string    `json:"upstream"`
-	Path       string    `json:"path"`     // of the row that decides now, else the paths seen, with * where they vary
-	Subjects   []string  `json:"subjects"` // what they were: roles, else groups, else system:authenticated or system:anonymous
-	Rule       string    `json:"rule"`     // file:line that decides now; empty where no row matches
+	Change   string `json:"change"` // granted or revoked
+	Method   string `json:"method"`
+	Upstream string `json:"upstream"`
+	Path     string `json:"path"` // of the row that decides now, else the paths seen, with * where they vary
+	// what they were: roles, else groups, else system:authenticated or system:anonymous
+	Subjects   []string  `json:"subjects"`
+	Rule       string    `json:"rule"` // file:line that decides now; empty where no row matches
 	Row        string    `json:"row"`
 	RuleBefore string    `json:"rule_before"` // file:line that decided then
 	Requests   int64     `json:"requests"`

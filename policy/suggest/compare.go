@@ -78,7 +78,9 @@ func normalizedRow(subject, upstream, path, methods string) string {
 
 // restore keeps the rows of a role that inherits others and has no members:
 // without rows of its own it would look misspelt, and the policy would not load.
-func restore(unneeded []*policy.Row, grants []policy.Grant, rowSubjects policy.StringSet) (rest, restored []*policy.Row) {
+func restore(unneeded []*policy.Row, grants []policy.Grant, rowSubjects policy.StringSet) (rest,
+	restored []*policy.Row,
+) {
 	inheriting, granted := policy.StringSet{}, policy.StringSet{}
 	for _, g := range grants {
 		inheriting[g.Member] = struct{}{}

@@ -99,7 +99,9 @@ func nthSegment(path string, n int) int {
 	return -1
 }
 
-func (gen *generalizer) canGeneralize(upstream, method string, currentRow *policy.Row, g siblings, patterns map[string]*pathPattern) bool {
+func (gen *generalizer) canGeneralize(upstream, method string, currentRow *policy.Row, g siblings,
+	patterns map[string]*pathPattern,
+) bool {
 	general := g.pattern()
 	if _, exists := patterns[general]; exists {
 		return true

@@ -43,9 +43,10 @@ type Row struct {
 
 // RemovedRow is a row of the present policy that is not needed as it is.
 type RemovedRow struct {
-	Rule     string `json:"rule"` // file:line
-	Row      string `json:"row"`
-	Reason   string `json:"reason"`   // unused, wide (rows to add allow what was seen of it), or empty (a g row whose role has no rows left)
+	Rule string `json:"rule"` // file:line
+	Row  string `json:"row"`
+	// unused, wide (rows to add allow what was seen of it), or empty (a g row whose role has no rows left)
+	Reason   string `json:"reason"`
 	Requests int64  `json:"requests"` // that it allowed
 }
 

@@ -88,7 +88,8 @@ func (rd *Reader) Read(r *http.Request) Client {
 	if !c.Secure() && !rd.plainHTTPWarned.Load() && !rd.plainHTTPWarned.Swap(true) {
 		rd.Log.Warn("serving plain http: session cookies are sent without Secure and __Host-",
 			"remote", peer, "forwarded_proto", lastElement(r.Header["X-Forwarded-Proto"]), "trusted_proxy", trusted,
-			"hint", "let a load balancer serve https to browsers, and list its addresses in trustedProxies so that its X-Forwarded-Proto counts")
+			"hint", "let a load balancer serve https to browsers, and list its addresses in trustedProxies so that its "+
+				"X-Forwarded-Proto counts")
 	}
 	return c
 }

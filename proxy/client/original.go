@@ -50,7 +50,8 @@ func ReadOriginal(h http.Header, host, scheme string) (Original, error) {
 	case byParts:
 		return originalByParts(h, scheme)
 	default:
-		return Original{}, errors.New("there is neither X-Original-URL with X-Original-Method nor X-Forwarded-Uri with X-Forwarded-Method")
+		return Original{}, errors.New("there is neither X-Original-URL with X-Original-Method nor X-Forwarded-Uri with " +
+			"X-Forwarded-Method")
 	}
 }
 

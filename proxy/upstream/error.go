@@ -82,7 +82,8 @@ func (f *forwarding) bodyTooLarge() *respond.Refusal {
 // upstreamRefusal distinguishes an upstream that is unreachable, too slow, or sent an invalid
 // response. The detail has the upstream's name and nothing of its address.
 func upstreamRefusal(name string, err error) *respond.Refusal {
-	r := &respond.Refusal{Cause: text.SafeError(text.RedactError(err))} // the error itself may repeat what the upstream sent, even our token
+	// the error itself may repeat what the upstream sent, even our token
+	r := &respond.Refusal{Cause: text.SafeError(text.RedactError(err))}
 	var timeout net.Error
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():

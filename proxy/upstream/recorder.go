@@ -37,7 +37,9 @@ type Recorder struct {
 }
 
 // MakeRecorder returns the recorder of an exchange.
-func MakeRecorder(w http.ResponseWriter, r *http.Request, requestID string, streams *stream.Registry, x Exchange) Recorder {
+func MakeRecorder(w http.ResponseWriter, r *http.Request, requestID string, streams *stream.Registry,
+	x Exchange,
+) Recorder {
 	return Recorder{
 		ResponseWriter: w, proto: r.ProtoMajor, supportsInterim: r.ProtoAtLeast(1, 1),
 		requestID: requestID, streams: streams, exchange: x,

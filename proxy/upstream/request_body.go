@@ -73,7 +73,8 @@ func (b *clientBody) Read(to []byte) (int, error) {
 	case err == io.EOF:
 		b.complete.Store(true)
 	case errors.Is(err, os.ErrDeadlineExceeded),
-		err != nil && b.idleTimeout > 0 && time.Since(start) >= b.idleTimeout: // after the last chunk, net/http has a less specific error
+		// after the last chunk, net/http has a less specific error
+		err != nil && b.idleTimeout > 0 && time.Since(start) >= b.idleTimeout:
 		return n, b.keepError(errBodyTimeout)
 	case err != nil:
 		return n, b.keepError(err)

@@ -157,7 +157,9 @@ func isSpoofableX(name string) bool {
 		"Identity", "Userinfo", "Tenant", "Thanos-Tenant",
 		"Authuser", "Authenticated", "Enduser", "Memberof", "Member-Of", "On-Behalf-Of", // identity
 		"Scheme", "Url-Scheme", "Https", "Real-Ip", "Cluster-Client-Ip", "Originating-Ip", "Coming-From", // address
-		"Host", "Host-Override", "Method", "Method-Override", "Verb-Override", "Httpmethod-Override", "Override-Url", "Script-Name", "Path-Info", "Context-Path", "Ingress-Path", "Request-Uri": // what is run, as opposed to what was decided
+		// what is run, as opposed to what was decided
+		"Host", "Host-Override", "Method", "Method-Override", "Verb-Override", "Httpmethod-Override", "Override-Url",
+		"Script-Name", "Path-Info", "Context-Path", "Ingress-Path", "Request-Uri":
 		return true
 	case "":
 		return false

@@ -91,11 +91,13 @@ func (i Issuer) checkDiscovery(ctx context.Context) []Finding {
 		if dex, ok := errors.AsType[*argoCDDexError](err); ok {
 			return []Finding{fail(identity.ArgoCDDexHint, "%s cannot be reached from here: %v", i.discoveryBase(), dex)}
 		}
-		return []Finding{fail("check issuer.url, issuer.backchannelURL, issuer.caFile and the network policy; before the deployment this failure is expected", "%s cannot be reached from here: %v", i.discoveryBase(), err)}
+		return []Finding{fail("check issuer.url, issuer.backchannelURL, issuer.caFile and the network policy; before the "+
+			"deployment this failure is expected", "%s cannot be reached from here: %v", i.discoveryBase(), err)}
 	}
 	found := []Finding{ok("%s answers", i.discoveryBase())}
 	if d.Issuer != i.URL {
-		found = append(found, fail("write issuer.url exactly as the issuer names itself, including any trailing slash", "it names itself %q, issuer.url is %q", d.Issuer, i.URL))
+		found = append(found, fail("write issuer.url exactly as the issuer names itself, including any trailing slash",
+			"it names itself %q, issuer.url is %q", d.Issuer, i.URL))
 	}
 	for _, scope := range []string{"groups", "offline_access"} {
 		wanted := slices.Contains(i.Scopes, scope)
@@ -119,7 +121,8 @@ func (i Issuer) checkClock(date string) []Finding {
 	}
 	difference := i.Now().Sub(issuerTime).Abs().Truncate(time.Second)
 	if difference > max(i.ClockSkew, 2*time.Second) {
-		return []Finding{fail("synchronise both clocks by NTP; issuer.clockSkew is the accepted difference", "its clock and this machine's are %s apart", difference)}
+		return []Finding{fail("synchronise both clocks by NTP; issuer.clockSkew is the accepted difference",
+			"its clock and this machine's are %s apart", difference)}
 	}
 	return []Finding{ok("its clock and this machine's agree to %s", max(difference, time.Second))}
 }
@@ -131,7 +134,8 @@ func (i Issuer) checkPublicURL(ctx context.Context) []Finding {
 	d, _, err := i.discover(ctx, i.URL)
 	switch {
 	case err != nil:
-		return []Finding{warn("browsers must reach it; from inside a cluster it may be unreachable", "%s cannot be reached from here: %v", i.URL, err)}
+		return []Finding{warn("browsers must reach it; from inside a cluster it may be unreachable",
+			"%s cannot be reached from here: %v", i.URL, err)}
 	case d.Issuer != i.URL:
 		return []Finding{fail("write two addresses of the same issuer", "the issuer at issuer.url names itself %q", d.Issuer)}
 	default:
@@ -162,7 +166,8 @@ func (i Issuer) checkRedirectURIs(ctx context.Context) []Finding {
 		found = append(found, i.checkAnyCallback(ctx, d, set))
 	}
 	for _, host := range i.Wildcards {
-		found = append(found, skipped("%s: the callback of each concrete host must be registered; check one with --origin https://HOST", host))
+		found = append(found,
+			skipped("%s: the callback of each concrete host must be registered; check one with --origin https://HOST", host))
 	}
 	return found
 }
@@ -189,7 +194,8 @@ func (i Issuer) checkAnyCallback(ctx context.Context, d discovery, set Callbacks
 
 func (i Issuer) checkCallback(ctx context.Context, d discovery, callback string) Finding {
 	query := url.Values{
-		"client_id": {i.ClientID}, "redirect_uri": {callback}, "response_type": {"code"}, "scope": {"openid"}, "state": {"doctor"}, "nonce": {"doctor"},
+		"client_id": {i.ClientID}, "redirect_uri": {callback}, "response_type": {"code"}, "scope": {"openid"},
+		"state": {"doctor"}, "nonce": {"doctor"},
 		"code_challenge": {"47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"}, "code_challenge_method": {"S256"},
 	}
 	res, body, err := i.followRedirects(ctx, i.viaBackchannel(d.Authorization)+"?"+query.Encode())
@@ -201,7 +207,8 @@ func (i Issuer) checkCallback(ctx context.Context, d discovery, callback string)
 	case res.StatusCode >= 400 && strings.Contains(strings.ToLower(string(body)), "redirect"):
 		return fail("add it to redirectURIs of the client "+i.ClientID+" at the issuer", "%s is not registered", callback)
 	case res.StatusCode >= 400:
-		return fail("check that the issuer has a client with this id", "%s: the issuer answers %d to the client %s", callback, res.StatusCode, i.ClientID)
+		return fail("check that the issuer has a client with this id", "%s: the issuer answers %d to the client %s",
+			callback, res.StatusCode, i.ClientID)
 	default:
 		return ok("%s is registered", callback)
 	}
@@ -241,8 +248,12 @@ func (i Issuer) checkClientSecret(ctx context.Context) []Finding {
 	if err != nil || d.Token == "" {
 		return []Finding{skipped("the issuer is unreachable")}
 	}
-	form := url.Values{"grant_type": {"authorization_code"}, "code": {"doctor"}, "redirect_uri": {slices.Concat(slices.Concat(i.Callbacks...), []string{i.URL})[0]}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, i.viaBackchannel(d.Token), strings.NewReader(form.Encode()))
+	form := url.Values{
+		"grant_type": {"authorization_code"}, "code": {"doctor"},
+		"redirect_uri": {slices.Concat(slices.Concat(i.Callbacks...), []string{i.URL})[0]},
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, i.viaBackchannel(d.Token),
+		strings.NewReader(form.Encode()))
 	if err != nil {
 		return []Finding{fail("check the issuer's discovery document", "its token endpoint has no usable address")}
 	}
@@ -258,8 +269,10 @@ func (i Issuer) checkClientSecret(ctx context.Context) []Finding {
 	}
 	_ = json.NewDecoder(io.LimitReader(res.Body, maxResponse)).Decode(&response)
 	switch {
-	case res.StatusCode == http.StatusUnauthorized, response.Error == "invalid_client", response.Error == "unauthorized_client":
-		return []Finding{fail("set issuer.clientSecret to the secret that the issuer has for this client", "the issuer rejects it for the client %s", i.ClientID)}
+	case res.StatusCode == http.StatusUnauthorized, response.Error == "invalid_client",
+		response.Error == "unauthorized_client":
+		return []Finding{fail("set issuer.clientSecret to the secret that the issuer has for this client",
+			"the issuer rejects it for the client %s", i.ClientID)}
 	case res.StatusCode >= 500:
 		return []Finding{warn("read the issuer's log", "the token endpoint answers %d", res.StatusCode)}
 	default:

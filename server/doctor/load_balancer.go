@@ -39,16 +39,19 @@ func (f LoadBalancer) checkLogin(ctx context.Context) []Finding {
 	}
 	to, err := url.Parse(res.Header.Get("Location"))
 	if err != nil || res.StatusCode < 300 || res.StatusCode > 399 || to.Query().Get("redirect_uri") == "" {
-		return []Finding{warn("have the load balancer send all requests for this host to authgate; it also answers 502 and 503 while authgate is not ready",
+		return []Finding{warn("have the load balancer send all requests for this host to authgate; it also answers 502 "+
+			"and 503 while authgate is not ready",
 			"no login starts there: status %d", res.StatusCode)}
 	}
 	switch redirectURI := to.Query().Get("redirect_uri"); redirectURI {
 	case f.Callback:
 		return []Finding{ok("logins start there and return to %s", redirectURI)}
 	case strings.Replace(f.Callback, "https://", "http://", 1):
-		return []Finding{fail("list the addresses of the proxies in front (for an ALB, its subnets) in trustedProxies: authgate trusts X-Forwarded-Proto only from them",
+		return []Finding{fail("list the addresses of the proxies in front (for an ALB, its subnets) in trustedProxies: "+
+			"authgate trusts X-Forwarded-Proto only from them",
 			"logins would return to %s, without TLS", redirectURI)}
 	default:
-		return []Finding{fail("have the load balancer pass on the client's Host unchanged", "logins would return to %s", redirectURI)}
+		return []Finding{fail("have the load balancer pass on the client's Host unchanged", "logins would return to %s",
+			redirectURI)}
 	}
 }

@@ -100,7 +100,10 @@ func OriginsForHost(origins []*url.URL, host string) []*url.URL {
 // http may have a load balancer with TLS in front, which is then to be found out.
 func NewLoadBalancer(c *config.Config, set Callbacks, given bool) LoadBalancer {
 	if at, err := url.Parse(set[0]); err == nil && !given && at.Scheme == "http" {
-		return LoadBalancer{Callback: "https://" + strings.TrimSuffix(at.Host, ":"+at.Port()) + c.PathPrefix + "/callback", Alternatives: set}
+		return LoadBalancer{
+			Callback:     "https://" + strings.TrimSuffix(at.Host, ":"+at.Port()) + c.PathPrefix + "/callback",
+			Alternatives: set,
+		}
 	}
 	return LoadBalancer{Callback: set[0], Alternatives: set[1:]}
 }

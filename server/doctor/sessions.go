@@ -41,7 +41,8 @@ func (s Sessions) checkStore(ctx context.Context) []Finding {
 	}
 	fitting := sort.Search(s.Groups, func(n int) bool { return !s.fitsCookies(n) }) - 1
 	return append(found, warn("keep sessions in Redis (session.store: redis), or have the issuer send fewer groups",
-		"the session of a user in more than %d groups does not fit into cookies: authgate drops groups that the policy does not name", fitting))
+		"the session of a user in more than %d groups does not fit into cookies: authgate drops groups that the policy "+
+			"does not name", fitting))
 }
 
 func (s Sessions) checkKeys() []Finding {
@@ -79,7 +80,8 @@ func (s Sessions) fitsCookies(groups int) bool {
 	for range groups {
 		grant.Principal.Groups = append(grant.Principal.Groups, "example-org:"+rand.Text()[:12])
 	}
-	if slices.ContainsFunc(c.Upstreams, func(u config.Upstream) bool { return u.Identity.Credential == config.CredentialIDToken }) {
+	if slices.ContainsFunc(c.Upstreams,
+		func(u config.Upstream) bool { return u.Identity.Credential == config.CredentialIDToken }) {
 		grant.IDToken = rand.Text() + "." + strings.Join(grant.Principal.Groups, "") + "." + strings.Repeat(rand.Text(), 14)
 	}
 	store := cookiestore.New(cookiestore.Options{Cookie: s.Cookie, Keyring: seal.NewKeyring(keys)})
@@ -104,7 +106,8 @@ func (s Sessions) checkRedis(ctx context.Context) Finding {
 	}
 	defer redis.Close()
 	if _, err := redis.List(ctx, session.Filter{ID: "doctor"}); err != nil {
-		return fail("check session.redis.url, the rights of its user (docs/operations.md) and caFile", "Redis does not answer as expected: %s", err)
+		return fail("check session.redis.url, the rights of its user (docs/operations.md) and caFile",
+			"Redis does not answer as expected: %s", err)
 	}
 	return ok("Redis answers")
 }

@@ -95,7 +95,9 @@ func (u Upstream) checkAudience(ctx context.Context, c *http.Client, base string
 	case settings.OIDC == nil:
 		return []Finding{fail(hint, "Argo CD has no oidc.config: it accepts only tokens of its own Dex client argo-cd")}
 	case settings.OIDC.ClientID != u.ClientID:
-		return []Finding{warn(hint, "Argo CD's own client is %q: it accepts tokens of %q only if allowedAudiences names that client", settings.OIDC.ClientID, u.ClientID)}
+		return []Finding{warn(hint,
+			"Argo CD's own client is %q: it accepts tokens of %q only if allowedAudiences names that client",
+			settings.OIDC.ClientID, u.ClientID)}
 	default:
 		return []Finding{ok("Argo CD accepts tokens of the client %s", u.ClientID)}
 	}
@@ -147,7 +149,8 @@ func CheckHostNames(leaf *x509.Certificate, hosts []string) []Finding {
 		}
 	}
 	if len(missing) > 0 {
-		return []Finding{fail("add them to the certificate of tls.certFile, or remove them from hosts", "the certificate does not name %q", slices.Compact(missing))}
+		return []Finding{fail("add them to the certificate of tls.certFile, or remove them from hosts",
+			"the certificate does not name %q", slices.Compact(missing))}
 	}
 	return []Finding{ok("the certificate names every host")}
 }

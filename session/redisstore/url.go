@@ -34,12 +34,12 @@ var (
 	errScheme   = errors.New("must begin with rediss://, redis:// or unix://")
 	errDatabase = errors.New("has a path that is not a database number; " +
 		"write /0 or remove it, and percent-encode / in the password")
-	errClusterDatabase = errors.New("has a path and addr=, which selects a cluster, and clusters have no numbered databases; " +
-		"remove the path")
+	errClusterDatabase = errors.New("has a path and addr=, which selects a cluster, and clusters have no numbered " +
+		"databases; remove the path")
 	errOption = errors.New("has an option after ? that the redis client does not know, or that has an invalid value; " +
-		"see the options of go-redis' ParseURL, ParseClusterURL and ParseFailoverURL")
+		"see ParseURL, ParseClusterURL and ParseFailoverURL of go-redis for the options")
 	errReplicas = errors.New("has an option that reads from replicas, where a revoked session stays valid for a while; " +
-		"remove read_only, replica_only, use_disconnected_replicas and route_...")
+		"remove read_only, replica_only, use_disconnected_replicas and those that begin with route_")
 	errSkipVerify = errors.New("has skip_verify, which disables certificate checks; " +
 		"remove it, and set session.redis.caFile to the CA of redis")
 	errCAWithoutTLS = errors.New("has no TLS, but session.redis.caFile is set; " +

@@ -42,7 +42,10 @@ func (l *auditLine) loggedRequest() (o replay.LoggedRequest, problem string) {
 	if err != nil || path.String() != l.Path {
 		return o, "has a path that is not canonical"
 	}
-	o = replay.LoggedRequest{Time: *l.Time, Upstream: *l.Upstream, Path: path, Method: l.Method, Rule: l.Rule, Policy: l.Policy}
+	o = replay.LoggedRequest{
+		Time: *l.Time, Upstream: *l.Upstream, Path: path, Method: l.Method, Rule: l.Rule,
+		Policy: l.Policy,
+	}
 	switch *l.Decision {
 	case audit.Allow:
 		o.Effect = policy.Allow

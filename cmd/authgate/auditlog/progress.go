@@ -57,7 +57,8 @@ func (p *progress) draw(lines int64) {
 	if p.total > 0 {
 		const width = 24
 		filled := int(min(width, width*p.done/p.total))
-		position = fmt.Sprintf("[%-*s] %3d %%  %d of %d MiB", width, bar[:filled], 100*p.done/p.total, p.done>>20, p.total>>20)
+		position = fmt.Sprintf("[%-*s] %3d %%  %d of %d MiB", width, bar[:filled], 100*p.done/p.total, p.done>>20,
+			p.total>>20)
 	}
 	fmt.Fprintf(p.w, "\r\x1b[K%s  %d lines, %.0f a second", position, lines, rate)
 }

@@ -37,7 +37,8 @@ type Flags struct {
 
 // Add adds the flags to a command.
 func (f *Flags) Add(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&f.logs, "audit", nil, "audit log `FILE`, gzip or not, - for standard input; may be repeated")
+	cmd.Flags().StringArrayVar(&f.logs, "audit", nil,
+		"audit log `FILE`, gzip or not, - for standard input; may be repeated")
 	cmd.Flags().Var(&f.since, "since", "ignore requests before this `TIME`, such as 2026-03-01 or 2026-03-01T08:00:00Z")
 	cmd.Flags().Var(&f.until, "until", "ignore requests at this `TIME` and later")
 	cmd.Flags().BoolVar(&f.skipUnreadable, "skip-unreadable", false, "ignore lines that lack a required field")
@@ -88,7 +89,10 @@ type Counts struct {
 // policy decided. It reads to the end before it complains of lines that lack what
 // is needed, so that the complaint is whole.
 func (f *Flags) Read(ctx context.Context, cmd *cobra.Command, each func(*replay.LoggedRequest)) (Counts, error) {
-	r := reader{flags: f, each: each, progress: newProgress(cmd.ErrOrStderr(), f.logs), problems: map[string]*lineProblem{}}
+	r := reader{
+		flags: f, each: each, progress: newProgress(cmd.ErrOrStderr(), f.logs),
+		problems: map[string]*lineProblem{},
+	}
 	for _, name := range f.logs {
 		if err := r.file(ctx, name, cmd.InOrStdin()); err != nil {
 			r.progress.clear()

@@ -20,7 +20,8 @@ func Execute(ctx context.Context, root *cobra.Command, args []string, stdout, st
 	root.SilenceUsage, root.SilenceErrors = true, true // ExitCode prints them
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(newHelp())
-	root.PersistentFlags().Var(colourFlag{out, diagnostics}, "color", "`WHEN` to colour text: "+strings.Join(colourWords, ", "))
+	root.PersistentFlags().Var(colourFlag{out, diagnostics}, "color",
+		"`WHEN` to colour text: "+strings.Join(colourWords, ", "))
 	_ = root.RegisterFlagCompletionFunc("color", cobra.FixedCompletions(colourWords, cobra.ShellCompDirectiveNoFileComp))
 	root.SetArgs(args)
 	root.SetOut(out)

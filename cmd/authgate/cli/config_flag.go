@@ -14,7 +14,8 @@ const ConfigVariable = "AUTHGATE_CONFIG"
 var defaultConfigs = [...]string{"authgate.yaml", "/etc/authgate/authgate.yaml"}
 
 // NoDefaultConfig names the places that were searched.
-const NoDefaultConfig = "(" + ConfigVariable + " is not set, and neither ./authgate.yaml nor /etc/authgate/authgate.yaml exists)"
+const NoDefaultConfig = "(" + ConfigVariable +
+	" is not set, and neither ./authgate.yaml nor /etc/authgate/authgate.yaml exists)"
 
 var errNoConfig = errors.New("no configuration is named; write --config FILE " + NoDefaultConfig)
 
@@ -36,7 +37,8 @@ func FindConfig(named string) (string, error) {
 	return "", errNoConfig
 }
 
-const ConfigUsage = "configuration `FILE` (default $" + ConfigVariable + ", ./authgate.yaml or /etc/authgate/authgate.yaml)"
+const ConfigUsage = "configuration `FILE` (default $" + ConfigVariable +
+	", ./authgate.yaml or /etc/authgate/authgate.yaml)"
 
 // AddConfigFlag is for commands that cannot do without a configuration.
 func AddConfigFlag(cmd *cobra.Command, file *string) {

@@ -57,7 +57,8 @@ func helpOn(cmd *cobra.Command, words []string) error {
 // NewCompletion takes the place of cobra's own command, which answers a wrong name of
 // a shell with its help and exit code 0.
 func NewCompletion() *cobra.Command {
-	shell := func(name, load string, write func(root *cobra.Command, w io.Writer, descriptions bool) error) *cobra.Command {
+	type generator func(root *cobra.Command, w io.Writer, descriptions bool) error
+	shell := func(name, load string, write generator) *cobra.Command {
 		plain := false
 		cmd := &cobra.Command{
 			Use:   name,
@@ -74,24 +75,27 @@ func NewCompletion() *cobra.Command {
 		return cmd
 	}
 	return Group("completion", "Print a completion script for a shell",
-		shell("bash", "  source <(authgate completion bash)", func(root *cobra.Command, w io.Writer, descriptions bool) error {
-			return root.GenBashCompletionV2(w, descriptions)
-		}),
-		shell("zsh", "  authgate completion zsh > \"${fpath[1]}/_authgate\"", func(root *cobra.Command, w io.Writer, descriptions bool) error {
-			if descriptions {
-				return root.GenZshCompletion(w)
-			}
-			return root.GenZshCompletionNoDesc(w)
-		}),
+		shell("bash", "  source <(authgate completion bash)",
+			func(root *cobra.Command, w io.Writer, descriptions bool) error {
+				return root.GenBashCompletionV2(w, descriptions)
+			}),
+		shell("zsh", "  authgate completion zsh > \"${fpath[1]}/_authgate\"",
+			func(root *cobra.Command, w io.Writer, descriptions bool) error {
+				if descriptions {
+					return root.GenZshCompletion(w)
+				}
+				return root.GenZshCompletionNoDesc(w)
+			}),
 		shell("fish", "  authgate completion fish | source", func(root *cobra.Command, w io.Writer, descriptions bool) error {
 			return root.GenFishCompletion(w, descriptions)
 		}),
-		shell("powershell", "  authgate completion powershell | Out-String | Invoke-Expression", func(root *cobra.Command, w io.Writer, descriptions bool) error {
-			if descriptions {
-				return root.GenPowerShellCompletionWithDesc(w)
-			}
-			return root.GenPowerShellCompletion(w)
-		}))
+		shell("powershell", "  authgate completion powershell | Out-String | Invoke-Expression",
+			func(root *cobra.Command, w io.Writer, descriptions bool) error {
+				if descriptions {
+					return root.GenPowerShellCompletionWithDesc(w)
+				}
+				return root.GenPowerShellCompletion(w)
+			}))
 }
 
 func FilterPrefix(prefix string, words []string) []string {

@@ -25,7 +25,8 @@ const (
 func (o *Output) AddFlag(cmd *cobra.Command, more ...string) {
 	o.formats = append([]string{TextFormat, JSONFormat}, more...)
 	last := len(o.formats) - 1
-	cmd.Flags().StringVarP(&o.Format, "output", "o", TextFormat, strings.Join(o.formats[:last], ", ")+" or "+o.formats[last])
+	cmd.Flags().StringVarP(&o.Format, "output", "o", TextFormat,
+		strings.Join(o.formats[:last], ", ")+" or "+o.formats[last])
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(o.formats, cobra.ShellCompDirectiveNoFileComp))
 }
 

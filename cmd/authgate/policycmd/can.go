@@ -30,7 +30,8 @@ func newPolicyCan() *cobra.Command {
 				2: "wrong usage, an upstream that nothing names, or a path that authgate answers itself",
 				3: "the policy does not load",
 			}.Table(),
-		Example: "  authgate policy can --policy policy.csv --group example-org:argo POST argocd:/api/v1/applications/web/sync\n" +
+		Example: "  authgate policy can --policy policy.csv --group example-org:argo POST " +
+			"argocd:/api/v1/applications/web/sync\n" +
 			"  authgate policy can --config authgate.yaml --anonymous GET https://argo-cd.example.com/api/dex/keys\n" +
 			"  authgate policy can --policy policy.csv --group example-org:dev --user eve@example.com --all\n" +
 			"  authgate policy can --policy policy.csv --group example-org:dev - < requests.txt",
@@ -124,7 +125,10 @@ type canAnswer struct {
 }
 
 func decide(query *query, identity policy.Identity) (canAnswer, error) {
-	v := canAnswer{Decision: policy.Deny.String(), Method: query.method, Upstream: query.target.upstream, Path: query.target.display, Policy: query.Hash()}
+	v := canAnswer{
+		Decision: policy.Deny.String(), Method: query.method, Upstream: query.target.upstream,
+		Path: query.target.display, Policy: query.Hash(),
+	}
 	if query.target.raw != query.target.display {
 		v.Raw = query.target.raw
 	}
@@ -132,7 +136,10 @@ func decide(query *query, identity policy.Identity) (canAnswer, error) {
 		v.Reason = query.target.refused.Error()
 		return v, nil
 	}
-	q := policy.Request{Roles: query.Resolve(identity), Upstream: query.target.upstream, Path: query.target.path, Method: query.method}
+	q := policy.Request{
+		Roles: query.Resolve(identity), Upstream: query.target.upstream, Path: query.target.path,
+		Method: query.method,
+	}
 	d := query.Decide(q)
 	if err := query.Verify(q); err != nil {
 		return canAnswer{}, cli.RunError(err)
@@ -187,7 +194,9 @@ type permittingRow struct {
 }
 
 // listPermissions lists everything that a subject may do. Exit code 1: nothing.
-func listPermissions(cmd *cobra.Command, loaded *loadedPolicy, idFlags *identityFlags, out *cli.Output, quiet bool) error {
+func listPermissions(cmd *cobra.Command, loaded *loadedPolicy, idFlags *identityFlags, out *cli.Output,
+	quiet bool,
+) error {
 	if !quiet {
 		loaded.warnUnknown(cmd.ErrOrStderr(), idFlags.subjects()...)
 	}
@@ -195,7 +204,10 @@ func listPermissions(cmd *cobra.Command, loaded *loadedPolicy, idFlags *identity
 	if err != nil {
 		return cli.RunError(err)
 	}
-	answer := permissions{Who: append([]string{}, idFlags.subjects()...), Rows: permitting(allowed.Rows), Denied: permitting(allowed.Denied), Policy: loaded.Hash()}
+	answer := permissions{
+		Who: append([]string{}, idFlags.subjects()...), Rows: permitting(allowed.Rows),
+		Denied: permitting(allowed.Denied), Policy: loaded.Hash(),
+	}
 	if idFlags.identity.Anonymous {
 		answer.Who, answer.Anonymous = []string{policy.Anonymous}, permitting(nil)
 	} else {

@@ -105,18 +105,21 @@ func (c *policyCan) readLine(cmd *cobra.Command, loaded *loadedPolicy, text stri
 		flags.SetOutput(io.Discard)
 		lineFlags.addTo(flags)
 		if err := flags.Parse(words); err != nil {
-			return batchRequest{}, errors.New("WHO cannot be read; write --group GROUP, --user EMAIL, --role ROLE or --anonymous, then METHOD TARGET")
+			return batchRequest{},
+				errors.New("WHO cannot be read; write --group GROUP, --user EMAIL, --role ROLE or --anonymous, then METHOD TARGET")
 		}
 		if err := lineFlags.check(); err != nil {
 			return batchRequest{}, err
 		}
-		if lineFlags.identity.Anonymous && (len(lineFlags.identity.Groups)+len(lineFlags.identity.Roles) > 0 || lineFlags.identity.Email != "") {
+		if lineFlags.identity.Anonymous && (len(lineFlags.identity.Groups)+len(lineFlags.identity.Roles) > 0 ||
+			lineFlags.identity.Email != "") {
 			return batchRequest{}, errors.New("--anonymous cannot be combined with other flags of WHO")
 		}
 		idFlags, words = &lineFlags, flags.Args()
 	}
 	if len(words) != 2 {
-		return batchRequest{}, fmt.Errorf("%q is not METHOD TARGET; write such as GET argocd:/api/v1/applications", strings.Join(words, " "))
+		return batchRequest{}, fmt.Errorf("%q is not METHOD TARGET; write such as GET argocd:/api/v1/applications",
+			strings.Join(words, " "))
 	}
 	q, err := loaded.newQuery(cmd.ErrOrStderr(), words[0], words[1])
 	return batchRequest{q, idFlags}, err

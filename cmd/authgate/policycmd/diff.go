@@ -77,7 +77,8 @@ func newPolicyDiff() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&configFile, "config", "", "configuration `FILE` that names the upstreams")
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
-	cmd.Flags().StringVar(&failOn, "fail-on", failOnAny, "`KIND` of change that causes exit code 1: granted, revoked or any")
+	cmd.Flags().StringVar(&failOn, "fail-on", failOnAny,
+		"`KIND` of change that causes exit code 1: granted, revoked or any")
 	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions(failOnWords, cobra.ShellCompDirectiveNoFileComp))
 	out.AddFlag(cmd, markdownFormat)
 	return cmd
@@ -124,7 +125,9 @@ func comparePolicies(stdin io.Reader, oldName, newName, configFile string) (comp
 	return comparison{diff, old, updated}, nil
 }
 
-func loadOne(stdin io.Reader, name string, upstreams []string, quirks map[string]target.Quirks) (*policy.Snapshot, error) {
+func loadOne(
+	stdin io.Reader, name string, upstreams []string, quirks map[string]target.Quirks,
+) (*policy.Snapshot, error) {
 	var sources []policy.Source
 	var err error
 	if name == fromStdin {
@@ -151,17 +154,21 @@ type policyChanges struct {
 }
 
 type policyChange struct {
-	Subject     string      `json:"subject"`
-	AlsoIn      []string    `json:"also_in"`  // empty, or: only for users who also match one of these
-	Upstream    string      `json:"upstream"` // * for every upstream that no row names
-	Path        string      `json:"path"`     // a pattern to read; paths that a more specific line matches are not included
-	Methods     []string    `json:"methods"`  // GET covers HEAD, and * is every method, but those in except
-	Except      []string    `json:"except"`
-	ExamplePath string      `json:"example_path"` // a path for which the decision changes
-	Rule        string      `json:"rule"`         // file:line of the allowing row: in the new policy if granted, in the old one if revoked
-	Row         string      `json:"row"`          // its text
-	Chain       []chainLink `json:"chain"`        // g rows from the subject, or else the first of also_in, to that of the row
-	DeniedBy    string      `json:"denied_by"`    // file:line of the row that denies in the other policy; empty if no row allows it there
+	Subject  string   `json:"subject"`
+	AlsoIn   []string `json:"also_in"`  // empty, or: only for users who also match one of these
+	Upstream string   `json:"upstream"` // * for every upstream that no row names
+	// a pattern to read; paths that a more specific line matches are not included
+	Path        string   `json:"path"`
+	Methods     []string `json:"methods"` // GET covers HEAD, and * is every method, but those in except
+	Except      []string `json:"except"`
+	ExamplePath string   `json:"example_path"` // a path for which the decision changes
+	// file:line of the allowing row: in the new policy if granted, in the old one if revoked
+	Rule string `json:"rule"`
+	Row  string `json:"row"` // its text
+	// g rows from the subject, or else the first of also_in, to that of the row
+	Chain []chainLink `json:"chain"`
+	// file:line of the row that denies in the other policy; empty if no row allows it there
+	DeniedBy string `json:"denied_by"`
 }
 
 func newPolicyChanges(c comparison) policyChanges {

@@ -30,7 +30,10 @@ func groupChanges(changes []compare.Change, granted bool) []*changeGroup {
 	var byTarget []*changeGroup
 	groupAt := map[targetKey]*changeGroup{}
 	for _, c := range changes {
-		key := targetKey{c.Upstream, c.Path, c.ExamplePath, c.Methods.String(), strings.Join(c.AlsoIn, "\n"), c.Allowing, c.Denying}
+		key := targetKey{
+			c.Upstream, c.Path, c.ExamplePath, c.Methods.String(), strings.Join(c.AlsoIn, "\n"), c.Allowing,
+			c.Denying,
+		}
 		if groupAt[key] == nil {
 			groupAt[key] = &changeGroup{granted: granted, Change: c, targets: []compare.Change{c}}
 			byTarget = append(byTarget, groupAt[key])
@@ -109,7 +112,10 @@ func (g *changeGroup) print(s *cli.Printer) {
 			rows = append(rows, []string{s.Dim(fmt.Sprintf("      and %d more, which -o json lists", len(g.targets)-i))})
 			break
 		}
-		rows = append(rows, []string{"      " + target.Methods.String(), target.Path, g.why(target), s.Dim("e.g. " + target.ExamplePath)})
+		rows = append(rows, []string{
+			"      " + target.Methods.String(), target.Path, g.why(target),
+			s.Dim("e.g. " + target.ExamplePath),
+		})
 	}
 	s.Table(rows)
 	if rows := g.rows(maxRows + 1); len(rows) <= maxRows { // else why says enough

@@ -32,7 +32,8 @@ func newPolicyExplain() *cobra.Command {
 				2: "wrong usage, an upstream that nothing names, or a path that authgate answers itself",
 				3: "the policy does not load",
 			}.Table(),
-		Example: "  authgate policy explain --policy policy.csv --group example-org:dev POST argocd:/api/v1/applications/web/sync\n" +
+		Example: "  authgate policy explain --policy policy.csv --group example-org:dev POST " +
+			"argocd:/api/v1/applications/web/sync\n" +
 			"  authgate policy explain --config authgate.yaml --user eve@example.com GET https://argo-cd.example.com/terminal",
 		Args:              identityArguments("METHOD", "TARGET"),
 		ValidArgsFunction: completeMethodTarget,
@@ -68,12 +69,13 @@ func newPolicyExplain() *cobra.Command {
 // explanation is the answer of `policy explain`.
 type explanation struct {
 	canAnswer
-	Who           []matchedSubject `json:"who"`            // subjects that the user matches, nearest first
-	Unknown       []string         `json:"unknown"`        // groups and roles of the user that the policy does not name
-	Rows          []consideredRow  `json:"rows"`           // what decides first, then what matches, then what nearly does
-	Others        int              `json:"others"`         // rows that are not listed
-	NearMisses    []nearMiss       `json:"near_misses"`    // edits, each of which turns the answer; the smallest first
-	AnonymousRule string           `json:"anonymous_rule"` // file:line of the row that allows this without a login, or empty
+	Who        []matchedSubject `json:"who"`         // subjects that the user matches, nearest first
+	Unknown    []string         `json:"unknown"`     // groups and roles of the user that the policy does not name
+	Rows       []consideredRow  `json:"rows"`        // what decides first, then what matches, then what nearly does
+	Others     int              `json:"others"`      // rows that are not listed
+	NearMisses []nearMiss       `json:"near_misses"` // edits, each of which turns the answer; the smallest first
+	// file:line of the row that allows this without a login, or empty
+	AnonymousRule string `json:"anonymous_rule"`
 
 	groups []string // of the user, as they were given
 }
@@ -125,7 +127,10 @@ func explainDecision(query *query, identity policy.Identity, all bool) (explanat
 	if query.target.refused != nil {
 		v.Reason = "refused with 400 before a policy decides: " + v.Reason
 	}
-	e := explanation{canAnswer: v, Who: []matchedSubject{}, Unknown: []string{}, Rows: []consideredRow{}, NearMisses: []nearMiss{}, groups: identity.Groups}
+	e := explanation{
+		canAnswer: v, Who: []matchedSubject{}, Unknown: []string{}, Rows: []consideredRow{},
+		NearMisses: []nearMiss{}, groups: identity.Groups,
+	}
 	if query.target.refused != nil {
 		return e, nil
 	}
@@ -187,7 +192,8 @@ func (e explanation) printWho(s *cli.Printer) {
 	}
 	for _, name := range e.Unknown {
 		why := "the policy does not name it"
-		if prefix, _, _ := strings.Cut(name, ":"); slices.Contains(e.groups, name) && slices.Contains([]string{"role", "user", "system"}, prefix) {
+		if prefix, _, _ := strings.Cut(name, ":"); slices.Contains(e.groups, name) &&
+			slices.Contains([]string{"role", "user", "system"}, prefix) {
 			why = "dropped: no group may begin with " + prefix + ":"
 		}
 		table = append(table, []string{"  " + name, s.Warn(why)})
@@ -260,8 +266,12 @@ func (e explanation) printNearMisses(s *cli.Printer) {
 		table = append(table, []string{"  " + m.Text, e.outcome(s, m)})
 	}
 	if joins > mostJoins {
-		last := slices.IndexFunc(e.NearMisses, func(m nearMiss) bool { return m.Kind == string(explain.EditJoin) }) + mostJoins
-		table = slices.Insert(table, last, []string{fmt.Sprintf("  be in one of %d more groups or roles", joins-mostJoins), "listed by -o json"})
+		last := slices.IndexFunc(e.NearMisses, func(m nearMiss) bool { return m.Kind == string(explain.EditJoin) }) +
+			mostJoins
+		table = slices.Insert(table, last, []string{
+			fmt.Sprintf("  be in one of %d more groups or roles", joins-mostJoins),
+			"listed by -o json",
+		})
 	}
 	if len(table) == 0 {
 		table = append(table, []string{"  none found"})

@@ -146,8 +146,12 @@ func (f *fmtAnswer) annotations() []render.Annotation {
 	var all []render.Annotation
 	for _, file := range f.Files {
 		if file.Changed {
-			text := countLines(file.Lines, "would change", "is", file.File) + "; run authgate policy fmt " + cli.ShellQuote(file.File)
-			all = append(all, render.Annotation{Level: "error", File: file.File, Line: file.Lines[0], Title: "not in canonical form", Text: text})
+			text := countLines(file.Lines, "would change", "is", file.File) + "; run authgate policy fmt " +
+				cli.ShellQuote(file.File)
+			all = append(all, render.Annotation{
+				Level: "error", File: file.File, Line: file.Lines[0],
+				Title: "not in canonical form", Text: text,
+			})
 		}
 	}
 	return all

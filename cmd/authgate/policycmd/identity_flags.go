@@ -219,7 +219,8 @@ func completeMethodTarget(cmd *cobra.Command, args []string, toComplete string) 
 			if loaded == nil {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
-			return cli.FilterPrefix(toComplete, loaded.targets(upstream)), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+			return cli.FilterPrefix(toComplete, loaded.targets(upstream)),
+				cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 		}
 		names, directive := completeUpstreams()(cmd, args, toComplete)
 		for i := range names {

@@ -86,7 +86,8 @@ func newImportWorkflows() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&options.Upstream, "upstream", "workflows", "`NAME` of the upstream for Argo Workflows")
 	addRolePrefix(cmd, &options.RolePrefix, "workflows-")
-	cmd.Flags().StringVarP(&options.Namespace, "namespace", "n", "", "`NAMESPACE` in which argo-server looks for the ServiceAccount of a login")
+	cmd.Flags().StringVarP(&options.Namespace, "namespace", "n", "",
+		"`NAMESPACE` in which argo-server looks for the ServiceAccount of a login")
 	out.AddFlag(cmd, render.GitHubFormat)
 	return cmd
 }
@@ -97,7 +98,8 @@ func completeYAML(*cobra.Command, []string, string) ([]string, cobra.ShellCompDi
 
 // addRolePrefix keeps the roles of two imports apart that are joined to one policy.
 func addRolePrefix(cmd *cobra.Command, prefix *string, defaultPrefix string) {
-	cmd.Flags().StringVar(prefix, "role-prefix", defaultPrefix, "`PREFIX` of the names of roles: role:PREFIXNAME; \"\" for none")
+	cmd.Flags().StringVar(prefix, "role-prefix", defaultPrefix,
+		"`PREFIX` of the names of roles: role:PREFIXNAME; \"\" for none")
 }
 
 func importWith(cmd *cobra.Command, out *cli.Output, files []string, options importer.Options,
@@ -137,7 +139,8 @@ func importWith(cmd *cobra.Command, out *cli.Output, files []string, options imp
 
 func checkUpstreamName(name string) error {
 	if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "" {
-		return fmt.Errorf("--upstream is %q; write the name that the configuration gives it, of a-z, 0-9, - _ and . alone", name)
+		return fmt.Errorf("--upstream is %q; write the name that the configuration gives it, of a-z, 0-9, - _ and . alone",
+			name)
 	}
 	return nil
 }
@@ -218,7 +221,10 @@ type importedAccount struct {
 }
 
 func newImportAnswer(r *importer.Result) importAnswer {
-	answer := importAnswer{Policy: r.Policy, Rows: r.Rows, Skipped: newRemarks(r.Skipped), Notes: newRemarks(r.Notes), ServiceAccounts: []importedAccount{}}
+	answer := importAnswer{
+		Policy: r.Policy, Rows: r.Rows, Skipped: newRemarks(r.Skipped), Notes: newRemarks(r.Notes),
+		ServiceAccounts: []importedAccount{},
+	}
 	for _, a := range r.ServiceAccounts {
 		answer.ServiceAccounts = append(answer.ServiceAccounts, importedAccount(a))
 	}
@@ -254,7 +260,8 @@ func (a importAnswer) write(cmd *cobra.Command, out *cli.Output, text string) er
 		printer.Line("%s %s", printer.Warn("note:"), r.sentence())
 	}
 	if len(a.Skipped) > 0 {
-		printer.Line("%s", printer.Failure(cli.Plural(a.Rows, "row")+" written; not carried over: "+fmt.Sprint(len(a.Skipped))))
+		printer.Line("%s", printer.Failure(cli.Plural(a.Rows, "row")+
+			" written; not carried over: "+fmt.Sprint(len(a.Skipped))))
 	}
 	_, err := io.WriteString(cmd.OutOrStdout(), text)
 	return cli.WriteError(err)
@@ -272,9 +279,15 @@ func (a importAnswer) annotations() []render.Annotation {
 }
 
 func (r importRemark) annotation(level, title string) render.Annotation {
-	return render.Annotation{Level: level, File: r.File, Line: r.Line, Column: r.Column, Title: title, Text: strings.TrimSuffix(r.Message+"; "+r.Hint, "; ")}
+	return render.Annotation{
+		Level: level, File: r.File, Line: r.Line, Column: r.Column, Title: title,
+		Text: strings.TrimSuffix(r.Message+"; "+r.Hint, "; "),
+	}
 }
 
 func (r importRemark) sentence() string {
-	return fault.Fault{Position: fault.Position{File: r.File, Line: r.Line, Column: r.Column}, Message: r.Message, Hint: r.Hint}.Error()
+	return fault.Fault{
+		Position: fault.Position{File: r.File, Line: r.Line, Column: r.Column}, Message: r.Message,
+		Hint: r.Hint,
+	}.Error()
 }

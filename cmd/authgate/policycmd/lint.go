@@ -72,8 +72,10 @@ func newPolicyLint(version string) *cobra.Command {
 		}),
 	}
 	flags.add(cmd)
-	cmd.Flags().StringVar(&failOn, "fail-on", lint.Warning.String(), "lowest `SEVERITY` that causes exit code 1: error, warning or info")
-	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions([]string{"error", "warning", "info"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().StringVar(&failOn, "fail-on", lint.Warning.String(),
+		"lowest `SEVERITY` that causes exit code 1: error, warning or info")
+	_ = cmd.RegisterFlagCompletionFunc("fail-on",
+		cobra.FixedCompletions([]string{"error", "warning", "info"}, cobra.ShellCompDirectiveNoFileComp))
 	out.AddFlag(cmd, sarifFormat, render.GitHubFormat)
 	return cmd
 }
@@ -85,7 +87,10 @@ func lintAnnotations(findings []lint.Finding) []render.Annotation {
 		if f.Severity == lint.Info {
 			level = "notice"
 		}
-		all = append(all, render.Annotation{Level: level, File: f.At.File, Line: f.At.Line, Column: f.At.Column, Title: f.Code, Text: strings.TrimSuffix(f.Message+"; "+f.Hint, "; ")})
+		all = append(all, render.Annotation{
+			Level: level, File: f.At.File, Line: f.At.Line, Column: f.At.Column,
+			Title: f.Code, Text: strings.TrimSuffix(f.Message+"; "+f.Hint, "; "),
+		})
 	}
 	return all
 }
@@ -121,7 +126,8 @@ func lintEnvironment(c *config.Config) lint.Environment {
 			env.StripPrefix[u.Name] = strings.TrimSuffix(u.Path, "/")
 		}
 		for _, other := range c.Upstreams {
-			if len(other.Path) > len(u.Path) && !slices.ContainsFunc(u.Hosts, func(host string) bool { return ownsPath(c, u, host, other.Path) }) {
+			if len(other.Path) > len(u.Path) && !slices.ContainsFunc(u.Hosts,
+				func(host string) bool { return ownsPath(c, u, host, other.Path) }) {
 				env.RoutedElsewhere[u.Name] = append(env.RoutedElsewhere[u.Name], subtreePattern(other.Path))
 			}
 		}
@@ -206,7 +212,8 @@ func (a lintAnswer) print(s *cli.Printer) {
 			s.Line("    %s %s", s.Success("->"), f.Hint)
 		}
 	}
-	summary := cli.Plural(a.Errors, "error") + ", " + cli.Plural(a.Warnings, "warning") + ", " + cli.Plural(a.Infos, "info")
+	summary := cli.Plural(a.Errors, "error") + ", " + cli.Plural(a.Warnings, "warning") + ", " +
+		cli.Plural(a.Infos, "info")
 	if a.Silenced > 0 {
 		summary += fmt.Sprintf(", %d silenced", a.Silenced)
 	}

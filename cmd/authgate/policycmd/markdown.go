@@ -41,7 +41,8 @@ func (c comparison) markdown() string {
 		}
 	}
 	if left > 0 {
-		fmt.Fprintf(&b, "\nA comment has no room for %s; `authgate policy diff` lists them.\n", cli.Plural(left, "further row"))
+		fmt.Fprintf(&b, "\nA comment has no room for %s; `authgate policy diff` lists them.\n",
+			cli.Plural(left, "further row"))
 	}
 	if cut := c.GrantedN + c.RevokedN - len(c.Granted) - len(c.Revoked); cut > 0 {
 		fmt.Fprintf(&b, "\n%d more changes are only counted.\n", cut)
@@ -92,7 +93,10 @@ func (g *changeGroup) row() string {
 	for _, chain := range g.chains(&cli.Printer{}) {
 		because = append(because, inlineCode(chain))
 	}
-	return "| " + strings.Join([]string{upstreamCell(g.Upstream), subjects, text.JoinFew(targets, "<br>", maxTargets), strings.Join(because, "<br>")}, " | ") + " |\n"
+	return "| " + strings.Join([]string{
+		upstreamCell(g.Upstream), subjects, text.JoinFew(targets, "<br>", maxTargets),
+		strings.Join(because, "<br>"),
+	}, " | ") + " |\n"
 }
 
 func upstreamCell(name string) string {
@@ -159,6 +163,7 @@ func matrixMarkdown(m compare.Matrix) string {
 		}
 		row([]string{inlineCode(c.Subject), strings.Join(members, ", ")})
 	}
-	b.WriteString("\nAn empty cell is denied, because no row is about it. Requests that fit no line are denied to everyone.\n")
+	b.WriteString("\nAn empty cell is denied, because no row is about it. Requests that fit no line are denied to " +
+		"everyone.\n")
 	return b.String()
 }

@@ -71,7 +71,8 @@ func newPolicyMatrix() *cobra.Command {
 			}
 			found, endpoints := loaded.withoutEndpoints(found)
 			if len(endpoints) > 0 {
-				warn(cmd.ErrOrStderr(), "left out, because authgate answers these itself and no row applies: "+text.JoinFew(endpoints, ", ", 4))
+				warn(cmd.ErrOrStderr(),
+					"left out, because authgate answers these itself and no row applies: "+text.JoinFew(endpoints, ", ", 4))
 			}
 			switch out.Format {
 			case csvFormat:
@@ -80,7 +81,8 @@ func newPolicyMatrix() *cobra.Command {
 				_, err := io.WriteString(cmd.OutOrStdout(), matrixMarkdown(found))
 				return cli.WriteError(err)
 			}
-			return out.RenderLazy(cmd, func() any { return newMatrix(found, loaded.Hash()) }, func(s *cli.Printer) { printMatrix(s, found, len(subjects) > 0) })
+			return out.RenderLazy(cmd, func() any { return newMatrix(found, loaded.Hash()) },
+				func(s *cli.Printer) { printMatrix(s, found, len(subjects) > 0) })
 		},
 	}
 	flags.add(cmd)
@@ -88,7 +90,8 @@ func newPolicyMatrix() *cobra.Command {
 	cmd.Flags().StringArrayVar(&upstreams, "upstream", nil, "only this `UPSTREAM`; may be repeated")
 	cmd.Flags().StringArrayVar(&subjects, "subject", nil, "only this `SUBJECT`, written as in rows; may be repeated")
 	_ = cmd.RegisterFlagCompletionFunc("upstream", completeUpstreams())
-	_ = cmd.RegisterFlagCompletionFunc("subject", completeFromPolicy(func(l *loadedPolicy) []string { return l.Subjects() }))
+	_ = cmd.RegisterFlagCompletionFunc("subject",
+		completeFromPolicy(func(l *loadedPolicy) []string { return l.Subjects() }))
 	return cmd
 }
 
@@ -148,7 +151,8 @@ type matrixTable struct {
 
 // matrixLine is the paths of one class, and methods on them, that no row distinguishes.
 type matrixLine struct {
-	Path        string       `json:"path"`         // a pattern to read; paths that a more specific line matches are not included
+	// a pattern to read; paths that a more specific line matches are not included
+	Path        string       `json:"path"`
 	ExamplePath string       `json:"example_path"` // a path of the class
 	Methods     []string     `json:"methods"`      // GET covers HEAD, and * is every method, but those in except
 	Except      []string     `json:"except"`

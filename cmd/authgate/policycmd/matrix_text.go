@@ -73,7 +73,8 @@ func printMatrix(s *cli.Printer, m compare.Matrix, asked bool) {
 		s.Table(members)
 		s.Line("")
 	}
-	s.Line("%s", s.Dim("A path belongs to its most specific line. · is denied, because no row mentions it. Requests that match no line are denied to everyone."))
+	s.Line("%s", s.Dim("A path belongs to its most specific line. · is denied, because no row mentions it. Requests "+
+		"that match no line are denied to everyone."))
 }
 
 func upstreamName(name string) string {
@@ -93,7 +94,8 @@ func mergeMethods(lines []compare.Line) []compare.Line {
 			first = len(merged)
 		}
 		at := slices.IndexFunc(merged[first:], func(other compare.Line) bool {
-			return slices.EqualFunc(other.Cells, l.Cells, func(a, b compare.Cell) bool { return a.Subject == b.Subject && a.Effect == b.Effect })
+			return slices.EqualFunc(other.Cells, l.Cells,
+				func(a, b compare.Cell) bool { return a.Subject == b.Subject && a.Effect == b.Effect })
 		})
 		if at < 0 {
 			merged = append(merged, l)

@@ -74,7 +74,8 @@ func newPolicyReplay() *cobra.Command {
 	}
 	logs.Add(cmd)
 	flags.add(cmd)
-	cmd.Flags().StringVar(&failOn, "fail-on", failOnAny, "`KIND` of change that causes exit code 1: granted, revoked or any")
+	cmd.Flags().StringVar(&failOn, "fail-on", failOnAny,
+		"`KIND` of change that causes exit code 1: granted, revoked or any")
 	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions(failOnWords, cobra.ShellCompDirectiveNoFileComp))
 	out.AddFlag(cmd)
 	return cmd
@@ -95,8 +96,10 @@ type replayAnswer struct {
 func (r replayAnswer) print(s *cli.Printer) {
 	switch report := r.Replay; {
 	case report.Granted+report.Revoked > 0:
-		s.Line("%s of %s would be decided differently: %s, %s; %s affected", s.Bold(fmt.Sprint(report.Granted+report.Revoked)),
-			cli.Plural(report.Requests, "request"), s.Warn(fmt.Sprintf("%d granted", report.Granted)), s.Failure(fmt.Sprintf("%d revoked", report.Revoked)),
+		s.Line("%s of %s would be decided differently: %s, %s; %s affected",
+			s.Bold(fmt.Sprint(report.Granted+report.Revoked)),
+			cli.Plural(report.Requests, "request"), s.Warn(fmt.Sprintf("%d granted", report.Granted)),
+			s.Failure(fmt.Sprintf("%d revoked", report.Revoked)),
 			countedPeople(report.People, report.PeopleMore))
 	case report.Requests > 0:
 		s.Line("%s: %s would be decided as before", s.Success("no change"), cli.Plural(report.Requests, "request"))
@@ -116,7 +119,8 @@ func printDifference(s *cli.Printer, d replay.Difference) {
 	if d.Change == replay.Revoked {
 		change = s.Failure(d.Change)
 	}
-	s.Line("%s  %s  %s, %s", change, text.Escape(d.Method+" "+d.Upstream+":"+d.Path), cli.Plural(d.Requests, "request"), countedPeople(d.People, d.PeopleMore))
+	s.Line("%s  %s  %s, %s", change, text.Escape(d.Method+" "+d.Upstream+":"+d.Path), cli.Plural(d.Requests, "request"),
+		countedPeople(d.People, d.PeopleMore))
 	now, before := "no row matches", "no row matched"
 	if d.Rule != "" {
 		now = d.Rule + ": " + d.Row
@@ -137,7 +141,8 @@ func printDifference(s *cli.Printer, d replay.Difference) {
 		{"  before", text.Escape(before)},
 		{"  who", text.Escape(text.JoinFew(d.Subjects, ", ", 10))},
 		{"  when", when},
-		{"  such as", fmt.Sprintf("%s by %s at %s", text.Escape(d.Example.Path), text.Escape(person), d.Example.Time.UTC().Format(time.DateTime))},
+		{"  such as", fmt.Sprintf("%s by %s at %s", text.Escape(d.Example.Path), text.Escape(person),
+			d.Example.Time.UTC().Format(time.DateTime))},
 	})
 }
 
@@ -158,13 +163,17 @@ func (r replayAnswer) printNotes(s *cli.Printer) {
 	var notes []string
 	report := r.Replay
 	if report.Ungrouped > 0 {
-		notes = append(notes, cli.Plural(report.Ungrouped, "more request")+" would be decided differently and are not listed, because too many different ones do")
+		notes = append(notes, cli.Plural(report.Ungrouped, "more request")+
+			" would be decided differently and are not listed, because too many different ones do")
 	}
 	if report.ByRoles > 0 {
-		notes = append(notes, cli.Plural(report.ByRoles, "request")+" decided by roles, because the lines name no groups: changed g rows do not affect them")
+		notes = append(notes, cli.Plural(report.ByRoles, "request")+
+			" decided by roles, because the lines name no groups: changed g rows do not affect them")
 	}
 	if len(report.UnseenSubjects) > 0 && report.ByRoles < report.Requests {
-		notes = append(notes, "the policy mentions these, and no line does; users who have them may have been decided without them: "+text.JoinFew(report.UnseenSubjects, ", ", 10))
+		notes = append(notes,
+			"the policy mentions these, and no line does; users who have them may have been decided without them: "+
+				text.JoinFew(report.UnseenSubjects, ", ", 10))
 	}
 	if len(notes) > 0 {
 		s.Line("")

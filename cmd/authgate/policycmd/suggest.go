@@ -87,7 +87,8 @@ func newPolicySuggest() *cobra.Command {
 	flags.add(cmd)
 	cmd.Flags().BoolVar(&options.Denied, "denied", false, "use the denied requests instead of the allowed ones")
 	cmd.Flags().BoolVar(&options.Exact, "exact", false, "write no *: one row per path")
-	cmd.Flags().IntVar(&options.Distinct, "min-distinct", 3, "number of different values that make a segment *; at least 2")
+	cmd.Flags().IntVar(&options.Distinct, "min-distinct", 3,
+		"number of different values that make a segment *; at least 2")
 	cmd.Flags().Int64Var(&options.MinCount, "min-count", 1, "leave out rows for fewer requests")
 	cmd.Flags().BoolVar(&check, "check", false, "exit code 1 if the policy would have to change")
 	out.AddFlag(cmd, csvFormat)
@@ -137,7 +138,8 @@ func (a suggestAnswer) print(s *cli.Printer) {
 		}
 	}
 	if report.Differs() {
-		s.Line("%s, %s, = %d kept", s.Success(fmt.Sprintf("+ %d to add", len(add))), s.Failure(fmt.Sprintf("- %d to take out", len(report.Remove))), report.Kept)
+		s.Line("%s, %s, = %d kept", s.Success(fmt.Sprintf("+ %d to add", len(add))),
+			s.Failure(fmt.Sprintf("- %d to take out", len(report.Remove))), report.Kept)
 	} else {
 		s.Line("%s: = %d kept", s.Success("no change"), report.Kept)
 	}
@@ -185,13 +187,16 @@ func (a suggestAnswer) printNotes(s *cli.Printer) {
 		s.Line("%s the log has no request to make a row from", s.Warn("note:"))
 	}
 	if report.NotAllowed > 0 {
-		s.Line("%s %s that the policy does not allow as it is: + rows for them are new rights", s.Warn("note:"), cli.Plural(report.NotAllowed, "request"))
+		s.Line("%s %s that the policy does not allow as it is: + rows for them are new rights", s.Warn("note:"),
+			cli.Plural(report.NotAllowed, "request"))
 	}
 	if report.Guessed > 0 {
-		s.Line("%s %s that several subjects fit equally, so the row names the first; review these", s.Warn("note:"), cli.Plural(report.Guessed, "request"))
+		s.Line("%s %s that several subjects fit equally, so the row names the first; review these", s.Warn("note:"),
+			cli.Plural(report.Guessed, "request"))
 	}
 	if report.ByRoles > 0 {
-		s.Line("%s %s assigned by roles, because the lines name no groups", s.Warn("note:"), cli.Plural(report.ByRoles, "request"))
+		s.Line("%s %s assigned by roles, because the lines name no groups", s.Warn("note:"),
+			cli.Plural(report.ByRoles, "request"))
 	}
 	if n := report.Replay; n.Requests > 0 {
 		switch {
@@ -199,18 +204,22 @@ func (a suggestAnswer) printNotes(s *cli.Printer) {
 		case n.Granted+n.Revoked == 0:
 			s.Line("%s", s.Dim("replayed: the suggestion decides all of "+cli.Plural(n.Requests, "request")+" as the log shows"))
 		default:
-			s.Line("%s replayed: the suggestion decides %d of %s differently: %d granted, %d revoked; such as %s", s.Warn("note:"),
-				n.Granted+n.Revoked, cli.Plural(n.Requests, "request"), n.Granted, n.Revoked, text.Escape(strings.Join(n.Examples, ", ")))
+			s.Line("%s replayed: the suggestion decides %d of %s differently: %d granted, %d revoked; such as %s",
+				s.Warn("note:"),
+				n.Granted+n.Revoked, cli.Plural(n.Requests, "request"), n.Granted, n.Revoked,
+				text.Escape(strings.Join(n.Examples, ", ")))
 		}
 	}
 	if without := rolesWithoutMembers(report); !a.Compared && len(without) > 0 {
-		s.Line("%s the lines name no groups of the users with %s: add g rows, or no one holds it", s.Warn("note:"), text.JoinFew(without, ", ", 3))
+		s.Line("%s the lines name no groups of the users with %s: add g rows, or no one holds it", s.Warn("note:"),
+			text.JoinFew(without, ", ", 3))
 	}
 	for _, left := range report.LeftOut {
 		reason := left.Reason
 		if left.Rule != "" {
 			reason += " (" + left.Rule + ")"
 		}
-		s.Line("%s %s without a row: %s; such as %s", s.Warn("note:"), cli.Plural(left.Requests, "request"), reason, text.Escape(strings.TrimSpace(left.Example)))
+		s.Line("%s %s without a row: %s; such as %s", s.Warn("note:"), cli.Plural(left.Requests, "request"), reason,
+			text.Escape(strings.TrimSpace(left.Example)))
 	}
 }

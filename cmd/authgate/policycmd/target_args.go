@@ -160,7 +160,8 @@ func isUnknownUpstream(err error) bool {
 
 // markEndpoint marks what authgate answers itself.
 func (l *loadedPolicy) markEndpoint(method string, at parsedTarget) parsedTarget {
-	at.isEndpoint = admin.IsHealthCheck(method, at.raw) || l.config != nil && proxy.IsEndpoint(l.config.PathPrefix, at.path)
+	at.isEndpoint = admin.IsHealthCheck(method, at.raw) || l.config != nil &&
+		proxy.IsEndpoint(l.config.PathPrefix, at.path)
 	return at
 }
 
@@ -192,7 +193,8 @@ func encodedSlashRefusal(u *config.Upstream, path target.Path) error {
 			segments[i] = target.AnySegment
 		}
 	}
-	return target.Refusal(fmt.Sprintf("%s; if its server keeps it inside of a segment, add %q to its encodedSlash", what, strings.Join(segments, "/")))
+	return target.Refusal(fmt.Sprintf("%s; if its server keeps it inside of a segment, add %q to its encodedSlash", what,
+		strings.Join(segments, "/")))
 }
 
 func newTarget(path string, quirks target.Quirks) parsedTarget {
@@ -210,7 +212,8 @@ const noRowMatches = "no row matches"
 // because net/url would decode it.
 func (l *loadedPolicy) parseURL(method, s, rest string) (parsedTarget, error) {
 	if l.config == nil {
-		return parsedTarget{}, fmt.Errorf("target %q is a URL, which needs --config to find its upstream; or write UPSTREAM:/path", s)
+		return parsedTarget{},
+			fmt.Errorf("target %q is a URL, which needs --config to find its upstream; or write UPSTREAM:/path", s)
 	}
 	end := strings.IndexAny(rest, "/?")
 	if end < 0 {

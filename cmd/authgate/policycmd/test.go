@@ -96,7 +96,8 @@ func newPolicyTest() *cobra.Command {
 	cmd.Flags().BoolVar(&t.strict, "strict", false, "fail cases with groups, roles, users or methods that no row mentions")
 	cmd.Flags().StringVar(&t.pattern, "run", "", "only cases whose name, or WHO METHOD TARGET, matches this `REGEXP`")
 	cmd.Flags().BoolVar(&watch, "watch", false, "run again when the policy or the cases change, until Ctrl-C")
-	_ = cmd.RegisterFlagCompletionFunc("coverage-min", cobra.FixedCompletions([]string{"100"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("coverage-min",
+		cobra.FixedCompletions([]string{"100"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -242,7 +243,8 @@ func readCaseFiles(names []string) ([]policy.Source, error) {
 		case err == nil:
 			sources = append(sources, policy.Source{Name: name, Data: data})
 		case errors.Is(err, syscall.EISDIR):
-			failures = append(failures, fmt.Errorf("%s is a folder; name the files in it, such as %s", name, filepath.Join(name, "*.yaml")))
+			failures = append(failures, fmt.Errorf("%s is a folder; name the files in it, such as %s", name,
+				filepath.Join(name, "*.yaml")))
 		default:
 			failures = append(failures, fmt.Errorf("case file: %w", err))
 		}

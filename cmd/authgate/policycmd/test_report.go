@@ -90,9 +90,11 @@ func (t *policyTest) report(hash string, outcomes []cases.Outcome, c cases.Cover
 func (t *policyTest) caseReport(o cases.Outcome) caseReport {
 	c := o.Case
 	r := caseReport{
-		Case: c.Where(), Name: c.Name, Who: c.Subjects, Method: c.Method, Target: c.Target, Upstream: c.Upstream, Path: c.Path.String(),
-		Expect: c.Expect.String(), ExpectRule: c.Rule, Decision: o.Decision.Effect.String(), Passed: o.Passed(), Failure: o.Failure,
-		file: c.File(), line: c.Line(),
+		Case: c.Where(), Name: c.Name, Who: c.Subjects, Method: c.Method, Target: c.Target, Upstream: c.Upstream,
+		Path:   c.Path.String(),
+		Expect: c.Expect.String(), ExpectRule: c.Rule, Decision: o.Decision.Effect.String(), Passed: o.Passed(),
+		Failure: o.Failure,
+		file:    c.File(), line: c.Line(),
 	}
 	if c.Only != nil {
 		t.reportInvariant(&r, o)
@@ -140,7 +142,8 @@ func (t *policyTest) reportInvariant(r *caseReport, o cases.Outcome) {
 	case o.ExampleRequest != "":
 		r.Explain = strings.Join(append(t.command("who-can"), method, cli.ShellQuote(witness)), " ")
 	case len(o.Case.AnyOf) > 0:
-		r.Explain = strings.Join(append(t.command("can"), append([]string{"--all"}, identityArgs(o.Case.Identity)...)...), " ")
+		r.Explain = strings.Join(append(t.command("can"), append([]string{"--all"}, identityArgs(o.Case.Identity)...)...),
+			" ")
 	}
 }
 
@@ -198,7 +201,8 @@ func (r testReport) printAnonymousCases(s *cli.Printer) {
 		return
 	}
 	where := text.JoinFew(cases, ", ", limit)
-	s.Line("%s passed as denied, but no login is needed there, so signed-in users are allowed as anonymous requests: %s", s.Warn(cli.Plural(len(cases), "case")), where)
+	s.Line("%s passed as denied, but no login is needed there, so signed-in users are allowed as anonymous requests: %s",
+		s.Warn(cli.Plural(len(cases), "case")), where)
 }
 
 // print shows a case that failed.
@@ -209,7 +213,8 @@ func (c caseReport) print(s *cli.Printer) {
 	if c.Name != "" {
 		rows = append(rows, []string{margin, "case", c.Name})
 	}
-	rows = append(rows, []string{margin, "who", strings.Join(c.Who, " + ")}, []string{margin, "asks", strings.TrimSpace(c.Method + " " + c.Target)})
+	rows = append(rows, []string{margin, "who", strings.Join(c.Who, " + ")},
+		[]string{margin, "asks", strings.TrimSpace(c.Method + " " + c.Target)})
 	if c.Row != "" {
 		rows = append(rows, []string{margin, "got", c.Decision + " by " + c.Rule + ": " + c.Row})
 	} else {
@@ -242,7 +247,8 @@ func (r testReport) summary(s *cli.Printer) string {
 	}
 	c := r.Coverage
 	return fmt.Sprintf("%s, %s; %d of %s decided a case (%s %%)",
-		cli.Plural(len(r.Cases), "case"), failed, c.Covered, cli.Plural(c.Rows, "row"), strconv.FormatFloat(c.Percent, 'f', -1, 64))
+		cli.Plural(len(r.Cases), "case"), failed, c.Covered, cli.Plural(c.Rows, "row"),
+		strconv.FormatFloat(c.Percent, 'f', -1, 64))
 }
 
 // annotations show the cases that failed, at their lines.
@@ -256,11 +262,13 @@ func (r testReport) annotations() []render.Annotation {
 		if c.Row != "" {
 			got = c.Rule + ": " + c.Row
 		}
-		text := fmt.Sprintf("%s: %s (%s)\n%s: %s", strings.Join(c.Who, " + "), strings.TrimSpace(c.Method+" "+c.Target), c.Failure, c.Decision, got)
+		text := fmt.Sprintf("%s: %s (%s)\n%s: %s", strings.Join(c.Who, " + "), strings.TrimSpace(c.Method+" "+c.Target),
+			c.Failure, c.Decision, got)
 		all = append(all, render.Annotation{Level: "error", File: c.file, Line: c.line, Title: c.Name, Text: text})
 	}
 	if r.Coverage.belowMinimum {
-		text := fmt.Sprintf("%d of %s decided a case, less than %s %%", r.Coverage.Covered, cli.Plural(r.Coverage.Rows, "row"), r.Coverage.minimum)
+		text := fmt.Sprintf("%d of %s decided a case, less than %s %%", r.Coverage.Covered,
+			cli.Plural(r.Coverage.Rows, "row"), r.Coverage.minimum)
 		all = append(all, render.Annotation{Level: "error", Title: "coverage", Text: text})
 	}
 	return all
@@ -280,7 +288,10 @@ func (r testReport) junit() []render.JUnitTest {
 
 func (c caseReport) junit() render.JUnitTest {
 	who := strings.Join(c.Who, " + ")
-	j := render.JUnitTest{Suite: c.file, Name: who + " " + c.Method + " " + c.Target + ": " + c.Expect, ClassName: c.file, File: c.file, Line: c.line}
+	j := render.JUnitTest{
+		Suite: c.file, Name: who + " " + c.Method + " " + c.Target + ": " + c.Expect, ClassName: c.file,
+		File: c.file, Line: c.line,
+	}
 	if c.Name != "" {
 		j.Name = c.Name + ": " + j.Name
 	}
@@ -293,7 +304,10 @@ func (c caseReport) junit() render.JUnitTest {
 }
 
 func (c coverageReport) junit() render.JUnitTest {
-	j := render.JUnitTest{Suite: "coverage", Name: "at least " + c.minimum + " % of the rows decide a case", ClassName: "coverage"}
+	j := render.JUnitTest{
+		Suite: "coverage", Name: "at least " + c.minimum + " % of the rows decide a case",
+		ClassName: "coverage",
+	}
 	if !c.belowMinimum {
 		return j
 	}
@@ -301,6 +315,7 @@ func (c coverageReport) junit() render.JUnitTest {
 	for _, u := range c.Untested {
 		fmt.Fprintf(&text, "%s: %s\n", u.Rule, u.Row)
 	}
-	j.Failure = &render.JUnitFailure{Message: fmt.Sprintf("%d of %s decided a case", c.Covered, cli.Plural(c.Rows, "row")), Type: "coverage", Text: text.String()}
+	j.Failure = &render.JUnitFailure{Message: fmt.Sprintf("%d of %s decided a case", c.Covered,
+		cli.Plural(c.Rows, "row")), Type: "coverage", Text: text.String()}
 	return j
 }

@@ -60,29 +60,35 @@ func newPolicyWhoCan() *cobra.Command {
 
 // whoCan is the answer of `policy who-can`.
 type whoCan struct {
-	Method    string   `json:"method"`
-	Upstream  string   `json:"upstream"`
-	Path      string   `json:"path"`      // canonical
-	Reason    string   `json:"reason"`    // why no subject may, if no row says so
-	SignedIn  bool     `json:"signed_in"` // every signed-in user may, but for the refused
-	Anonymous bool     `json:"anonymous"` // no login is needed; signed-in users that no row mentions are treated as anonymous
-	May       []access `json:"may"`       // every subject that may; roles first
-	Refused   []access `json:"refused"`   // users who match one of these are denied, even if another row allows them
-	Policy    string   `json:"policy"`    // hash
+	Method   string `json:"method"`
+	Upstream string `json:"upstream"`
+	Path     string `json:"path"`      // canonical
+	Reason   string `json:"reason"`    // why no subject may, if no row says so
+	SignedIn bool   `json:"signed_in"` // every signed-in user may, but for the refused
+	// no login is needed; signed-in users that no row mentions are treated as anonymous
+	Anonymous bool     `json:"anonymous"`
+	May       []access `json:"may"`     // every subject that may; roles first
+	Refused   []access `json:"refused"` // users who match one of these are denied, even if another row allows them
+	Policy    string   `json:"policy"`  // hash
 }
 
 type access struct {
-	Subject        string      `json:"subject"`
-	Rule           string      `json:"rule"` // file:line of the row that decides
-	Row            string      `json:"row"`
-	Chain          []chainLink `json:"chain"`           // g rows from the subject to that of the row; empty if it needs none
-	OverriddenRule string      `json:"overridden_rule"` // of the refused: file:line of the row that would allow them, or empty
+	Subject string `json:"subject"`
+	Rule    string `json:"rule"` // file:line of the row that decides
+	Row     string `json:"row"`
+	// g rows from the subject to that of the row; empty if it needs none
+	Chain []chainLink `json:"chain"`
+	// of the refused: file:line of the row that would allow them, or empty
+	OverriddenRule string `json:"overridden_rule"`
 
 	viaAuthenticated bool // it is allowed as every signed-in user is
 }
 
 func findWhoCan(query *query) (whoCan, error) {
-	answer := whoCan{Method: query.method, Upstream: query.target.upstream, Path: query.target.display, May: []access{}, Refused: []access{}, Policy: query.Hash()}
+	answer := whoCan{
+		Method: query.method, Upstream: query.target.upstream, Path: query.target.display, May: []access{},
+		Refused: []access{}, Policy: query.Hash(),
+	}
 	if query.target.refused != nil {
 		answer.Reason = query.target.refused.Error()
 		return answer, nil
@@ -134,7 +140,8 @@ func (w whoCan) print(s *cli.Printer) {
 	case len(w.May) == 0:
 		s.Line("%s  %s", s.Failure("no subject may"), request)
 	case w.Anonymous:
-		s.Line("%s  %s  without signing in; signed-in users that no row mentions are treated as anonymous", s.Success("anyone may"), request)
+		s.Line("%s  %s  without signing in; signed-in users that no row mentions are treated as anonymous",
+			s.Success("anyone may"), request)
 	case w.SignedIn:
 		s.Line("%s  %s", s.Success("every signed-in user may"), request)
 	default:
