@@ -37,7 +37,7 @@ func swallow(t *testing.T) (url string, came chan string) {
 func TestUploadThatStopsIsEnded(t *testing.T) {
 	t.Parallel()
 	url, came := swallow(t)
-	g := newGateTo(t, url, patientFor(150*time.Millisecond)).watched()
+	g := newGateTo(t, url, patientFor(500*time.Millisecond)).watched()
 	const chunked = "Transfer-Encoding: chunked\r\n\r\n"
 	for name, c := range map[string]struct{ who, sent, upstream string }{
 		"nothing of it":           {"alice", "Content-Length: 10\r\n\r\n", " and no end"},
