@@ -39,6 +39,18 @@ func inBackground(t *testing.T, s *policy.Snapshot) <-chan policy.Disagreement {
 	return reports
 }
 
+// nextReport waits for a disagreement.
+func nextReport(t *testing.T, reports <-chan policy.Disagreement) policy.Disagreement {
+	t.Helper()
+	select {
+	case d := <-reports:
+		return d
+	case <-time.After(10 * time.Second):
+		t.Fatal("no disagreement was reported")
+		return policy.Disagreement{}
+	}
+}
+
 // enableCrossCheck lets a snapshot queue requests that are not checked yet.
 func enableCrossCheck(s *policy.Snapshot) func(context.Context, func(policy.Disagreement)) {
 	ended, stop := context.WithCancel(context.Background())
@@ -56,7 +68,7 @@ func TestADisagreementIsReportedAndDeniesFromThenOn(t *testing.T) {
 	if !policytest.Ask(t, s, dev, "GET argocd:/secret/x").Allowed() || s.Demoted() {
 		t.Fatal("the index was not made to err, or casbin has reported it already")
 	}
-	d := <-reports
+	d := nextReport(t, reports)
 	if d.Request.Upstream != "argocd" || d.Request.Path.String() != "/secret/x" || d.Request.Method != "GET" ||
 		strings.Join(d.Request.Roles.Names(), " ") != "role:dev" ||
 		policytest.DecisionText(d.Index) != "allow policy.csv:2" || policytest.DecisionText(d.Casbin) != "deny policy.csv:3" || d.Err != nil {
@@ -96,7 +108,7 @@ func TestWhereCasbinFailsTheAnswerIsNo(t *testing.T) {
 			if !policytest.Ask(t, s, dev, "GET argocd:/").Allowed() {
 				t.Fatal("denied before casbin was asked")
 			}
-			if d := <-reports; d.Err == nil || !s.Demoted() {
+			if d := nextReport(t, reports); d.Err == nil || !s.Demoted() {
 				t.Errorf("reported %+v, demoted %t", d, s.Demoted())
 			}
 			for _, question := range []string{"GET argocd:/", "GET argocd:/secret/x"} {

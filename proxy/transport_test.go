@@ -274,7 +274,7 @@ func TestUpstreamThatIsSlowOrTooLoudIsAnsweredFor(t *testing.T) {
 			}
 		}))
 		g := newGateTo(t, scheme+upstream, func(o *proxy.Options) {
-			o.Config.Timeouts.UpstreamHeader = config.Duration(time.Second)
+			o.Config.Timeouts.UpstreamHeader = config.Duration(2 * time.Second)
 		})
 		patient := make(chan *http.Response, 1)
 		cookie := g.as("alice")

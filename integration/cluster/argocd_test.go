@@ -169,7 +169,7 @@ func TestTheRealArgoCDCommandWorksThroughAuthgate(t *testing.T) {
 func TestTheRealArgoCDKnowsWhoComes(t *testing.T) {
 	s, _ := behindCD(t, "")
 	apply(t, guestbook)
-	if said, _ := s.Run(t.Context(), "doctor", "--config", s.Files.Config); !strings.Contains(said, "Argo CD takes tokens of the client authgate") { // its exit code is for all checks
+	if said, _ := s.Run(t.Context(), "doctor", "--config", s.Files.Config); !strings.Contains(said, "Argo CD accepts tokens of the client authgate") { // its exit code is for all checks
 		t.Errorf("the doctor says:\n%s", said)
 	}
 	for login, group := range map[string]string{"alice": "example-org:argo", "bob": "example-org:dev"} {

@@ -158,8 +158,8 @@ func TestWhoDexRefusesSeesAPageAndNoLoop(t *testing.T) {
 	if err := s.GitHub.LeaveOrg("carol", stage.Org); err != nil {
 		t.Fatal(err)
 	}
-	wantPage(t, open(t, arrive(t, s, "carol"), s.ArgoCD+"/"), http.StatusForbidden, "could not log you in", "Start again")
-	wantPage(t, open(t, arrive(t, s, ""), s.ArgoCD+"/"), http.StatusForbidden, "could not log you in", "Start again")
+	wantPage(t, open(t, arrive(t, s, "carol"), s.ArgoCD+"/"), http.StatusForbidden, "did not let you sign in", "Start again")
+	wantPage(t, open(t, arrive(t, s, ""), s.ArgoCD+"/"), http.StatusForbidden, "did not let you sign in", "Start again")
 }
 
 func TestRedirectTargetOfAnotherSiteIsNotFollowed(t *testing.T) {
