@@ -246,18 +246,13 @@ func TestWhatHTTPCanDoPassesThrough(t *testing.T) {
 
 func TestFailuresOfAnUpstreamAreToldApart(t *testing.T) {
 	t.Parallel()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
 	silent := rawServer(t, func(_ net.Conn, r *bufio.Reader, _ string) { _, _ = r.ReadByte() })
 	for name, c := range map[string]struct {
 		url    string
 		status int
 		code   string
 	}{
-		"no server there":  {"http://" + closed.Addr().String(), 502, "upstream_down"},
+		"no server there":  {"http://" + closedAddress, 502, "upstream_down"},
 		"no TLS":           {strings.Replace(rawUpstream(t, "HTTP/1.1 400 Bad\r\n\r\n"), "http", "https", 1), 502, "upstream_down"},
 		"no answer":        {rawUpstream(t, ""), 502, "upstream_down"},
 		"half a header":    {rawUpstream(t, "HTTP/1.1 200 OK\r\nX-A: b\r\n"), 502, "upstream_down"},

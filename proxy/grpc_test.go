@@ -22,12 +22,7 @@ const grpcWebPath = "https://argo-cd.example.com/application.ApplicationService/
 
 func TestGRPCAndGRPCWebAreAnsweredInTheirOwnTerms(t *testing.T) {
 	t.Parallel()
-	unused, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	unused.Close()
-	g := newGateTo(t, "http://"+unused.Addr().String(), func(o *proxy.Options) { o.Config.Limits.BodyBytes = 10 })
+	g := newGateTo(t, "http://"+closedAddress, func(o *proxy.Options) { o.Config.Limits.BodyBytes = 10 })
 	for asked, answered := range map[string]string{
 		"application/grpc":                  "application/grpc",
 		"application/grpc+proto":            "application/grpc",
@@ -179,12 +174,7 @@ func TestBalancersOfGRPCTargetsAreAnswered(t *testing.T) {
 // the request may never come.
 func TestNoAnswerOfAuthgatesOwnWaitsForABody(t *testing.T) {
 	t.Parallel()
-	unused, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	unused.Close()
-	g := newGateTo(t, "http://"+unused.Addr().String(), func(o *proxy.Options) { o.Config.Limits.BodyBytes = 10 })
+	g := newGateTo(t, "http://"+closedAddress, func(o *proxy.Options) { o.Config.Limits.BodyBytes = 10 })
 	alice := "Cookie: " + g.as("alice")[1]
 	var all sync.WaitGroup
 	for name, request := range map[string]string{

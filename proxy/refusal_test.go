@@ -194,20 +194,18 @@ func TestCredentialThatIsNotAcceptedIsRefusedAndNotPassedOn(t *testing.T) {
 	}
 }
 
+// closedAddress is an address that refuses connections. The port of a closed listener would be
+// given to another test.
+const closedAddress = "127.0.0.1:1"
+
 func TestUpstreamThatIsDownIsExplained(t *testing.T) {
 	t.Parallel()
-	unused, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := unused.Addr().String()
-	unused.Close()
-	g := newGateTo(t, "http://"+address)
+	g := newGateTo(t, "http://"+closedAddress)
 	res := g.do("GET", app, g.as("alice"), browser)
 	expect(t, "page", res, http.StatusBadGateway)
 	page := body(t, res)
 	id := g.records()[1].ID
-	if !strings.Contains(page, "argocd") || !strings.Contains(page, id) || strings.Contains(page, address) {
+	if !strings.Contains(page, "argocd") || !strings.Contains(page, id) || strings.Contains(page, closedAddress) {
 		t.Errorf("the page should name the upstream and the id %s, and no address:\n%s", id, page)
 	}
 	if !strings.Contains(g.log.String(), id) || !strings.Contains(g.log.String(), "connection refused") {
