@@ -47,7 +47,7 @@ func TestADashboardsOwnLoginReturnsUsersToTheirPage(t *testing.T) {
 // shown it.
 func TestArgoCDIsNeverShownAnIDTokenThatHasEnded(t *testing.T) {
 	t.Parallel()
-	s := set(t, stage.Options{DexIDTokens: "3s"})
+	s := set(t, stage.Options{DexIDTokens: "8s"})
 	alice := signedIn(t, s, "alice")
 	asked := s.Backchannel.TokenRequests()
 	eventually(t, "the ID token to have ended, and some requests after it", func() bool {
@@ -55,7 +55,7 @@ func TestArgoCDIsNeverShownAnIDTokenThatHasEnded(t *testing.T) {
 		if a.Status != http.StatusOK {
 			t.Fatalf("Argo CD answers %d: %s", a.Status, a.Body)
 		}
-		return s.Backchannel.TokenRequests() >= asked+3
+		return s.Backchannel.TokenRequests() >= asked+2
 	})
 }
 
