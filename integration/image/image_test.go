@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -112,8 +113,8 @@ func checkConfig(t *testing.T, image v1.Image, src source) {
 func checkFiles(t *testing.T, image v1.Image, arch string) {
 	t.Helper()
 	files := unpack(t, image)
-	if want := []string{"etc/ssl/certs/ca-certificates.crt", "usr/local/bin/authgate"}; !slices.Equal(sortedKeys(files), want) {
-		t.Fatalf("files %q, want %q", sortedKeys(files), want)
+	if want := []string{"etc/ssl/certs/ca-certificates.crt", "usr/local/bin/authgate"}; !slices.Equal(slices.Sorted(maps.Keys(files)), want) {
+		t.Fatalf("files %q, want %q", slices.Sorted(maps.Keys(files)), want)
 	}
 	if n := certificates(t, files[rootsPath]); n < 100 {
 		t.Errorf("%d CA certificates", n)
@@ -156,15 +157,6 @@ func unpack(t *testing.T, image v1.Image) map[string][]byte {
 			t.Fatal(err)
 		}
 	}
-}
-
-func sortedKeys(files map[string][]byte) []string {
-	var names []string
-	for name := range files {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 func certificates(t *testing.T, text []byte) (n int) {

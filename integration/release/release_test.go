@@ -13,6 +13,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/example-org/authgate/integration/program"
 )
 
 const root = "../.."
@@ -99,8 +101,10 @@ func checkPackage(t *testing.T, deb string) {
 func TestPackagedConfigurationIsAccepted(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	binary := filepath.Join(dir, "authgate")
-	run(t, root, "go", "build", "-o", binary, "./cmd/authgate")
+	binary, err := program.Authgate(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
 	text := read(t, filepath.Join(root, "deploy", "package", "authgate.yaml"))
 	text = strings.ReplaceAll(text, "/run/credentials/authgate.service/secrets_", dir+"/")
 	// A certificate needs no check here.

@@ -19,13 +19,21 @@ import (
 	"github.com/example-org/authgate/policy/importer"
 )
 
+// readFunc is importer.ArgoCD or importer.Workflows.
+type readFunc func([]importer.Source, importer.Options) (*importer.Result, error)
+
+var importExitCodes = cli.ExitCodes{
+	0: "everything was imported",
+	1: "something was not; standard error lists it",
+	3: "a file cannot be read, or does not load",
+}
+
 func newPolicyImport() *cobra.Command {
 	return cli.Group("import", "Convert permissions of Argo CD or Argo Workflows to a policy",
 		newImportArgoCD(), newImportWorkflows())
 }
 
 func newImportArgoCD() *cobra.Command {
-	var out cli.Output
 	var options importer.Options
 	cmd := &cobra.Command{
 		Use:   "argocd FILE...",
@@ -37,28 +45,17 @@ func newImportArgoCD() *cobra.Command {
 			"g rows, groups of projects and policy.default become g rows. p rows stay in Argo CD, which\n" +
 			"still enforces them, and are listed as comments. authgate adds the rows that each role\n" +
 			"needs to reach the endpoints that its Argo CD permissions use. FILE - is standard input." +
-			cli.ExitCodes{
-				0: "everything was imported",
-				1: "something was not; standard error lists it",
-				3: "a file cannot be read, or does not load",
-			}.Table(),
+			importExitCodes.Table(),
 		Example: "  authgate policy import argocd argocd-rbac-cm.yaml argocd-cm.yaml > policy.csv\n" +
 			"  kubectl -n argocd get configmap,appproject -o yaml | authgate policy import argocd - > policy.csv\n" +
 			"  helm template argo-cd argo/argo-cd -f values.yaml | authgate policy import argocd - > policy.csv",
-		Args: cli.Arguments("FILE..."),
-		RunE: render.WithAnnotations(&out, func(cmd *cobra.Command, args []string) error {
-			return importWith(cmd, &out, args, options, importer.ArgoCD)
-		}),
-		ValidArgsFunction: completeYAML,
 	}
 	cmd.Flags().StringVar(&options.Upstream, "upstream", "argocd", "`NAME` of the upstream for Argo CD")
-	addRolePrefix(cmd, &options.RolePrefix, "argocd-")
-	out.AddFlag(cmd, render.GitHubFormat)
+	addImport(cmd, &options, "argocd-", importer.ArgoCD)
 	return cmd
 }
 
 func newImportWorkflows() *cobra.Command {
-	var out cli.Output
 	var options importer.Options
 	cmd := &cobra.Command{
 		Use:   "workflows FILE...",
@@ -71,24 +68,14 @@ func newImportWorkflows() *cobra.Command {
 			"comments. A comment above the rows holds the serviceAccounts that the upstream needs.\n" +
 			"Roles, ClusterRoles and bindings in the files open the endpoints for their verbs. Without\n" +
 			"them, a role may read. FILE - is standard input." +
-			cli.ExitCodes{
-				0: "everything was imported",
-				1: "something was not; standard error lists it",
-				3: "a file cannot be read, or does not load",
-			}.Table(),
+			importExitCodes.Table(),
 		Example: "  kubectl -n argo get serviceaccounts -o yaml > sa.yaml\n" +
 			"  authgate policy import workflows sa.yaml > policy.csv",
-		Args: cli.Arguments("FILE..."),
-		RunE: render.WithAnnotations(&out, func(cmd *cobra.Command, args []string) error {
-			return importWith(cmd, &out, args, options, importer.Workflows)
-		}),
-		ValidArgsFunction: completeYAML,
 	}
 	cmd.Flags().StringVar(&options.Upstream, "upstream", "workflows", "`NAME` of the upstream for Argo Workflows")
-	addRolePrefix(cmd, &options.RolePrefix, "workflows-")
+	addImport(cmd, &options, "workflows-", importer.Workflows)
 	cmd.Flags().StringVarP(&options.Namespace, "namespace", "n", "",
 		"`NAMESPACE` in which argo-server looks for the ServiceAccount of a login")
-	out.AddFlag(cmd, render.GitHubFormat)
 	return cmd
 }
 
@@ -96,14 +83,21 @@ func completeYAML(*cobra.Command, []string, string) ([]string, cobra.ShellCompDi
 	return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 }
 
-// addRolePrefix keeps the roles of two imports apart that are joined to one policy.
-func addRolePrefix(cmd *cobra.Command, prefix *string, defaultPrefix string) {
-	cmd.Flags().StringVar(prefix, "role-prefix", defaultPrefix,
+// addImport adds what the imports have in common. The prefixes keep the roles of two
+// imports apart that are joined to one policy.
+func addImport(cmd *cobra.Command, options *importer.Options, prefix string, read readFunc) {
+	var out cli.Output
+	cmd.Args, cmd.ValidArgsFunction = cli.Arguments("FILE..."), completeYAML
+	cmd.RunE = render.WithAnnotations(&out, func(cmd *cobra.Command, args []string) error {
+		return importWith(cmd, &out, args, *options, read)
+	})
+	cmd.Flags().StringVar(&options.RolePrefix, "role-prefix", prefix,
 		"`PREFIX` of the names of roles: role:PREFIXNAME; \"\" for none")
+	out.AddFlag(cmd, render.GitHubFormat)
 }
 
-func importWith(cmd *cobra.Command, out *cli.Output, files []string, options importer.Options,
-	read func([]importer.Source, importer.Options) (*importer.Result, error),
+func importWith(
+	cmd *cobra.Command, out *cli.Output, files []string, options importer.Options, read readFunc,
 ) error {
 	options.RolePrefix = strings.TrimPrefix(options.RolePrefix, "role:")
 	if err := cmp.Or(out.Check(), checkUpstreamName(options.Upstream), checkRolePrefix(options.RolePrefix)); err != nil {
