@@ -50,6 +50,8 @@ func Default() Config {
 			GroupsClaim: "groups",
 			ClockSkew:   Duration(30 * time.Second),
 			AuthParams:  map[string]string{},
+
+			AutoRedirect: true,
 		},
 		Session: Session{
 			Store:        StoreCookie,
@@ -78,6 +80,7 @@ func (u *Upstream) SetDefaults() {
 	*u = Upstream{
 		Path:     "/",
 		Kind:     KindGeneric,
+		Home:     "/",
 		Identity: Identity{Headers: HeadersBoth, Groups: GroupsAll, Credential: CredentialNone},
 		Timeouts: UpstreamTimeouts{
 			UpstreamDial: inheritTimeout, UpstreamHeader: inheritTimeout,

@@ -2,6 +2,7 @@ package config
 
 import (
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"unicode"
@@ -22,7 +23,8 @@ type Issuer struct {
 	GroupsClaim    string   `yaml:"groupsClaim"`
 	ClockSkew      Duration `yaml:"clockSkew"`
 
-	AuthParams map[string]string `yaml:"authParams"` // further parameters of the authorization request
+	AuthParams   map[string]string `yaml:"authParams"`   // further parameters of the authorization request
+	AutoRedirect bool              `yaml:"autoRedirect"` // false: a login begins on a page with one button
 }
 
 func (i Issuer) check(at yamlfile.Node) {
@@ -65,6 +67,14 @@ func (i Issuer) check(at yamlfile.Node) {
 	}
 	i.ClockSkew.checkNotNegative(at.Key("clockSkew"))
 	checkAuthParams(i.AuthParams, at.Key("authParams"))
+}
+
+// Name is what users know the issuer by: its host.
+func (i Issuer) Name() string {
+	if u, err := url.Parse(i.URL); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return i.URL
 }
 
 // reservedParams are those of the authorization request that authgate itself sets,

@@ -31,6 +31,13 @@ type Upstream struct {
 	SetHeaders        map[string]HeaderTemplate `yaml:"setHeaders"`
 	PassAuthorization bool                      `yaml:"passAuthorization"` // the client's own, in addition to a session
 
+	// on authgate's own pages, above all the portal
+	Title       string           `yaml:"title"` // empty: Name
+	Description string           `yaml:"description"`
+	Icon        yamlfile.FileRef `yaml:"icon"`        // SVG or PNG
+	Home        string           `yaml:"home"`        // canonical; "/" is the start of Path
+	Maintenance string           `yaml:"maintenance"` // why every request gets 503; empty: it is served
+
 	Timeouts UpstreamTimeouts `yaml:"timeouts"`
 	TLS      UpstreamTLS      `yaml:"tls"`
 }
@@ -158,6 +165,7 @@ func checkUpstreams(upstreams []Upstream, pathPrefix string, at yamlfile.Node) {
 	for i, u := range upstreams {
 		here := at.Item(i)
 		u.check(pathPrefix, here)
+		u.checkHomeIsServed(upstreams, here.Key("home"))
 		if u.Name != "" && names[u.Name] {
 			here.Key("name").AddFault("duplicate upstream name "+text.Quote(u.Name),
 				"give each a name of its own: policies tell them apart by it")
@@ -224,6 +232,7 @@ func (u Upstream) check(pathPrefix string, at yamlfile.Node) {
 	}
 	u.Timeouts.check(at.Key("timeouts"))
 	u.TLS.check(u.scheme(), at.Key("tls"))
+	u.checkPresentation(pathPrefix, at)
 	if u.HostHeader != "" {
 		checkAuthority(u.HostHeader).addTo(at.Key("hostHeader"))
 	}

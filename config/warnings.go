@@ -18,7 +18,7 @@ const albIdleTimeout = Duration(60 * time.Second)
 // is no fault: what stands in front of authgate is not written here.
 func (c *Config) Warnings() []string {
 	return slices.Concat(c.peerWarnings(), c.hostWarnings(), c.timeoutWarnings(), c.adminWarnings(), c.bearerWarnings(),
-		c.sessionWarnings(), c.credentialWarnings(), c.auditWarnings())
+		c.sessionWarnings(), c.credentialWarnings(), c.auditWarnings(), c.maintenanceWarnings())
 }
 
 func (c *Config) peerWarnings() (warnings []string) {
@@ -113,6 +113,18 @@ func (c *Config) credentialWarnings() (warnings []string) {
 						"a session ends when that token does; add offline_access")
 			}
 		case CredentialServiceAccount:
+		}
+	}
+	return warnings
+}
+
+// maintenanceWarnings is about dashboards that nothing reaches.
+func (c *Config) maintenanceWarnings() (warnings []string) {
+	for _, u := range c.Upstreams {
+		if u.Maintenance != "" {
+			warnings = append(warnings,
+				"upstream "+text.Quote(u.Name)+" is under maintenance: every request to it gets 503; take "+
+					"maintenance out to serve it again")
 		}
 	}
 	return warnings

@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/example-org/authgate/proxy/client"
@@ -147,6 +148,9 @@ func (p *Proxy) writeDenied(x *request, f *Refusal) {
 		f.Next = page.Link{Text: "Sign in", URL: login} // Traefik shows the page
 		// Others make a redirect of it: nginx has no way to escape a query.
 		x.w.Header().Set("Location", x.client.Origin()+login)
+	}
+	if f.RetryAfter > 0 {
+		x.w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfter))
 	}
 	p.respond.WriteRefusal(q, f)
 }

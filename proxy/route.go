@@ -145,6 +145,9 @@ func (p *Proxy) SetUpstreamCAs(name string, cas *x509.CertPool) {
 	}
 }
 
+// maintenanceRetryAfter is when a client may ask again for an upstream that is under maintenance.
+const maintenanceRetryAfter = 60 // seconds
+
 // findHost is the first half of step 2: it refuses a host that no upstream has.
 func (p *Proxy) findHost(x *targeted) (*routed, *Refusal) {
 	to := &x.all.routed
@@ -171,6 +174,11 @@ func (p *Proxy) findHost(x *targeted) (*routed, *Refusal) {
 func (p *Proxy) findUpstream(to *routed) *Refusal {
 	if to.route == nil {
 		return refuse(http.StatusNotFound, "no_upstream", "No dashboard is served under this path.", nil)
+	}
+	if text := to.route.config.Maintenance; text != "" { // also for clients that would have to sign in first
+		f := refuse(http.StatusServiceUnavailable, "maintenance", strings.Join(strings.Fields(text), " "), nil)
+		f.RetryAfter = maintenanceRetryAfter
+		return f
 	}
 	if to.path.HasEncodedSlash() && !to.route.AllowsEncodedSlash(to.path) {
 		return refuse(http.StatusBadRequest, "encoded_slash",

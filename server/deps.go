@@ -11,11 +11,14 @@ import (
 
 	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/identity"
+	"github.com/example-org/authgate/imagefile"
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/session/redisstore"
 	"github.com/example-org/authgate/session/seal"
 )
+
+const maxIconBytes = 32 << 10
 
 // Deps are the contents of the files and variables that a configuration names, checked.
 type Deps struct {
@@ -29,6 +32,7 @@ type Deps struct {
 	UpstreamCAs map[string]*x509.CertPool // upstream → CAs to trust, if it names some
 	ClientCerts map[string]*Certificate   // upstream → client certificate
 	TLS         *Certificate              // nil: the port does not use TLS
+	Icons       map[string]string         // upstream → its icon as a data: URL
 	caPEMs      map[string][]byte         // key → contents of the file of CAs that it names
 
 	adminToken string // empty: the admin port lists no sessions
@@ -122,7 +126,11 @@ func (p *Deps) readKeys(onMissing MissingHandler) error {
 
 func (p *Deps) readUpstreams(onMissing MissingHandler) error {
 	var errs []error
+	p.Icons = make(map[string]string)
 	for i, u := range p.Config.Upstreams {
+		icon, err := imagefile.Read(u.Icon, maxIconBytes)
+		p.Icons[u.Name] = icon
+		errs = append(errs, onMissing.handle(err))
 		pool, err := p.readCAs(upstreamCAKey(i), u.CAFile)
 		errs = append(errs, onMissing.handle(err))
 		if pool != nil {

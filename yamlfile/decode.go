@@ -35,6 +35,10 @@ func (d decoder) decode(at Node, into reflect.Value) {
 	if d.values(at, into.Addr().Interface()) {
 		return
 	}
+	if file, ok := into.Addr().Interface().(*FileRef); ok {
+		file.decode(at)
+		return
+	}
 	switch into.Kind() {
 	case reflect.Struct:
 		d.decodeStruct(at, into)

@@ -7,6 +7,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/example-org/authgate/fault"
 	"github.com/example-org/authgate/text"
 )
 
@@ -17,6 +18,26 @@ func (n Node) ResolvePath(path string) string {
 		return path
 	}
 	return filepath.Join(n.file.dir, path)
+}
+
+// FileRef is a path together with where it is written, so that what is wrong with the content
+// of the file can be reported there. An empty Path names no file.
+type FileRef struct {
+	Path string         `json:"path"`
+	At   fault.Position `json:"-"`
+	Key  string         `json:"-"` // upstreams[1].icon
+}
+
+// Fault is what is wrong with the file.
+func (f FileRef) Fault(message, hint string) fault.Fault {
+	return fault.Fault{Position: f.At, Message: f.Key + ": " + message, Hint: hint}
+}
+
+func (f *FileRef) decode(at Node) {
+	if path, ok := at.String("a string", "put it in quotes"); ok {
+		at.CheckPath(path)
+		*f = FileRef{at.ResolvePath(path), Position(at.file.name, at.faultNode), at.Path}
+	}
 }
 
 func resolveFiles(at Node, v reflect.Value) {

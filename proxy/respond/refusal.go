@@ -2,6 +2,7 @@ package respond
 
 import (
 	"net/http"
+	"strconv"
 
 	"github.com/example-org/authgate/proxy/respond/page"
 )
@@ -15,6 +16,8 @@ type Refusal struct {
 	Cause  error
 	Next   page.Link // what a user can do now
 
+	RetryAfter int // seconds after which a client may try again; 0: a few for what passes by itself
+
 	Reason       string       // why a client is not authenticated, for programs; empty: not said
 	LoginURL     string       // where a browser signs in, for programs; empty: not said
 	Denied       *page.Denied // whom the policy denies, and whom it admits; nil: the policy did not decide
@@ -27,9 +30,7 @@ func (f *Refusal) write(w *Writer, q Request) {
 	w.LogRefusal(q, f)
 	CloseIfUnread(q.W, q.R)
 	SetHeaders(q.W.Header())
-	if f.Status == http.StatusServiceUnavailable || f.Status == http.StatusTooManyRequests {
-		q.W.Header().Set("Retry-After", "5") // both pass by themselves, in seconds
-	}
+	setRetryAfter(q.W.Header(), f)
 	switch {
 	case IsGRPC(q.R), IsGRPCWeb(q.R):
 		WriteGRPC(q.W, q.R, f)
@@ -37,6 +38,16 @@ func (f *Refusal) write(w *Writer, q Request) {
 		f.OnNavigation.write(w, q)
 	default:
 		w.WriteRefusal(q, f)
+	}
+}
+
+// setRetryAfter says when a client may try again what passes by itself.
+func setRetryAfter(h http.Header, f *Refusal) {
+	switch {
+	case f.RetryAfter > 0:
+		h.Set("Retry-After", strconv.Itoa(f.RetryAfter))
+	case f.Status == http.StatusServiceUnavailable || f.Status == http.StatusTooManyRequests:
+		h.Set("Retry-After", "5")
 	}
 }
 
