@@ -17,8 +17,7 @@ import (
 var loginResults = []string{"ok", "denied", "invalid_state", "unreachable", "too_large", "store_down", "busy", "error"}
 
 const (
-	checkingSession = "Checking whether you are signed in."
-	hintTooLarge    = "keep sessions in Redis (session.store: redis), or let the issuer send fewer groups (the " +
+	hintTooLarge = "keep sessions in Redis (session.store: redis), or let the issuer send fewer groups (the " +
 		"teams filter of its connector)"
 )
 
@@ -101,7 +100,7 @@ func (h *Handler) staleCallback(x *request, to returnPath, cause error) respond.
 		if to.URL != "" {
 			again += "?" + url.Values{"state": {x.R.URL.Query().Get("state")}}.Encode()
 		}
-		return respond.Continue(again, checkingSession)
+		return respond.Continue(again, page.TextCheckingSession)
 	default:
 		return h.loginFailed(x, "invalid_state", refuse(http.StatusBadRequest, "login_expired",
 			"This login has expired, was already finished, or was started in another browser. If this keeps happening, "+
@@ -123,7 +122,7 @@ func (h *Handler) loginFailed(x *request, result string, f *respond.Refusal, to 
 	h.logins.WithLabelValues(result).Inc()
 	h.log.Warn("login failed", "id", x.ID, "request_id", x.RequestID, "result", result, "error", f.Cause)
 	f.Cause = nil // logged already
-	f.Next = page.Link{Text: "Start again", URL: h.endpoints.Start(cmp.Or(to.URL, "/"))}
+	f.Next = page.Link{Text: page.TextStartAgain, URL: h.endpoints.Start(cmp.Or(to.URL, "/"))}
 	return f
 }
 

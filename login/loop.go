@@ -63,7 +63,7 @@ func (h *Handler) refuseLoop(x *request, rd, reason, hint string) *respond.Refus
 			"probably blocks the cookies of this site, "+
 			"or its clock is wrong, or this site is configured for another domain. Wait a minute. If it happens again, "+
 			"give the id below to your administrators.", nil)
-	f.Next = page.Link{Text: "Try again", URL: h.endpoints.Start(rd)}
+	f.Next = page.Link{Text: page.TextTryAgain, URL: h.endpoints.Start(rd)}
 	return f
 }
 
@@ -141,6 +141,6 @@ func (h *Handler) refuseCredentialRejected(x *request, upstream, rd string) *res
 	f := refuse(http.StatusBadGateway, "upstream_rejected_credential",
 		"You are signed in, but "+upstream+" rejected your credentials and keeps redirecting you to its login page. "+
 			"Give the id below to your administrators.", nil)
-	f.Next = page.Link{Text: "Try again", URL: rd}
+	f.Next = page.Link{Text: page.TextTryAgain, URL: rd}
 	return f
 }

@@ -73,19 +73,17 @@ func (h *Handler) callbackURL(x *request) string {
 // refuseStart refuses a login that can probably begin in a moment.
 func (h *Handler) refuseStart(x *request, code, detail string, cause error) *respond.Refusal {
 	f := refuse(http.StatusServiceUnavailable, code, detail, cause)
-	f.Next = page.Link{Text: "Try again", URL: x.R.URL.RequestURI()}
+	f.Next = page.Link{Text: page.TextTryAgain, URL: x.R.URL.RequestURI()}
 	return f
 }
 
 // redirectBack ends a login where it began.
 func (h *Handler) redirectBack(x *request, status int, to returnPath) respond.Answer {
-	back := page.Interstitial{Link: page.Link{URL: to.URL, Text: "You are signed in."}, RestoreFragment: to.KeptFragment}
+	back := page.Interstitial{Link: page.Link{URL: to.URL, Text: page.TextSignedIn}, RestoreFragment: to.KeptFragment}
 	switch {
 	case to.Shortened:
 		back.Confirm = true
-		back.Text = "You are signed in. The address that you opened was too long to keep during the login, so a part " +
-			"of it is missing. " +
-			"If something is missing on the page, open your link again."
+		back.Text = page.TextShortened
 	case to.KeptFragment:
 	case h.sameSiteStrict() && x.Event == audit.Login: // the browser sends no cookie after redirects that the issuer began
 	default:

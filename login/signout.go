@@ -65,7 +65,7 @@ func (h *Handler) confirmSignOut(x *request) respond.Answer {
 	switch {
 	case x.signedIn(), isUnavailable(x.sessionErr): // the button is also for a user whose session cannot be looked up
 	case h.cookieWithheld(x, x.sessionErr):
-		return respond.Continue(respond.WithQuery(x.Path.String(), x.R.URL.RawQuery), checkingSession)
+		return respond.Continue(respond.WithQuery(x.Path.String(), x.R.URL.RawQuery), page.TextCheckingSession)
 	default:
 		return h.signedOut(x, rd)
 	}
@@ -143,11 +143,13 @@ func (h *Handler) refuseNotRevoked(x *request, err error) *respond.Refusal {
 	if !x.signedIn() {
 		until = x.ReceivedAt.Add(time.Duration(h.config.Session.Lifetime))
 	}
+	ends := until.UTC().Format("2006-01-02 15:04 UTC")
 	f := refuse(http.StatusServiceUnavailable, "session_not_ended",
 		"This browser is signed out. The session could not be revoked because the session store is unreachable. "+
-			"Anyone with a copy of the cookie can use it until "+until.UTC().Format("2006-01-02 15:04")+" UTC at the latest. "+
+			"Anyone with a copy of the cookie can use it until "+ends+" at the latest. "+
 			"If that matters, give the id below to your administrators.", err)
-	f.Next = page.Link{Text: "Sign in again", URL: h.endpoints.Start("/")}
+	f.Until = ends
+	f.Next = page.Link{Text: page.TextSignInAgain, URL: h.endpoints.Start("/")}
 	return f
 }
 
@@ -163,7 +165,7 @@ func (h *Handler) issuerSignOutURL(x *request, g identity.TokenSet) string {
 // redirects included (CSP Level 3, 6.4.1).
 func (h *Handler) redirectToIssuer(x *request, to string) respond.Answer {
 	if respond.WantsHTML(x.R) {
-		return respond.Continue(to, "Your session here has ended. The identity provider ends its own.")
+		return respond.Continue(to, page.TextIssuerSignOut)
 	}
 	return redirect(http.StatusSeeOther, to)
 }
@@ -172,7 +174,7 @@ func (h *Handler) redirectToIssuer(x *request, to string) respond.Answer {
 func (h *Handler) signedOut(x *request, rd string) respond.Answer {
 	rd = h.endpoints.ReturnPath(rd)
 	return respond.Page{Page: page.SignedOut{
-		SignIn: page.Link{Text: "Sign in again", URL: h.endpoints.Start(rd)}, SwitchUser: h.endpoints.SwitchUser(rd),
+		SignIn: page.Link{Text: page.TextSignInAgain, URL: h.endpoints.Start(rd)}, SwitchUser: h.endpoints.SwitchUser(rd),
 		IssuerToo: h.issuerSignOutURL(x, identity.TokenSet{}) != "",
 	}}
 }

@@ -50,12 +50,9 @@ const (
 	chainUnknown = 'u' // the configuration no longer has the host
 )
 
-var chainResultText = map[rune]string{
-	chainEnded: "session ended", chainNone: "no session", chainOther: "another user is signed in there; that " +
-		"session continues",
-	chainLater: "a session that was created later continues", chainFailed: "not ended: the session store is not " +
-		"responding",
-	chainUnknown: "no longer served here",
+var chainResultText = map[rune]page.Text{
+	chainEnded: "signedout.host.ended", chainNone: "signedout.host.none", chainOther: "signedout.host.other",
+	chainLater: "signedout.host.later", chainFailed: "signedout.host.failed", chainUnknown: "signedout.host.unknown",
 }
 
 // otherHosts are the other hosts of the configuration where this browser may have a session.
@@ -105,7 +102,7 @@ func (h *Handler) signOutChain(x *request) respond.Answer {
 	if err != nil {
 		f := refuse(http.StatusBadRequest, "sign_out_link", "This link is one step of a sign-out. It has expired, or "+
 			"is not valid at this address. Nothing was done.", err)
-		f.Next = page.Link{Text: "Sign out here", URL: h.endpoints.Prefix + "/sign_out"}
+		f.Next = page.Link{Text: page.TextSignOutHere, URL: h.endpoints.Prefix + "/sign_out"}
 		return f
 	}
 	x.Decision = audit.Allow
@@ -114,7 +111,7 @@ func (h *Handler) signOutChain(x *request) respond.Answer {
 	}
 	s, err := h.sessions.Peek(x.R.Context(), x.R.Header, x.Client.Secure())
 	if h.cookieWithheld(x, err) {
-		return respond.Continue(respond.WithQuery(x.Path.String(), x.R.URL.RawQuery), "Signing out.")
+		return respond.Continue(respond.WithQuery(x.Path.String(), x.R.URL.RawQuery), page.TextSigningOut)
 	}
 	c.Results += string(h.endChainSession(x, c, s, err))
 	return h.nextHop(x, c)
@@ -162,7 +159,7 @@ func (h *Handler) nextHop(x *request, c signOutChain) respond.Answer {
 	}
 	to := x.Client.OriginOf(next) + h.endpoints.Prefix + "/sign_out" + chainPath + "?t=" + h.encryptChain(c)
 	if len(c.Results)%maxRedirects == 0 {
-		return respond.Continue(to, "Signing out.")
+		return respond.Continue(to, page.TextSigningOut)
 	}
 	return redirect(http.StatusSeeOther, to)
 }
@@ -175,14 +172,15 @@ func (h *Handler) finishChain(x *request, c signOutChain) respond.Answer {
 	}
 	back := cmp.Or(c.ReturnTo, "/")
 	data := page.SignedOut{
-		SignIn: page.Link{Text: "Sign in again", URL: h.endpoints.Start(back)}, SwitchUser: h.endpoints.SwitchUser(back),
+		SignIn: page.Link{Text: page.TextSignInAgain, URL: h.endpoints.Start(back)}, SwitchUser: h.endpoints.SwitchUser(back),
 		IssuerToo: to != "", IssuerSignOut: to,
 	}
 	for i, found := range c.Results {
-		data.Hosts = append(data.Hosts, page.HostSession{Host: c.Hosts[i], State: chainResultText[found]})
+		text := cmp.Or(chainResultText[found], chainResultText[chainUnknown])
+		data.Hosts = append(data.Hosts, page.HostSession{Host: c.Hosts[i], State: text})
 	}
 	if c.ReturnTo != "" {
-		data.Return = page.Link{Text: "Back to where you were", URL: c.ReturnTo}
+		data.Return = page.Link{Text: page.TextReturn, URL: c.ReturnTo}
 	}
 	return respond.Page{Page: data}
 }

@@ -30,6 +30,7 @@ func (p *Proxy) answer(x *request, f *Refusal) {
 func (x *request) respondTo() respond.Request {
 	return respond.Request{
 		W: x.w, R: x.r, ID: x.id, RequestID: x.requestID, HasToken: x.all.caller.presented.bearer != "",
+		SignedIn: x.all.caller.signedIn(), Upstream: x.all.upstreamName(),
 		Client: x.client, Path: x.all.targeted.path, ReceivedAt: x.startedAt,
 	}
 }
@@ -55,7 +56,7 @@ func (p *Proxy) refuseDenied(x *decided, detail string) *Refusal {
 	admitted, more := x.state.policy.Admitted(x.route.Name, x.path, x.r.Method)
 	f.Denied = &page.Denied{
 		User: principal.DisplayName(), Groups: principal.Groups, Overage: principal.GroupsOverage,
-		Admitted: admitted, AdmittedMore: more, Rule: ruleOf(x.decision),
+		ShowAdmitted: true, Admitted: admitted, AdmittedMore: more, Rule: ruleOf(x.decision),
 		Upstream: x.route.Name, Method: x.r.Method, Path: x.path.String(),
 		SignOut: p.endpoints.SignOut(back), SwitchUser: p.endpoints.SwitchUser(back),
 	}
@@ -71,18 +72,16 @@ func (p *Proxy) redirectToLogin(x *caller) respond.Answer {
 	}
 	switch {
 	case x.route != nil && x.route.config.KeepFragment:
-		return respond.KeepFragment(start, "You are being signed in.")
+		return respond.KeepFragment(start, page.TextSigningIn)
 	case p.cookieWithheld(x, x.sessionErr):
 		if strings.HasPrefix(here, "//") { // which begins another host
 			here = "/"
 		}
-		return respond.Continue(here, checkingSession)
+		return respond.Continue(here, page.TextCheckingSession)
 	default:
 		return respond.Redirect{Status: http.StatusFound, Location: start}
 	}
 }
-
-const checkingSession = "Checking whether you are signed in."
 
 // cookieWithheld reports whether the browser may have a session whose cookie it did not send,
 // because another site sent it here.

@@ -168,7 +168,7 @@ func (p *Proxy) portal(to *routed) *Refusal {
 				}
 				host = x.client.Hostname
 			}
-			data.Upstreams = append(data.Upstreams, page.Link{Text: u.Name, URL: x.client.OriginOf(host) + home.String()})
+			data.Tiles = append(data.Tiles, page.Tile{Title: u.Name, URL: x.client.OriginOf(host) + home.String()})
 		}
 	}
 	return p.write(x.request, respond.Page{Page: data})

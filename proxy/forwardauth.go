@@ -145,7 +145,7 @@ func (p *Proxy) writeDenied(x *request, f *Refusal) {
 	}
 	if f.Code == codeLoginRequired && respond.IsNavigation(x.r) {
 		login := p.endpoints.Start(respond.WithQuery(x.all.targeted.path.String(), x.r.URL.RawQuery))
-		f.Next = page.Link{Text: "Sign in", URL: login} // Traefik shows the page
+		f.Next = page.Link{Text: page.TextSignIn, URL: login} // Traefik shows the page
 		// Others make a redirect of it: nginx has no way to escape a query.
 		x.w.Header().Set("Location", x.client.Origin()+login)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/proxy/client"
 	"github.com/example-org/authgate/proxy/respond"
+	"github.com/example-org/authgate/proxy/respond/page"
 	"github.com/example-org/authgate/proxy/stream"
 	"github.com/example-org/authgate/proxy/upstream"
 	"github.com/example-org/authgate/proxy/upstream/transport"
@@ -73,9 +74,19 @@ type Options struct {
 	// limits.connections: it gets health checks, and else 503. Nil: none ever is.
 	Overloaded func(context.Context) bool
 
+	Pages *page.Set // nil: authgate's own
+
 	Registry prometheus.Registerer
 	Log      *slog.Logger
 	Now      func() time.Time // nil: time.Now
+}
+
+// pages are those of the installation.
+func (o Options) pages() (*page.Set, error) {
+	if o.Pages != nil {
+		return o.Pages, nil
+	}
+	return page.New(page.Options{})
 }
 
 // Proxy answers requests, or forwards them.
@@ -115,10 +126,11 @@ func New(o Options) (*Proxy, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	responses, err := respond.New(o.Log)
+	pages, err := o.pages()
 	if err != nil {
 		return nil, err
 	}
+	responses := respond.New(pages, o.Config.PathPrefix+"/", o.Log)
 	p := &Proxy{
 		issuer: o.Issuer, bearerVerifier: o.BearerVerifier, respond: responses, audit: o.Audit, auditQueue: o.AuditQueue,
 		log: o.Log, now: o.Now,

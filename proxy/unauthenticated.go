@@ -36,7 +36,7 @@ func (p *Proxy) refuseUnauthenticated(x *caller) *Refusal {
 		x.outcome = audit.LoginRequired
 		f := p.refuseAmbiguous(x)
 		if respond.WantsHTML(x.r) {
-			f.Next = page.Link{Text: "Sign in", URL: p.endpoints.Start(x.returnPath())}
+			f.Next = page.Link{Text: page.TextSignIn, URL: p.endpoints.Start(x.returnPath())}
 		}
 		p.offerLogin(x, f)
 		return f
@@ -49,7 +49,7 @@ func (p *Proxy) refuseUnauthenticated(x *caller) *Refusal {
 			"You are signed in, but your group membership is too old: the identity provider has not answered for a "+
 				"while, or reports no groups for you. "+
 				"Nothing was done. Try again in a moment, or sign in again.", nil)
-		f.Next = page.Link{Text: "Sign in again", URL: p.endpoints.Start(x.returnPath())}
+		f.Next = page.Link{Text: page.TextSignInAgain, URL: p.endpoints.Start(x.returnPath())}
 		return f
 	default:
 		x.outcome = audit.LoginRequired
@@ -59,7 +59,7 @@ func (p *Proxy) refuseUnauthenticated(x *caller) *Refusal {
 			f.Detail = "Your session has ended, so your request had no effect. Sign in, then send it again."
 		}
 		if respond.WantsHTML(x.r) { // a redirect would silently lose what was sent
-			f.Next = page.Link{Text: "Sign in", URL: p.endpoints.Start(x.returnPath())}
+			f.Next = page.Link{Text: page.TextSignIn, URL: p.endpoints.Start(x.returnPath())}
 			if x.forceLogin {
 				f.Next.URL = p.endpoints.ForceLogin(x.returnPath())
 			}

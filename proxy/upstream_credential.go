@@ -146,7 +146,7 @@ func (p *Proxy) useServiceAccountToken(x *decided) (token string, refusal *Refus
 	}
 	x.outcome = audit.Refuse
 	f := refuse(http.StatusBadGateway, "no_account_token", detail, err)
-	f.Next = page.Link{Text: "Try again", URL: p.endpoints.ReturnPath(x.path.String())}
+	f.Next = page.Link{Text: page.TextTryAgain, URL: p.endpoints.ReturnPath(x.path.String())}
 	return "", f
 }
 

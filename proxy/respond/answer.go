@@ -22,6 +22,8 @@ type Request struct {
 	RequestID  string // the client's, or ID
 	HasToken   bool   // it carries a bearer token
 	SameOrigin bool   // a page of this origin sent it, or the user opened it
+	SignedIn   bool   // its pages link to the portal
+	Upstream   string // what users call the upstream; empty: none
 	Client     client.Client
 	Path       target.Path
 	ReceivedAt time.Time
@@ -33,17 +35,14 @@ type Answer interface{ write(w *Writer, q Request) }
 
 // Writer writes answers. It is safe for concurrent use.
 type Writer struct {
-	pages *page.Set
-	log   *slog.Logger
+	pages  *page.Set
+	portal string // its URL
+	log    *slog.Logger
 }
 
-// New returns a Writer.
-func New(log *slog.Logger) (*Writer, error) {
-	pages, err := page.New()
-	if err != nil {
-		return nil, err
-	}
-	return &Writer{pages: pages, log: log}, nil
+// New returns a Writer. The portal is the URL to which its pages link.
+func New(pages *page.Set, portal string, log *slog.Logger) *Writer {
+	return &Writer{pages: pages, portal: portal, log: log}
 }
 
 // Write writes an answer.
@@ -52,7 +51,7 @@ func (w *Writer) Write(q Request, a Answer) { a.write(w, q) }
 // SetHeaders sets the headers that all answers of authgate's own have.
 func SetHeaders(h http.Header) {
 	h.Set("Cache-Control", "no-store")
-	h.Set("Vary", "Cookie, Authorization, Accept, Origin, Sec-Fetch-Site, Sec-Fetch-Mode")
+	h.Set("Vary", "Cookie, Authorization, Accept, Accept-Language, Origin, Sec-Fetch-Site, Sec-Fetch-Mode")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin") // no-referrer would make browsers send our own form with Origin: null
 }
@@ -93,19 +92,23 @@ type Page struct {
 func (a Page) write(w *Writer, q Request) { w.writePage(q, nil, a.Page, a.FormTargets) }
 
 // Continue is a page that opens an address, for a reason that the user can read.
-func Continue(to, reason string) Page {
+func Continue(to string, reason page.Text) Page {
 	return Page{Page: page.Interstitial{Link: page.Link{Text: reason, URL: to}}}
 }
 
 // KeepFragment is a page that opens an address after the browser has stored the fragment of
 // this one, which no server sees and which the way through the issuer loses.
-func KeepFragment(to, reason string) Page {
+func KeepFragment(to string, reason page.Text) Page {
 	return Page{Page: page.Interstitial{Link: page.Link{Text: reason, URL: to}, KeepFragment: true}}
 }
 
 // writePage renders a page. f is nil, or the refusal that the page shows.
 func (w *Writer) writePage(q Request, f *Refusal, p page.Page, formTargets []string) {
-	html, csp, err := w.pages.Render(p)
+	reader := page.Reader{AcceptLanguage: q.R.Header.Get("Accept-Language"), ID: q.ID}
+	if q.SignedIn {
+		reader.Portal = w.portal
+	}
+	document, err := w.pages.Render(p, reader)
 	if err != nil { // a mistake in package page, whose tests render every page
 		w.log.Error("page not rendered", "id", q.ID, "request_id", q.RequestID, "error", err)
 		if f == nil {
@@ -116,13 +119,14 @@ func (w *Writer) writePage(q Request, f *Refusal, p page.Page, formTargets []str
 	}
 	h := q.W.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", allowFormTargets(csp, formTargets))
+	h.Set("Content-Security-Policy", allowFormTargets(document.CSP, formTargets))
+	h.Set("Content-Language", document.Language)
 	status := http.StatusOK
 	if f != nil {
 		status = f.Status
 		challenge(h, f.Status, tokenError(q, f))
 	}
-	Send(q.W, status, html)
+	Send(q.W, status, document.HTML)
 }
 
 // Send writes a response whose body is complete.

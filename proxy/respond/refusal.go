@@ -15,6 +15,7 @@ type Refusal struct {
 	Detail string
 	Cause  error
 	Next   page.Link // what a user can do now
+	Until  string    // when a session ends that could not be revoked
 
 	RetryAfter int // seconds after which a client may try again; 0: a few for what passes by itself
 
@@ -58,12 +59,11 @@ func (w *Writer) WriteRefusal(q Request, f *Refusal) {
 	case !WantsHTML(q.R):
 		WriteProblem(q, f)
 	case f.Denied != nil:
-		denied := *f.Denied
-		denied.ID = q.ID
-		w.writePage(q, f, denied, nil)
+		w.writePage(q, f, *f.Denied, nil)
 	default:
-		w.writePage(q, f, page.Problem{Status: f.Status, Title: title(f.Status), Detail: f.Detail, ID: q.ID, Next: f.Next},
-			nil)
+		w.writePage(q, f, page.Problem{
+			Status: f.Status, Code: f.Code, Detail: f.Detail, Upstream: q.Upstream, Until: f.Until, Next: f.Next,
+		}, nil)
 	}
 }
 
