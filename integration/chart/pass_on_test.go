@@ -99,6 +99,30 @@ func TestPolicyCanComeFromSeveralConfigMaps(t *testing.T) {
 	}
 }
 
+// A watched policy is mounted nowhere but in the preflight, which checks it before the pods
+// could.
+func TestWatchedPolicyIsNotMounted(t *testing.T) {
+	t.Parallel()
+	for values, creates := range map[string]bool{"watched-policy": true, "watched-elsewhere": false} {
+		r := render(t, valuesOf(t, values))
+		if _, files := configOf(t, r)["policy"].(map[string]any)["files"]; files {
+			t.Errorf("%s: files are read as well", values)
+		}
+		created := slices.ContainsFunc(all[*corev1.ConfigMap](r.objects), func(m *corev1.ConfigMap) bool { return m.Name == "authgate-policy" })
+		if created != creates {
+			t.Errorf("%s: the chart creates a policy: %t", values, created)
+		}
+	}
+	for _, volume := range deploymentOf(t, render(t, valuesOf(t, "watched-policy"))).Spec.Template.Spec.Volumes {
+		if volume.Name == "policy" {
+			t.Error("the pods mount a policy that they do not read")
+		}
+	}
+	if sources := projected(t, render(t, valuesOf(t, "watched-elsewhere"))); len(sources) != 1 || sources[0].ConfigMap.Name != "next" {
+		t.Errorf("%+v", sources)
+	}
+}
+
 func projected(t testing.TB, r rendered) []corev1.VolumeProjection {
 	t.Helper()
 	for _, volume := range deploymentOf(t, r).Spec.Template.Spec.Volumes {

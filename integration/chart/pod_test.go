@@ -98,6 +98,34 @@ func TestAuthgateMayCreateTheTokensOfNamedAccountsAndNothingElse(t *testing.T) {
 	}
 }
 
+func TestAuthgateMayReadTheConfigMapThatItWatchesAndNoOther(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ values, namespace, name string }{
+		{"watched-policy", "login", "authgate-policy"}, {"watched-elsewhere", "login", "sso-policy"},
+	} {
+		objects := render(t, valuesOf(t, c.values)).objects
+		role, binding, account := one[*rbacv1.Role](t, objects), one[*rbacv1.RoleBinding](t, objects), one[*corev1.ServiceAccount](t, objects)
+		if role.Namespace != c.namespace || binding.Namespace != c.namespace || len(role.Rules) != 1 {
+			t.Fatalf("%s: %+v", c.values, role)
+		}
+		rule := role.Rules[0]
+		if !slices.Equal(rule.Resources, []string{"configmaps"}) || !slices.Equal(rule.Verbs, []string{"get", "list", "watch"}) ||
+			!slices.Equal(rule.ResourceNames, []string{c.name}) || !slices.Equal(rule.APIGroups, []string{""}) {
+			t.Errorf("%s: %+v", c.values, rule)
+		}
+		if s := binding.Subjects[0]; binding.RoleRef.Name != role.Name || s.Name != account.Name || s.Namespace != account.Namespace {
+			t.Errorf("%s: %+v", c.values, binding)
+		}
+		if !*account.AutomountServiceAccountToken || !*deploymentOf(t, render(t, valuesOf(t, c.values))).Spec.Template.Spec.AutomountServiceAccountToken {
+			t.Errorf("%s: there is nothing to ask with", c.values)
+		}
+	}
+	both := render(t, valuesOf(t, "argo", "watchPolicyConfigMap=true")).objects
+	if roles := all[*rbacv1.Role](both); len(roles) != 2 {
+		t.Errorf("%d roles for accounts and a policy, want 2", len(roles))
+	}
+}
+
 func TestProbesAskTheTrafficPort(t *testing.T) {
 	t.Parallel()
 	for _, name := range ciNames(t) {

@@ -106,6 +106,7 @@ func TestPreflightAcceptsEveryFeature(t *testing.T) {
 func TestPreflightRejectsFilesThatPodsWouldNotStartWith(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, set, container, want string }{
+		{"unknown upstream in a policy that is watched", `watchPolicyConfigMap=true,policy=p\, role:viewer\, argo\, /**\, GET\, allow`, "policy-lint", "argo"},
 		{"unknown upstream", `policy=p\, role:viewer\, argo\, /**\, GET\, allow`, "config-check", "argo"},
 		{"row with a fault", `policy=p\, role:viewer\, argocd\, /**\, GET\, maybe`, "policy-lint", "maybe"},
 		{"unknown key", "config.session.lifetimes=1h", "config-check", "lifetimes"},

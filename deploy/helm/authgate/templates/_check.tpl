@@ -10,6 +10,9 @@
 {{- if and (include "authgate.accounts" . | fromJson) (eq (include "authgate.mountsToken" .) "false") -}}
 {{- fail "config.upstreams names serviceAccounts whose tokens authgate requests from Kubernetes, and serviceAccount.automountServiceAccountToken is false: authgate cannot authenticate to Kubernetes. Remove the value, or give each account a tokenFile." -}}
 {{- end -}}
+{{- if and (include "authgate.watchedPolicy" . | fromJson) (eq (include "authgate.mountsToken" .) "false") -}}
+{{- fail "authgate watches a ConfigMap (watchPolicyConfigMap or config.policy.configMap), and serviceAccount.automountServiceAccountToken is false: authgate cannot authenticate to Kubernetes. Remove the value." -}}
+{{- end -}}
 {{- range .Values.config.upstreams -}}
 {{- if and (eq (.kind | default "") "argo-workflows") (not (hasKey (.identity | default dict) "credential")) -}}
 {{- fail (printf "config.upstreams: %s is of kind argo-workflows and has no identity.credential, so argo-server rejects every user. Write identity: {credential: serviceAccount, serviceAccounts: [...]} (docs/argo.md), or credential: none if argo-server accepts requests without a token." .name) -}}
@@ -33,6 +36,14 @@
 {{- end -}}
 
 {{- define "authgate.check.policy" -}}
+{{- if .Values.watchPolicyConfigMap -}}
+{{- if (.Values.config.policy | default dict).files -}}
+{{- fail "watchPolicyConfigMap has no effect with config.policy.files: remove one of them" -}}
+{{- end -}}
+{{- if and .Values.extraPolicyConfigMaps (not (.Values.config.policy | default dict).shadow) -}}
+{{- fail "watchPolicyConfigMap watches one ConfigMap, and extraPolicyConfigMaps names further ones: put their rows into one ConfigMap as further keys that end in .csv, or remove watchPolicyConfigMap" -}}
+{{- end -}}
+{{- end -}}
 {{- if kindIs "string" .Values.policy -}}
 {{- if not (trim .Values.policy) -}}
 {{- fail "policy is empty: authgate does not start without a row. Give rows (--set-file policy=policy.csv), or leave it out and name adminGroups." -}}

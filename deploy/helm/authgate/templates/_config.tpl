@@ -23,7 +23,10 @@
 {{- if not (hasKey $session "keys") -}}
 {{- $_ := set $session "keys" (dict "file" (ternary "/etc/authgate/session-keys/session-keys" "/etc/authgate/secrets/session-keys" .Values.sessionKeys.create)) -}}
 {{- end -}}
-{{- if not (hasKey $policy "files") -}}
+{{- if and .Values.watchPolicyConfigMap (not (hasKey $policy "configMap")) -}}
+{{- $_ := set $policy "configMap" (dict "name" (include "authgate.policyConfigMap" .)) -}}
+{{- end -}}
+{{- if not (or (hasKey $policy "files") ($policy.configMap | default dict).name) -}}
 {{- $_ := set $policy "files" (include "authgate.policyFiles" . | fromJsonArray) -}}
 {{- end -}}
 {{- if and .Values.certificate.enabled (not (hasKey $config "tls")) -}}
@@ -142,11 +145,16 @@ and the issuer's address inside the cluster. {} if the issuer is elsewhere. */}}
 {{- $accounts | toJson -}}
 {{- end -}}
 
+{{/* Whether authgate sends requests to the API server: true or false. */}}
+{{- define "authgate.asksKubernetes" -}}
+{{- not (and (empty (include "authgate.accounts" . | fromJson)) (empty (include "authgate.watchedPolicy" . | fromJson))) -}}
+{{- end -}}
+
 {{/* Whether the pods get the account's token: true or false. */}}
 {{- define "authgate.mountsToken" -}}
 {{- $given := .Values.serviceAccount.automountServiceAccountToken -}}
 {{- if kindIs "invalid" $given -}}
-{{- not (empty (include "authgate.accounts" . | fromJson)) -}}
+{{- eq (include "authgate.asksKubernetes" .) "true" -}}
 {{- else -}}
 {{- $given -}}
 {{- end -}}
