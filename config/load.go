@@ -59,6 +59,7 @@ func Parse(name string, data []byte) (*Config, error) {
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
+	config.Policy.resolve()
 	config.Audit.resolve(root)
 	return &config, nil
 }

@@ -11,20 +11,33 @@ import (
 
 // Policy says which files decide.
 type Policy struct {
-	Files       []string `yaml:"files"  is:"file"`
-	Shadow      []string `yaml:"shadow" is:"file"` // decided in addition to Files, never enforced
-	AllowShrink bool     `yaml:"allowShrink"`      // a reload may lose more than half of the rows
+	Files       []string  `yaml:"files"  is:"file"` // nil with ConfigMap
+	ConfigMap   ConfigMap `yaml:"configMap"`
+	Shadow      []string  `yaml:"shadow" is:"file"` // decided in addition, never enforced
+	AllowShrink bool      `yaml:"allowShrink"`      // a reload may lose more than half of the rows
 
 	OtherUpstreams []string `yaml:"otherUpstreams"` // names that rows may use although another authgate serves them
 }
 
 func (p Policy) check(upstreams []Upstream, at yamlfile.Node) {
-	if len(p.Files) == 0 {
+	p.ConfigMap.check(at.Key("configMap"))
+	switch {
+	case !p.ConfigMap.IsZero() && len(p.Files) > 0 && at.Key("files").IsSet():
+		at.Key("configMap").AddFault("files is given as well, and one policy has one origin",
+			"remove files, or remove configMap")
+	case p.ConfigMap.IsZero() && len(p.Files) == 0:
 		at.Key("files").AddFault("is empty, and no request would be admitted", "name at least one policy.csv")
 	}
 	checkFiles(p.Files, at.Key("files"))
 	checkFiles(p.Shadow, at.Key("shadow"))
 	p.checkOtherUpstreams(upstreams, at.Key("otherUpstreams"))
+}
+
+// resolve removes the default of files where a ConfigMap takes their place.
+func (p *Policy) resolve() {
+	if !p.ConfigMap.IsZero() {
+		p.Files = nil
+	}
 }
 
 // checkOtherUpstreams wants names that upstreams could have, and none that one here has:

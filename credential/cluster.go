@@ -26,6 +26,7 @@ type Cluster struct {
 	mu     sync.Mutex
 	client *http.Client // nil: not known yet
 	base   *url.URL
+	own    string // namespace
 }
 
 // NewCluster makes no requests.
@@ -64,7 +65,7 @@ type tokenRequestStatus struct {
 }
 
 func (c *Cluster) request(ctx context.Context, namespace, name string) (issuedToken, error) {
-	client, base, err := c.connect()
+	client, base, err := c.Connect()
 	if err != nil {
 		return issuedToken{}, err
 	}
@@ -113,17 +114,28 @@ func parseTokenResponse(body io.Reader) (issuedToken, error) {
 	return issuedToken{response.Status.Token, response.Status.ExpirationTimestamp}, nil
 }
 
-// connect finds the API server. client-go reads authgate's own token from its file again
-// every minute.
-func (c *Cluster) connect() (*http.Client, *url.URL, error) {
+// Namespace is authgate's own: that of the pod, or of KUBECONFIG.
+func (c *Cluster) Namespace() (string, error) {
+	_, _, err := c.Connect()
+	return c.own, err
+}
+
+// Connect finds the API server, and gives a client that authenticates as authgate itself.
+// client-go reads authgate's own token from its file again every minute.
+func (c *Cluster) Connect() (*http.Client, *url.URL, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.client != nil {
 		return c.client, c.base, nil
 	}
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
+	loading := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
 		clientcmd.NewDefaultClientConfigLoadingRules(), &clientcmd.ConfigOverrides{},
-	).ClientConfig()
+	)
+	config, err := loading.ClientConfig()
+	if err != nil {
+		return nil, nil, &NoClusterError{err.Error()}
+	}
+	own, _, err := loading.Namespace()
 	if err != nil {
 		return nil, nil, &NoClusterError{err.Error()}
 	}
@@ -137,6 +149,6 @@ func (c *Cluster) connect() (*http.Client, *url.URL, error) {
 		return nil, nil, &NoClusterError{err.Error()}
 	}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	c.client, c.base = client, base
+	c.client, c.base, c.own = client, base, own
 	return client, base, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/example-org/authgate/imagefile"
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/proxy"
+	"github.com/example-org/authgate/server/configmap"
 	"github.com/example-org/authgate/session/redisstore"
 	"github.com/example-org/authgate/session/seal"
 )
@@ -25,9 +26,9 @@ type Deps struct {
 	Config      *config.Config
 	Issuer      identity.Config
 	Keys        seal.Keys
-	KeysText    string             // contents of session.keys
-	Redis       redisstore.Options // if sessions are kept there
-	Policy      *policy.Snapshot
+	KeysText    string                    // contents of session.keys
+	Redis       redisstore.Options        // if sessions are kept there
+	Policy      *policy.Snapshot          // nil with policy.configMap, until ReadConfigMap
 	BearerCAs   map[string]*x509.CertPool // further issuer → CAs to trust, if its items name some
 	UpstreamCAs map[string]*x509.CertPool // upstream → CAs to trust, if it names some
 	ClientCerts map[string]*Certificate   // upstream → client certificate
@@ -40,6 +41,8 @@ type Deps struct {
 	Shadow *policy.Snapshot // nil: no policy.shadow
 
 	Sources, shadowSources []policy.Source // of Policy and Shadow
+
+	configMap *configmap.ConfigMap // nil: the policy is in files
 }
 
 // MissingHandler decides about a file or a variable that does not exist: an error ends
@@ -169,6 +172,9 @@ func (p *Deps) clientCertificates() map[string]proxy.ClientCertificate {
 }
 
 func (p *Deps) readPolicy(onMissing MissingHandler) (err error) {
+	if !p.Config.Policy.ConfigMap.IsZero() {
+		return nil
+	}
 	if p.Sources, err = policy.ReadFiles(p.Config.Policy.Files...); err != nil {
 		return onMissing.handle(err)
 	}

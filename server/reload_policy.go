@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -26,10 +27,10 @@ func newReloader(log *slog.Logger) *reloader {
 // watchPolicies reloads the policy and the shadow policy.
 func (w *reloader) watchPolicies(p *Deps, reverseProxy *proxy.Proxy) {
 	activeRows := p.Policy.RowCount()
-	w.watcher.Add(&watch.Files{
+	active := watch.Files{
 		Name: "policy", Paths: p.Config.Policy.Files,
-		Read: func() ([][]byte, error) { return readPolicies(p.Config.Policy.Files) },
-		Apply: p.applyPolicy(p.Config.Policy.Files, func(s *policy.Snapshot) error {
+		Read: readPolicies(func() ([]policy.Source, error) { return policy.ReadFiles(p.Config.Policy.Files...) }),
+		Apply: p.applyPolicy(func(s *policy.Snapshot) error {
 			if err := checkShrink(activeRows, s.RowCount()); err != nil && !p.Config.Policy.AllowShrink {
 				return err
 			}
@@ -38,39 +39,52 @@ func (w *reloader) watchPolicies(p *Deps, reverseProxy *proxy.Proxy) {
 			return nil
 		}),
 		OnError: reverseProxy.RejectPolicy,
-	}, contentsOf(p.Sources))
+	}
+	if p.configMap != nil {
+		active.Name = "policy of ConfigMap " + p.configMap.Path()
+		active.Read = readPolicies(p.configMap.Read)
+		p.configMap.OnChange(w.watcher.Notify)
+	}
+	w.watcher.Add(&active, contentsOf(p.Sources))
 	if len(p.Config.Policy.Shadow) > 0 {
 		w.watcher.Add(&watch.Files{
 			Name: "candidate policy", Paths: p.Config.Policy.Shadow,
-			Read: func() ([][]byte, error) { return readPolicies(p.Config.Policy.Shadow) },
-			Apply: p.applyPolicy(p.Config.Policy.Shadow,
-				func(s *policy.Snapshot) error { reverseProxy.SetShadow(s); return nil }),
+			Read:    readPolicies(func() ([]policy.Source, error) { return policy.ReadFiles(p.Config.Policy.Shadow...) }),
+			Apply:   p.applyPolicy(func(s *policy.Snapshot) error { reverseProxy.SetShadow(s); return nil }),
 			OnError: reverseProxy.RejectShadow,
 		}, contentsOf(p.shadowSources))
 	}
 }
 
-func readPolicies(files []string) ([][]byte, error) {
-	sources, err := policy.ReadFiles(files...)
-	return contentsOf(sources), err
+func readPolicies(read func() ([]policy.Source, error)) func() ([][]byte, error) {
+	return func() ([][]byte, error) {
+		sources, err := read()
+		return contentsOf(sources), err
+	}
 }
 
+// contentsOf gives the name and the text of each source in turn: a ConfigMap may get another
+// set of keys.
 func contentsOf(sources []policy.Source) [][]byte {
-	contents := make([][]byte, len(sources))
-	for i, s := range sources {
-		contents[i] = s.Data
+	contents := make([][]byte, 0, 2*len(sources))
+	for _, s := range sources {
+		contents = append(contents, []byte(s.Name), s.Data)
 	}
 	return contents
 }
 
-// applyPolicy loads what the files held and hands it over.
-func (p *Deps) applyPolicy(files []string, apply func(*policy.Snapshot) error) func([][]byte) error {
+func sourcesOf(contents [][]byte) []policy.Source {
+	var sources []policy.Source
+	for pair := range slices.Chunk(contents, 2) {
+		sources = append(sources, policy.Source{Name: string(pair[0]), Data: pair[1]})
+	}
+	return sources
+}
+
+// applyPolicy loads what was read and hands it over.
+func (p *Deps) applyPolicy(apply func(*policy.Snapshot) error) func([][]byte) error {
 	return func(contents [][]byte) error {
-		sources := make([]policy.Source, len(files))
-		for i, file := range files {
-			sources[i] = policy.Source{Name: file, Data: contents[i]}
-		}
-		snapshot, err := loadPolicy(sources, p.Config)
+		snapshot, err := loadPolicy(sourcesOf(contents), p.Config)
 		if err != nil {
 			return err
 		}

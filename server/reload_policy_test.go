@@ -28,13 +28,14 @@ func TestEmptyPoliciesAreRefused(t *testing.T) {
 		known := &Deps{Config: &config.Config{Upstreams: []config.Upstream{{Name: "argocd"}}}}
 		w := watch.New(slog.New(slog.DiscardHandler))
 		w.Add(&watch.Files{
-			Name: "policy", Paths: files, Read: func() ([][]byte, error) { return readPolicies(files) },
-			Apply: known.applyPolicy(files, func(*policy.Snapshot) error {
+			Name: "policy", Paths: files,
+			Read: readPolicies(func() ([]policy.Source, error) { return policy.ReadFiles(files...) }),
+			Apply: known.applyPolicy(func(*policy.Snapshot) error {
 				t.Errorf("%q is in force", text)
 				return nil
 			}),
 			OnError: func(err error) { errs = append(errs, err) },
-		}, [][]byte{[]byte("p, role:admin, argocd, /**, *, allow\n")})
+		}, contentsOf([]policy.Source{{Name: files[0], Data: []byte("p, role:admin, argocd, /**, *, allow\n")}}))
 		w.Check()
 		w.Check()
 		if len(errs) != 1 || !strings.Contains(errs[0].Error(), "policy.csv") {

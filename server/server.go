@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -86,6 +87,11 @@ func serve(ctx context.Context, o Options, log levelLogger, logQueue *audit.Queu
 		defer startQueue(records)() // ends last, when nothing writes to it any more
 	}
 
+	if err := deps.awaitConfigMap(ctx, log.Logger); errors.Is(err, errStopped) {
+		return nil
+	} else if err != nil {
+		return &StartError{err}
+	}
 	keys := seal.NewKeyring(deps.Keys)
 	redis, err := deps.OpenRedis(keys, log.Logger)
 	if err != nil {
@@ -106,6 +112,7 @@ func serve(ctx context.Context, o Options, log levelLogger, logQueue *audit.Queu
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	o.Build.register(registry)
+	registerConfigMap(deps.configMap, registry)
 	registerQueueMetrics(registry, records, logQueue)
 	issuer := newRelyingParty(deps.Issuer, registry, log.Logger)
 	bearers := identity.NewBearers(issuer, identityBearers(c, deps.BearerCAs), log.Logger)
@@ -155,6 +162,9 @@ func serve(ctx context.Context, o Options, log levelLogger, logQueue *audit.Queu
 	running.Go(func() { bearers.Run(background) })
 	running.Go(func() { accounts.run(background) })
 	running.Go(func() { reloader.watcher.Run(background, reload) })
+	if deps.configMap != nil {
+		running.Go(func() { deps.configMap.Run(background) })
+	}
 	running.Go(func() { reverseProxy.RunCrossCheck(background) })
 	running.Go(func() { reverseProxy.ReviewStreams(background) })
 	running.Go(func() { reverseProxy.RunSessions(background) })

@@ -82,6 +82,10 @@ func printSummary(w io.Writer, file string, deps *server.Deps, missing []error) 
 	if deps.Shadow != nil {
 		summary += fmt.Sprintf(", %d of the candidate in policy.shadow (%s)", deps.Shadow.RowCount(), deps.Shadow.Hash())
 	}
+	if m := deps.Config.Policy.ConfigMap; !m.IsZero() {
+		summary += "\n  not checked: the policy in ConfigMap " + m.Path() + ", because this command makes no network " +
+			"connection"
+	}
 	for _, err := range missing {
 		for line := range strings.Lines(err.Error()) { // several policy files are one error
 			summary += "\n  missing here, not checked: " + strings.TrimSuffix(line, "\n")

@@ -142,7 +142,10 @@ func doctorChecks(p *server.Deps, missing []error, groups int, origins []*url.UR
 }
 
 func checkPolicy(p *server.Deps) doctor.Check {
-	return doctor.Check{Name: "policy", Run: func(context.Context) []doctor.Finding {
+	return doctor.Check{Name: "policy", Run: func(ctx context.Context) []doctor.Finding {
+		if err := p.ReadConfigMap(ctx, slog.New(slog.DiscardHandler)); err != nil {
+			return []doctor.Finding{{State: doctor.Fail, Message: err.Error()}}
+		}
 		if p.Policy == nil {
 			return []doctor.Finding{{State: doctor.Skipped, Message: "the file does not exist here"}}
 		}

@@ -24,8 +24,8 @@ const (
 
 // Files are files that have a meaning together, and what to do when they change.
 type Files struct {
-	Name  string // for the log
-	Paths []string
+	Name  string   // for the log
+	Paths []string // none: Read has another source, which calls Notify
 
 	Read    func() ([][]byte, error)      // the contents that Apply receives
 	Apply   func(contents [][]byte) error // uses valid contents; an error keeps the previous ones
@@ -45,11 +45,21 @@ type Watcher struct {
 	log                       *slog.Logger
 	files                     []*Files
 	settleDelay, pollInterval time.Duration
+	notified                  chan struct{}
 }
 
 // New returns a Watcher without files.
 func New(log *slog.Logger) *Watcher {
-	return &Watcher{log: log, settleDelay: SettleDelay, pollInterval: PollInterval}
+	return &Watcher{log: log, settleDelay: SettleDelay, pollInterval: PollInterval, notified: make(chan struct{}, 1)}
+}
+
+// Notify requests a look soon, for contents that are not in files. It never waits, and may be
+// called at any time.
+func (w *Watcher) Notify() {
+	select {
+	case w.notified <- struct{}{}:
+	default: // a look is due already
+	}
 }
 
 // Add has Run watch f, whose contents were loaded before. It must not be called
@@ -72,6 +82,11 @@ func (w *Watcher) Run(ctx context.Context, reload <-chan os.Signal) {
 			return
 		case <-reload:
 			w.requestReload()
+			if !soon {
+				timer.Reset(w.settleDelay)
+				soon = true
+			}
+		case <-w.notified:
 			if !soon {
 				timer.Reset(w.settleDelay)
 				soon = true

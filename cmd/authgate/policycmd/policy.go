@@ -4,6 +4,7 @@ package policycmd
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 
@@ -71,6 +72,9 @@ func (f *policyFlags) read(cmd *cobra.Command) ([]policy.Source, *config.Config,
 			return nil, nil, cli.LoadError(err)
 		}
 		if len(files) == 0 {
+			if !c.Policy.ConfigMap.IsZero() {
+				return nil, nil, inConfigMapError(c.Policy.ConfigMap)
+			}
 			files = c.Policy.Files
 		}
 	}
@@ -79,6 +83,17 @@ func (f *policyFlags) read(cmd *cobra.Command) ([]policy.Source, *config.Config,
 }
 
 var errNoPolicy = errors.New("no policy is named; write --policy FILE or --config FILE " + cli.NoDefaultConfig)
+
+// inConfigMapError says how to ask a policy that is not in files.
+func inConfigMapError(m config.ConfigMap) error {
+	namespace := ""
+	if m.Namespace != "" {
+		namespace = " -n " + m.Namespace
+	}
+	return fmt.Errorf("the policy is in a ConfigMap (policy.configMap), and this command makes no network connection; "+
+		"name its rows with --policy:\n  kubectl get configmap%s %s -o go-template='{{index .data \"policy.csv\"}}' "+
+		"> policy.csv", namespace, m.Name)
+}
 
 // readPolicyFiles reads policy files; - is standard input.
 func readPolicyFiles(stdin io.Reader, files []string) ([]policy.Source, error) {
