@@ -56,7 +56,7 @@ func (p *Proxy) refuseDenied(x *decided, detail string) *Refusal {
 	admitted, more := x.state.policy.Admitted(x.route.Name, x.path, x.r.Method)
 	f.Denied = &page.Denied{
 		User: principal.DisplayName(), Groups: principal.Groups, Overage: principal.GroupsOverage,
-		ShowAdmitted: true, Admitted: admitted, AdmittedMore: more, Rule: ruleOf(x.decision),
+		ShowAdmitted: true, Admitted: admitted, AdmittedMore: more, Rule: x.state.policy.ruleOf(x.decision),
 		Upstream: x.route.Name, Method: x.r.Method, Path: x.path.String(),
 		SignOut: p.endpoints.SignOut(back), SwitchUser: p.endpoints.SwitchUser(back),
 	}

@@ -39,18 +39,10 @@ func (x *exchange) auditRecord(now time.Time, st *state, roles policy.Roles, d p
 		Remote: q.client.Address(), Host: q.client.Host, Method: q.r.Method, Path: x.targeted.path.String(),
 		Upstream: x.upstreamName(),
 		Subject:  principal.Subject, Email: principal.Email,
-		Roles: roles.Names(), Groups: roles.Subjects(), Rule: ruleOf(d),
+		Roles: roles.Names(), Groups: roles.Subjects(), Rule: st.policy.ruleOf(d),
 		Policy: st.policy.Hash(), Generation: st.generation, Age: st.age(q.startedAt),
 		Millis: float64(now.Sub(q.startedAt).Microseconds()) / 1000,
 	}
-}
-
-// ruleOf is the row that decided, as file:line; empty: none did.
-func ruleOf(d policy.Decision) string {
-	if d.Row == nil {
-		return ""
-	}
-	return d.Row.Where()
 }
 
 // duration is how long a request took; for a long-lived stream, until it began.

@@ -37,6 +37,8 @@ type loadedPolicy struct {
 	loadedAt    time.Time
 	anonymous   policy.Roles
 	reloadError *reloadError // nil: the files hold this very policy
+
+	rules *sync.Map // *policy.Row → where it is, of each row that has decided
 }
 
 // reloadError says why the files hold something else than what is in force.
@@ -46,7 +48,22 @@ type reloadError struct {
 }
 
 func (p *Proxy) newLoadedPolicy(s *policy.Snapshot) *loadedPolicy {
-	return &loadedPolicy{Snapshot: s, loadedAt: p.now(), anonymous: s.Resolve(policy.Identity{Anonymous: true})}
+	return &loadedPolicy{
+		Snapshot: s, loadedAt: p.now(), anonymous: s.Resolve(policy.Identity{Anonymous: true}), rules: new(sync.Map),
+	}
+}
+
+// ruleOf is the row that decided, as file:line; empty: none did. It is written once for each row.
+func (e *loadedPolicy) ruleOf(d policy.Decision) string {
+	if d.Row == nil {
+		return ""
+	}
+	if known, ok := e.rules.Load(d.Row); ok {
+		return known.(string)
+	}
+	rule := d.Row.Where()
+	e.rules.Store(d.Row, rule)
+	return rule
 }
 
 // truncateFaults says why a policy is not taken, in what a line of a log can hold: a tool

@@ -95,23 +95,31 @@ func describeTransportError(text string) string {
 	return "what it answers is not HTTP, or a proxy on the way refused"
 }
 
+// RedactBodyError is RedactError for a response whose header has arrived, and whose body broke off.
+func RedactBodyError(err error) string {
+	var op *net.OpError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return "an answer was canceled: the client no longer waits for it"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "an answer broke off: it closed the connection before the end"
+	case errors.As(err, &op):
+		return "an answer broke off: " + op.Error()
+	default:
+		return "an answer broke off: " + describeTransportError(err.Error())
+	}
+}
+
 // RedactLogLine is for what libraries write into a log by themselves: fixed words for what
 // is known of it, and that there was something for all else.
 func RedactLogLine(line string) string {
 	const (
-		copying     = "httputil: ReverseProxy read error during body copy: "
 		unsolicited = "Unsolicited response received on idle HTTP channel"
 		protocol    = "protocol error: received "
 	)
 	switch {
 	case strings.HasPrefix(line, unsolicited), strings.Contains(line, "unsolicited DATA frame"):
 		return "a server sent bytes without a request; the connection is closed"
-	case strings.HasPrefix(line, copying+context.Canceled.Error()):
-		return "an answer was canceled: the client no longer waits for it"
-	case strings.HasPrefix(line, copying) && strings.Contains(line, "EOF"):
-		return "an answer broke off: it closed the connection before the end"
-	case strings.HasPrefix(line, copying):
-		return "an answer broke off: " + describeTransportError(line[len(copying):])
 	case strings.HasPrefix(line, protocol):
 		return "a server broke the rules of HTTP/2; the connection is closed"
 	default:

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/example-org/authgate/text"
@@ -96,11 +97,19 @@ func TestFailuresNeverRepeatWhatTheOtherSideSent(t *testing.T) {
 			t.Errorf("%v becomes %q, want %q", err, got, want)
 		}
 	}
+	for err, want := range map[error]string{
+		io.ErrUnexpectedEOF:                                                    "broke off",
+		errors.New("malformed MIME header: secret"):                            "its header is malformed",
+		fmt.Errorf("secret: %w", context.Canceled):                             "no longer waits",
+		&net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}:          "connection reset",
+		fmt.Errorf("malformed chunked encoding: secret: %w", io.ErrNoProgress): "its chunks are malformed",
+	} {
+		if got := text.RedactBodyError(err); !strings.Contains(got, want) || strings.Contains(got, "secret") {
+			t.Errorf("%v becomes %q, want %q", err, got, want)
+		}
+	}
 	for line, want := range map[string]string{
 		`Unsolicited response received on idle HTTP channel starting with "secret"; err=<nil>`: "without a request",
-		"httputil: ReverseProxy read error during body copy: unexpected EOF":                   "broke off",
-		"httputil: ReverseProxy read error during body copy: malformed MIME header: secret":    "its header is malformed",
-		"httputil: ReverseProxy read error during body copy: context canceled":                 "no longer waits",
 		"protocol error: received DATA on a HEAD request secret":                               "rules of HTTP/2",
 		"anything else: secret": "a library reports",
 	} {

@@ -17,6 +17,8 @@ type Client struct {
 	Scheme   string     // http or https
 	Host     string     // as sent, lower case, with a port that is not the scheme's own
 	Hostname string     // Host without port: selects the upstream
+
+	address string // Addr as text; empty: not known yet
 }
 
 // Secure reports whether the client uses https.
@@ -44,10 +46,20 @@ func (c Client) Port() string {
 
 // Address is the address as text; empty where the peer has none.
 func (c Client) Address() string {
-	if !c.Addr.IsValid() {
-		return ""
+	if c.address != "" || !c.Addr.IsValid() {
+		return c.address
 	}
 	return c.Addr.String()
+}
+
+// canonicalText gives the text that an address was read from if it is the address's own form:
+// most are, and need not be written again.
+func canonicalText(addr netip.Addr, text string) string {
+	var buffer [64]byte
+	if string(addr.AppendTo(buffer[:0])) != text {
+		return ""
+	}
+	return text
 }
 
 // SetHost makes the client one that sent this Host header, and uses this scheme.
@@ -71,18 +83,22 @@ func (rd *Reader) Read(r *http.Request) Client {
 	peer := peerOf(r.RemoteAddr)
 	trusted := rd.isTrusted(peer)
 	c := Client{Addr: peer}
+	source := r.RemoteAddr[:max(strings.LastIndexByte(r.RemoteAddr, ':'), 0)]
 	scheme := "http"
 	if r.TLS != nil {
 		scheme = "https"
 	}
 	if trusted {
-		c.Addr = rd.forwardedFor(r.Header["X-Forwarded-For"], peer)
+		c.Addr, source = rd.forwardedFor(r.Header["X-Forwarded-For"], peer, source)
 		switch lastElement(r.Header["X-Forwarded-Proto"]) {
 		case "https", "wss": // Traefik sends wss for a WebSocket handshake
 			scheme = "https"
 		case "http", "ws":
 			scheme = "http"
 		}
+	}
+	if c.Addr.IsValid() {
+		c.address = canonicalText(c.Addr, source)
 	}
 	c.SetHost(r.Host, scheme)
 	if !c.Secure() && !rd.plainHTTPWarned.Load() && !rd.plainHTTPWarned.Swap(true) {
@@ -110,9 +126,9 @@ func (rd *Reader) isTrusted(addr netip.Addr) bool {
 
 // forwardedFor walks X-Forwarded-For from the right, where the load balancer writes, to the
 // first address that is not a trusted proxy. An element that cannot be parsed ends the walk,
-// because a client may have written all that precedes it.
-func (rd *Reader) forwardedFor(lines []string, peer netip.Addr) netip.Addr {
-	client := peer
+// because a client may have written all that precedes it. text is what the address was read from.
+func (rd *Reader) forwardedFor(lines []string, peer netip.Addr, peerText string) (client netip.Addr, text string) {
+	client, text = peer, peerText
 	for i := len(lines) - 1; i >= 0; i-- {
 		for rest := lines[i]; rest != ""; {
 			var element string
@@ -121,16 +137,17 @@ func (rd *Reader) forwardedFor(lines []string, peer netip.Addr) netip.Addr {
 			} else {
 				rest, element = "", rest
 			}
-			addr, ok := parseForwarded(strings.TrimSpace(element))
+			element = strings.TrimSpace(element)
+			addr, ok := parseForwarded(element)
 			if !ok {
-				return client
+				return client, text
 			}
-			if client = addr; !rd.isTrusted(addr) {
-				return client
+			if client, text = addr, element; !rd.isTrusted(addr) {
+				return client, text
 			}
 		}
 	}
-	return client
+	return client, text
 }
 
 // parseForwarded reads the forms that an ALB writes: an address, optionally with a port, in

@@ -1,6 +1,8 @@
 package client_test
 
 import (
+	"log/slog"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"testing"
@@ -38,6 +40,25 @@ func FuzzSplitHost(f *testing.F) {
 			t.Errorf("%q: origin %q", raw, origin)
 		}
 	})
+}
+
+func TestAddressIsTheCanonicalTextOfAddr(t *testing.T) {
+	t.Parallel()
+	reader := &client.Reader{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Log: slog.New(slog.DiscardHandler)}
+	for _, peer := range []string{"10.0.0.1:80", "192.0.2.1:1", "[2001:DB8::1]:1", "[::ffff:192.0.2.1]:1", "[fe80::1%eth0]:1", "@", ""} {
+		for _, forwarded := range []string{"", "192.0.2.7", "2001:DB8::7", "2001:0db8::7", "::ffff:192.0.2.7", "192.0.2.7:80", "[2001:db8::7]:80", " 192.0.2.7 ", "x"} {
+			r := httptest.NewRequest("GET", "/", nil)
+			r.RemoteAddr = peer
+			r.Header.Set("X-Forwarded-For", forwarded)
+			c, want := reader.Read(r), ""
+			if c.Addr.IsValid() {
+				want = c.Addr.String()
+			}
+			if got := c.Address(); got != want {
+				t.Errorf("%q for %q: %q, want %q", peer, forwarded, got, want)
+			}
+		}
+	}
 }
 
 // FuzzForwardedFor: what a client writes on the left of what the balancer wrote

@@ -1,4 +1,9 @@
 package client
 
+import "net/netip"
+
 // ForwardedFor is the walk through X-Forwarded-For, for the fuzzer.
-var ForwardedFor = (*Reader).forwardedFor
+func ForwardedFor(rd *Reader, lines []string, peer netip.Addr) netip.Addr {
+	addr, _ := rd.forwardedFor(lines, peer, "")
+	return addr
+}

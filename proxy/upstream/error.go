@@ -27,9 +27,8 @@ func (e *badResponseError) Error() string {
 }
 func (e *badResponseError) Unwrap() error { return e.err }
 
-// handleError responds if the upstream did not, or not to the end of its header. It does not
-// read the request that it gets, which is the outgoing one with its credentials.
-func (f *forwarding) handleError(_ http.ResponseWriter, _ *http.Request, err error) {
+// handleError responds if the upstream did not, or not to the end of its header.
+func (f *forwarding) handleError(err error) {
 	var cut *stream.CutError
 	var tooLarge *http.MaxBytesError
 	bodyError := f.body.readError()

@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/http/httputil"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/example-org/authgate/proxy/client"
@@ -61,37 +60,25 @@ type Result struct {
 	HeaderAt time.Time // when the upstream's response header arrived
 }
 
-// bufferPool lends the copy buffers of responses, which are otherwise most of what a forwarded
-// request allocates. It is safe for concurrent use.
-type bufferPool struct{ pool sync.Pool }
-
-func (b *bufferPool) Get() []byte {
-	if buffer, ok := b.pool.Get().(*[32 << 10]byte); ok {
-		return buffer[:]
-	}
-	return make([]byte, 32<<10)
-}
-
-func (b *bufferPool) Put(buffer []byte) { b.pool.Put((*[32 << 10]byte)(buffer)) }
-
 // forwarding is one request on its way to the upstream and back.
 type forwarding struct {
 	*Forwarder
 	Request
-	to           *url.URL
-	sentAt       time.Time
-	ctx          context.Context // of the request to the upstream; its cause says who ended it
-	cancel       context.CancelCauseFunc
-	body         *clientBody // nil: there is none
-	reverseProxy httputil.ReverseProxy
+	to      url.URL
+	sentAt  time.Time
+	ctx     context.Context // of the request to the upstream; its cause says who ended it
+	cancel  context.CancelCauseFunc
+	body    *clientBody // nil: there is none
+	interim interim
+
+	forwardedValues [7]string // of X-Forwarded-* and similar
 }
 
 // Forward sends a request to its upstream without anything that the client claimed about
 // itself, and streams the response back. It writes a refusal if it gets no response.
 func (fw *Forwarder) Forward(q Request) {
 	f := &forwarding{Forwarder: fw, Request: q, sentAt: fw.Now()}
-	var err error
-	if f.to, err = f.upstreamURL(); err != nil {
+	if err := f.setURL(); err != nil {
 		f.refuse(&respond.Refusal{
 			Status: http.StatusBadRequest, Code: "bad_target",
 			Detail: "The request was refused: its path cannot be forwarded.", Cause: err,
@@ -107,19 +94,18 @@ func (fw *Forwarder) Forward(q Request) {
 	defer cancel(nil)
 	f.cancel, f.Recorder.cancel = cancel, cancel
 
-	in := q.R.WithContext(f.ctx)
 	if q.R.ContentLength != 0 {
 		f.body = f.newClientBody()
 		defer f.body.finish()
-		f.Recorder.body, in.Body = f.body, f.body
+		f.Recorder.body = f.body
 	}
 	switch {
 	case switchesProtocol(q.R):
-		f.serveWebSocket(in)
+		f.serveWebSocket()
 	case respond.IsGRPC(q.R) && !f.Recorder.OpenStream(stream.GRPC, cancel): // known before the upstream is asked
-		f.handleError(nil, nil, errTooManyStreams)
+		f.handleError(errTooManyStreams)
 	default:
-		f.serve(in, f.Upstream.roundTripper(q.R))
+		f.serve(f.Upstream.roundTripper(q.R))
 	}
 }
 
@@ -137,9 +123,9 @@ func (f *forwarding) fail(r *respond.Refusal) {
 	f.Respond.Write(f.Request.Request, r)
 }
 
-// upstreamURL builds a new URL that has nothing of the client's but the canonical path and the
-// query, byte for byte. What was decided is sent, or nothing is.
-func (f *forwarding) upstreamURL() (*url.URL, error) {
+// setURL builds a new URL that has nothing of the client's but the canonical path and the query,
+// byte for byte. What was decided is sent, or nothing is.
+func (f *forwarding) setURL() error {
 	path, u := f.Path, f.Upstream
 	if u.StripPath {
 		rest := strings.TrimPrefix(path.String(), strings.TrimSuffix(u.Path, "/"))
@@ -148,41 +134,45 @@ func (f *forwarding) upstreamURL() (*url.URL, error) {
 		}
 		var err error
 		if path, err = target.ParseWith(rest, u.Quirks); err != nil {
-			return nil, fmt.Errorf("without its prefix %s: %w", u.Path, err)
+			return fmt.Errorf("without its prefix %s: %w", u.Path, err)
 		}
 		if path.String() != rest {
-			return nil, fmt.Errorf("decided %q, without its prefix it would be %q", f.Path, path)
+			return fmt.Errorf("decided %q, without its prefix it would be %q", f.Path, path)
 		}
 	}
-	to := &url.URL{
+	f.to = url.URL{
 		Scheme: u.Scheme, Host: u.Host,
 		Path: path.Decoded(), RawPath: path.String(),
 		RawQuery: f.R.URL.RawQuery, ForceQuery: f.R.URL.ForceQuery,
 	}
-	if sent := to.EscapedPath(); sent != path.String() {
-		return nil, fmt.Errorf("decided %q, net/url would send %q", path, sent)
+	if sent := f.to.EscapedPath(); sent != path.String() {
+		return fmt.Errorf("decided %q, net/url would send %q", path, sent)
 	}
-	return to, nil
+	return nil
 }
 
-// serve lets ReverseProxy forward the request and the response.
-func (f *forwarding) serve(in *http.Request, by http.RoundTripper) {
-	f.reverseProxy = httputil.ReverseProxy{
-		Transport:      by,
-		BufferPool:     &f.buffers,
-		ErrorLog:       f.Upstream.errorLog,
-		Rewrite:        f.rewrite,
-		ModifyResponse: f.modifyResponse,
-		ErrorHandler:   f.handleError,
+// serve sends the request to the upstream and forwards the response.
+func (f *forwarding) serve(by http.RoundTripper) {
+	res, err := by.RoundTrip(f.outgoingRequest())
+	f.interim.end()
+	if err != nil {
+		f.handleError(err)
+		return
 	}
-	in.Header = nil // a copy would be discarded: see outgoingHeader
-	f.reverseProxy.ServeHTTP(f.Recorder, in)
+	f.forwardResponse(res)
 }
 
-// rewrite gives the outgoing request its header. Upgrades do not come here.
-func (f *forwarding) rewrite(pr *httputil.ProxyRequest) {
-	pr.Out.Header = f.outgoingHeader()
-	f.rewriteRequest(pr.Out)
+// outgoingRequest is the request that the upstream gets. It shares nothing with the client's that
+// is written to. Upgrades do not come here.
+func (f *forwarding) outgoingRequest() *http.Request {
+	out := f.R.WithContext(httptrace.WithClientTrace(f.ctx, f.interim.trace(f.Recorder)))
+	out.Close, out.Body = false, nil
+	if f.body != nil {
+		out.Body = f.body
+	}
+	out.Header = f.outgoingHeader()
+	f.rewriteRequest(out)
+	return out
 }
 
 // outgoingHeader is the client's header without hop-by-hop headers. Nothing has been added yet,
@@ -204,11 +194,17 @@ func (f *forwarding) outgoingHeader() http.Header {
 // rewriteRequest turns a copy of the client's request, without hop-by-hop headers, into the
 // request that the upstream gets.
 func (f *forwarding) rewriteRequest(out *http.Request) {
-	out.URL = f.to
+	out.URL = &f.to
 	out.Trailer = nil // names alone would be forwarded, and values that were not checked
 	out.Host = f.Client.Host
 	if f.Upstream.HostHeader != "" {
 		out.Host = f.Upstream.HostHeader
 	}
 	f.setRequestHeaders(out.Header)
+	if _, hasUserAgent := out.Header["User-Agent"]; !hasUserAgent {
+		out.Header["User-Agent"] = noUserAgent // or net/http names itself
+	}
 }
+
+// noUserAgent is shared by requests, and never written to.
+var noUserAgent = []string{""}

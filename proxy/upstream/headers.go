@@ -70,8 +70,7 @@ func (f *forwarding) setExpect(h http.Header) {
 
 // setForwarded sets where the request comes from, and its id.
 func (f *forwarding) setForwarded(h http.Header) {
-	var values [7]string // one allocation for all of them
-	n := 0
+	values, n := &f.forwardedValues, 0
 	set := func(name, value string) {
 		values[n] = value
 		h[name] = values[n : n+1 : n+1]

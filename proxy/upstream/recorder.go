@@ -22,9 +22,9 @@ type Exchange interface {
 // http.ResponseController the connection, which deadlines and upgrades need.
 type Recorder struct {
 	http.ResponseWriter
-	proto           int    // major version of HTTP
-	supportsInterim bool   // the client understands interim responses: HTTP/1.0 has none
-	requestID       string // is sent with the response
+	proto           int       // major version of HTTP
+	supportsInterim bool      // the client understands interim responses: HTTP/1.0 has none
+	requestID       [1]string // is sent with the response
 	streams         *stream.Registry
 	exchange        Exchange
 
@@ -42,7 +42,7 @@ func MakeRecorder(w http.ResponseWriter, r *http.Request, requestID string, stre
 ) Recorder {
 	return Recorder{
 		ResponseWriter: w, proto: r.ProtoMajor, supportsInterim: r.ProtoAtLeast(1, 1),
-		requestID: requestID, streams: streams, exchange: x,
+		requestID: [1]string{requestID}, streams: streams, exchange: x,
 	}
 }
 
@@ -93,7 +93,7 @@ func (w *Recorder) WriteHeader(status int) {
 // finalize completes the final header. If it did so earlier, an interim response of the upstream
 // would carry what it adds, and the final one would lack it.
 func (w *Recorder) finalize(h http.Header) {
-	h["X-Request-Id"] = []string{w.requestID}
+	h["X-Request-Id"] = w.requestID[:]
 	mustClose := w.exchange.FinalizeHeader(w.status, h)
 	// In an early response, net/http would read the rest of the body before it sends it, and
 	// cannot distinguish what follows from another request.

@@ -17,9 +17,6 @@ func (f *forwarding) modifyResponse(res *http.Response) error {
 		return &badResponseError{text.SafeError("its status is " + strconv.Itoa(res.StatusCode))}
 	}
 	f.observeHeader()
-	if f.body.unread() {
-		f.reverseProxy.FlushInterval = -1 // an early response: its client may wait for it before it sends more
-	}
 	if res.StatusCode == http.StatusUnauthorized && f.Token != "" && f.Upstream.TokenRejected != nil {
 		f.Upstream.TokenRejected(f.Token)
 	}

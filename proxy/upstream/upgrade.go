@@ -15,10 +15,9 @@ import (
 	"github.com/example-org/authgate/text"
 )
 
-// ReverseProxy does not switch protocols here: it loses what the client sends together with its
-// handshake, and leaks the connection of an upstream that switches to another protocol
-// (golang/go#80875). This code does the same, with smaller buffers, and sends a Close frame
-// when a stream is cut.
+// httputil.ReverseProxy loses what the client sends together with its handshake, and leaks the
+// connection of an upstream that switches to another protocol (golang/go#80875). This code does
+// neither, has smaller buffers, and sends a Close frame when a stream is cut.
 
 // switchesProtocol reports whether a request becomes a WebSocket if the upstream agrees. Its
 // Connection header must list the upgrade (RFC 9110, 7.8).
@@ -40,37 +39,29 @@ func hasToken(values []string, token string) bool {
 
 // serveWebSocket asks the upstream to switch. Any other response than a valid 101 is forwarded
 // like the response to any request.
-func (f *forwarding) serveWebSocket(in *http.Request) {
+func (f *forwarding) serveWebSocket() {
 	if !f.Recorder.OpenStream(stream.WebSocket, f.cancel) {
-		f.handleError(nil, nil, errTooManyStreams)
+		f.handleError(errTooManyStreams)
 		return
 	}
-	out := in.Clone(f.ctx)
+	out := f.R.Clone(f.ctx)
 	dropHopByHop(out.Header)
 	f.rewriteRequest(out)
 	out.Body = nil
 	out.Header["Connection"] = []string{"Upgrade"}
 	out.Header["Upgrade"] = []string{"websocket"}
-	if _, hasUserAgent := out.Header["User-Agent"]; !hasUserAgent {
-		out.Header["User-Agent"] = []string{""} // or net/http names itself
-	}
 	canonicalWebSocketHeaders(out.Header)
 
 	res, err := f.Upstream.roundTripper(f.R).RoundTrip(out) //nolint:bodyclose // each branch below forwards or closes it
 	switch {
 	case err != nil:
-		f.handleError(nil, nil, err)
+		f.handleError(err)
 	case res.StatusCode != http.StatusSwitchingProtocols:
-		f.serve(in, staticResponse{res})
+		f.forwardResponse(res)
 	default:
 		f.switchProtocols(res)
 	}
 }
-
-// staticResponse is a response that has already arrived.
-type staticResponse struct{ res *http.Response }
-
-func (a staticResponse) RoundTrip(*http.Request) (*http.Response, error) { return a.res, nil }
 
 // switchProtocols checks the 101, forwards it and runs the tunnel until it ends. It always closes
 // the upstream's connection.
@@ -79,12 +70,12 @@ func (f *forwarding) switchProtocols(res *http.Response) {
 	upstream, ok := res.Body.(io.ReadWriteCloser)
 	if protocol := res.Header["Upgrade"]; !ok || len(protocol) != 1 || !strings.EqualFold(protocol[0], "websocket") ||
 		!hasToken(res.Header["Connection"], "upgrade") {
-		f.handleError(nil, nil, &badResponseError{"it switches to another protocol than websocket alone"})
+		f.handleError(&badResponseError{"it switches to another protocol than websocket alone"})
 		return
 	}
 	f.observeHeader()
 	if err := f.reauthorize(); err != nil {
-		f.handleError(nil, nil, err)
+		f.handleError(err)
 		return
 	}
 	dropHopByHop(res.Header)
@@ -98,7 +89,7 @@ func (f *forwarding) switchProtocols(res *http.Response) {
 
 	conn, buffered, err := http.NewResponseController(f.Recorder).Hijack()
 	if err != nil {
-		f.handleError(nil, nil, text.SafeError("the client's connection cannot be taken over"))
+		f.handleError(text.SafeError("the client's connection cannot be taken over"))
 		return
 	}
 	t := &tunnel{w: f.Recorder, client: conn, upstream: upstream}
@@ -108,8 +99,7 @@ func (f *forwarding) switchProtocols(res *http.Response) {
 	t.run(head, buffered.Reader)
 }
 
-// dropHopByHop removes the headers that are only for the next hop (RFC 9110, 7.6.1), as
-// ReverseProxy does.
+// dropHopByHop removes the headers that are only for the next hop (RFC 9110, 7.6.1).
 func dropHopByHop(h http.Header) {
 	for _, line := range h["Connection"] {
 		for element := range strings.SplitSeq(line, ",") {

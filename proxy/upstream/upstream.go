@@ -4,7 +4,6 @@ package upstream
 
 import (
 	"crypto/x509"
-	"log"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -16,7 +15,6 @@ import (
 	"github.com/example-org/authgate/proxy/upstream/transport"
 	"github.com/example-org/authgate/session/cookie"
 	"github.com/example-org/authgate/target"
-	"github.com/example-org/authgate/text"
 )
 
 // Options describe an upstream.
@@ -52,7 +50,7 @@ type Upstream struct {
 	setHeaders   []setHeader
 	loginCookies []*cookie.Chunked // those of its own login
 	transports   atomic.Pointer[transport.Set]
-	errorLog     *log.Logger // for ReverseProxy
+	log          *slog.Logger
 }
 
 // New makes an upstream. Its index is unique, and less than the number of upstreams.
@@ -60,7 +58,7 @@ func New(o Options, index int) *Upstream {
 	u := &Upstream{
 		Options: o, kind: kinds[o.Kind].under(o.Path), index: index,
 		stripHeaders: strippedHeaders(o), setHeaders: sortedHeaders(o.SetHeaders),
-		errorLog: log.New(reverseProxyLog{o.Log.With("upstream", o.Name)}, "", 0),
+		log: o.Log.With("upstream", o.Name),
 	}
 	for _, name := range u.kind.loginCookies {
 		u.loginCookies = append(u.loginCookies, cookie.New(name, "", http.SameSiteLaxMode))
@@ -71,15 +69,6 @@ func New(o Options, index int) *Upstream {
 	}
 	u.SetCAs(o.Transport.CAs)
 	return u
-}
-
-// reverseProxyLog logs what ReverseProxy reports, in fixed words, because it may repeat what an
-// upstream sent.
-type reverseProxyLog struct{ *slog.Logger }
-
-func (s reverseProxyLog) Write(line []byte) (int, error) {
-	s.Warn(text.RedactLogLine(string(line)))
-	return len(line), nil
 }
 
 // SetCAs makes new connections trust these CAs; nil: those of the system. Requests in progress

@@ -1,0 +1,35 @@
+package upstream
+
+import "sync"
+
+// bufferPool lends the copy buffers of responses, which are otherwise most of what a forwarded
+// request allocates. It is safe for concurrent use.
+type bufferPool struct{ small, large sync.Pool }
+
+const (
+	smallBuffer = 32 << 10
+	largeBuffer = 256 << 10 // fewer system calls for a download
+	largeBody   = 1 << 20   // that is worth a large buffer
+)
+
+func (p *bufferPool) get() []byte {
+	if buffer, ok := p.small.Get().(*[smallBuffer]byte); ok {
+		return buffer[:]
+	}
+	return make([]byte, smallBuffer)
+}
+
+func (p *bufferPool) getLarge() []byte {
+	if buffer, ok := p.large.Get().(*[largeBuffer]byte); ok {
+		return buffer[:]
+	}
+	return make([]byte, largeBuffer)
+}
+
+func (p *bufferPool) put(buffer []byte) {
+	if len(buffer) == largeBuffer {
+		p.large.Put((*[largeBuffer]byte)(buffer))
+		return
+	}
+	p.small.Put((*[smallBuffer]byte)(buffer))
+}
