@@ -21,7 +21,7 @@ var (
 
 // pages with transcripts. A block that names a file (```csv new.csv) is that file
 // from there on; ```csv alone is policy.csv.
-var pages = []string{"README.md", "docs/policy.md"}
+var pages = []string{"README.md", "docs/policy.md", "docs/troubleshooting.md"}
 
 // TestTranscriptsAreWhatTheProgramPrints runs the console blocks of the pages
 // in a folder with the files that they show.
