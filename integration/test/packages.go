@@ -33,6 +33,7 @@ var requirements = []requirement{
 	{[]string{"etcd"}, []string{"etcd-server"}, "the API server of Kubernetes keeps its objects in it"},
 	{[]string{"promtool"}, []string{"prometheus"}, "it tests the alerts, and evaluates them on real metrics"},
 	{[]string{"redis-sentinel"}, []string{"redis-sentinel"}, "it makes a replica of redis the master, and sessions go on"},
+	{[]string{"npm"}, []string{"nodejs", "npm"}, "it installs what builds the documentation's site"},
 }
 
 // aptOptions let apt-get wait for another one that is running, and ask nothing.

@@ -1,0 +1,86 @@
+// Command site builds docs/ into a static site with search:
+//
+//	go run -C integration ./site            # into site/.vitepress/dist
+//	go run -C integration ./site -base /authgate/ -o /tmp/site
+//
+// It installs VitePress as site/package-lock.json pins it, and needs node and npm. A link
+// to a page that does not exist fails the build.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("site", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	base := flags.String("base", "/", "`path` below which the site is served")
+	out := flags.String("o", filepath.Join("..", "site", ".vitepress", "dist"), "`folder` to write the site to")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return 0
+		}
+		return 2
+	}
+	if flags.NArg() > 0 {
+		_, _ = fmt.Fprintf(stderr, "site: unexpected argument %q; see site -h\n", flags.Arg(0))
+		return 2
+	}
+	if err := build(ctx, filepath.Join("..", "site"), *base, *out, stderr); err != nil {
+		_, _ = fmt.Fprintln(stderr, "site:", err)
+		return 1
+	}
+	_, _ = fmt.Fprintln(stdout, *out)
+	return 0
+}
+
+// build installs what the lock file pins, and builds the site.
+func build(ctx context.Context, dir, base, out string, log io.Writer) error {
+	out, err := filepath.Abs(out)
+	if err != nil {
+		return err
+	}
+	if !isInstalled(dir) {
+		// No package of the lock file needs its install script.
+		if err := npm(ctx, dir, base, log, "ci", "--ignore-scripts", "--no-audit", "--no-fund"); err != nil {
+			return err
+		}
+	}
+	return npm(ctx, dir, base, log, "run", "build", "--", "--outDir", out)
+}
+
+// isInstalled reports whether npm has installed since the lock file changed.
+func isInstalled(dir string) bool {
+	locked, err := os.Stat(filepath.Join(dir, "package-lock.json"))
+	if err != nil {
+		return false
+	}
+	installed, err := os.Stat(filepath.Join(dir, "node_modules", ".package-lock.json"))
+	return err == nil && installed.ModTime().After(locked.ModTime())
+}
+
+func npm(ctx context.Context, dir, base string, log io.Writer, args ...string) error {
+	cmd := exec.CommandContext(ctx, "npm", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "SITE_BASE="+base)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("npm %s: %w", args[0], err)
+	}
+	return nil
+}
