@@ -20,6 +20,7 @@ type Output struct {
 	name string    // of a file that can be reopened; empty: stdout, stderr or a buffer
 
 	file         *os.File // if it has a name
+	pipe         bool     // it is a named pipe
 	partialLine  bool     // the file ends within a line
 	reopenFailed bool     // it could not be reopened; logged once
 }
@@ -65,18 +66,16 @@ func (o *Output) open() error {
 	if o.file != nil {
 		_ = o.file.Close() // everything was written
 	}
-	o.w, o.file, o.partialLine = file, file, !pipe && endsWithinLine(o.name)
+	o.w, o.file, o.pipe, o.partialLine = file, file, pipe, !pipe && endsWithinLine(o.name)
 	return nil
 }
 
-// isFile reports whether a write never waits for a reader, as to a pipe or a terminal.
-func (o *Output) isFile() bool {
-	file, ok := o.w.(*os.File)
-	if !ok {
-		return false
+// writeBytes is how many bytes one write may have. Several processes may write to one pipe.
+func (o *Output) writeBytes() int {
+	if o.file != nil && !o.pipe {
+		return fileBytes
 	}
-	info, err := file.Stat()
-	return err == nil && info.Mode().IsRegular()
+	return pipeBytes
 }
 
 // endsWithinLine reports whether a crash or a full disk has left an incomplete line: the

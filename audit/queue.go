@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -12,9 +13,10 @@ import (
 )
 
 const (
-	maxQueueBytes = 4 << 20 // maximum of queued bytes
-	chunkBytes    = 4 << 10 // of one write: atomic on a pipe (PIPE_BUF), so that two writers never mix lines
-	maxFreeChunks = 16      // written chunks that are kept for reuse
+	maxQueueBytes = 4 << 20  // maximum of queued bytes
+	pipeBytes     = 4 << 10  // of one write: atomic on a pipe (PIPE_BUF), so that two writers never mix lines
+	fileBytes     = 32 << 10 // of one write to a file; so many do not wait for more
+	maxFreeChunks = 16       // written chunks that are kept for reuse
 
 	retryEvery     = 500 * time.Millisecond // after a failed write
 	flushTimeout   = 2 * time.Second        // for the rest when Run ends
@@ -29,103 +31,88 @@ var ErrFull = errors.New("the queue is full")
 // a full disk, a hanging share. Write never waits: lines are queued in memory, up to 4 MiB,
 // and Run writes them. It is safe for concurrent use.
 type Queue struct {
-	out   *Output
-	log   *slog.Logger
-	label string
-	block bool
+	out    *Output
+	log    *slog.Logger
+	label  string
+	block  bool
+	gather time.Duration
 
-	wake     chan struct{} // there are lines, and the writer waits
+	wake     chan struct{} // there are as many bytes as the writer waits for
 	reopen   chan struct{} // reopen the file
 	stopping chan struct{} // closed: write the rest, and stop
 	changed  chan struct{} // there is something to report
 
-	mu            sync.Mutex
-	pending       [][]byte // chunks of whole lines, the oldest first
-	freeChunks    [][]byte
-	size          int // bytes not written yet, including those of the writer
-	lines         int64
-	oldestWritten int           // written bytes of the oldest chunk
-	direct        bool          // the output is a file, which has no reader that could stall
-	writing       bool          // the output is in use, by one at a time
-	idle          bool          // the writer waits for wake
-	closed        bool          // nothing more is written
-	roomFreed     chan struct{} // closed when there is room again; nil: no request waits
-	writeErr      error         // of the last write; nil: it succeeded
-	lost          int64
-	failures      int64
+	mu         sync.Mutex
+	pending    [][]byte // chunks of whole lines, the oldest first
+	freeChunks [][]byte
+	chunkBytes int // of a chunk
+	size       int // bytes not written yet, including those of the writer
+	lines      int64
+	wakeAt     int           // the writer waits for so many bytes
+	closed     bool          // nothing more is written
+	roomFreed  chan struct{} // closed when there is room again; nil: no request waits
+	writeErr   error         // of the last write; nil: it succeeded
+	lost       int64
+	failures   int64
 
 	full atomic.Bool // since a line found no room, until half of the queue is free
 }
 
 // QueueOptions configure a queue.
 type QueueOptions struct {
-	Label string       // names its lines in the log
-	Block bool         // keep every line; Await delays requests while the queue is full
-	Log   *slog.Logger // for lost lines; it may write to this queue
+	Label  string        // names its lines in the log
+	Block  bool          // keep every line; Await delays requests while the queue is full
+	Gather time.Duration // between two writes, as long as there is room for more in one
+	Log    *slog.Logger  // for lost lines; it may write to this queue
 }
 
 // NewQueue makes a queue, which Run writes.
 func NewQueue(out *Output, o QueueOptions) *Queue {
 	return &Queue{
-		out: out, log: o.Log, label: o.Label, block: o.Block, direct: out.isFile(),
+		out: out, log: o.Log, label: o.Label, block: o.Block, gather: o.Gather, chunkBytes: out.writeBytes(), wakeAt: math.MaxInt,
 		wake: make(chan struct{}, 1), reopen: make(chan struct{}, 1), changed: make(chan struct{}, 1),
 		stopping: make(chan struct{}),
 	}
 }
 
-// Write takes one whole line. It copies the line and never waits for a reader.
+// Write takes one whole line. It copies the line and never waits for the output.
 // Without room the line is lost, and counted; with Block it is kept nevertheless, because
 // its request was admitted while there was room.
 func (q *Queue) Write(line []byte) (int, error) {
-	switch q.enqueue(line) {
-	case lineLost:
+	kept, woke := q.enqueue(line)
+	if !kept {
 		return 0, ErrFull
-	case lineDirect:
-		q.writeDirect(line)
-	case lineQueuedFirst:
-		signal(q.wake)
+	}
+	if woke {
 		runtime.Gosched() // lets the writer run first: mostly, a record is written before the response has ended
 	}
 	return len(line), nil
 }
 
-// enqueueResult is what happened to a line.
-type enqueueResult int
-
-const (
-	lineLost        enqueueResult = iota
-	lineQueued                    // after others
-	lineQueuedFirst               // and the writer must be woken
-	lineDirect                    // the caller writes it at once
-)
-
-func (q *Queue) enqueue(line []byte) enqueueResult {
+func (q *Queue) enqueue(line []byte) (kept, woke bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	switch {
-	case q.closed || !q.block && q.size+len(line) > maxQueueBytes:
+	if q.closed || !q.block && q.size+len(line) > maxQueueBytes {
 		q.lost++
 		q.full.Store(!q.closed)
 		q.notifyReporter()
-		return lineLost
-	case q.direct && q.size == 0 && !q.writing:
-		q.writing = true
-		return lineDirect
+		return false, false
 	}
 	q.add(line)
 	if q.block && q.size >= maxQueueBytes && !q.full.Swap(true) {
 		q.notifyReporter()
 	}
-	if q.idle {
-		q.idle = false
-		return lineQueuedFirst
+	if q.size < q.wakeAt {
+		return true, false
 	}
-	return lineQueued
+	q.wakeAt = math.MaxInt // once
+	signal(q.wake)
+	return true, true
 }
 
 func (q *Queue) add(line []byte) {
 	last := len(q.pending) - 1
-	if last < 0 || len(q.pending[last])+len(line) > chunkBytes {
+	if last < 0 || len(q.pending[last])+len(line) > q.chunkBytes {
 		q.pending = append(q.pending, q.newChunk())
 		last++
 	}
@@ -137,7 +124,7 @@ func (q *Queue) add(line []byte) {
 func (q *Queue) newChunk() []byte {
 	last := len(q.freeChunks) - 1
 	if last < 0 {
-		return make([]byte, 0, chunkBytes)
+		return make([]byte, 0, q.chunkBytes)
 	}
 	chunk := q.freeChunks[last]
 	q.freeChunks = q.freeChunks[:last]
@@ -242,7 +229,7 @@ func (q *Queue) chunkWritten(chunk []byte) {
 	defer q.mu.Unlock()
 	q.size -= len(chunk)
 	q.lines -= int64(bytes.Count(chunk, []byte("\n")))
-	if len(q.freeChunks) < maxFreeChunks && cap(chunk) == chunkBytes {
+	if len(q.freeChunks) < maxFreeChunks && cap(chunk) == q.chunkBytes {
 		q.freeChunks = append(q.freeChunks, chunk[:0])
 	}
 	if q.writeErr != nil {

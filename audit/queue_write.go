@@ -3,17 +3,18 @@ package audit
 import (
 	"bytes"
 	"context"
-	"slices"
+	"math"
 	"time"
 )
 
-// writeAll is the writer of a queue. It ends after stopping is closed, when nothing is left
-// or the rest cannot be written.
+// writeAll is the writer of a queue, the only goroutine that uses its output. It ends after stopping
+// is closed, when nothing is left or the rest cannot be written.
 func (q *Queue) writeAll() {
 	check := time.NewTicker(reopenCheckEvery)
 	defer check.Stop()
 	defer func() { q.logClose(q.out.close()) }()
 	var batch [][]byte
+	var last time.Time // of the writes
 	for {
 		batch = q.takePending(batch)
 		for _, chunk := range batch {
@@ -29,67 +30,69 @@ func (q *Queue) writeAll() {
 			}
 		}
 		if len(batch) > 0 {
-			q.release()
+			last = time.Now()
+			q.awaitOthers(last)
 			continue
 		}
 		select {
 		case <-q.wake:
+			q.awaitOthers(last)
 		case <-check.C:
-			q.acquire()
 			q.checkReopen(false)
-			q.release()
 		case <-q.reopen:
-			q.acquire()
 			q.checkReopen(true)
-			q.release()
 		case <-q.stopping:
-			q.acquire() // never released if this is the end: the output is about to be closed
 			if q.empty() {
 				return
 			}
-			q.release()
 		}
 	}
 }
 
-// takePending swaps the pending chunks for a list that the writer has finished. If there are
-// any, the output belongs to the writer until release.
+// takePending swaps the pending chunks for a list that the writer has finished. If there are none,
+// the next line wakes the writer.
 func (q *Queue) takePending(recycled [][]byte) [][]byte {
 	clear(recycled)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.writing || len(q.pending) == 0 {
-		q.idle = true
+	q.wakeAt = math.MaxInt
+	if len(q.pending) == 0 {
+		q.wakeAt = 1
 		return recycled[:0]
 	}
 	pending := q.pending
 	q.pending = recycled[:0]
-	q.writing = true
 	return pending
 }
 
-// acquire waits for the output while a request writes to it directly, which is quick.
-func (q *Queue) acquire() {
-	for {
-		q.mu.Lock()
-		free := !q.writing
-		q.writing = true
-		q.mu.Unlock()
-		if free {
-			return
-		}
-		time.Sleep(time.Millisecond)
+// awaitOthers lets the lines that are queued wait for others until a moment after the last write, so
+// that a busy process writes once for many requests, and an idle one at once.
+func (q *Queue) awaitOthers(last time.Time) {
+	rest := q.gather - time.Since(last)
+	if rest <= 0 || !q.wakeWhenFull() {
+		return
+	}
+	moment := time.NewTimer(rest)
+	defer moment.Stop()
+	select {
+	case <-q.wake:
+	case <-moment.C:
+	case <-q.stopping:
+	case <-q.reopen:
+		signal(q.reopen) // for writeAll
 	}
 }
 
-func (q *Queue) release() {
+// wakeWhenFull makes the writer wake when there is enough for a write. It reports false if it is not
+// to wait.
+func (q *Queue) wakeWhenFull() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.writing = false
-	if q.idle && len(q.pending) > 0 {
-		q.idle = false
-		signal(q.wake)
+	if q.size == 0 || q.size >= fileBytes {
+		return false
 	}
+	q.wakeAt = fileBytes
+	return true
 }
 
 func (q *Queue) empty() bool {
@@ -98,36 +101,14 @@ func (q *Queue) empty() bool {
 	return len(q.pending) == 0
 }
 
-// writeDirect writes a line to a file before its request ends: a crash loses no record of a
-// completed response. The writer retries what fails.
-func (q *Queue) writeDirect(line []byte) {
-	n, err := q.out.write(line)
-	if err != nil {
-		q.writeFailed(err)
-		q.requeue(line, n)
-	}
-	q.release()
-}
-
-// requeue puts a partly written line first.
-func (q *Queue) requeue(line []byte, written int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.pending = slices.Insert(q.pending, 0, slices.Clone(line))
-	q.size += len(line)
-	q.lines++
-	q.oldestWritten = written
-}
-
 // writeChunk writes one chunk, and retries until it succeeds. It reports false if the queue
 // stopped first.
 func (q *Queue) writeChunk(chunk []byte) bool {
-	for at := q.takeOldestWritten(); ; {
-		n, err := q.out.write(chunk[at:])
+	for at := 0; at < len(chunk); {
+		n, err := q.out.write(firstLines(chunk[at:], q.out.writeBytes()))
 		at += n
 		if err == nil {
-			q.chunkWritten(chunk)
-			return true
+			continue
 		}
 		q.writeFailed(err)
 		if !q.awaitRetry() {
@@ -137,13 +118,19 @@ func (q *Queue) writeChunk(chunk []byte) bool {
 			at = bytes.LastIndexByte(chunk[:at], '\n') + 1
 		}
 	}
+	q.chunkWritten(chunk)
+	return true
 }
 
-func (q *Queue) takeOldestWritten() (written int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	written, q.oldestWritten = q.oldestWritten, 0
-	return written
+// firstLines gives as many whole lines as fit, and at least one.
+func firstLines(lines []byte, fit int) []byte {
+	if len(lines) <= fit {
+		return lines
+	}
+	if end := bytes.LastIndexByte(lines[:fit], '\n'); end >= 0 {
+		return lines[:end+1]
+	}
+	return lines[:bytes.IndexByte(lines, '\n')+1]
 }
 
 // awaitRetry waits before a failed write is retried.
@@ -178,7 +165,7 @@ func (q *Queue) checkReopen(force bool) bool {
 	q.out.reopenFailed = err != nil
 	if opened {
 		q.mu.Lock()
-		q.direct = q.out.isFile()
+		q.chunkBytes = q.out.writeBytes()
 		q.mu.Unlock()
 	}
 	return opened

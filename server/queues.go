@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -44,7 +45,9 @@ func openAudit(c config.Audit, stdout, stderr io.Writer, log *slog.Logger) (*aud
 		return nil, err
 	}
 	block := c.OnFull == config.OnFullBlock
-	return audit.NewQueue(out, audit.QueueOptions{Label: "audit records", Block: block, Log: log}), nil
+	return audit.NewQueue(out, audit.QueueOptions{
+		Label: "audit records", Block: block, Gather: 2 * time.Millisecond, Log: log,
+	}), nil
 }
 
 // auditWriter writes to a queue, or nowhere where there is none.
