@@ -2,6 +2,7 @@ package listen
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -40,6 +41,22 @@ func (c *Certificate) Warning(now time.Time) string {
 		return "the certificate is not valid before " + pair.Leaf.NotBefore.Format(time.RFC3339)
 	}
 	return ""
+}
+
+// Expiry is when the first certificate of the chain expires: clients refuse the chain from
+// then on. It is zero if there is no certificate.
+func (c *Certificate) Expiry() time.Time {
+	pair := c.current.Load()
+	if pair == nil {
+		return time.Time{}
+	}
+	first := pair.Leaf.NotAfter
+	for _, der := range pair.Certificate[1:] {
+		if cert, err := x509.ParseCertificate(der); err == nil && cert.NotAfter.Before(first) {
+			first = cert.NotAfter
+		}
+	}
+	return first
 }
 
 // String describes the certificate for a log: its names, and its expiry.

@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +37,10 @@ func newPairOf(t *testing.T, template x509.Certificate) pair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template.SerialNumber, template.NotBefore, template.NotAfter = big.NewInt(1), born, born.AddDate(50, 0, 0)
+	template.SerialNumber, template.NotBefore = big.NewInt(1), born
+	if template.NotAfter.IsZero() {
+		template.NotAfter = born.AddDate(50, 0, 0)
+	}
 	der, err := x509.CreateCertificate(rand.Reader, &template, &template, private.Public(), private)
 	if err != nil {
 		t.Fatal(err)
@@ -175,6 +179,26 @@ func TestCertificateThatClientsWillRefuseIsReported(t *testing.T) {
 	} {
 		if got := shown.Warning(c.now); got != c.want {
 			t.Errorf("at %s: %q, want %q", c.now, got, c.want)
+		}
+	}
+}
+
+func TestExpiryIsThatOfTheFirstCertificateOfTheChain(t *testing.T) {
+	t.Parallel()
+	var c listen.Certificate
+	if !c.Expiry().IsZero() {
+		t.Error("none has an expiry")
+	}
+	leaf := newPairOf(t, x509.Certificate{DNSNames: []string{"a.example.com"}, NotAfter: born.AddDate(0, 3, 0)})
+	for _, intermediate := range []struct{ until, want time.Time }{
+		{born.AddDate(1, 0, 0), born.AddDate(0, 3, 0)}, {born.AddDate(0, 1, 0), born.AddDate(0, 1, 0)},
+	} {
+		other := newPairOf(t, x509.Certificate{DNSNames: []string{"CA"}, NotAfter: intermediate.until})
+		if err := c.Set(append(slices.Clone(leaf.certificate), other.certificate...), leaf.key); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Expiry(); !got.Equal(intermediate.want) {
+			t.Errorf("expires %s, want %s", got, intermediate.want)
 		}
 	}
 }

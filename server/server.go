@@ -113,6 +113,7 @@ func serve(ctx context.Context, o Options, log levelLogger, logQueue *audit.Queu
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	o.Build.register(registry)
 	registerConfigMap(deps.configMap, registry)
+	registry.MustRegister(deps.certificates())
 	registerQueueMetrics(registry, records, logQueue)
 	issuer := newRelyingParty(deps.Issuer, registry, log.Logger)
 	bearers := identity.NewBearers(issuer, identityBearers(c, deps.BearerCAs), log.Logger)
