@@ -68,7 +68,7 @@ func rules(t testing.TB) (all []rule) {
 	for _, group := range file.Groups {
 		all = append(all, group.Rules...)
 	}
-	if len(all) < 15 {
+	if len(all) < 20 {
 		t.Fatalf("%d alerts were found", len(all))
 	}
 	return all
