@@ -34,6 +34,7 @@ type Config struct {
 	Audit          Audit          `yaml:"audit"`
 	Timeouts       Timeouts       `yaml:"timeouts"`
 	Limits         Limits         `yaml:"limits"`
+	Pages          Pages          `yaml:"pages"`
 	Upstreams      []Upstream     `yaml:"upstreams" is:"required"`
 }
 
@@ -72,6 +73,7 @@ func Default() Config {
 			Shutdown:       Duration(30 * time.Second),
 		},
 		Limits: Limits{HeaderBytes: 65536, StreamsPerPrincipal: 100},
+		Pages:  Pages{Name: "authgate", ShowGroups: true},
 	}
 }
 
@@ -133,6 +135,7 @@ func (c *Config) check(at yamlfile.Node) {
 	c.Audit.check(c.Upstreams, at.Key("audit"))
 	c.Timeouts.check(at.Key("timeouts"))
 	c.Limits.check(at.Key("limits"))
+	c.Pages.check(at.Key("pages"))
 	checkUpstreams(c.Upstreams, c.PathPrefix, at.Key("upstreams"))
 	c.checkListenLoops(at.Key("upstreams"))
 	c.Session.Cookie.checkCoversHosts(c.Upstreams, at.Key("session").Key("cookie").Key("domain"))

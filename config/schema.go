@@ -45,7 +45,7 @@ func describeValue(v reflect.Value, at yamlfile.Node) schema {
 		}}
 	case Duration:
 		return withDefault(schema{"type": "string", "pattern": `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`}, v)
-	case netip.Prefix, *url.URL, GroupTemplate, HeaderTemplate, yamlfile.FileRef:
+	case netip.Prefix, *url.URL, GroupTemplate, HeaderTemplate, URLTemplate, yamlfile.FileRef:
 		return schema{"type": "string"}
 	case IdentityHeaders:
 		return schema{"enum": []any{true, false, HeadersForwarded, HeadersAuthRequest}, "default": true}

@@ -27,6 +27,8 @@ func decodeValue(at yamlfile.Node, into any) bool {
 		parseInto(at, v, `a group such as "ci:{repository}"`, "put it in quotes", parseGroupTemplate)
 	case *HeaderTemplate:
 		parseInto(at, v, `a value such as "{email}"`, "put it in quotes", parseHeaderTemplate)
+	case *URLTemplate:
+		parseInto(at, v, "a URL", "put it in quotes", parseURLTemplate)
 	case *IdentityHeaders:
 		decodeIdentityHeaders(at, v)
 	case enum:

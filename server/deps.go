@@ -14,6 +14,7 @@ import (
 	"github.com/example-org/authgate/imagefile"
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/proxy"
+	"github.com/example-org/authgate/proxy/respond/page"
 	"github.com/example-org/authgate/server/configmap"
 	"github.com/example-org/authgate/session/redisstore"
 	"github.com/example-org/authgate/session/seal"
@@ -34,7 +35,8 @@ type Deps struct {
 	ClientCerts map[string]*Certificate   // upstream → client certificate
 	TLS         *Certificate              // nil: the port does not use TLS
 	Icons       map[string]string         // upstream → its icon as a data: URL
-	caPEMs      map[string][]byte         // key → contents of the file of CAs that it names
+	Pages       *page.Set
+	caPEMs      map[string][]byte // key → contents of the file of CAs that it names
 
 	adminToken string // empty: the admin port lists no sessions
 
@@ -71,7 +73,7 @@ func LoadDeps(file string, onMissing MissingHandler) (*Deps, error) {
 	if err := errors.Join(
 		p.readIssuer(onMissing), p.readBearers(onMissing), p.readKeys(onMissing), p.readRedis(onMissing),
 		p.readAdminToken(onMissing),
-		p.readUpstreams(onMissing), p.readTLS(onMissing), p.readClientCerts(onMissing), p.readPolicy(onMissing),
+		p.readUpstreams(onMissing), p.readTLS(onMissing), p.readClientCerts(onMissing), p.readPages(onMissing), p.readPolicy(onMissing),
 		p.readShadow(onMissing),
 	); err != nil {
 		return nil, err

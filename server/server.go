@@ -125,8 +125,8 @@ func serve(ctx context.Context, o Options, log levelLogger, logQueue *audit.Queu
 	reverseProxy, err = proxy.New(proxy.Options{
 		Config: c, Issuer: issuer, BearerVerifier: bearers, ServiceAccounts: accounts.proxy, Store: store,
 		Policy: deps.Policy, Shadow: deps.Shadow, UpstreamCAs: deps.UpstreamCAs,
-		UpstreamCertificates: deps.clientCertificates(),
-		Audit:                auditTo, AuditQueue: records, Overloaded: listen.Overloaded, Registry: registry,
+		Pages: deps.Pages, UpstreamCertificates: deps.clientCertificates(),
+		Audit: auditTo, AuditQueue: records, Overloaded: listen.Overloaded, Registry: registry,
 		Log: log.Logger,
 	})
 	if err != nil {

@@ -132,7 +132,7 @@ type Portal struct {
 type Tile struct {
 	Title, Description string
 	URL                string
-	Icon               template.URL // a data: URL, see [ImageURL]; empty: none
+	Icon               template.URL // a data: URL, see package imagefile; empty: none
 	Roles              []string     // of the user there
 }
 

@@ -1,14 +1,15 @@
 package page
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"html/template"
 	"io/fs"
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -60,7 +61,7 @@ func (o Options) parse(c catalog, style []byte) (*template.Template, error) {
 		"code":    code,
 		"lang":    c.tag.String,
 		"name":    func() string { return name },
-		"logo":    func() template.URL { return o.Brand.Logo },
+		"logo":    func() template.URL { return template.URL(o.Brand.Logo) }, /* checked when it was read */
 		"helpURL": func() string { return o.Brand.HelpURL },
 		"style":   func() template.CSS { return template.CSS(style) }, //nolint:gosec // the operator's own
 	})
@@ -106,15 +107,23 @@ func (s *Set) check(replaced Templates) error {
 }
 
 // templatePosition is how package template begins its errors: name, line, and perhaps column.
-var templatePosition = regexp.MustCompile(`^(?:html/)?template: ?([^:]+):(\d+):(?:(\d+):)? ?`)
+var templatePosition = regexp.MustCompile(`(?s)template: ?([^:]+):(\d+):(?:(\d+):)? ?(?:executing "[^"]*" at )?(.*)`)
 
 func templateError(file string, err error) TemplateError {
-	e := TemplateError{File: file, Message: err.Error()}
-	var escaping *template.Error
-	if errors.As(err, &escaping) {
-		e.Message = escaping.Error()
+	found := templatePosition.FindStringSubmatch(err.Error())
+	if found == nil {
+		_, message, _ := strings.Cut(err.Error(), "template:"+file+": ")
+		if strings.HasPrefix(message, "ends in a non-text context") {
+			message = "ends inside a tag, an attribute, a script or a style sheet"
+		}
+		return TemplateError{File: file, Message: cmp.Or(message, err.Error())}
 	}
-	return e
+	line, _ := strconv.Atoi(found[2]) // digits
+	column, _ := strconv.Atoi(found[3])
+	if column > 0 {
+		column++ // the package counts from 0
+	}
+	return TemplateError{File: found[1], Line: line, Column: column, Message: found[4]}
 }
 
 // styleElement is a style sheet of a template that is always the same.
