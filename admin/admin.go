@@ -1,5 +1,5 @@
 // Package admin shows authgate's state to operators and load balancers: health checks, metrics,
-// and the sessions, which it also revokes.
+// the operator pages, and the sessions, which it also revokes.
 package admin
 
 import (
@@ -41,6 +41,7 @@ type Options struct {
 	Audit      *audit.Writer
 	AuditQueue *audit.Queue               // nil: records do not wait
 	Overloaded func(context.Context) bool // the connection is beyond limits.connections; nil: none is
+	Operator   *Operator                  // nil: there are no pages
 	Log        *slog.Logger
 	Now        func() time.Time // nil: time.Now
 }
@@ -49,8 +50,13 @@ type Options struct {
 type Handler struct {
 	Options
 
-	token        atomic.Pointer[[sha256.Size]byte] // digest; nil: there is no /sessions
+	token        atomic.Pointer[[sha256.Size]byte] // digest; nil: there are only health checks and metrics
 	storeReached atomic.Bool                       // the session store has been reached once
+
+	logins   *logins
+	pages    *pages
+	analyses *analyses
+	metrics  prometheus.Gatherer // of the admin port
 }
 
 // New returns a Handler.
@@ -58,28 +64,41 @@ func New(o Options) *Handler {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Handler{Options: o}
+	h := &Handler{Options: o, logins: newLogins(), pages: newPages(o.Now)}
+	if o.Operator != nil {
+		h.analyses = &analyses{tools: o.Operator.Tools, log: o.Log}
+	}
+	return h
 }
 
-// SetToken replaces the token that requests for sessions must carry.
+// SetToken replaces the token that operators must show.
 func (h *Handler) SetToken(token string) {
 	digest := sha256.Sum256([]byte(token))
 	h.token.Store(&digest)
 }
 
 // Port is the handler of the admin port: detailed health, metrics, and, if a token is set,
-// sessions.
+// sessions and the operator pages.
 func (h *Handler) Port(metrics prometheus.Gatherer) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", healthz)
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, r *http.Request) { h.readyz(w, r, true) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
-	if h.token.Load() != nil {
-		mux.HandleFunc("/sessions", func(w http.ResponseWriter, r *http.Request) { h.serveSessions(w, r, filterFromQuery) })
-		mux.HandleFunc("/sessions/{id}", func(w http.ResponseWriter, r *http.Request) {
-			h.serveSessions(w, r,
-				filterFromPath)
-		})
+	if h.token.Load() == nil {
+		return mux
+	}
+	mux.HandleFunc("/sessions", func(w http.ResponseWriter, r *http.Request) { h.serveSessions(w, r, filterFromQuery) })
+	mux.HandleFunc("/sessions/{id}", func(w http.ResponseWriter, r *http.Request) {
+		h.serveSessions(w, r, filterFromPath)
+	})
+	if h.Operator != nil {
+		h.metrics = metrics
+		mux.HandleFunc("/{$}", h.page(h.showOverview))
+		mux.HandleFunc("/explain", h.page(h.showExplain))
+		mux.HandleFunc("/refusals", h.page(h.showRefusals))
+		mux.HandleFunc("/login", h.serveLogin)
+		mux.HandleFunc("POST /logout", h.serveLogout)
+		mux.HandleFunc("POST /sessions/revoke", h.serveRevoke)
 	}
 	return mux
 }

@@ -2,14 +2,11 @@ package admin
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/example-org/authgate/audit"
@@ -23,17 +20,23 @@ const storeTimeout = 10 * time.Second
 // filterReader reads from a request which sessions it selects.
 type filterReader func(*http.Request) (session.Filter, *respond.Refusal)
 
-// serveSessions checks the token before anything else.
+// serveSessions checks access before anything else. A browser gets a page.
 func (h *Handler) serveSessions(w http.ResponseWriter, r *http.Request, read filterReader) {
 	respond.CloseIfUnread(w, r)
-	respond.SetHeaders(w.Header())
-	if !h.hasToken(r.Header["Authorization"]) {
-		h.Log.Warn("admin request without a valid token rejected", "remote", remoteHost(r), "method", r.Method)
-		refuse(w, respond.Refusal{Status: http.StatusUnauthorized, Code: "admin_token", Detail: "Send the token of " +
-			"adminToken as Authorization: Bearer."})
+	setPageHeaders(w.Header())
+	a, reads := h.access(r), respond.IsRead(r.Method)
+	isPage := h.Operator != nil && reads && r.URL.Path == "/sessions" && respond.WantsHTML(r)
+	switch {
+	case a.granted() && isPage:
+		h.showSessions(w, r, a)
 		return
-	}
-	if !respond.IsRead(r.Method) && r.Method != http.MethodDelete {
+	case isPage:
+		h.askForToken(w, r, http.StatusUnauthorized, "")
+		return
+	case !a.granted() || !a.bearer && !reads: // a browser sends its cookie with requests of others, too
+		h.refuseToken(w, r)
+		return
+	case !reads && r.Method != http.MethodDelete:
 		w.Header().Set("Allow", "GET, HEAD, DELETE")
 		refuse(w, respond.Refusal{Status: http.StatusMethodNotAllowed, Code: "method", Detail: "GET lists sessions, " +
 			"DELETE ends them."})
@@ -46,21 +49,22 @@ func (h *Handler) serveSessions(w http.ResponseWriter, r *http.Request, read fil
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
 	defer cancel()
-	if respond.IsRead(r.Method) {
+	if reads {
 		h.list(ctx, w, filter)
 		return
 	}
-	h.revoke(ctx, w, r, filter)
+	if ended, refusal := h.revoke(ctx, w, r, filter); refusal != nil {
+		refuse(w, *refusal)
+	} else {
+		answer(w, revocation(ended, h.Shared))
+	}
 }
 
-// hasToken compares in a time that does not depend on the token or its length.
-func (h *Handler) hasToken(sent []string) bool {
-	if len(sent) != 1 {
-		return false
-	}
-	scheme, token, _ := strings.Cut(sent[0], " ")
-	hash, want := sha256.Sum256([]byte(token)), h.token.Load()
-	return subtle.ConstantTimeCompare(hash[:], want[:]) == 1 && strings.EqualFold(scheme, "Bearer")
+// refuseToken refuses a request of a program that has not shown the token.
+func (h *Handler) refuseToken(w http.ResponseWriter, r *http.Request) {
+	h.Log.Warn("admin request without a valid token rejected", "remote", remoteHost(r), "method", r.Method)
+	refuse(w, respond.Refusal{Status: http.StatusUnauthorized, Code: "admin_token", Detail: "Send the token of " +
+		"adminToken as Authorization: Bearer."})
 }
 
 // filterFromPath selects the one session of the path.
@@ -106,7 +110,7 @@ func (h *Handler) list(ctx context.Context, w http.ResponseWriter, filter sessio
 	found, err := h.Sessions.List(ctx, filter)
 	switch {
 	case err != nil:
-		h.refuseStoreError(w, err)
+		refuse(w, *h.storeRefusal(w, err))
 	case filter.ID != "" && len(found) == 0:
 		refuse(w, unknownSession)
 	case filter.ID != "":
@@ -116,27 +120,30 @@ func (h *Handler) list(ctx context.Context, w http.ResponseWriter, filter sessio
 	}
 }
 
-// revoke writes one audit record for the call. Streams that end with it have their own.
-func (h *Handler) revoke(ctx context.Context, w http.ResponseWriter, r *http.Request, filter session.Filter) {
+// revoke writes one audit record for the call. Streams that end with it have their own. It
+// returns how many sessions ended, or why none may have.
+func (h *Handler) revoke(
+	ctx context.Context, w http.ResponseWriter, r *http.Request, filter session.Filter,
+) (ended int, refusal *respond.Refusal) {
 	record := audit.Record{
 		Time: h.Now(), Event: audit.Logout, ID: audit.NewID(), Remote: remoteHost(r), Host: r.Host, Method: r.Method,
 		Path:  r.URL.EscapedPath(),
 		Email: filter.Email, Decision: audit.Allow, Reason: "revoked", Status: http.StatusOK,
 	}
 	ended, err := h.Sessions.Revoke(ctx, filter)
-	everywhere := h.Shared
 	switch {
 	case err != nil:
-		record.Decision, record.Reason, record.Status = audit.Refuse, "session_store_down", h.refuseStoreError(w, err)
-	case filter.ID != "" && ended == 0 && everywhere:
+		refusal = h.storeRefusal(w, err)
+		record.Decision, record.Reason, record.Status = audit.Refuse, "session_store_down", refusal.Status
+	case filter.ID != "" && ended == 0 && h.Shared:
+		refusal = &unknownSession
 		record.Decision, record.Reason, record.Status = audit.Refuse, unknownSession.Code, unknownSession.Status
-		refuse(w, unknownSession)
 	default:
 		h.Log.Info("sessions revoked on the admin port", "ended", ended, "all", filter.All, "remote", record.Remote, "id",
 			record.ID)
-		answer(w, revocation(ended, everywhere))
 	}
 	h.Audit.Write(record)
+	return ended, refusal
 }
 
 var unknownSession = respond.Refusal{Status: http.StatusNotFound, Code: "session_unknown", Detail: "There is no " +
@@ -161,24 +168,23 @@ func revocation(ended int, everywhere bool) Revocation {
 	}
 }
 
-// refuseStoreError also returns the status.
-func (h *Handler) refuseStoreError(w http.ResponseWriter, err error) int {
-	f := respond.Refusal{Status: http.StatusInternalServerError, Code: "session_store", Detail: "The session store " +
+// storeRefusal logs an error of the session store, and says it without its details.
+func (h *Handler) storeRefusal(w http.ResponseWriter, err error) *respond.Refusal {
+	f := &respond.Refusal{Status: http.StatusInternalServerError, Code: "session_store", Detail: "The session store " +
 		"failed. The log has the reason."}
 	switch {
 	case errors.Is(err, session.ErrNotListable):
-		f = respond.Refusal{Status: http.StatusNotImplemented, Code: "sessions_not_listable", Detail: "session.store " +
+		f = &respond.Refusal{Status: http.StatusNotImplemented, Code: "sessions_not_listable", Detail: "session.store " +
 			"is cookie: sessions are in the browsers and cannot be listed."}
 	case errors.Is(err, session.ErrStoreDown), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		f = respond.Refusal{Status: http.StatusServiceUnavailable, Code: "session_store_down", Detail: "The session " +
+		f = &respond.Refusal{Status: http.StatusServiceUnavailable, Code: "session_store_down", Detail: "The session " +
 			"store is not responding, so the request may have had no effect. Try again."}
 		w.Header().Set("Retry-After", "5")
 	}
 	if f.Status != http.StatusNotImplemented {
 		h.Log.Error("session request on the admin port failed", "code", f.Code, "error", err)
 	}
-	refuse(w, f)
-	return f.Status
+	return f
 }
 
 func answer(w http.ResponseWriter, body any) {

@@ -11,6 +11,10 @@ type Writer struct {
 	out io.Writer
 	log *slog.Logger
 
+	// Recent keeps the last refusals in memory as well; nil: nothing does. It is set before
+	// records are written concurrently.
+	Recent *Recent
+
 	buffers sync.Pool // of *[]byte: for lines
 }
 
@@ -22,6 +26,9 @@ func New(out io.Writer, log *slog.Logger) *Writer {
 
 // Write writes one record. The out reports what it loses.
 func (w *Writer) Write(r Record) {
+	if w.Recent != nil {
+		w.Recent.add(&r)
+	}
 	if w.out == nil {
 		return
 	}

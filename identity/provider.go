@@ -172,6 +172,9 @@ func (rp *RelyingParty) Up() bool {
 	return v.provider != nil && v.failure == nil
 }
 
+// Failure says why the last attempt to reach the issuer failed; nil: it succeeded.
+func (rp *RelyingParty) Failure() error { return rp.state.Load().failure }
+
 func (rp *RelyingParty) provider() (*provider, error) {
 	v := rp.state.Load()
 	if v.provider == nil {

@@ -96,12 +96,14 @@ func (x *exchange) Info() stream.Info {
 	q := &x.request
 	info := stream.Info{
 		Upstream: x.upstreamName(), StartedAt: q.startedAt, Addr: q.client.Addr,
-		Owner: stream.Owner{Addr: q.client.Addr},
+		Owner:  stream.Owner{Addr: q.client.Addr},
+		Method: q.r.Method, Path: x.targeted.path.String(),
 	}
 	if !x.caller.signedIn() {
 		return info
 	}
 	s := &x.caller.session
+	info.Email = s.Principal.Email
 	info.Owner = stream.Owner{Issuer: s.Principal.Issuer, Subject: s.Principal.Subject}
 	if !x.decided.asAnonymous {
 		info.Session = stream.Session{

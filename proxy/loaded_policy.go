@@ -262,5 +262,21 @@ func (p *Proxy) PolicyStatus() (inForce, shadow any) {
 	return current, shadow
 }
 
+// PolicyInForce is a policy that requests are decided by, or a candidate that is only logged.
+type PolicyInForce struct {
+	*policy.Snapshot
+	Generation uint64 // counts policies in force since the start; 0: a candidate
+	LoadedAt   time.Time
+}
+
+// Policies gives the policy in force, and the candidate (nil: none).
+func (p *Proxy) Policies() (current PolicyInForce, shadow *PolicyInForce) {
+	st := p.state.Load()
+	if st.shadow != nil {
+		shadow = &PolicyInForce{Snapshot: st.shadow.Snapshot, LoadedAt: st.shadow.loadedAt}
+	}
+	return PolicyInForce{st.policy.Snapshot, st.generation, st.policy.loadedAt}, shadow
+}
+
 // Draining reports whether [Proxy.Drain] was called.
 func (p *Proxy) Draining() bool { return p.draining.Load() }

@@ -22,6 +22,9 @@ func (p *Proxy) ReviewStreams(ctx context.Context) {
 // left, or ctx is done.
 func (p *Proxy) CutStreams(ctx context.Context, period time.Duration) { p.streams.CutAll(ctx, period) }
 
+// OpenStreams gives the WebSockets, event streams and gRPC calls that are open.
+func (p *Proxy) OpenStreams() []stream.Listed { return p.streams.List() }
+
 // reportCut counts and records a stream that was cut.
 func (p *Proxy) reportCut(r *audit.Record) {
 	p.metrics.cuts[r.Reason].Inc()

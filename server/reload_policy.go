@@ -25,20 +25,24 @@ func newReloader(log *slog.Logger) *reloader {
 }
 
 // watchPolicies reloads the policy and the shadow policy.
-func (w *reloader) watchPolicies(p *Deps, reverseProxy *proxy.Proxy) {
+func (w *reloader) watchPolicies(p *Deps, reverseProxy *proxy.Proxy, view *operatorView) {
 	activeRows := p.Policy.RowCount()
 	active := watch.Files{
 		Name: "policy", Paths: p.Config.Policy.Files,
 		Read: readPolicies(func() ([]policy.Source, error) { return policy.ReadFiles(p.Config.Policy.Files...) }),
-		Apply: p.applyPolicy(func(s *policy.Snapshot) error {
+		Apply: p.applyPolicy(func(s *policy.Snapshot, sources []policy.Source) error {
 			if err := checkShrink(activeRows, s.RowCount()); err != nil && !p.Config.Policy.AllowShrink {
 				return err
 			}
 			activeRows = s.RowCount()
 			reverseProxy.SetPolicy(s)
+			view.accepted(&view.policy, sources)
 			return nil
 		}),
-		OnError: reverseProxy.RejectPolicy,
+		OnError: func(err error) {
+			reverseProxy.RejectPolicy(err)
+			view.rejected(&view.policy, err)
+		},
 	}
 	if p.configMap != nil {
 		active.Name = "policy of ConfigMap " + p.configMap.Path()
@@ -49,9 +53,16 @@ func (w *reloader) watchPolicies(p *Deps, reverseProxy *proxy.Proxy) {
 	if len(p.Config.Policy.Shadow) > 0 {
 		w.watcher.Add(&watch.Files{
 			Name: "candidate policy", Paths: p.Config.Policy.Shadow,
-			Read:    readPolicies(func() ([]policy.Source, error) { return policy.ReadFiles(p.Config.Policy.Shadow...) }),
-			Apply:   p.applyPolicy(func(s *policy.Snapshot) error { reverseProxy.SetShadow(s); return nil }),
-			OnError: reverseProxy.RejectShadow,
+			Read: readPolicies(func() ([]policy.Source, error) { return policy.ReadFiles(p.Config.Policy.Shadow...) }),
+			Apply: p.applyPolicy(func(s *policy.Snapshot, sources []policy.Source) error {
+				reverseProxy.SetShadow(s)
+				view.accepted(&view.shadow, sources)
+				return nil
+			}),
+			OnError: func(err error) {
+				reverseProxy.RejectShadow(err)
+				view.rejected(&view.shadow, err)
+			},
 		}, contentsOf(p.shadowSources))
 	}
 }
@@ -82,13 +93,14 @@ func sourcesOf(contents [][]byte) []policy.Source {
 }
 
 // applyPolicy loads what was read and hands it over.
-func (p *Deps) applyPolicy(apply func(*policy.Snapshot) error) func([][]byte) error {
+func (p *Deps) applyPolicy(apply func(*policy.Snapshot, []policy.Source) error) func([][]byte) error {
 	return func(contents [][]byte) error {
-		snapshot, err := loadPolicy(sourcesOf(contents), p.Config)
+		sources := sourcesOf(contents)
+		snapshot, err := loadPolicy(sources, p.Config)
 		if err != nil {
 			return err
 		}
-		return apply(snapshot)
+		return apply(snapshot, sources)
 	}
 }
 

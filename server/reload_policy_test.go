@@ -30,7 +30,7 @@ func TestEmptyPoliciesAreRefused(t *testing.T) {
 		w.Add(&watch.Files{
 			Name: "policy", Paths: files,
 			Read: readPolicies(func() ([]policy.Source, error) { return policy.ReadFiles(files...) }),
-			Apply: known.applyPolicy(func(*policy.Snapshot) error {
+			Apply: known.applyPolicy(func(*policy.Snapshot, []policy.Source) error {
 				t.Errorf("%q is in force", text)
 				return nil
 			}),

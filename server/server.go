@@ -20,6 +20,7 @@ import (
 
 	"github.com/example-org/authgate/admin"
 	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/listen"
 	"github.com/example-org/authgate/login"
@@ -33,6 +34,9 @@ type Options struct {
 	Log            LogOptions
 	Stdout, Stderr io.Writer
 	Build          BuildInfo
+
+	// PolicyTools answers the operator pages; nil: the admin port has none.
+	PolicyTools func(*config.Config) admin.PolicyTools
 }
 
 // StartError is an error that kept the server from starting: a configuration, a file that
@@ -137,15 +141,23 @@ func serve(ctx context.Context, o Options, log levelLogger, logQueue *audit.Queu
 		Endpoints: reverseProxy.Endpoints(), Keyring: keys, UsedStates: usedStates,
 		ServesHost: reverseProxy.ServesHost, EndStreams: reverseProxy.EndStreams, Registry: registry, Log: log.Logger,
 	}))
+	view := &operatorView{
+		deps: deps, version: o.Build.Version, startedAt: started, issuer: issuer, reverseProxy: reverseProxy,
+	}
+	var tools admin.PolicyTools
+	if o.PolicyTools != nil {
+		tools = o.PolicyTools(c)
+	}
 	adminHandler := admin.New(admin.Options{
-		Issuer: issuer, Sessions: reverseProxy.Sessions(), Shared: redis != nil, State: reverseProxy,
+		Operator: view.newOperator(tools, auditTo),
+		Issuer:   issuer, Sessions: reverseProxy.Sessions(), Shared: redis != nil, State: reverseProxy,
 		Audit: auditTo, AuditQueue: records, Overloaded: listen.Overloaded, Log: log.Logger,
 	})
 	if deps.adminToken != "" {
 		adminHandler.SetToken(deps.adminToken)
 	}
 	reloader := newReloader(log.Logger)
-	reloader.watchPolicies(deps, reverseProxy)
+	reloader.watchPolicies(deps, reverseProxy, view)
 	reloader.registerReloadMetrics(registry)
 	reloader.watchKeys(c.Session.Keys, deps.KeysText, keys)
 	reloader.watchSecrets(deps, reloadTargets{issuer, bearers, reverseProxy, adminHandler, redis})

@@ -3,7 +3,10 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/example-org/authgate/admin"
 	"github.com/example-org/authgate/cmd/authgate/cli"
+	"github.com/example-org/authgate/cmd/authgate/policycmd"
+	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/server"
 )
 
@@ -36,6 +39,7 @@ func newServe(build server.BuildInfo) *cobra.Command {
 			err := server.Run(cmd.Context(), server.Options{
 				ConfigFile: file, Log: logging.options(), Stdout: stdout,
 				Stderr: stderr, Build: build,
+				PolicyTools: func(c *config.Config) admin.PolicyTools { return policycmd.OperatorTools{Config: c} },
 			})
 			return logging.exitError(stderr, err)
 		},

@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -108,6 +109,24 @@ func (r *Registry) release(o Owner) {
 	if r.openByOwner[o]--; r.openByOwner[o] == 0 {
 		delete(r.openByOwner, o)
 	}
+}
+
+// Listed is an open long-lived stream, for operators.
+type Listed struct {
+	Info
+	Kind Kind
+}
+
+// List gives the open long-lived streams, the oldest first.
+func (r *Registry) List() []Listed {
+	var listed []Listed
+	for _, s := range r.AppendOpen(nil) {
+		if s.kind.longLived() {
+			listed = append(listed, Listed{s.opener.Info(), s.kind})
+		}
+	}
+	slices.SortFunc(listed, func(a, b Listed) int { return a.StartedAt.Compare(b.StartedAt) })
+	return listed
 }
 
 // AppendOpen appends the open streams. They are examined without any lock.

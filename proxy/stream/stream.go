@@ -33,6 +33,8 @@ type Info struct {
 	Addr      netip.Addr // of the client
 	Owner     Owner
 	Session   Session // with which the stream ends; zero: none
+
+	Email, Method, Path string // for operators
 }
 
 // Owner is whose streams are counted together: a principal, or the address of an
@@ -61,6 +63,12 @@ const (
 	GRPC
 	WebSocket
 )
+
+// String gives the word that operators read.
+func (k Kind) String() string {
+	words := [...]string{"response", "response", "upload", "event stream", "gRPC", "WebSocket"}
+	return words[min(max(k, 0), WebSocket)]
+}
 
 // longLived reports whether streams of a kind are meant to stay open. These are counted and
 // limited. The others are streams only while they last.

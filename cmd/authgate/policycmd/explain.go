@@ -176,19 +176,34 @@ func (e explanation) print(s *cli.Printer) {
 	}
 	s.Line("")
 	s.Line("%s", s.Bold("WHO"))
-	e.printWho(s)
+	printTable(s, e.whoTable(s), s.Warn("  no subject that the policy names"))
 	s.Line("")
 	s.Line("%s", s.Bold("ROWS"))
-	e.printRows(s)
+	printTable(s, e.rowTable(s), "  none matches or nearly does")
+	if e.Others > 0 {
+		s.Line("%s", s.Dim(fmt.Sprintf("  and %d more (--all lists them)", e.Others)))
+	}
 	s.Line("")
 	s.Line("%s%s", s.Bold("NEAR MISSES"), s.Dim("  each of these alone turns the answer"))
-	e.printNearMisses(s)
+	printTable(s, e.nearMissTable(s), "  none found")
 }
 
-func (e explanation) printWho(s *cli.Printer) {
+// printTable prints indented lines, or what to say where there are none.
+func printTable(s *cli.Printer, table [][]string, empty string) {
+	if len(table) == 0 {
+		s.Line("%s", empty)
+		return
+	}
+	for i := range table {
+		table[i][0] = "  " + table[i][0]
+	}
+	s.Table(table)
+}
+
+func (e explanation) whoTable(s *cli.Printer) [][]string {
 	var table [][]string
 	for _, matched := range e.Who {
-		table = append(table, []string{"  " + matched.Subject, matched.describeChain(s)})
+		table = append(table, []string{matched.Subject, matched.describeChain(s)})
 	}
 	for _, name := range e.Unknown {
 		why := "the policy does not name it"
@@ -196,12 +211,9 @@ func (e explanation) printWho(s *cli.Printer) {
 			slices.Contains([]string{"role", "user", "system"}, prefix) {
 			why = "dropped: no group may begin with " + prefix + ":"
 		}
-		table = append(table, []string{"  " + name, s.Warn(why)})
+		table = append(table, []string{name, s.Warn(why)})
 	}
-	if len(table) == 0 {
-		table = append(table, []string{s.Warn("  no subject that the policy names")})
-	}
-	s.Table(table)
+	return table
 }
 
 // describeChain shows the chain to a subject.
@@ -232,7 +244,7 @@ func (h matchedSubject) describeChain(s *cli.Printer) string {
 	return "by --group"
 }
 
-func (e explanation) printRows(s *cli.Printer) {
+func (e explanation) rowTable(s *cli.Printer) [][]string {
 	var table [][]string
 	for _, row := range e.Rows {
 		why := row.Why
@@ -242,18 +254,12 @@ func (e explanation) printRows(s *cli.Printer) {
 		case row.Matches:
 			why = "matches"
 		}
-		table = append(table, []string{"  " + row.Where, row.Row, why})
+		table = append(table, []string{row.Where, row.Row, why})
 	}
-	s.Table(table)
-	if len(e.Rows) == 0 {
-		s.Line("  none matches or nearly does")
-	}
-	if e.Others > 0 {
-		s.Line("%s", s.Dim(fmt.Sprintf("  and %d more (--all lists them)", e.Others)))
-	}
+	return table
 }
 
-func (e explanation) printNearMisses(s *cli.Printer) {
+func (e explanation) nearMissTable(s *cli.Printer) [][]string {
 	const mostJoins = 5
 	var table [][]string
 	joins := 0
@@ -263,20 +269,17 @@ func (e explanation) printNearMisses(s *cli.Printer) {
 				continue
 			}
 		}
-		table = append(table, []string{"  " + m.Text, e.outcome(s, m)})
+		table = append(table, []string{m.Text, e.outcome(s, m)})
 	}
 	if joins > mostJoins {
 		last := slices.IndexFunc(e.NearMisses, func(m nearMiss) bool { return m.Kind == string(explain.EditJoin) }) +
 			mostJoins
 		table = slices.Insert(table, last, []string{
-			fmt.Sprintf("  be in one of %d more groups or roles", joins-mostJoins),
+			fmt.Sprintf("be in one of %d more groups or roles", joins-mostJoins),
 			"listed by -o json",
 		})
 	}
-	if len(table) == 0 {
-		table = append(table, []string{"  none found"})
-	}
-	s.Table(table)
+	return table
 }
 
 // outcome shows the decision after an edit.

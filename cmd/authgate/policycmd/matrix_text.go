@@ -4,9 +4,11 @@ import (
 	"encoding/csv"
 	"io"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/example-org/authgate/cmd/authgate/cli"
+	"github.com/example-org/authgate/cmd/authgate/render"
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/policy/compare"
 	"github.com/example-org/authgate/text"
@@ -170,4 +172,50 @@ func printLists(s *cli.Printer, lines []compare.Line) {
 		rows = append(rows, row)
 	}
 	s.Table(rows)
+}
+
+// matrixMarkdown writes a table for each upstream, and who holds which role.
+func matrixMarkdown(m compare.Matrix) string {
+	var b strings.Builder
+	row := func(cells []string) {
+		b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
+	}
+	table := func(head ...string) {
+		row(head)
+		row(slices.Repeat([]string{"---"}, len(head)))
+	}
+	for _, t := range m.Tables {
+		b.WriteString("### " + upstreamCell(t.Upstream) + "\n\n")
+		head := []string{"path", "methods"}
+		for _, c := range m.Columns {
+			head = append(head, render.InlineCode(c.Subject))
+		}
+		table(head...)
+		for _, l := range mergeMethods(t.Lines) {
+			row(append([]string{render.InlineCode(l.Path), render.InlineCode(l.Methods.String())}, cellsOf(m, l)...))
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("### Members\n\n")
+	table("role", "members")
+	for _, c := range m.Columns {
+		if len(c.Members) == 0 {
+			continue
+		}
+		members := make([]string, len(c.Members))
+		for i, member := range c.Members {
+			members[i] = render.InlineCode(member)
+		}
+		row([]string{render.InlineCode(c.Subject), strings.Join(members, ", ")})
+	}
+	b.WriteString("\nAn empty cell is denied, because no row is about it. Requests that fit no line are denied to " +
+		"everyone.\n")
+	return b.String()
+}
+
+func upstreamCell(name string) string {
+	if name == "*" {
+		return upstreamName(name)
+	}
+	return render.InlineCode(name)
 }

@@ -1,5 +1,5 @@
 // Package render writes answers in the formats of other programs: SARIF, JUnit XML,
-// workflow commands of GitHub, and unified diffs.
+// workflow commands of GitHub, unified diffs and pieces of Markdown.
 package render
 
 import (
