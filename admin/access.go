@@ -39,7 +39,7 @@ type logins struct {
 }
 
 func newLogins() *logins {
-	return &logins{cookieName: "authgate_admin_" + rand.Text()[:8], byDigest: make(map[[sha256.Size]byte]*login)}
+	return &logins{cookieName: "authgate-admin-" + rand.Text()[:8], byDigest: make(map[[sha256.Size]byte]*login)}
 }
 
 // start makes a login and its cookie.

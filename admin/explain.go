@@ -158,7 +158,7 @@ func (q question) check() error {
 	}
 	for _, role := range q.Roles {
 		if policy.ParseSubject(role).Kind != policy.KindRole {
-			return fmt.Errorf("%q is not a role; a role begins with role:", role)
+			return fmt.Errorf("%q is not a role; write a name that begins with role:, such as role:admin", role)
 		}
 	}
 	return nil
