@@ -3,22 +3,44 @@ package docs
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/example-org/authgate/integration/program"
 )
 
-// authgate builds the program and gives the folder that it is in.
+// built is where the binary is; the first test that needs it builds it.
+var built func() (string, error)
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "authgate-docs-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir) // a temporary folder
+		built = sync.OnceValues(func() (string, error) { return program.Authgate(dir) })
+		return m.Run()
+	}())
+}
+
+// authgate gives a folder of the test's own that the program is in.
 func authgate(t *testing.T) string {
 	t.Helper()
+	binary, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
 	bin := t.TempDir()
-	if _, err := program.Authgate(bin); err != nil {
+	if err := os.Symlink(binary, filepath.Join(bin, "authgate")); err != nil {
 		t.Fatal(err)
 	}
 	return bin

@@ -95,13 +95,20 @@ func openBy(t *testing.T, start func(*ingress)) *ingress {
 func (d *ingress) startNginx() {
 	d.t.Helper()
 	_, port, _ := strings.Cut(d.address, ":")
-	server := strings.NewReplacer(
+	d.runNginx(strings.NewReplacer(
 		"listen 443 ssl;", "listen "+d.address+";",
 		"argo-cd.example.com", stage.ArgoCDHost,
 		"$host", "$host:"+port, // as the documentation says of other ports
 		"http://authgate.authgate.svc:8080", d.authgate,
 		"http://argocd-server.argocd.svc:80", d.behind.URL,
-	).Replace(shown(d.t, "nginx.conf"))
+	).Replace(shown(d.t, "nginx.conf")) + `
+server { listen ` + d.address + `; server_name other.localhost; location / { return 418; } }
+`)
+}
+
+// runNginx runs nginx with these lines in its block http.
+func (d *ingress) runNginx(lines string) {
+	d.t.Helper()
 	dir := d.t.TempDir()
 	conf := filepath.Join(dir, "nginx.conf")
 	text := `daemon off; master_process off; error_log stderr; pid nginx.pid;
@@ -109,8 +116,7 @@ events { worker_connections 256; }
 http {
 access_log off;
 client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-` + server + `
-server { listen ` + d.address + `; server_name other.localhost; location / { return 418; } }
+` + lines + `
 }
 `
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
@@ -158,19 +164,25 @@ func installed(t *testing.T, program string) string {
 
 var blocks = regexp.MustCompile("(?ms)^```\\w+ ([\\w.-]+)\n(.*?)^```$")
 
-// shown is a file that the documentation shows.
+// shown is a file that docs/forward-auth.md shows.
 func shown(t *testing.T, name string) string {
 	t.Helper()
-	page, err := os.ReadFile("../../docs/forward-auth.md")
+	return shownIn(t, "docs/forward-auth.md", name)
+}
+
+// shownIn is a file that a page shows.
+func shownIn(t *testing.T, page, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../..", page))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, block := range blocks.FindAllStringSubmatch(string(page), -1) {
+	for _, block := range blocks.FindAllStringSubmatch(string(text), -1) {
 		if block[1] == name {
 			return block[2]
 		}
 	}
-	t.Fatalf("docs/forward-auth.md does not show %s", name)
+	t.Fatalf("%s does not show %s", page, name)
 	return ""
 }
 
