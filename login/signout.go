@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/config"
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/proxy/respond"
 	"github.com/example-org/authgate/proxy/respond/page"
@@ -72,7 +74,7 @@ func (h *Handler) confirmSignOut(x *request) respond.Answer {
 	if rd != "" {
 		rd = h.endpoints.ReturnPath(rd)
 	}
-	ask := page.SignOut{Action: h.endpoints.Prefix + "/sign_out", ReturnTo: rd, IssuerToo: h.issuerSignOutURL(x,
+	ask := page.SignOut{Action: h.endpoints.Prefix + "/sign_out", ReturnTo: rd, All: h.endsAll(x.R.URL.Query()), IssuerToo: h.issuerSignOutURL(x,
 		x.session.TokenSet) != ""}
 	if x.signedIn() {
 		ask.User = x.session.Principal.DisplayName()
@@ -87,9 +89,9 @@ func (h *Handler) confirmSignOut(x *request) respond.Answer {
 // endSession ends the session here, in the browser and at the issuer.
 func (h *Handler) endSession(x *request) respond.Answer {
 	h.loadSession(x)
-	rd := ""
+	rd, all := "", false
 	if err := readForm(x); err == nil { // a bad form does not prevent the sign-out
-		rd = x.R.Form.Get("rd")
+		rd, all = x.R.Form.Get("rd"), h.endsAll(x.R.Form)
 	}
 	x.Event = audit.Logout
 	if x.Client.Secure() && (x.signedIn() || x.sessionErr != nil && !errors.Is(x.sessionErr, session.ErrNoCookie)) {
@@ -99,6 +101,9 @@ func (h *Handler) endSession(x *request) respond.Answer {
 	err := h.revokeSession(x)
 	if x.signedIn() {
 		h.endStreams(x.session)
+		if all {
+			err = errors.Join(err, h.revokeAll(x))
+		}
 	}
 	if err != nil {
 		return h.refuseNotRevoked(x, err)
@@ -118,6 +123,22 @@ func (h *Handler) endSession(x *request) respond.Answer {
 		return redirect(http.StatusSeeOther, rd)
 	}
 	return h.signedOut(x, "/")
+}
+
+// endsAll reports whether a sign-out ends the sessions of the user in other browsers, too. Only a
+// store that lists them can do so.
+func (h *Handler) endsAll(parameters url.Values) bool {
+	return parameters.Get("everywhere") == "1" && h.config.Session.Store == config.StoreRedis
+}
+
+// revokeAll ends all sessions of the user, and their streams.
+func (h *Handler) revokeAll(x *request) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.R.Context()), revokeTimeout)
+	defer cancel()
+	user := x.session.Principal
+	_, err := h.sessions.Revoke(ctx, session.Filter{Issuer: user.Issuer, Subject: user.Subject})
+	h.endStreams(session.Session{TokenSet: identity.TokenSet{Principal: user}})
+	return err
 }
 
 // revokeSession ends the session in the store, also when the browser does not wait. A session

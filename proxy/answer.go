@@ -30,7 +30,7 @@ func (p *Proxy) answer(x *request, f *Refusal) {
 func (x *request) respondTo() respond.Request {
 	return respond.Request{
 		W: x.w, R: x.r, ID: x.id, RequestID: x.requestID, HasToken: x.all.caller.presented.bearer != "",
-		SignedIn: x.all.caller.signedIn(), Upstream: x.all.upstreamName(),
+		SignedIn: x.all.caller.signedIn(), Upstream: x.all.upstreamTitle(),
 		Client: x.client, Path: x.all.targeted.path, ReceivedAt: x.startedAt,
 	}
 }
@@ -57,7 +57,7 @@ func (p *Proxy) refuseDenied(x *decided, detail string) *Refusal {
 	f.Denied = &page.Denied{
 		User: principal.DisplayName(), Groups: principal.Groups, Overage: principal.GroupsOverage,
 		ShowAdmitted: true, Admitted: admitted, AdmittedMore: more, Rule: x.state.policy.ruleOf(x.decision),
-		Upstream: x.route.Name, Method: x.r.Method, Path: x.path.String(),
+		Upstream: x.route.config.DisplayName(), Method: x.r.Method, Path: x.path.String(),
 		SignOut: p.endpoints.SignOut(back), SwitchUser: p.endpoints.SwitchUser(back),
 	}
 	return f

@@ -10,9 +10,7 @@ import (
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/proxy/respond"
-	"github.com/example-org/authgate/proxy/respond/page"
 	"github.com/example-org/authgate/session"
-	"github.com/example-org/authgate/target"
 )
 
 // serveEndpoint answers authgate's own endpoints, and reports whether it did. They have no
@@ -35,6 +33,8 @@ func (p *Proxy) routeEndpoint(x *routed) *Refusal {
 		return p.portal(x)
 	case "/userinfo":
 		return p.userinfo(x)
+	case "/refresh":
+		return p.readGroupsAgain(x)
 	default:
 		return p.serveLogin(x, endpoint)
 	}
@@ -141,37 +141,6 @@ func staleReason(cause error) string {
 	default:
 		return "the response of the identity provider could not be used"
 	}
-}
-
-// portal lists the upstreams whose start page the user may open.
-func (p *Proxy) portal(to *routed) *Refusal {
-	x, f := p.requireSession(to)
-	if f != nil {
-		return f
-	}
-	data := page.Portal{
-		User: x.session.Principal.DisplayName(), Groups: x.session.Principal.Groups, SignOut: p.prefix + "/sign_out",
-	}
-	for i := range p.config.Upstreams {
-		u := &p.config.Upstreams[i]
-		home, err := target.Parse(strings.TrimSuffix(u.Path, "/") + "/")
-		if err != nil { // config has checked it
-			continue
-		}
-		if d, _ := x.evaluate(u.Name, home, http.MethodGet); !d.Allowed() {
-			continue
-		}
-		for _, host := range u.Hosts {
-			if strings.HasPrefix(host, "*.") {
-				if matchHost(p.config.Upstreams, x.client.Hostname) != host { // its hosts are not known
-					continue
-				}
-				host = x.client.Hostname
-			}
-			data.Tiles = append(data.Tiles, page.Tile{Title: u.Name, URL: x.client.OriginOf(host) + home.String()})
-		}
-	}
-	return p.write(x.request, respond.Page{Page: data})
 }
 
 func orEmpty(list []string) []string {

@@ -61,6 +61,14 @@ func (x *exchange) upstreamName() string {
 	return x.routed.route.Name
 }
 
+// upstreamTitle is what users call it.
+func (x *exchange) upstreamTitle() string {
+	if x.routed.route == nil {
+		return ""
+	}
+	return x.routed.route.config.DisplayName()
+}
+
 // excludedFromAudit reports whether a request gets no record. Requests that were denied, refused
 // or led to a login have one, also below a path of audit.exclude.
 func (p *Proxy) excludedFromAudit(x *exchange) bool {

@@ -36,6 +36,7 @@ type loadedPolicy struct {
 	*policy.Snapshot
 	loadedAt    time.Time
 	anonymous   policy.Roles
+	entrances   entrances
 	reloadError *reloadError // nil: the files hold this very policy
 
 	rules *sync.Map // *policy.Row → where it is, of each row that has decided
@@ -49,7 +50,8 @@ type reloadError struct {
 
 func (p *Proxy) newLoadedPolicy(s *policy.Snapshot) *loadedPolicy {
 	return &loadedPolicy{
-		Snapshot: s, loadedAt: p.now(), anonymous: s.Resolve(policy.Identity{Anonymous: true}), rules: new(sync.Map),
+		Snapshot: s, loadedAt: p.now(), anonymous: s.Resolve(policy.Identity{Anonymous: true}),
+		entrances: p.newEntrances(s), rules: new(sync.Map),
 	}
 }
 

@@ -70,6 +70,12 @@ type Options struct {
 
 	UpstreamCertificates map[string]ClientCertificate // upstream → what it is shown; the others: nothing
 
+	Icons      map[string]string // upstream → its icon as a data: URL
+	PagesBelow PagesBelow        // nil: the portal looks at home pages only
+
+	// ReadLimit is shared by the replicas that share sessions. Nil: only this process remembers.
+	ReadLimit onceOnly
+
 	// Overloaded says that the connection of a request is one beyond
 	// limits.connections: it gets health checks, and else 503. Nil: none ever is.
 	Overloaded func(context.Context) bool
@@ -95,6 +101,9 @@ type Proxy struct {
 	bearerVerifier bearerVerifier
 	sessionCookie  *cookie.Chunked
 	sessions       *session.Refresher
+	readLimit      onceOnly // of users who have their groups read again
+	pagesBelow     PagesBelow
+	icons          map[string]string
 	login          Login // nil: there is no login
 	respond        *respond.Writer
 	audit          *audit.Writer
@@ -137,7 +146,9 @@ func New(o Options) (*Proxy, error) {
 		crossCheck:   (*policy.Snapshot).CrossCheck,
 		overloaded:   o.Overloaded,
 		clientReader: &client.Reader{TrustedProxies: o.Config.TrustedProxies, Log: o.Log},
-		config:       o.Config, prefix: o.Config.PathPrefix,
+		readLimit:    newReadLimit(o.ReadLimit, o.Now),
+		pagesBelow:   o.PagesBelow, icons: o.Icons,
+		config: o.Config, prefix: o.Config.PathPrefix,
 	}
 	p.newSessions(o)
 	var names []string

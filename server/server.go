@@ -24,6 +24,7 @@ import (
 	"github.com/example-org/authgate/identity"
 	"github.com/example-org/authgate/listen"
 	"github.com/example-org/authgate/login"
+	"github.com/example-org/authgate/policy/pathspace"
 	"github.com/example-org/authgate/proxy"
 	"github.com/example-org/authgate/session/seal"
 )
@@ -129,7 +130,8 @@ func serve(ctx context.Context, o Options, log levelLogger, logQueue *audit.Queu
 	reverseProxy, err = proxy.New(proxy.Options{
 		Config: c, Issuer: issuer, BearerVerifier: bearers, ServiceAccounts: accounts.proxy, Store: store,
 		Policy: deps.Policy, Shadow: deps.Shadow, UpstreamCAs: deps.UpstreamCAs,
-		Pages: deps.Pages, UpstreamCertificates: deps.clientCertificates(),
+		Pages: deps.Pages, UpstreamCertificates: deps.clientCertificates(), Icons: deps.Icons,
+		PagesBelow: pathspace.PagesBelow, ReadLimit: usedStates,
 		Audit: auditTo, AuditQueue: records, Overloaded: listen.Overloaded, Registry: registry,
 		Log: log.Logger,
 	})

@@ -168,8 +168,47 @@ func (k *Refresher) refreshUntil(ctx context.Context, s Session, done func(*Sess
 	return Session{}, staleError(errNotNewer)
 }
 
+// RefreshNow reads the groups of a session again although they are fresh enough, because the
+// user asks for it. The error is ErrNoRefreshToken, ErrExpired if the issuer has ended the
+// session, ErrStoreDown, or that of the issuer: then the session continues with its groups.
+func (k *Refresher) RefreshNow(ctx context.Context, s Session) (Session, error) {
+	if s.RefreshToken == "" {
+		return Session{}, ErrNoRefreshToken
+	}
+	key := k.o.Store.RefreshKey(s)
+	ctx, cancel := context.WithTimeout(ctx, maxRefreshWait)
+	defer cancel()
+	for range 2 { // a refresh that was in flight may have found the groups fresh
+		call, err := k.joinForcedRefresh(ctx, key, s)
+		if err != nil {
+			return Session{}, err
+		}
+		select {
+		case <-call.done:
+		case <-ctx.Done():
+			return Session{}, errNoAnswer
+		}
+		if call.err != nil {
+			return Session{}, call.err
+		}
+		newest := call.session
+		if newest.ID != s.ID { // of another browser of the same user
+			if newest, err = k.o.Store.Current(s); err != nil {
+				return Session{}, err
+			}
+		}
+		if k.clampExpiry(&newest); newest.Expired(k.o.Now()) {
+			return Session{}, ErrExpired
+		}
+		if call.mode == forced || newest.FetchedAt.After(s.FetchedAt) {
+			return newest, nil
+		}
+	}
+	return Session{}, errNotNewer
+}
+
 // refresh does one refresh. It never runs twice at a time for one key.
-func (k *Refresher) refresh(ctx context.Context, key string, s Session) (Session, error) {
+func (k *Refresher) refresh(ctx context.Context, key string, s Session, mode refreshMode) (Session, error) {
 	// The caller's copy may be older than a refresh that has just ended. A refresh token
 	// that is used twice costs the session (RFC 9700, 4.14.2).
 	newest, err := k.o.Store.Current(s)
@@ -177,11 +216,18 @@ func (k *Refresher) refresh(ctx context.Context, key string, s Session) (Session
 		return Session{}, err
 	}
 	now := k.o.Now()
-	if k.freshness(&newest, now) == fresh {
-		return newest, nil
-	}
-	if cause := k.failures.inBackoff(key, newest.FetchedAt, now); cause != nil {
-		return Session{}, cause
+	switch mode {
+	case forced:
+		if newest.FetchedAt.After(s.FetchedAt) {
+			return newest, nil
+		}
+	case ifDue:
+		if k.freshness(&newest, now) == fresh {
+			return newest, nil
+		}
+		if cause := k.failures.inBackoff(key, newest.FetchedAt, now); cause != nil {
+			return Session{}, cause
+		}
 	}
 	got, err := k.o.Store.Refresh(ctx, newest, k.refreshSameSubject)
 	now = k.o.Now()

@@ -29,6 +29,7 @@ type refreshGroup struct {
 
 // refreshCall is a refresh in flight. Its result is there once done is closed.
 type refreshCall struct {
+	mode    refreshMode
 	done    chan struct{}
 	session Session
 	err     error
@@ -66,7 +67,7 @@ func (k *Refresher) tryRefresh(ctx context.Context, key string, s Session, mayWa
 	if !k.refreshes.slots.TryAcquire(1) {
 		return nil
 	}
-	return k.startRefresh(ctx, key, s, mayWait)
+	return k.startRefresh(ctx, key, s, mayWait, ifDue)
 }
 
 // joinRefresh gives the refresh in flight, or starts one as soon as there is a slot. The
@@ -81,7 +82,19 @@ func (k *Refresher) joinRefresh(ctx context.Context, key string, s Session) (*re
 	if k.refreshes.slots.Acquire(ctx, 1) != nil {
 		return nil, errTooManyRefreshes
 	}
-	return k.startRefresh(ctx, key, s, true), nil
+	return k.startRefresh(ctx, key, s, true, ifDue), nil
+}
+
+// joinForcedRefresh is joinRefresh for groups that are read again although they are fresh. A user
+// asks for it, so it does not wait for the end of a backoff.
+func (k *Refresher) joinForcedRefresh(ctx context.Context, key string, s Session) (*refreshCall, error) {
+	if r := k.refreshes.find(key); r != nil {
+		return r, nil
+	}
+	if k.refreshes.slots.Acquire(ctx, 1) != nil {
+		return nil, errTooManyRefreshes
+	}
+	return k.startRefresh(ctx, key, s, true, forced), nil
 }
 
 func (r *refreshGroup) find(key string) *refreshCall {
@@ -90,8 +103,17 @@ func (r *refreshGroup) find(key string) *refreshCall {
 	return r.calls[key]
 }
 
+// refreshMode says when a refresh asks the issuer.
+type refreshMode int
+
+const (
+	ifDue  refreshMode = iota // if the groups are due, and the last attempt did not just fail
+	forced                    // if nothing has refreshed them since the caller looked
+)
+
 // startRefresh needs a slot, which it releases.
-func (k *Refresher) startRefresh(ctx context.Context, key string, s Session, mayWait bool) *refreshCall {
+func (k *Refresher) startRefresh(ctx context.Context, key string, s Session, mayWait bool, mode refreshMode,
+) *refreshCall {
 	r := k.refreshes
 	r.mu.Lock()
 	if other := r.calls[key]; other != nil {
@@ -104,7 +126,7 @@ func (k *Refresher) startRefresh(ctx context.Context, key string, s Session, may
 		r.slots.Release(1)
 		return nil
 	}
-	call := &refreshCall{done: make(chan struct{})}
+	call := &refreshCall{mode: mode, done: make(chan struct{})}
 	r.calls[key] = call
 	if run := r.runCtx; run != nil {
 		r.wg.Go(func() { k.runRefresh(run, call, key, s) })
@@ -127,5 +149,5 @@ func (k *Refresher) runRefresh(ctx context.Context, call *refreshCall, key strin
 		k.refreshes.slots.Release(1)
 		close(call.done)
 	}()
-	call.session, call.err = k.refresh(ctx, key, s)
+	call.session, call.err = k.refresh(ctx, key, s, call.mode)
 }

@@ -106,12 +106,13 @@ func RaiseTime(at *atomic.Int64, to int64) {
 
 // Why there is no session in a request.
 var (
-	ErrNoCookie    = cookie.ErrNone
-	ErrAmbiguous   = cookie.ErrDuplicate
-	ErrInvalid     = seal.ErrInvalid
-	ErrTooLarge    = seal.ErrTooLarge
-	ErrExpired     = errors.New("the session has expired or ended")
-	ErrStale       = errors.New("the groups are too old, and the issuer does not refresh them")
-	ErrStoreDown   = errors.New("the session store is unavailable")
-	ErrNotListable = errors.New("sessions in cookies are not listed anywhere: use session.store: redis")
+	ErrNoCookie       = cookie.ErrNone
+	ErrAmbiguous      = cookie.ErrDuplicate
+	ErrInvalid        = seal.ErrInvalid
+	ErrTooLarge       = seal.ErrTooLarge
+	ErrExpired        = errors.New("the session has expired or ended")
+	ErrNoRefreshToken = errors.New("the session has no refresh token, so its groups cannot be read again")
+	ErrStale          = errors.New("the groups are too old, and the issuer does not refresh them")
+	ErrStoreDown      = errors.New("the session store is unavailable")
+	ErrNotListable    = errors.New("sessions in cookies are not listed anywhere: use session.store: redis")
 )

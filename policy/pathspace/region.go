@@ -19,6 +19,10 @@ type Region struct {
 // RegionsOf cuts an upstream into areas by the rows that concern it, of one policy
 // or of several side by side. No row matches what is in no region.
 func RegionsOf(quirks target.Quirks, rows ...[]*policy.Row) ([]Region, error) {
+	return limitedRegionsOf(maxStates, quirks, rows...)
+}
+
+func limitedRegionsOf(maxStates int, quirks target.Quirks, rows ...[]*policy.Row) ([]Region, error) {
 	total := 0
 	for _, list := range rows {
 		total += len(list)
@@ -38,7 +42,7 @@ func RegionsOf(quirks target.Quirks, rows ...[]*policy.Row) ([]Region, error) {
 			numbers[i][n] = at
 		}
 	}
-	classes, err := pathClassesOf(patterns, quirks)
+	classes, err := limitedPathClassesOf(patterns, quirks, maxStates)
 	if err != nil {
 		return nil, err
 	}

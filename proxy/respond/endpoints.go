@@ -27,9 +27,16 @@ func (e Endpoints) Has(path target.Path) bool {
 	return ok && !path.IsZero() && (rest == "" || rest[0] == '/')
 }
 
+// Portal is where a user sees the dashboards that they may open.
+func (e Endpoints) Portal() string { return e.Prefix + "/" }
+
+func (e Endpoints) isPortal(path target.Path) bool {
+	return path.String() == e.Prefix || path.String() == e.Portal()
+}
+
 // ReturnPath reads rd, the path and query of a page on this host. The start page replaces a
-// path that is not canonical, or that is one of authgate's own endpoints. An unsafe query is
-// left out. No rd leads to another host.
+// path that is not canonical, or that is one of authgate's own endpoints other than the portal.
+// An unsafe query is left out. No rd leads to another host.
 func (e Endpoints) ReturnPath(rd string) string {
 	to, _ := e.ParseReturnPath(rd)
 	return to
@@ -38,6 +45,9 @@ func (e Endpoints) ReturnPath(rd string) string {
 // ParseReturnPath is ReturnPath, and reports whether rd was too long.
 func (e Endpoints) ParseReturnPath(rd string) (to string, shortened bool) {
 	path, err := target.ParseWith(rd, e.Quirks)
+	if err == nil && e.isPortal(path) {
+		return e.Portal(), false
+	}
 	if err != nil || e.Has(path) || strings.HasPrefix(path.String(), "//") { // which begins another host
 		return "/", false
 	}

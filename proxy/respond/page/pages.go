@@ -1,6 +1,9 @@
 package page
 
-import "html/template"
+import (
+	"html/template"
+	"time"
+)
 
 // Base is what all pages have. [Set.Render] fills it in.
 type Base struct {
@@ -42,6 +45,7 @@ const (
 	TextSignInAgain Text = "link.sign_in_again"
 	TextSignOutHere Text = "link.sign_out_here"
 	TextReturn      Text = "link.return"
+	TextPortal      Text = "layout.portal"
 
 	TextSigningIn       Text = "wait.signing_in"
 	TextSigningOut      Text = "wait.signing_out"
@@ -99,6 +103,7 @@ type SignOut struct {
 	Action    string // URL to post to
 	ReturnTo  string
 	IssuerToo bool // the issuer's own session also ends
+	All       bool // all sessions of the user end, in other browsers too
 }
 
 // SignedOut tells that the session has ended, and which other sessions have not.
@@ -119,13 +124,27 @@ type HostSession struct {
 	State Text
 }
 
-// Portal lists the upstreams that the user may open.
+// Portal shows who the user is, and the upstreams that they may open.
 type Portal struct {
 	Base
 	User    string
 	Groups  []string
+	Overage bool     // the issuer sent none because there are too many
+	Session *Session // nil: there is a bearer token and no session
 	Tiles   []Tile
 	SignOut string // URL
+}
+
+// Session is what a user may want to know of the session.
+type Session struct {
+	Now          time.Time
+	Created      time.Time
+	Expires      time.Time
+	GroupsReadAt time.Time
+	IdleTimeout  time.Duration // 0: none
+	Stale        bool          // the groups could not be read again since
+	Refresh      string        // URL to post to, which reads the groups again
+	EndAll       string        // URL at which all sessions of the user end; empty: they are listed nowhere
 }
 
 // Tile is one upstream of the portal.
@@ -134,6 +153,7 @@ type Tile struct {
 	URL                string
 	Icon               template.URL // a data: URL, see package imagefile; empty: none
 	Roles              []string     // of the user there
+	Maintenance        string       // why it is closed; empty: it is not
 }
 
 // Interstitial opens another address without a redirect. To the browser the next request

@@ -1,6 +1,9 @@
 package page
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // sampleReader is for whom samples are rendered.
 var sampleReader = Reader{ID: "3f1c9a7e5b2d", Portal: "/oauth2/"}
@@ -19,6 +22,11 @@ func Samples() []Page {
 	hidden := denied
 	hidden.Groups, hidden.Roles, hidden.Overage, hidden.ShowAdmitted = nil, nil, true, false
 	link := Link{Text: TextTryAgain, URL: "/"}
+	now := time.Date(2026, 11, 28, 10, 30, 0, 0, time.UTC)
+	session := Session{
+		Now: now, Created: now.Add(-25 * time.Hour), Expires: now.Add(90 * time.Minute), GroupsReadAt: now, Stale: true,
+		IdleTimeout: time.Hour, Refresh: "/oauth2/refresh", EndAll: "/oauth2/sign_out?everywhere=1",
+	}
 	return []Page{
 		denied, ruled, hidden,
 		Problem{
@@ -29,7 +37,7 @@ func Samples() []Page {
 		Problem{Status: 500, Code: "unknown", Detail: "Something else."},
 		SignIn{Issuer: "dex.example.com", Action: "/oauth2/start"},
 		SignOut{User: "ana@example.com", Action: "/oauth2/sign_out", ReturnTo: "/", IssuerToo: true},
-		SignOut{Action: "/oauth2/sign_out"},
+		SignOut{Action: "/oauth2/sign_out", All: true},
 		SignedOut{SignIn: link, IssuerToo: true},
 		SignedOut{
 			SignIn: link, SwitchUser: "/oauth2/start", Return: link, IssuerSignOut: "https://dex.example.com/logout",
@@ -40,9 +48,9 @@ func Samples() []Page {
 				Title: "Argo CD", Description: "Deployments", URL: "/", Icon: "data:image/png;base64,",
 				Roles: []string{"role:viewer"},
 			},
-			{Title: "Argo Workflows", URL: "/"},
-		}},
-		Portal{User: "ana@example.com", SignOut: "/oauth2/sign_out"},
+			{Title: "Argo Workflows", URL: "/", Maintenance: "Back at 14:00 UTC."},
+		}, Session: &session},
+		Portal{User: "ana@example.com", Overage: true, SignOut: "/oauth2/sign_out"},
 		Interstitial{Link: Link{Text: TextSignedIn, URL: "/"}},
 		Interstitial{Link: Link{Text: TextShortened, URL: "/"}, Confirm: true, RestoreFragment: true},
 		Interstitial{Link: Link{Text: TextSigningIn, URL: "/"}, KeepFragment: true},

@@ -59,6 +59,8 @@ func (o Options) parse(c catalog, style []byte) (*template.Template, error) {
 		"problem": c.problem,
 		"action":  c.action,
 		"code":    code,
+		"at":      at,
+		"span":    c.span,
 		"lang":    c.tag.String,
 		"name":    func() string { return name },
 		"logo":    func() template.URL { return template.URL(o.Brand.Logo) }, /* checked when it was read */
