@@ -74,8 +74,10 @@ func (h *Handler) confirmSignOut(x *request) respond.Answer {
 	if rd != "" {
 		rd = h.endpoints.ReturnPath(rd)
 	}
-	ask := page.SignOut{Action: h.endpoints.Prefix + "/sign_out", ReturnTo: rd, All: h.endsAll(x.R.URL.Query()), IssuerToo: h.issuerSignOutURL(x,
-		x.session.TokenSet) != ""}
+	ask := page.SignOut{
+		Action: h.endpoints.Prefix + "/sign_out", ReturnTo: rd, All: h.endsAll(x.R.URL.Query()),
+		IssuerToo: h.issuerSignOutURL(x, x.session.TokenSet) != "",
+	}
 	if x.signedIn() {
 		ask.User = x.session.Principal.DisplayName()
 	}

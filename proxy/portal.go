@@ -82,8 +82,8 @@ func (p *Proxy) portal(to *routed) *Refusal {
 		return f
 	}
 	data := page.Portal{
-		User: x.session.Principal.DisplayName(), Groups: x.session.Principal.Groups, Overage: x.session.Principal.GroupsOverage,
-		SignOut: p.prefix + "/sign_out",
+		User: x.session.Principal.DisplayName(), Groups: x.session.Principal.Groups,
+		Overage: x.session.Principal.GroupsOverage, SignOut: p.prefix + "/sign_out",
 	}
 	if !x.usesBearer() {
 		data.Session = p.describeSession(x)
