@@ -2,9 +2,12 @@
 // what differs between the two is translated here.
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitepress'
 import { repository, slug, toRepository } from './markdown.mts'
+import { sidebar } from './sidebar.mts'
 
+const docs = fileURLToPath(new URL('../../docs', import.meta.url))
 const vue = dirname(createRequire(import.meta.url).resolve('vue/package.json'))
 const page = (text: string, link: string) => ({ text, link: '/' + link })
 
@@ -12,7 +15,7 @@ export default defineConfig({
   title: 'authgate',
   description: 'One login and one policy file in front of Argo CD, Argo Workflows and other dashboards',
   lang: 'en',
-  srcDir: '../docs',
+  srcDir: docs,
   rewrites: { 'README.md': 'index.md' },
   base: process.env.SITE_BASE ?? '/',
   cleanUrls: true,
@@ -32,53 +35,6 @@ export default defineConfig({
     socialLinks: [{ icon: 'github', link: repository }],
     editLink: { pattern: repository + '/edit/main/docs/:path' },
     nav: [page('Concepts', 'concepts'), page('Install', 'install'), page('Policy', 'policy'), page('FAQ', 'faq')],
-    sidebar: [
-      {
-        text: 'Start',
-        items: [
-          page('Overview', ''),
-          page('Concepts', 'concepts'),
-          page('authgate and other programs', 'compare'),
-          page('FAQ', 'faq'),
-        ],
-      },
-      {
-        text: 'Install',
-        items: [
-          page('Install', 'install'),
-          page('EKS, step by step', 'eks'),
-          page('GitHub and Dex', 'github'),
-          page('Argo CD and Argo Workflows', 'argo'),
-          page('Import rules', 'import'),
-          page('Move from oauth2-proxy', 'migrate-from-oauth2-proxy'),
-          page('Behind nginx, Traefik, Caddy', 'forward-auth'),
-          page('doctor', 'doctor'),
-        ],
-      },
-      {
-        text: 'Use',
-        items: [
-          page('Policy', 'policy'),
-          page('Lint findings', 'lint'),
-          page('Configuration', 'configuration'),
-          page('Sessions', 'sessions'),
-          page('Terminals', 'terminals'),
-        ],
-      },
-      {
-        text: 'Operate',
-        items: [
-          page('Operations', 'operations'),
-          page('Troubleshooting', 'troubleshooting'),
-          page('Runbooks', 'runbooks'),
-          page('Upgrade and roll back', 'upgrade'),
-          page('High availability', 'high-availability'),
-          page('Rotation', 'rotation'),
-          page('Disaster recovery', 'disaster-recovery'),
-          page('Performance', 'performance'),
-        ],
-      },
-      { text: 'Security', items: [page('What authgate refuses', 'security'), page('Hardening checklist', 'hardening')] },
-    ],
+    sidebar: sidebar(docs),
   },
 })
