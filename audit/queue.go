@@ -69,7 +69,8 @@ type QueueOptions struct {
 // NewQueue makes a queue, which Run writes.
 func NewQueue(out *Output, o QueueOptions) *Queue {
 	return &Queue{
-		out: out, log: o.Log, label: o.Label, block: o.Block, gather: o.Gather, chunkBytes: out.writeBytes(), wakeAt: math.MaxInt,
+		out: out, log: o.Log, label: o.Label, block: o.Block, gather: o.Gather,
+		chunkBytes: out.writeBytes(), wakeAt: math.MaxInt,
 		wake: make(chan struct{}, 1), reopen: make(chan struct{}, 1), changed: make(chan struct{}, 1),
 		stopping: make(chan struct{}),
 	}

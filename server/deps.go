@@ -73,7 +73,8 @@ func LoadDeps(file string, onMissing MissingHandler) (*Deps, error) {
 	if err := errors.Join(
 		p.readIssuer(onMissing), p.readBearers(onMissing), p.readKeys(onMissing), p.readRedis(onMissing),
 		p.readAdminToken(onMissing),
-		p.readUpstreams(onMissing), p.readTLS(onMissing), p.readClientCerts(onMissing), p.readPages(onMissing), p.readPolicy(onMissing),
+		p.readUpstreams(onMissing), p.readTLS(onMissing), p.readClientCerts(onMissing), p.readPages(onMissing),
+		p.readPolicy(onMissing),
 		p.readShadow(onMissing),
 	); err != nil {
 		return nil, err
