@@ -171,6 +171,7 @@ func serve(ctx context.Context, o Options, log levelLogger, logQueue *audit.Queu
 
 	background, stop := context.WithCancel(ctx)
 	defer stop()
+	running.Go(func() { followMemoryLimit(background, log.Logger) })
 	running.Go(func() { log.toggleDebugOn(background, level) })
 	running.Go(func() { reopenOn(background, rotated, records) })
 	running.Go(func() { issuer.Run(background) })
