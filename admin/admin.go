@@ -42,6 +42,7 @@ type Options struct {
 	AuditQueue *audit.Queue               // nil: records do not wait
 	Overloaded func(context.Context) bool // the connection is beyond limits.connections; nil: none is
 	Operator   *Operator                  // nil: there are no pages
+	Profile    bool                       // serve /debug/pprof/ if a token is set
 	Log        *slog.Logger
 	Now        func() time.Time // nil: time.Now
 }
@@ -91,6 +92,9 @@ func (h *Handler) Port(metrics prometheus.Gatherer) http.Handler {
 	mux.HandleFunc("/sessions/{id}", func(w http.ResponseWriter, r *http.Request) {
 		h.serveSessions(w, r, filterFromPath)
 	})
+	if h.Profile {
+		h.mountProfile(mux)
+	}
 	if h.Operator != nil {
 		h.metrics = metrics
 		mux.HandleFunc("/{$}", h.page(h.showOverview))

@@ -23,7 +23,9 @@ type Config struct {
 	Listen      string `yaml:"listen"`
 	AdminListen string `yaml:"adminListen"`
 	AdminToken  Secret `yaml:"adminToken"`
-	TLS         TLS    `yaml:"tls"`
+	// AdminProfile serves profiles of the Go runtime on AdminListen, to holders of AdminToken.
+	AdminProfile bool `yaml:"adminProfile"`
+	TLS          TLS  `yaml:"tls"`
 	// masked; a bare address is a prefix of full length, unix is UnixPeers
 	TrustedProxies []netip.Prefix `yaml:"trustedProxies"`
 	PathPrefix     string         `yaml:"pathPrefix"` // canonical, no slash at its end
@@ -125,6 +127,10 @@ func (c *Config) check(at yamlfile.Node) {
 	checkListen(c.AdminListen, at.Key("adminListen"))
 	if c.Listen == c.AdminListen && !isEphemeralPort(c.Listen) {
 		at.Key("adminListen").AddFault("is the same address as listen", `write another port, such as "127.0.0.1:9090"`)
+	}
+	if c.AdminProfile && c.AdminToken.IsZero() {
+		at.Key("adminProfile").AddFault("needs adminToken: profiles are for its holders only",
+			"set adminToken, or remove adminProfile")
 	}
 	c.TLS.check(at.Key("tls"))
 	checkPathPrefix(c.PathPrefix, at.Key("pathPrefix"))

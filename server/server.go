@@ -153,7 +153,7 @@ func serve(ctx context.Context, o Options, log levelLogger, logQueue *audit.Queu
 	adminHandler := admin.New(admin.Options{
 		Operator: view.newOperator(tools, auditTo),
 		Issuer:   issuer, Sessions: reverseProxy.Sessions(), Shared: redis != nil, State: reverseProxy,
-		Audit: auditTo, AuditQueue: records, Overloaded: listen.Overloaded, Log: log.Logger,
+		Audit: auditTo, AuditQueue: records, Overloaded: listen.Overloaded, Profile: c.AdminProfile, Log: log.Logger,
 	})
 	if deps.adminToken != "" {
 		adminHandler.SetToken(deps.adminToken)
