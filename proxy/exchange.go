@@ -36,7 +36,7 @@ func (x *exchange) auditRecord(now time.Time, st *state, roles policy.Roles, d p
 	q, principal := &x.request, &x.caller.session.Principal
 	return audit.Record{
 		Time: q.startedAt, ID: q.id, RequestID: q.requestID,
-		Remote: q.client.Address(), Host: q.client.Host, Method: q.r.Method, Path: x.targeted.path.String(),
+		Remote: q.client.Address(), Host: q.client.Host, Method: q.method, Path: x.targeted.path.String(),
 		Upstream: x.upstreamName(),
 		Subject:  principal.Subject, Email: principal.Email,
 		Roles: roles.Names(), Groups: roles.Subjects(), Rule: st.policy.ruleOf(d),
@@ -97,6 +97,19 @@ func (x *exchange) FinalizeHeader(status int, _ http.Header) (closeConnection bo
 	// just when it is closed. SetKeepAlivesEnabled(false) would close idle connections at once,
 	// even when a request on one of them is on its way.
 	return p.draining.Load() && status != http.StatusSwitchingProtocols
+}
+
+// Detach implements [upstream.Exchange]. The exchange keeps nothing of the client's request but what
+// its record and its reauthorization read.
+func (x *exchange) Detach() (end func()) {
+	q := &x.request
+	q.r = nil
+	x.detached = true
+	q.p.detached.Add(1)
+	return func() {
+		q.p.finish(x)
+		q.p.detached.Add(-1)
+	}
 }
 
 // Info implements [stream.Opener].

@@ -87,6 +87,7 @@ func (p *Proxy) loadOriginal(x *request) *Refusal {
 		orig.Scheme = "https"
 	}
 	x.r, x.all.targeted = orig.Request(x.r), targeted{} // the path of the auth request is irrelevant
+	x.method = x.r.Method
 	x.client.SetHost(orig.Host, orig.Scheme)
 	return nil
 }

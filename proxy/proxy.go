@@ -128,6 +128,7 @@ type Proxy struct {
 	clientReader *client.Reader
 	forwarder    *upstream.Forwarder
 	draining     atomic.Bool
+	detached     atomic.Int64 // exchanges that outlast their handlers
 }
 
 // New builds a Proxy that serves under the given policy. It dials nothing.
@@ -195,7 +196,11 @@ func (p *Proxy) ServesHost(host string) bool {
 // of the step before (steps.go).
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := p.begin(w, r)
-	defer p.finish(x.all) // one audit record, one set of metrics, on every way out
+	defer func() { // one audit record, one set of metrics, on every way out
+		if !x.all.detached {
+			p.finish(x.all)
+		}
+	}()
 	if refusal := p.serve(x); refusal != nil {
 		p.answer(x, refusal) // 5: to the login, or a page or problem+json that says why
 	}
@@ -246,6 +251,9 @@ func (p *Proxy) serve(x *request) *Refusal {
 	p.forward(allowed, token) // 6: 413, 429, 502, 504
 	return nil
 }
+
+// Detached counts the open WebSockets: they outlast the handlers of their requests.
+func (p *Proxy) Detached() int64 { return p.detached.Load() }
 
 // Drain makes /readyz fail from now on, so that balancers send nothing new.
 func (p *Proxy) Drain() { p.draining.Store(true) }

@@ -66,7 +66,7 @@ func (x *exchange) Reauthorize() *audit.Record {
 	}
 	d, asAnonymous := st.policy.evaluate(policy.Request{
 		Roles: resolved.roles, Upstream: c.route.Name, Path: c.path,
-		Method: q.r.Method,
+		Method: q.method,
 	}, c.signedIn())
 	// If the user may now continue only as anonymous, the upstream already knows who they are:
 	// the client must open such a stream again, without an identity.

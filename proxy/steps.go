@@ -24,7 +24,8 @@ type request struct {
 	p         *Proxy
 	all       *exchange
 	w         *upstream.Recorder
-	r         *http.Request
+	r         *http.Request // nil: the exchange is detached
+	method    string
 	state     *state // pinned: one policy for the whole request
 	startedAt time.Time
 	id        string // authgate's own: no client can choose it
@@ -81,6 +82,7 @@ type exchange struct {
 	caller   caller
 	decided  decided
 
+	detached   bool // it outlasts its handler
 	forwarded  upstream.Result
 	authorized atomic.Pointer[authorization] // of its open streams, the last; nil: that of the request
 }
@@ -89,7 +91,7 @@ type exchange struct {
 func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *request {
 	id := audit.NewID()
 	all := &exchange{request: request{
-		p: p, r: r, state: p.state.Load(), startedAt: p.now(),
+		p: p, r: r, method: r.Method, state: p.state.Load(), startedAt: p.now(),
 		id: id, requestID: client.RequestID(r.Header["X-Request-Id"], id), client: p.clientReader.Read(r),
 		event: audit.Request, outcome: audit.Refuse, // until a step changes it
 	}}

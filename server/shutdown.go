@@ -33,7 +33,7 @@ func (p *listeners) shutDown(ctx context.Context, reverseProxy *proxy.Proxy, del
 	close(portClosed)
 	cutting.Wait()
 	_ = p.traffic.Close()
-	p.awaitAuditRecords()
+	p.awaitAuditRecords(reverseProxy)
 	_ = p.admin.Shutdown(ctx)
 	log.Info("stopped")
 }
@@ -58,10 +58,10 @@ func cutStreams(ctx context.Context, reverseProxy *proxy.Proxy, portClosed <-cha
 
 // awaitAuditRecords waits for the requests that were cut: each still has to write its
 // record. They have no client any more, so this takes moments.
-func (p *listeners) awaitAuditRecords() {
+func (p *listeners) awaitAuditRecords(reverseProxy *proxy.Proxy) {
 	const limit, pause = 2 * time.Second, 5 * time.Millisecond
 	for range limit / pause {
-		if p.requests.Load() == 0 {
+		if p.requests.Load()+reverseProxy.Detached() == 0 {
 			return
 		}
 		time.Sleep(pause)

@@ -89,24 +89,28 @@ func (fw *Forwarder) Forward(q Request) {
 		f.refuse(f.bodyTooLarge())
 		return
 	}
-	var cancel context.CancelCauseFunc
-	f.ctx, cancel = context.WithCancelCause(q.R.Context())
-	defer cancel(nil)
-	f.cancel, f.Recorder.cancel = cancel, cancel
-
+	if switchesProtocol(q.R) {
+		f.serveWebSocket()
+		return
+	}
+	f.setContext(q.R.Context())
+	defer f.cancel(nil)
 	if q.R.ContentLength != 0 {
 		f.body = f.newClientBody()
 		defer f.body.finish()
 		f.Recorder.body = f.body
 	}
-	switch {
-	case switchesProtocol(q.R):
-		f.serveWebSocket()
-	case respond.IsGRPC(q.R) && !f.Recorder.OpenStream(stream.GRPC, cancel): // known before the upstream is asked
+	if respond.IsGRPC(q.R) && !f.Recorder.OpenStream(stream.GRPC, f.cancel) { // known before the upstream is asked
 		f.handleError(errTooManyStreams)
-	default:
-		f.serve(f.Upstream.roundTripper(q.R))
+		return
 	}
+	f.serve(f.Upstream.roundTripper(q.R))
+}
+
+// setContext makes the context of the request to the upstream.
+func (f *forwarding) setContext(parent context.Context) {
+	f.ctx, f.cancel = context.WithCancelCause(parent)
+	f.Recorder.cancel = f.cancel
 }
 
 var errTooManyStreams = errors.New("limits.streamsPerPrincipal")

@@ -16,6 +16,10 @@ type Exchange interface {
 	// FinalizeHeader completes the header of the final response, and says whether an HTTP/1
 	// connection must end with it. An interim response must not carry what it adds.
 	FinalizeHeader(status int, h http.Header) (closeConnection bool)
+
+	// Detach says that the exchange outlasts its handler, which returns now. Nothing may use the
+	// client's request any more. Whoever detaches it calls end when it has ended.
+	Detach() (end func())
 }
 
 // Recorder writes the response of an exchange and records its status and size. Unwrap gives

@@ -2,14 +2,12 @@ package upstream
 
 import (
 	"bufio"
-	"errors"
+	"bytes"
+	"context"
 	"io"
-	"math"
-	"net"
 	"net/http"
 	"net/textproto"
 	"strings"
-	"time"
 
 	"github.com/example-org/authgate/proxy/stream"
 	"github.com/example-org/authgate/text"
@@ -38,8 +36,17 @@ func hasToken(values []string, token string) bool {
 }
 
 // serveWebSocket asks the upstream to switch. Any other response than a valid 101 is forwarded
-// like the response to any request.
+// like the response to any request. An open WebSocket outlasts the handler, and with it the
+// context of the client's request.
 func (f *forwarding) serveWebSocket() {
+	f.setContext(context.WithoutCancel(f.R.Context()))
+	stopFollowing := context.AfterFunc(f.R.Context(), func() { f.cancel(context.Cause(f.R.Context())) })
+	open := false
+	defer func() {
+		if stopFollowing(); !open {
+			f.cancel(nil)
+		}
+	}()
 	if !f.Recorder.OpenStream(stream.WebSocket, f.cancel) {
 		f.handleError(errTooManyStreams)
 		return
@@ -59,24 +66,18 @@ func (f *forwarding) serveWebSocket() {
 	case res.StatusCode != http.StatusSwitchingProtocols:
 		f.forwardResponse(res)
 	default:
-		f.switchProtocols(res)
+		open = f.switchProtocols(res)
 	}
 }
 
-// switchProtocols checks the 101, forwards it and runs the tunnel until it ends. It always closes
-// the upstream's connection.
-func (f *forwarding) switchProtocols(res *http.Response) {
-	defer res.Body.Close()
-	upstream, ok := res.Body.(io.ReadWriteCloser)
-	if protocol := res.Header["Upgrade"]; !ok || len(protocol) != 1 || !strings.EqualFold(protocol[0], "websocket") ||
-		!hasToken(res.Header["Connection"], "upgrade") {
-		f.handleError(&badResponseError{"it switches to another protocol than websocket alone"})
-		return
-	}
-	f.observeHeader()
-	if err := f.reauthorize(); err != nil {
+// switchProtocols checks the 101, forwards it and starts the tunnel, which closes the upstream's
+// connection at its end. It reports whether there is a tunnel; if not, it has closed it.
+func (f *forwarding) switchProtocols(res *http.Response) bool {
+	upstream, err := f.checkSwitch(res)
+	if err != nil {
+		res.Body.Close()
 		f.handleError(err)
-		return
+		return false
 	}
 	dropHopByHop(res.Header)
 	f.stripResponseHeaders(res.Header)
@@ -89,14 +90,29 @@ func (f *forwarding) switchProtocols(res *http.Response) {
 
 	conn, buffered, err := http.NewResponseController(f.Recorder).Hijack()
 	if err != nil {
+		res.Body.Close()
 		f.handleError(text.SafeError("the client's connection cannot be taken over"))
-		return
+		return false
 	}
-	t := &tunnel{w: f.Recorder, client: conn, upstream: upstream}
-	defer t.close()
-	t.closeTimer = time.AfterFunc(math.MaxInt64, t.close)
-	defer t.closeTimer.Stop()
-	t.run(head, buffered.Reader)
+	startTunnel(f.Recorder, conn, upstream, f.Upstream.log).run(head, earlyBytes(buffered.Reader))
+	return true
+}
+
+// checkSwitch gives the connection to an upstream that has switched to WebSocket.
+func (f *forwarding) checkSwitch(res *http.Response) (io.ReadWriteCloser, error) {
+	upstream, ok := res.Body.(io.ReadWriteCloser)
+	if protocol := res.Header["Upgrade"]; !ok || len(protocol) != 1 || !strings.EqualFold(protocol[0], "websocket") ||
+		!hasToken(res.Header["Connection"], "upgrade") {
+		return nil, &badResponseError{"it switches to another protocol than websocket alone"}
+	}
+	f.observeHeader()
+	return upstream, f.reauthorize()
+}
+
+// earlyBytes is what the client sent before it received the response.
+func earlyBytes(r *bufio.Reader) []byte {
+	b, _ := r.Peek(r.Buffered())
+	return bytes.Clone(b)
 }
 
 // dropHopByHop removes the headers that are only for the next hop (RFC 9110, 7.6.1).
@@ -124,140 +140,3 @@ func canonicalWebSocketHeaders(h http.Header) {
 		}
 	}
 }
-
-// halfCloseTimeout is how long one direction may continue after the other has ended: enough for
-// what was already sent. WebSockets end with Close frames.
-const halfCloseTimeout = 60 * time.Second
-
-// tunnel is an open WebSocket.
-type tunnel struct {
-	w          *Recorder
-	client     net.Conn
-	upstream   io.ReadWriteCloser
-	frames     frameParser // from the upstream
-	closeTimer *time.Timer // closes both; runs when one direction has ended
-}
-
-func (t *tunnel) close() {
-	_ = t.client.Close()
-	_ = t.upstream.Close()
-}
-
-// run sends the 101 and copies bytes both ways until both directions have ended. buffered has
-// what the client sent before it received the response.
-func (t *tunnel) run(head http.Header, buffered *bufio.Reader) {
-	t.w.status = http.StatusSwitchingProtocols
-	if !t.w.stream.SetInterrupt(func() {
-		_ = t.client.SetWriteDeadline(time.Now().Add(stream.CloseTimeout))
-		_ = t.upstream.Close()
-	}) {
-		_ = t.upstream.Close() // the copy below ends immediately, and sends a Close frame
-	}
-	var first strings.Builder
-	first.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
-	_ = head.Write(&first)
-	first.WriteString("\r\n")
-	if _, err := io.WriteString(t.client, first.String()); err != nil {
-		return
-	}
-
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		t.toUpstream(buffered)
-	}()
-	err := t.toClient()
-	switch {
-	case t.w.stream.CutReason() != "":
-		t.sendCloseFrame()
-	case err != nil:
-		t.close()
-	default:
-		t.halfClose(t.client)
-	}
-	<-ended
-}
-
-const tunnelBuffer = 4 << 10
-
-// toClient copies what the upstream sends, and parses its frames. Everything that the client
-// gets is written here, so that a Close frame comes between two frames.
-func (t *tunnel) toClient() error {
-	buffer := make([]byte, tunnelBuffer)
-	for {
-		n, err := t.upstream.Read(buffer)
-		if n > 0 {
-			t.w.stream.MarkWriting(true)
-			written, failure := t.client.Write(buffer[:n])
-			t.w.stream.MarkWriting(false)
-			t.w.bytes += int64(written)
-			t.frames.observe(buffer[:written])
-			if failure != nil {
-				return failure
-			}
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// toUpstream copies what the client sends. It continues to read for a moment after the upstream
-// is gone: closing a connection with unread bytes would reset it, and the reset could reach
-// the client before the Close frame.
-func (t *tunnel) toUpstream(buffered *bufio.Reader) {
-	if n := buffered.Buffered(); n > 0 {
-		b, _ := buffered.Peek(n)
-		if _, err := t.upstream.Write(b); err != nil {
-			return
-		}
-	}
-	_, err := io.CopyBuffer(onlyWriter{t.upstream}, onlyReader{t.client}, make([]byte, tunnelBuffer))
-	switch {
-	case t.w.stream.CutReason() != "":
-		_, _ = io.CopyBuffer(io.Discard, onlyReader{t.client}, make([]byte, 512))
-	case err != nil:
-		t.close()
-	default:
-		t.halfClose(t.upstream)
-	}
-}
-
-// halfClose forwards that one direction has ended.
-func (t *tunnel) halfClose(to any) {
-	t.closeTimer.Reset(halfCloseTimeout)
-	if closeWrite(to) != nil {
-		t.close()
-	}
-}
-
-// sendCloseFrame ends a tunnel that was cut, with a Close frame if one may be sent here.
-func (t *tunnel) sendCloseFrame() {
-	code, reason := uint16(closePolicy), t.w.stream.CutReason()
-	if reason == stream.Shutdown {
-		code = closeGoingAway
-	}
-	if t.frames.canInsertClose() {
-		_ = t.client.SetWriteDeadline(time.Now().Add(stream.CloseTimeout))
-		_, _ = t.client.Write(closeFrame(code, reason))
-	}
-	_ = closeWrite(t.client)
-	_ = t.client.SetReadDeadline(time.Now().Add(stream.CloseTimeout))
-}
-
-// closeWrite ends one direction.
-func closeWrite(c any) error {
-	if half, ok := c.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return errors.ErrUnsupported
-}
-
-// onlyReader and onlyWriter make io.CopyBuffer use the buffer that it gets.
-type (
-	onlyReader struct{ io.Reader }
-	onlyWriter struct{ io.Writer }
-)
