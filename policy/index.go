@@ -18,7 +18,7 @@ type index struct {
 	acceptUnknown bool              // other upstreams are let in, too: by the rows of *
 
 	methodBits map[string]uint8 // method → its bit; others have bit otherMethod
-	rows       []*Row
+	rows       []Row            // those of the snapshot
 
 	groupStart []uint32   // pattern → its first group; one more than there are patterns
 	groups     []rowGroup // of each pattern those that deny first
@@ -31,7 +31,9 @@ type rowGroup struct {
 	methods    uint64
 	firstRow   uint32 // the lowest of its row numbers
 	begin, end uint32 // its words
+	subject    uint32 // its only one, if it is single
 	effect     Effect
+	single     bool // it is one row, as most are: its words need not be read
 }
 
 // groupWord holds the subjects of a group, 64 at a time.
@@ -163,9 +165,9 @@ func (l *lookup) patternMatched(pattern uint32) {
 func (l *lookup) decision() Decision {
 	switch {
 	case l.firstDeny != noRow:
-		return Decision{Effect: Deny, Row: l.rows[l.firstDeny]}
+		return Decision{Effect: Deny, Row: &l.rows[l.firstDeny]}
 	case l.firstAllow != noRow:
-		return Decision{Effect: Allow, Row: l.rows[l.firstAllow]}
+		return Decision{Effect: Allow, Row: &l.rows[l.firstAllow]}
 	}
 	return Decision{}
 }
@@ -179,15 +181,21 @@ func (l *lookup) evaluateRows(pattern uint32) {
 			best = &l.firstDeny
 		}
 		if g.methods&l.method != 0 && g.firstRow < *best {
-			*best = min(*best, l.firstMatchingRow(l.words[g.begin:g.end]))
+			*best = min(*best, l.firstMatchingRow(g))
 		}
 	}
 }
 
 // firstMatchingRow gives the lowest number among the rows of a group that concern a user.
-func (l *lookup) firstMatchingRow(group []groupWord) uint32 {
+func (l *lookup) firstMatchingRow(g *rowGroup) uint32 {
+	subjects, group := l.subjects, l.words[g.begin:g.end]
+	if g.single {
+		if subjects.has(g.subject) {
+			return g.firstRow
+		}
+		return noRow
+	}
 	lowest := uint32(noRow)
-	subjects := l.subjects
 	for len(group) > 0 && len(subjects) > 0 {
 		switch {
 		case group[0].index < subjects[0].index:

@@ -14,7 +14,7 @@ import (
 
 // compile makes the index of a policy. Upstreams that are nil are not known: any
 // may be asked about.
-func compile(rows []*Row, ids *subjectIDs, upstreams []string, faults *fault.List) *index {
+func compile(rows []Row, ids *subjectIDs, upstreams []string, faults *fault.List) *index {
 	x := &index{
 		trie: newTrie(2 * len(rows)), roots: make(map[string]uint32), acceptUnknown: upstreams == nil,
 		rows: rows,
@@ -31,7 +31,8 @@ func compile(rows []*Row, ids *subjectIDs, upstreams []string, faults *fault.Lis
 	entries := make([]indexEntry, len(rows))
 	methodMasks := map[string]uint64{} // what stands in a row → bits
 	patterns := uint32(0)
-	for i, row := range rows {
+	for i := range rows {
+		row := &rows[i]
 		slot := x.insert(x.rootFor(row.Upstream), row.Path)
 		if *slot == 0 {
 			patterns++
@@ -42,11 +43,28 @@ func compile(rows []*Row, ids *subjectIDs, upstreams []string, faults *fault.Lis
 		}
 		entries[i] = indexEntry{*slot, row.Effect, methodMasks[row.Methods], ids.byName[row.Subject], uint32(i)}
 	}
+	x.arrange(entries, patterns)
 	slices.SortFunc(entries, indexEntry.compare)
 	x.fill(entries, patterns)
 	x.clip()
 	x.checkCost(faults)
 	return x
+}
+
+// arrange renumbers the nodes and the patterns, one upstream after the other.
+func (x *index) arrange(entries []indexEntry, patterns uint32) {
+	names, roots := slices.Sorted(maps.Keys(x.roots)), []uint32{x.wildcardRoot}
+	for _, name := range names {
+		roots = append(roots, x.roots[name])
+	}
+	nodes, renumbered := x.trie.arrange(roots, patterns)
+	x.wildcardRoot = nodes[x.wildcardRoot]
+	for _, name := range names {
+		x.roots[name] = nodes[x.roots[name]]
+	}
+	for i := range entries {
+		entries[i].pattern = renumbered[entries[i].pattern]
+	}
 }
 
 func (x *index) rootFor(upstream string) uint32 {
@@ -92,12 +110,12 @@ func (x *index) fill(entries []indexEntry, patterns uint32) {
 		switch {
 		case newGroup:
 			begin := uint32(len(x.words))
-			x.groups = append(x.groups, rowGroup{e.methods, e.row, begin, begin, e.effect})
+			x.groups = append(x.groups, rowGroup{e.methods, e.row, begin, begin, e.subject, e.effect, true})
 		case e.subject == last.subject:
 			continue // a later row that says the same in other words, as PUT|GET and GET|PUT
 		}
 		g := &x.groups[len(x.groups)-1]
-		g.firstRow = min(g.firstRow, e.row)
+		g.firstRow, g.single = min(g.firstRow, e.row), newGroup
 		word := wordOf(e.subject)
 		if newGroup || x.words[len(x.words)-1].index != word.index {
 			x.words = append(x.words, groupWord{word.index, uint32(len(x.rowNumbers)), 0})
@@ -116,10 +134,11 @@ func (x *index) clip() {
 }
 
 // assignMethodBits gives each method that rows name a bit, and HEAD one in any case.
-func assignMethodBits(rows []*Row, faults *fault.List) map[string]uint8 {
+func assignMethodBits(rows []Row, faults *fault.List) map[string]uint8 {
 	methods := map[string]uint8{"HEAD": otherMethod + 1}
 	seen := map[string]bool{AnyMethod: true}
-	for _, row := range rows {
+	for i := range rows {
+		row := &rows[i]
 		if seen[row.Methods] {
 			continue
 		}
@@ -238,7 +257,7 @@ func (x *index) costliestRows(b lookupCost, pending []uint32) []*Row {
 		n := &x.nodes[at]
 		for _, pattern := range []uint32{n.rest, n.exact} {
 			if pattern != 0 {
-				rows = append(rows, x.rows[first[pattern]])
+				rows = append(rows, &x.rows[first[pattern]])
 			}
 		}
 		children := x.matchableChildren(b, at)

@@ -9,7 +9,8 @@ import (
 
 // trie holds patterns of paths, segment by segment, in flat arrays: node 0 is
 // none, and every upstream has a root of its own. Children come after their
-// parents.
+// parents. A large policy does not fit into the caches of a processor: what one path
+// looks at is neighbours in memory (see arrange).
 type trie struct {
 	nodes []trieNode
 	seed  maphash.Seed
@@ -17,12 +18,17 @@ type trie struct {
 	used  int
 }
 
+// scannedLiterals is how many literal children of an arranged node are compared one by one. Those
+// of a node with more are in the hash table.
+const scannedLiterals = 4
+
 // trieNode is a place in patterns. Where its segment holds a star,
 // target.MatchSegment says what it matches.
 type trieNode struct {
 	segment  string
 	parent   uint32
-	literals uint32 // how many literal children it has: they are in the hash table
+	literals uint32 // how many literal children it has
+	literal  uint32 // the first of them, and the others follow; 0: not arranged yet
 	wild     uint32 // first child with a star in its segment
 	nextWild uint32 // the next such child of the same parent
 	exact    uint32 // pattern that ends here
@@ -87,7 +93,14 @@ func (t *trie) hash(parent uint32, segment string) uint64 {
 
 // literal finds the child for just this segment, or 0.
 func (t *trie) literal(parent uint32, segment string) uint32 {
-	if t.nodes[parent].literals == 0 {
+	if n := &t.nodes[parent]; n.literals == 0 {
+		return 0
+	} else if n.literal != 0 && n.literals <= scannedLiterals {
+		for child := n.literal; child < n.literal+n.literals; child++ {
+			if t.nodes[child].segment == segment {
+				return child
+			}
+		}
 		return 0
 	}
 	sum := t.hash(parent, segment)
@@ -129,4 +142,90 @@ func (t *trie) store(child uint32) {
 	}
 	t.slots[i] = trieSlot{uint32(sum >> 32), child}
 	t.used++
+}
+
+// arrange renumbers the nodes and patterns: those below a root follow each other, and so do few
+// children of a node; each of many is followed by what is below it. Segments of the same text share it. It gives the new number of each old node
+// and of each old pattern, and nothing is inserted any more.
+func (t *trie) arrange(roots []uint32, patterns uint32) (nodeNumbers, patternNumbers []uint32) {
+	old, children := t.nodes, t.literalChildren()
+	nodeNumbers, patternNumbers = make([]uint32, len(old)), make([]uint32, patterns+1)
+	t.nodes = make([]trieNode, 1, len(old))
+	texts := make(map[string]string)
+	place := func(at uint32) {
+		n := old[at]
+		if _, known := texts[n.segment]; !known {
+			texts[n.segment] = strings.Clone(n.segment)
+		}
+		n.segment = texts[n.segment]
+		nodeNumbers[at] = uint32(len(t.nodes))
+		t.nodes = append(t.nodes, n)
+	}
+	var placeBelow func(at uint32)
+	placeBelow = func(at uint32) {
+		if len(children[at]) > 0 {
+			t.nodes[nodeNumbers[at]].literal = uint32(len(t.nodes))
+		}
+		below := children[at]
+		for wild := old[at].wild; wild != 0; wild = old[wild].nextWild {
+			below = append(below, wild)
+		}
+		scanned := len(children[at]) <= scannedLiterals
+		for _, child := range below {
+			if place(child); !scanned {
+				placeBelow(child)
+			}
+		}
+		for _, child := range below {
+			if scanned {
+				placeBelow(child)
+			}
+		}
+	}
+	for _, root := range roots {
+		place(root)
+		placeBelow(root)
+	}
+	numbered := uint32(0)
+	for i := range t.nodes {
+		n := &t.nodes[i]
+		n.parent, n.wild, n.nextWild = nodeNumbers[n.parent], nodeNumbers[n.wild], nodeNumbers[n.nextWild]
+		for _, pattern := range []*uint32{&n.rest, &n.exact} {
+			if *pattern != 0 {
+				numbered++
+				patternNumbers[*pattern] = numbered
+				*pattern = numbered
+			}
+		}
+	}
+	t.rehash()
+	return nodeNumbers, patternNumbers
+}
+
+// literalChildren gives the literal children of each node.
+func (t *trie) literalChildren() [][]uint32 {
+	children := make([][]uint32, len(t.nodes))
+	all := make([]uint32, len(t.nodes))
+	for i := range t.nodes {
+		n := &t.nodes[i]
+		children[i], all = all[:0:n.literals], all[n.literals:]
+	}
+	for i := uint32(1); i < uint32(len(t.nodes)); i++ {
+		if n := &t.nodes[i]; n.parent != 0 && !strings.Contains(n.segment, target.AnySegment) {
+			children[n.parent] = append(children[n.parent], i)
+		}
+	}
+	return children
+}
+
+// rehash fills a new table with the children that are not compared one by one.
+func (t *trie) rehash() {
+	t.slots, t.used = make([]trieSlot, 16), 0
+	for i := range t.nodes {
+		n := &t.nodes[i]
+		if t.nodes[n.parent].literals > scannedLiterals && !strings.Contains(n.segment, target.AnySegment) {
+			t.grow()
+			t.store(uint32(i))
+		}
+	}
 }

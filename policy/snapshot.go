@@ -86,12 +86,13 @@ func Load(sources []Source, upstreams []string, quirks ...map[string]target.Quir
 	if err := p.faults.Err(); err != nil {
 		return nil, err
 	}
+	array, rows := contiguous(p.rows)
 	s := &Snapshot{
-		hash: hex.EncodeToString(digest.Sum(nil))[:12], rows: slices.Clone(p.rows),
+		hash: hex.EncodeToString(digest.Sum(nil))[:12], rows: rows,
 		grants: slices.Clone(p.grants),
 	}
 	s.ids = newSubjectIDs(s.rows, s.grants)
-	s.index = compile(s.rows, s.ids, upstreams, p.faults)
+	s.index = compile(array, s.ids, upstreams, p.faults)
 	if err := p.faults.Err(); err != nil {
 		return nil, err
 	}
@@ -112,6 +113,15 @@ func Load(sources []Source, upstreams []string, quirks ...map[string]target.Quir
 		s.otherEnforcer = other
 	}
 	return s, nil
+}
+
+// contiguous copies rows to one array, which the index needs not look up.
+func contiguous(rows []*Row) (array []Row, each []*Row) {
+	array, each = make([]Row, len(rows)), make([]*Row, len(rows))
+	for i, row := range rows {
+		array[i], each[i] = *row, &array[i]
+	}
+	return array, each
 }
 
 // Hash names the content of the policy: the first 12 hex digits of the SHA-256

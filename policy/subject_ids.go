@@ -20,6 +20,12 @@ type setWord struct {
 
 func wordOf(id uint32) setWord { return setWord{id / wordSize, 1 << (id % wordSize)} }
 
+func (s subjectSet) has(id uint32) bool {
+	word := wordOf(id)
+	i := gallopSearch(s, word.index)
+	return i < len(s) && s[i].index == word.index && s[i].bits&word.bits != 0
+}
+
 // asSet makes a set of words in any order, in place.
 func asSet(words []setWord) subjectSet {
 	slices.SortFunc(words, func(a, b setWord) int { return cmp.Compare(a.index, b.index) })
