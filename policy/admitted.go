@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/example-org/authgate/target"
 )
@@ -119,4 +120,23 @@ func (s subjectSet) intersects(other subjectSet) bool {
 		}
 	}
 	return false
+}
+
+// AdmittedRole is the role through which a group that [Snapshot.Admitted] names is admitted. It
+// is empty if a row names the group itself.
+func (s *Snapshot) AdmittedRole(group, upstream string, path target.Path, method string) string {
+	d := s.index.decide(&Request{
+		Roles: s.Resolve(Identity{Groups: []string{group}}), Upstream: upstream, Path: path, Method: method,
+	})
+	if d.Row == nil || ParseSubject(d.Row.Subject).Kind != KindRole {
+		return ""
+	}
+	organisation, _, _ := strings.Cut(group, ":")
+	for _, g := range s.grants {
+		if (g.Member == group || g.Member == organisation+TeamWildcard) &&
+			s.Resolve(Identity{Roles: []string{g.Role}}).Has(d.Row.Subject) {
+			return g.Role
+		}
+	}
+	return d.Row.Subject
 }

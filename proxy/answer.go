@@ -50,20 +50,6 @@ func (p *Proxy) redirect(x *request, status int, location string) *Refusal {
 	return p.write(x, respond.Redirect{Status: status, Location: location})
 }
 
-// refuseDenied refuses what the policy denies. It says who the user is, and who is admitted.
-func (p *Proxy) refuseDenied(x *decided, detail string) *Refusal {
-	f := refuse(http.StatusForbidden, codeDenied, detail, nil)
-	principal, back := x.session.Principal, x.returnPath()
-	admitted, more := x.state.policy.Admitted(x.route.Name, x.path, x.r.Method)
-	f.Denied = &page.Denied{
-		User: principal.DisplayName(), Groups: principal.Groups, Overage: principal.GroupsOverage,
-		ShowAdmitted: true, Admitted: admitted, AdmittedMore: more, Rule: x.state.policy.ruleOf(x.decision),
-		Upstream: x.route.config.DisplayName(), Method: x.r.Method, Path: x.path.String(),
-		SignOut: p.endpoints.SignOut(back), SwitchUser: p.endpoints.SwitchUser(back),
-	}
-	return f
-}
-
 // redirectToLogin leads a browser to the login and back to where it was.
 func (p *Proxy) redirectToLogin(x *caller) respond.Answer {
 	here := respond.WithQuery(x.path.String(), x.r.URL.RawQuery)
@@ -168,6 +154,11 @@ func (x *targeted) returnPath() string {
 	if !x.isSameOriginReferer() {
 		return "/"
 	}
+	return x.refererPath()
+}
+
+// refererPath is the path and query of the page of this origin that sent the request.
+func (x *targeted) refererPath() string {
 	_, rest, _ := strings.Cut(x.r.Header.Get("Referer"), "://")
 	_, path, _ := strings.Cut(rest, "/")
 	return x.p.endpoints.ReturnPath("/" + path)

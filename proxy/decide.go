@@ -1,8 +1,13 @@
 package proxy
 
 import (
+	"cmp"
+	"net/http"
+	"strings"
+
 	"github.com/example-org/authgate/audit"
 	"github.com/example-org/authgate/policy"
+	"github.com/example-org/authgate/proxy/respond/page"
 	"github.com/example-org/authgate/target"
 )
 
@@ -67,4 +72,53 @@ func (e *loadedPolicy) evaluate(q policy.Request, signedIn bool) (d policy.Decis
 		return anonymous, true
 	}
 	return d, false
+}
+
+// refuseDenied refuses what the policy denies. It says who the user is, and who is admitted.
+func (p *Proxy) refuseDenied(x *decided, detail string) *Refusal {
+	f := refuse(http.StatusForbidden, codeDenied, detail, nil)
+	principal, back := x.session.Principal, x.returnPath()
+	f.Denied = &page.Denied{
+		User: principal.DisplayName(), Groups: principal.Groups, Roles: x.roles.Names(), Overage: principal.GroupsOverage,
+		ShowAdmitted: p.config.Pages.ShowGroups, Rule: x.state.policy.ruleOf(x.decision),
+		Action: page.Text(x.route.Action(x.r.Method, x.path)), Product: x.route.Product(),
+		Upstream: x.route.config.DisplayName(), Method: x.r.Method, Path: x.path.String(),
+		SignOut: p.endpoints.SignOut(back), SwitchUser: p.endpoints.SwitchUser(back), Back: x.previousPage(),
+	}
+	if f.Denied.ShowAdmitted {
+		f.Denied.Admitted, f.Denied.AdmittedMore = x.state.policy.Admitted(x.route.Name, x.path, x.r.Method)
+	}
+	f.Denied.Request = p.requestAccessURL(x, f.Denied.Admitted)
+	return f
+}
+
+// requestAccessURL is where the user asks for access; empty: the configuration has no such link.
+func (p *Proxy) requestAccessURL(x *decided, admitted []string) string {
+	link := p.config.Pages.RequestAccessURL
+	if len(link) == 0 {
+		return ""
+	}
+	principal := x.session.Principal
+	values := map[string]string{
+		"user": cmp.Or(principal.Username, principal.Email, principal.Subject), "email": principal.Email,
+		"upstream": x.route.Name, "method": x.r.Method, "path": x.path.String(), "id": x.id,
+	}
+	if len(admitted) > 0 {
+		values["group"] = admitted[0]
+		values["role"] = x.state.policy.AdmittedRole(admitted[0], x.route.Name, x.path, x.r.Method)
+	}
+	return link.Expand(values)
+}
+
+// previousPage is the page of this origin from which the user came, or the start page of the
+// upstream; empty: it is this page.
+func (x *decided) previousPage() string {
+	back := strings.TrimSuffix(x.route.config.Path, "/") + "/"
+	if x.isSameOriginReferer() {
+		back = x.refererPath()
+	}
+	if path, _, _ := strings.Cut(back, "?"); path == x.path.String() {
+		return ""
+	}
+	return back
 }

@@ -3,6 +3,7 @@ package respond
 import (
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/example-org/authgate/proxy/respond/page"
 )
@@ -17,7 +18,9 @@ type Refusal struct {
 	Next   page.Link // what a user can do now
 	Until  string    // when a session ends that could not be revoked
 
-	RetryAfter int // seconds after which a client may try again; 0: a few for what passes by itself
+	// RetryAfter is after how many seconds a client may try again; a page then loads itself again.
+	// 0: a few for what passes by itself.
+	RetryAfter int
 
 	Reason       string       // why a client is not authenticated, for programs; empty: not said
 	LoginURL     string       // where a browser signs in, for programs; empty: not said
@@ -61,10 +64,25 @@ func (w *Writer) WriteRefusal(q Request, f *Refusal) {
 	case f.Denied != nil:
 		w.writePage(q, f, *f.Denied, nil)
 	default:
-		w.writePage(q, f, page.Problem{
-			Status: f.Status, Code: f.Code, Detail: f.Detail, Upstream: q.Upstream, Until: f.Until, Next: f.Next,
-		}, nil)
+		w.writePage(q, f, problemPage(q, f), nil)
 	}
+}
+
+// problemPage is the page of a refusal. If it is known when the request may succeed, the browser
+// loads the page again by itself: only if it was opened, because a form would be sent again
+// without its values.
+func problemPage(q Request, f *Refusal) page.Problem {
+	p := page.Problem{
+		Status: f.Status, Code: f.Code, Detail: f.Detail, Upstream: q.Upstream, Until: f.Until, Next: f.Next,
+	}
+	if f.RetryAfter > 0 && IsNavigation(q.R) {
+		p.Retry = f.RetryAfter
+		here := WithQuery(q.Path.String(), q.R.URL.RawQuery)
+		if p.Next.URL == "" && !strings.HasPrefix(here, "//") { // which begins another host
+			p.Next = page.Link{Text: page.TextTryAgain, URL: here}
+		}
+	}
+	return p
 }
 
 // LogRefusal logs the cause of a refusal, if it has one.

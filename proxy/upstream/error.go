@@ -19,6 +19,9 @@ import (
 // in the audit; no client receives it.
 const statusClientClosedRequest = 499
 
+// retryAfter is when a client may try again what an upstream did not answer, in seconds.
+const retryAfter = 10
+
 // badResponseError is a response of an upstream that is not valid.
 type badResponseError struct{ err text.SafeError }
 
@@ -82,7 +85,7 @@ func (f *forwarding) bodyTooLarge() *respond.Refusal {
 // response. The detail has the upstream's name and nothing of its address.
 func upstreamRefusal(name string, err error) *respond.Refusal {
 	// the error itself may repeat what the upstream sent, even our token
-	r := &respond.Refusal{Cause: text.SafeError(text.RedactError(err))}
+	r := &respond.Refusal{Cause: text.SafeError(text.RedactError(err)), RetryAfter: retryAfter}
 	var timeout net.Error
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():

@@ -8,6 +8,7 @@ import (
 // kind is what the servers of one dashboard do that a proxy must know. Patterns are those of
 // the policy.
 type kind struct {
+	product        string   // the name of the dashboard
 	encodedSlash   []string // paths that may contain %2F where the pattern has a star
 	refusedForms   []string // paths where a POST of an HTML form (application/x-www-form-urlencoded) gets 415
 	streamsByQuery bool     // follow=true and watch=true ask for a stream
@@ -40,6 +41,7 @@ type effect struct {
 // Of others it knows nothing. The map is never written to.
 var kinds = map[string]kind{
 	"argo-cd": {
+		product:        "Argo CD",
 		streamsByQuery: true,
 		// A cluster or a repository is named by its URL, in one segment. argocd-server
 		// keeps a %2F together below four prefixes (server/server.go, pathPatters) and
@@ -96,6 +98,7 @@ var kinds = map[string]kind{
 	},
 
 	"argo-workflows": {
+		product:        "Argo Workflows",
 		streamsByQuery: true,
 		// No %2F: argo-server decodes it and splits there, so that
 		// /api/v1/workflows/argo%2Fweb gets one workflow where it seems to list many.
