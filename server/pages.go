@@ -111,7 +111,7 @@ func templateFaults(dir string, mistakes page.TemplateErrors) error {
 	var faults fault.List
 	for _, m := range mistakes {
 		at := fault.Position{File: filepath.Join(dir, m.File), Line: m.Line, Column: m.Column}
-		faults.Add(at, m.Message, "docs/configuration.md lists the fields and functions of each template")
+		faults.Add(at, m.Message, "docs/pages.md lists the fields and functions of each template")
 	}
 	return faults.Err()
 }
