@@ -88,6 +88,9 @@ func (p *Proxy) refuseDenied(x *decided, detail string) *Refusal {
 	if f.Denied.ShowAdmitted {
 		f.Denied.Admitted, f.Denied.AdmittedMore = x.state.policy.Admitted(x.route.Name, x.path, x.r.Method)
 	}
+	if !x.usesBearer() {
+		f.Denied.Refresh, f.Denied.ReturnTo = p.prefix+"/refresh", back
+	}
 	f.Denied.Request = p.requestAccessURL(x, f.Denied.Admitted)
 	return f
 }

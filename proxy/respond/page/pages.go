@@ -84,6 +84,8 @@ type Denied struct {
 	Method       string
 	Path         string
 	Request      string // URL that asks for access; empty: none is configured
+	Refresh      string // URL to post to, which reads the groups again; empty: they are those of a token
+	ReturnTo     string // path to return to from there
 	SignOut      string // URL
 	SwitchUser   string // URL of a login as another user
 	Back         string // URL of the page before; empty: not known

@@ -18,6 +18,7 @@ func Samples() []Page {
 	}
 	ruled := denied
 	ruled.Groups, ruled.Rule, ruled.Action, ruled.Back = many, "policy.csv:3", "action.open", "/"
+	ruled.Refresh, ruled.ReturnTo = "/oauth2/refresh", "/"
 	ruled.Request, ruled.Admitted, ruled.AdmittedMore = "https://example.com/request", nil, 0
 	hidden := denied
 	hidden.Groups, hidden.Roles, hidden.Overage, hidden.ShowAdmitted = nil, nil, true, false
