@@ -89,6 +89,12 @@ func (b *Tab) Click(selector string) {
 	run(b, "clicking "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
 }
 
+// Type enters text into a field that is to be seen.
+func (b *Tab) Type(selector, text string) {
+	b.t.Helper()
+	run(b, "typing into "+selector, chromedp.SendKeys(chromedp.CSS(selector), text, chromedp.NodeVisible))
+}
+
 // Follow clicks a link to an address on the page that is shown.
 func (b *Tab) Follow(address string) {
 	b.t.Helper()

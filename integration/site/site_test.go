@@ -1,14 +1,23 @@
 package main
 
 import (
+	"cmp"
+	"fmt"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/example-org/authgate/integration/browser"
+	"github.com/example-org/authgate/integration/wait"
 )
 
 const base = "/authgate/"
@@ -59,66 +68,108 @@ func TestTheSiteHasEveryPageAndNoBrokenLink(t *testing.T) {
 		if !strings.Contains(html, `lang="en"`) {
 			t.Errorf("%s does not name its language", page)
 		}
-		checkLinks(t, files, name+".html", html)
+		for _, problem := range problemsOf(files, name+".html", html) {
+			t.Error(problem)
+		}
 		if name != "index" && !strings.Contains(html, `href="`+base+name+`"`) {
 			t.Errorf("%s is not in the sidebar", page)
 		}
 	}
 	hasIndex, hasDrawing := false, false
-	for name := range files {
-		hasIndex = hasIndex || strings.Contains(name, "localSearchIndex")
+	for name, text := range files {
+		hasIndex = hasIndex || strings.Contains(name, "localSearchIndex") && strings.Contains(text, "Troubleshooting by symptom")
 		hasDrawing = hasDrawing || strings.HasPrefix(name, "assets/concepts.") && strings.HasSuffix(name, ".svg")
 	}
 	if !hasIndex || !hasDrawing {
 		t.Errorf("search index: %v, drawing: %v", hasIndex, hasDrawing)
 	}
+	searchFinds(t, out, "too big header", "troubleshooting")
 }
 
-// checkLinks follows the links of a page within the site, with their anchors. Nothing is
-// loaded from another host.
-func checkLinks(t *testing.T, files map[string]string, page, html string) {
+// searchFinds searches the site in a real browser, and opens the first result.
+func searchFinds(t *testing.T, out, text, page string) {
 	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := strings.TrimPrefix(r.URL.Path, base)
+		if path.Ext(name) == "" { // as GitHub Pages does
+			name = cmp.Or(name, "index") + ".html"
+		}
+		http.ServeFileFS(w, r, os.DirFS(out), name)
+	}))
+	t.Cleanup(server.Close)
+	tab := browser.Start(t)
+	tab.Open(server.URL + base)
+	tab.Click(".VPNavBarSearch button")
+	tab.Type("input#localsearch-input", text)
+	tab.Click(".VPLocalSearchBox a.result")
+	tab.Await("h1")
+	wait.For(t, 30*time.Second, "the page that was found", func() bool {
+		return strings.HasPrefix(tab.Address(), server.URL+base+page)
+	})
+}
+
+// problemsOf follows the links of a page within the site, with their anchors. Nothing may be
+// loaded from another host.
+func problemsOf(files map[string]string, page, html string) (problems []string) {
+	complain := func(format string, args ...any) {
+		problems = append(problems, page+" "+fmt.Sprintf(format, args...))
+	}
 	for _, match := range loaded.FindAllString(html, -1) {
-		t.Errorf("%s loads %s", page, match)
+		complain("loads %s", match)
 	}
-	at, err := url.Parse("https://site.example.com" + base + strings.TrimSuffix(page, ".html"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	at := url.URL{Scheme: "https", Host: "site.example.com", Path: base + strings.TrimSuffix(page, ".html")}
 	for _, match := range hrefs.FindAllStringSubmatch(html, -1) {
 		link, err := at.Parse(match[1])
 		if err != nil {
-			t.Errorf("%s: %v", page, err)
+			complain("has a link that is not one: %v", err)
 			continue
 		}
 		if link.Host != at.Host {
 			continue
 		}
 		target, within := strings.CutPrefix(link.Path, base)
-		if !within {
-			t.Errorf("%s links to %s, outside of the site", page, match[1])
-			continue
-		}
 		switch {
+		case !within:
+			complain("links to %s, outside of the site", match[1])
+			continue
 		case target == "":
 			target = "index.html"
 		case path.Ext(target) == "":
 			target += ".html"
 		}
 		text, exists := files[target]
-		if !exists {
-			t.Errorf("%s links to %s, which the site does not have", page, match[1])
-			continue
+		switch {
+		case !exists:
+			complain("links to %s, which the site does not have", match[1])
+		case link.Fragment != "" && path.Ext(target) == ".html" && !slices.Contains(idsOf(text), link.Fragment):
+			complain("links to %s, and there is no such heading", match[1])
 		}
-		if link.Fragment == "" || !strings.HasSuffix(target, ".html") {
-			continue
-		}
-		found := false
-		for _, id := range anchors.FindAllStringSubmatch(text, -1) {
-			found = found || id[1] == link.Fragment
-		}
-		if !found {
-			t.Errorf("%s links to %s, and there is no such heading", page, match[1])
+	}
+	return problems
+}
+
+func idsOf(html string) (ids []string) {
+	for _, match := range anchors.FindAllStringSubmatch(html, -1) {
+		ids = append(ids, match[1])
+	}
+	return ids
+}
+
+func TestABrokenLinkIsFound(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{"index.html": `<h2 id="here">`, "a.html": `<h2 id="there">`, "assets/x.svg": ""}
+	for html, want := range map[string]int{
+		`<a href="./a#there"><a href="/authgate/"><a href="#here"><img src="/authgate/assets/x.svg">`: 0,
+		`<a href="https://example.com/x#y"><a href="mailto:a@example.com">`:                           0,
+		`<a href="./a#gone">`:   1,
+		`<a href="./gone">`:     1,
+		`<a href="#gone">`:      1,
+		`<a href="/elsewhere">`: 1,
+		`<script src="https://cdn.example.com/x.js"></script>`: 1,
+		`<link rel="stylesheet" href="//cdn.example.com/x">`:   1,
+	} {
+		if got := problemsOf(files, "index.html", html); len(got) != want {
+			t.Errorf("%s: %q", html, got)
 		}
 	}
 }
