@@ -124,7 +124,7 @@ func TestAnAPIServerTakesEveryManifest(t *testing.T) {
 		t.Fatal("the check finds no fault in a field that there is not")
 	}
 	var files []string
-	for _, pattern := range []string{"../../examples/argo-cd/argocd-*.yaml", "../../examples/argo-workflows/authgate-tokens.yaml", "../../examples/argo-workflows/rbac.yaml", "../../examples/sidecar/[ds]*.yaml", "../chart/testdata/*.golden.yaml"} {
+	for _, pattern := range []string{"../../examples/argo-cd/argocd-*.yaml", "../../examples/argo-workflows/authgate-tokens.yaml", "../../examples/argo-workflows/rbac.yaml", "../../examples/sidecar/[ds]*.yaml", "../chart/testdata/*.golden.yaml", "../chart/testdata/kustomize/*.golden.yaml"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil || len(found) == 0 {
 			t.Fatalf("%s: %v, %d files", pattern, err, len(found))

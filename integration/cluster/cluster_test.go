@@ -61,6 +61,10 @@ kind: Namespace
 metadata: {name: edge}
 ---
 apiVersion: v1
+kind: Namespace
+metadata: {name: monitoring}
+---
+apiVersion: v1
 kind: ServiceAccount
 metadata: {name: authgate, namespace: authgate}
 ---
