@@ -57,6 +57,21 @@ type site struct {
 	mu   sync.Mutex
 	sent []string // what the browser sent to the issuer's host: addresses and referrers
 	asks bool     // whether the issuer shows a page with a button
+
+	handlers map[string]http.HandlerFunc // of the dashboard, by path; others show its page
+}
+
+// handle gives a path of the dashboard another answer.
+func (s *site) handle(path string, h http.HandlerFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.handlers[path] = h
+}
+
+func (s *site) handler(path string) http.HandlerFunc {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.handlers[path]
 }
 
 // dashboard shows what a script of it sees of the address.
@@ -74,9 +89,13 @@ func newSite(t *testing.T, changes ...string) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(people.Close)
-	s := &site{issuer: people}
+	s := &site{issuer: people, handlers: make(map[string]http.HandlerFunc)}
 	people.SetLoginPage(s.signIn)
-	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h := s.handler(r.URL.Path); h != nil {
+			h(w, r)
+			return
+		}
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = w.Write([]byte(dashboard)) // the browser may have gone
 	}))
