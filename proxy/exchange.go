@@ -118,7 +118,7 @@ func (x *exchange) Info() stream.Info {
 	info := stream.Info{
 		Upstream: x.upstreamName(), StartedAt: q.startedAt, Addr: q.client.Addr,
 		Owner:  stream.Owner{Addr: q.client.Addr},
-		Method: q.r.Method, Path: x.targeted.path.String(),
+		Method: q.method, Path: x.targeted.path.String(),
 	}
 	if !x.caller.signedIn() {
 		return info
