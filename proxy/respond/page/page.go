@@ -103,7 +103,7 @@ func (s *Set) render(p Page, to Reader, in edition) (Document, error) {
 	if err := in.templates.ExecuteTemplate(&b, p.Template(), data); err != nil {
 		return Document{}, fmt.Errorf("rendering %s: %w", p.Template(), err)
 	}
-	if bytes.Contains(b.Bytes(), []byte(`src="data:image/`)) {
+	if bytes.Contains(b.Bytes(), []byte("data:image/")) {
 		csp += "; img-src data:"
 	}
 	return Document{HTML: b.Bytes(), CSP: csp, Language: in.catalog.tag.String()}, nil

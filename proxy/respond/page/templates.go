@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"html/template"
 	"io/fs"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"text/template/parse"
 )
 
 // Templates are files that replace the built-in ones of the same name, by name.
@@ -72,11 +74,7 @@ func (o Options) parse(c catalog, style []byte) (*template.Template, error) {
 		if !strings.HasSuffix(file, ".html") {
 			continue
 		}
-		text, err := o.Templates.read(file)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := all.New(file).Parse(string(text)); err != nil {
+		if err := o.parseFile(all.New(file), file); err != nil {
 			mistakes = append(mistakes, templateError(file, err))
 		}
 	}
@@ -85,6 +83,32 @@ func (o Options) parse(c catalog, style []byte) (*template.Template, error) {
 	}
 	return all, nil
 }
+
+// parseFile reads one template. Parts that a layout of the operator's does not define are the
+// built-in ones.
+func (o Options) parseFile(into *template.Template, file string) error {
+	if _, replaced := o.Templates[file]; replaced && file == layoutFile {
+		builtin, err := files.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if _, err := into.Parse(string(builtin)); err != nil {
+			return err
+		}
+	}
+	text, err := o.Templates.read(file)
+	if err != nil {
+		return err
+	}
+	parsed, err := into.Parse(string(text))
+	if err == nil && file == layoutFile && parsed.Tree != nil && !parse.IsEmptyTree(parsed.Tree.Root) {
+		return errors.New("has text outside of {{define}}, which is shown nowhere; define head, top, body, foot, list, " +
+			"groups or button")
+	}
+	return err
+}
+
+const layoutFile = "layout.html"
 
 // check executes every template that replaces a built-in one, in every state that its page
 // can have, so that a mistake in it is found at the start and not when the page is needed.
