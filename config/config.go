@@ -82,10 +82,11 @@ func Default() Config {
 // SetDefaults makes u an upstream of which nothing is written.
 func (u *Upstream) SetDefaults() {
 	*u = Upstream{
-		Path:     "/",
-		Kind:     KindGeneric,
-		Home:     "/",
-		Identity: Identity{Headers: HeadersBoth, Groups: GroupsAll, Credential: CredentialNone},
+		Path:      "/",
+		Kind:      KindGeneric,
+		Home:      "/",
+		Transport: TransportAuto,
+		Identity:  Identity{Headers: HeadersBoth, Groups: GroupsAll, Credential: CredentialNone},
 		Timeouts: UpstreamTimeouts{
 			UpstreamDial: inheritTimeout, UpstreamHeader: inheritTimeout,
 			Idle: defaultUpstreamIdle,

@@ -38,6 +38,8 @@ type Upstream struct {
 	Home        string           `yaml:"home"`        // canonical; "/" is the start of Path
 	Maintenance string           `yaml:"maintenance"` // why every request gets 503; empty: it is served
 
+	Transport UpstreamTransport `yaml:"transport"`
+
 	Timeouts UpstreamTimeouts `yaml:"timeouts"`
 	TLS      UpstreamTLS      `yaml:"tls"`
 }

@@ -6,6 +6,19 @@ import (
 	"github.com/example-org/authgate/yamlfile"
 )
 
+// UpstreamTransport is what sends requests in HTTP/1.1 to an upstream.
+type UpstreamTransport string
+
+// The transports.
+const (
+	TransportAuto     UpstreamTransport = "auto" // authgate's own
+	TransportStandard UpstreamTransport = "std"  // net/http's
+)
+
+func (UpstreamTransport) values() []string {
+	return []string{string(TransportAuto), string(TransportStandard)}
+}
+
 // UpstreamTimeouts are those of one upstream. The first two are those of
 // [Timeouts] where the file does not say otherwise.
 type UpstreamTimeouts struct {

@@ -6,7 +6,7 @@ import "time"
 // the first request.
 func (p *Proxy) PingEvery(every, timeout time.Duration) {
 	for _, u := range p.upstreams {
-		for _, t := range u.Transports().All() {
+		for _, t := range u.Transports().Standard() {
 			if t.HTTP2 != nil {
 				t.HTTP2.SendPingTimeout, t.HTTP2.PingTimeout = every, timeout
 			}

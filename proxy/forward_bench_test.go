@@ -35,12 +35,14 @@ import (
 func BenchmarkForward(b *testing.B) {
 	upstream := startUpstream(b)
 	b.Run("tuned", func(b *testing.B) { forwarding(b, tuned(upstream), nil) })
-	b.Run("audit=none", func(b *testing.B) {
-		gate, cookie := benchedGate(b, upstream, nil)
-		forwarding(b, gate, cookie)
-	})
+	for _, transport := range []config.UpstreamTransport{config.TransportAuto, config.TransportStandard} {
+		b.Run("audit=none/transport="+string(transport), func(b *testing.B) {
+			gate, cookie := benchedGate(b, upstream, nil, transport)
+			forwarding(b, gate, cookie)
+		})
+	}
 	b.Run("audit=file", func(b *testing.B) {
-		gate, cookie := benchedGate(b, upstream, fileQueue(b))
+		gate, cookie := benchedGate(b, upstream, fileQueue(b), config.TransportAuto)
 		forwarding(b, gate, cookie)
 	})
 }
@@ -115,11 +117,14 @@ func (d *discard) Flush()                      {}
 
 // benchedGate is authgate with 1,000 rules, and the cookie of who may pass. A nil
 // queue is audit.output: none.
-func benchedGate(b *testing.B, upstream string, records *audit.Queue) (*proxy.Proxy, []string) {
+func benchedGate(b *testing.B, upstream string, records *audit.Queue, transport config.UpstreamTransport) (*proxy.Proxy, []string) {
 	b.Helper()
 	c, err := config.Parse("authgate.yaml", []byte(strings.NewReplacer("URL", "http://"+upstream, "TRUSTED", "127.0.0.1/32").Replace(settings)))
 	if err != nil {
 		b.Fatal(err)
+	}
+	for i := range c.Upstreams {
+		c.Upstreams[i].Transport = transport
 	}
 	keys, err := seal.ParseKeys(seal.NewKey())
 	if err != nil {

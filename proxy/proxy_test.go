@@ -226,6 +226,11 @@ func newGateWith(t testing.TB, l login.Options, trusted, upstreamURL string, cha
 	for _, change := range changes {
 		change(&options)
 	}
+	for i := range c.Upstreams {
+		if standardTransport {
+			c.Upstreams[i].Transport = config.TransportStandard
+		}
+	}
 	if options.Store == nil {
 		options.Store = cookiestore.New(cookiestore.Options{
 			Cookie: proxy.NewSessionCookie(c.Session.Cookie), Keyring: g.ring, IdleTimeout: time.Duration(c.Session.IdleTimeout),

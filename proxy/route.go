@@ -104,8 +104,8 @@ func newDashboard(o *Options, index int) *dashboard {
 		Log: o.Log,
 		Transport: transport.Options{
 			DialTimeout: c.Timeouts.Dial(o.Config.Timeouts), HeaderTimeout: c.Timeouts.Header(o.Config.Timeouts),
-			IdleTimeout: time.Duration(c.Timeouts.Idle),
-			ServerName:  c.TLS.ServerName, CAs: o.UpstreamCAs[c.Name], ClientCertificate: o.UpstreamCertificates[c.Name],
+			IdleTimeout: time.Duration(c.Timeouts.Idle), Standard: c.Transport == config.TransportStandard,
+			ServerName: c.TLS.ServerName, CAs: o.UpstreamCAs[c.Name], ClientCertificate: o.UpstreamCertificates[c.Name],
 		},
 	}
 	for name, value := range c.SetHeaders {

@@ -7,12 +7,17 @@ import (
 	"crypto/x509"
 	"net/http"
 	"time"
+
+	"github.com/example-org/authgate/proxy/upstream/http1"
 )
 
 // Options say how one upstream is reached.
 type Options struct {
 	Socket string // path of a Unix socket; empty: TCP to the host of the URL
 	H2C    bool   // HTTP/2 without TLS for all requests but upgrades
+
+	// Standard uses net/http's own transport for HTTP/1.1, too.
+	Standard bool
 
 	DialTimeout   time.Duration // also for a TLS handshake
 	HeaderTimeout time.Duration // until the response header; 0: none
@@ -40,7 +45,8 @@ type Set struct {
 	Upgrade         http.RoundTripper // always HTTP/1.1: HTTP/2 has no Upgrade
 	GRPC            http.RoundTripper // always HTTP/2
 
-	all []*http.Transport
+	standard []*http.Transport
+	own      []*http1.Transport
 }
 
 // New makes the transports. It dials nothing.
@@ -58,12 +64,15 @@ func New(o Options) *Set {
 	return s
 }
 
-// All gives the transports of net/http that the set uses.
-func (s *Set) All() []*http.Transport { return s.all }
+// Standard gives the transports of net/http that the set uses.
+func (s *Set) Standard() []*http.Transport { return s.standard }
 
 // CloseIdle closes idle connections. Connections in use close when they become idle.
 func (s *Set) CloseIdle() {
-	for _, t := range s.all {
+	for _, t := range s.standard {
+		t.CloseIdleConnections()
+	}
+	for _, t := range s.own {
 		t.CloseIdleConnections()
 	}
 }

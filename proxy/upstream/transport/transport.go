@@ -3,19 +3,56 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"time"
 
+	"github.com/example-org/authgate/proxy/upstream/http1"
 	"github.com/example-org/authgate/text"
 )
 
 func (s *Set) newHTTP1(o Options) http.RoundTripper {
-	t := s.newTransport(o)
-	t.Protocols.SetHTTP1(true)
-	return retryTransport{trackConns(t)}
+	if o.Standard {
+		t := s.newTransport(o)
+		t.Protocols.SetHTTP1(true)
+		return retryTransport{trackConns(t)}
+	}
+	t := &http1.Transport{
+		DialContext:            newDialer(o, net.Dialer{}).DialContext,
+		TLSClientConfig:        newTLSConfig(o),
+		TLSHandshakeTimeout:    o.DialTimeout,
+		ResponseHeaderTimeout:  o.HeaderTimeout,
+		ExpectContinueTimeout:  expectContinueTimeout,
+		IdleConnTimeout:        o.IdleTimeout,
+		MaxIdleConnsPerHost:    maxIdleConns,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+	}
+	s.own = append(s.own, t)
+	return ownHTTP1{t}
 }
+
+// ownHTTP1 marks the errors that repeat nothing of what an upstream sent.
+type ownHTTP1 struct{ *http1.Transport }
+
+func (t ownHTTP1) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := t.Transport.RoundTrip(r)
+	if err == nil {
+		return res, nil
+	}
+	var broken http1.ProtocolError
+	if errors.As(err, &broken) {
+		return nil, text.SafeError(broken.Error())
+	}
+	return nil, err
+}
+
+const (
+	expectContinueTimeout = time.Second // with 0, bodies would be sent before the upstream asks for them
+	maxIdleConns          = 1024        // with fewer than concurrent requests, requests would dial again
+	maxHeaderBytes        = 256 << 10
+)
 
 func (s *Set) newHTTP2(o Options) *http.Transport {
 	t := s.newTransport(o)
@@ -33,18 +70,22 @@ func (s *Set) newTransport(o Options) *http.Transport {
 		DialContext:            newDialer(o, net.Dialer{}).DialContext,
 		TLSHandshakeTimeout:    o.DialTimeout,
 		ResponseHeaderTimeout:  o.HeaderTimeout,
-		ExpectContinueTimeout:  time.Second, // with 0, bodies would be sent before the upstream asks for them
-		DisableCompression:     true,        // compression that the client did not request would break ETag and Range
-		MaxIdleConnsPerHost:    1024,        // with fewer than concurrent requests, requests would dial again
+		ExpectContinueTimeout:  expectContinueTimeout,
+		DisableCompression:     true, // compression that the client did not request would break ETag and Range
+		MaxIdleConnsPerHost:    maxIdleConns,
 		IdleConnTimeout:        o.IdleTimeout,
-		MaxResponseHeaderBytes: 256 << 10,
-		TLSClientConfig: &tls.Config{
-			RootCAs: o.CAs, MinVersion: tls.VersionTLS12, ServerName: o.ServerName, GetClientCertificate: o.ClientCertificate,
-		},
-		Protocols: new(http.Protocols),
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		TLSClientConfig:        newTLSConfig(o),
+		Protocols:              new(http.Protocols),
 	}
-	s.all = append(s.all, t)
+	s.standard = append(s.standard, t)
 	return t
+}
+
+func newTLSConfig(o Options) *tls.Config {
+	return &tls.Config{
+		RootCAs: o.CAs, MinVersion: tls.VersionTLS12, ServerName: o.ServerName, GetClientCertificate: o.ClientCertificate,
+	}
 }
 
 // newGRPC uses HTTP/2 only: by ALPN over TLS, otherwise with prior knowledge. It has no timeout
