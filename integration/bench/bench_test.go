@@ -66,7 +66,7 @@ func TestBenchCountsWhatAWebSocketCosts(t *testing.T) {
 
 func TestWrongNumbersAreRefused(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"-connections=1,x"}, {"-connections=0"}, {"-rounds=0"}, {"-for=1500ms"}, {"-people=0"}, {"further"}} {
+	for _, args := range [][]string{{"-connections=1,x"}, {"-connections=0"}, {"-rounds=0"}, {"-for=0s"}, {"-people=0"}, {"further"}} {
 		if _, err := parse(args); err == nil {
 			t.Errorf("%q is taken", args)
 		}

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -64,7 +63,7 @@ func (s *scene) ask(ctx context.Context, c *contender, h http.Header) (status in
 // measure lets the contenders run by turns: what else the machine does in the
 // meantime hits all of them. Each round begins with another one.
 func (s *scene) measure(ctx context.Context, o options, progress io.Writer) ([]sample, error) {
-	script, err := s.writeScript()
+	script, err := s.writeScript(s.plain())
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +73,7 @@ func (s *scene) measure(ctx context.Context, o options, progress io.Writer) ([]s
 			if o.check {
 				break
 			}
-			if _, err := s.round(ctx, c, connections, time.Second, script); err != nil {
+			if _, err := s.round(ctx, c, connections, time.Second, script, s.plain()); err != nil {
 				return nil, err
 			}
 		}
@@ -82,7 +81,7 @@ func (s *scene) measure(ctx context.Context, o options, progress io.Writer) ([]s
 			for i := range s.contenders {
 				c := s.contenders[(i+round)%len(s.contenders)]
 				_, _ = fmt.Fprintf(progress, "\r%d connections, round %d of %d: %-16s", connections, round+1, o.rounds, c.name)
-				got, err := s.round(ctx, c, connections, o.length, script)
+				got, err := s.round(ctx, c, connections, o.length, script, s.plain())
 				if err != nil {
 					return nil, err
 				}
@@ -116,28 +115,27 @@ function done(summary, latency, each)
 end
 `
 
-func (s *scene) writeScript() (file string, err error) {
+func (s *scene) writeScript(l load) (file string, err error) {
 	cookies := filepath.Join(s.dir, "cookies")
-	if err := os.WriteFile(cookies, []byte(strings.Join(s.cookies, "\n")+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(cookies, []byte(l.cookieLines()), 0o600); err != nil {
 		return "", err
 	}
 	file = filepath.Join(s.dir, "requests.lua")
-	return file, os.WriteFile(file, fmt.Appendf(nil, script, cookies, path), 0o600)
+	return file, os.WriteFile(file, fmt.Appendf(nil, script, cookies, l.path), 0o600)
 }
 
 // round runs wrk against one contender. One answer that is not a 2xx, or one
 // connection that breaks, and the figures are worth nothing.
-func (s *scene) round(ctx context.Context, c *contender, connections int, length time.Duration, script string) (sample, error) {
+func (s *scene) round(ctx context.Context, c *contender, connections int, length time.Duration, script string, l load) (sample, error) {
 	args := []string{"-t1", fmt.Sprint("-c", connections), fmt.Sprintf("-d%.0f", length.Seconds()), "-s", script}
-	args = append(args, "-H", "Host: "+host)
-	for name, values := range browserHeaders("") {
+	for name, values := range l.header() {
 		args = append(args, "-H", name+": "+values[0])
 	}
-	before, err := cpuMicros(c.process.ID())
+	before, err := c.cpu()
 	if err != nil {
 		return sample{}, err
 	}
-	wrk := exec.CommandContext(ctx, "wrk", append(args, "http://"+c.address+path)...)
+	wrk := exec.CommandContext(ctx, "wrk", append(args, l.url(c))...)
 	out, err := wrk.Output()
 	if errors.Is(err, exec.ErrNotFound) {
 		return sample{}, fmt.Errorf("wrk is missing; on Debian, as root: apt-get install --no-install-recommends wrk (%w)", err)
@@ -155,7 +153,7 @@ func (s *scene) round(ctx context.Context, c *contender, connections int, length
 	if found.Failed > 0 || found.Requests == 0 {
 		return sample{}, fmt.Errorf("%s with %d connections: %d of %d requests failed\n%s", c.name, connections, found.Failed, found.Requests, c.process.Tail(10))
 	}
-	after, err := cpuMicros(c.process.ID())
+	after, err := c.cpu()
 	if err != nil {
 		return sample{}, err
 	}
@@ -170,16 +168,24 @@ func (s *scene) round(ctx context.Context, c *contender, connections int, length
 	}, err
 }
 
-// checkAudit counts the records of a round, and empties the file for the next.
+// checkAudit counts the records of a round, and empties the file for the next. Records are written
+// together, a moment after the responses.
 func (c *contender) checkAudit(requests int) error {
 	if c.audit == "" {
 		return nil
 	}
-	text, err := os.ReadFile(c.audit)
-	if err != nil {
-		return err
+	var text []byte
+	lines := 0
+	for range 100 {
+		var err error
+		if text, err = os.ReadFile(c.audit); err != nil {
+			return err
+		}
+		if lines = bytes.Count(text, []byte("\n")); lines >= requests {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
-	lines := bytes.Count(text, []byte("\n"))
 	var r struct{ Decision string }
 	end := bytes.LastIndexByte(text, '\n')
 	if end < 0 || lines < requests {

@@ -18,6 +18,8 @@ type report struct {
 	Seconds float64 `json:"seconds"` // of each
 	People  int     `json:"people"`
 	Rows    []row   `json:"rows"`
+
+	Cases []caseRow `json:"cases,omitempty"`
 }
 
 // row is one contender at one number of connections: medians of its rounds.
@@ -86,6 +88,8 @@ func median(n int, value func(int) float64) float64 {
 var titles = map[string]string{
 	"bare": "bare `httputil.ReverseProxy`", "tuned": "tuned `httputil.ReverseProxy`", "authgate": "**authgate**, audit off",
 	"authgate-audit": "**authgate**, audit to a file", "nginx": "nginx, one worker, no authentication",
+	"authgate-tls": "**authgate**", "nginx-authgate": "nginx `auth_request` to **authgate**", "oauth2-proxy": "oauth2-proxy",
+	"nginx-oauth2-proxy": "nginx `auth_request` to oauth2-proxy",
 }
 
 func (r *report) print(w io.Writer) error {
@@ -101,6 +105,10 @@ func (r *report) print(w io.Writer) error {
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%.0f\t%.2f\t%.2f\t%.1f\t%.2f\t%.2f\t%.2f\t%.1f\t\n", connections, row.Name, row.PerSecond,
 			row.ToBare, row.ToTuned, row.CPU, row.P50/1000, row.P99/1000, row.P99ToTuned, float64(row.ResidentKiB)/1024)
 	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	r.printCases(table, false)
 	if err := table.Flush(); err != nil {
 		return err
 	}
@@ -142,6 +150,7 @@ func (r *report) writeMarkdown(file string) error {
 		fmt.Fprintf(&out, "| %d | %s | %.0f | %.2f | %.2f | %.1f | %.2f | %.2f | %.2f | %.1f |\n", row.Connections, titles[row.Name],
 			row.PerSecond, row.ToBare, row.ToTuned, row.CPU, row.P50/1000, row.P99/1000, row.P99ToTuned, float64(row.ResidentKiB)/1024)
 	}
+	r.printCases(&out, true)
 	out.WriteString(endMark)
 	out.Write(after)
 	return os.WriteFile(file, out.Bytes(), 0o644)

@@ -35,6 +35,9 @@ type scene struct {
 	cookies    []string // NAME=VALUE, one for each of the users
 	processes  []*program.Process
 	ports      []*program.Port
+
+	binary string // of authgate
+	cases  []*measuredCase
 }
 
 // contender is a proxy that is measured.
@@ -44,6 +47,17 @@ type contender struct {
 	admin   string // authgate's
 	audit   string // file; empty: none
 	process *program.Process
+	also    *program.Process // whose work counts as its own; nil: none
+}
+
+// cpu is how long it has computed, in microseconds.
+func (c *contender) cpu() (float64, error) {
+	own, err := cpuMicros(c.process.ID())
+	if err != nil || c.also == nil {
+		return own, err
+	}
+	others, err := cpuMicros(c.also.ID())
+	return own + others, err
 }
 
 // setScene starts the upstream and all proxies.
@@ -68,7 +82,7 @@ func setScene(ctx context.Context, dir string, o options, progress io.Writer) (s
 	if o.websockets > 0 {
 		role = "echo"
 	}
-	upstream, _, err := s.startSelf(ctx, role, "")
+	upstream, _, err := s.startSelf(ctx, role, "", "")
 	if err != nil {
 		return s, err
 	}
@@ -77,12 +91,22 @@ func setScene(ctx context.Context, dir string, o options, progress io.Writer) (s
 			continue
 		}
 		c := &contender{name: name}
-		if c.address, c.process, err = s.startSelf(ctx, name, upstream); err != nil {
+		if c.address, c.process, err = s.startSelf(ctx, name, "http://"+upstream, ""); err != nil {
 			return s, err
 		}
 		s.contenders = append(s.contenders, c)
 	}
-	if err := s.startAuthgate(ctx, binary, upstream, "authgate", "none"); err != nil {
+	if err := s.writeCertificate(); err != nil {
+		return s, err
+	}
+	secure := ""
+	if o.websockets == 0 {
+		if secure, _, err = s.startSelf(ctx, "upstream", "", s.dir); err != nil {
+			return s, err
+		}
+	}
+	a := authgate{binary: binary, upstream: upstream, secure: secure, name: "authgate", audit: "none"}
+	if err := s.startAuthgate(ctx, a); err != nil {
 		return s, err
 	}
 	if err := s.signInAll(ctx, s.contenders[len(s.contenders)-1], max(o.people, o.websockets/socketsEach)); err != nil || o.websockets > 0 {
@@ -92,10 +116,15 @@ func setScene(ctx context.Context, dir string, o options, progress io.Writer) (s
 	if err := os.Mkdir(records, 0o700); err != nil {
 		return s, err
 	}
-	if err := s.startAuthgate(ctx, binary, upstream, "authgate-audit", filepath.Join(records, "audit.jsonl")); err != nil {
+	withAudit := a
+	withAudit.name, withAudit.audit = "authgate-audit", filepath.Join(records, "audit.jsonl")
+	if err := s.startAuthgate(ctx, withAudit); err != nil {
 		return s, err
 	}
-	return s, s.startNginx(ctx, upstream, progress)
+	if err := s.startNginx(ctx, upstream, progress); err != nil || !o.cases {
+		return s, err
+	}
+	return s, s.setCases(ctx, a, o, progress)
 }
 
 // build compiles authgate as it is released.
@@ -115,8 +144,8 @@ func build(ctx context.Context, dir string, progress io.Writer) (binary string, 
 	}, binary, progress)
 }
 
-// startSelf starts this very program as something else.
-func (s *scene) startSelf(ctx context.Context, what, upstream string) (address string, p *program.Process, err error) {
+// startSelf starts this very program as something else (see runRole).
+func (s *scene) startSelf(ctx context.Context, what, upstream, certificate string) (address string, p *program.Process, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", nil, err
@@ -124,15 +153,23 @@ func (s *scene) startSelf(ctx context.Context, what, upstream string) (address s
 	if address, err = s.freeAddress(ctx); err != nil {
 		return "", nil, err
 	}
-	where := address
-	if upstream != "" {
-		where += "," + upstream
-	}
-	p, err = s.start(ctx, address, program.Command{Name: what, Path: self, Args: []string{"be", what, where}})
+	where := address + "," + upstream + "," + certificate
+	name := fmt.Sprintf("%s-%d", what, len(s.processes))
+	p, err = s.start(ctx, address, program.Command{Name: name, Path: self, Args: []string{"be", what, where}})
 	return address, p, err
 }
 
-func (s *scene) startAuthgate(ctx context.Context, binary, upstream, name, audit string) error {
+// authgate is what distinguishes one authgate of a scene from another.
+type authgate struct {
+	binary           string
+	upstream, secure string // addresses; secure: with TLS
+	name             string
+	audit            string // audit.output
+	tls              bool   // in front
+	policy           string // empty: policy()
+}
+
+func (s *scene) startAuthgate(ctx context.Context, a authgate) error {
 	address, err := s.freeAddress(ctx)
 	if err != nil {
 		return err
@@ -141,40 +178,67 @@ func (s *scene) startAuthgate(ctx context.Context, binary, upstream, name, audit
 	if err != nil {
 		return err
 	}
+	file, err := s.writeAuthgate(ctx, a, address, admin)
+	if err != nil {
+		return err
+	}
+	c := &contender{name: a.name, address: address, admin: admin}
+	if a.audit != "none" {
+		c.audit = a.audit
+	}
+	c.process, err = s.start(ctx, admin, program.Command{Name: a.name, Path: a.binary, Args: []string{"serve", "--config", file}})
+	s.contenders = append(s.contenders, c)
+	return err
+}
+
+// writeAuthgate writes the files of an authgate, and gives the configuration's.
+func (s *scene) writeAuthgate(ctx context.Context, a authgate, address, admin string) (configFile string, err error) {
 	file := func(name string) string { return filepath.Join(s.dir, name) }
 	config := fmt.Sprintf(`listen: %q
 adminListen: %q
 trustedProxies: [127.0.0.1/32]
 issuer: {url: %q, clientID: %s, clientSecret: %s}
+bearer:
+- {issuer: %q, audience: %s}
 session: {keys: {file: %q}}
 policy: {files: [%q]}
 audit: {output: %q}
 timeouts: {shutdownDelay: 0s, shutdown: 1s}
+limits: {bodyBytes: 4294967296}
 upstreams:
 - {name: argocd, hosts: [%q], url: "http://%s", kind: argo-cd, identity: {headers: true}}
-`, address, admin, s.issuer.URL(), issuer.ClientID, issuer.ClientSecret, file("keys"), file("policy.csv"), audit, host, upstream)
-	if _, err := os.Stat(file("keys")); errors.Is(err, fs.ErrNotExist) { // both take the sessions of the first
-		keys, err := exec.CommandContext(ctx, binary, "keygen").Output()
+`, address, admin, s.issuer.URL(), issuer.ClientID, issuer.ClientSecret, s.issuer.URL(), bearerAudience,
+		file("keys"), file(a.name+".csv"), a.audit, host, a.upstream)
+	if a.secure != "" {
+		config += fmt.Sprintf("- {name: secure, hosts: [%q], url: \"https://%s\", caFile: %q}\n", secureHost, a.secure, file(certFile))
+	}
+	if a.audit != "none" { // the one that is profiled
+		token, err := s.writeAdminToken()
+		if err != nil {
+			return "", err
+		}
+		config += fmt.Sprintf("adminToken: {file: %q}\nadminProfile: true\n", token)
+	}
+	if a.tls {
+		config += fmt.Sprintf("tls: {certFile: %q, keyFile: %q}\n", file(certFile), file(keyFile))
+	}
+	if _, err := os.Stat(file("keys")); errors.Is(err, fs.ErrNotExist) { // all take the sessions of the first
+		keys, err := exec.CommandContext(ctx, a.binary, "keygen").Output()
 		if err == nil {
 			err = os.WriteFile(file("keys"), keys, 0o600)
 		}
 		if err != nil {
-			return fmt.Errorf("making session keys: %w", err)
+			return "", fmt.Errorf("making session keys: %w", err)
 		}
 	}
-	if err := os.WriteFile(file("policy.csv"), []byte(policy()), 0o600); err != nil {
-		return err
+	rows := a.policy
+	if rows == "" {
+		rows = policy(rules, a.secure != "")
 	}
-	if err := os.WriteFile(file(name+".yaml"), []byte(config), 0o600); err != nil {
-		return err
+	if err := os.WriteFile(file(a.name+".csv"), []byte(rows), 0o600); err != nil {
+		return "", err
 	}
-	c := &contender{name: name, address: address, admin: admin}
-	if audit != "none" {
-		c.audit = audit
-	}
-	c.process, err = s.start(ctx, admin, program.Command{Name: name, Path: binary, Args: []string{"serve", "--config", file(name + ".yaml")}})
-	s.contenders = append(s.contenders, c)
-	return err
+	return file(a.name + ".yaml"), os.WriteFile(file(a.name+".yaml"), []byte(config), 0o600)
 }
 
 // signInAll lets users sign in, a few at a time.
@@ -214,7 +278,7 @@ func groupNames() []string {
 }
 
 // policy admits users in one of the groups, by a rule among many.
-func policy() string {
+func policy(rules int, secure bool) string {
 	var csv strings.Builder
 	for i := range rules {
 		fmt.Fprintf(&csv, "p, role:team-%02d, argocd, /api/v1/projects/p%d/*/things, GET, allow\n", i%50, i)
@@ -222,53 +286,12 @@ func policy() string {
 	for i, group := range groupNames() {
 		fmt.Fprintf(&csv, "g, %s, role:team-%02d\n", group, i)
 	}
-	csv.WriteString("p, role:team-07, argocd, /api/v1/applications/**, GET, allow\np, role:team-07, argocd, /terminal, GET, allow\n")
+	csv.WriteString("p, role:team-07, argocd, /api/v1/applications/**, GET|PUT, allow\np, role:team-07, argocd, /terminal, GET, allow\n")
+	csv.WriteString("p, system:anonymous, argocd, " + anonymousPath + ", GET, allow\n")
+	if secure {
+		csv.WriteString("p, role:team-07, secure, /api/v1/applications/**, GET, allow\n")
+	}
 	return csv.String()
-}
-
-// startNginx starts one worker without authentication. Where there is no nginx,
-// its row is left out.
-func (s *scene) startNginx(ctx context.Context, upstream string, progress io.Writer) error {
-	nginx, err := exec.LookPath("nginx")
-	if err != nil {
-		if nginx, err = exec.LookPath("/usr/sbin/nginx"); err != nil { // outside of most users' PATH
-			_, _ = fmt.Fprintln(progress, "no nginx here, so no row of it; on Debian, as root: apt-get install --no-install-recommends nginx")
-			return nil
-		}
-	}
-	address, err := s.freeAddress(ctx)
-	if err != nil {
-		return err
-	}
-	file := filepath.Join(s.dir, "nginx.conf")
-	config := fmt.Sprintf(`daemon off;
-master_process off;
-worker_processes 1;
-pid %[1]s/nginx.pid;
-error_log %[1]s/nginx.log warn;
-events { worker_connections 4096; }
-http {
-	access_log off;
-	client_body_temp_path %[1]s/t1; proxy_temp_path %[1]s/t2; fastcgi_temp_path %[1]s/t3; uwsgi_temp_path %[1]s/t4; scgi_temp_path %[1]s/t5;
-	keepalive_requests 100000000;
-	upstream behind { server %[3]s; keepalive 1024; keepalive_requests 100000000; }
-	server {
-		listen %[2]s;
-		location / {
-			proxy_pass http://behind;
-			proxy_http_version 1.1;
-			proxy_set_header Connection "";
-			proxy_set_header Host $http_host;
-		}
-	}
-}
-`, s.dir, address, upstream)
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		return err
-	}
-	p, err := s.start(ctx, address, program.Command{Name: "nginx", Path: nginx, Args: []string{"-p", s.dir, "-c", file, "-e", filepath.Join(s.dir, "nginx.log")}})
-	s.contenders = append(s.contenders, &contender{name: "nginx", address: address, process: p})
-	return err
 }
 
 // start runs a process until it listens.
@@ -288,6 +311,13 @@ func (s *scene) start(ctx context.Context, address string, c program.Command) (*
 			conn.Close()
 		}
 		return err
+	})
+}
+
+// spawn starts a process that the caller stops.
+func (s *scene) spawn(ctx context.Context, name, path string, args ...string) (*program.Process, error) {
+	return program.Start(ctx, program.Command{
+		Name: name, Path: path, Args: args, Stdout: filepath.Join(s.dir, name+".out"), Stderr: filepath.Join(s.dir, name+".err"),
 	})
 }
 

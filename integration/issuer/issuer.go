@@ -79,13 +79,22 @@ func CallbackURL(asked *http.Request, who string) string {
 // Close stops serving and waits for that.
 func (s *Server) Close() { s.http.Close() }
 
-func (s *Server) token(w http.ResponseWriter, r *http.Request) {
-	nonce, who, _ := strings.Cut(r.PostFormValue("code"), " ")
+// Token is an ID token for an audience.
+func (s *Server) Token(audience, nonce, who string) (string, error) {
 	now := time.Now()
 	claims, err := json.Marshal(map[string]any{
-		"iss": s.URL(), "aud": ClientID, "sub": "sub-" + who, "nonce": nonce, "iat": now.Unix(), "exp": now.Add(24 * time.Hour).Unix(),
+		"iss": s.URL(), "aud": audience, "sub": "sub-" + who, "nonce": nonce, "iat": now.Unix(), "exp": now.Add(24 * time.Hour).Unix(),
 		"email": who + "@example.com", "email_verified": true, "name": who, "preferred_username": who, "groups": s.groups,
 	})
+	if err != nil {
+		return "", fmt.Errorf("making a token: %w", err)
+	}
+	return oidctest.SignIDToken(s.key, "1", oidc.ES256, string(claims)), nil
+}
+
+func (s *Server) token(w http.ResponseWriter, r *http.Request) {
+	nonce, who, _ := strings.Cut(r.PostFormValue("code"), " ")
+	token, err := s.Token(ClientID, nonce, who)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -93,7 +102,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{ // who asked may have gone
 		"token_type": "Bearer", "access_token": "unused", "expires_in": 3600,
-		"id_token": oidctest.SignIDToken(s.key, "1", oidc.ES256, string(claims)),
+		"id_token": token,
 	})
 }
 
