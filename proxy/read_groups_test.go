@@ -8,7 +8,10 @@ import (
 	"time"
 
 	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/cache"
 	"github.com/example-org/authgate/identity"
+	"github.com/example-org/authgate/login"
+	"github.com/example-org/authgate/proxy"
 )
 
 const refreshURL = own + "/refresh"
@@ -162,4 +165,18 @@ func TestASessionWithoutARefreshTokenSaysHowGroupsAreReadAgain(t *testing.T) {
 	if r := records[len(records)-1]; r.Reason != "no_refresh_token" || r.Subject != "sub-alice" || !slices.Contains(r.Roles, "role:admin") {
 		t.Errorf("%+v", r)
 	}
+}
+
+// Replicas that share the session store also share the limit.
+func TestReplicasLimitASessionTogether(t *testing.T) {
+	t.Parallel()
+	shared := cache.NewReplay(100, nil)
+	sharing := func(o *proxy.Options) { o.ReadLimit = shared }
+	first, issuer := keptGate(t, upstreamSaying(t), sharing)
+	issuer.says(nil, "example-org:argo")
+	second := newGateWith(t, login.Options{Keyring: first.ring}, "127.0.0.1/32", upstreamSaying(t), sharing, issuer.clock.options,
+		func(o *proxy.Options) { o.Issuer = issuer })
+	alice := first.signIn("alice")
+	expect(t, "the first replica", first.do("POST", refreshURL, alice, sameSite), http.StatusSeeOther)
+	expect(t, "the second one", second.do("POST", refreshURL, alice, sameSite), http.StatusTooManyRequests)
 }
