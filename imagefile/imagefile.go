@@ -5,10 +5,11 @@ package imagefile
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"image/png"
+	"hash/crc32"
 	"io"
 	"os"
 	"strings"
@@ -61,32 +62,53 @@ func read(path string, maxBytes int) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, int64(maxBytes)+1))
 }
 
+const pngSignature = "\x89PNG\r\n\x1a\n"
+
 // identify returns the media type of an image, or what is wrong with it.
 func identify(data []byte) (media, message, hint string) {
-	if bytes.HasPrefix(data, []byte("\x89PNG\r\n\x1a\n")) {
+	if bytes.HasPrefix(data, []byte(pngSignature)) {
 		message, hint = checkPNG(data)
 		return "image/png", message, hint
 	}
-	if trimmed := bytes.TrimLeft(bytes.TrimPrefix(data, []byte("\ufeff")), " \t\r\n"); bytes.HasPrefix(trimmed, []byte("<")) {
-		message, hint = checkSVG(trimmed)
+	text := bytes.TrimLeft(bytes.TrimPrefix(data, []byte("\ufeff")), " \t\r\n")
+	if bytes.HasPrefix(text, []byte("<")) {
+		message, hint = checkSVG(text)
 		return "image/svg+xml", message, hint
 	}
 	return "", "is neither an SVG nor a PNG", "convert it to one of the two; the name of the file does not count"
 }
 
+// checkPNG reads the chunks of a PNG (PNG Specification, 3rd edition, 5) without unpacking it, so
+// that neither a decoder nor the unpacked image takes memory.
 func checkPNG(data []byte) (message, hint string) {
-	size, err := png.DecodeConfig(bytes.NewReader(data))
-	if err == nil && (size.Width > maxSide || size.Height > maxSide) {
-		return fmt.Sprintf("is a PNG of %d×%d pixels", size.Width, size.Height),
-			fmt.Sprintf("scale it down to %d×%d pixels or fewer", maxSide, maxSide)
+	const damaged, again = "is a damaged PNG", "export it again"
+	for rest, first := data[len(pngSignature):], true; ; first = false {
+		if len(rest) < 12 {
+			return damaged, again
+		}
+		length := binary.BigEndian.Uint32(rest)
+		if uint64(length)+12 > uint64(len(rest)) {
+			return damaged, again
+		}
+		kind, body, sum := string(rest[4:8]), rest[8:8+length], rest[8+length:12+length]
+		switch {
+		case crc32.ChecksumIEEE(rest[4:8+length]) != binary.BigEndian.Uint32(sum), first != (kind == "IHDR"),
+			first && length != 13:
+			return damaged, again
+		case first:
+			width, height := binary.BigEndian.Uint32(body), binary.BigEndian.Uint32(body[4:])
+			if width == 0 || height == 0 {
+				return damaged, again
+			}
+			if width > maxSide || height > maxSide {
+				return fmt.Sprintf("is a PNG of %d×%d pixels", width, height),
+					fmt.Sprintf("scale it down to %d×%d pixels or fewer", maxSide, maxSide)
+			}
+		case kind == "IEND":
+			return "", ""
+		}
+		rest = rest[12+length:]
 	}
-	if err == nil {
-		_, err = png.Decode(bytes.NewReader(data))
-	}
-	if err != nil {
-		return "is a damaged PNG: " + err.Error(), "export it again"
-	}
-	return "", ""
 }
 
 const svgNamespace = "http://www.w3.org/2000/svg"
