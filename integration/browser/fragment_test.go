@@ -23,7 +23,7 @@ func TestAFragmentSurvivesALoginWhereItIsToBeKept(t *testing.T) {
 	for name, asks := range map[string]bool{"the issuer asks": true, "the issuer knows": false} {
 		t.Run(name, func(t *testing.T) {
 			s.ask(asks)
-			tab := browser.Start(t)
+			tab := chromium.Profile(t)
 			tab.Open(s.at("keeps", "/app?x=1&y=2"+fragment))
 			if asks {
 				leaks(t, "a script of the issuer's sees", tab.Await("#seen"))
@@ -47,7 +47,7 @@ func TestAFragmentThatIsNotKeptReachesNoOtherHost(t *testing.T) {
 	for name, asks := range map[string]bool{"the issuer asks": true, "the issuer knows": false} {
 		t.Run(name, func(t *testing.T) {
 			s.ask(asks)
-			tab := browser.Start(t)
+			tab := chromium.Profile(t)
 			tab.Open(s.at("other", "/app?x=1"+fragment))
 			if asks {
 				leaks(t, "a script of the issuer's sees", tab.Await("#seen"))
@@ -66,7 +66,7 @@ func TestTabsKeepTheirOwnFragments(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.ask(true)
-	first := browser.Start(t)
+	first := chromium.Profile(t)
 	second, third := first.NewTab(), first.NewTab()
 	first.Open(s.at("keeps", "/app#/1"))
 	second.Open(s.at("keeps", "/app#/2"))
@@ -88,7 +88,7 @@ func TestTabsKeepTheirOwnFragments(t *testing.T) {
 func TestWithoutScriptsALoginThatKeepsFragmentsStillWorks(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	tab := browser.Start(t)
+	tab := chromium.Profile(t)
 	tab.DisableScripts()
 	tab.Open(s.at("keeps", "/app?x=1"+fragment))
 	tab.Await("#dashboard")
@@ -102,7 +102,7 @@ func TestWithoutScriptsALoginThatKeepsFragmentsStillWorks(t *testing.T) {
 func TestAFragmentSurvivesStrictCookies(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "session: {", "session: {cookie: {sameSite: strict}, ")
-	tab := browser.Start(t)
+	tab := chromium.Profile(t)
 	for _, rest := range []string{"/app#/1", "/app#/2"} {
 		tab.Open(s.at("other", "/app")) // another site, once more
 		tab.Await("#dashboard")

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/example-org/authgate/integration/browser"
 	"github.com/example-org/authgate/integration/wait"
 )
 
@@ -45,7 +44,7 @@ document.getElementById("act").onclick = async () => {
 	})
 	s.handle("/api/data", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintf(w, "call %d", calls.Add(1)) })
 
-	tab := browser.Start(t)
+	tab := chromium.Profile(t)
 	await := func(selector, text string) {
 		t.Helper()
 		wait.For(t, 30*time.Second, selector+" to be "+text, func() bool { return tab.Await(selector) == text })

@@ -2,6 +2,7 @@ package browser_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"html/template"
@@ -14,26 +15,45 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/example-org/authgate/integration/browser"
 	"github.com/example-org/authgate/integration/issuer"
 	"github.com/example-org/authgate/integration/program"
+	"github.com/example-org/authgate/integration/stage"
 )
 
-var binary string // set by TestMain, never after
+// Set by TestMain, never after.
+var (
+	binaries stage.Binaries
+	chromium *browser.Chromium
+	axe      *browser.Axe
+)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	os.Exit(func() int {
+	code, err := func() (code int, err error) {
+		_ = os.Setenv("GORACE", "atexit_sleep_ms=0") // authgate's reports are written before it ends
 		dir, err := os.MkdirTemp("", "authgate-browser-")
-		if err == nil {
-			defer os.RemoveAll(dir) // a temporary folder
-			binary, err = program.Authgate(dir)
-		}
 		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
+			return 1, err
 		}
-		return m.Run()
-	}())
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+		if axe, err = browser.LoadAxe(context.Background()); err != nil {
+			return 1, err
+		}
+		if binaries, err = stage.Build(context.Background(), dir, true, os.Stderr); err != nil {
+			return 1, err
+		}
+		if chromium, err = browser.Launch(); err != nil {
+			return 1, err
+		}
+		defer func() { err = errors.Join(err, chromium.Close()) }()
+		return m.Run(), nil
+	}()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 const settings = `
@@ -53,9 +73,11 @@ upstreams:
 type site struct {
 	issuer *issuer.Server
 	port   string
+	scheme string // http, unless a test changes it
 
 	mu   sync.Mutex
 	sent []string // what the browser sent to the issuer's host: addresses and referrers
+	got  []string // requests that reached the dashboard
 	asks bool     // whether the issuer shows a page with a button
 
 	handlers map[string]http.HandlerFunc // of the dashboard, by path; others show its page
@@ -89,9 +111,12 @@ func newSite(t *testing.T, changes ...string) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(people.Close)
-	s := &site{issuer: people, handlers: make(map[string]http.HandlerFunc)}
+	s := &site{issuer: people, scheme: "http", handlers: make(map[string]http.HandlerFunc)}
 	people.SetLoginPage(s.signIn)
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.got = append(s.got, r.Method+" "+r.URL.Path)
+		s.mu.Unlock()
 		if h := s.handler(r.URL.Path); h != nil {
 			h(w, r)
 			return
@@ -117,7 +142,7 @@ func (s *site) serve(t *testing.T, upstream string, changes []string) {
 		t.Cleanup(func() { _ = port.Release() })
 		ports[i] = fmt.Sprintf("127.0.0.1:%d", port.Number)
 	}
-	keys, err := exec.CommandContext(t.Context(), binary, "keygen").Output()
+	keys, err := exec.CommandContext(t.Context(), binaries.Authgate, "keygen").Output()
 	if err != nil {
 		t.Fatalf("authgate keygen: %v", err)
 	}
@@ -132,7 +157,7 @@ func (s *site) serve(t *testing.T, upstream string, changes []string) {
 		}
 	}
 	p, err := program.Start(t.Context(), program.Command{
-		Name: "authgate", Path: binary, Args: []string{"serve", "--config", at("authgate.yaml")}, Stdout: at("log"), Stderr: at("log"),
+		Name: "authgate", Path: binaries.Authgate, Args: []string{"serve", "--config", at("authgate.yaml")}, Stdout: at("log"), Stderr: at("log"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -142,7 +167,7 @@ func (s *site) serve(t *testing.T, upstream string, changes []string) {
 			t.Error(err)
 		}
 	})
-	if err := p.Await(t.Context(), ready("http://"+ports[0]+"/readyz")); err != nil {
+	if err := p.Await(t.Context(), ready("http://"+ports[1]+"/readyz")); err != nil {
 		t.Fatalf("%v\n%s", err, p.Tail(20))
 	}
 	_, s.port, _ = strings.Cut(ports[0], ":")
@@ -167,7 +192,7 @@ func ready(address string) func(context.Context) error {
 	}
 }
 
-func (s *site) at(host, rest string) string { return "http://" + host + ".localhost:" + s.port + rest }
+func (s *site) at(host, rest string) string { return s.scheme + "://" + host + ".localhost:" + s.port + rest }
 
 // signIn is the issuer's login page: a button, or nothing at all for whom it knows.
 func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
@@ -188,6 +213,13 @@ func (s *site) ask(asks bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asks = asks
+}
+
+// reached are the requests that the dashboard got.
+func (s *site) reached() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.got, "\n")
 }
 
 func (s *site) sentToIssuer() string {

@@ -14,10 +14,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"syscall"
+
+	"github.com/example-org/authgate/integration/npm"
 )
 
 func main() {
@@ -55,32 +56,8 @@ func build(ctx context.Context, dir, base, out string, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if !isInstalled(dir) {
-		// No package of the lock file needs its install script.
-		if err := npm(ctx, dir, base, log, "ci", "--ignore-scripts", "--no-audit", "--no-fund"); err != nil {
-			return err
-		}
+	if err := npm.Install(ctx, dir, log); err != nil {
+		return err
 	}
-	return npm(ctx, dir, base, log, "run", "build", "--", "--outDir", out)
-}
-
-// isInstalled reports whether npm has installed since the lock file changed.
-func isInstalled(dir string) bool {
-	locked, err := os.Stat(filepath.Join(dir, "package-lock.json"))
-	if err != nil {
-		return false
-	}
-	installed, err := os.Stat(filepath.Join(dir, "node_modules", ".package-lock.json"))
-	return err == nil && installed.ModTime().After(locked.ModTime())
-}
-
-func npm(ctx context.Context, dir, base string, log io.Writer, args ...string) error {
-	cmd := exec.CommandContext(ctx, "npm", args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "SITE_BASE="+base)
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("npm %s: %w", args[0], err)
-	}
-	return nil
+	return npm.Run(ctx, dir, log, []string{"SITE_BASE=" + base}, "run", "build", "--", "--outDir", out)
 }

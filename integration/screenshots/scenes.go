@@ -1,0 +1,55 @@
+package main
+
+import (
+	"github.com/example-org/authgate/integration/browser"
+	"github.com/example-org/authgate/integration/stage"
+)
+
+// scene is a picture and how to get there.
+type scene struct {
+	name string
+	take func() []byte
+}
+
+// The size of a picture, in CSS pixels.
+const (
+	width  = 900
+	height = 620
+)
+
+func scenes(t browser.TB, chromium *browser.Chromium, s *stage.Stage) []scene {
+	bob, operator := chromium.Profile(t), chromium.Profile(t)
+	for _, tab := range []*browser.Tab{bob, operator} {
+		tab.Resize(width, height, 1)
+	}
+	page := func(tab *browser.Tab, scheme, address string) func() []byte {
+		return func() []byte {
+			tab.Prefer(scheme, "en")
+			tab.Open(address)
+			tab.Await("h1")
+			return tab.Screenshot()
+		}
+	}
+	signIn(bob, s, "bob")
+	signInOperator(operator, s)
+	return []scene{
+		{"denied", page(bob, "light", s.ArgoCD+"/settings")},
+		{"portal", page(bob, "light", s.ArgoCD+"/oauth2/")},
+		{"operator", page(operator, "light", s.Admin+"/")},
+		{"refusals", page(operator, "light", s.Admin+"/refusals")},
+		{"explain", page(operator, "dark", s.Admin+"/explain?group=example-org%3Adev&method=POST&target=argocd%3A%2Fapi%2Fv1%2Fapplications%2Fweb%2Fsync#answer")},
+	}
+}
+
+func signIn(tab *browser.Tab, s *stage.Stage, login string) {
+	tab.Open(s.ArgoCD + "/settings") // a page of authgate: bob may not open it
+	tab.Click("button[value=" + login + "]")
+	tab.Await(".brand")
+}
+
+func signInOperator(tab *browser.Tab, s *stage.Stage) {
+	tab.Open(s.Admin + "/")
+	tab.Type("#token", adminToken)
+	tab.Click("main button")
+	tab.Await("nav")
+}
