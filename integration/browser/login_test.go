@@ -8,6 +8,8 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/example-org/authgate/integration/browser"
+	"github.com/example-org/authgate/integration/fakegithub"
+	"github.com/example-org/authgate/integration/stage"
 	"github.com/example-org/authgate/integration/wait"
 )
 
@@ -76,6 +78,26 @@ func TestDeniedUserReadsWhyAndGoesOnByKeyboard(t *testing.T) {
 		}
 	}
 	t.Error("no key leads to the login as another user")
+}
+
+func TestUserHasTheGroupsReadAgain(t *testing.T) {
+	t.Parallel()
+	s := setStage(t)
+	tab := signIn(t, s, "carol", "/settings") // in no team: no page is open to her
+	tab.Open(s.ArgoCD + "/oauth2/")
+	if text := tab.Await("main"); strings.Contains(text, "role:viewer") {
+		t.Fatalf("the portal of a user without a team: %s", text)
+	}
+	if err := s.GitHub.Join("carol", fakegithub.Team{Org: stage.Org, Name: "Dev", Slug: "dev"}); err != nil {
+		t.Fatal(err)
+	}
+	tab.Click("form[action$=refresh] button")
+	wait.For(t, time.Minute, "the new group", func() bool { return strings.Contains(tab.Await("main"), "example-org:dev") })
+	if status := status(tab, s.ArgoCD+"/applications"); status != 200 {
+		t.Errorf("the dashboard answers %d", status)
+	}
+	tab.Await(".who")
+	_ = tab.Complaints() // of the terminal, which stays closed to her
 }
 
 func TestTwoTabsThatLogInAtTheSameTimeBothArrive(t *testing.T) {

@@ -192,7 +192,9 @@ func ready(address string) func(context.Context) error {
 	}
 }
 
-func (s *site) at(host, rest string) string { return s.scheme + "://" + host + ".localhost:" + s.port + rest }
+func (s *site) at(host, rest string) string {
+	return s.scheme + "://" + host + ".localhost:" + s.port + rest
+}
 
 // signIn is the issuer's login page: a button, or nothing at all for whom it knows.
 func (s *site) signIn(w http.ResponseWriter, r *http.Request) {

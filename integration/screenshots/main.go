@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/example-org/authgate/integration/browser"
@@ -92,7 +93,9 @@ func start(ctx context.Context, dir string, binaries stage.Binaries) (*stage.Sta
 	}
 	return stage.Start(ctx, slog.New(slog.DiscardHandler), stage.Options{
 		Dir: dir, Dex: binaries.Dex, Authgate: binaries.Authgate,
-		Config: func(yaml string, _ stage.Files) string { return yaml + "\nadminToken: {file: " + token + "}\n" },
+		Config: func(yaml string, f stage.Files) string { // no picture shows a temporary folder
+			return strings.ReplaceAll(yaml, f.Policy, filepath.Base(f.Policy)) + "\nadminToken: {file: " + token + "}\n"
+		},
 	})
 }
 

@@ -14,7 +14,7 @@ type scene struct {
 // The size of a picture, in CSS pixels.
 const (
 	width  = 900
-	height = 620
+	height = 640
 )
 
 func scenes(t browser.TB, chromium *browser.Chromium, s *stage.Stage) []scene {
