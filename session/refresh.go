@@ -75,17 +75,40 @@ func idTokenExpiring(s *Session, now time.Time) bool {
 	return !now.Before(s.Principal.Expiry.Add(-left))
 }
 
-// WithValidIDToken gives the session with an ID token that has not expired. It waits for a
-// refresh if necessary. ErrStale, ErrExpired, ErrStoreDown.
+// The reserve of an ID token: the request that carries it takes a while, and the upstream's
+// clock may be ahead.
+const (
+	maxTokenReserve = 10 * time.Second
+	reserveWait     = 2 * time.Second // for a refresh, while the token is still valid
+)
+
+// hasReserve reports whether an ID token stays valid for a request that begins now. The
+// reserve of a short token is a tenth of its lifetime.
+func hasReserve(s *Session, now time.Time) bool {
+	reserve := min(maxTokenReserve, s.Principal.Expiry.Sub(s.FetchedAt)/10)
+	return now.Before(s.Principal.Expiry.Add(-reserve))
+}
+
+// WithValidIDToken gives the session with an ID token that does not expire while a request is
+// on its way. It waits for a refresh if necessary. A token in its reserve is used only if a
+// refresh fails, or if there is no refresh token. ErrStale, ErrExpired, ErrStoreDown.
 func (k *Refresher) WithValidIDToken(ctx context.Context, s Session) (Session, error) {
-	expired := func(s *Session) bool { return !k.o.Now().Before(s.Principal.Expiry) }
+	valid := func(s *Session) bool { return k.o.Now().Before(s.Principal.Expiry) }
 	switch {
-	case !expired(&s):
+	case hasReserve(&s, k.o.Now()), s.RefreshToken == "" && valid(&s):
 		return s, nil
 	case s.RefreshToken == "":
 		return Session{}, ErrExpired
+	case !valid(&s):
+		return k.refreshUntil(ctx, s, valid)
 	}
-	return k.refreshUntil(ctx, s, func(s *Session) bool { return !expired(s) })
+	waiting, cancel := context.WithTimeout(ctx, reserveWait)
+	defer cancel()
+	refreshed, err := k.refreshUntil(waiting, s, valid)
+	if err == nil || errors.Is(err, ErrExpired) || !valid(&s) {
+		return refreshed, err
+	}
+	return s, nil
 }
 
 // unknownAge is for groups read in the future. They are due at once. Because their age is
