@@ -69,7 +69,8 @@ func isStatusLine(line []byte) bool {
 		}
 	}
 	end := line[len(pattern):]
-	return line[len("HTTP/")] != '0' && line[len("HTTP/1.1 ")] != '0' && (len(end) == 0 || end[0] == ' ') && !hasControl(end)
+	return line[len("HTTP/")] != '0' && line[len("HTTP/1.1 ")] != '0' &&
+		(len(end) == 0 || end[0] == ' ') && !hasControl(end)
 }
 
 // parseHead reads a complete header into a response. All strings are parts of head.
