@@ -12,8 +12,6 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
-
-	"golang.org/x/text/language"
 )
 
 //go:embed *.html style.css
@@ -27,8 +25,7 @@ type Options struct {
 
 // Set is every page in every language, parsed. It is safe for concurrent use.
 type Set struct {
-	matcher   language.Matcher
-	languages []edition // in the order of the matcher
+	languages []edition // the source language first
 	csp       string
 }
 
@@ -71,16 +68,13 @@ func New(o Options) (*Set, error) {
 		return nil, fmt.Errorf("reading the texts of pages: %w", err)
 	}
 	s := &Set{csp: contentSecurityPolicy(append(o.Templates.styles(), style)...)}
-	var tags []language.Tag
 	for _, c := range catalogs {
 		templates, err := o.parse(c, style)
 		if err != nil {
 			return nil, err
 		}
 		s.languages = append(s.languages, edition{c, templates})
-		tags = append(tags, c.tag)
 	}
-	s.matcher = language.NewMatcher(tags)
 	return s, s.check(o.Templates)
 }
 
@@ -88,7 +82,7 @@ func New(o Options) (*Set, error) {
 // sheet of the set, forms to this host, embedded images if there are any, and the page's own
 // script if it has one.
 func (s *Set) Render(p Page, to Reader) (Document, error) {
-	return s.render(p, to, s.languages[match(s.matcher, to.AcceptLanguage)])
+	return s.render(p, to, s.languages[match(s.languages, to.AcceptLanguage)])
 }
 
 func (s *Set) render(p Page, to Reader, in edition) (Document, error) {
@@ -111,5 +105,5 @@ func (s *Set) render(p Page, to Reader, in edition) (Document, error) {
 
 // Language is the language in which a reader with this Accept-Language header gets pages.
 func (s *Set) Language(acceptLanguage string) string {
-	return s.languages[match(s.matcher, acceptLanguage)].catalog.tag.String()
+	return s.languages[match(s.languages, acceptLanguage)].catalog.tag.String()
 }

@@ -204,8 +204,9 @@ func valueOf(name string, values []any) (string, error) {
 // maxAcceptLanguage is how much of the header is read: browsers send less than a tenth.
 const maxAcceptLanguage = 1 << 10
 
-// match selects the language for an Accept-Language header: the place of its catalogue.
-func match(m language.Matcher, acceptLanguage string) int {
+// match selects the first catalogue whose language the header prefers: ja for ja-JP. Related
+// languages, which the matcher of package language knows, are of no use between so few.
+func match(catalogs []edition, acceptLanguage string) int {
 	if acceptLanguage == "" || len(acceptLanguage) > maxAcceptLanguage {
 		return 0
 	}
@@ -213,9 +214,13 @@ func match(m language.Matcher, acceptLanguage string) int {
 	if err != nil {
 		return 0
 	}
-	_, at, confidence := m.Match(wanted...)
-	if confidence == language.No {
-		return 0
+	for _, tag := range wanted {
+		base, _ := tag.Base()
+		for i, c := range catalogs {
+			if have, _ := c.catalog.tag.Base(); have == base {
+				return i
+			}
+		}
 	}
-	return at
+	return 0
 }
