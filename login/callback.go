@@ -139,11 +139,11 @@ func refusalOfLogin(err error) (result string, f *respond.Refusal) {
 			"browser.", err)
 	case errors.As(err, &unreachable):
 		return "unreachable", refuse(http.StatusBadGateway, "issuer_unreachable",
-			"The identity provider did not answer. Try again in a moment. If this continues, give the id below to your "+
+			"The identity provider did not answer. Try again in a moment. If this continues, give the id to your "+
 				"administrators.", err)
 	default:
 		return "error", refuse(http.StatusBadGateway, "login_failed",
-			"The response of the identity provider could not be used. Give the id below to your administrators: the log "+
+			"The response of the identity provider could not be used. Give the id to your administrators: the log "+
 				"has the reason.", err)
 	}
 }
@@ -154,22 +154,22 @@ func refusalOfSession(err error) (result string, f *respond.Refusal) {
 	switch {
 	case errors.Is(err, session.ErrTooLarge):
 		return "too_large", refuse(http.StatusInternalServerError, "session_too_large",
-			"You are in more groups than a session in cookies can hold. Give the id below to your administrators. They "+
+			"You are in more groups than a session in cookies can hold. Give the id to your administrators. They "+
 				"can keep sessions in Redis "+
 				"(session.store: redis), or let the identity provider send fewer groups.", errors.New(hintTooLarge))
 	case errors.Is(err, session.ErrStoreDown):
 		return "store_down", refuse(http.StatusServiceUnavailable, "session_store_down",
 			"You could not be signed in, because the session store is not responding. Try again in a moment. If this "+
-				"continues, give the id below to your administrators.",
+				"continues, give the id to your administrators.",
 			session.ErrStoreDown)
 	case errors.Is(err, session.ErrExpired):
 		return "error", refuse(http.StatusBadGateway, "session_expired",
 			"The response of the identity provider had already expired when it arrived. Its clock and the clock of this "+
-				"service probably differ: give the id below to your administrators.",
+				"service probably differ: give the id to your administrators.",
 			session.ErrExpired)
 	default:
 		return "error", refuse(http.StatusInternalServerError, "session_not_saved",
-			"You could not be signed in. Give the id below to your administrators: the log has the reason.",
+			"You could not be signed in. Give the id to your administrators: the log has the reason.",
 			errors.New("the session could not be saved"))
 	}
 }

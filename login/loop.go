@@ -62,7 +62,7 @@ func (h *Handler) refuseLoop(x *request, rd, reason, hint string) *respond.Refus
 		"You were redirected to sign in several times, and your browser never sent your session. Your browser "+
 			"probably blocks the cookies of this site, "+
 			"or its clock is wrong, or this site is configured for another domain. Wait a minute. If it happens again, "+
-			"give the id below to your administrators.", nil)
+			"give the id to your administrators.", nil)
 	f.Next = page.Link{Text: page.TextTryAgain, URL: h.endpoints.Start(rd)}
 	return f
 }
@@ -140,7 +140,7 @@ func (h *Handler) refuseCredentialRejected(x *request, upstream, rd string) *res
 			"oidc.config.allowedAudiences contains issuer.clientID")
 	f := refuse(http.StatusBadGateway, "upstream_rejected_credential",
 		"You are signed in, but "+upstream+" rejected your credentials and keeps redirecting you to its login page. "+
-			"Give the id below to your administrators.", nil)
+			"Give the id to your administrators.", nil)
 	f.Next = page.Link{Text: page.TextTryAgain, URL: rd}
 	return f
 }

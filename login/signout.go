@@ -170,7 +170,7 @@ func (h *Handler) refuseNotRevoked(x *request, err error) *respond.Refusal {
 	f := refuse(http.StatusServiceUnavailable, "session_not_ended",
 		"This browser is signed out. The session could not be revoked because the session store is unreachable. "+
 			"Anyone with a copy of the cookie can use it until "+ends+" at the latest. "+
-			"If that matters, give the id below to your administrators.", err)
+			"If that matters, give the id to your administrators.", err)
 	f.Until = ends
 	f.Next = page.Link{Text: page.TextSignInAgain, URL: h.endpoints.Start("/")}
 	return f

@@ -59,7 +59,7 @@ func (p *Proxy) refuseIssuerDenied(x *routed) *Refusal {
 	f := refuse(http.StatusForbidden, "login_denied",
 		"The identity provider did not let you sign in. Either you are not in an organisation that it admits, or you "+
 			"declined at GitHub, or GitHub did not answer. "+
-			"If you should have access, give the id below to your administrators.", nil)
+			"If you should have access, give the id to your administrators.", nil)
 	f.Next = page.Link{Text: page.TextStartAgain, URL: p.endpoints.Start("/")}
 	return f
 }
