@@ -93,8 +93,11 @@ func start(ctx context.Context, dir string, binaries stage.Binaries) (*stage.Sta
 	}
 	return stage.Start(ctx, slog.New(slog.DiscardHandler), stage.Options{
 		Dir: dir, Dex: binaries.Dex, Authgate: binaries.Authgate,
-		Config: func(yaml string, f stage.Files) string { // no picture shows a temporary folder
-			return strings.ReplaceAll(yaml, f.Policy, filepath.Base(f.Policy)) + "\nadminToken: {file: " + token + "}\n"
+		Config: func(yaml string, _ stage.Files) string {
+			return strings.NewReplacer(
+				"- name: argocd", "- name: argocd\n    title: Argo CD\n    description: Deployments",
+				"- name: workflows", "- name: workflows\n    title: Argo Workflows\n    description: Builds and data pipelines",
+			).Replace(yaml) + "\nadminToken: {file: " + token + "}\n"
 		},
 	})
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strconv"
+
 	"github.com/example-org/authgate/integration/browser"
 	"github.com/example-org/authgate/integration/stage"
 )
@@ -27,6 +29,7 @@ func scenes(t browser.TB, chromium *browser.Chromium, s *stage.Stage) []scene {
 			tab.Prefer(scheme, "en")
 			tab.Open(address)
 			tab.Await("h1")
+			hideFolder(tab, s.Files.Dir)
 			return tab.Screenshot()
 		}
 	}
@@ -39,6 +42,15 @@ func scenes(t browser.TB, chromium *browser.Chromium, s *stage.Stage) []scene {
 		{"refusals", page(operator, "light", s.Admin+"/refusals")},
 		{"explain", page(operator, "dark", s.Admin+"/explain?group=example-org%3Adev&method=POST&target=argocd%3A%2Fapi%2Fv1%2Fapplications%2Fweb%2Fsync#answer")},
 	}
+}
+
+// hideFolder shows the policy where an installation has it, and not in a temporary folder.
+func hideFolder(tab *browser.Tab, dir string) {
+	browser.Script[bool](tab, `(() => {
+		const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+		while (texts.nextNode()) texts.currentNode.data = texts.currentNode.data.replaceAll(`+strconv.Quote(dir)+`, "/etc/authgate")
+		return true
+	})()`)
 }
 
 func signIn(tab *browser.Tab, s *stage.Stage, login string) {
