@@ -18,7 +18,7 @@ type Exchange interface {
 	FinalizeHeader(status int, h http.Header) (closeConnection bool)
 
 	// Detach says that the exchange outlasts its handler, which returns now. Nothing may use the
-	// client's request any more. Whoever detaches it calls end when it has ended.
+	// client's request any more. The caller calls end when it has ended.
 	Detach() (end func())
 }
 
