@@ -40,6 +40,9 @@ func (t OperatorTools) Explain(
 		Rule: e.Rule, Row: e.Row, Reason: e.Reason, Policy: e.Policy,
 		Who: e.whoTable(plain), Rows: e.rowTable(plain), Others: e.Others, Edits: e.nearMissTable(plain), JSON: e,
 	}
+	for _, row := range shown.Who { // a page has no flags
+		row[1] = strings.Replace(row[1], "by --", "asked for as ", 1)
+	}
 	for line := range strings.Lines(stderr.String()) {
 		shown.Warnings = append(shown.Warnings, strings.TrimPrefix(strings.TrimSpace(line), "authgate: warning: "))
 	}
