@@ -41,7 +41,7 @@ func BuildWorkflows(ctx context.Context, dir string, progress io.Writer) (*Workf
 		err = os.WriteFile(filepath.Join(ui, "index.html"), []byte("<!doctype html><title>Argo</title>\n"), 0o600)
 	}
 	if err == nil {
-		err = replaceOnce(filepath.Join(w.source, "server", "apiserver", "argoserver.go"), `fmt.Sprintf(":%d", port)`, `fmt.Sprintf("127.0.0.1:%d", port)`)
+		err = replaceOnce(filepath.Join(w.source, "server", "apiserver", "argoserver.go"), `fmt.Sprintf(":%d", port)`, `fmt.Sprintf("%s:%d", os.Getenv("ARGO_SERVER_HOST"), port)`)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("preparing %s: %w", workflowsSource.module, err)
@@ -88,7 +88,7 @@ func (w *Workflows) Serve(ctx context.Context, dir, kubeconfig string) (*Server,
 		return nil, err
 	}
 	return serve(ctx, program.Command{
-		Name: "argo-server", Path: w.Binary, Dir: dir, Env: []string{"KUBECONFIG=" + kubeconfig},
+		Name: "argo-server", Path: w.Binary, Dir: dir, Env: []string{"KUBECONFIG=" + kubeconfig, "ARGO_SERVER_HOST=127.0.0.1"},
 		Args: []string{
 			"server", "--namespace", "argo", "--namespaced", "--managed-namespace", "argo",
 			"--auth-mode=client", "--secure=false", "--port", strconv.Itoa(port.Number),

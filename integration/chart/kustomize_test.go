@@ -165,7 +165,7 @@ func kustomizeFolders() []string {
 	return folders
 }
 
-// The golden files are what a real API server is asked about (integration/cluster).
+// The golden files are what a real API server is asked about (integration/apiserver).
 func TestKustomizeRendersAsItDid(t *testing.T) {
 	t.Parallel()
 	for _, folder := range kustomizeFolders() {

@@ -116,11 +116,16 @@ func writeFiles(o Options) (configPath string, err error) {
 	if err != nil {
 		return "", err
 	}
-	defer f.Close() // the error that matters is Execute's
-	return configPath, config.Execute(f, struct {
+	defer f.Close() // the error that matters is Write's
+	return configPath, Write(f, o, caFile(o))
+}
+
+// Write writes the configuration of a Dex that finds the authority of GitHub in caFile.
+func Write(w io.Writer, o Options, caFile string) error {
+	return config.Execute(w, struct {
 		Options
 		Callback, CAFile string
-	}{o, Callback(o.Issuer), caFile(o)})
+	}{o, Callback(o.Issuer), caFile})
 }
 
 func awaitDiscovery(ctx context.Context, p *program.Process, o Options) error {

@@ -39,7 +39,7 @@ type Server struct {
 
 // Start listens on a free port of 127.0.0.1 and serves until Close.
 func Start(ctx context.Context, log *slog.Logger, app App, accounts ...Account) (*Server, error) {
-	authority, leaf, err := newCertificates(time.Now())
+	identity, err := NewIdentity("127.0.0.1", "::1", "localhost")
 	if err != nil {
 		return nil, fmt.Errorf("making fake GitHub's certificates: %w", err)
 	}
@@ -47,9 +47,18 @@ func Start(ctx context.Context, log *slog.Logger, app App, accounts ...Account) 
 	if err != nil {
 		return nil, fmt.Errorf("listening for fake GitHub: %w", err)
 	}
+	return Serve(l, log, identity, app, accounts...)
+}
+
+// Serve serves at a listener until Close.
+func Serve(l net.Listener, log *slog.Logger, identity Identity, app App, accounts ...Account) (*Server, error) {
+	leaf, err := tls.X509KeyPair(identity.Certificate, identity.Key)
+	if err != nil {
+		return nil, fmt.Errorf("reading fake GitHub's certificate: %w", err)
+	}
 	s := &Server{
 		app:       app,
-		caPEM:     authority,
+		caPEM:     identity.CA,
 		listener:  l,
 		done:      make(chan error, 1),
 		directory: newDirectory(accounts),

@@ -4,7 +4,7 @@
 // node and no scheduler, but ServiceAccounts, their tokens, RBAC and the validation of
 // manifests are real.
 //
-// The version is pinned in apiserver/go.mod, a module of its own.
+// The version is pinned in tools/kubernetes/go.mod, a module of its own.
 package kube
 
 import (
@@ -17,19 +17,15 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/coreos/go-oidc/v3/oidc/oidctest"
-	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
@@ -37,41 +33,26 @@ import (
 	"github.com/example-org/authgate/integration/program"
 )
 
-// Build compiles the API server, for tests one folder below this module.
-func Build(ctx context.Context, out string, progress io.Writer) error {
-	return program.Build(ctx, program.Source{
-		Name:    "kube-apiserver",
-		Dir:     filepath.Join("..", "kube", "apiserver"),
-		Package: "k8s.io/kubernetes/cmd/kube-apiserver",
-		Flags:   []string{"-ldflags=-s -w"},
-		Env:     []string{"CGO_ENABLED=0"},
-		Hint:    " (some 1600 packages: five minutes the first time, seconds later on)",
-	}, out, progress)
-}
-
 // Server is a running API server. Its methods are used by one goroutine.
 type Server struct {
 	URL    string
 	CAFile string // of its certificate
 	Issuer string // who signs the tokens of ServiceAccounts
 
+	*Client // set once the server answers
+
 	admin     string // a token that may do everything
 	processes []*program.Process
 	ports     []*program.Port
 	published *httptest.Server
-	objects   *dynamic.DynamicClient
-	kinds     *discovery.DiscoveryClient
 }
 
 // startTimeout bounds how long each of the two may take to answer.
 const startTimeout = time.Minute
 
-// Start runs an API server without any object of its own, its files in dir.
-func Start(ctx context.Context, binary, dir string) (_ *Server, err error) {
-	etcd, err := exec.LookPath("etcd")
-	if err != nil {
-		return nil, fmt.Errorf("%w (on Debian: apt-get install --no-install-recommends etcd-server)", err)
-	}
+// Start runs an API server without any object of its own, its files in dir. The folder
+// bin has its programs (Build).
+func Start(ctx context.Context, bin, dir string) (_ *Server, err error) {
 	s := &Server{admin: rand.Text()}
 	defer func() {
 		if err != nil {
@@ -92,12 +73,12 @@ func Start(ctx context.Context, binary, dir string) (_ *Server, err error) {
 	if err := s.writeFiles(dir); err != nil {
 		return nil, fmt.Errorf("writing files of kube-apiserver: %w", err)
 	}
-	if err := s.run(ctx, dir, "etcd", etcd, "--data-dir", filepath.Join(dir, "etcd"),
+	if err := s.run(ctx, dir, "etcd", filepath.Join(bin, Etcd), "--data-dir", filepath.Join(dir, "etcd"),
 		"--listen-client-urls", client, "--advertise-client-urls", client,
 		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer); err != nil {
 		return nil, err
 	}
-	err = s.run(ctx, dir, "kube-apiserver", binary, "--etcd-servers="+client,
+	err = s.run(ctx, dir, "kube-apiserver", filepath.Join(bin, APIServer), "--etcd-servers="+client,
 		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(numbers[2]), "--cert-dir="+filepath.Join(dir, "certs"),
 		"--service-account-key-file="+filepath.Join(dir, "sa.pub"), "--service-account-signing-key-file="+filepath.Join(dir, "sa.key"),
 		"--service-account-issuer="+s.Issuer, "--api-audiences=https://kubernetes.default.svc",
@@ -167,20 +148,12 @@ func (s *Server) writeFiles(dir string) error {
 // ready reports whether the server answers, and has the namespace that it makes for
 // itself.
 func (s *Server) ready(ctx context.Context) (err error) {
-	if s.objects == nil { // the certificate is there once the server has begun
-		config := s.config(s.admin)
-		if s.kinds, err = discovery.NewDiscoveryClientForConfig(config); err != nil {
-			return err
-		}
-		if s.objects, err = dynamic.NewForConfig(config); err != nil {
+	if s.Client == nil { // the certificate is there once the server has begun
+		if s.Client, err = Connect(s.config(s.admin)); err != nil {
 			return err
 		}
 	}
-	if _, err := s.kinds.RESTClient().Get().AbsPath("/readyz").DoRaw(ctx); err != nil {
-		return err
-	}
-	_, err = s.kinds.RESTClient().Get().AbsPath("/api/v1/namespaces/default").DoRaw(ctx)
-	return err
+	return s.Ready(ctx)
 }
 
 func (s *Server) config(token string) *rest.Config {

@@ -12,41 +12,76 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 	"sigs.k8s.io/yaml"
 )
 
+// Client speaks to an API server as one who may do everything.
+type Client struct {
+	kubernetes.Interface
+
+	config  *rest.Config
+	objects *dynamic.DynamicClient
+	kinds   *discovery.DiscoveryClient
+}
+
+// Connect sends nothing yet.
+func Connect(config *rest.Config) (*Client, error) {
+	kinds, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	objects, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	typed, err := kubernetes.NewForConfig(config)
+	return &Client{typed, config, objects, kinds}, err
+}
+
+// Ready reports whether the server answers, and has the namespace that it makes for
+// itself.
+func (c *Client) Ready(ctx context.Context) error {
+	if _, err := c.kinds.RESTClient().Get().AbsPath("/readyz").DoRaw(ctx); err != nil {
+		return err
+	}
+	_, err := c.kinds.RESTClient().Get().AbsPath("/api/v1/namespaces/default").DoRaw(ctx)
+	return err
+}
+
 // Apply makes or changes every object of a file of YAML, as `kubectl apply
 // --server-side` does. What the server does not know in a manifest is an error.
-func (s *Server) Apply(ctx context.Context, manifests string) error {
-	return s.apply(ctx, manifests, metav1.PatchOptions{})
+func (c *Client) Apply(ctx context.Context, manifests string) error {
+	return c.apply(ctx, manifests, metav1.PatchOptions{})
 }
 
 // Check is Apply that changes nothing: `--dry-run=server`.
-func (s *Server) Check(ctx context.Context, manifests string) error {
-	return s.apply(ctx, manifests, metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+func (c *Client) Check(ctx context.Context, manifests string) error {
+	return c.apply(ctx, manifests, metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
 }
 
-func (s *Server) apply(ctx context.Context, manifests string, o metav1.PatchOptions) error {
+func (c *Client) apply(ctx context.Context, manifests string, o metav1.PatchOptions) error {
 	force := true
 	o.FieldManager, o.Force, o.FieldValidation = "test", &force, metav1.FieldValidationStrict
-	return s.each(manifests, func(document []byte, object *unstructured.Unstructured, r dynamic.ResourceInterface) error {
+	return c.each(manifests, func(document []byte, object *unstructured.Unstructured, r dynamic.ResourceInterface) error {
 		_, err := r.Patch(ctx, object.GetName(), types.ApplyYAMLPatchType, document, o)
 		return err
 	})
 }
 
 // Delete removes every object of a file of YAML.
-func (s *Server) Delete(ctx context.Context, manifests string) error {
-	return s.each(manifests, func(_ []byte, o *unstructured.Unstructured, r dynamic.ResourceInterface) error {
+func (c *Client) Delete(ctx context.Context, manifests string) error {
+	return c.each(manifests, func(_ []byte, o *unstructured.Unstructured, r dynamic.ResourceInterface) error {
 		return r.Delete(ctx, o.GetName(), metav1.DeleteOptions{})
 	})
 }
 
-func (s *Server) each(manifests string, do func(document []byte, o *unstructured.Unstructured, r dynamic.ResourceInterface) error) error {
-	groups, err := restmapper.GetAPIGroupResources(s.kinds)
+func (c *Client) each(manifests string, do func(document []byte, o *unstructured.Unstructured, r dynamic.ResourceInterface) error) error {
+	groups, err := restmapper.GetAPIGroupResources(c.kinds)
 	if err != nil {
 		return fmt.Errorf("asking which kinds there are: %w", err)
 	}
@@ -62,7 +97,7 @@ func (s *Server) each(manifests string, do func(document []byte, o *unstructured
 		kind := o.GroupVersionKind()
 		mapping, err := mapper.RESTMapping(kind.GroupKind(), kind.Version)
 		if err == nil {
-			err = do([]byte(document), &o, s.in(mapping, o.GetNamespace()))
+			err = do([]byte(document), &o, c.in(mapping, o.GetNamespace()))
 		}
 		if err != nil {
 			return fmt.Errorf("%s %s: %w", kind.Kind, o.GetName(), err)
@@ -71,8 +106,8 @@ func (s *Server) each(manifests string, do func(document []byte, o *unstructured
 	return nil
 }
 
-func (s *Server) in(mapping *meta.RESTMapping, namespace string) dynamic.ResourceInterface {
-	all := s.objects.Resource(mapping.Resource)
+func (c *Client) in(mapping *meta.RESTMapping, namespace string) dynamic.ResourceInterface {
+	all := c.objects.Resource(mapping.Resource)
 	if mapping.Scope.Name() != meta.RESTScopeNameNamespace {
 		return all
 	}
@@ -83,13 +118,9 @@ func (s *Server) in(mapping *meta.RESTMapping, namespace string) dynamic.Resourc
 }
 
 // Token is what a pod of a ServiceAccount would find mounted.
-func (s *Server) Token(ctx context.Context, namespace, account string, audiences ...string) (string, error) {
-	client, err := kubernetes.NewForConfig(s.config(s.admin))
-	if err != nil {
-		return "", err
-	}
+func (c *Client) Token(ctx context.Context, namespace, account string, audiences ...string) (string, error) {
 	seconds := int64(3600)
-	t, err := client.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, account, &authenticationv1.TokenRequest{
+	t, err := c.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, account, &authenticationv1.TokenRequest{
 		Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds, Audiences: audiences},
 	}, metav1.CreateOptions{})
 	if err != nil {
@@ -99,8 +130,10 @@ func (s *Server) Token(ctx context.Context, namespace, account string, audiences
 }
 
 // TokenReview asks the server whose token it is, as every request that carries one does.
-func (s *Server) TokenReview(ctx context.Context, token string) (string, error) {
-	client, err := kubernetes.NewForConfig(s.config(token))
+func (c *Client) TokenReview(ctx context.Context, token string) (string, error) {
+	own := rest.AnonymousClientConfig(c.config)
+	own.BearerToken = token
+	client, err := kubernetes.NewForConfig(own)
 	if err != nil {
 		return "", err
 	}

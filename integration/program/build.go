@@ -22,6 +22,7 @@ type Source struct {
 	Name    string   // as progress lines call it
 	Dir     string   // any folder of the module; "" is the current one
 	Package string   // import path, or ./path
+	More    []string // further packages; out is then a folder that ends with a slash
 	Flags   []string // further flags of go build
 	Env     []string // on top of the process's own
 	Hint    string   // what to expect of a first build, for the first progress line
@@ -35,7 +36,7 @@ func Build(ctx context.Context, src Source, out string, progress io.Writer) erro
 	_, _ = fmt.Fprintf(progress, "building %s%s\n", src.Name, src.Hint)
 
 	args := append([]string{"build", "-v", "-o", out}, src.Flags...)
-	cmd := exec.CommandContext(ctx, "go", append(args, src.Package)...)
+	cmd := exec.CommandContext(ctx, "go", append(append(args, src.Package), src.More...)...)
 	cmd.Dir = src.Dir
 	cmd.Env = append(os.Environ(), src.Env...)
 	cmd.WaitDelay = 5 * time.Second

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/example-org/authgate/integration/visitor"
 )
 
 // Token is what `authgate token` prints for a test user, who logs in with a
@@ -17,11 +19,16 @@ func (s *Stage) Token(ctx context.Context, login string) (token string, err erro
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, s.binary, "token", "--issuer", s.ArgoCD+"/api/dex", "--client-id", "authgate-cli",
+	return Token(ctx, v, s.binary, s.ArgoCD+"/api/dex", filepath.Join(s.Files.Dir, "home-of-"+login), s.Backchannel.server.URL)
+}
+
+// Token runs `authgate token` for a user at a browser, with its files in the folder home.
+// The proxy finds names below localhost.
+func Token(ctx context.Context, v *visitor.Visitor, binary, issuer, home, proxy string) (token string, err error) {
+	cmd := exec.CommandContext(ctx, binary, "token", "--issuer", issuer, "--client-id", "authgate-cli",
 		"--audience", dexClient, "--no-browser")
-	home := filepath.Join(s.Files.Dir, "home-of-"+login)
 	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+filepath.Join(home, ".config"),
-		"HTTP_PROXY="+s.Backchannel.server.URL) // where names below .localhost are known
+		"HTTP_PROXY="+proxy) // where names below .localhost are known
 	var printed strings.Builder
 	cmd.Stdout = &printed
 	said, err := cmd.StderrPipe()

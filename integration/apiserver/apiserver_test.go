@@ -1,9 +1,9 @@
 //go:build unix
 
-// Package cluster_test tests authgate with a real Kubernetes API server, and the real
+// Package apiserver_test tests authgate with a real Kubernetes API server, and the real
 // Argo CD and Argo Workflows on it, with their own commands. There is no node, so no pod
 // ever runs.
-package cluster_test
+package apiserver_test
 
 import (
 	"context"
@@ -101,14 +101,13 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (code int, err error) {
-	dir, err := os.MkdirTemp("", "cluster-test-")
+	dir, err := os.MkdirTemp("", "apiserver-test-")
 	if err != nil {
 		return 0, err
 	}
 	defer os.RemoveAll(dir) // a temporary folder
 	ctx := context.Background()
-	apiserver := filepath.Join(dir, "kube-apiserver")
-	if err := kube.Build(ctx, apiserver, os.Stderr); err != nil {
+	if err := kube.Build(ctx, dir, os.Stderr, kube.Etcd, kube.APIServer); err != nil {
 		return 0, err
 	}
 	if workflows, err = argo.BuildWorkflows(ctx, dir, os.Stderr); err != nil {
@@ -128,7 +127,7 @@ func run(m *testing.M) (code int, err error) {
 		*text = string(content)
 	}
 	rbac += "\n---\n" + tokens
-	if cluster, err = kube.Start(ctx, apiserver, dir); err != nil {
+	if cluster, err = kube.Start(ctx, dir, dir); err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, cluster.Stop()) }()

@@ -1,6 +1,6 @@
 //go:build unix
 
-package cluster_test
+package apiserver_test
 
 import (
 	"context"
