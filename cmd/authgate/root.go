@@ -15,7 +15,8 @@ func newRoot() *cobra.Command {
 	build := server.ReadBuildInfo(version)
 	root := cli.Group("authgate", "One login and one policy file in front of your dashboards",
 		newServe(build), newConfig(), policycmd.New(build.Version), newDoctor(), newSession(), newToken(), newKeygen(),
-		newVersion(build), cli.NewCompletion(), cli.NewMan())
+		newVersion(build), cli.NewCompletion())
+	root.AddCommand(packaging()...)
 	root.Version = build.Version
 	root.SetVersionTemplate(build.String() + "\n")
 	root.Flags().Bool("version", false, "print version, revision, Go and platform")

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 out=dist-package
 rm -rf "$out"
 mkdir -p "$out/completion" "$out/man"
-CGO_ENABLED=0 go build -o "$out/authgate" ./cmd/authgate
+CGO_ENABLED=0 go build -tags man -o "$out/authgate" ./cmd/authgate
 for shell in bash zsh fish; do
   "$out/authgate" completion "$shell" > "$out/completion/authgate.$shell"
 done
