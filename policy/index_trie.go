@@ -145,8 +145,9 @@ func (t *trie) store(child uint32) {
 }
 
 // arrange renumbers the nodes and patterns: those below a root follow each other, and so do few
-// children of a node; each of many is followed by what is below it. Segments of the same text share it. It gives the new number of each old node
-// and of each old pattern, and nothing is inserted any more.
+// children of a node; each of many is followed by what is below it. Segments of the same text
+// share it. It gives the new number of each old node and of each old pattern, and nothing is
+// inserted any more.
 func (t *trie) arrange(roots []uint32, patterns uint32) (nodeNumbers, patternNumbers []uint32) {
 	old, children := t.nodes, t.literalChildren()
 	nodeNumbers, patternNumbers = make([]uint32, len(old)), make([]uint32, patterns+1)

@@ -172,7 +172,7 @@ func request(method, path, body string, lines ...string) string {
 // probed answers probes so that clients know them, and leaves the rest to reply.
 func probed(reply func(net.Conn, *arrival) bool) func(net.Conn, *arrival) bool {
 	return func(conn net.Conn, a *arrival) bool {
-		if a.target() == probePath {
+		if isProbe(a.target()) {
 			_, err := io.WriteString(conn, "HTTP/1.1 204 No Content\r\nX-Probe: yes\r\n\r\n")
 			return err == nil
 		}

@@ -49,10 +49,8 @@ func (g *gate) table(golden string, rows []row) {
 		for _, a := range arrived {
 			b.WriteString(a.String())
 		}
-		for _, r := range g.records()[recorded:] {
-			if r.Path != probePath {
-				fmt.Fprintf(&b, "    audit %s\n", r)
-			}
+		for _, r := range g.recordsFrom(recorded) {
+			fmt.Fprintf(&b, "    audit %s\n", r)
 		}
 		b.WriteString("\n")
 	}
@@ -62,7 +60,7 @@ func (g *gate) table(golden string, rows []row) {
 func withoutProbes(all []arrival) []arrival {
 	var kept []arrival
 	for _, a := range all {
-		if a.target() != probePath {
+		if !isProbe(a.target()) {
 			kept = append(kept, a)
 		}
 	}

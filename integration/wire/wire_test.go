@@ -21,6 +21,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +91,7 @@ type gate struct {
 	address  string // of the traffic port
 	admin    string
 	audit    string // file
+	probes   int    // that followed a request, to see its record
 	log      string // file
 	begun    cost   // before the first test byte
 }
@@ -239,6 +242,19 @@ func (g *gate) records() []record {
 	}
 	return all
 }
+
+// recordsFrom are the records from the given one on, without those of probes. The audit is
+// written a little later, in the order of the requests: it waits for the record of one more.
+func (g *gate) recordsFrom(first int) []record {
+	g.t.Helper()
+	g.probes++
+	marker := probePath + "/" + strconv.Itoa(g.probes)
+	g.ask("GET " + marker + " HTTP/1.1\r\nHost: raw.example\r\nConnection: close\r\n\r\n")
+	g.awaitRecord(marker)
+	return slices.DeleteFunc(g.records()[first:], func(r record) bool { return isProbe(r.Path) })
+}
+
+func isProbe(path string) bool { return strings.HasPrefix(path, probePath) }
 
 // awaitRecord waits for the record of a request to this path.
 func (g *gate) awaitRecord(path string) record {
