@@ -188,7 +188,7 @@ func (st *state) resolveRoles(s session.Session) resolvedRoles {
 
 // maxCachedUsers bounds how many sessions are remembered. Beyond it the memory starts
 // afresh: what was forgotten is resolved again.
-const maxCachedUsers = 10_000
+const maxCachedUsers = 16_384
 
 // rolesCacheEntry has the roles of a user by the groups that were read at a time.
 type rolesCacheEntry struct {
