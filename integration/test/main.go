@@ -131,7 +131,7 @@ func all(root string) ([]step, error) {
 		step{name: "build what tests run", dir: nested, args: []string{"go", "test", "-race", "-count=1", "-timeout=40m", "-run=^$", "./apiserver", "./cluster"}},
 		// -count=1: what these tests build and read lies outside their module, where
 		// the test cache does not look.
-		step{name: "integration tests", dir: nested, args: []string{"go", "test", "-race", "-count=1", "-timeout=20m", "./..."}},
+		step{name: "integration tests", dir: nested, args: []string{"go", "test", "-race", "-count=1", "-timeout=40m", "./..."}},
 	), nil
 }
 
