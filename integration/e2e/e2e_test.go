@@ -159,7 +159,7 @@ func wantProblem(t *testing.T, a visitor.Answer, status int) {
 	}
 }
 
-var idOnPage = regexp.MustCompile(`id <code>([^<]+)</code>`)
+var idOnPage = regexp.MustCompile(`ID <code>([^<]+)</code>`)
 
 // explained returns the log's lines about the id that a page shows.
 func explained(t *testing.T, s *stage.Stage, a visitor.Answer) string {

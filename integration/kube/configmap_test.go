@@ -171,15 +171,15 @@ func (g *gate) awaitExit(t *testing.T, says string) {
 
 func TestThePolicyFollowsItsConfigMap(t *testing.T) {
 	dir := t.TempDir()
-	apiserver := filepath.Join(dir, "kube-apiserver")
-	if err := kube.Build(t.Context(), apiserver, os.Stderr); err != nil {
+	programs := t.TempDir()
+	if err := kube.Build(t.Context(), programs, os.Stderr, kube.Etcd, kube.APIServer); err != nil {
 		t.Fatal(err)
 	}
 	binary, err := program.Authgate(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cluster, err := kube.Start(t.Context(), apiserver, dir)
+	cluster, err := kube.Start(t.Context(), programs, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
