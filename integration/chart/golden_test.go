@@ -19,18 +19,7 @@ func TestEveryFeatureRendersAsItDid(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			golden := filepath.Join("testdata", name+".golden.yaml")
 			got := render(t, valuesOf(t, name)).manifest
-			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatalf("%v (go test ./chart -update writes it)", err)
-			}
-			if got != string(want) {
-				t.Errorf("%s differs (after a wanted change: go test ./chart -update):\n%s", golden, firstDifference(string(want), got))
-			}
+			compareGolden(t, golden, got)
 		})
 	}
 
@@ -185,5 +174,22 @@ func TestNotesSayHowToMakeAKeyAndWhereDexCallsBack(t *testing.T) {
 	values["policy"] = strings.Repeat("p, role:viewer, argocd, /**, GET, allow\n", 6000)
 	if notes := render(t, values).notes; !strings.Contains(notes, "--server-side") {
 		t.Errorf("a policy of 240 kB is not warned of:\n%s", notes)
+	}
+}
+
+// compareGolden fails the test if a rendering is not that of its golden file, or rewrites the file.
+func compareGolden(t *testing.T, golden, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatalf("%v (go test ./chart -update writes it)", err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs (after a wanted change: go test ./chart -update):\n%s", golden, firstDifference(string(want), got))
 	}
 }

@@ -171,18 +171,7 @@ func TestKustomizeRendersAsItDid(t *testing.T) {
 	for _, folder := range kustomizeFolders() {
 		_, got := kustomize(t, folder)
 		golden := filepath.Join("testdata", "kustomize", filepath.Base(folder)+".golden.yaml")
-		if *update {
-			if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(golden)
-		if err != nil {
-			t.Fatalf("%v (go test ./chart -update writes it)", err)
-		}
-		if got != string(want) {
-			t.Errorf("%s differs (after a wanted change: go test ./chart -update):\n%s", golden, firstDifference(string(want), got))
-		}
+		compareGolden(t, golden, got)
 	}
 }
 

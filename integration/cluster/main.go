@@ -38,14 +38,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	check := flags.Bool("check", false, "log in, print one line per step, and exit")
 	port := flags.Int("port", 0, "authgate's `port` on 127.0.0.1 (default 8080; with -check, a free one)")
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
-		return 0
-	} else if err != nil {
-		return 2
-	}
-	if flags.NArg() > 0 {
-		_, _ = fmt.Fprintf(stderr, "cluster: unexpected argument %q; see cluster -h\n", flags.Arg(0))
-		return 2
+	if code, ok := program.ParseFlags(flags, args); !ok {
+		return code
 	}
 	if *port == 0 && !*check {
 		*port = defaultPort

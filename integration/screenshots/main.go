@@ -19,6 +19,7 @@ import (
 	"syscall"
 
 	"github.com/example-org/authgate/integration/browser"
+	"github.com/example-org/authgate/integration/program"
 	"github.com/example-org/authgate/integration/stage"
 )
 
@@ -32,15 +33,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("screenshots", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	out := flags.String("o", filepath.Join("..", "docs", "images"), "`folder` to write the pictures to")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return 0
-		}
-		return 2
-	}
-	if flags.NArg() > 0 {
-		_, _ = fmt.Fprintf(stderr, "screenshots: unexpected argument %q; see screenshots -h\n", flags.Arg(0))
-		return 2
+	if code, ok := program.ParseFlags(flags, args); !ok {
+		return code
 	}
 	if err := takeAll(ctx, *out, stdout, stderr); err != nil {
 		_, _ = fmt.Fprintln(stderr, "screenshots:", err)

@@ -9,7 +9,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -19,6 +18,7 @@ import (
 	"syscall"
 
 	"github.com/example-org/authgate/integration/npm"
+	"github.com/example-org/authgate/integration/program"
 )
 
 func main() {
@@ -32,15 +32,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	base := flags.String("base", "/", "`path` below which the site is served")
 	out := flags.String("o", filepath.Join("..", "site", ".vitepress", "dist"), "`folder` to write the site to")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return 0
-		}
-		return 2
-	}
-	if flags.NArg() > 0 {
-		_, _ = fmt.Fprintf(stderr, "site: unexpected argument %q; see site -h\n", flags.Arg(0))
-		return 2
+	if code, ok := program.ParseFlags(flags, args); !ok {
+		return code
 	}
 	if err := build(ctx, filepath.Join("..", "site"), *base, *out, stderr); err != nil {
 		_, _ = fmt.Fprintln(stderr, "site:", err)
