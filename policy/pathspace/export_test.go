@@ -13,7 +13,7 @@ type Class struct {
 
 // ClassesOf cuts the paths into classes.
 func ClassesOf(patterns []string) ([]Class, error) {
-	found, err := pathClassesOf(patterns, 0)
+	found, err := pathClassesOf(patterns, 0, maxStates)
 	var shown []Class
 	for _, c := range found {
 		shown = append(shown, Class{c.Label, c.Example, c.patterns})
@@ -32,7 +32,7 @@ func MethodClasses(methods ...string) []string {
 
 // ClassesWith is ClassesOf for the paths of an upstream that needs some quirks.
 func ClassesWith(patterns []string, quirks target.Quirks) (matching [][]int, err error) {
-	found, err := pathClassesOf(patterns, quirks)
+	found, err := pathClassesOf(patterns, quirks, maxStates)
 	for _, c := range found {
 		matching = append(matching, c.patterns)
 	}

@@ -35,13 +35,8 @@ const maxStates = 1 << 18
 
 // pathClassesOf finds every class of paths that some pattern matches, ordered by
 // label. Patterns must have passed target.CheckPattern for these quirks; one may stand
-// there twice.
-func pathClassesOf(patterns []string, quirks target.Quirks) ([]pathClass, error) {
-	return limitedPathClassesOf(patterns, quirks, maxStates)
-}
-
-// limitedPathClassesOf is pathClassesOf with another bound of the walk.
-func limitedPathClassesOf(patterns []string, quirks target.Quirks, maxStates int) ([]pathClass, error) {
+// there twice. More than maxStates states of the walk are an error.
+func pathClassesOf(patterns []string, quirks target.Quirks, maxStates int) ([]pathClass, error) {
 	cb := classBuilder{
 		quirks: quirks, root: NewPatternTree(patterns), seen: make(map[uint64]struct{}, 2*len(patterns)),
 		segmentClassCache: map[string][]segmentClass{},

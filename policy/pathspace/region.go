@@ -42,7 +42,7 @@ func limitedRegionsOf(maxStates int, quirks target.Quirks, rows ...[]*policy.Row
 			numbers[i][n] = at
 		}
 	}
-	classes, err := limitedPathClassesOf(patterns, quirks, maxStates)
+	classes, err := pathClassesOf(patterns, quirks, maxStates)
 	if err != nil {
 		return nil, err
 	}
