@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -115,29 +117,82 @@ func (s *Snapshot) compare(q *Request, fromIndex Decision) *Disagreement {
 
 // Prepare builds casbin's enforcers, which are otherwise built when first needed, and
 // compares the index with casbin in short: all roles, and an example of each row. A server
-// calls it before the snapshot is in force. An error is a bug of authgate or casbin.
+// calls it before the snapshot is in force. An error is a bug of authgate or casbin. It takes
+// all processors: what it checks is not written to, and a user waits.
 func (s *Snapshot) Prepare() error {
-	for _, check := range []func() error{s.buildEnforcers, s.checkRoles, s.checkRows} {
-		if err := check(); err != nil {
-			return fmt.Errorf("the policy is sound, but casbin and authgate do not agree on it (please "+
-				"report this): %w", err)
-		}
+	first, more := s.enforcerChecks()
+	checks := slices.Concat(first, []func() error{s.checkRows, s.checkRoles}, more)
+	if err := runConcurrently(checks); err != nil {
+		return fmt.Errorf("the policy is sound, but casbin and authgate do not agree on it (please "+
+			"report this): %w", err)
 	}
 	s.groupClasses()
 	return nil
 }
 
-func (s *Snapshot) buildEnforcers() error {
-	for _, upstream := range slices.Sorted(maps.Keys(s.enforcers)) {
-		if _, err := s.enforcers[upstream](); err != nil {
+// runConcurrently runs checks, as many at a time as there are processors, and gives the error
+// of the first one that fails, in their order.
+func runConcurrently(checks []func() error) error {
+	errs := make([]error, len(checks))
+	var begun atomic.Int64
+	var running sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(checks)) {
+		running.Go(func() {
+			for i := begun.Add(1) - 1; i < int64(len(checks)); i = begun.Add(1) - 1 {
+				errs[i] = checks[i]()
+			}
+		})
+	}
+	running.Wait()
+	for _, err := range errs {
+		if err != nil {
 			return err
 		}
 	}
-	if s.otherEnforcer == nil {
-		return nil
+	return nil
+}
+
+// enforcerChecks ask casbin's enforcer of each upstream for an example of its first row, since
+// an unknown function or field shows itself only when casbin is first asked, and for more of all
+// rows.
+func (s *Snapshot) enforcerChecks() (first, more []func() error) {
+	for _, upstream := range slices.Sorted(maps.Keys(s.enforcers)) {
+		first = append(first, func() error { return s.checkEnforcer(upstream) })
 	}
-	_, err := s.otherEnforcer()
-	return err
+	if s.otherEnforcer != nil {
+		first = append(first, func() error { return s.checkEnforcer(s.unnamedUpstream()) })
+	}
+	const samples = 4
+	for i, row := range s.rows {
+		if i > 0 && isSampled(i, len(s.rows), samples) { // the very first is the first of its enforcer
+			more = append(more, func() error { return s.checkAgainstCasbin(row, s.upstreamFor(row)) })
+		}
+	}
+	return first, more
+}
+
+// checkEnforcer builds an enforcer and asks it for an example of its first row.
+func (s *Snapshot) checkEnforcer(upstream string) error {
+	e, err := s.enforcerFor(upstream)
+	if err != nil || e == nil {
+		return err
+	}
+	return s.checkAgainstCasbin(e.rows[0], upstream)
+}
+
+// checkAgainstCasbin compares the index with casbin's enforcer of the whole upstream, for an
+// example of a row.
+func (s *Snapshot) checkAgainstCasbin(row *Row, upstream string) error {
+	q, err := s.exampleRequestFor(row, upstream)
+	if err != nil || !s.hasUpstream(upstream) {
+		return err
+	}
+	d := s.index.decide(&q).Decision
+	if found := s.compare(&q, d); found != nil {
+		return fmt.Errorf("for an example of %s (%s) the index says %s and casbin %s (%v)", row, row.Where(), d,
+			found.Casbin, found.Err)
+	}
+	return nil
 }
 
 // checkRoles asks casbin which roles each member leads to.
@@ -166,11 +221,11 @@ func (s *Snapshot) checkRoles() error {
 }
 
 // checkRows asks the index for an example of each row, and for some of them also
-// every row in turn and, of fewer, casbin's enforcer of the whole upstream.
+// every row in turn.
 func (s *Snapshot) checkRows() error {
-	const scanned, enforced = 16, 4
+	const scanned = 16
 	for i, row := range s.rows {
-		q, err := s.exampleRequestFor(row)
+		q, err := s.exampleRequestFor(row, s.upstreamFor(row))
 		if err != nil {
 			return err
 		}
@@ -186,12 +241,6 @@ func (s *Snapshot) checkRows() error {
 			return fmt.Errorf("for an example of %s (%s) the index says %s and the rows %s", row, row.Where(), d,
 				s.decideByScan(&q))
 		}
-		if isSampled(i, len(s.rows), enforced) {
-			if found := s.compare(&q, d); found != nil {
-				return fmt.Errorf("for an example of %s (%s) the index says %s and casbin %s (%v)", row, row.Where(), d,
-					found.Casbin, found.Err)
-			}
-		}
 	}
 	return nil
 }
@@ -200,15 +249,11 @@ func (s *Snapshot) checkRows() error {
 func isSampled(i, n, samples int) bool { return i%((n+samples-1)/samples) == 0 }
 
 // exampleRequestFor asks for what a row surely covers.
-func (s *Snapshot) exampleRequestFor(row *Row) (Request, error) {
+func (s *Snapshot) exampleRequestFor(row *Row, upstream string) (Request, error) {
 	raw, method := row.exampleRequest()
 	path, err := target.ParseWith(raw, target.AllQuirks) // which Load has checked
 	if err != nil {
 		return Request{}, fmt.Errorf("the example %s of %s: %w", raw, row.Where(), err)
-	}
-	upstream := row.Upstream
-	if upstream == AnyUpstream {
-		upstream = s.exampleUpstream()
 	}
 	return Request{
 		Roles: newRoles(s.ids, []setWord{wordOf(s.ids.byName[row.Subject])}), Upstream: upstream, Path: path,
@@ -216,10 +261,13 @@ func (s *Snapshot) exampleRequestFor(row *Row) (Request, error) {
 	}, nil
 }
 
-// exampleUpstream names one that rows of upstream * mention, or none.
-func (s *Snapshot) exampleUpstream() string {
-	if s.otherEnforcer != nil {
-		return "any"
+// upstreamFor names an upstream that a row is about. Where there is none, the name is empty.
+func (s *Snapshot) upstreamFor(row *Row) string {
+	switch {
+	case row.Upstream != AnyUpstream:
+		return row.Upstream
+	case s.otherEnforcer != nil:
+		return s.unnamedUpstream()
 	}
 	for upstream := range s.enforcers {
 		return upstream
@@ -227,11 +275,21 @@ func (s *Snapshot) exampleUpstream() string {
 	return ""
 }
 
+// unnamedUpstream gives an upstream that no row names.
+func (s *Snapshot) unnamedUpstream() string {
+	name := "any"
+	for s.enforcers[name] != nil {
+		name += "-other"
+	}
+	return name
+}
+
 // decideByScan answers from the rows themselves, one after the other.
 func (s *Snapshot) decideByScan(q *Request) Decision {
 	var d Decision
-	for _, row := range s.MatchingRows(q.Upstream, q.Path.String(), q.Method) {
-		if (row.Effect == Deny || d.Row == nil) && q.Roles.Has(row.Subject) {
+	for _, row := range s.rows {
+		if (row.Effect == Deny || d.Row == nil) && q.Roles.Has(row.Subject) &&
+			row.matches(q.Upstream, q.Path.String(), q.Method) {
 			d = Decision{Effect: row.Effect, Row: row}
 			if row.Effect == Deny {
 				break
@@ -254,6 +312,9 @@ func (s *Snapshot) Verify(q Request) error {
 	}
 	e, err := newUpstreamEnforcer(q.Upstream, s.MatchingRows(q.Upstream, q.Path.String(), q.Method))
 	if err != nil {
+		return err
+	}
+	if err := e.selfTest(); err != nil {
 		return err
 	}
 	fromCasbin, err := e.decide(q.Roles, q.Path.String(), q.Method)

@@ -223,6 +223,46 @@ func TestPrepareFindsAnIndexThatErrs(t *testing.T) {
 	}
 }
 
+// Prepare uses all processors; with -race this also shows that what it does is safe.
+func TestPrepareAsksTheEnforcerOfEachUpstream(t *testing.T) {
+	t.Parallel()
+	var text strings.Builder
+	text.WriteString("p, role:any, *, /every, GET, allow\ng, example-org:dev, role:any\n")
+	for i := range 40 {
+		fmt.Fprintf(&text, "p, role:r%d, u%d, /%d/**, GET, allow\np, role:r%d, u%d, /%d/x, GET, deny\n", i, i, i, i, i, i)
+		fmt.Fprintf(&text, "g, example-org:t%d, role:r%d\n", i, i)
+	}
+	for _, known := range [][]string{nil, upstreamNames(40)} {
+		load := func() *policy.Snapshot {
+			s, err := policy.Load([]policy.Source{{Name: "policy.csv", Data: []byte(text.String())}}, known)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		if err := load().Prepare(); err != nil {
+			t.Errorf("sound: %v", err)
+		}
+		for _, broken := range []string{"u0", "u23", "u39"} {
+			for _, panics := range []bool{false, true} {
+				s := load()
+				s.BreakCasbin(broken, panics)
+				if err := s.Prepare(); err == nil || !strings.Contains(err.Error(), "please report this") {
+					t.Errorf("casbin broken for %s, panics %t: %v", broken, panics, err)
+				}
+			}
+		}
+	}
+}
+
+func upstreamNames(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("u%d", i)
+	}
+	return names
+}
+
 func TestVerifyHoldsOneAnswerAgainstCasbin(t *testing.T) {
 	t.Parallel()
 	s := policytest.Load(t, crossChecked)

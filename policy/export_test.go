@@ -40,7 +40,7 @@ func (s *Snapshot) LoseDenials() {
 func (s *Snapshot) BreakCasbin(upstream string, panics bool) {
 	s.enforcers[upstream] = func() (*upstreamEnforcer, error) {
 		if panics {
-			return &upstreamEnforcer{}, nil // without an enforcer
+			return &upstreamEnforcer{rows: s.rows}, nil // without an enforcer
 		}
 		return nil, errors.New("casbin is broken")
 	}

@@ -32,7 +32,7 @@ func CheckMethods(methods string) (message, hint string) {
 	if methods == AnyMethod {
 		return "", ""
 	}
-	var seen []string
+	seen := make([]string, 0, 8)
 	for m := range strings.SplitSeq(methods, MethodSeparator) {
 		switch trimmed := strings.Trim(m, Whitespace); {
 		case m == "":

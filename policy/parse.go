@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -64,10 +65,11 @@ func ReadFiles(names ...string) ([]Source, error) {
 type parser struct {
 	*LineReader
 	upstreams []string // nil: not known
-	rows      []*Row
+	rows      []Row
 	grants    []Grant
 
-	first       map[rowKey]fault.Position // row → its first position
+	seen        map[uint64]rowNumber // hash of what a row says → where it stands first; see isNew
+	seed        maphash.Seed         // of the hashes
 	rowSubjects StringSet                 // subjects of p rows, of faulty ones too
 	quirks      map[string]target.Quirks  // what rows about an upstream may hold; see quirksOf
 }
@@ -75,7 +77,7 @@ type parser struct {
 func newParser(upstreams []string) *parser {
 	return &parser{
 		LineReader: NewLineReader(&fault.List{}), upstreams: upstreams,
-		first: map[rowKey]fault.Position{}, rowSubjects: StringSet{},
+		seen: map[uint64]rowNumber{}, seed: maphash.MakeSeed(), rowSubjects: StringSet{},
 	}
 }
 
@@ -87,7 +89,7 @@ func ParseRow(line string) (*Row, error) {
 	if err := p.faults.Err(); err != nil || len(p.rows) == 0 {
 		return nil, err
 	}
-	return p.rows[0], nil
+	return &p.rows[0], nil
 }
 
 func (p *parser) read(src Source) {
@@ -136,8 +138,8 @@ func (p *parser) read(src Source) {
 func (p *parser) grow(data []byte) {
 	const shortest, limit = 24, 1 << 14
 	rows := min(bytes.Count(data, []byte("\n")), len(data)/shortest, limit)
-	if len(p.first) == 0 {
-		p.first = make(map[rowKey]fault.Position, rows)
+	if len(p.seen) == 0 {
+		p.seen = make(map[uint64]rowNumber, rows)
 	}
 	p.rows = slices.Grow(p.rows, rows)
 }

@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
 
@@ -52,8 +53,9 @@ func (p *parser) parsePRow(fields []Field) {
 	if !ok {
 		return
 	}
-	row := &Row{fields[1].Text, fields[2].Text, fields[3].Text, fields[4].Text, effect, fields[0].At}
-	if p.isNew(rowKey{row.Subject, row.Upstream, row.Path, row.Methods, row.Effect}, row.At) {
+	row := Row{fields[1].Text, fields[2].Text, fields[3].Text, fields[4].Text, effect, fields[0].At}
+	key := rowKey{row.Subject, row.Upstream, row.Path, row.Methods, row.Effect}
+	if p.isNew(key, row.At, rowNumber(len(p.rows))) {
 		p.rows = append(p.rows, row)
 	}
 }
@@ -75,7 +77,8 @@ func (p *parser) parseGRow(fields []Field) {
 		return
 	}
 	g := Grant{CanonicalSubject(fields[1].Text), fields[2].Text, fields[1].At, fields[2].At}
-	if p.isNew(rowKey{subject: g.Member, upstream: g.Role}, fields[0].At) {
+	key := rowKey{subject: g.Member, upstream: g.Role}
+	if p.isNew(key, fields[0].At, ^rowNumber(len(p.grants))) {
 		p.grants = append(p.grants, g)
 	}
 }
@@ -99,9 +102,11 @@ func (p *parser) checkFields(fields []Field, form string, columns ...fieldCheck)
 	}
 	ok := true
 	for i, c := range columns {
-		message, hint := c.name+" is empty", form
+		message, hint := "", form
 		if f := fields[i]; f.Text != "" {
 			message, hint = c.check(f.Text)
+		} else {
+			message = c.name + " is empty"
 		}
 		if message != "" {
 			p.faults.Add(fields[i].At, message, hint)
@@ -148,13 +153,31 @@ type rowKey struct {
 	effect                           Effect
 }
 
-// isNew reports whether a row stands here for the first time. A second one is a
-// mistake, and a user who deletes one of the two expects a change.
-func (p *parser) isNew(row rowKey, at fault.Position) bool {
-	if first, seen := p.first[row]; seen {
-		p.faults.Add(at, "duplicate of the row at "+first.FileLine(), "delete one of the two")
-		return false
+// rowNumber is the place of a p row in parser.rows, or ^ of that of a g row in parser.grants.
+type rowNumber int32
+
+// rowAt gives what a row says, and where.
+func (p *parser) rowAt(number rowNumber) (rowKey, fault.Position) {
+	if number < 0 {
+		g := &p.grants[^number]
+		return rowKey{subject: g.Member, upstream: g.Role}, g.MemberAt
 	}
-	p.first[row] = at
-	return true
+	row := &p.rows[number]
+	return rowKey{row.Subject, row.Upstream, row.Path, row.Methods, row.Effect}, row.At
+}
+
+// isNew reports whether a row, which would get a number, stands here for the first time. A
+// second one is a mistake, and a user who deletes one of the two expects a change.
+func (p *parser) isNew(row rowKey, at fault.Position, number rowNumber) bool {
+	for hash := maphash.Comparable(p.seed, row); ; hash++ { // the next one, where another row has it
+		other, taken := p.seen[hash]
+		if !taken {
+			p.seen[hash] = number
+			return true
+		}
+		if first, firstAt := p.rowAt(other); first == row {
+			p.faults.Add(at, "duplicate of the row at "+firstAt.FileLine(), "delete one of the two")
+			return false
+		}
+	}
 }

@@ -86,9 +86,9 @@ func Load(sources []Source, upstreams []string, quirks ...map[string]target.Quir
 	if err := p.faults.Err(); err != nil {
 		return nil, err
 	}
-	array, rows := contiguous(p.rows)
+	array := slices.Clone(p.rows) // grown by appending, kept for long
 	s := &Snapshot{
-		hash: hex.EncodeToString(digest.Sum(nil))[:12], rows: rows,
+		hash: hex.EncodeToString(digest.Sum(nil))[:12], rows: pointersTo(array),
 		grants: slices.Clone(p.grants),
 	}
 	s.ids = newSubjectIDs(s.rows, s.grants)
@@ -115,13 +115,13 @@ func Load(sources []Source, upstreams []string, quirks ...map[string]target.Quir
 	return s, nil
 }
 
-// contiguous copies rows to one array, which the index needs not look up.
-func contiguous(rows []*Row) (array []Row, each []*Row) {
-	array, each = make([]Row, len(rows)), make([]*Row, len(rows))
-	for i, row := range rows {
-		array[i], each[i] = *row, &array[i]
+// pointersTo gives a pointer to each row of an array.
+func pointersTo(array []Row) []*Row {
+	rows := make([]*Row, len(array))
+	for i := range array {
+		rows[i] = &array[i]
 	}
-	return array, each
+	return rows
 }
 
 // Hash names the content of the policy: the first 12 hex digits of the SHA-256

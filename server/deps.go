@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/example-org/authgate/config"
@@ -70,13 +71,17 @@ func LoadDeps(file string, onMissing MissingHandler) (*Deps, error) {
 		return nil, err
 	}
 	p := &Deps{Config: c, UpstreamCAs: make(map[string]*x509.CertPool)}
-	if err := errors.Join(
+	var noPolicy, noShadow error
+	var reading sync.WaitGroup
+	reading.Go(func() { noPolicy, noShadow = p.readPolicy(), p.readShadow() }) // takes the longest
+	errs := []error{
 		p.readIssuer(onMissing), p.readBearers(onMissing), p.readKeys(onMissing), p.readRedis(onMissing),
 		p.readAdminToken(onMissing),
 		p.readUpstreams(onMissing), p.readTLS(onMissing), p.readClientCerts(onMissing), p.readPages(onMissing),
-		p.readPolicy(onMissing),
-		p.readShadow(onMissing),
-	); err != nil {
+	}
+	reading.Wait()
+	errs = append(errs, onMissing.handle(noPolicy), onMissing.handle(noShadow))
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -174,23 +179,23 @@ func (p *Deps) clientCertificates() map[string]proxy.ClientCertificate {
 	return all
 }
 
-func (p *Deps) readPolicy(onMissing MissingHandler) (err error) {
+func (p *Deps) readPolicy() (err error) {
 	if !p.Config.Policy.ConfigMap.IsZero() {
 		return nil
 	}
 	if p.Sources, err = policy.ReadFiles(p.Config.Policy.Files...); err != nil {
-		return onMissing.handle(err)
+		return err
 	}
 	p.Policy, err = loadPolicy(p.Sources, p.Config)
 	return err
 }
 
-func (p *Deps) readShadow(onMissing MissingHandler) (err error) {
+func (p *Deps) readShadow() (err error) {
 	if len(p.Config.Policy.Shadow) == 0 {
 		return nil
 	}
 	if p.shadowSources, err = policy.ReadFiles(p.Config.Policy.Shadow...); err != nil {
-		return onMissing.handle(err)
+		return err
 	}
 	p.Shadow, err = loadPolicy(p.shadowSources, p.Config)
 	return err
