@@ -93,11 +93,15 @@ func firstOf(a, b []string) []string {
 func (m matchedPatterns) allowing() subjectSet {
 	var words []setWord
 	for _, pattern := range m.patterns {
-		for _, g := range m.groups[m.groupStart[pattern]:m.groupStart[pattern+1]] {
+		for _, g := range m.groupsOf(pattern) {
 			if g.effect != Allow || g.methods&m.method == 0 {
 				continue
 			}
-			for _, w := range m.words[g.begin:g.end] {
+			if g.words == 0 {
+				words = append(words, wordOf(g.at))
+				continue
+			}
+			for _, w := range m.words[g.at : g.at+g.words] {
 				words = append(words, setWord{index: w.index, bits: w.bits})
 			}
 		}

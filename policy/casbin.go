@@ -152,7 +152,7 @@ func (e *upstreamEnforcer) selfTest() error {
 	}
 	row := e.rows[0]
 	path, method := row.exampleRequest()
-	d, err := e.decide(Roles{roles: []string{row.Subject}, others: []string{row.Subject}}, path, method)
+	d, err := e.decide(Roles{&roleSet{roles: []string{row.Subject}, others: []string{row.Subject}}}, path, method)
 	if err == nil && d.Row == nil {
 		err = errors.New("casbin does not find " + row.String())
 	}

@@ -57,7 +57,7 @@ func (c *crossCheck) enqueue(q *Request, v indexDecision) {
 // fingerprint is a fingerprint of a request as far as its decision depends on it. It is
 // never 0, which is a free slot.
 func (d indexDecision) fingerprint(q *Request) uint64 {
-	return mixHash(d.matchHash, q.Roles.fingerprint) | 1
+	return mixHash(d.matchHash, q.Roles.set.fingerprint) | 1
 }
 
 // CrossCheck compares with casbin, until ctx ends, what Decide answered to the first
@@ -183,7 +183,7 @@ func (s *Snapshot) checkEnforcer(upstream string) error {
 // checkAgainstCasbin compares the index with casbin's enforcer of the whole upstream, for an
 // example of a row.
 func (s *Snapshot) checkAgainstCasbin(row *Row, upstream string) error {
-	q, err := s.exampleRequestFor(row, upstream)
+	q, err := exampleRequestFor(row, upstream, s.holderOf(row.Subject))
 	if err != nil || !s.hasUpstream(upstream) {
 		return err
 	}
@@ -224,8 +224,14 @@ func (s *Snapshot) checkRoles() error {
 // every row in turn.
 func (s *Snapshot) checkRows() error {
 	const scanned = 16
+	holders := make(map[string]Roles) // of a subject; many rows have the same
 	for i, row := range s.rows {
-		q, err := s.exampleRequestFor(row, s.upstreamFor(row))
+		roles, known := holders[row.Subject]
+		if !known {
+			roles = s.holderOf(row.Subject)
+			holders[row.Subject] = roles
+		}
+		q, err := exampleRequestFor(row, s.upstreamFor(row), roles)
 		if err != nil {
 			return err
 		}
@@ -248,17 +254,19 @@ func (s *Snapshot) checkRows() error {
 // isSampled picks some of n rows, evenly.
 func isSampled(i, n, samples int) bool { return i%((n+samples-1)/samples) == 0 }
 
+// holderOf is a user who is one subject of a row and nothing else.
+func (s *Snapshot) holderOf(subject string) Roles {
+	return newRoles(s.ids, []setWord{wordOf(s.ids.byName[subject])})
+}
+
 // exampleRequestFor asks for what a row surely covers.
-func (s *Snapshot) exampleRequestFor(row *Row, upstream string) (Request, error) {
+func exampleRequestFor(row *Row, upstream string, roles Roles) (Request, error) {
 	raw, method := row.exampleRequest()
 	path, err := target.ParseWith(raw, target.AllQuirks) // which Load has checked
 	if err != nil {
 		return Request{}, fmt.Errorf("the example %s of %s: %w", raw, row.Where(), err)
 	}
-	return Request{
-		Roles: newRoles(s.ids, []setWord{wordOf(s.ids.byName[row.Subject])}), Upstream: upstream, Path: path,
-		Method: method,
-	}, nil
+	return Request{Roles: roles, Upstream: upstream, Path: path, Method: method}, nil
 }
 
 // upstreamFor names an upstream that a row is about. Where there is none, the name is empty.

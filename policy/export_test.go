@@ -14,9 +14,7 @@ var (
 )
 
 // Holding is a user who is one subject and nothing else.
-func (s *Snapshot) Holding(subject string) Roles {
-	return newRoles(s.ids, []setWord{wordOf(s.ids.byName[subject])})
-}
+func (s *Snapshot) Holding(subject string) Roles { return s.holderOf(subject) }
 
 // DecideWithFingerprint gives the answer of the index, and what kind of question this is.
 func (s *Snapshot) DecideWithFingerprint(q Request) (Decision, uint64) {

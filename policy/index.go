@@ -20,20 +20,19 @@ type index struct {
 	methodBits map[string]uint8 // method → its bit; others have bit otherMethod
 	rows       []Row            // those of the snapshot
 
-	groupStart []uint32   // pattern → its first group; one more than there are patterns
-	groups     []rowGroup // of each pattern those that deny first
+	groups     []rowGroup // a pattern is the number of its first group, which denies if one of them does
 	words      []groupWord
 	rowNumbers []uint32 // row numbers, one for each bit of the words
 }
 
 // rowGroup is the rows of one pattern with the same methods and effect.
 type rowGroup struct {
-	methods    uint64
-	firstRow   uint32 // the lowest of its row numbers
-	begin, end uint32 // its words
-	subject    uint32 // its only one, if it is single
-	effect     Effect
-	single     bool // it is one row, as most are: its words need not be read
+	methods  uint64
+	firstRow uint32 // the lowest of its row numbers
+	words    uint32 // how many words it has; 0: it is one row, as most are
+	at       uint32 // the first of them; the subject of its one row
+	effect   Effect
+	last     bool // the next one is of another pattern
 }
 
 // groupWord holds the subjects of a group, 64 at a time.
@@ -60,7 +59,7 @@ type indexDecision struct {
 // decide finds the first row that denies, else the first that allows.
 func (x *index) decide(q *Request) indexDecision {
 	w := x.newLookup(q.Upstream, q.Method)
-	w.subjects = q.Roles.bits
+	w.subjects = q.Roles.set.bits
 	w.matchPath(q.Path.String())
 	return indexDecision{w.decision(), w.matchHash}
 }
@@ -135,9 +134,9 @@ func (l *lookup) descend(at uint32, path string) {
 			return
 		}
 		segment, below := target.CutSegment(path)
-		next := l.literal(at, segment)
+		next := l.literal(n, segment)
 		for wild := n.wild; wild != 0; wild = l.nodes[wild].nextWild {
-			if !target.MatchSegment(segment, l.nodes[wild].segment) {
+			if !target.MatchSegment(segment, l.texts[l.nodes[wild].text]) {
 				continue
 			}
 			if next != 0 {
@@ -174,7 +173,7 @@ func (l *lookup) decision() Decision {
 
 // evaluateRows looks for rows of a pattern that match the method and the subjects.
 func (l *lookup) evaluateRows(pattern uint32) {
-	for i := l.groupStart[pattern]; i < l.groupStart[pattern+1]; i++ {
+	for i := pattern; ; i++ {
 		g := &l.groups[i]
 		best := &l.firstAllow
 		if g.effect == Deny {
@@ -183,18 +182,22 @@ func (l *lookup) evaluateRows(pattern uint32) {
 		if g.methods&l.method != 0 && g.firstRow < *best {
 			*best = min(*best, l.firstMatchingRow(g))
 		}
+		if g.last {
+			return
+		}
 	}
 }
 
 // firstMatchingRow gives the lowest number among the rows of a group that concern a user.
 func (l *lookup) firstMatchingRow(g *rowGroup) uint32 {
-	subjects, group := l.subjects, l.words[g.begin:g.end]
-	if g.single {
-		if subjects.has(g.subject) {
+	subjects := l.subjects
+	if g.words == 0 {
+		if subjects.has(g.at) {
 			return g.firstRow
 		}
 		return noRow
 	}
+	group := l.words[g.at : g.at+g.words]
 	lowest := uint32(noRow)
 	for len(group) > 0 && len(subjects) > 0 {
 		switch {

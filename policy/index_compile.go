@@ -8,73 +8,70 @@ import (
 	"strings"
 
 	"github.com/example-org/authgate/fault"
-	"github.com/example-org/authgate/target"
 	"github.com/example-org/authgate/text"
 )
 
 // compile makes the index of a policy. Upstreams that are nil are not known: any
 // may be asked about.
 func compile(rows []Row, ids *subjectIDs, upstreams []string, faults *fault.List) *index {
-	x := &index{
-		trie: newTrie(2 * len(rows)), roots: make(map[string]uint32), acceptUnknown: upstreams == nil,
-		rows: rows,
-	}
-	x.wildcardRoot = x.newNode(0, "")
+	x := &index{roots: make(map[string]uint32), acceptUnknown: upstreams == nil, rows: rows}
+	patterns := newTrieBuilder(2 * len(rows))
+	x.wildcardRoot = patterns.newNode("")
 	for _, upstream := range upstreams {
-		if upstream != AnyUpstream && x.roots[upstream] == 0 {
-			x.roots[upstream] = x.newNode(0, "")
-		}
+		x.rootFor(upstream, patterns)
 	}
 	if x.methodBits = assignMethodBits(rows, faults); x.methodBits == nil {
 		return nil
 	}
 	entries := make([]indexEntry, len(rows))
 	methodMasks := map[string]uint64{} // what stands in a row → bits
-	patterns := uint32(0)
+	count := uint32(0)                 // of patterns
 	for i := range rows {
 		row := &rows[i]
-		slot := x.insert(x.rootFor(row.Upstream), row.Path)
-		if *slot == 0 {
-			patterns++
-			*slot = patterns
+		pattern := patterns.insert(x.rootFor(row.Upstream, patterns), row.Path)
+		if *pattern == 0 {
+			count++
+			*pattern = count
 		}
 		if _, done := methodMasks[row.Methods]; !done {
 			methodMasks[row.Methods] = x.methodMask(row.Methods)
 		}
-		entries[i] = indexEntry{*slot, row.Effect, methodMasks[row.Methods], ids.byName[row.Subject], uint32(i)}
+		entries[i] = indexEntry{*pattern, row.Effect, methodMasks[row.Methods], ids.byName[row.Subject], uint32(i)}
 	}
-	x.arrange(entries, patterns)
+	x.arrange(patterns, entries, count)
 	slices.SortFunc(entries, indexEntry.compare)
-	x.fill(entries, patterns)
-	x.clip()
+	x.fill(entries, count)
 	x.checkCost(faults)
 	return x
 }
 
-// arrange renumbers the nodes and the patterns, one upstream after the other.
-func (x *index) arrange(entries []indexEntry, patterns uint32) {
+// arrange lays the patterns out and renumbers them, one upstream after the other.
+func (x *index) arrange(patterns *trieBuilder, entries []indexEntry, count uint32) {
 	names, roots := slices.Sorted(maps.Keys(x.roots)), []uint32{x.wildcardRoot}
 	for _, name := range names {
 		roots = append(roots, x.roots[name])
 	}
-	nodes, renumbered := x.trie.arrange(roots, patterns)
-	x.wildcardRoot = nodes[x.wildcardRoot]
-	for _, name := range names {
-		x.roots[name] = nodes[x.roots[name]]
+	var numbers []uint32
+	x.trie, roots, numbers = patterns.build(roots, count)
+	x.wildcardRoot = roots[0]
+	for i, name := range names {
+		x.roots[name] = roots[1+i]
 	}
 	for i := range entries {
-		entries[i].pattern = renumbered[entries[i].pattern]
+		entries[i].pattern = numbers[entries[i].pattern]
 	}
 }
 
-func (x *index) rootFor(upstream string) uint32 {
+func (x *index) rootFor(upstream string, patterns *trieBuilder) uint32 {
 	if upstream == AnyUpstream {
 		return x.wildcardRoot
 	}
-	if x.roots[upstream] == 0 {
-		x.roots[upstream] = x.newNode(0, "")
+	root := x.roots[upstream]
+	if root == 0 {
+		root = patterns.newNode("")
+		x.roots[upstream] = root
 	}
-	return x.roots[upstream]
+	return root
 }
 
 // indexEntry is a row on its way into the index.
@@ -86,9 +83,16 @@ type indexEntry struct {
 	row     uint32
 }
 
+// isGroupedWith reports whether two entries are of one rowGroup.
+func (e indexEntry) isGroupedWith(other indexEntry) bool {
+	return e.pattern == other.pattern && e.effect == other.effect && e.methods == other.methods
+}
+
 func (e indexEntry) compare(other indexEntry) int {
+	if e.pattern != other.pattern { // mostly
+		return cmp.Compare(e.pattern, other.pattern)
+	}
 	return cmp.Or(
-		cmp.Compare(e.pattern, other.pattern),
 		cmp.Compare(e.effect, other.effect), // Deny is first
 		cmp.Compare(e.methods, other.methods),
 		cmp.Compare(e.subject, other.subject),
@@ -96,41 +100,54 @@ func (e indexEntry) compare(other indexEntry) int {
 	)
 }
 
-// fill makes groups of sorted entries.
+// fill makes groups of sorted entries, after group 0, which is none, and has nodes name them.
 func (x *index) fill(entries []indexEntry, patterns uint32) {
-	x.groupStart = make([]uint32, 1, patterns+2) // pattern 0 is none, and has no groups
-	x.rowNumbers = make([]uint32, 0, len(entries))
-	x.groups, x.words = make([]rowGroup, 0, len(entries)), make([]groupWord, 0, len(entries))
-	var last indexEntry
+	x.groups = make([]rowGroup, 1, 1+len(entries))
+	firstGroup := make([]uint32, patterns+1)
+	for len(entries) > 0 {
+		first, count := entries[0], 1
+		for count < len(entries) && entries[count].isGroupedWith(first) {
+			count++
+		}
+		if firstGroup[first.pattern] == 0 {
+			x.groups[len(x.groups)-1].last = true
+			firstGroup[first.pattern] = uint32(len(x.groups))
+		}
+		x.groups = append(x.groups, x.newGroup(entries[:count]))
+		entries = entries[count:]
+	}
+	x.groups[len(x.groups)-1].last = true
+	x.groups = slices.Clone(x.groups) // made for more, kept for long
+	for i := range x.nodes {
+		n := &x.nodes[i]
+		n.exact, n.rest = firstGroup[n.exact], firstGroup[n.rest]
+	}
+}
+
+// newGroup makes a group of entries that differ in subject and row only. Of rows with the same
+// subject, the first counts: later ones say the same in other words, as PUT|GET and GET|PUT.
+func (x *index) newGroup(entries []indexEntry) rowGroup {
+	last := entries[0]
+	g := rowGroup{methods: last.methods, firstRow: last.row, at: last.subject, effect: last.effect}
+	if entries[len(entries)-1].subject == last.subject {
+		return g
+	}
+	g.at = uint32(len(x.words))
 	for i, e := range entries {
-		if i == 0 || e.pattern != last.pattern {
-			x.groupStart = append(x.groupStart, uint32(len(x.groups)))
+		if i > 0 && e.subject == last.subject {
+			continue
 		}
-		newGroup := i == 0 || e.pattern != last.pattern || e.effect != last.effect || e.methods != last.methods
-		switch {
-		case newGroup:
-			begin := uint32(len(x.words))
-			x.groups = append(x.groups, rowGroup{e.methods, e.row, begin, begin, e.subject, e.effect, true})
-		case e.subject == last.subject:
-			continue // a later row that says the same in other words, as PUT|GET and GET|PUT
-		}
-		g := &x.groups[len(x.groups)-1]
-		g.firstRow, g.single = min(g.firstRow, e.row), newGroup
 		word := wordOf(e.subject)
-		if newGroup || x.words[len(x.words)-1].index != word.index {
+		if g.words == 0 || x.words[len(x.words)-1].index != word.index {
 			x.words = append(x.words, groupWord{word.index, uint32(len(x.rowNumbers)), 0})
-			g.end++
+			g.words++
 		}
 		x.words[len(x.words)-1].bits |= word.bits
 		x.rowNumbers = append(x.rowNumbers, e.row)
+		g.firstRow = min(g.firstRow, e.row)
 		last = e
 	}
-	x.groupStart = append(x.groupStart, uint32(len(x.groups)))
-}
-
-// clip gives back what the arrays were grown by in excess.
-func (x *index) clip() {
-	x.nodes, x.groups, x.words = slices.Clone(x.nodes), slices.Clone(x.groups), slices.Clone(x.words)
+	return g
 }
 
 // assignMethodBits gives each method that rows name a bit, and HEAD one in any case.
@@ -190,21 +207,30 @@ func (x *index) computeCost() lookupCost {
 	b := lookupCost{make([]int, len(x.nodes)), make([]uint32, len(x.nodes))}
 	for i := uint32(len(x.nodes)) - 1; i > 0; i-- { // children come after their parents
 		n := &x.nodes[i]
-		visits := 1 + x.groupCount(n.rest) + x.groupCount(n.exact)
-		for _, child := range x.matchableChildren(b, i) {
-			visits += b.visits[child]
+		visits := 1 + x.groupCount(n.rest) + x.groupCount(n.exact) + b.visits[b.costliestLiteral[i]]
+		for wild := n.wild; wild != 0; wild = x.nodes[wild].nextWild {
+			visits += b.visits[wild]
 		}
 		b.visits[i] = min(visits, 1<<30)
-		literal := !strings.Contains(n.segment, target.AnySegment)
-		if costliest := &b.costliestLiteral[n.parent]; literal && b.visits[i] > b.visits[*costliest] {
+		if costliest := &b.costliestLiteral[n.parent]; b.visits[i] > b.visits[*costliest] && !x.isWild(n) {
 			*costliest = i
 		}
 	}
 	return b
 }
 
-func (x *index) groupCount(pattern uint32) int {
-	return int(x.groupStart[pattern+1] - x.groupStart[pattern])
+func (x *index) groupCount(pattern uint32) int { return len(x.groupsOf(pattern)) }
+
+// groupsOf gives the groups of a pattern.
+func (x *index) groupsOf(pattern uint32) []rowGroup {
+	if pattern == 0 {
+		return nil
+	}
+	end := pattern + 1
+	for !x.groups[end-1].last {
+		end++
+	}
+	return x.groups[pattern:end]
 }
 
 // matchableChildren gives the children of a node that one path may all meet.
@@ -248,7 +274,6 @@ func (x *index) checkCost(faults *fault.List) {
 // costliestRows gives some rows from the heaviest branches below some nodes.
 func (x *index) costliestRows(b lookupCost, pending []uint32) []*Row {
 	const limit = 8
-	first := x.firstRows()
 	byCost := func(u, v uint32) int { return cmp.Compare(b.visits[u], b.visits[v]) }
 	slices.SortStableFunc(pending, byCost)
 	var rows []*Row
@@ -256,8 +281,9 @@ func (x *index) costliestRows(b lookupCost, pending []uint32) []*Row {
 		at := pending[len(pending)-1]
 		n := &x.nodes[at]
 		for _, pattern := range []uint32{n.rest, n.exact} {
-			if pattern != 0 {
-				rows = append(rows, &x.rows[first[pattern]])
+			if groups := x.groupsOf(pattern); len(groups) > 0 {
+				first := slices.MinFunc(groups, func(g, h rowGroup) int { return cmp.Compare(g.firstRow, h.firstRow) })
+				rows = append(rows, &x.rows[first.firstRow])
 			}
 		}
 		children := x.matchableChildren(b, at)
@@ -265,16 +291,4 @@ func (x *index) costliestRows(b lookupCost, pending []uint32) []*Row {
 		pending = append(pending[:len(pending)-1], children...)
 	}
 	return rows
-}
-
-// firstRows gives for each pattern the row that brought it.
-func (x *index) firstRows() []uint32 {
-	first := make([]uint32, len(x.groupStart)-1)
-	for pattern := range first {
-		first[pattern] = noRow
-		for _, g := range x.groups[x.groupStart[pattern]:x.groupStart[pattern+1]] {
-			first[pattern] = min(first[pattern], g.firstRow)
-		}
-	}
-	return first
 }

@@ -2,196 +2,183 @@ package policy
 
 import (
 	"hash/maphash"
+	"math/bits"
 	"strings"
 
 	"github.com/example-org/authgate/target"
 )
 
-// trie holds patterns of paths, segment by segment, in flat arrays: node 0 is
-// none, and every upstream has a root of its own. Children come after their
-// parents. A large policy does not fit into the caches of a processor: what one path
-// looks at is neighbours in memory (see arrange).
+// trie holds patterns of paths, segment by segment, in one array: node 0 is none, and every
+// upstream has a root of its own. Children come after their parents.
+//
+// A large policy does not fit into the caches of a processor. What one path looks at is
+// therefore little and close together: a node is one cache line that holds its segment, and the
+// literal children of a node are neighbours. Those of a node with many are a hash table.
 type trie struct {
 	nodes []trieNode
+	texts []string // segments with a star, and those too long for their node
 	seed  maphash.Seed
-	slots []trieSlot // hash table (parent, literal segment) → child, open addressing
-	used  int
 }
 
-// scannedLiterals is how many literal children of an arranged node are compared one by one. Those
-// of a node with more are in the hash table.
+// scannedLiterals is how many literal children of a node are compared one by one.
 const scannedLiterals = 4
 
-// trieNode is a place in patterns. Where its segment holds a star,
+// trieNode is a place in patterns, of 64 bytes. Where its segment holds a star,
 // target.MatchSegment says what it matches.
 type trieNode struct {
-	segment  string
-	parent   uint32
-	literals uint32 // how many literal children it has
-	literal  uint32 // the first of them, and the others follow; 0: not arranged yet
-	wild     uint32 // first child with a star in its segment
-	nextWild uint32 // the next such child of the same parent
-	exact    uint32 // pattern that ends here
-	rest     uint32 // pattern that ends here with a segment **
+	short    [31]byte // its segment
+	length   uint8    // of the segment
+	text     uint32   // place of the segment in texts; 0: it is in short
+	parent   uint32   // 0: a root, or a free place of a hash table
+	literals uint32   // first place of its literal children
+	places   uint32   // how many there are: above scannedLiterals a power of two, some of them free
+	wild     uint32   // first child with a star in its segment
+	nextWild uint32   // the next such child of the same parent
+	exact    uint32   // pattern that ends here
+	rest     uint32   // pattern that ends here with a segment **
 }
 
-type trieSlot struct {
-	tag   uint32 // half of the hash, so that most misses touch no node
-	child uint32 // 0: free
-}
-
-func newTrie(room int) *trie {
-	return &trie{nodes: make([]trieNode, 1, room), seed: maphash.MakeSeed(), slots: make([]trieSlot, 16)}
-}
-
-func (t *trie) newNode(parent uint32, segment string) uint32 {
-	t.nodes = append(t.nodes, trieNode{segment: segment, parent: parent})
-	return uint32(len(t.nodes) - 1)
-}
-
-// insert gives the place of a pattern below a root: the field that holds its
-// number, good until the next insert.
-func (t *trie) insert(root uint32, pattern string) *uint32 {
-	at := root
-	for pattern != "" {
-		if pattern == "/"+target.AnyRest {
-			return &t.nodes[at].rest
-		}
-		var segment string
-		segment, pattern = target.CutSegment(pattern)
-		at = t.child(at, segment)
+// isSegment reports whether a node that is not wild is for a segment of a path.
+func (t *trie) isSegment(n *trieNode, segment string) bool {
+	if n.text != 0 {
+		return t.texts[n.text] == segment
 	}
-	return &t.nodes[at].exact
-}
-
-// child finds or makes the child for a segment of a pattern.
-func (t *trie) child(at uint32, segment string) uint32 {
-	if strings.Contains(segment, target.AnySegment) {
-		for wild := t.nodes[at].wild; wild != 0; wild = t.nodes[wild].nextWild {
-			if t.nodes[wild].segment == segment {
-				return wild
-			}
-		}
-		wild := t.newNode(at, segment)
-		t.nodes[wild].nextWild = t.nodes[at].wild
-		t.nodes[at].wild = wild
-		return wild
-	}
-	if known := t.literal(at, segment); known != 0 {
-		return known
-	}
-	t.grow()
-	child := t.newNode(at, segment)
-	t.nodes[at].literals++
-	t.store(child)
-	return child
-}
-
-func (t *trie) hash(parent uint32, segment string) uint64 {
-	return maphash.String(t.seed, segment) ^ uint64(parent)*0x9e3779b97f4a7c15
+	return string(n.short[:n.length]) == segment
 }
 
 // literal finds the child for just this segment, or 0.
-func (t *trie) literal(parent uint32, segment string) uint32 {
-	if n := &t.nodes[parent]; n.literals == 0 {
-		return 0
-	} else if n.literal != 0 && n.literals <= scannedLiterals {
-		for child := n.literal; child < n.literal+n.literals; child++ {
-			if t.nodes[child].segment == segment {
+func (t *trie) literal(n *trieNode, segment string) uint32 {
+	if n.places <= scannedLiterals {
+		for child := n.literals; child < n.literals+n.places; child++ {
+			if t.isSegment(&t.nodes[child], segment) {
 				return child
 			}
 		}
 		return 0
 	}
-	sum := t.hash(parent, segment)
-	mask := uint32(len(t.slots) - 1)
-	for i := uint32(sum) & mask; ; i = (i + 1) & mask {
-		slot := t.slots[i]
-		if slot.child == 0 {
+	for i := uint32(maphash.String(t.seed, segment)); ; i++ {
+		child := n.literals + i&(n.places-1)
+		if t.nodes[child].parent == 0 {
 			return 0
 		}
-		if slot.tag != uint32(sum>>32) {
-			continue
-		}
-		if n := &t.nodes[slot.child]; n.parent == parent && n.segment == segment {
-			return slot.child
+		if t.isSegment(&t.nodes[child], segment) {
+			return child
 		}
 	}
 }
 
-// grow keeps the table at most three quarters full, for one more.
-func (t *trie) grow() {
-	if 4*(t.used+1) <= 3*len(t.slots) {
-		return
-	}
-	old := t.slots
-	t.slots, t.used = make([]trieSlot, 2*len(old)), 0
-	for _, slot := range old {
-		if slot.child != 0 {
-			t.store(slot.child)
-		}
+// trieBuilder takes patterns in any order. Its node 0 is none, too.
+type trieBuilder struct {
+	nodes    []builderNode
+	children map[builderChild]uint32 // literal ones
+	wilds    int                     // how many nodes have a star
+	texts    map[string]uint32       // segment → its place in the texts of the trie
+}
+
+type builderNode struct {
+	segment     string
+	literals    uint32 // how many literal children it has
+	literal     uint32 // the newest of them
+	nextLiteral uint32 // the next older one of the same parent
+	wild        uint32
+	nextWild    uint32
+	exact       uint32
+	rest        uint32
+	placed      uint32 // its number in the trie
+}
+
+type builderChild struct {
+	parent  uint32
+	segment string
+}
+
+func newTrieBuilder(room int) *trieBuilder {
+	return &trieBuilder{
+		nodes: make([]builderNode, 1, room), children: make(map[builderChild]uint32, room),
+		texts: make(map[string]uint32),
 	}
 }
 
-func (t *trie) store(child uint32) {
-	sum := t.hash(t.nodes[child].parent, t.nodes[child].segment)
-	mask := uint32(len(t.slots) - 1)
-	i := uint32(sum) & mask
-	for t.slots[i].child != 0 {
-		i = (i + 1) & mask
-	}
-	t.slots[i] = trieSlot{uint32(sum >> 32), child}
-	t.used++
+func (b *trieBuilder) newNode(segment string) uint32 {
+	b.nodes = append(b.nodes, builderNode{segment: segment})
+	return uint32(len(b.nodes) - 1)
 }
 
-// arrange renumbers the nodes and patterns: those below a root follow each other, and so do few
-// children of a node; each of many is followed by what is below it. Segments of the same text
-// share it. It gives the new number of each old node and of each old pattern, and nothing is
-// inserted any more.
-func (t *trie) arrange(roots []uint32, patterns uint32) (nodeNumbers, patternNumbers []uint32) {
-	old, children := t.nodes, t.literalChildren()
-	nodeNumbers, patternNumbers = make([]uint32, len(old)), make([]uint32, patterns+1)
-	t.nodes = make([]trieNode, 1, len(old))
-	texts := make(map[string]string)
-	place := func(at uint32) {
-		n := old[at]
-		if _, known := texts[n.segment]; !known {
-			texts[n.segment] = strings.Clone(n.segment)
+// insert gives the place of a pattern below a root: the field that holds its
+// number, good until the next insert.
+func (b *trieBuilder) insert(root uint32, pattern string) *uint32 {
+	at := root
+	for pattern != "" {
+		if pattern == "/"+target.AnyRest {
+			return &b.nodes[at].rest
 		}
-		n.segment = texts[n.segment]
-		nodeNumbers[at] = uint32(len(t.nodes))
-		t.nodes = append(t.nodes, n)
-	}
-	var placeBelow func(at uint32)
-	placeBelow = func(at uint32) {
-		if len(children[at]) > 0 {
-			t.nodes[nodeNumbers[at]].literal = uint32(len(t.nodes))
-		}
-		below := children[at]
-		for wild := old[at].wild; wild != 0; wild = old[wild].nextWild {
-			below = append(below, wild)
-		}
-		scanned := len(children[at]) <= scannedLiterals
-		for _, child := range below {
-			if place(child); !scanned {
-				placeBelow(child)
-			}
-		}
-		for _, child := range below {
-			if scanned {
-				placeBelow(child)
-			}
+		var segment string
+		segment, pattern = target.CutSegment(pattern)
+		if strings.Contains(segment, target.AnySegment) {
+			at = b.wildChild(at, segment)
+		} else {
+			at = b.literalChild(at, segment)
 		}
 	}
+	return &b.nodes[at].exact
+}
+
+// wildChild finds or makes the child for a segment with a star.
+func (b *trieBuilder) wildChild(at uint32, segment string) uint32 {
+	for wild := b.nodes[at].wild; wild != 0; wild = b.nodes[wild].nextWild {
+		if b.nodes[wild].segment == segment {
+			return wild
+		}
+	}
+	wild := b.newNode(segment)
+	b.nodes[wild].nextWild = b.nodes[at].wild
+	b.nodes[at].wild = wild
+	b.wilds++
+	return wild
+}
+
+// literalChild finds or makes the child for a segment without a star.
+func (b *trieBuilder) literalChild(at uint32, segment string) uint32 {
+	if newest := b.nodes[at].literal; newest != 0 && b.nodes[newest].segment == segment {
+		return newest // rows about the same part of an upstream follow each other
+	}
+	key := builderChild{at, segment}
+	if known := b.children[key]; known != 0 {
+		return known
+	}
+	child := b.newNode(segment)
+	b.nodes[child].nextLiteral = b.nodes[at].literal
+	b.nodes[at].literal = child
+	b.nodes[at].literals++
+	b.children[key] = child
+	return child
+}
+
+// places gives how many places the literal children of a node take.
+func (n *builderNode) places() uint32 {
+	if n.literals <= scannedLiterals {
+		return n.literals
+	}
+	return 1 << bits.Len32(n.literals+n.literals/3-1) // at most three quarters are taken
+}
+
+// build lays the nodes out, one upstream after the other, and numbers the patterns in that
+// order. It gives the new number of each root, and of each pattern.
+func (b *trieBuilder) build(roots []uint32, patterns uint32) (t *trie, rootNumbers, patternNumbers []uint32) {
+	size := 1 + len(roots) + b.wilds
+	for i := range b.nodes {
+		size += int(b.nodes[i].places())
+	}
+	t = &trie{nodes: make([]trieNode, 1, size), texts: make([]string, 1), seed: maphash.MakeSeed()}
 	for _, root := range roots {
-		place(root)
-		placeBelow(root)
+		b.nodes[root].placed = t.allot(1)
+		rootNumbers = append(rootNumbers, b.nodes[root].placed)
+		b.layOutBelow(t, root)
 	}
+	patternNumbers = make([]uint32, patterns+1)
 	numbered := uint32(0)
 	for i := range t.nodes {
-		n := &t.nodes[i]
-		n.parent, n.wild, n.nextWild = nodeNumbers[n.parent], nodeNumbers[n.wild], nodeNumbers[n.nextWild]
-		for _, pattern := range []*uint32{&n.rest, &n.exact} {
+		for _, pattern := range []*uint32{&t.nodes[i].rest, &t.nodes[i].exact} {
 			if *pattern != 0 {
 				numbered++
 				patternNumbers[*pattern] = numbered
@@ -199,34 +186,74 @@ func (t *trie) arrange(roots []uint32, patterns uint32) (nodeNumbers, patternNum
 			}
 		}
 	}
-	t.rehash()
-	return nodeNumbers, patternNumbers
+	return t, rootNumbers, patternNumbers
 }
 
-// literalChildren gives the literal children of each node.
-func (t *trie) literalChildren() [][]uint32 {
-	children := make([][]uint32, len(t.nodes))
-	all := make([]uint32, len(t.nodes))
-	for i := range t.nodes {
-		n := &t.nodes[i]
-		children[i], all = all[:0:n.literals], all[n.literals:]
-	}
-	for i := uint32(1); i < uint32(len(t.nodes)); i++ {
-		if n := &t.nodes[i]; n.parent != 0 && !strings.Contains(n.segment, target.AnySegment) {
-			children[n.parent] = append(children[n.parent], i)
+// layOutBelow fills a node that has a place, and lays out what is below it.
+func (b *trieBuilder) layOutBelow(t *trie, at uint32) {
+	from := &b.nodes[at]
+	n := &t.nodes[from.placed]
+	n.exact, n.rest = from.exact, from.rest
+	n.places = from.places()
+	n.literals = t.allot(n.places)
+	next := n.literals
+	for child := from.literal; child != 0; child = b.nodes[child].nextLiteral {
+		if n.places > scannedLiterals {
+			next = t.freePlace(n, b.nodes[child].segment)
 		}
+		b.place(t, child, from.placed, next)
+		next++
 	}
-	return children
+	previous := &n.wild
+	for wild := from.wild; wild != 0; wild = b.nodes[wild].nextWild {
+		number := t.allot(1)
+		b.place(t, wild, from.placed, number)
+		*previous, previous = number, &t.nodes[number].nextWild
+	}
+	for child := from.literal; child != 0; child = b.nodes[child].nextLiteral {
+		b.layOutBelow(t, child)
+	}
+	for wild := from.wild; wild != 0; wild = b.nodes[wild].nextWild {
+		b.layOutBelow(t, wild)
+	}
 }
 
-// rehash fills a new table with the children that are not compared one by one.
-func (t *trie) rehash() {
-	t.slots, t.used = make([]trieSlot, 16), 0
-	for i := range t.nodes {
-		n := &t.nodes[i]
-		if t.nodes[n.parent].literals > scannedLiterals && !strings.Contains(n.segment, target.AnySegment) {
-			t.grow()
-			t.store(uint32(i))
-		}
+// allot takes some places, for which build has made room, and gives the first of them.
+func (t *trie) allot(places uint32) uint32 {
+	first := uint32(len(t.nodes))
+	t.nodes = t.nodes[:first+places]
+	return first
+}
+
+// freePlace finds a free place in the hash table of a node's children.
+func (t *trie) freePlace(n *trieNode, segment string) uint32 {
+	i := uint32(maphash.String(t.seed, segment))
+	for t.nodes[n.literals+i&(n.places-1)].parent != 0 {
+		i++
 	}
+	return n.literals + i&(n.places-1)
+}
+
+// place puts a segment where a node has its place.
+func (b *trieBuilder) place(t *trie, from, parent, number uint32) {
+	segment := b.nodes[from].segment
+	b.nodes[from].placed = number
+	n := &t.nodes[number]
+	n.parent = parent
+	switch wild := strings.Contains(segment, target.AnySegment); {
+	case wild || len(segment) > len(n.short):
+		n.text = b.texts[segment]
+		if n.text == 0 {
+			n.text = uint32(len(t.texts))
+			t.texts = append(t.texts, strings.Clone(segment))
+			b.texts[segment] = n.text
+		}
+	default:
+		n.length = uint8(copy(n.short[:], segment))
+	}
+}
+
+// isWild reports whether the segment of a node has a star.
+func (t *trie) isWild(n *trieNode) bool {
+	return n.text != 0 && strings.Contains(t.texts[n.text], target.AnySegment)
 }

@@ -68,16 +68,18 @@ type parser struct {
 	rows      []Row
 	grants    []Grant
 
-	seen        map[uint64]rowNumber // hash of what a row says → where it stands first; see isNew
-	seed        maphash.Seed         // of the hashes
-	rowSubjects StringSet                 // subjects of p rows, of faulty ones too
-	quirks      map[string]target.Quirks  // what rows about an upstream may hold; see quirksOf
+	seen        map[uint64]rowNumber     // hash of what a row says → where it stands first; see isNew
+	seed        maphash.Seed             // of the hashes
+	rowSubjects StringSet                // subjects of p rows, of faulty ones too
+	sound       [3]knownValues           // subjects, upstreams and methods of p rows
+	quirks      map[string]target.Quirks // what rows about an upstream may hold; see quirksOf
 }
 
 func newParser(upstreams []string) *parser {
 	return &parser{
 		LineReader: NewLineReader(&fault.List{}), upstreams: upstreams,
 		seen: map[uint64]rowNumber{}, seed: maphash.MakeSeed(), rowSubjects: StringSet{},
+		sound: [3]knownValues{{}, {}, {}},
 	}
 }
 

@@ -39,13 +39,15 @@ func (p *parser) parsePRow(fields []Field) {
 	}
 	var effect Effect
 	ok := p.checkFields(fields, pRowHint,
-		fieldCheck{"subject", CheckSubject},
-		fieldCheck{"upstream", func(name string) (message, hint string) { return CheckUpstream(name, p.upstreams) }},
-		fieldCheck{"path", func(pattern string) (message, hint string) {
+		fieldCheck{"subject", p.sound[0], CheckSubject},
+		fieldCheck{"upstream", p.sound[1], func(name string) (message, hint string) {
+			return CheckUpstream(name, p.upstreams)
+		}},
+		fieldCheck{"path", nil, func(pattern string) (message, hint string) {
 			return target.CheckPatternWith(pattern, p.quirksOf(fields[2].Text))
 		}},
-		fieldCheck{"method", CheckMethods},
-		fieldCheck{"effect", func(word string) (message, hint string) {
+		fieldCheck{"method", p.sound[2], CheckMethods},
+		fieldCheck{"effect", nil, func(word string) (message, hint string) {
 			effect, message, hint = ParseEffect(word)
 			return message, hint
 		}},
@@ -64,8 +66,8 @@ func (p *parser) parseGRow(fields []Field) {
 	swapped := len(fields) == 3 && strings.HasPrefix(fields[1].Text, RolePrefix) &&
 		!strings.HasPrefix(fields[2].Text, RolePrefix)
 	ok := p.checkFields(fields, gRowHint,
-		fieldCheck{"member", CheckSubject},
-		fieldCheck{"role", func(name string) (message, hint string) {
+		fieldCheck{"member", nil, CheckSubject},
+		fieldCheck{"role", nil, func(name string) (message, hint string) {
 			if message, hint = checkRole(name); message != "" && swapped {
 				hint = "the member comes first: write " + text.Quote(formatRow(gType, name, fields[1].Text))
 			}
@@ -86,8 +88,13 @@ func (p *parser) parseGRow(fields []Field) {
 // fieldCheck names a field and checks it; an empty message accepts it.
 type fieldCheck struct {
 	name  string
+	sound knownValues // nil: most rows have a value of their own
 	check func(value string) (message, hint string)
 }
+
+// knownValues are those that a check has accepted, each in one copy that all rows share: most
+// values are in many rows.
+type knownValues map[string]string
 
 func (p *parser) checkFields(fields []Field, form string, columns ...fieldCheck) bool {
 	kind, fields := fields[0], fields[1:]
@@ -102,6 +109,10 @@ func (p *parser) checkFields(fields []Field, form string, columns ...fieldCheck)
 	}
 	ok := true
 	for i, c := range columns {
+		if known, sound := c.sound[fields[i].Text]; sound {
+			fields[i].Text = known
+			continue
+		}
 		message, hint := "", form
 		if f := fields[i]; f.Text != "" {
 			message, hint = c.check(f.Text)
@@ -111,6 +122,8 @@ func (p *parser) checkFields(fields []Field, form string, columns ...fieldCheck)
 		if message != "" {
 			p.faults.Add(fields[i].At, message, hint)
 			ok = false
+		} else if c.sound != nil {
+			c.sound[fields[i].Text] = fields[i].Text
 		}
 	}
 	return ok

@@ -21,7 +21,10 @@ type Identity struct {
 // included. It holds only names that the policy knows. The zero Roles is empty.
 //
 // A set is good for the snapshot that resolved it; every other one denies.
-type Roles struct {
+type Roles struct{ set *roleSet }
+
+// roleSet is what a user was resolved to. It never changes, so that requests share it.
+type roleSet struct {
 	ids         *subjectIDs
 	bits        subjectSet // those that p rows name: what the index looks at
 	fingerprint uint64     // fingerprint of bits
@@ -39,19 +42,22 @@ func (s StringSet) Has(name string) bool {
 // newRoles makes a set of words in any order, which it does not keep.
 func newRoles(ids *subjectIDs, words []setWord) Roles {
 	set := asSet(words)
-	r := Roles{ids: ids}
+	r := roleSet{ids: ids}
 	r.roles, r.others = ids.sortedNames(set)
 	r.bits = ids.onlyWithRows(set)
 	r.fingerprint = r.bits.fingerprint()
-	return r
+	return Roles{&r}
 }
+
+// areOf reports whether a snapshot that numbers subjects in this way resolved the set.
+func (r Roles) areOf(ids *subjectIDs) bool { return r.set != nil && r.set.ids == ids }
 
 // Has reports whether the user is a subject. casbin asks it by name, so that it
 // notices where the bits say something else.
 func (r Roles) Has(subject string) bool {
-	names := r.others
+	names := r.Subjects()
 	if ParseSubject(subject).Kind == KindRole {
-		names = r.roles
+		names = r.Names()
 	}
 	_, found := slices.BinarySearch(names, subject)
 	return found
@@ -59,13 +65,23 @@ func (r Roles) Has(subject string) bool {
 
 // Names gives the roles in the set, sorted: what begins with role:. The caller
 // must not change them.
-func (r Roles) Names() []string { return r.roles }
+func (r Roles) Names() []string {
+	if r.set == nil {
+		return nil
+	}
+	return r.set.roles
+}
 
 // Subjects gives what else than roles the user is to the policy, sorted: groups,
 // ORG:*, user:EMAIL, user:*@DOMAIN and system:NAME, as far as its rows name them. With it an
 // audit can be held to another policy, where roles alone cannot tell what a
 // changed g row does. The caller must not change them.
-func (r Roles) Subjects() []string { return r.others }
+func (r Roles) Subjects() []string {
+	if r.set == nil {
+		return nil
+	}
+	return r.set.others
+}
 
 // Resolve finds all subjects that a user is. It costs about a microsecond a
 // group: callers keep the result with the session until the snapshot is replaced.

@@ -163,7 +163,7 @@ func (s *Snapshot) Upstreams() []string {
 // Decide answers one request: the first row, in the order of the files, that
 // denies; else the first that allows; else no. It allocates nothing.
 func (s *Snapshot) Decide(q Request) Decision {
-	if !isWellFormed(q.Upstream, q.Path, q.Method) || q.Roles.ids != s.ids {
+	if !isWellFormed(q.Upstream, q.Path, q.Method) || !q.Roles.areOf(s.ids) {
 		return Decision{}
 	}
 	v := s.index.decide(&q)
@@ -188,7 +188,7 @@ func (s *Snapshot) hasUpstream(upstream string) bool {
 
 // CanDecide reports whether a question is one that rows can answer.
 func (s *Snapshot) CanDecide(q Request) bool {
-	return isWellFormed(q.Upstream, q.Path, q.Method) && q.Roles.ids == s.ids && s.hasUpstream(q.Upstream)
+	return isWellFormed(q.Upstream, q.Path, q.Method) && q.Roles.areOf(s.ids) && s.hasUpstream(q.Upstream)
 }
 
 // A policy matches what is forwarded, so that a row may hold //, ; or %25 before two
