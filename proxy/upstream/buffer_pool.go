@@ -8,11 +8,15 @@ type bufferPool struct{ small, large sync.Pool }
 
 const (
 	smallBuffer = 32 << 10
-	largeBuffer = 256 << 10 // fewer system calls for a download
-	largeBody   = 1 << 20   // that is worth a large buffer
+	largeBuffer = 256 << 10 // fewer system calls
+	largeBody   = 1 << 20   // of unknown length, that is worth a large buffer
 )
 
-func (p *bufferPool) get() []byte {
+// get lends a buffer for a body; -1: its length is unknown.
+func (p *bufferPool) get(length int64) []byte {
+	if length > smallBuffer {
+		return p.getLarge()
+	}
 	if buffer, ok := p.small.Get().(*[smallBuffer]byte); ok {
 		return buffer[:]
 	}

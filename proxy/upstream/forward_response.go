@@ -112,7 +112,7 @@ func (f *forwarding) copyBody(res *http.Response) error {
 		defer flushing.stop()
 		to = flushing
 	}
-	buffer := f.buffers.get()
+	buffer := f.buffers.get(res.ContentLength)
 	defer func() { f.buffers.put(buffer) }()
 	for total := int64(0); ; {
 		n, err := res.Body.Read(buffer)

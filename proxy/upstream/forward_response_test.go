@@ -108,10 +108,14 @@ func testUpstream() *Upstream {
 // What an upstream sends a large download in is not what it is copied in.
 func TestALargeBodyIsCopiedWhole(t *testing.T) {
 	t.Parallel()
-	w := &flushes{}
-	const size = 3*largeBody + 7
-	if err := forwardingTo(t, w).copyBody(&http.Response{ContentLength: size, Body: io.NopCloser(io.LimitReader(zeros{}, size))}); err != nil || w.written != size {
-		t.Errorf("%d bytes, %v", w.written, err)
+	for _, size := range []int64{smallBuffer, smallBuffer + 1, largeBuffer + 1, 3*largeBody + 7} {
+		for _, length := range []int64{size, -1} {
+			w := &flushes{}
+			res := &http.Response{ContentLength: length, Body: io.NopCloser(io.LimitReader(zeros{}, size))}
+			if err := forwardingTo(t, w).copyBody(res); err != nil || int64(w.written) != size {
+				t.Errorf("%d bytes with the length %d: %d arrived, %v", size, length, w.written, err)
+			}
+		}
 	}
 }
 

@@ -27,7 +27,7 @@ type upload struct {
 	mu       sync.Mutex // held while the body is written to the connection
 	resume   sync.Cond  // x was set, or the exchange is over
 	x        *exchange  // whose connection has the header of the request; nil: none
-	buffer   *[uploadBufferSize]byte
+	buffer   []byte
 	n, sent  int   // bytes of buffer that were read, and written to the connection
 	total    int64 // bytes that were read
 	lost     bool  // more was read than is in the buffer
@@ -80,7 +80,7 @@ func (u *upload) start() {
 		return
 	}
 	u.started = true
-	u.buffer = uploadBuffers.Get().(*[uploadBufferSize]byte)
+	u.buffer = getUploadBuffer()
 	go u.run()
 }
 
@@ -110,6 +110,9 @@ func (u *upload) run() {
 			close(u.first)
 		}
 		more := u.pass()
+		if more && u.total > longBody {
+			u.enlargeBuffer()
+		}
 		u.mu.Unlock()
 		if !more {
 			break
@@ -118,6 +121,14 @@ func (u *upload) run() {
 	if u.complete && u.length >= 0 { // let the body see its own end
 		var one [1]byte
 		_, _ = u.body.Read(one[:])
+	}
+}
+
+// enlargeBuffer takes a larger buffer in place of one that is empty.
+func (u *upload) enlargeBuffer() {
+	if u.n == 0 && len(u.buffer) < longBufferSize {
+		putUploadBuffer(u.buffer)
+		u.buffer = getLongBuffer()
 	}
 }
 
@@ -209,10 +220,7 @@ const maxCopied = 8 << 10
 
 // write writes header, data and framing.
 func (u *upload) write(head []byte, last bool) (int, error) {
-	var data []byte
-	if u.buffer != nil {
-		data = u.buffer[u.sent:u.n]
-	}
+	data := u.buffer[u.sent:u.n]
 	before, after := head, u.tail[:0]
 	if head == nil {
 		before = u.scratch[:0]
@@ -321,7 +329,7 @@ func (u *upload) exit() {
 
 func (u *upload) freeBuffer() {
 	if u.exited && u.over.Load() && u.buffer != nil {
-		uploadBuffers.Put(u.buffer)
+		putUploadBuffer(u.buffer)
 		u.buffer = nil
 	}
 }
