@@ -29,7 +29,7 @@ func (p *Proxy) authenticate(to *routed) (*caller, *Refusal) {
 		x.credentialErr = session.ErrLoginToken // opaque, so that nothing else tells it from the upstream's own
 		return x, nil
 	}
-	x.session, x.resolvedRoles = s, x.state.resolveRoles(s)
+	x.session, x.resolvedRoles = s, x.state.resolveRoles(&s)
 	x.presented, x.credentialErr = credential{}, nil // the upstream judges the credential next to the session
 	if !x.sameOrigin() {
 		return nil, refuse(http.StatusForbidden, "cross_origin",

@@ -82,7 +82,7 @@ func (p *Proxy) authenticateBearer(x *caller, c credential) {
 	}
 	x.token = &token
 	x.session = bearerSession(token.Principal, c.bearer, p.issuerURL())
-	x.resolvedRoles = x.state.resolveRoles(x.session)
+	x.resolvedRoles = x.state.resolveRoles(&x.session)
 }
 
 // isUpstreamCredential reports whether an Authorization that was not accepted may be the

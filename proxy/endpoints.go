@@ -53,7 +53,7 @@ func (p *Proxy) serveLogin(to *routed, endpoint string) *Refusal {
 	x.session, x.event, x.outcome, x.reason = user, outcome.Event, outcome.Decision, outcome.Reason
 	switch {
 	case x.signedIn():
-		x.resolvedRoles = x.state.resolveRoles(user)
+		x.resolvedRoles = x.state.resolveRoles(&user)
 	case user.Principal.Subject == "" && (outcome.Decision == audit.Allow || outcome.Event == audit.Logout):
 		x.resolvedRoles = x.state.anonymous
 	}

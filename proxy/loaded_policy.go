@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/example-org/authgate/audit"
+	"github.com/example-org/authgate/cache"
 	"github.com/example-org/authgate/policy"
 	"github.com/example-org/authgate/proxy/upstream"
 	"github.com/example-org/authgate/session"
@@ -174,7 +174,7 @@ func (st *state) resolve(ident policy.Identity) resolvedRoles {
 }
 
 // resolveRoles resolves a session once as long as the policies and its groups stay.
-func (st *state) resolveRoles(s session.Session) resolvedRoles {
+func (st *state) resolveRoles(s *session.Session) resolvedRoles {
 	return st.rolesCache.get(s.ID, s.FetchedAt.UnixNano(), func() resolvedRoles {
 		ident := policy.Identity{Groups: s.Principal.Groups, Untrusted: s.Principal.Untrusted}
 		if s.Principal.EmailVerified {
@@ -186,45 +186,30 @@ func (st *state) resolveRoles(s session.Session) resolvedRoles {
 	})
 }
 
-// maxCachedUsers bounds how many sessions are remembered. Beyond it the memory starts
-// afresh: what was forgotten is resolved again.
+// maxCachedUsers bounds how many sessions are remembered. What was forgotten is resolved again.
 const maxCachedUsers = 16_384
 
-// rolesCacheEntry has the roles of a user by the groups that were read at a time.
-type rolesCacheEntry struct {
+// rolesCache maps session ids to resolved roles. Ids come from encrypted cookies and verified
+// tokens, so only signed-in users add to it. It is safe for concurrent use.
+type rolesCache struct {
+	entries *cache.Clock[string, userRoles]
+}
+
+// userRoles are the roles of a user by the groups that were read at a time.
+type userRoles struct {
 	resolvedRoles
 	groupsReadAt int64 // Unix nanoseconds
 }
 
-// rolesCache maps session ids to resolved roles. Ids come from encrypted cookies, so only
-// signed-in users add to it. It is safe for concurrent use.
-type rolesCache struct {
-	entries atomic.Pointer[sync.Map] // session id → *remembered
-	count   atomic.Int64
-}
-
 func newRolesCache() *rolesCache {
-	m := &rolesCache{}
-	m.clear()
-	return m
+	return &rolesCache{cache.NewClock[string, userRoles](4*maxCachedUsers, maxCachedUsers)}
 }
 
 func (m *rolesCache) get(id string, read int64, resolve func() resolvedRoles) resolvedRoles {
-	found, ok := m.entries.Load().Load(id)
-	if ok && found.(*rolesCacheEntry).groupsReadAt == read {
-		return found.(*rolesCacheEntry).resolvedRoles
+	if entry := m.entries.Get(id, id); entry != nil && entry.Value.groupsReadAt == read {
+		return entry.Value.resolvedRoles
 	}
-	if !ok && m.count.Add(1) > maxCachedUsers {
-		m.clear()
-	}
-	entry := &rolesCacheEntry{resolve(), read}
-	m.entries.Load().Store(id, entry)
-	return entry.resolvedRoles
-}
-
-func (m *rolesCache) clear() {
-	m.entries.Store(&sync.Map{})
-	m.count.Store(0)
+	return m.entries.Put(id, id, userRoles{resolve(), read}, 1).Value.resolvedRoles
 }
 
 // policyStatus describes a loaded policy on the admin port.

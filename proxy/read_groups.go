@@ -64,7 +64,7 @@ func (p *Proxy) readGroupsAgain(to *routed) *Refusal {
 	if err != nil {
 		return p.refuseReadGroups(x, err)
 	}
-	x.session, x.resolvedRoles = s, x.state.resolveRoles(s)
+	x.session, x.resolvedRoles = s, x.state.resolveRoles(&s)
 	x.outcome = audit.Allow
 	return p.redirect(x.request, http.StatusSeeOther, back)
 }

@@ -62,7 +62,7 @@ func (x *exchange) Reauthorize() *audit.Record {
 	}
 	resolved := st.anonymous
 	if c.signedIn() {
-		resolved = st.resolveRoles(s)
+		resolved = st.resolveRoles(&s)
 	}
 	d, asAnonymous := st.policy.evaluate(policy.Request{
 		Roles: resolved.roles, Upstream: c.route.Name, Path: c.path,

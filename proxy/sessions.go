@@ -109,7 +109,7 @@ func (p *Proxy) refreshed(s session.Session, err error) {
 	}
 	p.metrics.refreshes[result].Inc()
 	st, now := p.state.Load(), p.now()
-	resolved := st.resolveRoles(s)
+	resolved := st.resolveRoles(&s)
 	p.audit.Write(audit.Record{
 		Time: now, Event: audit.Refresh, ID: audit.NewID(), Subject: s.Principal.Subject, Email: s.Principal.Email,
 		Roles: resolved.roles.Names(), Groups: resolved.roles.Subjects(), Decision: decision, Reason: result,

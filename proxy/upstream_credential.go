@@ -62,7 +62,7 @@ func (p *Proxy) useUserToken(x *decided) (token string, refusal *Refusal) {
 			return "", p.missingUserToken(x.caller, err)
 		}
 		if !s.FetchedAt.Equal(x.session.FetchedAt) {
-			x.session, x.resolvedRoles = s, x.state.resolveRoles(s)
+			x.session, x.resolvedRoles = s, x.state.resolveRoles(&s)
 			again, f := p.decide(x.caller) // by the groups that came with it
 			if f != nil {
 				return "", f

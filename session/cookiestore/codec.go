@@ -93,6 +93,7 @@ func (p *codec) decode(compressed []byte) (uint64, session.Session, error) {
 		s.CreatedAt.IsZero() || !s.Expires.After(s.CreatedAt) {
 		return 0, session.Session{}, session.ErrInvalid
 	}
+	s.Principal.Share()
 	return decoded.Version, s, nil
 }
 

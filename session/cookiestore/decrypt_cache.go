@@ -14,7 +14,7 @@ import (
 // What a process remembers of cookies: more than 10,000 users with 20 groups. A session that it
 // does not remember is decrypted again, which costs some 30 µs.
 const (
-	decryptCacheSlots    = 16384
+	decryptCacheSlots    = 1 << 16
 	maxDecryptCacheBytes = 48 << 20 // a fifth of the memory that the chart gives a pod
 )
 

@@ -178,5 +178,6 @@ func (r *Store) openGrant(o userKey, fields []any) (grantState, error) {
 	if userKeyOf(g.grant.Principal.Issuer, g.grant.Principal.Subject) != o {
 		return grantState{}, errNotGrant
 	}
+	g.grant.Principal.Share()
 	return g, nil
 }
