@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"log/slog"
 	"maps"
@@ -113,23 +114,30 @@ func (b *Bearers) Run(ctx context.Context) {
 // groups of a user.
 const maxBearer = 8 << 10
 
-// Token is an accepted bearer token: its principal, and what identifies it.
+// Token is an accepted bearer token: its principal, and what identifies it. Requests share it:
+// callers must not write to it.
 type Token struct {
 	Principal
 
 	IssuedAt  time.Time         // iat
 	SessionID string            // sid: the issuer's own session; empty where it does not say
 	Digest    [sha256.Size]byte // [TokenDigest]
+	ID        string            // of Digest; names the token in memory, and is no credential
 }
 
-// Verify gives the principal of a token. An error is a [TokenRefusedError], whose Reason may
-// be logged and shown to the client, or an [UnreachableError]: the signing keys are
-// unavailable. Callers must not write to the principal's groups.
-func (b *Bearers) Verify(ctx context.Context, raw string) (Token, error) {
+// NewToken makes the token of a principal.
+func NewToken(p Principal, raw string) *Token {
+	digest := TokenDigest(raw)
+	return &Token{Principal: p, Digest: digest, ID: "bearer " + base64.RawURLEncoding.EncodeToString(digest[:])}
+}
+
+// Verify accepts a token. An error is a [TokenRefusedError], whose Reason may be logged and shown
+// to the client, or an [UnreachableError]: the signing keys are unavailable.
+func (b *Bearers) Verify(ctx context.Context, raw string) (*Token, error) {
 	if len(raw) > maxBearer {
 		refusal := refused("it is larger than %d bytes", maxBearer)
 		refusal.KnownIssuer = b.knowsIssuer(raw)
-		return Token{}, refusal
+		return nil, refusal
 	}
 	client := b.relyingParty.credentials.Load()
 	if t := b.cache.get(raw); t != nil && t.client == client && t.isValid(b.relyingParty.cfg.Now()) {
@@ -138,20 +146,20 @@ func (b *Bearers) Verify(ctx context.Context, raw string) (Token, error) {
 	iss, err := unverifiedIssuer(raw)
 	if refusal, ok := errors.AsType[*TokenRefusedError](err); ok {
 		refusal.KnownIssuer = b.knowsIssuer(raw)
-		return Token{}, refusal
+		return nil, refusal
 	}
 	i := b.issuers[iss]
 	if i == nil {
-		return Token{}, refused("it is of the issuer %s, which is neither issuer.url nor an issuer of bearer",
+		return nil, refused("it is of the issuer %s, which is neither issuer.url nor an issuer of bearer",
 			text.Quote(iss))
 	}
 	t, err := i.verify(ctx, raw)
 	if refusal, ok := errors.AsType[*TokenRefusedError](err); ok {
 		refusal.KnownIssuer = true
-		return Token{}, refusal
+		return nil, refusal
 	}
 	if err != nil {
-		return Token{}, err
+		return nil, err
 	}
 	t.client = client
 	b.cache.put(raw, t)
@@ -211,7 +219,7 @@ func (i *bearerIssuer) verify(ctx context.Context, raw string) (cachedToken, err
 	if err != nil {
 		return cachedToken{}, err
 	}
-	t := Token{Principal: p, Digest: TokenDigest(raw)}
+	t := NewToken(p, raw)
 	if t.IssuedAt, _, err = c.numericDate("iat"); err != nil {
 		return cachedToken{}, err
 	}

@@ -27,7 +27,7 @@ func newTokenCache() tokenCache {
 }
 
 type cachedToken struct {
-	token     Token
+	token     *Token
 	expiresAt int64 // when it has expired, clock skew included, in nanoseconds since 1970
 
 	keySet     *issuerKeySet

@@ -2,8 +2,6 @@ package proxy
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"strings"
@@ -14,7 +12,7 @@ import (
 
 // bearerVerifier verifies tokens that come in requests: [identity.Bearers].
 type bearerVerifier interface {
-	Verify(ctx context.Context, raw string) (identity.Token, error)
+	Verify(ctx context.Context, raw string) (*identity.Token, error)
 }
 
 // credential is what a request brings to say who asks, in addition to cookies.
@@ -68,20 +66,23 @@ var errNotBearer = errors.New("not a bearer token")
 // the session that may come along is left out of it.
 func (p *Proxy) authenticateBearer(x *caller, c credential) {
 	x.presented = c
-	token, err := identity.Token{}, errNotBearer
+	token, err := (*identity.Token)(nil), errNotBearer
 	if c.bearer != "" && p.bearerVerifier != nil {
 		token, err = p.bearerVerifier.Verify(x.r.Context(), c.bearer)
 	}
 	if err == nil {
-		err = p.checkBearer(&token)
+		err = p.checkBearer(token)
 	}
 	if err != nil {
 		// Not accepted, so it is passed on only where anonymous requests may go.
 		x.credentialErr = err
 		return
 	}
-	x.token = &token
-	x.session = bearerSession(token.Principal, c.bearer, p.issuerURL())
+	x.token = token
+	x.session.Principal, x.session.ID, x.session.Expires = token.Principal, token.ID, token.Expiry
+	if token.Issuer == p.issuerURL() {
+		x.session.IDToken = c.bearer
+	}
 	x.resolvedRoles = x.state.resolveRoles(&x.session)
 }
 
@@ -112,20 +113,6 @@ func (p *Proxy) issuerURL() string { return p.config.Issuer.URL }
 
 // usesBearer reports whether a token says who asks, and no session.
 func (x *caller) usesBearer() bool { return x.signedIn() && x.presented.header != "" }
-
-// bearerSession is a session of one request. It is kept nowhere; its id stands
-// for the token, so that roles are worked out once for it.
-func bearerSession(principal identity.Principal, raw, issuer string) session.Session {
-	sum := sha256.Sum256([]byte(raw))
-	s := session.Session{
-		TokenSet: identity.TokenSet{Principal: principal}, ID: "bearer " + base64.RawURLEncoding.EncodeToString(sum[:]),
-		Expires: principal.Expiry,
-	}
-	if principal.Issuer == issuer {
-		s.IDToken = raw
-	}
-	return s
-}
 
 // refuseCredential refuses a credential that is not accepted.
 func (p *Proxy) refuseCredential(x *caller) *Refusal {

@@ -66,6 +66,6 @@ func TestAuthorizationThatAuthgateTakesGoesNowhere(t *testing.T) {
 // refusing takes no token, for a reason.
 type refusing struct{ why error }
 
-func (r refusing) Verify(context.Context, string) (identity.Token, error) {
-	return identity.Token{}, r.why
+func (r refusing) Verify(context.Context, string) (*identity.Token, error) {
+	return nil, r.why
 }

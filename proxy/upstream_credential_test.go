@@ -16,16 +16,18 @@ import (
 // accepting takes tokens by their text. Package identity tests real ones.
 type accepting map[string]identity.Principal
 
-func (a accepting) Verify(_ context.Context, raw string) (identity.Token, error) {
+func (a accepting) Verify(_ context.Context, raw string) (*identity.Token, error) {
 	switch who, ok := a[raw]; {
 	case ok:
-		return identity.Token{Principal: who, IssuedAt: time.Now().Add(-time.Minute), Digest: identity.TokenDigest(raw)}, nil
+		token := identity.NewToken(who, raw)
+		token.IssuedAt = time.Now().Add(-time.Minute)
+		return token, nil
 	case raw == "the.login.mark":
-		return identity.Token{}, &identity.TokenRefusedError{Reason: "a browser login obtained it", FromLogin: true}
+		return nil, &identity.TokenRefusedError{Reason: "a browser login obtained it", FromLogin: true}
 	case raw == "keys.are.away":
-		return identity.Token{}, &identity.UnreachableError{Request: "GET https://ci.example.com/keys", Reason: "connection refused"}
+		return nil, &identity.UnreachableError{Request: "GET https://ci.example.com/keys", Reason: "connection refused"}
 	default:
-		return identity.Token{}, &identity.TokenRefusedError{Reason: "it is of the issuer https://other.example.com"}
+		return nil, &identity.TokenRefusedError{Reason: "it is of the issuer https://other.example.com"}
 	}
 }
 
