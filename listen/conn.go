@@ -12,13 +12,16 @@ import (
 
 // conn is an accepted connection. A write to it, even by net/http itself, ends when its peer
 // reads nothing (stall.go). A first request is read as soon as it has arrived (preface.go).
-// It counts against the limit (connection_limit.go).
+// A client that leaves is noticed without a read for each request (disconnect.go). It counts
+// against the limit (connection_limit.go).
 type conn struct {
 	net.Conn
 
 	stalls        *stallTracker
 	peerAddr      netip.Addr // without port; zero for a Unix socket
 	writeDeadline atomic.Int64
+	deadline      readDeadline
+	presence      presence
 	preface       prefaceTracker
 	hasRead       atomic.Bool // a byte was read
 
@@ -32,7 +35,14 @@ func (c *conn) Read(p []byte) (int, error) {
 	if c.preface.isAbandonedRead(len(p)) {
 		return 0, nil
 	}
-	n, err := c.Conn.Read(p)
+	if c.isBackgroundRead(len(p)) {
+		c.presence.begin(c)
+		return 0, nil
+	}
+	if watched := c.presence.end(&c.deadline); watched != nil && (watched.n > 0 || !isDeadline(watched.err)) {
+		return copy(p, watched.b[:watched.n]), watched.err
+	}
+	n, err := c.readSocket(p)
 	if n > 0 {
 		c.preface.observe(p[:n])
 		if !c.hasRead.Load() {
@@ -42,43 +52,55 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write is Write of [net.Conn], but it fails if its peer reads nothing for a while.
-func (c *conn) Write(p []byte) (int, error) {
-	written, stalled := 0, time.Duration(0)
+// readSocket reads until the deadline that was set.
+func (c *conn) readSocket(p []byte) (int, error) {
 	for {
-		step := c.stalls.nextStep(stalled)
-		c.setStepDeadline(step)
+		n, err := c.Conn.Read(p)
+		if n > 0 || !isDeadline(err) || !c.deadline.extend() {
+			return n, err
+		}
+	}
+}
+
+func isDeadline(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+// Write is Write of [net.Conn], but it fails if its peer reads nothing for a while. At first the
+// deadline is that of an earlier write, which costs nothing: if it ends this one, the time
+// begins then.
+func (c *conn) Write(p []byte) (int, error) {
+	written, step, stalled := 0, time.Duration(0), time.Duration(0)
+	for {
 		n, err := c.Conn.Write(p[written:])
 		written += n
-		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || c.deadlinePassed() {
-			c.stalls.remove(c, stalled)
-			return written, err
-		}
 		if n > 0 {
 			c.stalls.remove(c, stalled)
-			stalled = 0
-			continue
+			step, stalled = 0, 0
 		}
-		if stalled += step; stalled >= c.stalls.timeout {
+		stalled += step
+		if !isDeadline(err) || c.deadlinePassed() || stalled >= c.stalls.timeout {
 			c.stalls.remove(c, stalled)
 			return written, err
 		}
-		c.stalls.add(c)
+		if stalled > 0 {
+			c.stalls.add(c)
+		}
+		step = c.stalls.nextStep(stalled)
+		_ = c.setStepDeadline(step) // the write reports the error
 	}
 }
 
 // setStepDeadline sets the deadline of a write. It keeps a deadline that the server has set,
 // even concurrently.
-func (c *conn) setStepDeadline(step time.Duration) {
+func (c *conn) setStepDeadline(step time.Duration) error {
 	for {
 		due := c.writeDeadline.Load()
 		deadline := time.Now().Add(step)
 		if due != 0 && due < deadline.UnixNano() {
 			deadline = time.Unix(0, due)
 		}
-		_ = c.Conn.SetWriteDeadline(deadline) // the write reports the error
-		if c.writeDeadline.Load() == due {
-			return
+		err := c.Conn.SetWriteDeadline(deadline)
+		if err != nil || c.writeDeadline.Load() == due {
+			return err
 		}
 	}
 }
@@ -91,17 +113,22 @@ func (c *conn) deadlinePassed() bool {
 
 // SetWriteDeadline is SetWriteDeadline of [net.Conn].
 func (c *conn) SetWriteDeadline(t time.Time) error {
-	if t.IsZero() {
-		c.writeDeadline.Store(0)
-	} else {
-		c.writeDeadline.Store(t.UnixNano())
+	due := int64(0)
+	if !t.IsZero() {
+		due = t.UnixNano()
 	}
-	return c.Conn.SetWriteDeadline(t)
+	if c.writeDeadline.Swap(due) == 0 && due == 0 { // net/http removes it after each response
+		return nil
+	}
+	return c.setStepDeadline(c.stalls.suspectAfter)
 }
+
+// SetReadDeadline is SetReadDeadline of [net.Conn].
+func (c *conn) SetReadDeadline(t time.Time) error { return c.deadline.set(t) }
 
 // SetDeadline is SetDeadline of [net.Conn].
 func (c *conn) SetDeadline(t time.Time) error {
-	return errors.Join(c.Conn.SetReadDeadline(t), c.SetWriteDeadline(t))
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
 // CloseWrite ends the sent data before net/http closes the connection.
@@ -117,16 +144,18 @@ func (c *conn) Close() error {
 	if c.limit != nil {
 		defer c.releaseOnce.Do(func() { c.limit.release(c) })
 	}
+	if c.presence.cancel != nil {
+		c.presence.cancel()
+	}
 	return c.Conn.Close()
 }
-
-func (c *conn) overloaded() bool { return c.overLimit }
 
 // stallListener is a listener of such connections.
 type stallListener struct {
 	net.Listener
 
-	stalls *stallTracker
+	stalls  *stallTracker
+	clients *disconnectWatcher
 }
 
 // Accept waits for a connection.
@@ -135,7 +164,12 @@ func (p *stallListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: c, stalls: p.stalls, peerAddr: addressOf(c)}, nil
+	own := &conn{
+		Conn: c, stalls: p.stalls, peerAddr: addressOf(c),
+		deadline: readDeadline{socket: c}, presence: presence{watcher: p.clients},
+	}
+	_ = own.setStepDeadline(p.stalls.suspectAfter) // fails on a closed connection only
+	return own, nil
 }
 
 func addressOf(c net.Conn) netip.Addr {

@@ -79,21 +79,22 @@ func (l *limitListener) release(c *conn) {
 type overLimitKey struct{}
 
 // ConnContext is for [net/http.Server.ConnContext]: it records the connection of a request
-// for [Overloaded].
-func ConnContext(ctx context.Context, conn net.Conn) context.Context {
-	for {
-		switch c := conn.(type) {
-		case interface{ overloaded() bool }:
-			if c.overloaded() {
-				return context.WithValue(ctx, overLimitKey{}, true)
-			}
-			return ctx
-		case interface{ NetConn() net.Conn }: // TLS
-			conn = c.NetConn()
-		default:
-			return ctx
-		}
+// for [Overloaded], and ends the context when the client of a connection without TLS leaves.
+func ConnContext(ctx context.Context, accepted net.Conn) context.Context {
+	own, plain := accepted.(*conn)
+	if secure, ok := accepted.(interface{ NetConn() net.Conn }); ok { // TLS
+		own, _ = secure.NetConn().(*conn)
 	}
+	if own == nil {
+		return ctx
+	}
+	if own.overLimit {
+		ctx = context.WithValue(ctx, overLimitKey{}, true)
+	}
+	if plain {
+		ctx, own.presence.cancel = context.WithCancel(ctx)
+	}
+	return ctx
 }
 
 // Overloaded reports whether the connection of a request is beyond the limit of its port.

@@ -17,3 +17,9 @@ func Hurry(l net.Listener, patience, suspicion time.Duration, most int) {
 	s := l.(*stallListener).stalls
 	s.timeout, s.suspectAfter, s.maxStalled = patience, suspicion, most
 }
+
+// CheckClients sets how often a port looks for clients that have left. It must come before the
+// first connection.
+func CheckClients(l net.Listener, interval time.Duration) {
+	l.(*stallListener).clients.interval = interval
+}

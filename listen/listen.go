@@ -28,7 +28,7 @@ func Open(ctx context.Context, address string, connections int) (net.Listener, e
 	if err != nil {
 		return nil, err
 	}
-	listener = &stallListener{listener, newStallTracker()}
+	listener = &stallListener{listener, newStallTracker(), &disconnectWatcher{interval: disconnectInterval}}
 	if connections > 0 {
 		return newLimitListener(listener, connections), nil
 	}
