@@ -34,7 +34,7 @@ func (e *badResponseError) Unwrap() error { return e.err }
 func (f *forwarding) handleError(err error) {
 	var cut *stream.CutError
 	var tooLarge *http.MaxBytesError
-	bodyError := f.body.readError()
+	bodyError := f.body.settledError()
 	switch {
 	case errors.As(context.Cause(f.ctx), &cut):
 		f.fail(cutRefusal(cut.Reason))

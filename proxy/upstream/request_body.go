@@ -67,17 +67,8 @@ func (b *clientBody) Read(to []byte) (int, error) {
 	}
 	start := time.Now()
 	n, err := b.readNext(to, start)
-	switch {
-	case b.stopped.Load():
-		return 0, b.keepError(errBodyStopped)
-	case err == io.EOF:
-		b.complete.Store(true)
-	case errors.Is(err, os.ErrDeadlineExceeded),
-		// after the last chunk, net/http has a less specific error
-		err != nil && b.idleTimeout > 0 && time.Since(start) >= b.idleTimeout:
-		return n, b.keepError(errBodyTimeout)
-	case err != nil:
-		return n, b.keepError(err)
+	if err != nil && err != io.EOF {
+		return n, err
 	}
 	if b.idleTimeout > 0 && (err == nil || time.Since(start) > slowReadAfter) {
 		if cut := b.openStream(); cut != nil {
@@ -102,7 +93,20 @@ func (b *clientBody) readNext(to []byte, now time.Time) (int, error) {
 	if b.timer != nil {
 		b.timer.Stop()
 	}
-	return n, err
+	switch {
+	case b.stopped.Load():
+		return 0, b.keepError(errBodyStopped)
+	case err == nil:
+		return n, nil
+	case err == io.EOF:
+		b.complete.Store(true)
+		return n, io.EOF
+	case errors.Is(err, os.ErrDeadlineExceeded),
+		// after the last chunk, net/http has a less specific error
+		b.idleTimeout > 0 && time.Since(now) >= b.idleTimeout:
+		err = errBodyTimeout
+	}
+	return n, b.keepError(err)
 }
 
 // setReadDeadline sets the time by which the next byte must arrive.
@@ -143,6 +147,16 @@ func (b *clientBody) readError() error {
 		return *err
 	}
 	return nil
+}
+
+// settledError is readError after the current read, if that has failed: net/http cancels the
+// request's context before the read returns, so that the transport may end first.
+func (b *clientBody) settledError() error {
+	if b != nil && b.http1 && b.f.R.Context().Err() != nil {
+		b.readMu.Lock()
+		defer b.readMu.Unlock()
+	}
+	return b.readError()
 }
 
 // unread reports whether there may be more of the body than was read.
