@@ -1,6 +1,9 @@
 package upstream
 
-import "sync"
+import (
+	"net/http"
+	"sync"
+)
 
 // bufferPool lends the copy buffers of responses, which are otherwise most of what a forwarded
 // request allocates. It is safe for concurrent use.
@@ -36,4 +39,28 @@ func (p *bufferPool) put(buffer []byte) {
 		return
 	}
 	p.small.Put((*[smallBuffer]byte)(buffer))
+}
+
+// headerPool lends the headers of requests to upstreams, which are otherwise a quarter of what a
+// forwarded request allocates. It is safe for concurrent use.
+type headerPool struct{ pool sync.Pool }
+
+const (
+	usualHeaders = 34 // of a browser, with those of load balancers and authgate
+	maxHeaders   = 64 // a larger map is not kept
+)
+
+func (p *headerPool) get() http.Header {
+	if h, ok := p.pool.Get().(http.Header); ok {
+		return h
+	}
+	return make(http.Header, usualHeaders)
+}
+
+// put takes a header back that nothing refers to any more.
+func (p *headerPool) put(h http.Header) {
+	if len(h) <= maxHeaders {
+		clear(h)
+		p.pool.Put(h)
+	}
 }

@@ -31,6 +31,7 @@ type Forwarder struct {
 	ObserveHeader func(upstream string, elapsed time.Duration)
 
 	buffers bufferPool
+	headers headerPool
 }
 
 // Request is a request that was allowed.
@@ -157,13 +158,17 @@ func (f *forwarding) setURL() error {
 
 // serve sends the request to the upstream and forwards the response.
 func (f *forwarding) serve(by http.RoundTripper) {
-	res, err := by.RoundTrip(f.outgoingRequest())
+	out := f.outgoingRequest()
+	res, err := by.RoundTrip(out)
 	f.interim.end()
 	if err != nil {
 		f.handleError(err)
 		return
 	}
 	f.forwardResponse(res)
+	if f.body == nil { // the transport is done with the request
+		f.headers.put(out.Header)
+	}
 }
 
 // outgoingRequest is the request that the upstream gets. It shares nothing with the client's that
@@ -181,12 +186,10 @@ func (f *forwarding) outgoingRequest() *http.Request {
 
 // outgoingHeader is the client's header without hop-by-hop headers. Nothing has been added yet,
 // so that a client cannot have authgate's headers removed by naming them in Connection. It
-// has room for what setRequestHeaders adds, and shares the values, which are never written
-// to.
+// shares the values, which are never written to.
 func (f *forwarding) outgoingHeader() http.Header {
-	const added = 14 // X-Forwarded-* and similar, identity
 	in := f.R.Header
-	h := make(http.Header, len(in)+added)
+	h := f.headers.get()
 	maps.Copy(h, in)
 	dropHopByHop(h)
 	if hasToken(in["Te"], "trailers") { // gRPC asks for them at each hop (RFC 9110, 10.1.4)
