@@ -148,7 +148,7 @@ func (ids *subjectIDs) sortedNames(set subjectSet) (roles, others []string) {
 	}
 	slices.Sort(roles)
 	slices.Sort(others)
-	return roles, others
+	return slices.Clone(roles), slices.Clone(others) // they are kept for each user: without room to grow
 }
 
 // fingerprint tells sets apart, but for one in 2^64.

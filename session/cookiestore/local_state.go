@@ -28,7 +28,7 @@ const (
 // sessionState is what a process knows of a session in addition to its cookies. Requests
 // read its atomic fields without a lock.
 type sessionState struct {
-	session session.Session // user and times, without groups and tokens; under the lock of sessionStates
+	of knownSession // under the lock of sessionStates
 
 	evicted      atomic.Bool             // forgotten: get another one
 	newest       atomic.Pointer[version] // nil: no newer one than the browser's
@@ -42,6 +42,23 @@ type sessionState struct {
 
 	list    *list.List
 	element *list.Element
+}
+
+// knownSession is a session without groups and tokens. Of one that was only revoked, it has the ID.
+type knownSession struct {
+	id, issuerSession      string
+	issuer, subject, email string
+	createdAt, expires     time.Time
+}
+
+// full reports whether more than the ID is known.
+func (k *knownSession) full() bool { return !k.createdAt.IsZero() }
+
+func (k *knownSession) session() session.Session {
+	s := session.Session{ID: k.id, CreatedAt: k.createdAt, Expires: k.expires}
+	s.SessionID = k.issuerSession
+	s.Principal = identity.Principal{Issuer: k.issuer, Subject: k.subject, Email: k.email}
+	return s
 }
 
 // localState is what this process knows of a session that its store gave; nil: nothing.
@@ -92,11 +109,10 @@ func (states *sessionStates) getLocked(s *session.Session, now time.Time) *sessi
 		state = new(sessionState)
 		states.add(s.ID, state)
 	}
-	if state.session.CreatedAt.IsZero() {
-		state.session = session.Session{ID: s.ID, CreatedAt: s.CreatedAt, Expires: s.Expires}
-		state.session.SessionID = s.SessionID
-		state.session.Principal = identity.Principal{
-			Issuer: s.Principal.Issuer, Subject: s.Principal.Subject, Email: s.Principal.Email,
+	if !state.of.full() {
+		state.of = knownSession{
+			id: s.ID, issuerSession: s.SessionID, createdAt: s.CreatedAt, expires: s.Expires,
+			issuer: s.Principal.Issuer, subject: s.Principal.Subject, email: s.Principal.Email,
 		}
 		if states.isRevoked(s, now) {
 			states.endLocked(state, allVersions)
@@ -108,7 +124,7 @@ func (states *sessionStates) getLocked(s *session.Session, now time.Time) *sessi
 
 func (states *sessionStates) add(id string, state *sessionState) {
 	states.byID[id] = state
-	state.session.ID = id
+	state.of.id = id
 	states.relink(state)
 	for len(states.byID) > maxSessionStates {
 		states.evictOldest(&states.seen, &states.acked, &states.pending, &states.ended)
@@ -143,7 +159,7 @@ func (states *sessionStates) evictOldest(from ...*list.List) {
 }
 
 func (states *sessionStates) evict(state *sessionState) {
-	delete(states.byID, state.session.ID)
+	delete(states.byID, state.of.id)
 	state.list.Remove(state.element)
 	states.setNewest(state, nil)
 	state.evicted.Store(true)
@@ -222,10 +238,11 @@ func (states *sessionStates) revoke(filter session.Filter, now time.Time) int {
 	defer states.mu.Unlock()
 	ended := 0
 	for _, state := range states.matching(filter) {
-		if state.session.CreatedAt.IsZero() || !filter.Matches(state.session) {
+		known := state.of.session()
+		if !state.of.full() || !filter.Matches(known) {
 			continue
 		}
-		if state.endedVersion.Load() != allVersions && !state.session.Expired(now) {
+		if state.endedVersion.Load() != allVersions && !known.Expired(now) {
 			ended++
 		}
 		states.endLocked(state, allVersions)
@@ -254,8 +271,8 @@ func (states *sessionStates) list(filter session.Filter) (found []session.Sessio
 	states.mu.Lock()
 	defer states.mu.Unlock()
 	for _, state := range states.matching(filter) {
-		if !state.session.CreatedAt.IsZero() && filter.Matches(state.session) {
-			found = append(found, state.session)
+		if known := state.of.session(); state.of.full() && filter.Matches(known) {
+			found = append(found, known)
 		}
 	}
 	return found
@@ -291,7 +308,7 @@ func (states *sessionStates) prune(now time.Time) {
 	states.mu.Lock()
 	defer states.mu.Unlock()
 	for _, state := range states.byID {
-		if !state.session.CreatedAt.IsZero() && state.session.Expired(now.Add(-tombstoneTTL)) {
+		if state.of.full() && !now.Add(-tombstoneTTL).Before(state.of.expires) {
 			states.evict(state)
 		}
 	}

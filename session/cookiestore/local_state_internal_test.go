@@ -26,7 +26,7 @@ func (ls *sessionStates) check(t *testing.T) {
 		if v := l.newest.Load(); v != nil {
 			bytes += v.size
 		}
-		if l.evicted.Load() || l.session.ID != id {
+		if l.evicted.Load() || l.of.id != id {
 			t.Errorf("%s is gone, or another", id)
 		}
 	}
