@@ -31,9 +31,10 @@ const (
 // cluster is a Kubernetes with everything that authgate stands in front of.
 type cluster struct {
 	*kube.Client
-	root       string // of the repository
-	dir        string // for files
-	bin        string // programs: kubectl, helm, authgate, and those of pods
+	root       string   // of the repository
+	dir        string   // for files
+	bin        string   // programs: kubectl, helm, authgate, and those of pods
+	images     []string // archives
 	kubeconfig string
 	dial       tunnel.Dial                                     // to addresses inside of the cluster
 	load       func(ctx context.Context, archive string) error // puts images onto its nodes
@@ -69,18 +70,26 @@ func (c *cluster) issuer() string { return c.url(argoCDHost) + "/api/dex" }
 
 // start builds everything, starts a node or uses the cluster that there is, and installs
 // what is in a cluster before authgate is. Port is authgate's; 0 is a free one.
-func start(ctx context.Context, port int, out io.Writer) (_ *cluster, err error) {
-	c := &cluster{port: port}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, c.stop())
-		}
-	}()
+func start(ctx context.Context, port int, out io.Writer) (*cluster, error) {
+	c, err := buildAll(ctx, port, out)
+	if err == nil {
+		err = c.start(ctx, out)
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.stop())
+	}
+	return c, nil
+}
+
+// buildAll builds everything that a cluster needs, and starts nothing. The cluster has to be
+// stopped also after an error.
+func buildAll(ctx context.Context, port int, out io.Writer) (c *cluster, err error) {
+	c = &cluster{port: port}
 	if c.root, err = program.MainModule(ctx); err != nil {
-		return nil, err
+		return c, err
 	}
 	if c.dir, err = os.MkdirTemp("", "authgate-"); err != nil {
-		return nil, err
+		return c, err
 	}
 	c.stops = append(c.stops, func() error { return os.RemoveAll(c.dir) })
 	c.bin = filepath.Join(c.dir, "bin")
@@ -90,18 +99,19 @@ func start(ctx context.Context, port int, out io.Writer) (_ *cluster, err error)
 		}
 		reserved, err := program.ReservePort(ctx)
 		if err != nil {
-			return nil, err
+			return c, err
 		}
 		c.stops = append(c.stops, reserved.Release)
 		*port = reserved.Number
 	}
 	if c.github, err = fakegithub.NewIdentity(githubHost); err != nil {
-		return nil, err
+		return c, err
 	}
-	images, err := c.build(ctx, out)
-	if err != nil {
-		return nil, err
-	}
+	c.images, err = c.build(ctx, out)
+	return c, err
+}
+
+func (c *cluster) start(ctx context.Context, out io.Writer) (err error) {
 	if file := os.Getenv(kubeconfigVariable); file != "" {
 		err = c.use(file)
 	} else {
@@ -109,16 +119,16 @@ func start(ctx context.Context, port int, out io.Writer) (_ *cluster, err error)
 		err = c.startNode(ctx)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	_, _ = fmt.Fprintln(out, "loading images")
-	for _, archive := range images {
+	for _, archive := range c.images {
 		if err := c.load(ctx, archive); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	_, _ = fmt.Fprintln(out, "installing GitHub, Argo CD with Dex, Argo Workflows, Redis and a dashboard")
-	return c, c.install(ctx)
+	return c.install(ctx)
 }
 
 // use takes the cluster that a kubeconfig names. Its network is entered through a pod.

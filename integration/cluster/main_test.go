@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -49,6 +50,10 @@ func runTests(m *testing.M) (code int, err error) {
 		}
 	}
 	ctx := context.Background()
+	if flag.Parse(); flag.Lookup("test.run").Value.String() == "^$" { // no test: what they need is built
+		c, err := buildAll(ctx, 0, os.Stderr)
+		return 0, errors.Join(err, c.stop())
+	}
 	if shared, err = start(ctx, 0, os.Stderr); err != nil {
 		return 0, err
 	}

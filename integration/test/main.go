@@ -9,6 +9,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -31,7 +32,7 @@ type step struct {
 // fuzzBudget is enough to fall over a new fault in each target, not to search for
 // one. It counts executions, because Go 1.26 now and then reports the end of a
 // time as a failure (golang/go#75804).
-var fuzzBudget = []string{"-fuzztime=40000x", "-fuzzminimizetime=100x"}
+var fuzzBudget = []string{"-fuzztime=15000x", "-fuzzminimizetime=100x"}
 
 const usage = `Usage: go run -C integration ./test
 
@@ -127,7 +128,7 @@ func all(root string) ([]step, error) {
 		step{name: "vet integration", dir: nested, args: []string{"go", "vet", "./..."}},
 		step{name: "staticcheck integration", dir: nested, args: tool("staticcheck", "./...")},
 		// What is compiled here, by tests of which none is run, does not take the machine
-		// from others later: Kubernetes, Argo CD and Argo Workflows, Dex. It starts a node, too.
+		// from others later: Kubernetes, Argo CD and Argo Workflows, Dex.
 		step{name: "build what tests run", dir: nested, args: []string{"go", "test", "-race", "-count=1", "-timeout=40m", "-run=^$", "./apiserver", "./cluster"}},
 		// -count=1: what these tests build and read lies outside their module, where
 		// the test cache does not look.
@@ -140,38 +141,31 @@ type fuzzTarget struct{ pkg, name string }
 
 var fuzzFunction = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)
 
-// fuzzTargets finds those of the main module, whose packages are one or two
-// folders deep.
-func fuzzTargets(root string) ([]fuzzTarget, error) {
-	var files []string
-	for _, depth := range []string{"*", "*/*"} {
-		found, err := filepath.Glob(filepath.Join(root, depth, "*_test.go"))
-		if err != nil {
-			return nil, err
+// fuzzTargets finds those of the main module.
+func fuzzTargets(root string) (targets []fuzzTarget, err error) {
+	err = filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && slices.Contains([]string{".git", "integration", "testdata", "node_modules"}, entry.Name()):
+			return fs.SkipDir // integration is a module of its own
+		case !strings.HasSuffix(file, "_test.go"):
+			return nil
 		}
-		files = append(files, found...)
-	}
-	var targets []fuzzTarget
-	for _, file := range files {
 		pkg, err := filepath.Rel(root, filepath.Dir(file))
 		if err != nil {
-			return nil, err
-		}
-		if pkg = filepath.ToSlash(pkg); strings.HasPrefix(pkg, "integration/") {
-			continue // a module of its own
+			return err
 		}
 		text, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
 		for _, match := range fuzzFunction.FindAllSubmatch(text, -1) {
-			targets = append(targets, fuzzTarget{pkg, string(match[1])})
+			targets = append(targets, fuzzTarget{filepath.ToSlash(pkg), string(match[1])})
 		}
+		return err
+	})
+	if err == nil && len(targets) == 0 {
+		err = fmt.Errorf("no fuzz target below %s", root)
 	}
-	if len(targets) == 0 {
-		return nil, fmt.Errorf("no fuzz target below %s", root)
-	}
-	return targets, nil
+	return targets, err
 }
 
 func (s step) run(ctx context.Context, root string) error {

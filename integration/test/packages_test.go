@@ -113,3 +113,29 @@ func TestAServicePolicyOfAnotherProgramStays(t *testing.T) {
 		}
 	}
 }
+
+// A fuzz target that no step runs would be forgotten.
+func TestEveryFuzzTargetHasAStep(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	for file, text := range map[string]string{
+		"a_test.go":                 "func FuzzTop(f *testing.F) {}",
+		"b/c/d/e_test.go":           "func FuzzDeep(f *testing.F) {}\n\nfunc FuzzOther(f *testing.F) {}",
+		"b/c/plain.go":              "func FuzzNoTest(f *testing.F) {}",
+		"integration/f_test.go":     "func FuzzNested(f *testing.F) {}",
+		"b/testdata/fuzz/x_test.go": "func FuzzData(f *testing.F) {}",
+	} {
+		path := filepath.Join(root, filepath.FromSlash(file))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := fuzzTargets(root)
+	want := []fuzzTarget{{".", "FuzzTop"}, {"b/c/d", "FuzzDeep"}, {"b/c/d", "FuzzOther"}}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v", got, err)
+	}
+}
