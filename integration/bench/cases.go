@@ -75,7 +75,12 @@ func (s *scene) setCases(ctx context.Context, a authgate, o options, progress io
 	if o.check || o.length < 2*time.Second {
 		many = 50
 	}
-	cookies, err := s.moreCookies(ctx, gate, many)
+	// Another process signs them in: it needs memory for it, and the first table has few sessions.
+	a.tls, a.name = false, "authgate-logins"
+	if err := s.startAuthgate(ctx, a); err != nil {
+		return err
+	}
+	cookies, err := s.moreCookies(ctx, find(a.name), many)
 	if err != nil {
 		return err
 	}
