@@ -73,7 +73,7 @@ func TestDeniedUserReadsWhyAndGoesOnByKeyboard(t *testing.T) {
 		}
 		if strings.Contains(got[1], "prompt=login") {
 			left := func() bool { return !strings.Contains(tab.Address(), "/settings") }
-			for range 6 { // Chromium drops a key now and then, beside other work
+			for range 6 { // Chromium drops a key now and then when the machine is busy
 				tab.Press(kb.Enter)
 				if wait.Holds(t, 5*time.Second, left) {
 					return
