@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -22,14 +23,7 @@ func serveHandler(t *testing.T, h http.HandlerFunc) net.Listener {
 	t.Helper()
 	l := open(t, "127.0.0.1:0", 0)
 	listen.CheckClients(l, time.Millisecond)
-	server := &http.Server{ConnContext: listen.ConnContext, ReadHeaderTimeout: time.Minute, IdleTimeout: time.Minute, Handler: h}
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(func() { server.Close(); running.Wait() })
+	startServer(t, &http.Server{ConnContext: listen.ConnContext, ReadHeaderTimeout: time.Minute, IdleTimeout: time.Minute, Handler: h}, l)
 	return l
 }
 
@@ -202,7 +196,7 @@ func TestReadDeadlinesHold(t *testing.T) {
 	soon, never, past := time.Now().Add(20*time.Millisecond), time.Time{}, time.Unix(1, 0)
 	set(time.Now().Add(time.Hour), soon)
 	startRead()
-	if err := <-read; !isTimeout(err) || time.Now().Before(soon) {
+	if err := <-read; !errors.Is(err, os.ErrDeadlineExceeded) || time.Now().Before(soon) {
 		t.Errorf("a read until %s ended with %v", soon, err)
 	}
 	set(never) // and what has expired does not come back
@@ -220,12 +214,7 @@ func TestReadDeadlinesHold(t *testing.T) {
 	}
 	startRead()
 	set(past) // while it reads
-	if err := <-read; !isTimeout(err) {
+	if err := <-read; !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error(err)
 	}
-}
-
-func isTimeout(err error) bool {
-	var timeout net.Error
-	return errors.As(err, &timeout) && timeout.Timeout()
 }

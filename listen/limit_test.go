@@ -41,10 +41,17 @@ func serve(t *testing.T, address string, connections int, config *tls.Config) (l
 			}
 		}),
 	}
+	startServer(t, server, l)
+	return l, kept
+}
+
+// startServer serves a port until the test ends, with TLS if the server has a configuration of it.
+func startServer(t *testing.T, server *http.Server, l net.Listener) {
+	t.Helper()
 	var running sync.WaitGroup
 	running.Go(func() {
 		var err error
-		if config != nil {
+		if server.TLSConfig != nil {
 			err = server.ServeTLS(l, "", "")
 		} else {
 			err = server.Serve(l)
@@ -54,7 +61,6 @@ func serve(t *testing.T, address string, connections int, config *tls.Config) (l
 		}
 	})
 	t.Cleanup(func() { server.Close(); running.Wait() })
-	return l, kept
 }
 
 func dial(t *testing.T, l net.Listener) net.Conn {

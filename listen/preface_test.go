@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -27,9 +26,7 @@ func serveBoth(t *testing.T) (dialled func(sent ...string) *bufio.Reader) {
 	}
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
-	var running sync.WaitGroup
-	running.Go(func() { _ = server.Serve(l) })
-	t.Cleanup(func() { server.Close(); running.Wait() })
+	startServer(t, server, l)
 	return func(sent ...string) *bufio.Reader {
 		t.Helper()
 		conn := dial(t, l)
