@@ -308,7 +308,7 @@ func (states *sessionStates) prune(now time.Time) {
 	states.mu.Lock()
 	defer states.mu.Unlock()
 	for _, state := range states.byID {
-		if state.of.full() && !now.Add(-tombstoneTTL).Before(state.of.expires) {
+		if state.of.full() && state.of.session().Expired(now.Add(-tombstoneTTL)) {
 			states.evict(state)
 		}
 	}
