@@ -64,9 +64,9 @@ func (c *conn) readSocket(p []byte) (int, error) {
 
 func isDeadline(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
-// Write is Write of [net.Conn], but it fails if its peer reads nothing for a while. At first the
-// deadline is that of an earlier write, which costs nothing: if it ends this one, the time
-// begins then.
+// Write is Write of [net.Conn], but it fails if its peer reads nothing for a while. It waits in
+// short steps, because a deadline costs nothing until it expires: the next write begins with the
+// one that the last has left, and its time begins when that expires.
 func (c *conn) Write(p []byte) (int, error) {
 	written, step, stalled := 0, time.Duration(0), time.Duration(0)
 	for {
@@ -76,15 +76,16 @@ func (c *conn) Write(p []byte) (int, error) {
 			c.stalls.remove(c, stalled)
 			step, stalled = 0, 0
 		}
+		isFirst := stalled == 0
 		stalled += step
 		if !isDeadline(err) || c.deadlinePassed() || stalled >= c.stalls.timeout {
 			c.stalls.remove(c, stalled)
 			return written, err
 		}
-		if stalled > 0 {
+		if isFirst && stalled > 0 {
 			c.stalls.add(c)
 		}
-		step = c.stalls.nextStep(stalled)
+		step = min(c.stalls.suspectAfter, c.stalls.timeout-stalled)
 		_ = c.setStepDeadline(step) // the write reports the error
 	}
 }

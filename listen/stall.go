@@ -12,7 +12,8 @@ const (
 	// stallTimeout is how long a write may wait while its peer reads nothing. Callers that
 	// know more, such as the streams of package proxy, end at 60 s and say why.
 	stallTimeout = 63 * time.Second
-	// stallSuspectAfter is how long such a write waits before it counts.
+	// stallSuspectAfter is how long such a write waits before it counts, and how often it is
+	// checked from then on.
 	stallSuspectAfter = 5 * time.Second
 	// maxStalled is how many connections of one address may be stalled at a time. The
 	// clients of a load balancer share one address, but not so many stop reading at once.
@@ -34,14 +35,6 @@ func newStallTracker() *stallTracker {
 		timeout: stallTimeout, suspectAfter: stallSuspectAfter, maxStalled: maxStalled,
 		byAddr: make(map[netip.Addr][]*conn),
 	}
-}
-
-// nextStep is how long a write may wait before it is checked again.
-func (s *stallTracker) nextStep(stalled time.Duration) time.Duration {
-	if stalled == 0 {
-		return s.suspectAfter
-	}
-	return s.timeout - stalled
 }
 
 // add counts a connection. If its address has too many, the one that has waited the longest

@@ -138,6 +138,38 @@ func TestOneAddressHasFewConnectionsThatTakeNothing(t *testing.T) {
 	running.Wait()
 }
 
+// A peer that read again, and then stopped, counts as soon as any other.
+func TestPeerThatStopsOnceMoreCountsAgain(t *testing.T) {
+	t.Parallel()
+	l := open(t, "127.0.0.1:0", 0)
+	listen.Hurry(l, time.Hour, time.Millisecond, 1)
+	type pair struct{ server, client net.Conn }
+	ended := make(chan pair)
+	var running sync.WaitGroup
+	start := func() pair {
+		server, client := accepted(t, l)
+		running.Go(func() {
+			_ = fill(server)
+			ended <- pair{server, client}
+		})
+		return pair{server, client}
+	}
+	first, second := start(), start()
+	stays := second
+	if <-ended == second { // the one that had waited for longer was closed
+		stays = first
+	}
+	if _, err := io.CopyN(io.Discard, stays.client, 32<<20); err != nil {
+		t.Fatal(err)
+	}
+	third := start()
+	<-ended
+	stays.server.Close()
+	third.server.Close()
+	<-ended
+	running.Wait()
+}
+
 // A client that sends requests and reads no answers.
 func TestPipelineThatReadsNothingEnds(t *testing.T) {
 	t.Parallel()
