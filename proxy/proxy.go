@@ -261,7 +261,7 @@ func (p *Proxy) Drain() { p.draining.Store(true) }
 // forward is step 6: the upstream gets the request.
 func (p *Proxy) forward(x *decided, token string) {
 	q := upstream.Request{
-		Request: x.respondTo(), Recorder: x.w, Client: x.client, Path: x.path, Upstream: x.route.Upstream, Exchange: x.all,
+		Request: x.respondTo(), Recorder: x.w, Upstream: x.route.Upstream, Exchange: x.all,
 		Token: token, SpentAuthorization: x.usesBearer() && x.presented.header == "Authorization", Result: &x.all.forwarded,
 	}
 	if x.signedIn() && !x.asAnonymous {

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/example-org/authgate/proxy/client"
 	"github.com/example-org/authgate/proxy/respond"
 	"github.com/example-org/authgate/proxy/stream"
 	"github.com/example-org/authgate/session/cookie"
@@ -36,10 +35,9 @@ type Forwarder struct {
 
 // Request is a request that was allowed.
 type Request struct {
-	respond.Request
+	respond.Request // its path is what was decided
+
 	Recorder *Recorder // W
-	Client   client.Client
-	Path     target.Path // what was decided
 	Upstream *Upstream
 	Exchange Exchange
 
