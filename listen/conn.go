@@ -64,9 +64,9 @@ func (c *conn) readSocket(p []byte) (int, error) {
 
 func isDeadline(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
-// Write is Write of [net.Conn], but it fails if its peer reads nothing for a while. It waits in
-// short steps, because a deadline costs nothing until it expires: the next write begins with the
-// one that the last has left, and its time begins when that expires.
+// Write is Write of [net.Conn], but it fails if its peer reads nothing for a while. Setting a
+// deadline costs, so that a write begins with the one that the last write has left, and its time
+// begins when that expires. It waits in short steps, so that none is left for long.
 func (c *conn) Write(p []byte) (int, error) {
 	written, step, stalled := 0, time.Duration(0), time.Duration(0)
 	for {
@@ -76,13 +76,13 @@ func (c *conn) Write(p []byte) (int, error) {
 			c.stalls.remove(c, stalled)
 			step, stalled = 0, 0
 		}
-		isFirst := stalled == 0
+		isCounted := stalled > 0
 		stalled += step
 		if !isDeadline(err) || c.deadlinePassed() || stalled >= c.stalls.timeout {
 			c.stalls.remove(c, stalled)
 			return written, err
 		}
-		if isFirst && stalled > 0 {
+		if stalled > 0 && !isCounted {
 			c.stalls.add(c)
 		}
 		step = min(c.stalls.suspectAfter, c.stalls.timeout-stalled)

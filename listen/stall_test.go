@@ -144,15 +144,15 @@ func TestPeerThatStopsOnceMoreCountsAgain(t *testing.T) {
 	l := open(t, "127.0.0.1:0", 0)
 	listen.Hurry(l, time.Hour, time.Millisecond, 1)
 	type pair struct{ server, client net.Conn }
-	ended := make(chan pair)
-	var running sync.WaitGroup
+	ended := make(chan pair, 3)
 	start := func() pair {
 		server, client := accepted(t, l)
-		running.Go(func() {
-			_ = fill(server)
-			ended <- pair{server, client}
-		})
-		return pair{server, client}
+		p := pair{server, client}
+		go func() {
+			_ = fill(p.server)
+			ended <- p
+		}()
+		return p
 	}
 	first, second := start(), start()
 	stays := second
@@ -167,7 +167,6 @@ func TestPeerThatStopsOnceMoreCountsAgain(t *testing.T) {
 	stays.server.Close()
 	third.server.Close()
 	<-ended
-	running.Wait()
 }
 
 // A client that sends requests and reads no answers.
@@ -193,19 +192,13 @@ func TestPipelineThatReadsNothingEnds(t *testing.T) {
 				}
 			},
 		}
-		var running sync.WaitGroup
-		running.Go(func() {
-			if config != nil {
-				_ = server.ServeTLS(l, "", "")
-			} else {
-				_ = server.Serve(l)
-			}
-		})
+		startServer(t, server, l)
 		conn := dial(t, l)
 		if config != nil {
 			conn = tls.Client(conn, &tls.Config{RootCAs: p.pool, ServerName: "a.example.com", NextProtos: []string{"http/1.1"}})
 		}
-		running.Go(func() {
+		var sender sync.WaitGroup
+		sender.Go(func() {
 			for {
 				if _, err := io.WriteString(conn, strings.Repeat("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 100)); err != nil {
 					return
@@ -217,8 +210,7 @@ func TestPipelineThatReadsNothingEnds(t *testing.T) {
 		case <-time.After(20 * time.Second):
 			t.Errorf("%s: still open", name)
 		}
-		server.Close()
 		conn.Close()
-		running.Wait()
+		sender.Wait()
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,9 +44,9 @@ func TestUploadThatStopsIsEnded(t *testing.T) {
 		"nothing of it":           {"alice", "Content-Length: 10\r\n\r\n", " and no end"},
 		"a part":                  {"alice", "Content-Length: 10\r\n\r\nabc", "abc and no end"},
 		"chunks":                  {"alice", chunked + "3\r\nabc\r\n", "abc and no end"},
-		"half a chunk":            {"alice", chunked + "5\r\nabc", " and no end"},
+		"half a chunk":            {"alice", chunked + "5\r\nabc", " and no end|abc and no end"},
 		"half a chunk's size":     {"alice", chunked + "3\r\nabc\r\n5", "abc and no end"},
-		"all but the last chunk":  {"alice", chunked + "3\r\nabc\r\n0\r\n", "abc and no end"},
+		"all but the last chunk":  {"alice", chunked + "3\r\nabc\r\n0\r\n", "abc and no end| and no end"},
 		"anonymous":               {"", "Content-Length: 10\r\n\r\n", " and no end"},
 		"one that was asked for":  {"alice", "Expect: 100-continue\r\nContent-Length: 10\r\n\r\n", " and no end"},
 		"more than is read ahead": {"alice", "Content-Length: 1000000\r\n\r\nabc", "abc and no end"},
@@ -63,9 +64,8 @@ func TestUploadThatStopsIsEnded(t *testing.T) {
 		if !strings.HasPrefix(answer, "HTTP/1.1 408 ") || !strings.Contains(answer, "Connection: close") || !strings.Contains(rest, "body_timeout") || err != nil {
 			t.Errorf("%s: %q %q %v", name, answer, rest, err)
 		}
-		// net/http gives these bytes together with the error, so that the upstream gets all or none.
-		other := map[string]string{"half a chunk": "abc and no end", "all but the last chunk": " and no end"}[name]
-		if got := <-came; got != c.upstream && (other == "" || got != other) {
+		// Where there are two, net/http gives the bytes together with the error: the upstream gets all or none.
+		if got := <-came; !slices.Contains(strings.Split(c.upstream, "|"), got) {
 			t.Errorf("%s: the upstream got %q, want %q", name, got, c.upstream)
 		}
 	}
